@@ -122,8 +122,9 @@ fn read_key(input: ParseStream<'_>, keys: &mut Keys) -> Result<()> {
             })
         }),
         CRATE => read_value(&key, input, &mut keys.krate, "`crate = \"…\"`", |value: Expr| {
-            path(&value)
-                .ok_or_else(|| Error::new_spanned(ungrouped(&value), "expected a path: `crate = \"…\"`"))
+            path(&value).ok_or_else(|| {
+                Error::new_spanned(ungrouped(&value), "expected a path: `crate = \"my_crate::socket_ipc\"`")
+            })
         }),
         unknown => Err(Error::new(
             key.span(),
@@ -148,7 +149,7 @@ fn read_value<V: Parse, T>(
     input.parse::<Token![=]>().map_err(|_| expected(key.span()))?;
     let value = input.parse::<V>().map_err(|_| expected(key.span()))?;
     if !input.is_empty() && !input.peek(Token![,]) {
-        return Err(expected(input.span()));
+        return Err(Error::new(input.span(), format_args!("expected `,` after {form}")));
     }
     *slot = Some(Some(convert(value)?));
     Ok(())

@@ -2,7 +2,7 @@
 
 use std::mem;
 
-use proc_macro2::{Ident, Span, TokenStream, TokenTree};
+use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens, quote};
 use syn::{
     BoundLifetimes, ConstParam, Data, DeriveInput, Error, GenericParam, Generics, Lifetime, LitStr, Path,
@@ -118,14 +118,12 @@ fn implementation(input: &DeriveInput, attribute: TopicAttribute) -> TokenStream
     let krate = attribute.krate.map_or_else(|| quote!(::socket_ipc), Path::into_token_stream);
     // A new literal, so that lints on the user's literal (needless hashes) are reported only where it stands.
     let name = attribute.name.as_ref().map(LitStr::value).unwrap_or_default();
-    let ident = without_lints(&input.ident);
+    let ident = &input.ident;
     let (params, where_clause) = impl_generics(&input.generics);
     let self_arguments = arguments(&input.generics, &quote!('_));
-    let message = message(input, &ident);
+    let message = message(input);
 
     quote! {
-        // A path given by `crate` has the user's span, where rustc may find it needlessly long.
-        #[allow(unused_qualifications)]
         #[automatically_derived]
         impl #params #krate::Topic for #ident #self_arguments #where_clause {
             const NAME: &'static ::core::primitive::str = #name;
@@ -135,7 +133,7 @@ fn implementation(input: &DeriveInput, attribute: TopicAttribute) -> TokenStream
 }
 
 /// `type Message<'m> = …;`, with the user's own name for the lifetime.
-fn message(input: &DeriveInput, ident: &Ident) -> TokenStream {
+fn message(input: &DeriveInput) -> TokenStream {
     match input.generics.lifetimes().next() {
         None => quote!(
             type Message<'m> = Self;
@@ -145,18 +143,11 @@ fn message(input: &DeriveInput, ident: &Ident) -> TokenStream {
             type Message<'m> = Self;
         ),
         Some(param) => {
-            let lifetime = &param.lifetime;
+            let (ident, lifetime) = (&input.ident, &param.lifetime);
             let arguments = arguments(&input.generics, &lifetime.to_token_stream());
             quote!(type Message<#lifetime> = #ident #arguments;)
         }
     }
-}
-
-/// The type's name as if the derive had written it: naming a type that is deprecated is no use of it.
-fn without_lints(ident: &Ident) -> Ident {
-    let mut ident = ident.clone();
-    ident.set_span(ident.span().resolved_at(Span::call_site()));
-    ident
 }
 
 /// The arguments of the type, `lifetime` in place of its own.
