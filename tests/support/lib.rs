@@ -111,7 +111,12 @@ impl<T: Send + 'static> Events<T> {
 
     /// Waits for the next event; fails the test if none comes.
     pub async fn next(&mut self) -> T {
-        soon("the next event", self.receiver.recv()).await.unwrap()
+        self.next_within(DEADLINE).await
+    }
+
+    /// Waits for the next event; fails the test if it takes longer than `deadline`.
+    pub async fn next_within(&mut self, deadline: Duration) -> T {
+        within("the next event", deadline, self.receiver.recv()).await.unwrap()
     }
 
     /// Waits for the next `count` events.
