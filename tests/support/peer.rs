@@ -52,8 +52,7 @@ fn say(line: impl std::fmt::Display) {
 async fn server(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
     let server = Server::new(path);
     let reply = server.handle();
-    server
-        .on::<Ping>(move |Ping(number), id| reply.send(&Pong(number), id).unwrap_or_else(|error| say(error)));
+    server.on::<Ping>(move |Ping(number), id| reply.send(&Pong(number), id).unwrap_or_else(say));
     server.on_connection(|id| say(format_args!("connection {id}")));
     server.on_connection_close(|id, reason| say(format_args!("close {id} {:?}", reason.cause)));
     server.on_error(|error| say(format_args!("error {error}")));
@@ -61,7 +60,7 @@ async fn server(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
         let errors = std::sync::atomic::AtomicU64::new(0);
         move |_, _| {
             let errors = errors.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
-            if errors % 100_000 == 0 {
+            if errors.is_multiple_of(100_000) {
                 say(format_args!("message errors {errors} resident {}", resident()));
             }
         }
@@ -140,7 +139,7 @@ async fn racer(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
                 let starting = Server::new(path);
                 let reply = starting.handle();
                 starting.on::<Ping>(move |_, id| {
-                    reply.send(&Pong(std::process::id().into()), id).unwrap_or_else(|error| say(error));
+                    reply.send(&Pong(std::process::id().into()), id).unwrap_or_else(say);
                 });
                 match starting.listen().await {
                     Ok(()) => {
