@@ -556,7 +556,10 @@ async fn run(command: &mut Command) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    Err(format!("{name} failed, {}\n{}", output.status, String::from_utf8_lossy(&output.stderr).trim()))
+    // What npm has to say at length it says first in short.
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    let complaints = complaints.lines().take(4).collect::<Vec<_>>().join("\n");
+    Err(format!("{name} failed, {}\n{complaints}", output.status))
 }
 
 /// Starts a Python peer. `Err` says why it can't run here.
