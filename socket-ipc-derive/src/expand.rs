@@ -1,0 +1,231 @@
+//! Checks a type and writes its `impl Topic`.
+
+use std::mem;
+
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::{ToTokens, quote};
+use syn::{
+    BoundLifetimes, ConstParam, Data, DeriveInput, Error, GenericParam, Generics, Lifetime, LitStr, Path,
+    PredicateType, Type, TypeParam, TypeParamBound, WherePredicate,
+};
+
+use crate::attr::{self, TopicAttribute};
+
+/// The `impl Topic` of a type, preceded by every mistake that was found in it.
+///
+/// With mistakes the impl is only a stand-in: it is there so that uses of the type aren't reported as well.
+pub(crate) fn topic(input: &DeriveInput) -> TokenStream {
+    let mut errors = Vec::new();
+    let attribute = attr::read(input, &mut errors);
+    check_kind(input, &mut errors);
+    check_one_lifetime(&input.generics, &mut errors);
+    check_lifetime_is_free(&input.generics, &mut errors);
+    check_types_are_static(&input.generics, &mut errors);
+
+    let errors = errors.into_iter().reduce(|mut all, error| {
+        all.combine(error);
+        all
+    });
+    let errors = errors.map(Error::into_compile_error);
+    let implementation = implementation(input, attribute);
+    quote!(#errors #implementation)
+}
+
+/// Nothing could say which field of a union a message holds.
+fn check_kind(input: &DeriveInput, errors: &mut Vec<Error>) {
+    if let Data::Union(_) = input.data {
+        errors.push(Error::new(input.ident.span(), "a union cannot be a topic; use a struct or an enum"));
+    }
+}
+
+/// `Message<'m>` replaces one lifetime: that of the bytes which the message arrived in.
+fn check_one_lifetime(generics: &Generics, errors: &mut Vec<Error>) {
+    let surplus = generics.lifetimes().skip(1);
+    errors.extend(surplus.map(|param| {
+        Error::new_spanned(&param.lifetime, "a topic borrows from one buffer: use one lifetime")
+    }));
+}
+
+/// The bytes of a message never live as long as the program, so that no message could have this type.
+fn check_lifetime_is_free(generics: &Generics, errors: &mut Vec<Error>) {
+    if let Some(bound) = static_lifetime_bound(generics) {
+        errors.push(Error::new_spanned(
+            bound,
+            "a topic borrows from a buffer that does not live for `'static`: remove this bound",
+        ));
+    }
+}
+
+/// `Message<'m>` replaces the lifetime and keeps the types. One that borrowed itself could be shorter lived than `'m`.
+fn check_types_are_static(generics: &Generics, errors: &mut Vec<Error>) {
+    errors.extend(types_not_static(generics).map(|param| {
+        let ident = &param.ident;
+        Error::new(
+            ident.span(),
+            format_args!(
+                "a type parameter beside a lifetime must not borrow: add the bound `{ident}: 'static`"
+            ),
+        )
+    }));
+}
+
+/// The `'static` of `'a: 'static`, inline or in the where clause.
+fn static_lifetime_bound(generics: &Generics) -> Option<&Lifetime> {
+    let inline = generics.lifetimes().flat_map(|param| &param.bounds);
+    let clause = predicates(generics).filter_map(|predicate| match predicate {
+        WherePredicate::Lifetime(predicate) => Some(&predicate.bounds),
+        _ => None,
+    });
+    inline.chain(clause.flatten()).find(|bound| is_static(bound))
+}
+
+/// The type parameters that stand beside a lifetime without `T: 'static`, inline or in the where clause.
+fn types_not_static(generics: &Generics) -> impl Iterator<Item = &TypeParam> {
+    let borrows = generics.lifetimes().next().is_some();
+    generics.type_params().filter(move |param| {
+        let clause = predicates(generics).filter_map(|predicate| match predicate {
+            WherePredicate::Type(predicate) if is_param(&predicate.bounded_ty, &param.ident) => {
+                Some(&predicate.bounds)
+            }
+            _ => None,
+        });
+        let mut bounds = param.bounds.iter().chain(clause.flatten());
+        borrows
+            && !bounds.any(|bound| matches!(bound, TypeParamBound::Lifetime(lifetime) if is_static(lifetime)))
+    })
+}
+
+fn predicates(generics: &Generics) -> impl Iterator<Item = &WherePredicate> {
+    generics.where_clause.iter().flat_map(|clause| &clause.predicates)
+}
+
+fn is_static(lifetime: &Lifetime) -> bool {
+    lifetime.ident == "static"
+}
+
+/// Whether the type is that type parameter and nothing else.
+fn is_param(ty: &Type, param: &Ident) -> bool {
+    match ty {
+        Type::Path(ty) => ty.qself.is_none() && ty.path.is_ident(param),
+        Type::Group(group) => is_param(&group.elem, param),
+        Type::Paren(paren) => is_param(&paren.elem, param),
+        _ => false,
+    }
+}
+
+/// Writes the impl. Whatever the attribute doesn't say has a stand-in.
+fn implementation(input: &DeriveInput, attribute: TopicAttribute) -> TokenStream {
+    let krate = attribute.krate.map_or_else(|| quote!(::socket_ipc), Path::into_token_stream);
+    // A new literal, so that lints on the user's literal (needless hashes) are reported only where it stands.
+    let name = attribute.name.as_ref().map(LitStr::value).unwrap_or_default();
+    let ident = &input.ident;
+    let (params, where_clause) = impl_generics(&input.generics);
+    let self_arguments = arguments(&input.generics, &quote!('_));
+    let message = message(input);
+
+    quote! {
+        #[automatically_derived]
+        impl #params #krate::Topic for #ident #self_arguments #where_clause {
+            const NAME: &'static ::core::primitive::str = #name;
+            #message
+        }
+    }
+}
+
+/// `type Message<'m> = …;`, with the user's own name for the lifetime.
+fn message(input: &DeriveInput) -> TokenStream {
+    match input.generics.lifetimes().next() {
+        None => quote!(
+            type Message<'m> = Self;
+        ),
+        // Reported as a mistake already; the lifetime can't be replaced.
+        Some(_) if static_lifetime_bound(&input.generics).is_some() => quote!(
+            type Message<'m> = Self;
+        ),
+        Some(param) => {
+            let (ident, lifetime) = (&input.ident, &param.lifetime);
+            let arguments = arguments(&input.generics, &lifetime.to_token_stream());
+            quote!(type Message<#lifetime> = #ident #arguments;)
+        }
+    }
+}
+
+/// The arguments of the type, `lifetime` in place of its own.
+fn arguments(generics: &Generics, lifetime: &TokenStream) -> Option<TokenStream> {
+    let arguments = generics.params.iter().map(|param| match param {
+        GenericParam::Lifetime(_) => lifetime.clone(),
+        GenericParam::Type(param) => param.ident.to_token_stream(),
+        GenericParam::Const(param) => param.ident.to_token_stream(),
+    });
+    (!generics.params.is_empty()).then(|| quote!(<#(#arguments),*>))
+}
+
+/// The impl's parameters and where clause: those of the type, for any lifetime.
+///
+/// The impl is for `Hello<'_>`, and a bound that names the lifetime `'a` becomes `for<'a>`: it has to hold for each
+/// `Message<'a>`, not only for one. This also leaves the name free for the parameter of `Message`.
+fn impl_generics(generics: &Generics) -> (TokenStream, TokenStream) {
+    let lifetimes: Vec<_> = generics.lifetimes().map(|param| &param.lifetime).collect();
+    let mut params = Vec::new();
+    let mut clause = Vec::new();
+    for param in &generics.params {
+        match param {
+            GenericParam::Lifetime(_) => {}
+            GenericParam::Type(TypeParam { ident, bounds, .. }) => {
+                params.push(ident.to_token_stream());
+                clause.extend(bounds.iter().filter_map(|bound| for_any(&lifetimes, None, ident, bound)));
+            }
+            GenericParam::Const(ConstParam { ident, ty, .. }) => params.push(quote!(const #ident: #ty)),
+        }
+    }
+    for predicate in predicates(generics) {
+        // A bound on a lifetime is a mistake (`'static`), or says nothing.
+        if let WherePredicate::Type(PredicateType { lifetimes: outer, bounded_ty, bounds, .. }) = predicate {
+            let bounds = bounds.iter();
+            clause.extend(bounds.filter_map(|bound| for_any(&lifetimes, outer.as_ref(), bounded_ty, bound)));
+        }
+    }
+    // A missing `T: 'static` is a mistake; the stand-in has to compile all the same.
+    clause.extend(types_not_static(generics).map(|TypeParam { ident, .. }| quote!(#ident: 'static)));
+    (quote!(<#(#params),*>), quote!(where #(#clause),*))
+}
+
+/// One bound of the where clause, `for` those of the type's lifetimes that it names.
+///
+/// A clause has one `for` only (E0316), hence the bound's own (`T: for<'x> Visit<'x, 'a>`) moves to the front.
+/// `T: 'a` is left out: `T: 'static` says more.
+fn for_any(
+    lifetimes: &[&Lifetime],
+    outer: Option<&BoundLifetimes>,
+    ty: &impl ToTokens,
+    bound: &TypeParamBound,
+) -> Option<TokenStream> {
+    if matches!(bound, TypeParamBound::Lifetime(lifetime) if lifetimes.contains(&lifetime)) {
+        return None;
+    }
+    let mut named = lifetimes.iter().filter(|lifetime| names(quote!(#ty: #bound), lifetime)).peekable();
+    if named.peek().is_none() {
+        return Some(quote!(#outer #ty: #bound));
+    }
+    let mut bound = bound.clone();
+    let inner = match &mut bound {
+        TypeParamBound::Trait(bound) => bound.lifetimes.take(),
+        _ => None,
+    };
+    let own = outer.into_iter().chain(&inner).flat_map(|bound| &bound.lifetimes);
+    Some(quote!(for<#(#named,)* #(#own),*> #ty: #bound))
+}
+
+/// Whether a lifetime stands anywhere in the tokens. A `for` inside can't bind the same name again (E0496).
+fn names(tokens: TokenStream, lifetime: &Lifetime) -> bool {
+    let mut apostrophe = false;
+    tokens.into_iter().any(|token| match token {
+        TokenTree::Group(group) => names(group.stream(), lifetime),
+        TokenTree::Ident(ident) => mem::take(&mut apostrophe) && ident == lifetime.ident,
+        TokenTree::Punct(punct) => {
+            apostrophe = punct.as_char() == '\'';
+            false
+        }
+        TokenTree::Literal(_) => false,
+    })
+}

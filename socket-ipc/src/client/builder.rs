@@ -1,0 +1,131 @@
+//! The options of a client.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{Client, Connector};
+use crate::delay::Delay;
+use crate::options::{ClientOptions, common_options};
+use crate::wire::Wire;
+
+/// Sets the options of a client before it is made. [`limits`](crate::limits) has their defaults in one table.
+///
+/// ```
+/// use socket_ipc::{Client, Wire};
+/// use std::time::Duration;
+///
+/// let client = Client::builder("/tmp/myApp.sock")
+///     .wire(Wire::NODE_0_4)
+///     .retry_delay(Duration::from_secs(2))
+///     .reconnect_delay(Duration::from_millis(50)..Duration::from_millis(500))
+///     .connect_timeout(Duration::from_secs(1))
+///     .give_up_after(10)
+///     .expect_server_user(1000)
+///     .build();
+/// ```
+#[must_use = "a builder makes nothing until `build` is called"]
+pub struct ClientBuilder {
+    options: ClientOptions,
+    connector: Connector,
+}
+
+common_options!(ClientBuilder);
+
+impl ClientBuilder {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { options: ClientOptions::new(path), connector: Connector::Path }
+    }
+
+    /// Sets how long to wait between attempts to connect: [`limits::RETRY_DELAY`](crate::limits::RETRY_DELAY) (1 to 1.25 s) unless set.
+    pub fn retry_delay(mut self, delay: impl Into<Delay>) -> Self {
+        self.options.retry_delay = delay.into();
+        self
+    }
+
+    /// Sets how long to wait before the first attempt after a connection was lost:
+    /// [`limits::RECONNECT_DELAY`](crate::limits::RECONNECT_DELAY) (100 to 200 ms) unless set.
+    pub fn reconnect_delay(mut self, delay: impl Into<Delay>) -> Self {
+        self.options.reconnect_delay = delay.into();
+        self
+    }
+
+    /// Sets how long one attempt to connect may take: [`limits::CONNECT_TIMEOUT`](crate::limits::CONNECT_TIMEOUT) (5 s) unless set.
+    ///
+    /// The attempt then fails, and is made again after `retry_delay`.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.options.connect_timeout = timeout;
+        self
+    }
+
+    /// Sets after how many failed attempts in a row the client gives up and is closed: never, unless set. 0 counts as 1.
+    ///
+    /// [`connect`](Client::connect) returns the error then; later, `on_error` reports it.
+    pub fn give_up_after(mut self, attempts: u32) -> Self {
+        self.options.give_up_after = Some(attempts.max(1));
+        self
+    }
+
+    /// Sets the user id that the server must run as: any, unless set.
+    ///
+    /// The kernel tells it (`SO_PEERCRED`). With another one the attempt fails before anything is sent or read, and is made again. It
+    /// protects where others may write to the directory of the socket file, as in `/tmp`.
+    pub fn expect_server_user(mut self, uid: u32) -> Self {
+        self.options.expected_server_user = Some(uid);
+        self
+    }
+
+    /// Has the client connect by code of yours, over anything that reads and writes asynchronously. The path then is only a name.
+    ///
+    /// # Examples
+    ///
+    /// A server and a client joined in memory, which is how to test listeners: no file, no kernel, and
+    /// [paused time](tokio::time::pause) works.
+    ///
+    /// ```
+    /// use socket_ipc::{Client, Server};
+    /// use std::io;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = Server::new("in memory");
+    /// let mut sums = server.subscribe::<Sum>();
+    ///
+    /// let other_side = server.handle();
+    /// let connector = move || {
+    ///     let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    ///     let served = other_side.serve(theirs).map_err(io::Error::other);
+    ///     async move { served.map(|_client_id| ours) }
+    /// };
+    /// let client = Client::builder("in memory").connector(connector).build();
+    /// client.connect().await?;
+    /// client.send(&Sum(3))?;
+    /// assert_eq!(sums.next().await.map(|(sum, _client_id)| sum), Some(Sum(3)));
+    /// # Ok(()) }
+    /// #
+    /// # #[derive(socket_ipc::Topic, serde::Serialize, serde::Deserialize, Debug, PartialEq)]
+    /// # #[topic = "sum"]
+    /// # struct Sum(u64);
+    /// ```
+    pub fn connector<S, F>(mut self, open: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        F: Future<Output = io::Result<S>> + Send + 'static,
+    {
+        self.connector = Connector::custom(open);
+        self
+    }
+
+    /// Makes the client.
+    #[must_use]
+    pub fn build(self) -> Client {
+        Client::with_options(self.options, self.connector)
+    }
+}
+
+impl std::fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClientBuilder").field("options", &self.options).finish_non_exhaustive()
+    }
+}

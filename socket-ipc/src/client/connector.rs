@@ -1,0 +1,95 @@
+//! One attempt to reach the server.
+
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::UnixStream;
+
+use crate::error::ConnectError;
+use crate::options::ClientOptions;
+use crate::socket_file::refuse_path;
+
+/// How long to wait before a connection is tried again that found the server's backlog full.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(10);
+
+/// Anything a connection can run over.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+type Opening = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send>>;
+
+/// How a client reaches its server.
+pub(super) enum Connector {
+    /// By the path of its options.
+    Path,
+    /// By code of the user.
+    Custom(Box<dyn Fn() -> Opening + Send + Sync>),
+}
+
+/// A connection that was made.
+pub(super) enum Connected {
+    Unix(UnixStream),
+    Custom(Box<dyn Stream>),
+}
+
+impl Connector {
+    pub(super) fn custom<S, F>(open: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        F: Future<Output = io::Result<S>> + Send + 'static,
+    {
+        Self::Custom(Box::new(move || {
+            let opening = open();
+            Box::pin(async move { opening.await.map(|stream| Box::new(stream) as Box<dyn Stream>) })
+        }))
+    }
+
+    /// Says what is wrong with the options, so that no attempt can succeed.
+    pub(super) fn refuse(&self, options: &ClientOptions) -> Option<ConnectError> {
+        let reason = match self {
+            Self::Path => refuse_path(&options.path)?,
+            Self::Custom(_) => return None,
+        };
+        Some(ConnectError::InvalidPath { path: options.path.clone(), reason })
+    }
+
+    pub(super) async fn attempt(&self, options: &ClientOptions) -> Result<Connected, ConnectError> {
+        let path = || options.path.clone();
+        let opening = async {
+            match self {
+                Self::Path => connect(options).await.map(Connected::Unix),
+                Self::Custom(open) => open().await.map(Connected::Custom),
+            }
+        };
+        let connected = match tokio::time::timeout(options.connect_timeout, opening).await {
+            Ok(opened) => opened.map_err(|source| ConnectError::Io { path: path(), source })?,
+            Err(_) => return Err(ConnectError::Timeout { path: path(), timeout: options.connect_timeout }),
+        };
+        if let Some(expected) = options.expected_server_user {
+            let found = match &connected {
+                // Who holds the listening socket, as the kernel tells it; nothing was sent yet.
+                Connected::Unix(stream) => stream.peer_cred().ok().map(|credentials| credentials.uid()),
+                Connected::Custom(_) => None,
+            };
+            if found != Some(expected) {
+                return Err(ConnectError::WrongUser { path: path(), expected, found });
+            }
+        }
+        Ok(connected)
+    }
+}
+
+async fn connect(options: &ClientOptions) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(&options.path).await {
+            // The server is there, its backlog full (`connect(2)`, EAGAIN): it may catch up within the timeout.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                tokio::time::sleep(BACKLOG_PAUSE).await
+            }
+            connected => return connected,
+        }
+    }
+}

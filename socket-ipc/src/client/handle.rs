@@ -1,0 +1,184 @@
+//! Sending, looking around and closing, from anywhere.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::state::{Phase, State};
+use crate::connection::{Closing, Outbox, PushError, encoded};
+use crate::error::{FlushError, SendError};
+use crate::topic::Topic;
+
+/// A client's face to its listeners and to the rest of the program: attaches listeners, sends, looks around, closes.
+///
+/// Cheap to clone. It keeps neither the client nor a listener alive, so a listener may own one. Once the client is closed or dropped,
+/// sending is [`SendError::Closed`].
+///
+/// # Examples
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{Client, Topic};
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "hello"]
+/// struct Hello {
+///     name: String,
+/// }
+///
+/// let client = Client::new("/tmp/myApp.sock");
+/// let server = client.handle();
+/// client.on_connect(move || {
+///     if let Err(error) = server.send(&Hello { name: "crussell52".into() }) {
+///         eprintln!("{error}");
+///     }
+/// });
+/// ```
+#[derive(Clone)]
+pub struct ClientHandle {
+    pub(super) state: Arc<State>,
+}
+
+impl ClientHandle {
+    /// Queues a message for the server. Never waits; may be called from any thread, with or without a runtime.
+    ///
+    /// `Ok` means queued: the message arrives, or the connection ends and its reason says how much was lost. Nothing is queued while there is
+    /// no connection.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]: `NotConnected`, `Closed`, `TooLarge`, `TopicTooLong`, `Encode`, `EncodePanicked`, or `OutboxFull`, after which the
+    /// connection lives. Nothing is queued then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use socket_ipc::{ClientHandle, SendError, Topic};
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "hello"]
+    /// struct Hello { name: String }
+    ///
+    /// fn introduce(client: &ClientHandle) -> Result<(), SendError> {
+    ///     client.send(&Hello { name: "crussell52".into() })
+    /// }
+    /// ```
+    pub fn send<T: Topic + Serialize>(&self, message: &T) -> Result<(), SendError> {
+        self.send_raw(T::NAME, message)
+    }
+
+    /// Queues a message for the server once little is queued: while the outbox holds more than
+    /// [`limits::OUTBOX_MARK`](crate::limits::OUTBOX_MARK) (64 KiB), or has no room, it waits.
+    ///
+    /// Two peers that both wait in listeners for the other to read stand still until `write_stall` ends the connection.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send) but `OutboxFull`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, nothing was queued.
+    pub async fn send_async<T: Topic + Serialize>(&self, message: &T) -> Result<(), SendError> {
+        let mut len = 0;
+        loop {
+            let outbox = self.outbox(T::NAME)?;
+            if outbox.wait_until(|outbox| outbox.has_room(len)).await.is_err() {
+                return Err(self.not_connected(T::NAME));
+            }
+            // Encoded once there is room, so that those who wait hold nothing. It may turn out larger than the room.
+            let pushed = encoded(&*self.state, T::NAME, message, |bytes| {
+                len = bytes.len();
+                if outbox.has_room(len) { outbox.push(bytes) } else { Err(PushError::Full { queued: 0 }) }
+            })?;
+            match pushed {
+                Ok(()) => return Ok(()),
+                Err(PushError::Ended) => return Err(self.not_connected(T::NAME)),
+                Err(PushError::Full { .. }) => {}
+            }
+        }
+    }
+
+    /// Queues any value for the server under a topic known only at run time; an empty one becomes `none`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send).
+    pub fn send_raw<M: Serialize + ?Sized>(&self, topic: &str, message: &M) -> Result<(), SendError> {
+        let outbox = self.outbox(topic)?;
+        encoded(&*self.state, topic, message, |bytes| {
+            outbox.push(bytes).map_err(|error| match error {
+                PushError::Ended => self.not_connected(topic),
+                PushError::Full { queued } => SendError::OutboxFull {
+                    topic: topic.to_owned(),
+                    client_id: None,
+                    size: bytes.len(),
+                    queued,
+                    limit: outbox.limit(),
+                },
+            })
+        })?
+    }
+
+    /// Waits until all that was queued has been handed to the kernel.
+    ///
+    /// # Errors
+    ///
+    /// [`FlushError`]: there is no connection, or it ended before.
+    pub async fn flush(&self) -> Result<(), FlushError> {
+        let lost = || FlushError { path: self.state.options.path.clone() };
+        let outbox = self.state.link().ok_or_else(lost)?;
+        outbox.wait_until(Outbox::is_empty).await.map_err(|_| lost())
+    }
+
+    /// Says whether there is a connection to send over.
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.state.link().is_some()
+    }
+
+    /// Closes the client, for good.
+    ///
+    /// Closing begins at the call; awaiting what it returns waits for its end. No further message listener starts, what is queued is written
+    /// (for `drain` at most, incoming bytes being read and discarded), the connection ends, and last comes `on_close`. An asynchronous listener
+    /// that is under way may finish within the drain; one that itself awaits the closing is not waited for. Attempts to connect are given up.
+    ///
+    /// It may be called in every state, inside listeners, and any number of times.
+    pub fn close(&self) -> Closing {
+        self.state.close();
+        self.closed()
+    }
+
+    /// Waits until the client is closed, by whomever, or dropped.
+    pub fn closed(&self) -> Closing {
+        let identity = Arc::as_ptr(&self.state).addr();
+        Closing::new(self.state.phase.subscribe(), identity, |phase| *phase == Phase::Closed)
+    }
+
+    fn outbox(&self, topic: &str) -> Result<Arc<Outbox>, SendError> {
+        self.state.link().ok_or_else(|| self.not_connected(topic))
+    }
+
+    fn not_connected(&self, topic: &str) -> SendError {
+        let (topic, path) = (topic.to_owned(), self.state.options.path.clone());
+        if self.state.phase() < Phase::Closing {
+            SendError::NotConnected { topic, path }
+        } else {
+            SendError::Closed { topic, path }
+        }
+    }
+
+    pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("path", &self.state.options.path)
+            .field("phase", &self.state.phase())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClientHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_as("ClientHandle", f)
+    }
+}

@@ -1,0 +1,187 @@
+//! Who hears what of a client.
+
+use std::sync::{Arc, Weak};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::handle::ClientHandle;
+use super::state::State;
+use crate::error::{ConnectError, Error, MessageError};
+use crate::events::CloseReason;
+use crate::listener::Listener;
+use crate::raw_message::RawMessage;
+use crate::router::{Detach, Heard, Owned, Raw, Subscription, Typed, subscription};
+use crate::topic::Topic;
+
+/// An asynchronous listener of a client: any `Fn(A)` that returns a future of nothing.
+///
+/// It is implemented for all of them; there is nothing to implement.
+///
+/// ```
+/// use socket_ipc::AsyncClientListener;
+///
+/// fn is_a_listener<A>(_: impl AsyncClientListener<A>) {}
+///
+/// is_a_listener(|number: u64| async move { println!("{number}") });
+/// ```
+// `Fn` is a supertrait so that the compiler infers the types of a closure's arguments.
+pub trait AsyncClientListener<A>: Fn(A) -> Self::Future + Send + Sync + 'static {
+    /// What the listener returns.
+    type Future: Future<Output = ()> + Send + 'static;
+}
+
+impl<A, L, F> AsyncClientListener<A> for L
+where
+    L: Fn(A) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    type Future = F;
+}
+
+/// # Listening to messages
+///
+/// As on a server ([`ServerHandle`](crate::ServerHandle)), with no client to name: one after the other, those of every message first, then those of
+/// the topic, each in the order they were attached. They stay attached when the connection is lost and made again.
+impl ClientHandle {
+    /// Attaches a listener to the messages of type `T`, each decoded as it arrived.
+    ///
+    /// A type with a lifetime borrows from the receive buffer. A message that is not a `T` is reported by
+    /// [`on_message_error`](Self::on_message_error), and heard by the other listeners of its topic.
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use socket_ipc::{Client, Topic};
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "greeting"]
+    /// struct Greeting { text: String }
+    ///
+    /// let client = Client::new("/tmp/myApp.sock");
+    /// client.on::<Greeting>(|msg| println!("{}", msg.text));
+    /// ```
+    pub fn on<T>(&self, listener: impl for<'m> Fn(T::Message<'m>) + Send + Sync + 'static) -> Listener
+    where
+        T: Topic + 'static,
+        for<'m> T::Message<'m>: Deserialize<'m>,
+    {
+        let hear = Typed::<T, _>::new(move |message: T::Message<'_>, ()| listener(message));
+        self.state.router.attach(Some(T::NAME), hear)
+    }
+
+    /// Attaches an asynchronous listener to the messages of type `T`, an owned type.
+    ///
+    /// What it returns is awaited before the next listener is called and the next message is heard.
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use socket_ipc::{Client, Topic};
+    /// use std::time::Duration;
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "nap"]
+    /// struct Nap { milliseconds: u64 }
+    ///
+    /// let client = Client::new("/tmp/myApp.sock");
+    /// client.on_async::<Nap>(|msg| tokio::time::sleep(Duration::from_millis(msg.milliseconds)));
+    /// ```
+    pub fn on_async<T>(&self, listener: impl AsyncClientListener<T>) -> Listener
+    where
+        T: Topic + DeserializeOwned + 'static,
+    {
+        let hear = Owned::<T, _>::new(move |message, ()| Heard::Wait(Box::pin(listener(message))));
+        self.state.router.attach(Some(T::NAME), hear)
+    }
+
+    /// Attaches a listener to the messages of a topic known only at run time, as JSON text.
+    ///
+    /// ```
+    /// use socket_ipc::Client;
+    ///
+    /// let client = Client::new("/tmp/myApp.sock");
+    /// client.on_topic("desserts", |message| println!("today: {message}"));
+    /// ```
+    pub fn on_topic(
+        &self,
+        topic: &str,
+        listener: impl Fn(RawMessage<'_>) + Send + Sync + 'static,
+    ) -> Listener {
+        let hear = Raw(move |message: RawMessage<'_>, _topic: &str, ()| listener(message));
+        self.state.router.attach(Some(crate::wire::topic_or_none(topic)), Box::new(hear))
+    }
+
+    /// Attaches a listener to every message, called before the listeners of its topic.
+    ///
+    /// ```
+    /// use socket_ipc::Client;
+    ///
+    /// let client = Client::new("/tmp/myApp.sock");
+    /// client.on_message(|message, topic| println!("{topic} {message}"));
+    /// ```
+    pub fn on_message(&self, listener: impl Fn(RawMessage<'_>, &str) + Send + Sync + 'static) -> Listener {
+        let hear = Raw(move |message: RawMessage<'_>, topic: &str, ()| listener(message, topic));
+        self.state.router.attach(None, Box::new(hear))
+    }
+
+    /// Returns the messages of type `T` as a bounded stream, from now on.
+    ///
+    /// For those who prefer loops to callbacks. A full one slows down the server's messages to this client; [`Subscription`] has an example.
+    pub fn subscribe<T>(&self) -> Subscription<T>
+    where
+        T: Topic + DeserializeOwned + Send + 'static,
+    {
+        let (hand_over, subscription) = subscription();
+        let hear = Owned::<T, _>::new(move |message, ()| hand_over(message));
+        let listener = self.state.router.attach(Some(T::NAME), hear);
+        let router: Weak<dyn Detach> = Arc::<State>::downgrade(&self.state);
+        subscription.attached(router, listener)
+    }
+
+    /// Removes a listener, of messages or of an event; says whether it was there.
+    ///
+    /// Once it returns no further call of that listener starts, whichever thread it is on.
+    pub fn off(&self, listener: Listener) -> bool {
+        self.state.router.off(listener) || self.state.events.off(listener)
+    }
+}
+
+/// # Listening to events
+///
+/// The events of one connection come in order and once: `on_connect`, its messages, `on_disconnect`; `on_close` is the last of all. What an event
+/// would report and nobody listens for is a `tracing` warning.
+impl ClientHandle {
+    /// Attaches a listener to every connection that is made, the first and those after it, before any of its messages is heard.
+    pub fn on_connect(&self, listener: impl Fn() + Send + Sync + 'static) -> Listener {
+        self.state.events.connect.attach(Box::new(listener))
+    }
+
+    /// Attaches a listener to every connection but the first, called after those of [`on_connect`](Self::on_connect).
+    pub fn on_reconnect(&self, listener: impl Fn() + Send + Sync + 'static) -> Listener {
+        self.state.events.reconnect.attach(Box::new(listener))
+    }
+
+    /// Attaches a listener to every attempt to connect that fails. Another one follows, unless `give_up_after` says otherwise.
+    pub fn on_connect_error(&self, listener: impl Fn(&ConnectError) + Send + Sync + 'static) -> Listener {
+        self.state.events.connect_error.attach(Box::new(listener))
+    }
+
+    /// Attaches a listener to the end of each connection, after the last of its messages, with the reason and what was lost.
+    pub fn on_disconnect(&self, listener: impl Fn(&CloseReason) + Send + Sync + 'static) -> Listener {
+        self.state.events.disconnect.attach(Box::new(listener))
+    }
+
+    /// Attaches a listener to messages that could not be heard, by all or by one of the listeners.
+    pub fn on_message_error(&self, listener: impl Fn(&MessageError) + Send + Sync + 'static) -> Listener {
+        self.state.events.message_error.attach(Box::new(listener))
+    }
+
+    /// Attaches a listener to what goes wrong beside any call: listeners that panic, a client that gives up.
+    pub fn on_error(&self, listener: impl Fn(&Error) + Send + Sync + 'static) -> Listener {
+        self.state.events.error.attach(Box::new(listener))
+    }
+
+    /// Attaches a listener to the end of the client, after which there is no other event.
+    pub fn on_close(&self, listener: impl Fn() + Send + Sync + 'static) -> Listener {
+        self.state.events.close.attach(Box::new(listener))
+    }
+}

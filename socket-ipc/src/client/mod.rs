@@ -1,0 +1,185 @@
+//! What a user holds of the client's side.
+
+mod builder;
+mod connector;
+mod events;
+mod handle;
+mod listeners;
+mod state;
+
+use std::fmt;
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::ConnectError;
+use crate::options::ClientOptions;
+
+pub use builder::ClientBuilder;
+use connector::Connector;
+pub use handle::ClientHandle;
+pub use listeners::AsyncClientListener;
+use state::{Phase, State};
+
+/// A client of a server: connects, stays connected, hears the server and sends to it.
+///
+/// Listeners are attached and messages sent through the methods of [`ClientHandle`], all of which a client has too.
+///
+/// Making one touches nothing; [`connect`](Self::connect) connects. A connection that is lost is made again, with the listeners as they
+/// were. [`close`](ClientHandle::close) ends it in good order; dropping it ends it at once: nothing more is written, and no event is
+/// reported.
+///
+/// # Examples
+///
+/// ```no_run
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{Client, Topic};
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "greeting"]
+/// struct Greeting {
+///     text: String,
+/// }
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::new("/tmp/myApp.sock");
+/// client.on::<Greeting>(|msg| println!("{}", msg.text));
+/// client.connect().await?;
+/// client.closed().await;
+/// # Ok(()) }
+/// ```
+pub struct Client {
+    handle: ClientHandle,
+}
+
+impl Client {
+    /// Makes a client of the server at `path`, with the default options.
+    ///
+    /// Never fails and touches nothing: a path that can't be a socket's is an error of [`connect`](Self::connect).
+    ///
+    /// ```
+    /// let client = socket_ipc::Client::new("/tmp/myApp.sock");
+    /// ```
+    #[must_use]
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        Self::builder(path).build()
+    }
+
+    /// Begins a client of the server at `path` whose options are set before it is made.
+    ///
+    /// ```
+    /// use socket_ipc::Client;
+    ///
+    /// let client = Client::builder("/tmp/myApp.sock").give_up_after(5).build();
+    /// ```
+    #[must_use]
+    pub fn builder(path: impl AsRef<Path>) -> ClientBuilder {
+        ClientBuilder::new(path.as_ref().to_owned())
+    }
+
+    fn with_options(options: ClientOptions, connector: Connector) -> Self {
+        Self { handle: ClientHandle { state: State::new(options, connector) } }
+    }
+
+    /// Connects: tries every `retry_delay` until there is a connection, however long that takes.
+    ///
+    /// The listeners of `on_connect` have been called once this resolves. It must be called within a tokio runtime with I/O and time
+    /// enabled, on which the client then runs.
+    ///
+    /// # Errors
+    ///
+    /// - [`ConnectError::InvalidPath`]: empty, with a NUL byte, or over 107 bytes.
+    /// - [`ConnectError::Closed`]: the client is closed, before or meanwhile.
+    /// - [`ConnectError::GaveUp`]: the attempts that `give_up_after` allows have failed. The client is closed.
+    /// - [`ConnectError::AlreadyConnecting`]: it was called before.
+    ///
+    /// What a single attempt fails with is reported by `on_connect_error`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, it leaves the client as if it had not been called.
+    pub async fn connect(&self) -> Result<(), ConnectError> {
+        let state = &self.handle.state;
+        let connecting = Connecting::begin(state)?;
+        if let Some(refusal) = state.refuse() {
+            return Err(refusal);
+        }
+        let connected = match state.establish(None).await {
+            Ok(connected) => connected,
+            Err(error) => {
+                if matches!(error, ConnectError::GaveUp { .. }) {
+                    state.close();
+                }
+                return Err(error);
+            }
+        };
+        let Some(outbox) = state.connected(false) else {
+            return Err(ConnectError::Closed { path: state.options.path.clone() });
+        };
+        drop(connecting);
+        state.keep(connected, outbox);
+        Ok(())
+    }
+
+    /// Returns a handle to the client: cheap to clone, for use inside listeners and elsewhere.
+    ///
+    /// ```
+    /// use socket_ipc::Client;
+    ///
+    /// let client = Client::new("/tmp/myApp.sock");
+    /// let server = client.handle();
+    /// client.on_topic("ping", move |message| {
+    ///     if let Err(error) = server.send_raw("pong", &message) {
+    ///         eprintln!("{error}");
+    ///     }
+    /// });
+    /// ```
+    #[must_use]
+    pub fn handle(&self) -> ClientHandle {
+        self.handle.clone()
+    }
+}
+
+impl Deref for Client {
+    type Target = ClientHandle;
+
+    fn deref(&self) -> &ClientHandle {
+        &self.handle
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.handle.state.abandon();
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.handle.fmt_as("Client", f)
+    }
+}
+
+/// A client from the call of `connect` until it is connected; dropped before, it is as if it had not been called.
+struct Connecting<'c> {
+    state: &'c Arc<State>,
+}
+
+impl<'c> Connecting<'c> {
+    fn begin(state: &'c Arc<State>) -> Result<Self, ConnectError> {
+        if state.advance(&[Phase::Idle], Phase::Connecting).is_some() {
+            return Ok(Self { state });
+        }
+        let path = state.options.path.clone();
+        Err(match state.phase() {
+            Phase::Closing | Phase::Closed => ConnectError::Closed { path },
+            _ => ConnectError::AlreadyConnecting { path },
+        })
+    }
+}
+
+impl Drop for Connecting<'_> {
+    fn drop(&mut self) {
+        self.state.advance(&[Phase::Connecting], Phase::Idle);
+    }
+}

@@ -1,0 +1,297 @@
+//! What a client, its handles and its connection share.
+
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+
+use super::connector::{Connected, Connector};
+use super::events::Events;
+use crate::connection::{Ask, Endpoint, Limits, Outbox, Session, Total};
+use crate::delay::Delay;
+use crate::error::{ConnectError, Error, MessageError};
+use crate::events::{CloseCause, CloseReason};
+use crate::limits::RAW_LEN;
+use crate::listener::Listener;
+use crate::options::ClientOptions;
+use crate::router::{Detach, Router};
+use crate::sync::{lock, read, write};
+
+/// How long after the drain a connection that is stuck in a listener is still waited for.
+const OVERDUE: Duration = Duration::from_millis(100);
+
+/// Where in its life a client is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Idle,
+    /// Before the first connection: `connect` is at work.
+    Connecting,
+    /// From the first connection on: the task that keeps it is at work.
+    Running,
+    Closing,
+    Closed,
+}
+
+pub(super) struct State {
+    pub(super) options: ClientOptions,
+    pub(super) router: Router<()>,
+    pub(super) events: Events,
+    pub(super) phase: watch::Sender<Phase>,
+    connector: Connector,
+    /// The outbox of the connection there is. Whoever takes it reports that connection's end.
+    link: RwLock<Option<Arc<Outbox>>>,
+    /// What `close` spawns on: it may be called where there is no runtime.
+    runtime: OnceLock<Handle>,
+    keeper: Mutex<Option<AbortHandle>>,
+}
+
+impl Endpoint for State {
+    type From = ();
+
+    fn router(&self) -> &Router<()> {
+        &self.router
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.options.limits
+    }
+
+    fn message_error(&self, error: MessageError, (): ()) {
+        self.events.report_message_error(&error);
+    }
+
+    fn listener_panicked(&self, heard: String, (): (), panic: String) {
+        self.events.report_panic(&heard, panic);
+    }
+
+    fn error(&self, error: Error) {
+        self.events.report_error(&error);
+    }
+}
+
+impl Detach for State {
+    fn detach(&self, listener: Listener) {
+        self.router.off(listener);
+    }
+}
+
+impl State {
+    pub(super) fn new(options: ClientOptions, connector: Connector) -> Arc<Self> {
+        let Limits { wire, max_topic_len, .. } = options.limits;
+        Arc::new(Self {
+            router: Router::new(wire, max_topic_len, RAW_LEN),
+            events: Events::default(),
+            phase: watch::Sender::new(Phase::Idle),
+            connector,
+            link: RwLock::new(None),
+            runtime: OnceLock::new(),
+            keeper: Mutex::new(None),
+            options,
+        })
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Changes the phase if it is one of those `from`; returns what it was.
+    pub(super) fn advance(&self, from: &[Phase], to: Phase) -> Option<Phase> {
+        let mut before = None;
+        self.phase.send_if_modified(|phase| {
+            if from.contains(phase) {
+                before = Some(std::mem::replace(phase, to));
+            }
+            before.is_some()
+        });
+        before
+    }
+
+    /// The outbox of the connection, while there is one.
+    pub(super) fn link(&self) -> Option<Arc<Outbox>> {
+        read(&self.link).as_ref().filter(|outbox| !outbox.has_ended()).map(Arc::clone)
+    }
+
+    // Connecting
+
+    /// Says why no attempt to connect can succeed.
+    pub(super) fn refuse(&self) -> Option<ConnectError> {
+        self.connector.refuse(&self.options)
+    }
+
+    /// Tries until there is a connection, the client is closed, or it gives up. Waits for `first` before the first attempt.
+    pub(super) async fn establish(&self, first: Option<Delay>) -> Result<Connected, ConnectError> {
+        let path = || self.options.path.clone();
+        let mut phase = self.phase.subscribe();
+        let mut delay = first;
+        let mut attempts = 0u32;
+        loop {
+            let attempt = async {
+                if let Some(delay) = delay {
+                    tokio::time::sleep(delay.draw()).await;
+                }
+                self.connector.attempt(&self.options).await
+            };
+            let error = tokio::select! {
+                biased;
+                _ = phase.wait_for(|phase| *phase >= Phase::Closing) => return Err(ConnectError::Closed { path: path() }),
+                attempt = attempt => match attempt {
+                    Ok(connected) => return Ok(connected),
+                    Err(error) => error,
+                },
+            };
+            self.events.report_connect_error(&error);
+            attempts = attempts.saturating_add(1);
+            if self.options.give_up_after.is_some_and(|most| attempts >= most) {
+                return Err(ConnectError::GaveUp { path: path(), attempts, source: Box::new(error) });
+            }
+            delay = Some(self.options.retry_delay);
+        }
+    }
+
+    /// Notes that there is a connection, and says so. `None` if the client was closed meanwhile.
+    pub(super) fn connected(&self, again: bool) -> Option<Arc<Outbox>> {
+        let outbox = Arc::new(Outbox::new(self.options.limits.outbox_len, Total::new(usize::MAX)));
+        {
+            let mut link = write(&self.link);
+            // Under the lock: closing begins by telling whichever connection is in here.
+            self.advance(&[Phase::Connecting], Phase::Running);
+            if self.phase() != Phase::Running {
+                return None;
+            }
+            *link = Some(Arc::clone(&outbox));
+        }
+        self.events.report_connect(again);
+        Some(outbox)
+    }
+
+    /// Has the connection attended to, and made again whenever it is lost.
+    pub(super) fn keep(self: &Arc<Self>, connected: Connected, outbox: Arc<Outbox>) {
+        let runtime = Handle::current();
+        let _ = self.runtime.set(runtime.clone());
+        let task = runtime.spawn(keep(Finish(Arc::clone(self)), connected, outbox));
+        *lock(&self.keeper) = Some(task.abort_handle());
+        if self.phase() == Phase::Closing {
+            // It was closed after it had connected and before it could be told on which runtime to see to that.
+            self.watch_closing();
+        }
+    }
+
+    fn report_end(&self, reason: &CloseReason) {
+        if write(&self.link).take().is_some() {
+            self.events.report_disconnect(reason);
+        }
+    }
+
+    // Closing
+
+    /// Begins closing, unless that has begun before.
+    pub(super) fn close(self: &Arc<Self>) {
+        let Some(before) = self.advance(&[Phase::Idle, Phase::Connecting, Phase::Running], Phase::Closing)
+        else {
+            return;
+        };
+        self.router.close();
+        if before != Phase::Running {
+            drop(Finish(Arc::clone(self)));
+            return;
+        }
+        if let Some(outbox) = &*read(&self.link) {
+            outbox.ask(Ask::Drain(CloseCause::Closed));
+        }
+        self.watch_closing();
+    }
+
+    /// Sees to it that closing ends, even if a listener that blocks its thread or never ends holds up the connection.
+    fn watch_closing(self: &Arc<Self>) {
+        let Some(runtime) = self.runtime.get() else { return };
+        let finish = Finish(Arc::clone(self));
+        runtime.spawn(async move {
+            let state = &finish.0;
+            let mut phase = state.phase.subscribe();
+            let patience = state.options.limits.drain.saturating_add(OVERDUE);
+            let closed = phase.wait_for(|phase| *phase == Phase::Closed);
+            if tokio::time::timeout(patience, closed).await.is_ok() {
+                return;
+            }
+            if let Some(keeper) = &*lock(&state.keeper) {
+                keeper.abort();
+            }
+            let link = read(&state.link).clone();
+            if let Some(outbox) = link {
+                let unsent = outbox.give_up(state.options.limits.wire, None);
+                state.report_end(&CloseReason::cut(CloseCause::Closed, (unsent.messages, unsent.bytes)));
+            }
+        });
+    }
+
+    /// Ends everything at once, without a drain and without events. Never waits.
+    pub(super) fn abandon(&self) {
+        if self.advance(&[Phase::Idle, Phase::Connecting, Phase::Running], Phase::Closed).is_none() {
+            // Closed before, or about to be: that goes on by itself.
+            return;
+        }
+        let link = write(&self.link).take();
+        if let Some(outbox) = link {
+            outbox.ask(Ask::Cut(CloseCause::Closed));
+        }
+        if let Some(keeper) = lock(&self.keeper).take() {
+            keeper.abort();
+        }
+        self.router.clear();
+        self.events.clear();
+    }
+}
+
+/// The end of closing, also where the runtime that was to do it has gone.
+struct Finish(Arc<State>);
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        let state = &self.0;
+        if state.phase() < Phase::Closing {
+            // The runtime is gone, and the connection with it.
+            state.advance(&[Phase::Running], Phase::Closing);
+        }
+        state.router.clear();
+        if state.advance(&[Phase::Closing], Phase::Closed).is_some() {
+            state.events.report_close();
+        }
+        state.events.clear();
+    }
+}
+
+/// The life of a client from its first connection on: each connection to its end, then the next.
+async fn keep(finish: Finish, mut connected: Connected, mut outbox: Arc<Outbox>) {
+    let state = &finish.0;
+    loop {
+        let reason = match connected {
+            Connected::Unix(stream) => attend(state, stream, outbox).await,
+            Connected::Custom(stream) => attend(state, stream, outbox).await,
+        };
+        state.report_end(&reason);
+        if state.phase() >= Phase::Closing {
+            return;
+        }
+        connected = match state.establish(Some(state.options.reconnect_delay)).await {
+            Ok(connected) => connected,
+            Err(gave_up @ ConnectError::GaveUp { .. }) => {
+                state.events.report_error(&Error::GaveUp(gave_up));
+                return;
+            }
+            Err(_) => return,
+        };
+        outbox = match state.connected(true) {
+            Some(outbox) => outbox,
+            None => return,
+        };
+    }
+}
+
+async fn attend<S>(state: &Arc<State>, stream: S, outbox: Arc<Outbox>) -> CloseReason
+where
+    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+{
+    Session::new(stream, Arc::clone(state), (), outbox, CloseCause::SlowServer).run().await
+}

@@ -1,0 +1,35 @@
+//! The name of one connection on its server.
+
+use std::fmt;
+
+/// Identifies one connection of a server, from its `on_connection` to its `on_connection_close`.
+///
+/// Ids count from 1 in the order clients were admitted and are never reused within a server: a client that
+/// reconnects has a new one.
+///
+/// ```
+/// use socket_ipc::{ClientId, Server};
+///
+/// let server = Server::new("/tmp/myApp.sock");
+/// server.on_connection(|client_id: ClientId| println!("client {client_id} is number {}", client_id.get()));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientId(u64);
+
+impl ClientId {
+    pub(crate) fn new(number: u64) -> Self {
+        Self(number)
+    }
+
+    /// Returns the number behind the id.
+    #[must_use]
+    pub fn get(self) -> u64 {
+        self.0
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}

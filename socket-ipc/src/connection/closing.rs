@@ -1,0 +1,86 @@
+//! Waiting for an endpoint to be closed, inside its own listeners too.
+
+use std::cell::Cell;
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::sync::watch;
+
+/// Waits until a server or a client is closed: what `close` and `closed` return.
+///
+/// Closing begins at the call of `close`; this only waits for its end, and may be dropped.
+///
+/// ```no_run
+/// use socket_ipc::Server;
+///
+/// # async fn example() {
+/// let server = Server::new("/tmp/myApp.sock");
+/// let closing = server.close();
+/// // no new connections from here on
+/// closing.await;
+/// # }
+/// ```
+#[must_use = "closing has begun; awaiting this waits for its end"]
+pub struct Closing {
+    closed: Pin<Box<dyn Future<Output = ()> + Send>>,
+    endpoint: usize,
+}
+
+impl Closing {
+    /// Waits for `is_closed` to hold of `phase`. `endpoint` tells endpoints apart.
+    pub(crate) fn new<P: Send + Sync + 'static>(
+        mut phase: watch::Receiver<P>,
+        endpoint: usize,
+        is_closed: impl Fn(&P) -> bool + Send + 'static,
+    ) -> Self {
+        let closed = Box::pin(async move {
+            // An error means that the endpoint is gone, and so closed.
+            let _ = phase.wait_for(is_closed).await;
+        });
+        Self { closed, endpoint }
+    }
+}
+
+impl Future for Closing {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let poll = self.closed.as_mut().poll(cx);
+        if poll.is_pending() {
+            SCOPE.with(|scope| match scope.get() {
+                Some(Scope { endpoint, .. }) if endpoint == self.endpoint => {
+                    scope.set(Some(Scope { endpoint, awaits_close: true }));
+                }
+                _ => {}
+            });
+        }
+        poll
+    }
+}
+
+impl fmt::Debug for Closing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Closing").finish_non_exhaustive()
+    }
+}
+
+/// The endpoint whose asynchronous listener is being polled on this thread.
+#[derive(Clone, Copy)]
+struct Scope {
+    endpoint: usize,
+    awaits_close: bool,
+}
+
+thread_local! {
+    static SCOPE: Cell<Option<Scope>> = const { Cell::new(None) };
+}
+
+/// Polls a listener of `endpoint`, and says whether it waits for that endpoint to be closed: then closing must not wait for
+/// the listener.
+pub(super) fn polled<R>(endpoint: usize, poll: impl FnOnce() -> R) -> (R, bool) {
+    let before = SCOPE.replace(Some(Scope { endpoint, awaits_close: false }));
+    let result = poll();
+    let awaits_close = SCOPE.replace(before).is_some_and(|scope| scope.awaits_close);
+    (result, awaits_close)
+}

@@ -1,0 +1,49 @@
+//! A message to bytes, in a buffer that the thread keeps.
+
+use std::cell::Cell;
+
+use serde::Serialize;
+
+use super::{Endpoint, Limits};
+use crate::error::{Error, SendError};
+use crate::listener::caught;
+use crate::wire::topic_or_none;
+
+/// The largest buffer that a thread keeps.
+const SCRATCH_CAPACITY: usize = 256 * 1024;
+
+thread_local! {
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Encodes a message and hands its bytes to `then`.
+pub(crate) fn encoded<M: Serialize + ?Sized, R>(
+    endpoint: &impl Endpoint,
+    topic: &str,
+    message: &M,
+    then: impl FnOnce(&[u8]) -> R,
+) -> Result<R, SendError> {
+    let topic = topic_or_none(topic);
+    let Limits { wire, max_message_len, max_topic_len, .. } = *endpoint.limits();
+    if topic.len() > max_topic_len {
+        let kept =
+            topic.char_indices().map(|(at, _)| at).take_while(|at| *at <= max_topic_len).last().unwrap_or(0);
+        let (topic, size) = (topic[..kept].to_owned(), topic.len());
+        return Err(SendError::TopicTooLong { topic, size, limit: max_topic_len });
+    }
+    // Taken from its slot while it is in use: a `Serialize` may itself send.
+    let mut scratch = SCRATCH.take();
+    scratch.clear();
+    let result = match caught(|| wire.encode_within(max_message_len, topic, message, &mut scratch)) {
+        Ok(Ok(())) => Ok(then(&scratch)),
+        Ok(Err(error)) => Err(SendError::encode(topic, error)),
+        Err(panic) => {
+            endpoint.error(Error::SerializePanicked { topic: topic.to_owned(), panic: panic.clone() });
+            Err(SendError::EncodePanicked { topic: topic.to_owned(), panic })
+        }
+    };
+    if scratch.capacity() <= SCRATCH_CAPACITY {
+        SCRATCH.set(scratch);
+    }
+    result
+}

@@ -1,0 +1,66 @@
+//! One socket: a session reads it and calls the listeners, an outbox holds what is to be written.
+//!
+//! ```text
+//!   stream ─▶ ReadBuffer ─▶ Framer ─▶ Router ─▶ listeners
+//!     ▲                                            │ send
+//!     └───────────── Session ◀──── Outbox ◀────────┘   (and from any other thread)
+//! ```
+//!
+//! Each connection is one task. Sending appends to the outbox under a short lock and wakes that task only if it sleeps
+//! with nothing to write.
+
+mod alarm;
+mod closing;
+mod encode;
+mod outbox;
+mod read_buffer;
+mod session;
+
+use std::time::Duration;
+
+use crate::error::{Error, MessageError};
+use crate::router::Router;
+use crate::wire::Wire;
+
+pub use closing::Closing;
+pub(crate) use encode::encoded;
+pub(crate) use outbox::{Ask, Broadcast, Outbox, PushError, Total};
+pub(crate) use session::Session;
+
+/// Whose connection it is: a server or a client. `From` says who a message is from.
+pub(crate) trait Endpoint: Send + Sync + 'static {
+    type From: Copy + Send + Sync + 'static;
+
+    fn router(&self) -> &Router<Self::From>;
+    fn limits(&self) -> &Limits;
+    fn message_error(&self, error: MessageError, from: Self::From);
+    fn listener_panicked(&self, heard: String, from: Self::From, panic: String);
+    fn error(&self, error: Error);
+}
+
+/// What bounds a connection: the options that a server and a client have in common.
+#[derive(Clone, Debug)]
+pub(crate) struct Limits {
+    pub(crate) wire: Wire,
+    pub(crate) max_message_len: usize,
+    pub(crate) max_topic_len: usize,
+    pub(crate) outbox_len: usize,
+    pub(crate) write_stall: Duration,
+    pub(crate) incomplete_timeout: Duration,
+    pub(crate) drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        use crate::limits;
+        Self {
+            wire: Wire::default(),
+            max_message_len: limits::MESSAGE_LEN,
+            max_topic_len: limits::TOPIC_LEN,
+            outbox_len: limits::OUTBOX_LEN,
+            write_stall: limits::WRITE_STALL,
+            incomplete_timeout: limits::INCOMPLETE_TIMEOUT,
+            drain: limits::DRAIN,
+        }
+    }
+}

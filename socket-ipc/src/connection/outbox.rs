@@ -1,0 +1,367 @@
+//! What is queued for the other side, bounded by bytes.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+
+use tokio::sync::Notify;
+
+use crate::events::CloseCause;
+use crate::limits::OUTBOX_MARK;
+use crate::sync::lock;
+use crate::wire::{Wire, count_ends};
+
+/// From this length on, outboxes share the bytes of a broadcast; shorter ones are cheaper to copy into the buffer that
+/// goes out in one write than to write apart.
+const SHARE_FROM: usize = 16 * 1024;
+
+/// A spare buffer is kept for the next messages up to this capacity.
+const SPARE_CAPACITY: usize = 64 * 1024;
+
+/// What all outboxes of a server hold together, in bytes.
+#[derive(Debug)]
+pub(crate) struct Total {
+    queued: AtomicUsize,
+    limit: usize,
+}
+
+impl Total {
+    pub(crate) fn new(limit: usize) -> Arc<Self> {
+        Arc::new(Self { queued: AtomicUsize::new(0), limit })
+    }
+
+    fn is_full(&self) -> bool {
+        self.queued.load(Ordering::Relaxed) >= self.limit
+    }
+}
+
+/// An encoded broadcast, its bytes counted once however many outboxes hold it.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    bytes: Vec<u8>,
+    total: Arc<Total>,
+}
+
+impl Shared {
+    fn new(bytes: Vec<u8>, total: Arc<Total>) -> Arc<Self> {
+        total.queued.fetch_add(bytes.len(), Ordering::Relaxed);
+        Arc::new(Self { bytes, total })
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        self.total.queued.fetch_sub(self.bytes.len(), Ordering::Relaxed);
+    }
+}
+
+/// An encoded broadcast on its way into the outboxes.
+pub(crate) struct Broadcast<'b> {
+    bytes: &'b [u8],
+    shared: Option<Arc<Shared>>,
+}
+
+impl<'b> Broadcast<'b> {
+    pub(crate) fn new(bytes: &'b [u8], total: &Arc<Total>) -> Self {
+        let shared = (bytes.len() >= SHARE_FROM).then(|| Shared::new(bytes.to_vec(), Arc::clone(total)));
+        Self { bytes, shared }
+    }
+}
+
+/// Bytes on their way to the socket, whole messages.
+#[derive(Debug)]
+pub(crate) enum Segment {
+    Own(Vec<u8>),
+    Shared(Arc<Shared>),
+}
+
+impl Segment {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(shared) => &shared.bytes,
+        }
+    }
+}
+
+/// Why a message was not queued.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PushError {
+    /// The connection has ended or is about to.
+    Ended,
+    Full {
+        queued: usize,
+    },
+}
+
+/// What its session is told to do with a connection.
+#[derive(Clone, Debug)]
+pub(crate) enum Ask {
+    /// Write what is queued, then end.
+    Drain(CloseCause),
+    /// End now.
+    Cut(CloseCause),
+}
+
+/// What was queued and not handed to the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Unsent {
+    pub(crate) messages: u64,
+    pub(crate) bytes: u64,
+}
+
+/// The queue between whoever sends and the session that writes.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    queue: Mutex<Queue>,
+    /// The length of the queue, and whether it takes no more, to be looked at without the lock.
+    queued: AtomicUsize,
+    ended: AtomicBool,
+    /// Set once the session has been told to end.
+    asked: AtomicBool,
+    /// Tells those who wait that there may be room, or that the connection has ended.
+    room: Notify,
+    limit: usize,
+    total: Arc<Total>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    /// What goes out before `tail`.
+    segments: VecDeque<Segment>,
+    tail: Vec<u8>,
+    /// Bytes queued, those the session is writing included.
+    len: usize,
+    ask: Option<Ask>,
+    /// The session, while it sleeps.
+    session: Option<Waker>,
+    /// Whether the sleeping session has nothing to write, and so has to hear of a new message.
+    idle: bool,
+}
+
+impl Outbox {
+    pub(crate) fn new(limit: usize, total: Arc<Total>) -> Self {
+        Self {
+            queue: Mutex::default(),
+            queued: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
+            asked: AtomicBool::new(false),
+            room: Notify::new(),
+            limit,
+            total,
+        }
+    }
+
+    /// The most that is queued, in bytes.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Whether the outbox takes no more, because the connection has ended or is about to.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Queues an encoded message, if it fits. An empty outbox takes any.
+    pub(crate) fn push(&self, message: &[u8]) -> Result<(), PushError> {
+        let mut queue = lock(&self.queue);
+        self.check(&queue, message.len())?;
+        queue.tail.extend_from_slice(message);
+        self.total.queued.fetch_add(message.len(), Ordering::Relaxed);
+        self.pushed(queue, message.len());
+        Ok(())
+    }
+
+    /// Queues a broadcast, if it fits or `over_limit` lets it.
+    pub(crate) fn push_broadcast(
+        &self,
+        broadcast: &Broadcast<'_>,
+        over_limit: bool,
+    ) -> Result<(), PushError> {
+        let mut queue = lock(&self.queue);
+        match self.check(&queue, broadcast.bytes.len()) {
+            Err(PushError::Full { .. }) if over_limit => {}
+            checked => checked?,
+        }
+        match &broadcast.shared {
+            None => {
+                queue.tail.extend_from_slice(broadcast.bytes);
+                self.total.queued.fetch_add(broadcast.bytes.len(), Ordering::Relaxed);
+            }
+            Some(shared) => {
+                if !queue.tail.is_empty() {
+                    let before = std::mem::take(&mut queue.tail);
+                    queue.segments.push_back(Segment::Own(before));
+                }
+                queue.segments.push_back(Segment::Shared(Arc::clone(shared)));
+            }
+        }
+        self.pushed(queue, broadcast.bytes.len());
+        Ok(())
+    }
+
+    fn check(&self, queue: &Queue, len: usize) -> Result<(), PushError> {
+        if self.has_ended() {
+            return Err(PushError::Ended);
+        }
+        // An empty outbox is no part of what fills all of them together.
+        if queue.len > 0 && (queue.len.saturating_add(len) > self.limit || self.total.is_full()) {
+            return Err(PushError::Full { queued: queue.len });
+        }
+        Ok(())
+    }
+
+    fn pushed(&self, mut queue: std::sync::MutexGuard<'_, Queue>, len: usize) {
+        queue.len += len;
+        self.queued.store(queue.len, Ordering::Release);
+        let session = if queue.idle { queue.session.take() } else { None };
+        drop(queue);
+        if let Some(session) = session {
+            session.wake();
+        }
+    }
+
+    /// Whether a paced sender may queue `len` bytes more.
+    pub(crate) fn has_room(&self, len: usize) -> bool {
+        let queued = self.queued.load(Ordering::Acquire);
+        queued == 0
+            || (queued <= OUTBOX_MARK && queued.saturating_add(len) <= self.limit && !self.total.is_full())
+    }
+
+    /// Waits until `done` holds, which is looked at whenever something was written; `Err` once the connection has ended.
+    pub(crate) async fn wait_until(&self, done: impl Fn(&Self) -> bool) -> Result<(), PushError> {
+        loop {
+            let mut room = std::pin::pin!(self.room.notified());
+            // From here on no notification is missed.
+            room.as_mut().enable();
+            if self.has_ended() {
+                return Err(PushError::Ended);
+            }
+            if done(self) {
+                return Ok(());
+            }
+            room.await;
+        }
+    }
+
+    /// Whether all that was queued has been handed to the kernel.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.queued.load(Ordering::Acquire) == 0
+    }
+
+    /// Tells the session to end the connection. A cut overrules a drain; of equals the first counts.
+    pub(crate) fn ask(&self, ask: Ask) {
+        let mut queue = lock(&self.queue);
+        if queue.ask.is_none() || matches!((&queue.ask, &ask), (Some(Ask::Drain(_)), Ask::Cut(_))) {
+            queue.ask = Some(ask);
+        }
+        self.asked.store(true, Ordering::Release);
+        self.ended.store(true, Ordering::Release);
+        let session = queue.session.take();
+        drop(queue);
+        if let Some(session) = session {
+            session.wake();
+        }
+        self.room.notify_waiters();
+    }
+
+    // What the session calls:
+
+    /// Whether the session was told to end, and so is to call no further listener.
+    pub(super) fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+
+    /// Takes what the session was told and has not looked at.
+    pub(super) fn take_ask(&self) -> Option<Ask> {
+        if self.is_asked() { lock(&self.queue).ask.take() } else { None }
+    }
+
+    /// Takes no more messages from now on. What is queued stays.
+    pub(super) fn end(&self) {
+        // Under the lock, so that whoever queues meanwhile has either done so or is told.
+        let queue = lock(&self.queue);
+        self.ended.store(true, Ordering::Release);
+        drop(queue);
+        self.room.notify_waiters();
+    }
+
+    /// Takes what is to be written next, leaving a spare buffer for what follows.
+    pub(super) fn take(&self, spare: &mut Vec<u8>) -> Option<Segment> {
+        let mut queue = lock(&self.queue);
+        if let Some(segment) = queue.segments.pop_front() {
+            return Some(segment);
+        }
+        if queue.tail.is_empty() {
+            return None;
+        }
+        Some(Segment::Own(std::mem::replace(&mut queue.tail, std::mem::take(spare))))
+    }
+
+    /// Accounts for bytes that were handed to the kernel.
+    pub(super) fn written(&self, segment: &Segment, count: usize) {
+        if let Segment::Own(_) = segment {
+            self.total.queued.fetch_sub(count, Ordering::Relaxed);
+        }
+        let mut queue = lock(&self.queue);
+        // Nothing is left to count where the queue was given up meanwhile.
+        queue.len = queue.len.saturating_sub(count);
+        let len = queue.len;
+        self.queued.store(len, Ordering::Release);
+        drop(queue);
+        if len <= OUTBOX_MARK {
+            self.room.notify_waiters();
+        }
+    }
+
+    /// Has the session woken when there is something to do, unless there is already. `blocked` is a session that waits for
+    /// the socket to take what it writes.
+    pub(super) fn park(&self, session: &Waker, blocked: bool) -> bool {
+        let mut queue = lock(&self.queue);
+        if queue.ask.is_some() || (!blocked && (!queue.tail.is_empty() || !queue.segments.is_empty())) {
+            return false;
+        }
+        queue.idle = !blocked;
+        match &queue.session {
+            Some(before) if before.will_wake(session) => {}
+            _ => queue.session = Some(session.clone()),
+        }
+        true
+    }
+
+    /// Gives up what is queued, and says how much that was, with the rest of what the session was writing.
+    pub(crate) fn give_up(&self, wire: Wire, writing: Option<(Segment, usize)>) -> Unsent {
+        self.end();
+        let mut queue = lock(&self.queue);
+        let mut queued: Vec<Segment> = std::mem::take(&mut queue.segments).into();
+        queued.push(Segment::Own(std::mem::take(&mut queue.tail)));
+        queue.len = 0;
+        self.queued.store(0, Ordering::Release);
+        drop(queue);
+        let mut unsent = Unsent::default();
+        for (segment, written) in writing.into_iter().chain(queued.into_iter().map(|segment| (segment, 0))) {
+            let bytes = segment.bytes();
+            let left = bytes.len() - written;
+            unsent.bytes += left as u64;
+            // A message counts as sent once its end is. Segments begin where a message does.
+            unsent.messages += (count_ends(wire, bytes) - count_ends(wire, &bytes[..written])) as u64;
+            if let Segment::Own(_) = segment {
+                self.total.queued.fetch_sub(left, Ordering::Relaxed);
+            }
+        }
+        self.room.notify_waiters();
+        unsent
+    }
+
+    /// Keeps a buffer for reuse, emptied, if it is not too large to keep.
+    pub(super) fn spare(segment: Segment) -> Vec<u8> {
+        match segment {
+            Segment::Own(mut bytes) if bytes.capacity() <= SPARE_CAPACITY => {
+                bytes.clear();
+                bytes
+            }
+            _ => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! The bytes that were received and not heard yet.
+
+use std::cell::RefCell;
+use std::io;
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, ReadBuf};
+
+/// The size of a read. Larger ones gain nothing.
+const CHUNK: usize = 64 * 1024;
+
+/// How many chunks a thread keeps for the connections it serves.
+const SPARE_CHUNKS: usize = 4;
+
+thread_local! {
+    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A buffer that a connection has only while there is something in it: an idle one has no memory of its own.
+#[derive(Debug, Default)]
+pub(super) struct ReadBuffer {
+    /// Initialised throughout, so that a read needs no unsafe code; zeroed once, not for every read.
+    bytes: Vec<u8>,
+    unread: Range<usize>,
+}
+
+impl ReadBuffer {
+    pub(super) fn unread(&self) -> &[u8] {
+        &self.bytes[self.unread.clone()]
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.unread.len()
+    }
+
+    /// Takes `count` bytes off the front.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.unread.start = (self.unread.start + count).min(self.unread.end);
+        if self.unread.is_empty() {
+            self.unread = 0..0;
+        }
+    }
+
+    /// Takes a range out of the unread bytes.
+    pub(super) fn remove(&mut self, range: Range<usize>) {
+        let Range { start, end } = self.unread;
+        self.bytes.copy_within(start + range.end..end, start + range.start);
+        self.unread.end -= range.len();
+    }
+
+    /// Reads what has arrived, a chunk at most; 0 is the end of the stream. While nothing is unread and nothing
+    /// arrives, the memory is given back.
+    pub(super) fn poll_fill<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        self.make_room();
+        let mut free = ReadBuf::new(&mut self.bytes[self.unread.end..]);
+        let result = Pin::new(stream).poll_read(cx, &mut free);
+        let received = free.filled().len();
+        if result.is_pending() && self.unread.is_empty() {
+            self.give_back();
+        }
+        ready!(result)?;
+        self.unread.end += received;
+        Poll::Ready(Ok(received))
+    }
+
+    fn make_room(&mut self) {
+        if self.bytes.is_empty() {
+            self.bytes = SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| vec![0; CHUNK]);
+        }
+        if self.bytes.len() - self.unread.end >= CHUNK / 4 {
+            return;
+        }
+        // Moving no more than was consumed keeps the cost of a byte constant.
+        if self.unread.start >= self.unread.len() {
+            self.bytes.copy_within(self.unread.clone(), 0);
+            self.unread = 0..self.unread.len();
+        }
+        if self.bytes.len() - self.unread.end < CHUNK / 4 {
+            self.bytes.resize(2 * self.bytes.len(), 0);
+        }
+    }
+
+    fn give_back(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        if bytes.len() == CHUNK {
+            SPARE.with_borrow_mut(|spare| {
+                if spare.len() < SPARE_CHUNKS {
+                    spare.push(bytes);
+                }
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled_with(bytes: &[u8]) -> ReadBuffer {
+        let mut buffer = ReadBuffer::default();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let filled = buffer.poll_fill(&mut rest, &mut Context::from_waker(std::task::Waker::noop()));
+            assert!(matches!(filled, Poll::Ready(Ok(count)) if count > 0));
+        }
+        buffer
+    }
+
+    #[test]
+    fn what_is_removed_from_the_middle_is_gone_and_the_rest_is_not() {
+        let mut buffer = filled_with(b"0123456789");
+        buffer.consume(2);
+        buffer.remove(3..6);
+        assert_eq!(buffer.unread(), b"23489");
+        buffer.consume(5);
+        assert_eq!(buffer.len(), 0);
+    }
+
+    #[test]
+    fn bytes_survive_growth_and_compaction() {
+        let bytes: Vec<u8> = (0..400_000u32).map(|i| (i % 251) as u8).collect();
+        let mut buffer = filled_with(&bytes);
+        assert_eq!(buffer.unread(), bytes);
+        buffer.consume(399_000);
+        let mut more: &[u8] = b"more";
+        assert!(buffer.poll_fill(&mut more, &mut Context::from_waker(std::task::Waker::noop())).is_ready());
+        assert_eq!(buffer.unread(), [&bytes[399_000..], b"more"].concat());
+    }
+}

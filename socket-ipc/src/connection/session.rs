@@ -1,0 +1,395 @@
+//! The task of one connection: it writes the outbox, reads, and calls listeners, each as far as it can.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
+
+use super::alarm::Alarm;
+use super::closing::polled;
+use super::outbox::{Ask, Outbox, Segment};
+use super::read_buffer::ReadBuffer;
+use super::{Endpoint, Limits};
+use crate::error::{MessageError, MessageErrorKind};
+use crate::events::{CloseCause, CloseReason};
+use crate::limits::{HELD_BACK_LEN, RAW_LEN};
+use crate::router::{Cached, Held, Report};
+use crate::wire::{Frame, Framer};
+
+/// How many bytes of messages a session handles before it lets other tasks have their turn.
+const TURN: usize = 64 * 1024;
+
+/// One connection, from its first byte to its end.
+pub(crate) struct Session<S, E: Endpoint> {
+    endpoint: Arc<E>,
+    from: E::From,
+    outbox: Arc<Outbox>,
+    stream: S,
+    /// What is called when the other side does not read.
+    too_slow: CloseCause,
+
+    received: ReadBuffer,
+    framer: Framer,
+    /// The other side will send no more, or nothing more can be read.
+    read_ended: Option<CloseCause>,
+    /// When the message at the front of `received` has to be complete.
+    incomplete_until: Option<Instant>,
+
+    listeners: Cached<E::From>,
+    held: Option<HeldMessage<E::From>>,
+
+    /// What is being written, and how much of it has been.
+    writing: Option<(Segment, usize)>,
+    spare: Vec<u8>,
+    /// The other side reads no more.
+    write_ended: bool,
+    /// When the socket has to have taken something more.
+    stalled_until: Option<Instant>,
+
+    ending: Option<Ending>,
+    alarm: Alarm,
+}
+
+/// The message at the front of the buffer, while listeners of it are still to be called.
+struct HeldMessage<F> {
+    held: Held<F>,
+    len: usize,
+    taken: usize,
+}
+
+struct Ending {
+    cause: CloseCause,
+    /// Until when what is queued is written.
+    until: Option<Instant>,
+    cut: bool,
+}
+
+/// An endpoint as the router's place to report to.
+struct Reporter<'e, E>(&'e E);
+
+impl<E: Endpoint> Report<E::From> for Reporter<'_, E> {
+    fn message_error(&self, error: MessageError, from: E::From) {
+        self.0.message_error(error, from);
+    }
+
+    fn listener_panicked(&self, heard: String, from: E::From, panic: String) {
+        self.0.listener_panicked(heard, from, panic);
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
+    pub(crate) fn new(
+        stream: S,
+        endpoint: Arc<E>,
+        from: E::From,
+        outbox: Arc<Outbox>,
+        too_slow: CloseCause,
+    ) -> Self {
+        let Limits { wire, max_message_len, .. } = *endpoint.limits();
+        Self {
+            listeners: endpoint.router().cached(),
+            endpoint,
+            from,
+            outbox,
+            stream,
+            too_slow,
+            received: ReadBuffer::default(),
+            framer: Framer::new(wire, max_message_len, RAW_LEN),
+            read_ended: None,
+            incomplete_until: None,
+            held: None,
+            writing: None,
+            spare: Vec::new(),
+            write_ended: false,
+            stalled_until: None,
+            ending: None,
+            alarm: Alarm::default(),
+        }
+    }
+
+    /// Runs the connection to its end. It has ended when this returns: nothing is written or heard afterwards.
+    pub(crate) async fn run(mut self) -> CloseReason {
+        let cause = std::future::poll_fn(|cx| self.poll(cx)).await;
+        let unsent = self.outbox.give_up(self.endpoint.limits().wire, self.writing.take());
+        CloseReason {
+            cause,
+            unsent_messages: unsent.messages,
+            unsent_bytes: unsent.bytes,
+            unfinished_bytes: self.framer.unfinished(self.received.unread()),
+        }
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseCause> {
+        let mut turn = TURN;
+        loop {
+            self.take_ask();
+            let blocked = self.poll_write(cx).is_pending() || self.write_ended;
+            let all_heard = self.poll_listeners(cx, &mut turn).is_ready();
+            if let Some(cause) = self.poll_end(cx, all_heard) {
+                return Poll::Ready(cause);
+            }
+            if turn == 0 {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if self.poll_read(cx).is_ready() || self.poll_deadlines(cx).is_ready() {
+                continue;
+            }
+            if self.outbox.park(cx.waker(), blocked) {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn take_ask(&mut self) {
+        match self.outbox.take_ask() {
+            Some(Ask::Drain(cause)) => {
+                let until = Instant::now().checked_add(self.endpoint.limits().drain);
+                self.end(cause, until);
+            }
+            Some(Ask::Cut(cause)) => self.cut(cause),
+            None => {}
+        }
+    }
+
+    /// Begins the end of the connection: what is queued is written, nothing more is heard.
+    fn end(&mut self, cause: CloseCause, until: Option<Instant>) {
+        self.outbox.end();
+        let ending = self.ending.get_or_insert(Ending { cause, until, cut: false });
+        ending.until = ending.until.or(until);
+    }
+
+    fn cut(&mut self, cause: CloseCause) {
+        self.ending = Some(Ending { cause, until: None, cut: true });
+    }
+
+    // Writing
+
+    /// Writes what is queued. `Pending` while the socket takes no more.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.write_ended {
+            if self.writing.is_none() {
+                self.writing = self.outbox.take(&mut self.spare).map(|segment| (segment, 0));
+            }
+            let Some((segment, written)) = &mut self.writing else { break };
+            match Pin::new(&mut self.stream).poll_write(cx, &segment.bytes()[*written..]) {
+                Poll::Ready(Ok(count)) if count > 0 => {
+                    *written += count;
+                    let done = *written == segment.bytes().len();
+                    self.stalled_until = None;
+                    self.outbox.written(segment, count);
+                    if done && let Some((segment, _)) = self.writing.take() {
+                        self.spare = Outbox::spare(segment);
+                    }
+                }
+                // The other side may have sent something before it went: reading finds out.
+                Poll::Ready(_) => self.end_writing(),
+                Poll::Pending => {
+                    if self.stalled_until.is_none() {
+                        self.stalled_until = Instant::now().checked_add(self.endpoint.limits().write_stall);
+                    }
+                    return Poll::Pending;
+                }
+            }
+        }
+        // An idle connection keeps no buffer.
+        self.spare = Vec::new();
+        Poll::Ready(())
+    }
+
+    fn end_writing(&mut self) {
+        self.write_ended = true;
+        self.stalled_until = None;
+        self.outbox.end();
+    }
+
+    // Listening
+
+    /// Calls listeners for the messages received. `Pending` while one has to be waited for, or once the turn is over.
+    fn poll_listeners(&mut self, cx: &mut Context<'_>, turn: &mut usize) -> Poll<()> {
+        if self.poll_held(cx).is_pending() {
+            return Poll::Pending;
+        }
+        while *turn > 0 && !self.outbox.is_asked() && self.ending.is_none() {
+            let unread = self.received.unread();
+            match self.framer.next(unread) {
+                Frame::Message { len, taken } => {
+                    *turn = turn.saturating_sub(taken);
+                    self.incomplete_until = None;
+                    let bytes = &unread[..len];
+                    if bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
+                        self.received.consume(taken);
+                        continue;
+                    }
+                    let (router, report) = (self.endpoint.router(), Reporter(&*self.endpoint));
+                    match router.dispatch(&mut self.listeners, bytes, self.from, &report) {
+                        None => self.received.consume(taken),
+                        Some(held) => {
+                            self.held = Some(HeldMessage { held, len, taken });
+                            if self.poll_held(cx).is_pending() {
+                                return Poll::Pending;
+                            }
+                        }
+                    }
+                }
+                Frame::TooLong { len, kept, taken } => {
+                    *turn = turn.saturating_sub(taken);
+                    self.incomplete_until = None;
+                    let kind = MessageErrorKind::TooLong { limit: self.endpoint.limits().max_message_len };
+                    let error = MessageError::new(kind, &unread[..kept], len, RAW_LEN);
+                    self.endpoint.message_error(error, self.from);
+                    self.received.consume(taken);
+                }
+                Frame::Incomplete => {
+                    if let Some(excess) = self.framer.excess(self.received.unread()) {
+                        self.received.remove(excess);
+                    }
+                    if self.received.len() > 0 && self.incomplete_until.is_none() {
+                        self.incomplete_until =
+                            Instant::now().checked_add(self.endpoint.limits().incomplete_timeout);
+                    }
+                    return Poll::Ready(());
+                }
+            }
+        }
+        if *turn > 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Goes on with the message that is held back. `Pending` while one of its listeners has to be waited for.
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while let Some(HeldMessage { held, len, taken }) = &mut self.held {
+            let report = Reporter(&*self.endpoint);
+            let identity = Arc::as_ptr(&self.endpoint).addr();
+            let (poll, awaits_close) = polled(identity, || held.poll(cx, self.from, &report));
+            if poll.is_pending() {
+                if awaits_close {
+                    self.release_held();
+                    return Poll::Ready(());
+                }
+                return Poll::Pending;
+            }
+            let (len, taken) = (*len, *taken);
+            let bytes = &self.received.unread()[..len];
+            let stop = self.outbox.is_asked() || self.ending.is_some();
+            match (!stop).then(|| self.endpoint.router().resume(held, bytes, self.from, &report)).flatten() {
+                Some(next) => *held = next,
+                None => {
+                    self.held = None;
+                    self.received.consume(taken);
+                }
+            }
+        }
+        Poll::Ready(())
+    }
+
+    /// Lets a listener that waits for the endpoint to be closed run on by itself: closing does not wait for it.
+    fn release_held(&mut self) {
+        if let Some(HeldMessage { held, taken, .. }) = self.held.take() {
+            let (endpoint, from) = (Arc::clone(&self.endpoint), self.from);
+            tokio::spawn(async move { held.run(from, &Reporter(&*endpoint)).await });
+            self.received.consume(taken);
+        }
+    }
+
+    // Reading
+
+    /// Reads what has arrived. `Pending` while nothing has, nothing more will, or enough is held back already.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let discarding = self.ending.is_some() && self.held.is_none();
+        let full = self.held.as_ref().is_some_and(|held| self.received.len() >= held.taken + HELD_BACK_LEN);
+        if self.read_ended.is_some() || full {
+            return Poll::Pending;
+        }
+        match self.received.poll_fill(&mut self.stream, cx) {
+            Poll::Ready(Ok(0)) => self.end_reading(CloseCause::PeerClosed, cx),
+            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Err(error)) => self.end_reading(cause_of(error), cx),
+            // Whoever reads no more and has nothing left for us is gone.
+            Poll::Pending if self.write_ended => self.end_reading(CloseCause::PeerClosed, cx),
+            Poll::Pending => return Poll::Pending,
+        }
+        if discarding {
+            self.received.consume(self.received.len());
+        }
+        Poll::Ready(())
+    }
+
+    fn end_reading(&mut self, cause: CloseCause, cx: &mut Context<'_>) {
+        self.read_ended = Some(cause);
+        // Whether the other side still reads, having only finished sending: the kernel says so even of an empty write, and so
+        // whoever sends to a peer that is gone learns it now, whatever its listeners are still busy with.
+        if !self.write_ended && matches!(Pin::new(&mut self.stream).poll_write(cx, &[]), Poll::Ready(Err(_)))
+        {
+            self.end_writing();
+        }
+    }
+
+    // Ending
+
+    /// The cause, once nothing is left to do.
+    fn poll_end(&mut self, cx: &mut Context<'_>, all_heard: bool) -> Option<CloseCause> {
+        if self.ending.is_none() && all_heard {
+            // What the other side sent has been heard; what it asked for is still written.
+            let cause = self.read_ended.clone()?;
+            self.end(cause, None);
+        }
+        let ending = self.ending.as_mut()?;
+        let written = self.write_ended || (self.writing.is_none() && self.outbox.is_empty());
+        if !ending.cut && (!written || self.held.is_some()) {
+            return None;
+        }
+        if !ending.cut && !self.write_ended && Pin::new(&mut self.stream).poll_shutdown(cx).is_pending() {
+            // A stream that can't even be shut down has no more time than the rest of a drain.
+            ending.until = ending.until.or_else(|| Instant::now().checked_add(self.endpoint.limits().drain));
+            return None;
+        }
+        Some(ending.cause.clone())
+    }
+
+    /// Looks at the clock. `Ready` when a deadline has passed, which changes what there is to do.
+    fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // Whoever is not read from can't be late.
+        let incomplete = if self.held.is_none() && self.read_ended.is_none() && self.ending.is_none() {
+            self.incomplete_until
+        } else {
+            None
+        };
+        let drained = self.ending.as_ref().and_then(|ending| ending.until);
+        let next = [incomplete, self.stalled_until, drained].into_iter().flatten().min();
+        if self.alarm.poll(cx, next).is_pending() {
+            return Poll::Pending;
+        }
+        let now = Instant::now();
+        let passed = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
+        if passed(drained) {
+            if let Some(ending) = &mut self.ending {
+                ending.cut = true;
+            }
+        } else if passed(self.stalled_until) {
+            self.cut(self.too_slow.clone());
+        } else if passed(incomplete) {
+            self.report_incomplete(self.endpoint.limits().incomplete_timeout);
+            self.cut(CloseCause::Incomplete);
+        }
+        Poll::Ready(())
+    }
+
+    fn report_incomplete(&self, timeout: Duration) {
+        let unread = self.received.unread();
+        let kind = MessageErrorKind::Incomplete { timeout };
+        let error = MessageError::new(kind, unread, self.framer.unfinished(unread), RAW_LEN);
+        self.endpoint.message_error(error, self.from);
+    }
+}
+
+/// A reset is how a Unix socket ends when the other side left without reading everything (`unix(7)`).
+fn cause_of(error: io::Error) -> CloseCause {
+    match error.kind() {
+        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => CloseCause::PeerClosed,
+        _ => CloseCause::Io(Arc::new(error)),
+    }
+}

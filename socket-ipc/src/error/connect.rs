@@ -1,0 +1,78 @@
+//! Why a client could not connect.
+
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Why an attempt to connect failed, or why there will be no other.
+///
+/// ```
+/// use socket_ipc::Client;
+///
+/// let client = Client::new("/tmp/myApp.sock");
+/// client.on_connect_error(|error| eprintln!("{error}; trying again"));
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The path can't be that of a socket. No attempt is made.
+    #[error("cannot connect to {path:?}: {reason}")]
+    InvalidPath {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong with it, with the numbers.
+        reason: String,
+    },
+    /// The server is not there, or does not let this process in.
+    #[error("cannot connect to {}", path.display())]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// What the operating system has to say.
+        source: io::Error,
+    },
+    /// The server was there but had no room for a connection within `connect_timeout`.
+    #[error("cannot connect to {}: no connection within {timeout:?}", path.display())]
+    Timeout {
+        /// The path.
+        path: PathBuf,
+        /// `connect_timeout`.
+        timeout: Duration,
+    },
+    /// The server runs as another user than `expect_server_user` says. Nothing was sent to it or read from it.
+    #[error("cannot connect to {}: its server runs as {}, expected user {expected}", path.display(), user(*found))]
+    WrongUser {
+        /// The path.
+        path: PathBuf,
+        /// The user id that was expected.
+        expected: u32,
+        /// The user id of the server; `None` where the connection has none to tell.
+        found: Option<u32>,
+    },
+    /// The last of the attempts that `give_up_after` allows has failed. The client is closed.
+    #[error("gave up connecting to {} after {attempts} attempts", path.display())]
+    GaveUp {
+        /// The path.
+        path: PathBuf,
+        /// How many attempts were made.
+        attempts: u32,
+        /// Why the last one failed.
+        source: Box<ConnectError>,
+    },
+    /// `connect` was called before.
+    #[error("cannot connect to {}: this client was told to connect before", path.display())]
+    AlreadyConnecting {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The client is closed. A closed client can't connect again.
+    #[error("cannot connect to {}: this client is closed; make a new one", path.display())]
+    Closed {
+        /// The path.
+        path: PathBuf,
+    },
+}
+
+fn user(found: Option<u32>) -> String {
+    found.map_or_else(|| "nobody knows whom".to_owned(), |uid| format!("user {uid}"))
+}

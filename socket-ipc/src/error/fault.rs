@@ -1,0 +1,76 @@
+//! What goes wrong beside any call.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::client_id::ClientId;
+use crate::error::ConnectError;
+use crate::peer::Peer;
+
+/// What went wrong beside any call that could have returned it. Reported by `on_error`.
+///
+/// ```
+/// use socket_ipc::Server;
+///
+/// let server = Server::new("/tmp/myApp.sock");
+/// server.on_error(|error| eprintln!("{error}"));
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A listener panicked. The other listeners of the message or event still ran, and the connection lives.
+    #[error("a listener of {heard} panicked{}: {panic}", of_client(*client_id))]
+    ListenerPanicked {
+        /// The topic, in back quotes, or the event that it listened for.
+        heard: String,
+        /// The client whose message or event it was.
+        client_id: Option<ClientId>,
+        /// What the panic said.
+        panic: String,
+    },
+    /// A `Serialize` implementation panicked. The `send` it was called for returned an error too.
+    #[error("the `Serialize` of a message of `{topic}` panicked: {panic}")]
+    SerializePanicked {
+        /// The topic of the message.
+        topic: String,
+        /// What the panic said.
+        panic: String,
+    },
+    /// A connection could not be accepted. The server pauses (10 ms, doubling to 1 s) and goes on.
+    #[error("cannot accept a connection on {}", path.display())]
+    Accept {
+        /// The path of the socket.
+        path: PathBuf,
+        /// What the operating system has to say.
+        source: io::Error,
+    },
+    /// A client was refused because `max_clients` are connected.
+    #[error(
+        "refused a client: {limit} are connected, the most that `max_clients` and the limit of open files allow"
+    )]
+    TooManyClients {
+        /// The number of clients that are allowed.
+        limit: usize,
+    },
+    /// A client was refused because its user is not one of those allowed. Nothing of it was read.
+    #[error("refused a client: {} is not allowed in", peer.map_or_else(|| "a peer without a user".to_owned(), |peer| peer.to_string()))]
+    UserNotAllowed {
+        /// Who it was; `None` where the connection has no user to tell.
+        peer: Option<Peer>,
+    },
+    /// The client lost its connection and made all attempts that `give_up_after` allows. It is closed.
+    #[error("the client is closed")]
+    GaveUp(#[source] ConnectError),
+    /// The socket file could not be removed.
+    #[error("cannot remove the socket file {}", path.display())]
+    Remove {
+        /// The path of the socket.
+        path: PathBuf,
+        /// What the operating system has to say.
+        source: io::Error,
+    },
+}
+
+fn of_client(client_id: Option<ClientId>) -> String {
+    client_id.map_or_else(String::new, |id| format!(" (client {id})"))
+}

@@ -1,0 +1,73 @@
+//! Why a server could not begin to listen.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why a server could not begin to listen. Nothing on disk was changed or removed.
+///
+/// ```
+/// use socket_ipc::{ListenError, Server};
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let server = Server::new("");
+/// assert!(matches!(server.listen().await, Err(ListenError::InvalidPath { .. })));
+/// # }
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ListenError {
+    /// The path can't be that of a socket.
+    #[error("cannot listen on {path:?}: {reason}")]
+    InvalidPath {
+        /// The path.
+        path: PathBuf,
+        /// What is wrong with it, with the numbers.
+        reason: String,
+    },
+    /// A server is alive at the path, or can't be told from one.
+    #[error("cannot listen on {}: {found}; stop it, or choose another path", path.display())]
+    AddrInUse {
+        /// The path.
+        path: PathBuf,
+        /// What was found there.
+        found: String,
+    },
+    /// Something that is not a socket is at the path; it was left alone.
+    #[error("cannot listen on {}: found {found} there, which is no socket; move it, or choose another path", path.display())]
+    NotASocket {
+        /// The path.
+        path: PathBuf,
+        /// What was found there.
+        found: &'static str,
+    },
+    /// The lock file beside the path is not one of ours; it was left alone.
+    #[error("cannot lock {}: {reason}", path.display())]
+    Lock {
+        /// The path of the lock file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// `listen` was called before.
+    #[error("cannot listen on {}: this server was told to listen before", path.display())]
+    AlreadyListening {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The server is closed. A closed server can't listen again.
+    #[error("cannot listen on {}: this server is closed; make a new one", path.display())]
+    Closed {
+        /// The path.
+        path: PathBuf,
+    },
+    /// An operating system call failed.
+    #[error("cannot listen on {}: could not {action}", path.display())]
+    Io {
+        /// The path.
+        path: PathBuf,
+        /// What was attempted.
+        action: &'static str,
+        /// What the operating system has to say.
+        source: io::Error,
+    },
+}

@@ -1,0 +1,120 @@
+//! Why a message that arrived could not be heard.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::wire::EnvelopeError;
+
+/// A message that arrived and could not be heard, by one listener or by any.
+///
+/// The connection lives on, unless the kind says otherwise.
+///
+/// ```
+/// use socket_ipc::Server;
+///
+/// let server = Server::new("/tmp/myApp.sock");
+/// server.on_message_error(|error, client_id| {
+///     eprintln!("client {client_id}: {error}: {}", String::from_utf8_lossy(error.raw()));
+/// });
+/// ```
+#[derive(Clone, Debug)]
+pub struct MessageError {
+    kind: MessageErrorKind,
+    raw: Box<[u8]>,
+    len: u64,
+}
+
+/// What is wrong with a message. Part of [`MessageError`].
+///
+/// ```
+/// use socket_ipc::{MessageErrorKind, Server};
+///
+/// let server = Server::new("/tmp/myApp.sock");
+/// server.on_message_error(|error, client_id| {
+///     if let MessageErrorKind::TooLong { limit } = error.kind() {
+///         eprintln!("client {client_id} sent {} bytes at once; {limit} are allowed", error.len());
+///     }
+/// });
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum MessageErrorKind {
+    /// The bytes are not an envelope.
+    #[error("not an envelope: {0}")]
+    Envelope(#[from] EnvelopeError),
+    /// The message is longer than `max_message_len`; it was skipped without being stored.
+    #[error("over the limit of {limit} bytes: send less, or raise `max_message_len` on both sides")]
+    TooLong {
+        /// `max_message_len`, in bytes.
+        limit: usize,
+    },
+    /// The topic is longer than `max_topic_len`.
+    #[error(
+        "its topic takes {size} bytes, over the limit of {limit}: shorten it, or raise `max_topic_len` on both sides"
+    )]
+    TopicTooLong {
+        /// Length of the topic, in bytes.
+        size: usize,
+        /// `max_topic_len`, in bytes.
+        limit: usize,
+    },
+    /// The message did not end within `incomplete_timeout`; the connection is ended.
+    #[error("not complete within {timeout:?}")]
+    Incomplete {
+        /// `incomplete_timeout`.
+        timeout: Duration,
+    },
+    /// The message is not of the type that one of the topic's listeners hears. The others heard it.
+    #[error("`{topic}` is not a `{type_name}`: {reason} at line {line} column {column}")]
+    Decode {
+        /// The topic of the message.
+        topic: String,
+        /// The Rust type that the listener hears.
+        type_name: &'static str,
+        /// Line of the place in the raw bytes, from 1.
+        line: usize,
+        /// Column of the place in the raw bytes, in bytes from 1.
+        column: usize,
+        /// What serde has to say.
+        reason: String,
+    },
+}
+
+impl MessageError {
+    /// `raw` is the message, or its beginning where it had `len` bytes in all; kept are at most `keep`.
+    pub(crate) fn new(kind: impl Into<MessageErrorKind>, raw: &[u8], len: u64, keep: usize) -> Self {
+        Self { kind: kind.into(), raw: raw[..raw.len().min(keep)].into(), len }
+    }
+
+    /// Returns what is wrong.
+    #[must_use]
+    pub fn kind(&self) -> &MessageErrorKind {
+        &self.kind
+    }
+
+    /// Returns the bytes that were received, without the end of the message; at most the first
+    /// [`limits::RAW_LEN`](crate::limits::RAW_LEN) of them.
+    #[must_use]
+    pub fn raw(&self) -> &[u8] {
+        &self.raw
+    }
+
+    /// Returns how many bytes were received in all, without the end of the message.
+    #[must_use]
+    #[allow(clippy::len_without_is_empty, reason = "the length of what arrived, not of a collection")]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+}
+
+impl fmt::Display for MessageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a message of {} bytes: {}", self.len, self.kind)
+    }
+}
+
+impl std::error::Error for MessageError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&self.kind)
+    }
+}

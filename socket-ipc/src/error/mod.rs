@@ -1,0 +1,13 @@
+//! What can go wrong: one type for each thing that can fail, naming what it is about.
+
+mod connect;
+mod fault;
+mod listen;
+mod message;
+mod send;
+
+pub use connect::ConnectError;
+pub use fault::Error;
+pub use listen::ListenError;
+pub use message::{MessageError, MessageErrorKind};
+pub use send::{FlushError, SendError};

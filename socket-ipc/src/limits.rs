@@ -1,0 +1,66 @@
+//! The default of every limit, in one place.
+//!
+//! | limit | default | what happens beyond it |
+//! |---|---|---|
+//! | [`MESSAGE_LEN`] | 4 MiB | `send` fails with `TooLarge`; one that arrives is reported and skipped |
+//! | [`TOPIC_LEN`] | 256 bytes | `send` fails with `TopicTooLong`; one that arrives is reported |
+//! | [`OUTBOX_LEN`] | 8 MiB a connection | `send` fails with `OutboxFull`, `send_async` waits, `broadcast` ends the connection |
+//! | [`OUTBOX_TOTAL_LEN`] | 512 MiB a server | an outbox that is not empty counts as full |
+//! | [`OUTBOX_MARK`] | 64 KiB a connection | `send_async` and `broadcast_async` wait |
+//! | [`HELD_BACK_LEN`] | 1 MiB a connection | reading waits while an asynchronous listener or a full subscription holds messages back |
+//! | [`SUBSCRIPTION_LEN`] | 256 messages | the clients that send the topic wait, each in its turn |
+//! | [`WRITE_STALL`] | 10 s without progress | the connection ends as slow |
+//! | [`INCOMPLETE_TIMEOUT`] | 30 s | the unfinished message is reported and the connection ends |
+//! | [`MAX_CLIENTS`] | 4096, at most three quarters of the limit of open files | a further client is accepted, closed at once and reported |
+//! | [`ACCEPT_PAUSE`] | 10 ms, doubling to 1 s | the pause after a connection that could not be accepted |
+//! | [`CONNECT_TIMEOUT`] | 5 s | the attempt fails and is made again |
+//! | [`RECONNECT_DELAY`] | 100 to 200 ms | the pause before the first attempt after a connection was lost |
+//! | [`RETRY_DELAY`] | 1 to 1.25 s | the pause between attempts |
+//! | [`DRAIN`] | 5 s | what `close` and `disconnect` have not written by then is lost, and reported |
+//! | [`RAW_LEN`] | 64 KiB | a `MessageError` keeps no more of the bytes |
+//! | [`MODE`] | 0600 | the permissions of the socket file |
+//!
+//! ```
+//! use socket_ipc::{Server, limits};
+//!
+//! let server = Server::builder("/tmp/myApp.sock").max_message_len(2 * limits::MESSAGE_LEN).build();
+//! ```
+
+use std::time::Duration;
+
+use crate::delay::Delay;
+
+/// The longest message, both ways: that of its encoded envelope without the end of the message, in bytes.
+pub const MESSAGE_LEN: usize = 4 * 1024 * 1024;
+/// The longest topic, both ways, in bytes.
+pub const TOPIC_LEN: usize = 256;
+/// The most that one connection has queued, in bytes. An empty outbox takes any allowed message.
+pub const OUTBOX_LEN: usize = 8 * 1024 * 1024;
+/// The most that all connections of a server have queued together, in bytes; what they share counts once.
+pub const OUTBOX_TOTAL_LEN: usize = 512 * 1024 * 1024;
+/// The most that a connection may have queued for `send_async` and `broadcast_async` not to wait, in bytes.
+pub const OUTBOX_MARK: usize = 64 * 1024;
+/// How far a connection reads ahead while a listener or a full subscription holds its messages back, in bytes.
+pub const HELD_BACK_LEN: usize = 1024 * 1024;
+/// How many messages a subscription holds for whoever reads it.
+pub const SUBSCRIPTION_LEN: usize = 256;
+/// How long a connection with something queued may make no progress.
+pub const WRITE_STALL: Duration = Duration::from_secs(10);
+/// How long a message may take from its first byte to its last.
+pub const INCOMPLETE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How many clients may be connected at once.
+pub const MAX_CLIENTS: usize = 4096;
+/// The first and the longest pause after a connection could not be accepted.
+pub const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+/// How long one attempt to connect may take.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a client waits before its first attempt after it lost a connection.
+pub const RECONNECT_DELAY: Delay = Delay::between(Duration::from_millis(100), Duration::from_millis(200));
+/// How long a client waits between attempts.
+pub const RETRY_DELAY: Delay = Delay::between(Duration::from_millis(1000), Duration::from_millis(1250));
+/// How long `close` and `disconnect` go on writing what is queued.
+pub const DRAIN: Duration = Duration::from_secs(5);
+/// How many bytes of a message a `MessageError` keeps.
+pub const RAW_LEN: usize = 64 * 1024;
+/// The permissions of the socket file.
+pub const MODE: u32 = 0o600;

@@ -1,0 +1,133 @@
+//! The options of a server and a client, each in one struct with its defaults.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::connection::Limits;
+use crate::delay::Delay;
+use crate::limits;
+
+#[derive(Clone, Debug)]
+pub(crate) struct ServerOptions {
+    pub(crate) path: PathBuf,
+    pub(crate) limits: Limits,
+    pub(crate) mode: u32,
+    pub(crate) max_clients: usize,
+    pub(crate) outbox_total_len: usize,
+    /// The users that are let in; `None` is everybody whom the socket file's permissions let in.
+    pub(crate) allowed_users: Option<Vec<u32>>,
+}
+
+impl ServerOptions {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            limits: Limits::default(),
+            mode: limits::MODE,
+            max_clients: limits::MAX_CLIENTS,
+            outbox_total_len: limits::OUTBOX_TOTAL_LEN,
+            allowed_users: None,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct ClientOptions {
+    pub(crate) path: PathBuf,
+    pub(crate) limits: Limits,
+    pub(crate) retry_delay: Delay,
+    pub(crate) reconnect_delay: Delay,
+    pub(crate) connect_timeout: Duration,
+    /// How many attempts in a row may fail; `None` is any number.
+    pub(crate) give_up_after: Option<u32>,
+    pub(crate) expected_server_user: Option<u32>,
+}
+
+impl ClientOptions {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self {
+            path,
+            limits: Limits::default(),
+            retry_delay: limits::RETRY_DELAY,
+            reconnect_delay: limits::RECONNECT_DELAY,
+            connect_timeout: limits::CONNECT_TIMEOUT,
+            give_up_after: None,
+            expected_server_user: None,
+        }
+    }
+}
+
+/// The builder methods that a server and a client have in common.
+macro_rules! common_options {
+    ($builder:ident) => {
+        impl $builder {
+            /// Sets how messages are written and told apart: [`Wire::JSON_LINES`] unless set. Both sides must agree.
+            #[must_use]
+            pub fn wire(mut self, wire: Wire) -> Self {
+                self.options.limits.wire = wire;
+                self
+            }
+
+            /// Sets the longest message, both ways, in bytes: [`limits::MESSAGE_LEN`](crate::limits::MESSAGE_LEN) (4 MiB) unless set.
+            ///
+            /// What counts is the encoded envelope without the end of the message. A longer one is an error of `send`; one that
+            /// arrives is reported by `on_message_error` and skipped without being stored.
+            #[must_use]
+            pub fn max_message_len(mut self, bytes: usize) -> Self {
+                self.options.limits.max_message_len = bytes;
+                self
+            }
+
+            /// Sets the longest topic, both ways, in bytes: [`limits::TOPIC_LEN`](crate::limits::TOPIC_LEN) (256) unless set.
+            ///
+            /// A longer one is an error of `send`; one that arrives is reported by `on_message_error`.
+            #[must_use]
+            pub fn max_topic_len(mut self, bytes: usize) -> Self {
+                self.options.limits.max_topic_len = bytes;
+                self
+            }
+
+            /// Sets how much one connection may have queued, in bytes: [`limits::OUTBOX_LEN`](crate::limits::OUTBOX_LEN) (8 MiB)
+            /// unless set.
+            ///
+            /// Beyond it `send` fails, `send_async` waits, and `broadcast` ends the connection as slow. An empty outbox takes any
+            /// allowed message.
+            #[must_use]
+            pub fn outbox_len(mut self, bytes: usize) -> Self {
+                self.options.limits.outbox_len = bytes;
+                self
+            }
+
+            /// Sets how long a connection with something queued may make no progress before it is ended as slow:
+            /// [`limits::WRITE_STALL`](crate::limits::WRITE_STALL) (10 s) unless set.
+            #[must_use]
+            pub fn write_stall(mut self, stall: Duration) -> Self {
+                self.options.limits.write_stall = stall;
+                self
+            }
+
+            /// Sets how long a message may take to arrive, from its first byte to its last:
+            /// [`limits::INCOMPLETE_TIMEOUT`](crate::limits::INCOMPLETE_TIMEOUT) (30 s) unless set.
+            ///
+            /// An unfinished one is then reported by `on_message_error` and the connection ends. Between messages a connection may be
+            /// silent for any time.
+            #[must_use]
+            pub fn incomplete_timeout(mut self, timeout: Duration) -> Self {
+                self.options.limits.incomplete_timeout = timeout;
+                self
+            }
+
+            /// Sets how long the end of a connection goes on writing what is queued: [`limits::DRAIN`](crate::limits::DRAIN) (5 s)
+            /// unless set.
+            ///
+            /// What is not written by then is lost, and the reason of the connection's end says how much that was.
+            #[must_use]
+            pub fn drain(mut self, drain: Duration) -> Self {
+                self.options.limits.drain = drain;
+                self
+            }
+        }
+    };
+}
+
+pub(crate) use common_options;

@@ -1,0 +1,123 @@
+//! Listeners of every kind behind one interface: what the router calls.
+
+use std::marker::PhantomData;
+use std::pin::Pin;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::raw_message::RawMessage;
+use crate::topic::Topic;
+use crate::wire::decode_one_pass;
+
+/// What a listener waits for before the next one is called.
+pub(crate) type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// What came of calling a listener.
+pub(crate) enum Heard {
+    Done,
+    /// The next listener has to wait.
+    Wait(Wait),
+}
+
+/// One listener, its message type and kind erased.
+pub(crate) trait Hear<F>: Send + Sync {
+    /// Calls the listener with a message, `text` being well-formed JSON.
+    fn hear(&self, text: &str, topic: &str, from: F) -> Result<Heard, serde_json::Error>;
+
+    /// Calls the listener with the message that `rest` begins with, `rest` being the unread part of an envelope.
+    /// `None`, and no call, where that takes a closer look.
+    fn hear_one_pass(&self, _rest: &str, _from: F) -> Option<Heard> {
+        None
+    }
+
+    /// The type that messages are decoded into.
+    fn type_name(&self) -> &'static str {
+        "RawMessage"
+    }
+}
+
+/// A synchronous listener of a type, which may borrow from the receive buffer.
+pub(crate) struct Typed<T, L> {
+    listener: L,
+    topic: PhantomData<fn() -> T>,
+}
+
+impl<T, L> Typed<T, L> {
+    pub(crate) fn new<F>(listener: L) -> Box<Self>
+    where
+        T: Topic,
+        L: for<'m> Fn(T::Message<'m>, F),
+    {
+        Box::new(Self { listener, topic: PhantomData })
+    }
+}
+
+impl<F, T, L> Hear<F> for Typed<T, L>
+where
+    T: Topic,
+    L: for<'m> Fn(T::Message<'m>, F) + Send + Sync,
+    for<'m> T::Message<'m>: Deserialize<'m>,
+{
+    fn hear(&self, text: &str, _topic: &str, from: F) -> Result<Heard, serde_json::Error> {
+        (self.listener)(serde_json::from_str(text)?, from);
+        Ok(Heard::Done)
+    }
+
+    #[inline]
+    fn hear_one_pass(&self, rest: &str, from: F) -> Option<Heard> {
+        (self.listener)(decode_one_pass(rest)?, from);
+        Some(Heard::Done)
+    }
+
+    fn type_name(&self) -> &'static str {
+        std::any::type_name::<T>()
+    }
+}
+
+/// A listener of an owned type that may have the next one wait: an asynchronous one, or a subscription.
+pub(crate) struct Owned<T, L> {
+    listener: L,
+    message: PhantomData<fn() -> T>,
+}
+
+impl<T, L> Owned<T, L> {
+    pub(crate) fn new<F>(listener: L) -> Box<Self>
+    where
+        L: Fn(T, F) -> Heard,
+    {
+        Box::new(Self { listener, message: PhantomData })
+    }
+}
+
+impl<F, T, L> Hear<F> for Owned<T, L>
+where
+    T: DeserializeOwned,
+    L: Fn(T, F) -> Heard + Send + Sync,
+{
+    fn hear(&self, text: &str, _topic: &str, from: F) -> Result<Heard, serde_json::Error> {
+        Ok((self.listener)(serde_json::from_str(text)?, from))
+    }
+
+    #[inline]
+    fn hear_one_pass(&self, rest: &str, from: F) -> Option<Heard> {
+        Some((self.listener)(decode_one_pass(rest)?, from))
+    }
+
+    fn type_name(&self) -> &'static str {
+        std::any::type_name::<T>()
+    }
+}
+
+/// A listener of the text itself.
+pub(crate) struct Raw<L>(pub(crate) L);
+
+impl<F, L> Hear<F> for Raw<L>
+where
+    L: Fn(RawMessage<'_>, &str, F) + Send + Sync,
+{
+    fn hear(&self, text: &str, topic: &str, from: F) -> Result<Heard, serde_json::Error> {
+        (self.0)(RawMessage::borrowed(text), topic, from);
+        Ok(Heard::Done)
+    }
+}

@@ -1,0 +1,88 @@
+//! The options of a server.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::Server;
+use crate::options::{ServerOptions, common_options};
+use crate::wire::Wire;
+
+/// Sets the options of a server before it is made. [`limits`](crate::limits) has their defaults in one table.
+///
+/// ```
+/// use socket_ipc::{Server, Wire};
+/// use std::time::Duration;
+///
+/// let server = Server::builder("/tmp/myApp.sock")
+///     .wire(Wire::NODE_0_4)
+///     .mode(0o660)
+///     .max_message_len(1024 * 1024)
+///     .max_topic_len(64)
+///     .outbox_len(16 * 1024 * 1024)
+///     .outbox_total_len(64 * 1024 * 1024)
+///     .write_stall(Duration::from_secs(5))
+///     .incomplete_timeout(Duration::from_secs(5))
+///     .drain(Duration::from_secs(1))
+///     .max_clients(100)
+///     .same_user_only()
+///     .build();
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder makes nothing until `build` is called"]
+pub struct ServerBuilder {
+    options: ServerOptions,
+}
+
+common_options!(ServerBuilder);
+
+impl ServerBuilder {
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self { options: ServerOptions::new(path) }
+    }
+
+    /// Sets the permissions of the socket file: [`limits::MODE`](crate::limits::MODE) (`0o600`) unless set.
+    ///
+    /// Whoever may write to the file may connect (`unix(7)`); the directories above it count too. The umask takes nothing away.
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.options.mode = mode;
+        self
+    }
+
+    /// Sets how many clients may be connected at once: [`limits::MAX_CLIENTS`](crate::limits::MAX_CLIENTS) (4096) unless set, and
+    /// never more than three quarters of the process's limit of open files.
+    ///
+    /// A further one is accepted, closed at once and reported by `on_error`.
+    pub fn max_clients(mut self, clients: usize) -> Self {
+        self.options.max_clients = clients;
+        self
+    }
+
+    /// Sets how much all connections together may have queued, in bytes: [`limits::OUTBOX_TOTAL_LEN`](crate::limits::OUTBOX_TOTAL_LEN)
+    /// (512 MiB) unless set.
+    ///
+    /// What connections share of a broadcast counts once. Beyond the limit an outbox that is not empty counts as full.
+    pub fn outbox_total_len(mut self, bytes: usize) -> Self {
+        self.options.outbox_total_len = bytes;
+        self
+    }
+
+    /// Lets in only the user that this process runs as. See [`allow_users`](Self::allow_users).
+    pub fn same_user_only(self) -> Self {
+        let user = rustix::process::geteuid().as_raw();
+        self.allow_users([user])
+    }
+
+    /// Lets in only these users, by user id: everybody whom the socket file's permissions let in, unless set.
+    ///
+    /// The kernel tells the user of a connection (`SO_PEERCRED`). Another one is closed before a byte of it is read, and reported by
+    /// `on_error`. The superuser is no exception.
+    pub fn allow_users(mut self, users: impl IntoIterator<Item = u32>) -> Self {
+        self.options.allowed_users = Some(users.into_iter().collect());
+        self
+    }
+
+    /// Makes the server.
+    pub fn build(self) -> Server {
+        Server::with_options(self.options)
+    }
+}

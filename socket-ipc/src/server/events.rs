@@ -1,0 +1,89 @@
+//! The events of a server, and what is said where nobody listens for one.
+
+use crate::client_id::ClientId;
+use crate::error::{Error, MessageError};
+use crate::events::{CloseReason, EventList};
+use crate::listener::Listener;
+
+type Call<A> = dyn Fn(A) + Send + Sync;
+
+/// The listeners of every event of one server.
+#[derive(Default)]
+pub(super) struct Events {
+    pub(super) listening: EventList<dyn Fn() + Send + Sync>,
+    pub(super) connection: EventList<Call<ClientId>>,
+    pub(super) connection_close: EventList<dyn Fn(ClientId, &CloseReason) + Send + Sync>,
+    pub(super) message_error: EventList<dyn Fn(&MessageError, ClientId) + Send + Sync>,
+    pub(super) error: EventList<dyn Fn(&Error) + Send + Sync>,
+    pub(super) close: EventList<dyn Fn() + Send + Sync>,
+}
+
+impl Events {
+    pub(super) fn off(&self, listener: Listener) -> bool {
+        self.listening.off(listener)
+            || self.connection.off(listener)
+            || self.connection_close.off(listener)
+            || self.message_error.off(listener)
+            || self.error.off(listener)
+            || self.close.off(listener)
+    }
+
+    pub(super) fn clear(&self) {
+        self.listening.clear();
+        self.connection.clear();
+        self.connection_close.clear();
+        self.message_error.clear();
+        self.error.clear();
+        self.close.clear();
+    }
+
+    pub(super) fn report_listening(&self) {
+        self.listening.fire(|call| call(), |panic| self.report_panic("the listening event", None, panic));
+    }
+
+    pub(super) fn report_connection(&self, id: ClientId) {
+        self.connection
+            .fire(|call| call(id), |panic| self.report_panic("the connection event", Some(id), panic));
+    }
+
+    pub(super) fn report_connection_close(&self, id: ClientId, reason: &CloseReason) {
+        let heard = self.connection_close.fire(
+            |call| call(id, reason),
+            |panic| self.report_panic("the connection close event", Some(id), panic),
+        );
+        if !heard && reason.is_loss() {
+            tracing::warn!(client = id.get(), %reason, "a connection ended");
+        } else {
+            tracing::debug!(client = id.get(), %reason, "a connection ended");
+        }
+    }
+
+    pub(super) fn report_message_error(&self, error: &MessageError, id: ClientId) {
+        let heard = self.message_error.fire(
+            |call| call(error, id),
+            |panic| self.report_panic("the message error event", Some(id), panic),
+        );
+        if !heard {
+            tracing::warn!(client = id.get(), %error, "a message could not be heard");
+        }
+    }
+
+    pub(super) fn report_error(&self, error: &Error) {
+        // A panic here has nowhere further to go.
+        let heard = self.error.fire(
+            |call| call(error),
+            |panic| tracing::error!(panic, "a listener of the error event panicked"),
+        );
+        if !heard {
+            tracing::warn!(error = error as &dyn std::error::Error, "an error of the server");
+        }
+    }
+
+    pub(super) fn report_close(&self) {
+        self.close.fire(|call| call(), |panic| self.report_panic("the close event", None, panic));
+    }
+
+    pub(super) fn report_panic(&self, heard: &str, client_id: Option<ClientId>, panic: String) {
+        self.report_error(&Error::ListenerPanicked { heard: heard.to_owned(), client_id, panic });
+    }
+}

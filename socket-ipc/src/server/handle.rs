@@ -1,0 +1,265 @@
+//! Sending, looking around and closing, from anywhere.
+
+use std::fmt;
+use std::sync::Arc;
+
+use serde::Serialize;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::state::{Phase, State};
+use crate::client_id::ClientId;
+use crate::connection::{Ask, Closing};
+use crate::error::{Error, SendError};
+use crate::events::CloseCause;
+use crate::peer::Peer;
+use crate::topic::Topic;
+
+pub use super::listeners::AsyncListener;
+
+/// A server's face to its listeners and to the rest of the program: attaches listeners, sends, looks around, closes.
+///
+/// Cheap to clone. It keeps neither the server nor a listener alive, so a listener may own one. Once the server is closed or dropped,
+/// sending is [`SendError::Closed`].
+///
+/// # Which send?
+///
+/// | call | a full outbox |
+/// |---|---|
+/// | [`send`](Self::send) | is an error; the connection lives |
+/// | [`send_async`](Self::send_async) | is waited for: what paces a program that sends much |
+/// | [`broadcast`](Self::broadcast) | ends that connection as slow |
+/// | [`broadcast_async`](Self::broadcast_async) | is waited for, up to `write_stall` |
+///
+/// # Examples
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{Server, Topic};
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "chat"]
+/// struct Chat {
+///     text: String,
+/// }
+///
+/// let server = Server::new("/tmp/myApp.sock");
+/// let others = server.handle();
+/// server.on::<Chat>(move |msg, client_id| {
+///     if let Err(error) = others.broadcast_except(&msg, client_id) {
+///         eprintln!("{error}");
+///     }
+/// });
+/// ```
+#[derive(Clone)]
+pub struct ServerHandle {
+    pub(super) state: Arc<State>,
+}
+
+impl ServerHandle {
+    /// Queues a message for one client. Never waits; may be called from any thread, with or without a runtime.
+    ///
+    /// `Ok` means queued: the message arrives, or the connection ends and its reason says how much was lost.
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]: `UnknownClient`, `Closed`, `TooLarge`, `TopicTooLong`, `Encode`, `EncodePanicked`, or `OutboxFull`, after which the
+    /// connection lives. Nothing is queued then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use socket_ipc::{ClientId, SendError, ServerHandle, Topic};
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "greeting"]
+    /// struct Greeting { text: String }
+    ///
+    /// fn greet(server: &ServerHandle, client_id: ClientId) -> Result<(), SendError> {
+    ///     server.send(&Greeting { text: "Hello!".into() }, client_id)
+    /// }
+    /// ```
+    pub fn send<T: Topic + Serialize>(&self, message: &T, client_id: ClientId) -> Result<(), SendError> {
+        self.state.send(T::NAME, message, client_id)
+    }
+
+    /// Queues a message for one client once little is queued for it: while its outbox holds more than
+    /// [`limits::OUTBOX_MARK`](crate::limits::OUTBOX_MARK) (64 KiB), or has no room, it waits.
+    ///
+    /// Two peers that both wait in listeners for the other to read stand still until `write_stall` ends the connection.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send) but `OutboxFull`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, nothing was queued.
+    pub async fn send_async<T: Topic + Serialize>(
+        &self,
+        message: &T,
+        client_id: ClientId,
+    ) -> Result<(), SendError> {
+        self.state.send_async(T::NAME, message, client_id).await
+    }
+
+    /// Queues any value for one client under a topic known only at run time; an empty one becomes `none`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send).
+    pub fn send_raw<M: Serialize + ?Sized>(
+        &self,
+        topic: &str,
+        message: &M,
+        client_id: ClientId,
+    ) -> Result<(), SendError> {
+        self.state.send(topic, message, client_id)
+    }
+
+    /// Queues a message for every client and returns how many that are. Encodes once, never waits.
+    ///
+    /// A client whose outbox has no room is disconnected as slow. That of a client that keeps up is never full for long; a program that
+    /// sends faster than anybody could read uses [`broadcast_async`](Self::broadcast_async).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]: `Closed`, `TooLarge`, `TopicTooLong`, `Encode`, `EncodePanicked`. Nobody gets the message then.
+    pub fn broadcast<T: Topic + Serialize>(&self, message: &T) -> Result<usize, SendError> {
+        self.state.broadcast(T::NAME, message, None)
+    }
+
+    /// [`broadcast`](Self::broadcast) to every client but one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`broadcast`](Self::broadcast).
+    pub fn broadcast_except<T: Topic + Serialize>(
+        &self,
+        message: &T,
+        client_id: ClientId,
+    ) -> Result<usize, SendError> {
+        self.state.broadcast(T::NAME, message, Some(client_id))
+    }
+
+    /// [`broadcast`](Self::broadcast), once little is queued for every client.
+    ///
+    /// It waits for the slowest, and for one that has stopped reading no longer than `write_stall`, which ends its connection.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`broadcast`](Self::broadcast).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, nobody gets the message.
+    pub async fn broadcast_async<T: Topic + Serialize>(&self, message: &T) -> Result<usize, SendError> {
+        self.state.broadcast_async(T::NAME, message, None).await
+    }
+
+    /// Queues any value for every client under a topic known only at run time; an empty one becomes `none`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`broadcast`](Self::broadcast).
+    pub fn broadcast_raw<M: Serialize + ?Sized>(&self, topic: &str, message: &M) -> Result<usize, SendError> {
+        self.state.broadcast(topic, message, None)
+    }
+
+    /// Attends to a client that is connected by other means: anything that reads and writes asynchronously.
+    ///
+    /// The server need not listen on a path for it. With [`tokio::io::duplex`] it is the way to test listeners without a socket;
+    /// [`ClientBuilder::connector`](crate::ClientBuilder::connector) shows both sides.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooManyClients`]; [`Error::UserNotAllowed`] on a server that lets only some users in, as such a stream has no user to
+    /// tell. `Ok(None)` is a server that is closed.
+    ///
+    /// # Panics
+    ///
+    /// Outside a tokio runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use socket_ipc::Server;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = Server::new("in memory");
+    /// let (ours, _theirs) = tokio::io::duplex(64 * 1024);
+    /// let client_id = server.serve(ours)?.expect("the server is not closed");
+    /// assert_eq!(server.clients(), [client_id]);
+    /// # Ok(()) }
+    /// ```
+    pub fn serve<S>(&self, stream: S) -> Result<Option<ClientId>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        self.state.admit(stream, None)
+    }
+
+    /// Returns who is connected, in the order they came.
+    #[must_use]
+    pub fn clients(&self) -> Vec<ClientId> {
+        let mut clients = Vec::new();
+        self.state.for_each(|id, _| clients.push(id));
+        clients.sort_unstable();
+        clients
+    }
+
+    /// Returns the process, user and group of a client, as the kernel tells them; `None` for one that is not connected, or not over a
+    /// Unix socket.
+    #[must_use]
+    pub fn peer(&self, client_id: ClientId) -> Option<Peer> {
+        self.state.member(client_id)?.peer
+    }
+
+    /// Ends the connection of one client: no further listener of it starts, what is queued for it is written (for `drain` at most), then it
+    /// is closed. Says whether it was connected.
+    ///
+    /// ```
+    /// use socket_ipc::Server;
+    ///
+    /// let server = Server::new("/tmp/myApp.sock");
+    /// let clients = server.handle();
+    /// server.on_topic("quit", move |_message, client_id| {
+    ///     clients.disconnect(client_id);
+    /// });
+    /// ```
+    pub fn disconnect(&self, client_id: ClientId) -> bool {
+        let member = self.state.member(client_id);
+        member.map(|member| member.outbox.ask(Ask::Drain(CloseCause::Disconnected))).is_some()
+    }
+
+    /// Closes the server, for good.
+    ///
+    /// Closing begins at the call; awaiting what it returns waits for its end. There are no new connections, no further message listener
+    /// starts, what is queued is written (for `drain` at most, incoming bytes being read and discarded), connections end, and last comes
+    /// `on_close`. Asynchronous listeners that are under way may finish within the drain; one that itself awaits the closing is not waited
+    /// for. The socket file goes first, and the path is free for another server once this resolves.
+    ///
+    /// It may be called in every state, inside listeners, and any number of times.
+    pub fn close(&self) -> Closing {
+        self.state.close();
+        self.closed()
+    }
+
+    /// Waits until the server is closed, by whomever, or dropped.
+    pub fn closed(&self) -> Closing {
+        let identity = Arc::as_ptr(&self.state).addr();
+        Closing::new(self.state.phase.subscribe(), identity, |phase| *phase == Phase::Closed)
+    }
+
+    pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("path", &self.state.options.path)
+            .field("phase", &self.state.phase())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ServerHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_as("ServerHandle", f)
+    }
+}

@@ -1,0 +1,230 @@
+//! Who hears what of a server.
+
+use std::sync::{Arc, Weak};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::handle::ServerHandle;
+use crate::client_id::ClientId;
+use crate::error::{Error, MessageError};
+use crate::events::CloseReason;
+use crate::listener::Listener;
+use crate::raw_message::RawMessage;
+use crate::router::{Detach, Heard, Owned, Raw, Subscription, Typed, subscription};
+use crate::topic::Topic;
+
+/// An asynchronous listener of a server: any `Fn(A, ClientId)` that returns a future of nothing.
+///
+/// It is implemented for all of them; there is nothing to implement.
+///
+/// ```
+/// use socket_ipc::{AsyncListener, ClientId};
+///
+/// fn is_a_listener<A>(_: impl AsyncListener<A>) {}
+///
+/// is_a_listener(|number: u64, client_id: ClientId| async move { println!("{client_id}: {number}") });
+/// ```
+// `Fn` is a supertrait so that the compiler infers the types of a closure's arguments.
+pub trait AsyncListener<A>: Fn(A, ClientId) -> Self::Future + Send + Sync + 'static {
+    /// What the listener returns.
+    type Future: Future<Output = ()> + Send + 'static;
+}
+
+impl<A, L, F> AsyncListener<A> for L
+where
+    L: Fn(A, ClientId) -> F + Send + Sync + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    type Future = F;
+}
+
+/// # Listening to messages
+///
+/// Listeners are called one after the other for each client: first those of every message, then those of the topic, each in the order they
+/// were attached. They may be attached and removed at any time, inside listeners too; one attached inside a listener hears from the next
+/// message on.
+///
+/// A listener that blocks its thread holds up whatever shares that thread: blocking work belongs in [`on_async`](Self::on_async) with
+/// [`tokio::task::spawn_blocking`]. A listener that panics is reported by [`on_error`](Self::on_error); the others still run.
+impl ServerHandle {
+    /// Attaches a listener to the messages of type `T`, each decoded as it arrived.
+    ///
+    /// A type with a lifetime borrows from the receive buffer. A message that is not a `T` is reported by
+    /// [`on_message_error`](Self::on_message_error), and heard by the other listeners of its topic.
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use socket_ipc::{Server, Topic};
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "log"]
+    /// struct Log<'m> {
+    ///     level: u8,
+    ///     target: &'m str,
+    /// }
+    ///
+    /// let server = Server::new("/tmp/myApp.sock");
+    /// server.on::<Log>(|msg, client_id| println!("{client_id} {} {}", msg.level, msg.target));
+    /// ```
+    pub fn on<T>(
+        &self,
+        listener: impl for<'m> Fn(T::Message<'m>, ClientId) + Send + Sync + 'static,
+    ) -> Listener
+    where
+        T: Topic + 'static,
+        for<'m> T::Message<'m>: Deserialize<'m>,
+    {
+        self.state.router.attach(Some(T::NAME), Typed::<T, _>::new(listener))
+    }
+
+    /// Attaches an asynchronous listener to the messages of type `T`, an owned type.
+    ///
+    /// What it returns is awaited before the next listener is called and the next message of this client is heard: it slows down that
+    /// client, and nobody else.
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use socket_ipc::{Server, Topic};
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "copy"]
+    /// struct Copy { from: String, to: String }
+    ///
+    /// let server = Server::new("/tmp/myApp.sock");
+    /// server.on_async::<Copy>(|msg, client_id| async move {
+    ///     if let Err(error) = tokio::fs::copy(msg.from, msg.to).await {
+    ///         eprintln!("{client_id}: {error}");
+    ///     }
+    /// });
+    /// ```
+    pub fn on_async<T>(&self, listener: impl AsyncListener<T>) -> Listener
+    where
+        T: Topic + DeserializeOwned + 'static,
+    {
+        let hear =
+            Owned::<T, _>::new(move |message, client_id| Heard::Wait(Box::pin(listener(message, client_id))));
+        self.state.router.attach(Some(T::NAME), hear)
+    }
+
+    /// Attaches a listener to the messages of a topic known only at run time, as JSON text.
+    ///
+    /// ```
+    /// use socket_ipc::Server;
+    ///
+    /// let server = Server::new("/tmp/myApp.sock");
+    /// server.on_topic("desserts", |message, client_id| println!("{client_id} likes {message}"));
+    /// ```
+    pub fn on_topic(
+        &self,
+        topic: &str,
+        listener: impl Fn(RawMessage<'_>, ClientId) + Send + Sync + 'static,
+    ) -> Listener {
+        let hear = Raw(move |message: RawMessage<'_>, _topic: &str, client_id| listener(message, client_id));
+        self.state.router.attach(Some(crate::wire::topic_or_none(topic)), Box::new(hear))
+    }
+
+    /// Attaches a listener to every message, called before the listeners of its topic.
+    ///
+    /// ```
+    /// use socket_ipc::Server;
+    ///
+    /// let server = Server::new("/tmp/myApp.sock");
+    /// server.on_message(|message, topic, client_id| println!("{client_id} {topic} {message}"));
+    /// ```
+    pub fn on_message(
+        &self,
+        listener: impl Fn(RawMessage<'_>, &str, ClientId) + Send + Sync + 'static,
+    ) -> Listener {
+        let hear =
+            Raw(move |message: RawMessage<'_>, topic: &str, client_id| listener(message, topic, client_id));
+        self.state.router.attach(None, Box::new(hear))
+    }
+
+    /// Returns the messages of type `T` and who sent them as a bounded stream, from now on.
+    ///
+    /// For those who prefer loops to callbacks. A full one slows down the clients that send its topic, each in its turn.
+    ///
+    /// ```no_run
+    /// use serde::{Deserialize, Serialize};
+    /// use socket_ipc::{Server, Topic};
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "hello"]
+    /// struct Hello { name: String }
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = Server::new("/tmp/myApp.sock");
+    /// let mut hellos = server.subscribe::<Hello>();
+    /// server.listen().await?;
+    /// while let Some((hello, client_id)) = hellos.next().await {
+    ///     println!("{client_id} is {}", hello.name);
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn subscribe<T>(&self) -> Subscription<(T, ClientId)>
+    where
+        T: Topic + DeserializeOwned + Send + 'static,
+    {
+        let (hand_over, subscription) = subscription();
+        let listener = self
+            .state
+            .router
+            .attach(Some(T::NAME), Owned::<T, _>::new(move |message, id| hand_over((message, id))));
+        let router: Weak<dyn Detach> = Arc::<super::state::State>::downgrade(&self.state);
+        subscription.attached(router, listener)
+    }
+
+    /// Removes a listener, of messages or of an event; says whether it was there.
+    ///
+    /// Once it returns no further call of that listener starts, whichever thread it is on.
+    pub fn off(&self, listener: Listener) -> bool {
+        self.state.router.off(listener) || self.state.events.off(listener)
+    }
+}
+
+/// # Listening to events
+///
+/// The events of one connection come in order and once: `on_connection`, its messages, `on_connection_close`; `on_close` is the last of all.
+/// What an event would report and nobody listens for is a `tracing` warning.
+///
+/// The close event waits for the messages before it, and so for a listener that is still busy with one. A listener that wants to
+/// know earlier whether its client is still there looks at [`clients`](Self::clients), or sends.
+impl ServerHandle {
+    /// Attaches a listener to the moment from which clients can connect.
+    pub fn on_listening(&self, listener: impl Fn() + Send + Sync + 'static) -> Listener {
+        self.state.events.listening.attach(Box::new(listener))
+    }
+
+    /// Attaches a listener to each client that connects, before any of its messages is heard.
+    pub fn on_connection(&self, listener: impl Fn(ClientId) + Send + Sync + 'static) -> Listener {
+        self.state.events.connection.attach(Box::new(listener))
+    }
+
+    /// Attaches a listener to the end of each connection, after the last of its messages, with the reason and what was lost.
+    pub fn on_connection_close(
+        &self,
+        listener: impl Fn(ClientId, &CloseReason) + Send + Sync + 'static,
+    ) -> Listener {
+        self.state.events.connection_close.attach(Box::new(listener))
+    }
+
+    /// Attaches a listener to messages that could not be heard, by all or by one of the listeners.
+    pub fn on_message_error(
+        &self,
+        listener: impl Fn(&MessageError, ClientId) + Send + Sync + 'static,
+    ) -> Listener {
+        self.state.events.message_error.attach(Box::new(listener))
+    }
+
+    /// Attaches a listener to what goes wrong beside any call: listeners that panic, clients that are refused, connections that can't be
+    /// accepted.
+    pub fn on_error(&self, listener: impl Fn(&Error) + Send + Sync + 'static) -> Listener {
+        self.state.events.error.attach(Box::new(listener))
+    }
+
+    /// Attaches a listener to the end of the server, after which there is no other event.
+    pub fn on_close(&self, listener: impl Fn() + Send + Sync + 'static) -> Listener {
+        self.state.events.close.attach(Box::new(listener))
+    }
+}

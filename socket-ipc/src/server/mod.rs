@@ -1,0 +1,233 @@
+//! What a user holds of the server's side.
+
+mod accept;
+mod builder;
+mod events;
+mod handle;
+mod listeners;
+mod send;
+mod state;
+
+use std::fmt;
+use std::ops::Deref;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::ListenError;
+use crate::options::ServerOptions;
+use crate::socket_file;
+
+pub use builder::ServerBuilder;
+pub use handle::{AsyncListener, ServerHandle};
+use state::{Phase, State};
+
+/// The server of a socket: listens, hears its clients and sends to them.
+///
+/// Listeners are attached and messages sent through the methods of [`ServerHandle`], all of which a server has too.
+///
+/// Making one touches nothing; [`listen`](Self::listen) binds the path. [`close`](ServerHandle::close) ends it in good order;
+/// dropping it ends it at once: connections are cut, nothing more is written, no event is reported, the socket file goes.
+///
+/// # Examples
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{Client, Server, Topic};
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "hello"]
+/// struct Hello {
+///     name: String,
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = std::env::temp_dir().join(format!("socket-ipc-doc-{}", std::process::id()));
+/// # std::fs::create_dir_all(&directory)?;
+/// # let path = directory.join("myApp.sock");
+/// let server = Server::new(&path);
+/// server.on::<Hello>(|msg, client_id| println!("client {client_id} is {}", msg.name));
+/// server.listen().await?;
+///
+/// let client = Client::new(&path);
+/// client.connect().await?;
+/// client.send(&Hello { name: "crussell52".into() })?;
+/// client.close().await;
+/// server.close().await;
+/// # std::fs::remove_dir_all(directory)?;
+/// # Ok(()) }
+/// ```
+pub struct Server {
+    handle: ServerHandle,
+}
+
+impl Server {
+    /// Makes a server for the socket at `path`, with the default options.
+    ///
+    /// Never fails and touches nothing: a path that can't be a socket's is an error of [`listen`](Self::listen).
+    ///
+    /// ```
+    /// let server = socket_ipc::Server::new("/tmp/myApp.sock");
+    /// ```
+    #[must_use]
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        Self::builder(path).build()
+    }
+
+    /// Begins a server for the socket at `path` whose options are set before it is made.
+    ///
+    /// ```
+    /// use socket_ipc::Server;
+    ///
+    /// let server = Server::builder("/tmp/myApp.sock").mode(0o660).max_clients(100).build();
+    /// ```
+    #[must_use]
+    pub fn builder(path: impl AsRef<Path>) -> ServerBuilder {
+        ServerBuilder::new(path.as_ref().to_owned())
+    }
+
+    fn with_options(options: ServerOptions) -> Self {
+        Self { handle: ServerHandle { state: State::new(options) } }
+    }
+
+    /// Binds the path and begins to accept clients. They can connect once this resolves.
+    ///
+    /// An abandoned socket file is reclaimed. The file has its mode before anybody can connect. It must be called within a
+    /// tokio runtime with I/O and time enabled, on which the server then runs.
+    ///
+    /// # Errors
+    ///
+    /// - [`ListenError::InvalidPath`]: empty, with a NUL byte, or over 107 bytes.
+    /// - [`ListenError::AddrInUse`]: a server is alive at the path.
+    /// - [`ListenError::NotASocket`]: something else is there; it is left alone.
+    /// - [`ListenError::Lock`], [`ListenError::Io`]: the lock file or an operating system call is in the way.
+    /// - [`ListenError::AlreadyListening`], [`ListenError::Closed`]: it was called before, or the server is closed.
+    ///
+    /// After an error of the path it may be called again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, it leaves the server as if it had not been called.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = socket_ipc::Server::new("/tmp/myApp.sock");
+    /// server.on_listening(|| println!("listening"));
+    /// server.listen().await?;
+    /// server.closed().await;
+    /// # Ok(()) }
+    /// ```
+    pub async fn listen(&self) -> Result<(), ListenError> {
+        let state = &self.handle.state;
+        let starting = Starting::begin(state)?;
+        let (listener, socket) = socket_file::bind(&state.options.path, state.options.mode).await?;
+        starting.done(listener, Some(socket))
+    }
+
+    /// Begins to accept clients on a socket that somebody else has bound: a service manager, or a parent process.
+    ///
+    /// Its file is theirs, and is never removed. Otherwise as [`listen`](Self::listen).
+    ///
+    /// # Errors
+    ///
+    /// [`ListenError::Io`], when the socket can't be used; [`ListenError::AlreadyListening`] and [`ListenError::Closed`].
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let listener = std::os::unix::net::UnixListener::bind("/run/myApp/inherited.sock")?;
+    /// let server = socket_ipc::Server::new("/run/myApp/inherited.sock");
+    /// server.listen_on(listener).await?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn listen_on(&self, listener: std::os::unix::net::UnixListener) -> Result<(), ListenError> {
+        let state = &self.handle.state;
+        let starting = Starting::begin(state)?;
+        let io = |source| ListenError::Io {
+            path: state.options.path.clone(),
+            action: "use the socket that was passed",
+            source,
+        };
+        listener.set_nonblocking(true).map_err(io)?;
+        let listener = tokio::net::UnixListener::from_std(listener).map_err(io)?;
+        starting.done(listener, None)
+    }
+
+    /// Returns a handle to the server: cheap to clone, for use inside listeners and elsewhere.
+    ///
+    /// ```
+    /// use socket_ipc::Server;
+    ///
+    /// let server = Server::new("/tmp/myApp.sock");
+    /// let others = server.handle();
+    /// server.on_connection(move |client_id| {
+    ///     if let Err(error) = others.send_raw("welcome", &others.clients().len(), client_id) {
+    ///         eprintln!("{error}");
+    ///     }
+    /// });
+    /// ```
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
+    }
+}
+
+impl Deref for Server {
+    type Target = ServerHandle;
+
+    fn deref(&self) -> &ServerHandle {
+        &self.handle
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.handle.state.abandon();
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.handle.fmt_as("Server", f)
+    }
+}
+
+/// A server from the call of `listen` until it listens; dropped before, it is as if it had not been called.
+struct Starting<'s> {
+    state: &'s Arc<State>,
+}
+
+impl<'s> Starting<'s> {
+    fn begin(state: &'s Arc<State>) -> Result<Self, ListenError> {
+        if state.advance(&[Phase::Idle], Phase::Starting) {
+            return Ok(Self { state });
+        }
+        let path = state.options.path.clone();
+        Err(match state.phase() {
+            Phase::Closing | Phase::Closed => ListenError::Closed { path },
+            _ => ListenError::AlreadyListening { path },
+        })
+    }
+
+    fn done(
+        self,
+        listener: tokio::net::UnixListener,
+        socket: Option<socket_file::SocketFile>,
+    ) -> Result<(), ListenError> {
+        let accepting = tokio::spawn(accept::accept(listener, Arc::clone(self.state)));
+        if !self.state.started(socket, accepting.abort_handle()) {
+            return Err(ListenError::Closed { path: self.state.options.path.clone() });
+        }
+        self.state.events.report_listening();
+        Ok(())
+    }
+}
+
+impl Drop for Starting<'_> {
+    fn drop(&mut self) {
+        self.state.advance(&[Phase::Starting], Phase::Idle);
+    }
+}

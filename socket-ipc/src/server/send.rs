@@ -1,0 +1,153 @@
+//! From a message to the outboxes of those it is for.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::state::{Member, Phase, State};
+use crate::client_id::ClientId;
+use crate::connection::{Ask, Broadcast, PushError, encoded};
+use crate::error::SendError;
+use crate::events::CloseCause;
+
+impl State {
+    pub(super) fn send<M: Serialize + ?Sized>(
+        &self,
+        topic: &str,
+        message: &M,
+        id: ClientId,
+    ) -> Result<(), SendError> {
+        let member = self.member(id).ok_or_else(|| self.unknown(topic, id))?;
+        encoded(self, topic, message, |bytes| {
+            member.outbox.push(bytes).map_err(|error| self.refused(topic, id, &member, bytes.len(), error))
+        })?
+    }
+
+    pub(super) async fn send_async<M: Serialize + ?Sized>(
+        &self,
+        topic: &str,
+        message: &M,
+        id: ClientId,
+    ) -> Result<(), SendError> {
+        let mut len = 0;
+        loop {
+            let member = self.member(id).ok_or_else(|| self.unknown(topic, id))?;
+            if member.outbox.wait_until(|outbox| outbox.has_room(len)).await.is_err() {
+                return Err(self.unknown(topic, id));
+            }
+            // Encoded once there is room, so that those who wait hold nothing. It may turn out larger than the room.
+            let pushed = encoded(self, topic, message, |bytes| {
+                len = bytes.len();
+                if member.outbox.has_room(len) {
+                    member.outbox.push(bytes)
+                } else {
+                    Err(PushError::Full { queued: 0 })
+                }
+            })?;
+            match pushed {
+                Ok(()) => return Ok(()),
+                Err(PushError::Ended) => return Err(self.unknown(topic, id)),
+                Err(PushError::Full { .. }) => {}
+            }
+        }
+    }
+
+    pub(super) fn broadcast<M: Serialize + ?Sized>(
+        &self,
+        topic: &str,
+        message: &M,
+        except: Option<ClientId>,
+    ) -> Result<usize, SendError> {
+        self.refuse_closed(topic)?;
+        encoded(self, topic, message, |bytes| {
+            self.push_to_all(&Broadcast::new(bytes, &self.total), except, false)
+        })
+    }
+
+    pub(super) async fn broadcast_async<M: Serialize + ?Sized>(
+        &self,
+        topic: &str,
+        message: &M,
+        except: Option<ClientId>,
+    ) -> Result<usize, SendError> {
+        self.refuse_closed(topic)?;
+        let attempt = encoded(self, topic, message, |bytes| match self.without_room(bytes.len(), except) {
+            None => Ok(self.push_to_all(&Broadcast::new(bytes, &self.total), except, true)),
+            Some(member) => Err((bytes.to_vec(), member)),
+        })?;
+        let (bytes, mut slow) = match attempt {
+            Ok(reached) => return Ok(reached),
+            Err(waiting) => waiting,
+        };
+        loop {
+            // One that has ended holds nobody up.
+            let _ = slow.outbox.wait_until(|outbox| outbox.has_room(bytes.len())).await;
+            self.refuse_closed(topic)?;
+            match self.without_room(bytes.len(), except) {
+                // Without another wait in between, so that it goes to all of them or, dropped before, to nobody. Whoever was
+                // faster just now may have filled an outbox again: that is no reason to end a connection.
+                None => return Ok(self.push_to_all(&Broadcast::new(&bytes, &self.total), except, true)),
+                Some(next) => slow = next,
+            }
+        }
+    }
+
+    fn push_to_all(&self, broadcast: &Broadcast<'_>, except: Option<ClientId>, over_limit: bool) -> usize {
+        let mut reached = 0;
+        self.for_each(|id, member| {
+            if Some(id) == except {
+                return;
+            }
+            match member.outbox.push_broadcast(broadcast, over_limit) {
+                Ok(()) => reached += 1,
+                Err(PushError::Full { .. }) => member.outbox.ask(Ask::Cut(CloseCause::SlowClient)),
+                Err(PushError::Ended) => {}
+            }
+        });
+        reached
+    }
+
+    fn without_room(&self, len: usize, except: Option<ClientId>) -> Option<Arc<Member>> {
+        let mut without = None;
+        self.for_each(|id, member| {
+            if without.is_none() && Some(id) != except && !member.outbox.has_room(len) {
+                without = Some(Arc::clone(member));
+            }
+        });
+        without
+    }
+
+    fn refuse_closed(&self, topic: &str) -> Result<(), SendError> {
+        if self.phase() < Phase::Closing {
+            return Ok(());
+        }
+        Err(SendError::Closed { topic: topic.to_owned(), path: self.options.path.clone() })
+    }
+
+    fn unknown(&self, topic: &str, client_id: ClientId) -> SendError {
+        match self.refuse_closed(topic) {
+            Err(closed) => closed,
+            Ok(()) => SendError::UnknownClient { topic: topic.to_owned(), client_id },
+        }
+    }
+
+    fn refused(
+        &self,
+        topic: &str,
+        id: ClientId,
+        member: &Member,
+        size: usize,
+        error: PushError,
+    ) -> SendError {
+        match error {
+            PushError::Ended => self.unknown(topic, id),
+            PushError::Full { queued } => SendError::OutboxFull {
+                topic: topic.to_owned(),
+                client_id: Some(id),
+                size,
+                queued,
+                limit: member.outbox.limit(),
+            },
+        }
+    }
+}

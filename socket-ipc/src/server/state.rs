@@ -1,0 +1,353 @@
+//! What a server, its handles and its connections share: who is connected, and whether the server still lives.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, watch};
+use tokio::task::AbortHandle;
+
+use super::events::Events;
+use crate::client_id::ClientId;
+use crate::connection::{Ask, Endpoint, Limits, Outbox, Session, Total};
+use crate::error::{Error, MessageError};
+use crate::events::{CloseCause, CloseReason};
+use crate::limits::RAW_LEN;
+use crate::listener::Listener;
+use crate::options::ServerOptions;
+use crate::peer::Peer;
+use crate::router::{Detach, Router};
+use crate::socket_file::SocketFile;
+use crate::sync::{lock, read, write};
+
+/// How long after the drain a connection that is stuck in a listener is still waited for.
+const OVERDUE: Duration = Duration::from_millis(100);
+
+/// Where in its life a server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Phase {
+    Idle,
+    Starting,
+    Listening,
+    Closing,
+    Closed,
+}
+
+pub(super) struct State {
+    pub(super) options: ServerOptions,
+    pub(super) router: Router<ClientId>,
+    pub(super) events: Events,
+    pub(super) total: Arc<Total>,
+    pub(super) phase: watch::Sender<Phase>,
+    /// Whoever is connected. Held only to look up, add and remove.
+    clients: RwLock<HashMap<ClientId, Arc<Member>>>,
+    next_id: AtomicU64,
+    /// Connections that have not reported their end.
+    attended: AtomicUsize,
+    /// Tells the closing that the last of them has.
+    nobody_left: Notify,
+    /// What `close` spawns on: it may be called where there is no runtime.
+    runtime: OnceLock<Handle>,
+    /// The path, while the server listens on one.
+    socket: Mutex<Option<SocketFile>>,
+    accepting: Mutex<Option<AbortHandle>>,
+}
+
+/// One connected client.
+pub(super) struct Member {
+    pub(super) outbox: Arc<Outbox>,
+    pub(super) peer: Option<Peer>,
+    task: OnceLock<AbortHandle>,
+    /// Whether its end has been reported.
+    reported: AtomicBool,
+}
+
+impl Endpoint for State {
+    type From = ClientId;
+
+    fn router(&self) -> &Router<ClientId> {
+        &self.router
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.options.limits
+    }
+
+    fn message_error(&self, error: MessageError, from: ClientId) {
+        self.events.report_message_error(&error, from);
+    }
+
+    fn listener_panicked(&self, heard: String, from: ClientId, panic: String) {
+        self.events.report_panic(&heard, Some(from), panic);
+    }
+
+    fn error(&self, error: Error) {
+        self.events.report_error(&error);
+    }
+}
+
+impl Detach for State {
+    fn detach(&self, listener: Listener) {
+        self.router.off(listener);
+    }
+}
+
+impl State {
+    pub(super) fn new(options: ServerOptions) -> Arc<Self> {
+        let Limits { wire, max_topic_len, .. } = options.limits;
+        Arc::new(Self {
+            router: Router::new(wire, max_topic_len, RAW_LEN),
+            events: Events::default(),
+            total: Total::new(options.outbox_total_len),
+            phase: watch::Sender::new(Phase::Idle),
+            clients: RwLock::default(),
+            next_id: AtomicU64::new(1),
+            attended: AtomicUsize::new(0),
+            nobody_left: Notify::new(),
+            runtime: OnceLock::new(),
+            socket: Mutex::new(None),
+            accepting: Mutex::new(None),
+            options,
+        })
+    }
+
+    pub(super) fn phase(&self) -> Phase {
+        *self.phase.borrow()
+    }
+
+    /// Changes the phase if it is one of those `from`; says whether it was.
+    pub(super) fn advance(&self, from: &[Phase], to: Phase) -> bool {
+        self.phase.send_if_modified(|phase| {
+            let fits = from.contains(phase);
+            if fits {
+                *phase = to;
+            }
+            fits
+        })
+    }
+
+    // Who is connected
+
+    pub(super) fn member(&self, id: ClientId) -> Option<Arc<Member>> {
+        // A client that has left is no longer there, though its last messages may still be being heard.
+        read(&self.clients).get(&id).filter(|member| !member.outbox.has_ended()).map(Arc::clone)
+    }
+
+    /// Calls `with` for every client that is connected.
+    pub(super) fn for_each(&self, mut with: impl FnMut(ClientId, &Arc<Member>)) {
+        for (id, member) in read(&self.clients).iter().filter(|(_, member)| !member.outbox.has_ended()) {
+            with(*id, member);
+        }
+    }
+
+    /// Lets a connection in, and attends to it in a task of its own.
+    ///
+    /// # Errors
+    ///
+    /// What speaks against it.
+    pub(super) fn admit<S>(self: &Arc<Self>, stream: S, peer: Option<Peer>) -> Result<Option<ClientId>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        if let Some(allowed) = &self.options.allowed_users
+            && !peer.is_some_and(|peer| allowed.contains(&peer.uid))
+        {
+            return Err(Error::UserNotAllowed { peer });
+        }
+        let runtime = Handle::current();
+        let outbox = Arc::new(Outbox::new(self.options.limits.outbox_len, Arc::clone(&self.total)));
+        let member =
+            Arc::new(Member { outbox, peer, task: OnceLock::new(), reported: AtomicBool::new(false) });
+        let mut clients = write(&self.clients);
+        // Looked at under the lock: closing begins by telling whoever is in here.
+        if self.phase() >= Phase::Closing {
+            return Ok(None);
+        }
+        let limit = max_clients(self.options.max_clients);
+        if clients.len() >= limit {
+            return Err(Error::TooManyClients { limit });
+        }
+        let id = ClientId::new(self.next_id.fetch_add(1, Ordering::Relaxed));
+        clients.insert(id, Arc::clone(&member));
+        let attended = Attended::new(Arc::clone(self), id);
+        drop(clients);
+        let task = runtime.spawn(attend(attended, Arc::clone(&member), stream));
+        // Set once, here.
+        let _ = member.task.set(task.abort_handle());
+        let _ = self.runtime.set(runtime);
+        Ok(Some(id))
+    }
+
+    // Listening
+
+    /// Notes what the server listens with. `false`, and everything undone, if it was closed meanwhile.
+    pub(super) fn started(&self, socket: Option<SocketFile>, accepting: AbortHandle) -> bool {
+        let _ = self.runtime.set(Handle::current());
+        *lock(&self.socket) = socket;
+        *lock(&self.accepting) = Some(accepting);
+        let started = self.advance(&[Phase::Starting], Phase::Listening);
+        if !started {
+            self.stop_accepting();
+            drop(lock(&self.socket).take());
+        }
+        started
+    }
+
+    fn stop_accepting(&self) {
+        // The file goes before the listener does, so that nobody finds a socket that refuses and takes it for abandoned.
+        if let Some(socket) = lock(&self.socket).as_mut()
+            && let Err(source) = socket.remove()
+        {
+            self.events.report_error(&Error::Remove { path: self.options.path.clone(), source });
+        }
+        if let Some(accepting) = lock(&self.accepting).take() {
+            accepting.abort();
+        }
+    }
+
+    // Closing
+
+    /// Begins closing, unless that has begun before.
+    pub(super) fn close(self: &Arc<Self>) {
+        if !self.advance(&[Phase::Idle, Phase::Starting, Phase::Listening], Phase::Closing) {
+            return;
+        }
+        self.router.close();
+        self.stop_accepting();
+        let members: Vec<_> = read(&self.clients).values().cloned().collect();
+        for member in members {
+            member.outbox.ask(Ask::Drain(CloseCause::Closed));
+        }
+        let finish = Finish(Arc::clone(self));
+        match self.runtime.get() {
+            Some(runtime) if self.attended.load(Ordering::Acquire) > 0 => {
+                // On a runtime that is gone the task is dropped at once, and what it holds finishes.
+                runtime.spawn(drained(finish));
+            }
+            _ => drop(finish),
+        }
+    }
+
+    /// Ends everything at once, without a drain and without events. Never waits.
+    pub(super) fn abandon(&self) {
+        if !self.advance(&[Phase::Idle, Phase::Starting, Phase::Listening], Phase::Closed) {
+            // Closed before, or about to be: that goes on by itself.
+            return;
+        }
+        self.stop_accepting();
+        drop(lock(&self.socket).take());
+        let members = std::mem::take(&mut *write(&self.clients));
+        for member in members.into_values() {
+            member.outbox.ask(Ask::Cut(CloseCause::Closed));
+            if let Some(task) = member.task.get() {
+                task.abort();
+            }
+        }
+        self.router.clear();
+        self.events.clear();
+    }
+
+    /// Reports the end of a connection, once.
+    fn report_end(&self, id: ClientId, member: &Member, reason: &CloseReason) {
+        if !member.reported.swap(true, Ordering::AcqRel) {
+            self.events.report_connection_close(id, reason);
+        }
+    }
+}
+
+/// Waits until every connection has been drained and has reported its end, and then for nobody.
+async fn drained(finish: Finish) {
+    let state = &finish.0;
+    let all_left = async {
+        loop {
+            let mut left = std::pin::pin!(state.nobody_left.notified());
+            left.as_mut().enable();
+            if state.attended.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            left.await;
+        }
+    };
+    let patience = state.options.limits.drain.saturating_add(OVERDUE);
+    if tokio::time::timeout(patience, all_left).await.is_ok() {
+        return;
+    }
+    // Whoever is left has a listener that blocks its thread or never ends.
+    let overdue: Vec<_> = read(&state.clients).iter().map(|(id, member)| (*id, Arc::clone(member))).collect();
+    for (id, member) in overdue {
+        member.outbox.ask(Ask::Cut(CloseCause::Closed));
+        if let Some(task) = member.task.get() {
+            task.abort();
+        }
+        let unsent = member.outbox.give_up(state.options.limits.wire, None);
+        state.report_end(id, &member, &CloseReason::cut(CloseCause::Closed, (unsent.messages, unsent.bytes)));
+    }
+}
+
+/// The end of closing, also where the runtime that was to do it has gone.
+struct Finish(Arc<State>);
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        let state = &self.0;
+        // Frees the path.
+        drop(lock(&state.socket).take());
+        state.router.clear();
+        if state.advance(&[Phase::Closing], Phase::Closed) {
+            state.events.report_close();
+        }
+        state.events.clear();
+    }
+}
+
+/// A connection from its admission to the report of its end, however its task ends.
+struct Attended {
+    state: Arc<State>,
+    id: ClientId,
+}
+
+impl Attended {
+    fn new(state: Arc<State>, id: ClientId) -> Self {
+        state.attended.fetch_add(1, Ordering::AcqRel);
+        Self { state, id }
+    }
+}
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        write(&self.state.clients).remove(&self.id);
+        if self.state.attended.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.state.nobody_left.notify_waiters();
+        }
+    }
+}
+
+/// The life of one connection: its event, its messages, the event of its end.
+async fn attend<S>(attended: Attended, member: Arc<Member>, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let Attended { state, id } = &attended;
+    state.events.report_connection(*id);
+    let outbox = Arc::clone(&member.outbox);
+    let reason = Session::new(stream, Arc::clone(state), *id, outbox, CloseCause::SlowClient).run().await;
+    write(&state.clients).remove(id);
+    state.report_end(*id, &member, &reason);
+}
+
+/// How many clients may be connected: what was asked for, but no more than leaves a quarter of the process's open files to
+/// everything else.
+fn max_clients(asked: usize) -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let most = files.map_or(usize::MAX, |files| usize::try_from(files / 4 * 3).unwrap_or(usize::MAX));
+    asked.min(most)
+}
+
+/// The credentials of whoever made a connection.
+pub(super) fn peer_of(stream: &tokio::net::UnixStream) -> io::Result<Peer> {
+    stream.peer_cred().map(Peer::from)
+}

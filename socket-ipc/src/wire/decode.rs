@@ -1,0 +1,223 @@
+//! The bytes of an envelope to its topic and message.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{Wire, topic_or_none};
+use crate::raw_message::RawMessage;
+
+/// What one message on the wire holds, once it is known to be well-formed throughout.
+///
+/// ```
+/// use socket_ipc::Wire;
+///
+/// let envelope = Wire::JSON_LINES.decode(br#"{"topic":"hello","message":{"name":"crussell52"}}"#)?;
+/// assert_eq!(envelope.topic, "hello");
+/// assert_eq!(envelope.message.as_str(), r#"{"name":"crussell52"}"#);
+/// # Ok::<(), socket_ipc::EnvelopeError>(())
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Envelope<'m> {
+    /// The topic; an empty one is `none`.
+    pub topic: Cow<'m, str>,
+    /// The message; `null` where there was none.
+    pub message: RawMessage<'m>,
+}
+
+/// Why bytes are not an envelope.
+///
+/// ```
+/// use socket_ipc::Wire;
+///
+/// let error = Wire::JSON_LINES.decode(b"[1,2]").unwrap_err();
+/// assert!(error.to_string().contains("expected an object with a topic"));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EnvelopeError {
+    /// The bytes are not valid UTF-8.
+    #[error("not valid UTF-8 from byte {valid_len} on")]
+    NotUtf8 {
+        /// How many bytes at the front are valid.
+        valid_len: usize,
+    },
+    /// The text is not a JSON object with a string as its `topic`.
+    #[error("{reason} at line {line} column {column}")]
+    NotAnEnvelope {
+        /// Line of the place, from 1.
+        line: usize,
+        /// Column of the place in bytes, from 1; 0 is the end of the line before.
+        column: usize,
+        /// What the parser has to say.
+        reason: String,
+    },
+}
+
+impl Wire {
+    /// Reads the envelope that `bytes` hold, without the end of the message.
+    ///
+    /// Strict about what an envelope is: a JSON object, whose `topic` is a string and stands once, valid UTF-8 throughout.
+    /// Tolerant of the rest: keys in any order, unknown keys, a missing message, an empty topic, white space around.
+    ///
+    /// # Errors
+    ///
+    /// [`EnvelopeError`], with the place of the mistake.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use socket_ipc::Wire;
+    ///
+    /// let envelope = Wire::NODE_0_1.decode(br#"{"data": 5, "topic": ""}"#)?;
+    /// assert_eq!((envelope.topic.as_ref(), envelope.message.as_str()), ("none", "5"));
+    /// # Ok::<(), socket_ipc::EnvelopeError>(())
+    /// ```
+    pub fn decode<'m>(&self, bytes: &'m [u8]) -> Result<Envelope<'m>, EnvelopeError> {
+        self.decode_text(utf8(bytes)?)
+    }
+
+    pub(crate) fn decode_text<'m>(&self, text: &'m str) -> Result<Envelope<'m>, EnvelopeError> {
+        let mut deserializer = serde_json::Deserializer::from_str(text);
+        let parts = deserializer
+            .deserialize_map(EnvelopeVisitor { message_key: self.message_key })
+            .and_then(|parts| deserializer.end().map(|()| parts))
+            .map_err(|error| {
+                let (line, column, reason) = place(&error);
+                EnvelopeError::NotAnEnvelope { line, column, reason }
+            })?;
+        let message = RawMessage::borrowed(parts.message.map_or("null", RawValue::get));
+        Ok(Envelope { topic: parts.topic, message })
+    }
+
+    /// Reads the topic of an envelope that is written as every peer writes it: topic first, nothing to unescape.
+    /// Whether the rest is an envelope is not known yet.
+    #[inline]
+    pub(crate) fn head<'m>(&self, text: &'m str) -> Option<Head<'m>> {
+        let rest = text.strip_prefix("{\"topic\":\"")?;
+        let len = rest.bytes().position(|byte| byte == b'"' || byte == b'\\' || byte < 0x20)?;
+        let (topic, rest) = rest.split_at(len);
+        let rest = rest.strip_prefix("\",\"")?.strip_prefix(self.message_key)?.strip_prefix("\":")?;
+        Some(Head { topic: topic_or_none(topic), rest })
+    }
+}
+
+/// The front of an envelope: its topic, and the text from the message on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Head<'m> {
+    pub(crate) topic: &'m str,
+    pub(crate) rest: &'m str,
+}
+
+/// Checks that bytes are text.
+#[inline]
+pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, EnvelopeError> {
+    std::str::from_utf8(bytes).map_err(|error| EnvelopeError::NotUtf8 { valid_len: error.valid_up_to() })
+}
+
+/// Decodes a message straight from the text of its envelope, `rest` being what begins with the message. `None` where
+/// that takes a closer look: the message is not a `T`, or something other than the end of the envelope follows it.
+#[inline]
+pub(crate) fn decode_one_pass<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<T> {
+    let mut deserializer = serde_json::Deserializer::from_str(rest);
+    let message = T::deserialize(&mut deserializer).ok()?;
+    let taken = deserializer.into_iter::<IgnoredAny>().byte_offset();
+    let after = rest.get(taken..)?.trim_ascii_start().strip_prefix('}')?;
+    after.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).then_some(message)
+}
+
+/// serde's place and text of a mistake, apart from each other.
+pub(crate) fn place(error: &serde_json::Error) -> (usize, usize, String) {
+    let (line, column) = (error.line(), error.column());
+    let text = error.to_string();
+    let reason = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
+    (line, column, reason.to_owned())
+}
+
+/// The place `line`, `column` of a message in the text that holds it from byte `offset` on.
+pub(crate) fn shift_place(text: &str, offset: usize, line: usize, column: usize) -> (usize, usize) {
+    let before = &text.as_bytes()[..offset.min(text.len())];
+    let lines = before.iter().filter(|byte| **byte == b'\n').count();
+    let last_line = before.iter().rev().take_while(|byte| **byte != b'\n').count();
+    (line + lines, if line <= 1 { column + last_line } else { column })
+}
+
+struct Parts<'m> {
+    topic: Cow<'m, str>,
+    message: Option<&'m RawValue>,
+}
+
+struct EnvelopeVisitor {
+    message_key: &'static str,
+}
+
+impl<'m> Visitor<'m> for EnvelopeVisitor {
+    type Value = Parts<'m>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with a topic")
+    }
+
+    fn visit_map<A: MapAccess<'m>>(self, mut map: A) -> Result<Parts<'m>, A::Error> {
+        let (mut topic, mut message) = (None, None);
+        while let Some(Text(key)) = map.next_key()? {
+            if key == "topic" {
+                let Topic(text) = map.next_value()?;
+                if topic.replace(text).is_some() {
+                    return Err(de::Error::duplicate_field("topic"));
+                }
+            } else if key == self.message_key {
+                // Which of two messages was meant is anybody's guess.
+                if message.replace(map.next_value::<&RawValue>()?).is_some() {
+                    return Err(de::Error::duplicate_field(self.message_key));
+                }
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        let topic = topic.ok_or_else(|| de::Error::missing_field("topic"))?;
+        Ok(Parts { topic: if topic.is_empty() { Cow::Borrowed(topic_or_none("")) } else { topic }, message })
+    }
+}
+
+/// A string, borrowed where it has nothing to unescape.
+struct Text<'m>(Cow<'m, str>);
+
+impl<'m> Deserialize<'m> for Text<'m> {
+    fn deserialize<D: Deserializer<'m>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor { expected: "a key" }).map(Text)
+    }
+}
+
+/// A string as the topic of an envelope.
+struct Topic<'m>(Cow<'m, str>);
+
+impl<'m> Deserialize<'m> for Topic<'m> {
+    fn deserialize<D: Deserializer<'m>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TextVisitor { expected: "a string as topic" }).map(Topic)
+    }
+}
+
+struct TextVisitor {
+    expected: &'static str,
+}
+
+impl<'m> Visitor<'m> for TextVisitor {
+    type Value = Cow<'m, str>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_borrowed_str<E: de::Error>(self, text: &'m str) -> Result<Self::Value, E> {
+        Ok(Cow::Borrowed(text))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+        Ok(Cow::Owned(text.to_owned()))
+    }
+}

@@ -1,0 +1,271 @@
+//! A topic and a message to the bytes of an envelope.
+
+use std::io::{self, Write};
+
+use memchr::memmem;
+use serde::Serialize;
+use serde_json::ser::{CompactFormatter, Formatter};
+
+use super::{NO_TOPIC, Wire, holds_control};
+
+/// The deepest nesting that a message may have, so that whatever is sent can be read back: serde_json reads no
+/// deeper. It also keeps a tree of any depth from overflowing the sender's stack.
+const MAX_DEPTH: usize = 127;
+
+/// Why a message could not be written as an envelope.
+///
+/// ```
+/// use socket_ipc::{EncodeError, Wire};
+/// use std::collections::HashMap;
+///
+/// let keys_that_are_no_strings = HashMap::from([((1, 2), 3)]);
+/// let error = Wire::JSON_LINES.encode("grid", &keys_that_are_no_strings, &mut Vec::new()).unwrap_err();
+/// assert!(error.to_string().contains("key must be a string"));
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The `Serialize` implementation failed, or the value has no JSON form.
+    #[error("{0}")]
+    Serialize(#[source] serde_json::Error),
+    /// The encoded envelope is longer than the limit.
+    #[error("{size} bytes are over the limit of {limit}")]
+    TooLarge {
+        /// Length of the encoded envelope without the end of the message, in bytes.
+        size: usize,
+        /// The most that it may be, in bytes.
+        limit: usize,
+    },
+    /// The message nests arrays and objects deeper than any peer reads.
+    #[error("nested deeper than {limit} arrays and objects, which no peer reads")]
+    TooDeep {
+        /// The deepest nesting that is written.
+        limit: usize,
+    },
+}
+
+/// The topic that travels: an empty one has a name of its own.
+pub(crate) fn topic_or_none(topic: &str) -> &str {
+    if topic.is_empty() { NO_TOPIC } else { topic }
+}
+
+impl Wire {
+    /// Appends the envelope of `message` and its end to `buffer`; an empty topic is written as `none`.
+    ///
+    /// NaN and infinity become `null`, as serde_json has it.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError`]; the buffer is then as it was.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use socket_ipc::Wire;
+    ///
+    /// let mut buffer = Vec::new();
+    /// Wire::JSON_LINES.encode("hello", &["a", "b"], &mut buffer)?;
+    /// assert_eq!(buffer, b"{\"topic\":\"hello\",\"message\":[\"a\",\"b\"]}\n");
+    /// # Ok::<(), socket_ipc::EncodeError>(())
+    /// ```
+    pub fn encode<M: Serialize + ?Sized>(
+        &self,
+        topic: &str,
+        message: &M,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        self.encode_within(usize::MAX, topic, message, buffer)
+    }
+
+    /// [`Wire::encode`] with a limit on the length of the envelope. What is over it is counted, not stored.
+    pub(crate) fn encode_within<M: Serialize + ?Sized>(
+        &self,
+        limit: usize,
+        topic: &str,
+        message: &M,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let start = buffer.len();
+        let result = self.write_envelope(limit, topic, message, buffer);
+        if result.is_err() {
+            buffer.truncate(start);
+        }
+        result
+    }
+
+    fn write_envelope<M: Serialize + ?Sized>(
+        &self,
+        limit: usize,
+        topic: &str,
+        message: &M,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
+        let start = buffer.len();
+        let mut bounded = Bounded { buffer, limit, size: 0 };
+        bounded.put(b"{\"topic\":");
+        bounded.put_string(topic_or_none(topic))?;
+        bounded.put(b",");
+        bounded.put_string(self.message_key)?;
+        bounded.put(b":");
+        let formatter = DepthLimited { depth: 0 };
+        let mut serializer = serde_json::Serializer::with_formatter(&mut bounded, formatter);
+        message.serialize(&mut serializer).map_err(|error| {
+            // The formatter can only fail with an I/O error, and the buffer never does.
+            if error.is_io() {
+                EncodeError::TooDeep { limit: MAX_DEPTH }
+            } else {
+                EncodeError::Serialize(error)
+            }
+        })?;
+        bounded.put(b"}");
+        let size = bounded.size;
+        if size > limit {
+            return Err(EncodeError::TooLarge { size, limit });
+        }
+        buffer.extend_from_slice(self.end.as_bytes());
+        self.keep_end_out(start, buffer);
+        let size = buffer.len() - start - self.end.len();
+        if size > limit { Err(EncodeError::TooLarge { size, limit }) } else { Ok(()) }
+    }
+
+    /// Makes the end of the message that was just written, from `start` on, its first.
+    fn keep_end_out(&self, start: usize, buffer: &mut Vec<u8>) {
+        if find(self.end.as_bytes(), &buffer[start..]) == Some(buffer.len() - start - self.end.len()) {
+            return;
+        }
+        if holds_control(self.end) {
+            self.blank_white_space(start, buffer)
+        } else {
+            self.escape_strings(start, buffer)
+        }
+    }
+
+    /// Writes white space between the tokens of a `RawValue` as spaces where it would form the end of a message.
+    fn blank_white_space(&self, start: usize, buffer: &mut [u8]) {
+        let last = buffer.len() - self.end.len();
+        let mut searched = start;
+        while let Some(found) = find(self.end.as_bytes(), &buffer[searched..last]).map(|at| searched + at) {
+            // Nothing else in JSON text is a control character.
+            for byte in buffer[found..found + self.end.len()].iter_mut().filter(|byte| **byte < 0x20) {
+                *byte = b' ';
+            }
+            searched = found + 1;
+        }
+    }
+
+    /// Writes the first character of the end of a message as an escape wherever the end stands, which can only be
+    /// inside strings.
+    fn escape_strings(&self, start: usize, buffer: &mut Vec<u8>) {
+        let Some(first) = self.end.chars().next() else { return };
+        let escape: String =
+            first.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect();
+        let written = buffer.split_off(start);
+        let last = written.len() - self.end.len();
+        let mut copied = 0;
+        while let Some(found) = find(self.end.as_bytes(), &written[copied..]).map(|at| copied + at) {
+            if found == last {
+                break;
+            }
+            buffer.extend_from_slice(&written[copied..found]);
+            buffer.extend_from_slice(escape.as_bytes());
+            copied = found + first.len_utf8();
+        }
+        buffer.extend_from_slice(&written[copied..]);
+    }
+}
+
+/// How many messages end in `bytes`, which must begin where a message does.
+pub(crate) fn count_ends(wire: Wire, bytes: &[u8]) -> usize {
+    memmem::find_iter(bytes, wire.end.as_bytes()).count()
+}
+
+/// Where `end` first stands in `bytes`.
+pub(super) fn find(end: &[u8], bytes: &[u8]) -> Option<usize> {
+    match end {
+        [byte] => memchr::memchr(*byte, bytes),
+        _ => memmem::find(bytes, end),
+    }
+}
+
+/// Writes to a buffer up to a limit, and counts what would have followed.
+struct Bounded<'b> {
+    buffer: &'b mut Vec<u8>,
+    limit: usize,
+    size: usize,
+}
+
+impl Bounded<'_> {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.size += bytes.len();
+        if self.size <= self.limit {
+            self.buffer.extend_from_slice(bytes);
+        }
+    }
+
+    fn put_string(&mut self, text: &str) -> Result<(), EncodeError> {
+        if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
+            self.put(b"\"");
+            self.put(text.as_bytes());
+            self.put(b"\"");
+            return Ok(());
+        }
+        serde_json::to_writer(self, text).map_err(EncodeError::Serialize)
+    }
+}
+
+impl Write for Bounded<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.put(bytes);
+        Ok(bytes.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.put(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// serde_json's compact format, refusing what is nested too deep.
+struct DepthLimited {
+    depth: usize,
+}
+
+impl DepthLimited {
+    fn enter(&mut self) -> io::Result<()> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH { Err(io::Error::other("nested too deep")) } else { Ok(()) }
+    }
+}
+
+impl Formatter for DepthLimited {
+    #[inline]
+    fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.enter()?;
+        CompactFormatter.begin_array(writer)
+    }
+
+    #[inline]
+    fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.depth -= 1;
+        CompactFormatter.end_array(writer)
+    }
+
+    #[inline]
+    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.enter()?;
+        CompactFormatter.begin_object(writer)
+    }
+
+    #[inline]
+    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
+        self.depth -= 1;
+        CompactFormatter.end_object(writer)
+    }
+}

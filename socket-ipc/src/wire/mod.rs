@@ -1,0 +1,174 @@
+//! Bytes to envelopes and back. No I/O, no async: what is here can be tested, fuzzed and measured alone.
+//!
+//! A message on the wire is an *envelope*, a JSON object that holds a topic and a message, followed by the bytes
+//! that end it. [`Wire`] says which bytes those are and what the key of the message is called.
+
+mod decode;
+mod encode;
+mod framer;
+
+pub use decode::{Envelope, EnvelopeError};
+pub use encode::EncodeError;
+
+pub(crate) use decode::{decode_one_pass, place, shift_place, utf8};
+pub(crate) use encode::{count_ends, topic_or_none};
+pub(crate) use framer::{Frame, Framer};
+
+/// The topic of a message that was sent under an empty one.
+pub(crate) const NO_TOPIC: &str = "none";
+
+/// The longest end of a message that a wire may have.
+const MAX_END_LEN: usize = 64;
+
+/// How envelopes are written and told apart on a connection. Both sides must use the same.
+///
+/// [`Wire::JSON_LINES`] is the default. The other presets are those of the Node library `@crussell52/socket-ipc`;
+/// a program that uses the matching version of it can't tell the difference. [`Wire::new`] makes one of your own.
+///
+/// | preset | Node versions | envelope | end of a message |
+/// |---|---|---|---|
+/// | [`Wire::JSON_LINES`] | | `{"topic":..,"message":..}` | a newline |
+/// | [`Wire::NODE_0_4`] | 0.4.x | `{"topic":..,"message":..}` | two NUL bytes |
+/// | [`Wire::NODE_0_2`] | 0.2.x, 0.3.x | `{"topic":..,"message":..}` | `%EOM%` |
+/// | [`Wire::NODE_0_1`] | 0.1.x | `{"topic":..,"data":..}` | `%<EOM>%` and a newline |
+///
+/// Whatever a message holds, the bytes that end it never appear inside it: what would form them in a string is
+/// written as a JSON escape, and a line break between the tokens of a `RawValue` as a space.
+///
+/// ```
+/// use socket_ipc::{Server, Wire};
+///
+/// let server = Server::builder("/tmp/myApp.sock").wire(Wire::NODE_0_4).build();
+///
+/// let mut buffer = Vec::new();
+/// Wire::NODE_0_2.encode("discount", &"100%EOM%", &mut buffer)?;
+/// assert_eq!(buffer, br#"{"topic":"discount","message":"100\u0025EOM%"}%EOM%"#);
+/// # Ok::<(), socket_ipc::EncodeError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Wire {
+    end: &'static str,
+    message_key: &'static str,
+}
+
+/// A [`Wire`] that could not keep its messages apart.
+///
+/// ```
+/// use socket_ipc::{Wire, WireError};
+///
+/// assert_eq!(Wire::new("}", "message"), Err(WireError::EndInsideMessages));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WireError {
+    /// The end of a message is empty or longer than 64 bytes.
+    #[error("the end of a message must be 1 to 64 bytes long")]
+    EndLength,
+    /// The end of a message can't be kept out of messages: it neither holds a control character nor begins with
+    /// a character that JSON has only inside strings and that an escape may stand for.
+    #[error(
+        "the end of a message must hold a control character, or begin with a character that JSON has only \
+         inside strings, such as `%`"
+    )]
+    EndInsideMessages,
+    /// The key of the message is empty, or one that the envelope uses itself: `topic`, `id` or `re`.
+    #[error("the key of the message must not be empty, `topic`, `id` or `re`")]
+    MessageKey,
+}
+
+impl Wire {
+    /// One JSON object a line: what `nc -U`, `socat`, `jq` and every scripting language speak.
+    pub const JSON_LINES: Self = Self { end: "\n", message_key: "message" };
+    /// The wire of the Node library's versions 0.4.x.
+    pub const NODE_0_4: Self = Self { end: "\0\0", message_key: "message" };
+    /// The wire of the Node library's versions 0.2.x and 0.3.x.
+    pub const NODE_0_2: Self = Self { end: "%EOM%", message_key: "message" };
+    /// The wire of the Node library's versions 0.1.x.
+    pub const NODE_0_1: Self = Self { end: "%<EOM>%\n", message_key: "data" };
+
+    /// Makes a wire of your own from the bytes that end a message and the envelope's key for the message.
+    ///
+    /// # Errors
+    ///
+    /// [`WireError`], when the end could appear inside a message, or the key is taken.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use socket_ipc::Wire;
+    ///
+    /// let wire = Wire::new("\u{1e}", "payload")?;
+    /// assert_eq!(wire.end(), "\u{1e}");
+    /// # Ok::<(), socket_ipc::WireError>(())
+    /// ```
+    pub fn new(end: &'static str, message_key: &'static str) -> Result<Self, WireError> {
+        if end.is_empty() || end.len() > MAX_END_LEN {
+            return Err(WireError::EndLength);
+        }
+        if !holds_control(end) && !end.starts_with(only_inside_strings) {
+            return Err(WireError::EndInsideMessages);
+        }
+        if matches!(message_key, "" | "topic" | "id" | "re") {
+            return Err(WireError::MessageKey);
+        }
+        Ok(Self { end, message_key })
+    }
+
+    /// Returns the bytes that end a message.
+    #[must_use]
+    pub fn end(&self) -> &'static str {
+        self.end
+    }
+
+    /// Returns the envelope's key for the message.
+    #[must_use]
+    pub fn message_key(&self) -> &'static str {
+        self.message_key
+    }
+}
+
+impl Default for Wire {
+    fn default() -> Self {
+        Self::JSON_LINES
+    }
+}
+
+/// JSON text has control characters only as white space between tokens (RFC 8259, 2 and 7), so an end that holds
+/// one is kept out of a message by writing that white space differently.
+fn holds_control(end: &str) -> bool {
+    end.bytes().any(|byte| byte < 0x20)
+}
+
+/// Characters that stand in JSON text only inside strings, and there for themselves: not the ones of structure,
+/// numbers and literals, nor those that follow a backslash. An escape can take their place.
+fn only_inside_strings(character: char) -> bool {
+    !character.is_ascii_alphanumeric()
+        && !matches!(character, '{' | '}' | '[' | ']' | ',' | ':' | '"' | '\\' | '/' | '+' | '-' | '.' | ' ')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_preset_is_a_wire_that_a_user_could_have_made() {
+        for preset in [Wire::JSON_LINES, Wire::NODE_0_4, Wire::NODE_0_2, Wire::NODE_0_1] {
+            assert_eq!(Wire::new(preset.end, preset.message_key), Ok(preset));
+        }
+    }
+
+    #[test]
+    fn an_end_that_json_text_could_hold_is_refused() {
+        for end in ["}", "\"", "true", "1", ", ", "\\n", "/", "u0025", "", " "] {
+            assert!(Wire::new(end, "message").is_err(), "{end:?} was taken");
+        }
+        assert_eq!(Wire::new(&"%".repeat(65).leak()[..], "message"), Err(WireError::EndLength));
+    }
+
+    #[test]
+    fn keys_of_the_envelope_itself_are_refused() {
+        for key in ["", "topic", "id", "re"] {
+            assert_eq!(Wire::new("\n", key), Err(WireError::MessageKey));
+        }
+    }
+}

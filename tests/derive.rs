@@ -1,0 +1,462 @@
+//! What `#[derive(Topic)]` makes of every shape of type. What it refuses is in `tests/ui/derive`.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::marker::PhantomData;
+
+use serde::{Deserialize, Serialize};
+use socket_ipc::Topic;
+
+/// Decodes as a typed listener does: `T` is named once, the message borrows from the bytes.
+fn hear<'m, T: Topic>(json: &'m str) -> T::Message<'m>
+where
+    T::Message<'m>: Deserialize<'m>,
+{
+    serde_json::from_str(json).unwrap()
+}
+
+/// The bound of every listener: a message of any buffer.
+fn listen<T: Topic + 'static>(json: &str, listener: impl for<'m> Fn(T::Message<'m>))
+where
+    for<'m> T::Message<'m>: Deserialize<'m>,
+{
+    listener(serde_json::from_str(json).unwrap());
+}
+
+/// Compiles if a message of `T` is `M`.
+fn message_is<'m, T: Topic<Message<'m> = M>, M>() -> &'static str {
+    T::NAME
+}
+
+mod shapes {
+    use super::*;
+
+    #[derive(Topic, Serialize, Deserialize, Debug, PartialEq)]
+    #[topic = "named"]
+    struct Named {
+        text: String,
+    }
+
+    #[derive(Topic, Serialize, Deserialize, Debug, PartialEq)]
+    #[topic = "tuple"]
+    struct Tuple(u8, String);
+
+    #[derive(Topic, Serialize, Deserialize, Debug, PartialEq)]
+    #[topic = "unit"]
+    struct Unit;
+
+    #[derive(Topic, Serialize, Deserialize, Debug, PartialEq)]
+    #[topic = "enum"]
+    enum Enum {
+        Unit,
+        Tuple(u8),
+        Named { text: String },
+    }
+
+    #[derive(Topic)]
+    #[topic = "never"]
+    enum Never {}
+
+    #[test]
+    fn every_shape_has_its_name_and_is_its_own_message() {
+        assert_eq!(message_is::<Named, Named>(), "named");
+        assert_eq!(message_is::<Tuple, Tuple>(), "tuple");
+        assert_eq!(message_is::<Unit, Unit>(), "unit");
+        assert_eq!(message_is::<Enum, Enum>(), "enum");
+        assert_eq!(message_is::<Never, Never>(), "never");
+    }
+
+    #[test]
+    fn every_shape_is_heard() {
+        assert_eq!(hear::<Named>(r#"{"text":"hi"}"#), Named { text: "hi".into() });
+        assert_eq!(hear::<Tuple>(r#"[7,"hi"]"#), Tuple(7, "hi".into()));
+        assert_eq!(hear::<Unit>("null"), Unit);
+        assert_eq!(hear::<Enum>(r#""Unit""#), Enum::Unit);
+        assert_eq!(hear::<Enum>(r#"{"Tuple":7}"#), Enum::Tuple(7));
+        assert_eq!(hear::<Enum>(r#"{"Named":{"text":"hi"}}"#), Enum::Named { text: "hi".into() });
+    }
+}
+
+mod names {
+    use super::*;
+
+    #[derive(Topic)]
+    #[topic(name = "long form")]
+    struct Long;
+
+    #[derive(Topic)]
+    #[topic(name = "long form, comma behind")]
+    struct Comma;
+
+    #[derive(Topic)]
+    #[topic = r#"raw "literal""#]
+    struct RawLiteral;
+
+    /// A doc comment above the attribute.
+    #[derive(Topic)]
+    /// And one between.
+    #[cfg_attr(all(), topic = "conditional")]
+    #[cfg_attr(any(), topic = "never")]
+    struct Conditional;
+
+    #[derive(Topic)]
+    #[topic = "raw identifier"]
+    #[allow(non_camel_case_types)]
+    struct r#type;
+
+    #[derive(Topic)]
+    #[topic = "grüße 👋 %EOM% \" \\"]
+    struct NotAscii;
+
+    // 256 bytes: the longest.
+    #[derive(Topic)]
+    #[topic = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"]
+    struct Longest;
+
+    #[test]
+    fn the_name_is_what_the_literal_says() {
+        assert_eq!(Long::NAME, "long form");
+        assert_eq!(Comma::NAME, "long form, comma behind");
+        assert_eq!(RawLiteral::NAME, r#"raw "literal""#);
+        assert_eq!(Conditional::NAME, "conditional");
+        assert_eq!(r#type::NAME, "raw identifier");
+        assert_eq!(NotAscii::NAME, "grüße 👋 %EOM% \" \\");
+        assert_eq!(Longest::NAME.len(), 256);
+    }
+}
+
+mod borrowed {
+    use super::*;
+
+    #[derive(Topic, Serialize, Deserialize)]
+    #[topic = "log"]
+    struct Log<'m> {
+        level: u8,
+        #[serde(borrow)]
+        text: Cow<'m, str>,
+        target: &'m str,
+    }
+
+    #[derive(Topic, Deserialize)]
+    #[topic = "enum"]
+    enum Enum<'anything> {
+        Text(&'anything str),
+    }
+
+    #[derive(Topic, Deserialize)]
+    #[topic = "tuple"]
+    struct Tuple<'a>(&'a str);
+
+    #[test]
+    fn a_message_borrows_from_the_bytes_it_arrived_in() {
+        let json = String::from(r#"{"level":3,"text":"no escapes","target":"here"}"#);
+        let log = hear::<Log<'static>>(&json);
+        assert_eq!((log.level, log.target), (3, "here"));
+        assert!(matches!(log.text, Cow::Borrowed("no escapes")));
+        assert!(json.as_bytes().as_ptr_range().contains(&log.target.as_ptr()));
+
+        assert_eq!(hear::<Tuple<'_>>(r#""text""#).0, "text");
+        let Enum::Text(text) = hear::<Enum<'_>>(r#"{"Text":"text"}"#);
+        assert_eq!(text, "text");
+    }
+
+    #[test]
+    fn a_listener_needs_no_annotation() {
+        listen::<Log<'_>>(r#"{"level":3,"text":"hi","target":"here"}"#, |msg| assert_eq!(msg.target, "here"));
+        listen::<Tuple<'_>>(r#""text""#, |msg| assert_eq!(msg.0.len(), 4));
+    }
+
+    #[test]
+    fn only_the_lifetime_is_replaced() {
+        fn is<'m>(_: &'m str) -> &'static str {
+            message_is::<'m, Log<'static>, Log<'m>>()
+        }
+        assert_eq!(is(""), "log");
+    }
+}
+
+mod generics {
+    use super::*;
+
+    #[derive(Topic, Serialize, Deserialize)]
+    #[topic = "generic"]
+    struct Generic<T: Display + ?Sized = str, U = Vec<T>, const N: usize = 3>
+    where
+        U: Default,
+    {
+        value: Box<T>,
+        #[serde(skip)]
+        other: U,
+        #[serde(skip)]
+        array: PhantomData<[u8; N]>,
+    }
+
+    #[derive(Topic)]
+    #[topic = "constants"]
+    struct Constants<const N: usize, const B: bool, const C: char>;
+
+    #[derive(Topic)]
+    #[topic = "bounded for any"]
+    struct ForAny<F>(F)
+    where
+        F: for<'m> Fn(&'m str) -> &'m str,
+        for<'m> &'m F: Copy;
+
+    #[test]
+    fn without_a_lifetime_a_message_is_the_type_itself() {
+        assert_eq!(message_is::<Generic<str, u8, 0>, Generic<str, u8, 0>>(), "generic");
+        let heard = hear::<Generic<u64, String>>(r#"{"value":5}"#);
+        assert_eq!((*heard.value, heard.other.len(), heard.array), (5, 0, PhantomData));
+        assert_eq!(Constants::<1, true, 'x'>::NAME, "constants");
+        // A type that borrows may stand in for the parameter: nothing needs it to be `'static`.
+        assert_eq!(hear::<Generic<&str, u8>>(r#"{"value":"hi"}"#).value.len(), 2);
+        fn name<F: for<'m> Fn(&'m str) -> &'m str>(_: ForAny<F>) -> &'static str {
+            ForAny::<F>::NAME
+        }
+        assert_eq!(name(ForAny(str::trim)), "bounded for any");
+    }
+
+    /// A type parameter, a constant, and a lifetime, the bound inline.
+    #[derive(Topic, Deserialize)]
+    #[topic = "inline"]
+    struct Inline<'a, T: 'static + Display, const N: usize> {
+        text: &'a str,
+        value: T,
+        #[serde(skip)]
+        array: PhantomData<[u8; N]>,
+    }
+
+    /// The bound in the where clause, and one by a borrowed field.
+    #[derive(Topic)]
+    #[topic = "clause"]
+    struct Clause<'a, T, U>
+    where
+        T: 'a + 'static,
+        U: 'static,
+        Vec<U>: 'a,
+    {
+        borrowed: &'a T,
+        more: &'a [U],
+    }
+
+    /// A trait with a lifetime, as visitors and decoders have.
+    trait Source<'a, X: ?Sized> {
+        type Item;
+    }
+    impl<'a, X: ?Sized> Source<'a, X> for u8 {
+        type Item = &'a str;
+    }
+
+    /// Bounds that name the lifetime: inline, in the clause, on a type that holds it, below a `for`.
+    #[derive(Topic)]
+    #[topic = "named"]
+    struct Named<'a, T: Source<'a, str> + 'static, U>
+    where
+        T: for<'x> Source<'a, &'x str>,
+        for<'x> U: Fn(&'x str, &'a str) + 'static,
+        &'a T: Copy + for<'x> PartialEq<&'x T>,
+        Cow<'a, str>: Clone,
+    {
+        item: <T as Source<'a, str>>::Item,
+        listener: U,
+    }
+
+    /// The lifetime has the name that the derive uses where there is none, and the type need not be sized.
+    #[derive(Topic)]
+    #[topic = "m"]
+    struct M<'m, T: ?Sized + 'static>(&'m T);
+
+    #[test]
+    fn beside_a_lifetime_the_types_stay() {
+        fn is<'m>(_: &'m str) -> [&'static str; 4] {
+            type F = fn(&str, &str);
+            [
+                message_is::<'m, Inline<'static, u8, 2>, Inline<'m, u8, 2>>(),
+                message_is::<'m, Clause<'static, u8, u8>, Clause<'m, u8, u8>>(),
+                message_is::<'m, Named<'static, u8, F>, Named<'m, u8, F>>(),
+                message_is::<'m, M<'static, str>, M<'m, str>>(),
+            ]
+        }
+        assert_eq!(is(""), ["inline", "clause", "named", "m"]);
+
+        listen::<Inline<'_, u8, 2>>(r#"{"text":"hi","value":7}"#, |msg| {
+            assert_eq!((msg.text, msg.value, msg.array), ("hi", 7, PhantomData));
+        });
+        let (clause, listener) = (Clause { borrowed: &1, more: &[2] }, |_: &str, _: &str| {});
+        assert_eq!(clause.more[0] - clause.borrowed, 1);
+        let named = Named::<'_, u8, _> { item: "x", listener };
+        (named.listener)(named.item, M("y").0);
+    }
+
+    #[test]
+    fn a_generic_program_needs_no_more_than_the_type_does() {
+        fn heard<T: Display + 'static>(json: &str) -> String
+        where
+            for<'m> Inline<'m, T, 0>: Deserialize<'m>,
+        {
+            hear::<Inline<'_, T, 0>>(json).value.to_string()
+        }
+        assert_eq!(heard::<u8>(r#"{"text":"","value":7}"#), "7");
+    }
+
+    #[test]
+    fn a_map_is_a_message_too() {
+        #[derive(Topic, Deserialize)]
+        #[topic = "map"]
+        struct Map<V>(HashMap<String, V>);
+        assert_eq!(hear::<Map<u8>>(r#"{"a":1}"#).0["a"], 1);
+    }
+}
+
+/// The library under other names.
+mod renamed {
+    /// As a crate that re-exports the library would.
+    pub mod reexport {
+        pub use socket_ipc as ipc;
+    }
+
+    /// A trait that no other path could mean: which one is implemented shows which path was taken.
+    mod stand_in {
+        pub trait Topic {
+            const NAME: &'static str;
+            type Message<'m>;
+        }
+    }
+
+    #[derive(socket_ipc::Topic)]
+    #[topic(name = "string", crate = "crate::renamed::reexport::ipc")]
+    struct InString;
+
+    #[derive(socket_ipc::Topic)]
+    #[topic(crate = crate::renamed::reexport::ipc, name = "bare")]
+    struct Bare;
+
+    #[derive(socket_ipc::Topic)]
+    #[topic(name = "relative", crate = "self::reexport::ipc")]
+    struct Relative;
+
+    #[derive(socket_ipc::Topic)]
+    #[topic(name = "absolute", crate = "::socket_ipc")]
+    struct Absolute;
+
+    #[derive(socket_ipc::Topic)]
+    #[topic(name = "stand-in", crate = "stand_in")]
+    struct Other<'a>(&'a str);
+
+    macro_rules! by_crate {
+        ($path:path) => {
+            #[derive(socket_ipc::Topic)]
+            #[topic(name = "dollar", crate = $crate::renamed::reexport::ipc)]
+            struct Dollar;
+
+            #[derive(socket_ipc::Topic)]
+            #[topic(name = "fragment", crate = $path)]
+            struct Fragment;
+        };
+    }
+    by_crate!(super::renamed::stand_in);
+
+    #[test]
+    fn the_trait_is_found_where_the_attribute_says() {
+        fn name<T: socket_ipc::Topic>() -> &'static str {
+            T::NAME
+        }
+        assert_eq!(name::<InString>(), "string");
+        assert_eq!(name::<Bare>(), "bare");
+        assert_eq!(name::<Relative>(), "relative");
+        assert_eq!(name::<Absolute>(), "absolute");
+        assert_eq!(name::<Dollar>(), "dollar");
+        assert_eq!(<Other<'_> as stand_in::Topic>::NAME, "stand-in");
+        assert_eq!(<Fragment as stand_in::Topic>::NAME, "fragment");
+        let _: <Other<'static> as stand_in::Topic>::Message<'_> = Other(Other("").0);
+    }
+}
+
+/// Every name that generated code could mean by mistake.
+mod shadowed {
+    #![allow(dead_code, non_camel_case_types)]
+
+    mod core {}
+    mod std {}
+    mod socket_ipc {}
+    struct str;
+    struct String;
+    enum Option {}
+    enum Result {}
+    trait Topic {}
+    trait Sized {}
+
+    #[derive(::socket_ipc::Topic)]
+    #[topic = "shadowed"]
+    struct Shadowed;
+
+    #[derive(::socket_ipc::Topic)]
+    #[topic = "borrowed"]
+    struct Borrowed<'a, T: 'static>(&'a T);
+
+    #[test]
+    fn generated_code_means_the_real_ones() {
+        assert_eq!(<Shadowed as ::socket_ipc::Topic>::NAME, "shadowed");
+        assert_eq!(<Borrowed<'_, u8> as ::socket_ipc::Topic>::NAME, "borrowed");
+    }
+}
+
+mod from_macros {
+    use super::*;
+
+    macro_rules! topics {
+        ($($vis:vis $ident:ident = $name:literal, $expr:expr;)*) => {$(
+            #[derive(Topic, Deserialize)]
+            #[topic = $name]
+            $vis struct $ident<'a>(&'a str);
+
+            const _: () = {
+                #[derive(Topic)]
+                #[topic = $expr]
+                struct Expr;
+                #[derive(Topic)]
+                #[topic(name = $expr)]
+                struct LongExpr;
+                #[derive(Topic)]
+                #[topic(name = $name)]
+                struct LongLiteral;
+                assert!(Expr::NAME.len() == LongExpr::NAME.len());
+                assert!(LongLiteral::NAME.len() == $ident::NAME.len());
+            };
+        )*};
+    }
+    topics! {
+        First = "first", "as an expression";
+        pub(super) Second = "second", "another";
+    }
+
+    macro_rules! with_generics {
+        ($ident:ident, $a:lifetime, $t:ident, $ty:ty, $bound:path) => {
+            #[derive(Topic)]
+            #[topic = "generic"]
+            struct $ident<$a, $t>(&$a $t, $ty)
+            where
+                $t: $bound + 'static,
+                $ty: 'static;
+        };
+    }
+    with_generics!(Pieces, 'p, T, Vec<T>, Clone);
+
+    #[test]
+    fn names_and_types_may_come_from_a_macro() {
+        assert_eq!((First::NAME, Second::NAME), ("first", "second"));
+        assert_eq!(hear::<First<'_>>(r#""x""#).0, hear::<Second<'_>>(r#""x""#).0);
+        assert_eq!(Pieces::<u8>::NAME, "generic");
+        let pieces = Pieces(&1, vec![1]);
+        assert_eq!(*pieces.0, pieces.1[0]);
+    }
+
+    #[test]
+    fn types_may_stand_in_a_function() {
+        #[derive(Topic)]
+        #[topic = "local"]
+        struct Local;
+        assert_eq!(Local::NAME, "local");
+    }
+}

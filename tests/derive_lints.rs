@@ -1,0 +1,136 @@
+//! The code that the derive writes raises no lint, however many its user turns on.
+
+#![deny(warnings, missing_docs)]
+#![deny(clippy::all, clippy::pedantic, clippy::nursery, clippy::cargo)]
+#![deny(clippy::absolute_paths, clippy::allow_attributes, clippy::default_numeric_fallback)]
+#![deny(clippy::missing_trait_methods, clippy::renamed_function_params, clippy::same_name_method)]
+#![deny(clippy::single_char_lifetime_names, clippy::std_instead_of_core, clippy::str_to_string)]
+#![deny(future_incompatible, let_underscore, nonstandard_style, rust_2018_idioms, rust_2021_compatibility)]
+#![deny(rust_2024_compatibility, unused)]
+#![deny(
+    ambiguous_negative_literals,
+    deprecated_in_future,
+    elided_lifetimes_in_paths,
+    explicit_outlives_requirements,
+    meta_variable_misuse,
+    missing_abi,
+    non_ascii_idents,
+    redundant_imports,
+    redundant_lifetimes,
+    single_use_lifetimes,
+    trivial_casts,
+    trivial_numeric_casts,
+    unit_bindings,
+    unnameable_types,
+    unreachable_pub,
+    unused_crate_dependencies,
+    unused_extern_crates,
+    unused_import_braces,
+    unused_lifetimes,
+    unused_macro_rules,
+    unused_qualifications,
+    unused_results,
+    variant_size_differences
+)]
+// About this file's dependencies and its own shape, not about what the derive writes.
+#![allow(unused_crate_dependencies, clippy::cargo, clippy::redundant_pub_crate)]
+// The types here have lifetimes named as people name them.
+#![allow(clippy::single_char_lifetime_names)]
+
+use core::fmt::Display;
+
+use socket_ipc::Topic;
+
+/// A struct with fields.
+#[derive(Topic, Debug)]
+#[topic = "named"]
+pub struct Named {
+    /// A field.
+    pub text: String,
+}
+
+/// A unit, by the long form, its name in more hashes than it needs.
+#[derive(Topic, Debug)]
+#[topic(name = r#"unit"#)]
+pub struct Unit;
+
+/// An enum that borrows.
+#[derive(Topic, Debug)]
+#[topic = "borrowed"]
+pub enum Borrowed<'a> {
+    /// A variant.
+    Text(&'a str),
+}
+
+/// Everything at once, the bounds inline.
+#[derive(Topic, Debug)]
+#[topic = "inline"]
+pub struct Inline<'m, T: 'static + Display + AsRef<[u8; N]>, const N: usize>(pub &'m T, pub [u8; N]);
+
+/// Everything at once, the bounds in a clause.
+#[derive(Topic, Debug)]
+#[topic = "clause"]
+pub struct Clause<'m, T, U = &'static str>(pub &'m T, pub U)
+where
+    T: 'static + PartialEq<&'m str> + Display,
+    &'m T: Display,
+    U: 'static + for<'x> PartialEq<&'x [&'m str]>;
+
+/// A type parameter that needs not be sized.
+#[derive(Topic, Debug)]
+#[topic = "unsized"]
+pub struct Unsized<T: ?Sized + 'static>(pub Box<T>);
+
+/// The path of the library, needlessly long.
+#[derive(Topic, Debug)]
+#[topic(name = "path", crate = "::socket_ipc")]
+pub struct Path;
+
+mod reexport {
+    pub(crate) use socket_ipc::Topic;
+}
+
+/// The same by paths of this crate: the trait is in scope without them.
+#[derive(Topic, Debug)]
+#[topic(name = "string", crate = "self::reexport")]
+pub struct InString<'a>(pub &'a str);
+
+/// And bare.
+#[derive(Topic, Debug)]
+#[topic(name = "bare", crate = crate::reexport)]
+pub struct Bare;
+
+/// Naming it here is no use of it.
+#[derive(Topic, Debug)]
+#[topic = "deprecated"]
+#[deprecated = "for the test"]
+pub struct Deprecated<'a>(pub &'a str);
+
+macro_rules! from_a_macro {
+    ($ident:ident, $name:literal, $lifetime:lifetime) => {
+        /// From a macro.
+        #[derive(Topic, Debug)]
+        #[topic = $name]
+        pub struct $ident<$lifetime>(pub &$lifetime str);
+    };
+}
+from_a_macro!(FromMacro, "from a macro", 'a);
+
+mod private {
+    use socket_ipc::Topic;
+
+    #[derive(Topic, Debug)]
+    #[topic = "private"]
+    pub(super) struct Private<'a>(pub(super) &'a str);
+}
+
+#[test]
+fn it_compiles_and_the_names_are_there() {
+    #[derive(Topic)]
+    #[topic = "local"]
+    struct Local;
+
+    let names = [Named::NAME, Unit::NAME, Borrowed::NAME, Path::NAME, FromMacro::NAME, Unsized::<str>::NAME];
+    assert_eq!(names, ["named", "unit", "borrowed", "path", "from a macro", "unsized"]);
+    assert_eq!([private::Private("x").0, private::Private::NAME, Local::NAME], ["x", "private", "local"]);
+}

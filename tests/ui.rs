@@ -1,0 +1,29 @@
+//! What the compiler says of a mistake: one a file in `tests/ui`, beside the whole of its message.
+//!
+//! `TRYBUILD=overwrite cargo test --test ui` writes the messages anew; read them before you commit them.
+
+use std::io::Write;
+use std::process::Command;
+
+/// The messages around ours are rustc's own, and change from release to release.
+const PINNED: &str = "rustc 1.95.";
+
+#[test]
+fn every_mistake_says_what_to_write() {
+    let version = rustc_version();
+    if !version.starts_with(PINNED) {
+        let skipped = format!("skipped: the messages are those of {PINNED}x, this is {version}");
+        assert!(std::env::var_os("CI").is_none(), "{skipped}");
+        // Not `eprintln!`, which is only shown of tests that fail.
+        writeln!(std::io::stderr(), "{skipped}").expect("standard error is open");
+        return;
+    }
+    trybuild::TestCases::new().compile_fail("tests/ui/derive/*.rs");
+}
+
+/// The compiler that cargo runs for the cases.
+fn rustc_version() -> String {
+    let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+    let output = Command::new(rustc).arg("--version").output().expect("rustc can be run");
+    String::from_utf8(output.stdout).expect("a version is text").trim().to_owned()
+}

@@ -1,0 +1,7 @@
+use socket_ipc::Topic;
+
+#[derive(Topic)]
+#[topic(name = "hello", crate = "socket-ipc")]
+struct Hello;
+
+fn main() {}

@@ -1,0 +1,14 @@
+use socket_ipc::Topic;
+
+#[derive(Topic)]
+#[topic = "hello"]
+struct Hello<'a, 'b: 'a> {
+    name: &'a str,
+    text: &'a &'b str,
+}
+
+fn heard<T: Topic>(_listener: impl for<'m> Fn(T::Message<'m>)) {}
+
+fn main() {
+    heard::<Hello>(|msg| println!("{} {}", msg.name, msg.text));
+}
