@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -99,16 +100,18 @@ impl OurServer {
     pub async fn listen(path: &Path, wire: Wire) -> Self {
         let server = Server::builder(path).wire(wire).build();
         let (Mouths { raw, typed, refused, faults }, ears) = Ears::new();
-        let _ = server.on_message(move |message, topic, _| drop(raw.send(heard(topic, &message))));
+        server.on_message(move |message, topic, _| drop(raw.send(heard(topic, &message))));
         let tell = typed.clone();
-        let _ = server.on::<Count>(move |message, _| drop(tell.send(decoded(&message))));
+        server.on::<Count>(move |message, _| drop(tell.send(decoded(&message))));
         let tell = typed.clone();
-        let _ = server.on::<Big<'_>>(move |message, _| drop(tell.send(decoded(&message))));
-        let _ = server.on::<Missing>(move |message, _| drop(typed.send(decoded(&message))));
-        let _ = server.on_message_error(move |error, _| drop(refused.send(error.to_string())));
-        let _ = server.on_error(move |error| drop(faults.send(error.to_string())));
+        server.on::<Big<'_>>(move |message, _| drop(tell.send(decoded(&message))));
+        server.on::<Missing>(move |message, _| drop(typed.send(decoded(&message))));
+        server.on_message_error(move |error, _| drop(refused.send(error.to_string())));
+        server.on_error(move |error| drop(faults.send(error.to_string())));
         let (tell, connected) = Inbox::new("a client");
-        let _ = server.on_connection(move |client| drop(tell.send(client)));
+        server.on_connection(move |client| {
+            let _ = tell.send(client);
+        });
         let (tell, parted) = Inbox::new("a client's leaving");
         let _ =
             server.on_connection_close(move |client, reason| drop(tell.send((client, reason.cause.clone()))));
@@ -180,7 +183,7 @@ impl Speaks for OurServer {
 /// Our client.
 #[derive(Debug)]
 pub struct OurClient {
-    client: Client,
+    client: Arc<Client>,
     ears: Ears,
     events: Inbox<&'static str>,
 }
@@ -192,31 +195,33 @@ impl OurClient {
         let delay = Duration::from_millis(20);
         let client = Client::builder(path).wire(wire).retry_delay(delay).reconnect_delay(delay).build();
         let (Mouths { raw, typed, refused, faults }, ears) = Ears::new();
-        let _ = client.on_message(move |message, topic| drop(raw.send(heard(topic, &message))));
+        client.on_message(move |message, topic| drop(raw.send(heard(topic, &message))));
         let tell = typed.clone();
-        let _ = client.on::<Count>(move |message| drop(tell.send(decoded(&message))));
+        client.on::<Count>(move |message| drop(tell.send(decoded(&message))));
         let tell = typed.clone();
-        let _ = client.on::<Big<'_>>(move |message| drop(tell.send(decoded(&message))));
-        let _ = client.on::<Missing>(move |message| drop(typed.send(decoded(&message))));
-        let _ = client.on_message_error(move |error| drop(refused.send(error.to_string())));
-        let _ = client.on_error(move |error| drop(faults.send(error.to_string())));
+        client.on::<Big<'_>>(move |message| drop(tell.send(decoded(&message))));
+        client.on::<Missing>(move |message| drop(typed.send(decoded(&message))));
+        client.on_message_error(move |error| drop(refused.send(error.to_string())));
+        client.on_error(move |error| drop(faults.send(error.to_string())));
         let (tell, events) = Inbox::new("an event of our client");
         let event = |name| {
             let tell = tell.clone();
-            move || drop(tell.send(name))
+            move || {
+                let _ = tell.send(name);
+            }
         };
-        let _ = client.on_connect(event("connect"));
-        let _ = client.on_reconnect(event("reconnect"));
+        client.on_connect(event("connect"));
+        client.on_reconnect(event("reconnect"));
         let failed = event("connectError");
-        let _ = client.on_connect_error(move |_| failed());
+        client.on_connect_error(move |_| failed());
         let lost = event("disconnect");
-        let _ = client.on_disconnect(move |_| lost());
-        OurClient { client, ears, events }
+        client.on_disconnect(move |_| lost());
+        OurClient { client: Arc::new(client), ears, events }
     }
 
     /// Begins to connect; `expect_after` waits for it to succeed.
     pub fn connect(&self) {
-        let client = self.client.handle();
+        let client = Arc::clone(&self.client);
         tokio::spawn(async move { client.connect().await.expect("nothing ends the attempts") });
     }
 
