@@ -1,34 +1,27 @@
 //! The published Node library, unchanged, as client of our server and as server of our client.
 
-use std::path::PathBuf;
-
 use socket_ipc::Wire;
 use support::foreign::{Node, Role, Said, Speaks, a_few_words, everything, exchange, report, skip};
-use support::on_both_runtimes;
 use support::ours::{OurClient, OurServer};
-use tempfile::TempDir;
+use support::{Place, both_flavours};
 
 /// A version of the Node library, and the wire that it speaks.
 struct Version {
     node: Node,
     number: &'static str,
     wire: Wire,
-    path: PathBuf,
-    _dir: TempDir,
+    place: Place,
 }
 
 const V0_4: (&str, Wire) = ("0.4.0", Wire::NODE_0_4);
 const V0_2: (&str, Wire) = ("0.2.0", Wire::NODE_0_2);
 
 /// `None`: it is not to be had here, and that has been said.
-async fn version((number, wire): (&'static str, Wire)) -> Option<Version> {
+async fn version(test: &str, (number, wire): (&'static str, Wire)) -> Option<Version> {
     match Node::install(env!("CARGO_TARGET_TMPDIR")).await {
-        Ok(node) => {
-            let dir = tempfile::tempdir().unwrap();
-            Some(Version { node, number, wire, path: dir.path().join("s"), _dir: dir })
-        }
+        Ok(node) => Some(Version { node, number, wire, place: Place::new() }),
         Err(why) => {
-            skip(&why);
+            skip(test, &why);
             None
         }
     }
@@ -50,7 +43,9 @@ fn server_closed_with_client(number: &str) -> &'static [&'static str] {
 }
 
 async fn their_client_our_server(which: (&'static str, Wire)) {
-    let Some(Version { node, number, wire, path, _dir }) = version(which).await else { return };
+    let test = "a Node client of our server";
+    let Some(Version { node, number, wire, place }) = version(test, which).await else { return };
+    let path = place.socket();
 
     // The client is there before the server.
     let mut theirs = node.start(number, Role::Client, &path).await;
@@ -87,12 +82,14 @@ async fn their_client_our_server(which: (&'static str, Wire)) {
     theirs.expect_all(client_closed(number)).await;
     ours.part().await;
     ours.close().await;
-    report(theirs.name(), exchanged);
+    report(test, &theirs, exchanged);
     theirs.end().await;
 }
 
 async fn our_client_their_server(which: (&'static str, Wire)) {
-    let Some(Version { node, number, wire, path, _dir }) = version(which).await else { return };
+    let test = "a Node server of our client";
+    let Some(Version { node, number, wire, place }) = version(test, which).await else { return };
+    let path = place.socket();
 
     // The client is there before the server.
     let mut ours = OurClient::new(&path, wire);
@@ -135,7 +132,7 @@ async fn our_client_their_server(which: (&'static str, Wire)) {
     theirs.expect("connectionClose").await;
     theirs.close().await;
     theirs.expect_all(server_closed(number)).await;
-    report(theirs.name(), exchanged);
+    report(test, &theirs, exchanged);
     theirs.end().await;
 }
 
@@ -149,7 +146,9 @@ async fn flood(theirs: &mut impl Speaks) {
 /// A connection that is ended with something unread is reset, and a Node server that listens for no `error` of its
 /// sockets, as its documentation doesn't ask it to, ends with an uncaught exception. So we hear it out.
 async fn our_client_leaves_amid_traffic(which: (&'static str, Wire)) {
-    let Some(Version { node, number, wire, path, _dir }) = version(which).await else { return };
+    let test = "a Node server that our client leaves amid traffic";
+    let Some(Version { node, number, wire, place }) = version(test, which).await else { return };
+    let path = place.socket();
     let mut theirs = node.start(number, Role::Server, &path).await;
     theirs.expect("listening").await;
     let mut ours = OurClient::new(&path, wire);
@@ -168,13 +167,15 @@ async fn our_client_leaves_amid_traffic(which: (&'static str, Wire)) {
     theirs.expect("connection").await;
     let exchanged = exchange(&mut ours, &mut theirs, &a_few_words()).await;
     ours.close().await;
-    report(theirs.name(), exchanged);
+    report(test, &theirs, exchanged);
 }
 
 /// A Node client whose connection is reset has an `error`, which ends its process if nobody listens for it; one whose
 /// server is closed has a `disconnect` and nothing else.
 async fn our_server_closes_amid_traffic(which: (&'static str, Wire)) {
-    let Some(Version { node, number, wire, path, _dir }) = version(which).await else { return };
+    let test = "a Node client that our server leaves amid traffic";
+    let Some(Version { node, number, wire, place }) = version(test, which).await else { return };
+    let path = place.socket();
     let mut ours = OurServer::listen(&path, wire).await;
     let mut theirs = node.start(number, Role::Client, &path).await;
     theirs.expect("connect").await;
@@ -191,14 +192,39 @@ async fn our_server_closes_amid_traffic(which: (&'static str, Wire)) {
     ours.meet().await;
     let exchanged = exchange(&mut ours, &mut theirs, &a_few_words()).await;
     ours.close().await;
-    report(theirs.name(), exchanged);
+    report(test, &theirs, exchanged);
 }
 
-on_both_runtimes!(client_0_4_of_our_server, their_client_our_server(V0_4));
-on_both_runtimes!(client_0_2_of_our_server, their_client_our_server(V0_2));
-on_both_runtimes!(server_0_4_of_our_client, our_client_their_server(V0_4));
-on_both_runtimes!(server_0_2_of_our_client, our_client_their_server(V0_2));
-on_both_runtimes!(client_leaves_server_0_4_amid_traffic, our_client_leaves_amid_traffic(V0_4));
-on_both_runtimes!(client_leaves_server_0_2_amid_traffic, our_client_leaves_amid_traffic(V0_2));
-on_both_runtimes!(server_leaves_client_0_4_amid_traffic, our_server_closes_amid_traffic(V0_4));
-on_both_runtimes!(server_leaves_client_0_2_amid_traffic, our_server_closes_amid_traffic(V0_2));
+both_flavours! {
+    async fn client_0_4_of_our_server() {
+        their_client_our_server(V0_4).await;
+    }
+
+    async fn client_0_2_of_our_server() {
+        their_client_our_server(V0_2).await;
+    }
+
+    async fn server_0_4_of_our_client() {
+        our_client_their_server(V0_4).await;
+    }
+
+    async fn server_0_2_of_our_client() {
+        our_client_their_server(V0_2).await;
+    }
+
+    async fn client_leaves_server_0_4_amid_traffic() {
+        our_client_leaves_amid_traffic(V0_4).await;
+    }
+
+    async fn client_leaves_server_0_2_amid_traffic() {
+        our_client_leaves_amid_traffic(V0_2).await;
+    }
+
+    async fn server_leaves_client_0_4_amid_traffic() {
+        our_server_closes_amid_traffic(V0_4).await;
+    }
+
+    async fn server_leaves_client_0_2_amid_traffic() {
+        our_server_closes_amid_traffic(V0_2).await;
+    }
+}

@@ -2,16 +2,17 @@
 
 use socket_ipc::Wire;
 use support::foreign::{Role, a_few_words, everything, exchange, python, report, skip};
-use support::on_both_runtimes;
 use support::ours::{OurClient, OurServer};
+use support::{Place, both_flavours};
 
 async fn their_client_our_server() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("s");
+    let test = "a Python client of our server";
+    let place = Place::new();
+    let path = place.socket();
     let mut ours = OurServer::listen(&path, Wire::JSON_LINES).await;
     let mut theirs = match python(Role::Client, &path).await {
         Ok(theirs) => theirs,
-        Err(why) => return skip(&why),
+        Err(why) => return skip(test, &why),
     };
     theirs.expect("connect").await;
     ours.meet().await;
@@ -26,19 +27,20 @@ async fn their_client_our_server() {
     ours.part().await;
     theirs.expect("disconnect").await;
     ours.close().await;
-    report(theirs.name(), exchanged);
+    report(test, &theirs, exchanged);
     theirs.end().await;
 }
 
 async fn our_client_their_server() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("s");
+    let test = "a Python server of our client";
+    let place = Place::new();
+    let path = place.socket();
     let mut ours = OurClient::new(&path, Wire::JSON_LINES);
     ours.connect();
     ours.expect("connectError").await;
     let mut theirs = match python(Role::Server, &path).await {
         Ok(theirs) => theirs,
-        Err(why) => return skip(&why),
+        Err(why) => return skip(test, &why),
     };
     theirs.expect("listening").await;
     ours.expect_after("connectError", "connect").await;
@@ -62,9 +64,16 @@ async fn our_client_their_server() {
     ours.close().await;
     theirs.expect("connectionClose").await;
     theirs.close().await;
-    report(theirs.name(), exchanged);
+    report(test, &theirs, exchanged);
     theirs.end().await;
 }
 
-on_both_runtimes!(client_of_our_server, their_client_our_server());
-on_both_runtimes!(server_of_our_client, our_client_their_server());
+both_flavours! {
+    async fn client_of_our_server() {
+        their_client_our_server().await;
+    }
+
+    async fn server_of_our_client() {
+        our_client_their_server().await;
+    }
+}

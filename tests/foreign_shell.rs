@@ -2,16 +2,17 @@
 
 use socket_ipc::Wire;
 use support::foreign::{a_few_words, everything, exchange, report, shell, skip};
-use support::on_both_runtimes;
 use support::ours::OurServer;
+use support::{Place, both_flavours};
 
 async fn their_client_our_server() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("s");
+    let test = "a shell client of our server";
+    let place = Place::new();
+    let path = place.socket();
     let mut ours = OurServer::listen(&path, Wire::JSON_LINES).await;
     let mut theirs = match shell(&path).await {
         Ok(theirs) => theirs,
-        Err(why) => return skip(&why),
+        Err(why) => return skip(test, &why),
     };
     ours.meet().await;
     let mut exchanged = exchange(&mut ours, &mut theirs, &everything()).await;
@@ -25,8 +26,12 @@ async fn their_client_our_server() {
     ours.part().await;
     theirs.expect("disconnect").await;
     ours.close().await;
-    report(theirs.name(), exchanged);
+    report(test, &theirs, exchanged);
     theirs.end().await;
 }
 
-on_both_runtimes!(client_of_our_server, their_client_our_server());
+both_flavours! {
+    async fn client_of_our_server() {
+        their_client_our_server().await;
+    }
+}

@@ -62,7 +62,6 @@ macro_rules! common_options {
     ($builder:ident) => {
         impl $builder {
             /// Sets how messages are written and told apart: [`Wire::JSON_LINES`] unless set. Both sides must agree.
-            #[must_use]
             pub fn wire(mut self, wire: Wire) -> Self {
                 self.options.limits.wire = wire;
                 self
@@ -72,7 +71,6 @@ macro_rules! common_options {
             ///
             /// What counts is the encoded envelope without the end of the message. A longer one is an error of `send`; one that
             /// arrives is reported by `on_message_error` and skipped without being stored.
-            #[must_use]
             pub fn max_message_len(mut self, bytes: usize) -> Self {
                 self.options.limits.max_message_len = bytes;
                 self
@@ -81,7 +79,6 @@ macro_rules! common_options {
             /// Sets the longest topic, both ways, in bytes: [`limits::TOPIC_LEN`](crate::limits::TOPIC_LEN) (256) unless set.
             ///
             /// A longer one is an error of `send`; one that arrives is reported by `on_message_error`.
-            #[must_use]
             pub fn max_topic_len(mut self, bytes: usize) -> Self {
                 self.options.limits.max_topic_len = bytes;
                 self
@@ -92,7 +89,6 @@ macro_rules! common_options {
             ///
             /// Beyond it `send` fails, `send_async` waits, and `broadcast` ends the connection as slow. An empty outbox takes any
             /// allowed message.
-            #[must_use]
             pub fn outbox_len(mut self, bytes: usize) -> Self {
                 self.options.limits.outbox_len = bytes;
                 self
@@ -100,7 +96,6 @@ macro_rules! common_options {
 
             /// Sets how long a connection with something queued may make no progress before it is ended as slow:
             /// [`limits::WRITE_STALL`](crate::limits::WRITE_STALL) (10 s) unless set.
-            #[must_use]
             pub fn write_stall(mut self, stall: Duration) -> Self {
                 self.options.limits.write_stall = stall;
                 self
@@ -111,7 +106,6 @@ macro_rules! common_options {
             ///
             /// An unfinished one is then reported by `on_message_error` and the connection ends. Between messages a connection may be
             /// silent for any time.
-            #[must_use]
             pub fn incomplete_timeout(mut self, timeout: Duration) -> Self {
                 self.options.limits.incomplete_timeout = timeout;
                 self
@@ -121,7 +115,6 @@ macro_rules! common_options {
             /// unless set.
             ///
             /// What is not written by then is lost, and the reason of the connection's end says how much that was.
-            #[must_use]
             pub fn drain(mut self, drain: Duration) -> Self {
                 self.options.limits.drain = drain;
                 self

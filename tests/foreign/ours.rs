@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use socket_ipc::{Client, ClientId, CloseCause, RawMessage, Server, Topic, Wire};
-use tokio::sync::mpsc::UnboundedSender;
 
-use super::foreign::{Heard, Inbox, Said, Speaks, Tongue, big, text, within};
+use super::foreign::{Heard, Said, Speaks, Tongue, big, text};
+use super::{Events, soon};
 
 /// A numbered message.
 #[derive(Topic, Serialize, Deserialize)]
@@ -34,30 +34,16 @@ struct Big<'m> {
 struct Missing;
 
 /// What an end of ours has heard, by its raw catch-all and by its typed listeners.
-#[derive(Debug)]
 struct Ears {
-    raw: Inbox<Heard>,
-    typed: Inbox<Heard>,
-    refused: Inbox<String>,
-    faults: Inbox<String>,
-}
-
-/// Where the listeners put it.
-struct Mouths {
-    raw: UnboundedSender<Heard>,
-    typed: UnboundedSender<Heard>,
-    refused: UnboundedSender<String>,
-    faults: UnboundedSender<String>,
+    raw: Events<Heard>,
+    typed: Events<Heard>,
+    refused: Events<String>,
+    faults: Events<String>,
 }
 
 impl Ears {
-    fn new() -> (Mouths, Self) {
-        let (raw, raw_inbox) = Inbox::new("a message");
-        let (typed, typed_inbox) = Inbox::new("a typed message");
-        let (refused, refused_inbox) = Inbox::new("a message error");
-        let (faults, faults_inbox) = Inbox::new("an error");
-        let ears = Ears { raw: raw_inbox, typed: typed_inbox, refused: refused_inbox, faults: faults_inbox };
-        (Mouths { raw, typed, refused, faults }, ears)
+    fn new() -> Self {
+        Ears { raw: Events::new(), typed: Events::new(), refused: Events::new(), faults: Events::new() }
     }
 
     async fn hear(&mut self) -> Heard {
@@ -71,9 +57,14 @@ impl Ears {
 
     /// Nothing was heard that nobody asked for.
     fn assert_empty(&mut self) {
-        assert!(self.raw.is_empty() && self.typed.is_empty(), "more messages than were said");
-        assert!(self.refused.is_empty(), "a message error that nobody waited for");
-        assert!(self.faults.is_empty(), "an error");
+        let more = [self.raw.rest(), self.typed.rest()].concat();
+        assert!(more.is_empty(), "{} more messages than were said", more.len());
+        assert_eq!(self.refused.rest(), [""; 0]);
+        self.assert_sound();
+    }
+
+    fn assert_sound(&mut self) {
+        assert_eq!(self.faults.rest(), [""; 0]);
     }
 }
 
@@ -86,12 +77,11 @@ fn decoded<T: Topic + Serialize>(message: &T) -> Heard {
 }
 
 /// Our server, with one client at a time to talk to.
-#[derive(Debug)]
 pub struct OurServer {
     server: Server,
     ears: Ears,
-    connected: Inbox<ClientId>,
-    parted: Inbox<(ClientId, CloseCause)>,
+    connected: Events<ClientId>,
+    parted: Events<(ClientId, CloseCause)>,
     client: Option<ClientId>,
 }
 
@@ -99,23 +89,25 @@ impl OurServer {
     /// Starts a server that speaks `wire`.
     pub async fn listen(path: &Path, wire: Wire) -> Self {
         let server = Server::builder(path).wire(wire).build();
-        let (Mouths { raw, typed, refused, faults }, ears) = Ears::new();
-        server.on_message(move |message, topic, _| drop(raw.send(heard(topic, &message))));
-        let tell = typed.clone();
-        server.on::<Count>(move |message, _| drop(tell.send(decoded(&message))));
-        let tell = typed.clone();
-        server.on::<Big<'_>>(move |message, _| drop(tell.send(decoded(&message))));
-        server.on::<Missing>(move |message, _| drop(typed.send(decoded(&message))));
-        server.on_message_error(move |error, _| drop(refused.send(error.to_string())));
-        server.on_error(move |error| drop(faults.send(error.to_string())));
-        let (tell, connected) = Inbox::new("a client");
-        server.on_connection(move |client| {
-            let _ = tell.send(client);
-        });
-        let (tell, parted) = Inbox::new("a client's leaving");
-        let _ =
-            server.on_connection_close(move |client, reason| drop(tell.send((client, reason.cause.clone()))));
-        within("listening", server.listen()).await.expect("nothing else is at the path");
+        let ears = Ears::new();
+        let tell = ears.raw.reporter();
+        server.on_message(move |message, topic, _| tell(heard(topic, &message)));
+        let tell = ears.typed.reporter();
+        server.on::<Count>(move |message, _| tell(decoded(&message)));
+        let tell = ears.typed.reporter();
+        server.on::<Big<'_>>(move |message, _| tell(decoded(&message)));
+        let tell = ears.typed.reporter();
+        server.on::<Missing>(move |message, _| tell(decoded(&message)));
+        let tell = ears.refused.reporter();
+        server.on_message_error(move |error, _| tell(error.to_string()));
+        let tell = ears.faults.reporter();
+        server.on_error(move |error| tell(error.to_string()));
+        let connected = Events::new();
+        server.on_connection(connected.reporter());
+        let parted = Events::new();
+        let tell = parted.reporter();
+        server.on_connection_close(move |client, reason| tell((client, reason.cause.clone())));
+        soon("listening", server.listen()).await.expect("nothing else is at the path");
         OurServer { server, ears, connected, parted, client: None }
     }
 
@@ -144,8 +136,8 @@ impl OurServer {
 
     /// Closes the server, whatever it still hears.
     pub async fn close_amid_traffic(&mut self) {
-        within("our server is closed", self.server.close()).await;
-        assert!(self.ears.faults.is_empty(), "an error");
+        soon("our server is closed", self.server.close()).await;
+        self.ears.assert_sound();
     }
 }
 
@@ -162,7 +154,7 @@ impl Speaks for OurServer {
             }
             Said::Big(bytes) => {
                 let message = Big { text: big(*bytes).into() };
-                within("a long message is queued", server.send_async(&message, client)).await.unwrap();
+                soon("a long message is queued", server.send_async(&message, client)).await.unwrap();
             }
             Said::Missing => server.send(&Missing, client).unwrap(),
             Said::Values => said.messages().iter().for_each(|Heard { topic, message }| {
@@ -181,11 +173,10 @@ impl Speaks for OurServer {
 }
 
 /// Our client.
-#[derive(Debug)]
 pub struct OurClient {
     client: Arc<Client>,
     ears: Ears,
-    events: Inbox<&'static str>,
+    events: Events<&'static str>,
 }
 
 impl OurClient {
@@ -194,28 +185,28 @@ impl OurClient {
         // Short only to keep the tests short.
         let delay = Duration::from_millis(20);
         let client = Client::builder(path).wire(wire).retry_delay(delay).reconnect_delay(delay).build();
-        let (Mouths { raw, typed, refused, faults }, ears) = Ears::new();
-        client.on_message(move |message, topic| drop(raw.send(heard(topic, &message))));
-        let tell = typed.clone();
-        client.on::<Count>(move |message| drop(tell.send(decoded(&message))));
-        let tell = typed.clone();
-        client.on::<Big<'_>>(move |message| drop(tell.send(decoded(&message))));
-        client.on::<Missing>(move |message| drop(typed.send(decoded(&message))));
-        client.on_message_error(move |error| drop(refused.send(error.to_string())));
-        client.on_error(move |error| drop(faults.send(error.to_string())));
-        let (tell, events) = Inbox::new("an event of our client");
-        let event = |name| {
-            let tell = tell.clone();
-            move || {
-                let _ = tell.send(name);
-            }
-        };
-        client.on_connect(event("connect"));
-        client.on_reconnect(event("reconnect"));
-        let failed = event("connectError");
-        client.on_connect_error(move |_| failed());
-        let lost = event("disconnect");
-        client.on_disconnect(move |_| lost());
+        let ears = Ears::new();
+        let tell = ears.raw.reporter();
+        client.on_message(move |message, topic| tell(heard(topic, &message)));
+        let tell = ears.typed.reporter();
+        client.on::<Count>(move |message| tell(decoded(&message)));
+        let tell = ears.typed.reporter();
+        client.on::<Big<'_>>(move |message| tell(decoded(&message)));
+        let tell = ears.typed.reporter();
+        client.on::<Missing>(move |message| tell(decoded(&message)));
+        let tell = ears.refused.reporter();
+        client.on_message_error(move |error| tell(error.to_string()));
+        let tell = ears.faults.reporter();
+        client.on_error(move |error| tell(error.to_string()));
+        let events = Events::new();
+        let tell = events.reporter();
+        client.on_connect(move || tell("connect"));
+        let tell = events.reporter();
+        client.on_reconnect(move || tell("reconnect"));
+        let tell = events.reporter();
+        client.on_connect_error(move |_| tell("connectError"));
+        let tell = events.reporter();
+        client.on_disconnect(move |_| tell("disconnect"));
         OurClient { client: Arc::new(client), ears, events }
     }
 
@@ -254,8 +245,8 @@ impl OurClient {
 
     /// Closes the client, whatever it still hears.
     pub async fn close_amid_traffic(&mut self) {
-        within("our client is closed", self.client.close()).await;
-        assert!(self.ears.faults.is_empty(), "an error");
+        soon("our client is closed", self.client.close()).await;
+        self.ears.assert_sound();
     }
 }
 
@@ -272,7 +263,7 @@ impl Speaks for OurClient {
             }
             Said::Big(bytes) => {
                 let message = Big { text: big(*bytes).into() };
-                within("a long message is queued", client.send_async(&message)).await.unwrap();
+                soon("a long message is queued", client.send_async(&message)).await.unwrap();
             }
             Said::Missing => client.send(&Missing).unwrap(),
             Said::Values | Said::Ends | Said::None => {

@@ -36,41 +36,35 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OnceCell, mpsc};
 
-/// How long anything may take. Only a failure takes this long.
-const DEADLINE: Duration = Duration::from_secs(30);
-
-/// Waits for `future`; panics, saying `what` did not happen, when the deadline has passed.
-pub async fn within<F: Future>(what: &str, future: F) -> F::Output {
-    match tokio::time::timeout(DEADLINE, future).await {
-        Ok(output) => output,
-        Err(_) => panic!("not within {DEADLINE:?}: {what}"),
-    }
-}
+use super::{DEADLINE, soon};
 
 /// Writes past the capture of the test harness: that a peer was spoken to, or was not there, is to be seen
 /// without asking for it.
 fn announce(line: &str) {
-    // The harness names the thread of a test after it.
-    let thread = std::thread::current();
-    let test = thread.name().unwrap_or("a test");
+    let flavour = match Handle::current().runtime_flavor() {
+        RuntimeFlavor::CurrentThread => "current-thread runtime",
+        _ => "multi-thread runtime",
+    };
     // In one piece, as tests run side by side.
-    let _ = std::io::stderr().write_all(format!("{test}: {line}\n").as_bytes());
+    let _ = std::io::stderr().write_all(format!("{line} ({flavour})\n").as_bytes());
 }
 
 /// Says that a test did not run; where `CI` is set, that is a failure.
-pub fn skip(why: &str) {
+pub fn skip(test: &str, why: &str) {
     if std::env::var_os("CI").is_some_and(|ci| !ci.is_empty()) {
-        panic!("this can't be skipped, as CI is set: {why}");
+        panic!("{test} can't be skipped, as CI is set: {why}");
     }
-    announce(&format!("SKIPPED: {why}"));
+    announce(&format!("SKIPPED {test}: {why}"));
 }
 
 /// The end of a test: says who the peer was and how many messages went to and fro.
-pub fn report(peer: &str, exchanged: usize) {
-    assert_ne!(exchanged, 0, "no message was exchanged with {peer}");
-    announce(&format!("{exchanged} messages exchanged with {peer}"));
+pub fn report(test: &str, peer: &Peer, exchanged: usize) {
+    let peer = peer.name();
+    assert_ne!(exchanged, 0, "{test}: no message was exchanged with {peer}");
+    announce(&format!("{test}: {exchanged} messages exchanged with {peer}"));
 }
 
 /// A message as it was heard, whatever heard it.
@@ -252,31 +246,6 @@ async fn expect(end: &mut impl Speaks, messages: Vec<Heard>) -> usize {
     messages.len()
 }
 
-/// What listeners report, for a test to wait for.
-#[derive(Debug)]
-pub struct Inbox<T> {
-    of: &'static str,
-    incoming: mpsc::UnboundedReceiver<T>,
-}
-
-impl<T> Inbox<T> {
-    /// An inbox, and where a listener puts things.
-    pub fn new(of: &'static str) -> (mpsc::UnboundedSender<T>, Self) {
-        let (outlet, incoming) = mpsc::unbounded_channel();
-        (outlet, Inbox { of, incoming })
-    }
-
-    /// Waits for the next.
-    pub async fn next(&mut self) -> T {
-        within(self.of, self.incoming.recv()).await.unwrap_or_else(|| panic!("never again: {}", self.of))
-    }
-
-    /// Whether nothing is waiting.
-    pub fn is_empty(&self) -> bool {
-        self.incoming.is_empty()
-    }
-}
-
 /// A line that a peer printed.
 #[derive(Deserialize, Debug)]
 struct Line {
@@ -343,12 +312,11 @@ impl Peer {
         let commands = child.stdin.take();
         let earlier = VecDeque::new();
         let mut peer = Peer { name: String::new(), tongue, child, commands, lines, earlier, complaints };
-        match within("a peer is ready", peer.lines.recv()).await {
+        match soon("a peer is ready", peer.lines.recv()).await {
             Some(Line { event, peer: Some(name), .. }) if event == "ready" => peer.name = name,
             Some(line) => panic!("not the name of a peer: {line:?}"),
             None => {
-                let status =
-                    within("a peer ends", peer.child.wait()).await.expect("a peer can be waited for");
+                let status = soon("a peer ends", peer.child.wait()).await.expect("a peer can be waited for");
                 let complaints = peer.complaints();
                 // By which `peer.sh` says that it lacks a tool.
                 if status.code() == Some(77) {
@@ -369,7 +337,7 @@ impl Peer {
     pub async fn command(&mut self, command: &str) {
         let commands = self.commands.as_mut().expect("a peer takes commands until it is closed");
         let line = format!("{command}\n");
-        if let Err(error) = within(command, commands.write_all(line.as_bytes())).await {
+        if let Err(error) = soon(command, commands.write_all(line.as_bytes())).await {
             panic!("{} does not take {command:?}: {error}\n{}", self.name, self.complaints());
         }
     }
@@ -432,15 +400,15 @@ impl Peer {
 
     /// It has nothing more to say, and ends by itself, successfully.
     pub async fn end(mut self) {
-        let rest = self.earlier.pop_front().or(within("a peer ends", self.lines.recv()).await);
+        let rest = self.earlier.pop_front().or(soon("a peer ends", self.lines.recv()).await);
         assert!(rest.is_none(), "{} still says {rest:?}", self.name);
-        let status = within("a peer ends", self.child.wait()).await.expect("a peer can be waited for");
+        let status = soon("a peer ends", self.child.wait()).await.expect("a peer can be waited for");
         assert!(status.success(), "{} ended with {status}\n{}", self.name, self.complaints());
     }
 
     /// Ends it as `kill -9` does.
     pub async fn kill(mut self) {
-        within("a peer is killed", self.child.kill()).await.expect("a peer can be killed");
+        soon("a peer is killed", self.child.kill()).await.expect("a peer can be killed");
     }
 
     fn complaints(&self) -> String {
@@ -576,24 +544,4 @@ pub async fn shell(socket: &Path) -> Result<Peer, String> {
     let mut command = Command::new("bash");
     command.arg(script("shell/peer.sh")).arg(socket);
     Peer::start(command, Tongue::Foreign).await
-}
-
-/// A test that runs on both flavours of the runtime: `on_both_runtimes!(name, body(..))`.
-#[macro_export]
-macro_rules! on_both_runtimes {
-    ($name:ident, $body:expr) => {
-        mod $name {
-            use super::*;
-
-            #[tokio::test(flavor = "current_thread")]
-            async fn current_thread() {
-                $body.await;
-            }
-
-            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn multi_thread() {
-                $body.await;
-            }
-        }
-    };
 }

@@ -1,6 +1,185 @@
-//! What the tests share.
+//! What the tests share: a place of its own for every socket, events that are waited for with a deadline, raw bytes on
+//! a real socket, and both runtime flavours for every test.
+
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
 
 #[path = "../foreign/support.rs"]
 pub mod foreign;
 #[path = "../foreign/ours.rs"]
 pub mod ours;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+
+/// How long an event may take before the test fails. Generous: it is reached only by a failure.
+pub const DEADLINE: Duration = Duration::from_secs(20);
+
+/// Makes two tests of each asynchronous function: one on a current-thread runtime, one on a multi-thread runtime.
+///
+/// ```
+/// support::both_flavours! {
+///     async fn one_and_one_is_two() {
+///         assert_eq!(1 + 1, 2);
+///     }
+/// }
+/// ```
+#[macro_export]
+macro_rules! both_flavours {
+    ($($(#[$attribute:meta])* async fn $name:ident() $body:block)*) => {$(
+        mod $name {
+            #[allow(unused_imports)]
+            use super::*;
+
+            async fn body() $body
+
+            #[test]
+            $(#[$attribute])*
+            fn current_thread() {
+                $crate::run(tokio::runtime::Builder::new_current_thread(), body());
+            }
+
+            #[test]
+            $(#[$attribute])*
+            fn multi_thread() {
+                let mut runtime = tokio::runtime::Builder::new_multi_thread();
+                runtime.worker_threads(2);
+                // Spawned, so that the test itself runs on a worker, and its future has to be `Send`.
+                $crate::run(runtime, async { tokio::spawn(body()).await.unwrap() });
+            }
+        }
+    )*};
+}
+
+/// Runs a test on a runtime. What [`both_flavours`] expands to.
+pub fn run(mut runtime: tokio::runtime::Builder, test: impl Future<Output = ()>) {
+    runtime.enable_all().build().unwrap().block_on(within("the test", 6 * DEADLINE, test));
+}
+
+/// Waits for `future`, and fails the test if it takes longer than [`DEADLINE`].
+pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    within(what, DEADLINE, future).await
+}
+
+/// Waits for `future`, and fails the test if it takes longer than `deadline`.
+pub async fn within<T>(what: &str, deadline: Duration, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(deadline, future).await {
+        Ok(value) => value,
+        Err(_) => panic!("{what} did not happen within {deadline:?}"),
+    }
+}
+
+/// A directory of its own for the socket of one test, removed with it.
+pub struct Place {
+    directory: tempfile::TempDir,
+}
+
+impl Place {
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        Self { directory: tempfile::Builder::new().prefix("sipc").tempdir().unwrap() }
+    }
+
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The path for the socket.
+    pub fn socket(&self) -> PathBuf {
+        self.directory.path().join("test.sock")
+    }
+}
+
+/// What listeners report, to be waited for in the order it came.
+pub struct Events<T> {
+    sender: mpsc::UnboundedSender<T>,
+    receiver: mpsc::UnboundedReceiver<T>,
+}
+
+impl<T: Send + 'static> Events<T> {
+    #[allow(clippy::new_without_default)]
+    pub fn new() -> Self {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        Self { sender, receiver }
+    }
+
+    /// Returns what a listener calls to report an event. It may be called after the test has stopped looking.
+    pub fn reporter(&self) -> impl Fn(T) + Clone + Send + Sync + 'static {
+        let sender = self.sender.clone();
+        move |event| drop(sender.send(event))
+    }
+
+    /// Waits for the next event; fails the test if none comes.
+    pub async fn next(&mut self) -> T {
+        soon("the next event", self.receiver.recv()).await.unwrap()
+    }
+
+    /// Waits for the next `count` events.
+    pub async fn take(&mut self, count: usize) -> Vec<T> {
+        let mut events = Vec::with_capacity(count);
+        while events.len() < count {
+            events.push(self.next().await);
+        }
+        events
+    }
+
+    /// The events that have been reported and not been waited for.
+    pub fn rest(&mut self) -> Vec<T> {
+        std::iter::from_fn(|| self.receiver.try_recv().ok()).collect()
+    }
+}
+
+/// A peer that knows nothing of the library: bytes on a socket.
+pub struct RawPeer {
+    pub stream: UnixStream,
+    received: Vec<u8>,
+}
+
+impl RawPeer {
+    pub async fn connect(path: impl AsRef<Path>) -> Self {
+        Self::over(soon("a connection", UnixStream::connect(path)).await.unwrap())
+    }
+
+    pub fn over(stream: UnixStream) -> Self {
+        Self { stream, received: Vec::new() }
+    }
+
+    pub async fn write(&mut self, bytes: impl AsRef<[u8]>) {
+        soon("writing", self.stream.write_all(bytes.as_ref())).await.unwrap();
+    }
+
+    /// Reads up to the next newline, which is not returned; fails at the end of the stream.
+    pub async fn line(&mut self) -> String {
+        String::from_utf8(self.until(b"\n").await.expect("the end of the stream instead of a line")).unwrap()
+    }
+
+    /// Reads up to the next `end`, which is not returned; `None` at the end of the stream.
+    pub async fn until(&mut self, end: &[u8]) -> Option<Vec<u8>> {
+        let mut searched = 0;
+        loop {
+            if let Some(at) = self.received[searched..].windows(end.len()).position(|window| window == end) {
+                let mut message: Vec<u8> = self.received.drain(..searched + at + end.len()).collect();
+                message.truncate(searched + at);
+                return Some(message);
+            }
+            searched = (self.received.len() + 1).saturating_sub(end.len());
+            if soon("bytes from the other side", self.stream.read_buf(&mut self.received)).await.unwrap_or(0)
+                == 0
+            {
+                return None;
+            }
+        }
+    }
+
+    /// Waits for the other side to end the connection, and returns what it sent before.
+    pub async fn closed(&mut self) -> Vec<u8> {
+        while soon("the end of the stream", self.stream.read_buf(&mut self.received)).await.unwrap_or(0) > 0 {
+        }
+        std::mem::take(&mut self.received)
+    }
+}

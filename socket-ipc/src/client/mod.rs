@@ -72,7 +72,6 @@ impl Client {
     ///
     /// let client = Client::builder("/tmp/myApp.sock").give_up_after(5).build();
     /// ```
-    #[must_use]
     pub fn builder(path: impl AsRef<Path>) -> ClientBuilder {
         ClientBuilder::new(path.as_ref().to_owned())
     }

@@ -43,8 +43,7 @@ mod tests {
 
     #[test]
     fn the_pause_doubles_up_to_its_longest() {
-        let mut pause = ACCEPT_PAUSE.0;
-        let pauses: Vec<_> = std::iter::repeat_with(|| std::mem::replace(&mut pause, longer(pause)))
+        let pauses: Vec<_> = std::iter::successors(Some(ACCEPT_PAUSE.0), |pause| Some(longer(*pause)))
             .take(9)
             .map(|pause| pause.as_millis())
             .collect();

@@ -81,7 +81,6 @@ impl Server {
     ///
     /// let server = Server::builder("/tmp/myApp.sock").mode(0o660).max_clients(100).build();
     /// ```
-    #[must_use]
     pub fn builder(path: impl AsRef<Path>) -> ServerBuilder {
         ServerBuilder::new(path.as_ref().to_owned())
     }
