@@ -5,6 +5,11 @@
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+#[path = "../foreign/support.rs"]
+pub mod foreign;
+#[path = "../foreign/ours.rs"]
+pub mod ours;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
