@@ -1,5 +1,6 @@
 //! The task of one connection: it writes the outbox, reads, and calls listeners, each as far as it can.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,6 +23,9 @@ use crate::wire::{Frame, Framer};
 
 /// How many bytes of messages a session handles before it lets other tasks have their turn.
 const TURN: usize = 64 * 1024;
+
+/// How long a connection of which everything is written waits for the other side to close its end.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// One connection, from its first byte to its end.
 pub(crate) struct Session<S, E: Endpoint> {
@@ -115,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
 
     /// Runs the connection to its end. It has ended when this returns: nothing is written or heard afterwards.
     pub(crate) async fn run(mut self) -> CloseReason {
-        let cause = std::future::poll_fn(|cx| self.poll(cx)).await;
+        let cause = poll_fn(|cx| self.poll(cx)).await;
         let unsent = self.outbox.give_up(self.endpoint.limits().wire, self.writing.take());
         CloseReason {
             cause,
@@ -138,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if self.poll_read(cx).is_ready() || self.poll_deadlines(cx).is_ready() {
+            if self.poll_read(cx, &mut turn).is_ready() || self.poll_deadlines(cx).is_ready() {
                 continue;
             }
             if self.outbox.park(cx.waker(), blocked) {
@@ -300,14 +304,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
     // Reading
 
     /// Reads what has arrived. `Pending` while nothing has, nothing more will, or enough is held back already.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, turn: &mut usize) -> Poll<()> {
         let discarding = self.ending.is_some() && self.held.is_none();
         let full = self.held.as_ref().is_some_and(|held| self.received.len() >= held.taken + HELD_BACK_LEN);
         if self.read_ended.is_some() || full {
             return Poll::Pending;
         }
-        match self.received.poll_fill(&mut self.stream, cx) {
+        // Without tokio's budget, which a turn of our own stands in for: `Pending` is to mean that nothing has arrived.
+        let mut filling =
+            tokio::task::unconstrained(poll_fn(|cx| self.received.poll_fill(&mut self.stream, cx)));
+        match Pin::new(&mut filling).poll(cx) {
             Poll::Ready(Ok(0)) => self.end_reading(CloseCause::PeerClosed, cx),
+            // A message that goes on and on uses up a turn as well, and so does what is discarded.
+            Poll::Ready(Ok(count)) if discarding || self.received.len() > count => {
+                *turn = turn.saturating_sub(count)
+            }
             Poll::Ready(Ok(_)) => {}
             Poll::Ready(Err(error)) => self.end_reading(cause_of(error), cx),
             // Whoever reads no more and has nothing left for us is gone.
@@ -355,10 +366,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                 return None;
             }
             ending.shut = true;
+            let linger = Instant::now().checked_add(LINGER);
+            ending.until = [ending.until, linger].into_iter().flatten().min();
         }
         // Closing a socket with something unread in it resets the connection, and a peer that writes to it once it is
         // closed gets an error: either ends a Node process that listens for no `error` of its sockets. So the other side
-        // is read from until it has seen the end and closes as well, as long as the drain allows.
+        // is read from until it has seen the end and closes as well, for a moment.
         if !self.write_ended && self.read_ended.is_none() {
             return None;
         }
