@@ -1,7 +1,10 @@
 //! One process of the tests of whole processes: a server, a client or a racer, told by its standard input what to do
 //! and saying on its standard output what happens, a line each.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -30,13 +33,17 @@ async fn main() -> Result {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let input = BufReader::new(tokio::io::stdin()).lines();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["server", path] => server(path, input).await,
+        ["server", path] => server(Server::new(path), input).await,
+        ["activated"] => {
+            let listener = socket_ipc::activated_listener()?.ok_or("no socket was passed")?;
+            server(Server::from_listener(listener), input).await
+        }
         ["flood", path, clients, blocks, len] => {
             flood(path, clients.parse()?, blocks.parse()?, len.parse()?, input).await
         }
         ["client", path] => client(path, input).await,
         ["racer", path] => racer(path, input).await,
-        ["starts", path, count] => starts(path, count.parse()?).await,
+        ["starts", path, count, mode] => starts(path, count.parse()?, u32::from_str_radix(mode, 8)?).await,
         ["intruder", path] => intruder(path, input).await,
         _ => Err(format!("unknown arguments: {arguments:?}").into()),
     }
@@ -49,17 +56,16 @@ fn say(line: impl std::fmt::Display) {
 }
 
 /// Answers pings; says who comes and goes, and what could not be heard. Ends with its input.
-async fn server(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
-    let server = Server::new(path);
+async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
     let reply = server.handle();
     server.on::<Ping>(move |Ping(number), id| reply.send(&Pong(number), id).unwrap_or_else(say));
     server.on_connection(|id| say(format_args!("connection {id}")));
     server.on_connection_close(|id, reason| say(format_args!("close {id} {:?}", reason.cause)));
     server.on_error(|error| say(format_args!("error {error}")));
     server.on_message_error({
-        let errors = std::sync::atomic::AtomicU64::new(0);
+        let errors = AtomicU64::new(0);
         move |_, _| {
-            let errors = errors.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
+            let errors = errors.fetch_add(1, Ordering::Relaxed) + 1;
             if errors.is_multiple_of(100_000) {
                 say(format_args!("message errors {errors} resident {}", resident()));
             }
@@ -167,27 +173,47 @@ async fn racer(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
     Ok(())
 }
 
-/// Starts and stops a server over and over; says whom it let in.
-async fn starts(path: &str, count: u32) -> Result {
+/// Starts and stops a server over and over, for its own user only; says whom it let in and what it heard.
+async fn starts(path: &str, count: u32, mode: u32) -> Result {
     rustix::process::umask(rustix::fs::Mode::empty());
+    let others_may_connect = mode & 0o006 == 0o006;
+    let refused = Arc::new(AtomicU64::new(0));
     for _ in 0..count {
-        let server = Server::new(path);
+        let server = Server::builder(path).mode(mode).same_user_only().build();
+        let (refusal, mut refusals) = tokio::sync::mpsc::unbounded_channel();
+        let count = Arc::clone(&refused);
+        server.on_error(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+            let _ = refusal.send(());
+        });
         server.on_connection(|id| say(format_args!("let in {id}")));
+        server.on_message(|message, topic, _| say(format_args!("heard {topic} {message}")));
         server.listen().await?;
+        if others_may_connect {
+            refusals.recv().await;
+        }
+        server.broadcast(&Pong(0))?;
         server.close().await;
     }
-    say("done");
+    say(format_args!("done, refused {}", refused.load(Ordering::Relaxed)));
     Ok(())
 }
 
-/// Tries to connect, and to read, until its input ends; says how often it tried and what came of it.
+/// Tries to connect, to write and to read, until its input ends; says how often it tried and what came of it.
 async fn intruder(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
-    let (mut refused, mut absent, mut let_in) = (0u64, 0u64, 0u64);
+    let (mut refused, mut absent, mut connected, mut received) = (0u64, 0u64, 0u64, 0u64);
     say("trying");
     let attempts = async {
         loop {
-            match std::os::unix::net::UnixStream::connect(path) {
-                Ok(_) => let_in += 1,
+            match UnixStream::connect(path) {
+                Ok(mut stream) => {
+                    connected += 1;
+                    let _ = stream.write_all(b"{\"topic\":\"ping\",\"message\":1}\n");
+                    let mut bytes = Vec::new();
+                    // Until the other side closes, in good order or not.
+                    let _ = stream.read_to_end(&mut bytes);
+                    received += bytes.len() as u64;
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => refused += 1,
                 Err(_) => absent += 1,
             }
@@ -198,7 +224,7 @@ async fn intruder(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
         () = attempts => {}
         _ = input.next_line() => {}
     }
-    say(format_args!("refused {refused} absent {absent} let in {let_in}"));
+    say(format_args!("refused {refused} absent {absent} connected {connected} received {received}"));
     Ok(())
 }
 

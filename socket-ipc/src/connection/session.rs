@@ -17,7 +17,7 @@ use super::read_buffer::ReadBuffer;
 use super::{Endpoint, Limits};
 use crate::error::{MessageError, MessageErrorKind};
 use crate::events::{CloseCause, CloseReason};
-use crate::limits::{HELD_BACK_LEN, RAW_LEN};
+use crate::limits::HELD_BACK_LEN;
 use crate::router::{Cached, Held, Report};
 use crate::wire::{Frame, Framer};
 
@@ -95,7 +95,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         outbox: Arc<Outbox>,
         too_slow: CloseCause,
     ) -> Self {
-        let Limits { wire, max_message_len, .. } = *endpoint.limits();
+        let Limits { wire, max_message_len, raw_len, .. } = *endpoint.limits();
         Self {
             listeners: endpoint.router().cached(),
             endpoint,
@@ -104,7 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             stream,
             too_slow,
             received: ReadBuffer::default(),
-            framer: Framer::new(wire, max_message_len, RAW_LEN),
+            framer: Framer::new(wire, max_message_len, raw_len),
             read_ended: None,
             incomplete_until: None,
             held: None,
@@ -246,7 +246,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                     *turn = turn.saturating_sub(taken);
                     self.incomplete_until = None;
                     let kind = MessageErrorKind::TooLong { limit: self.endpoint.limits().max_message_len };
-                    let error = MessageError::new(kind, &unread[..kept], len, RAW_LEN);
+                    let error = MessageError::new(kind, &unread[..kept], len, self.endpoint.limits().raw_len);
                     self.endpoint.message_error(error, self.from);
                     self.received.consume(taken);
                 }
@@ -409,7 +409,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
     fn report_incomplete(&self, timeout: Duration) {
         let unread = self.received.unread();
         let kind = MessageErrorKind::Incomplete { timeout };
-        let error = MessageError::new(kind, unread, self.framer.unfinished(unread), RAW_LEN);
+        let error =
+            MessageError::new(kind, unread, self.framer.unfinished(unread), self.endpoint.limits().raw_len);
         self.endpoint.message_error(error, self.from);
     }
 }
