@@ -18,7 +18,9 @@ fn every_mistake_says_what_to_write() {
         writeln!(std::io::stderr(), "{skipped}").expect("standard error is open");
         return;
     }
-    trybuild::TestCases::new().compile_fail("tests/ui/derive/*.rs");
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("tests/ui/derive/*.rs");
+    cases.compile_fail("tests/ui/api/*.rs");
 }
 
 /// The compiler that cargo runs for the cases.

@@ -108,8 +108,10 @@ impl fmt::Display for CloseCause {
 /// The listeners of one event, called in the order they were attached.
 pub(crate) struct EventList<F: ?Sized> {
     /// Replaced, never changed in place, so that they are called without the lock. `None` once cleared.
-    listeners: Mutex<Option<Arc<Vec<Arc<Entry<F>>>>>>,
+    listeners: Mutex<Option<Entries<F>>>,
 }
+
+type Entries<F> = Arc<Vec<Arc<Entry<F>>>>;
 
 struct Entry<F: ?Sized> {
     token: Listener,

@@ -1,9 +1,12 @@
 //! socket-ipc
+#[cfg(test)]
+extern crate self as socket_ipc;
 #[cfg(not(unix))]
 compile_error!(
     "socket-ipc speaks over Unix domain sockets: it compiles on Unix systems only, and is tested on Linux"
 );
 
+mod activation;
 mod client;
 mod client_id;
 mod connection;
@@ -22,6 +25,7 @@ mod sync;
 mod topic;
 mod wire;
 
+pub use activation::activated_listener;
 pub use client::{AsyncClientListener, Client, ClientBuilder, ClientHandle};
 pub use client_id::ClientId;
 pub use connection::Closing;

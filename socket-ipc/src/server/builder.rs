@@ -1,5 +1,6 @@
 //! The options of a server.
 
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,17 +28,18 @@ use crate::wire::Wire;
 ///     .same_user_only()
 ///     .build();
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct ServerBuilder {
     options: ServerOptions,
+    inherited: Option<UnixListener>,
 }
 
 common_options!(ServerBuilder);
 
 impl ServerBuilder {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { options: ServerOptions::new(path) }
+        Self { options: ServerOptions::new(path), inherited: None }
     }
 
     /// Sets the permissions of the socket file: [`limits::MODE`](crate::limits::MODE) (`0o600`) unless set.
@@ -81,8 +83,17 @@ impl ServerBuilder {
         self
     }
 
+    /// Has the server listen on a socket that somebody else has bound and listens on, whose file is theirs and is never removed. The path
+    /// then is only a name.
+    ///
+    /// See [`Server::from_listener`].
+    pub fn listener(mut self, listener: UnixListener) -> Self {
+        self.inherited = Some(listener);
+        self
+    }
+
     /// Makes the server.
     pub fn build(self) -> Server {
-        Server::with_options(self.options)
+        Server::with_options(self.options, self.inherited)
     }
 }

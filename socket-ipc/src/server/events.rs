@@ -5,15 +5,16 @@ use crate::error::{Error, MessageError};
 use crate::events::{CloseReason, EventList};
 use crate::listener::Listener;
 
-type Call<A> = dyn Fn(A) + Send + Sync;
+type OnConnectionClose = dyn Fn(ClientId, &CloseReason) + Send + Sync;
+type OnMessageError = dyn Fn(&MessageError, ClientId) + Send + Sync;
 
 /// The listeners of every event of one server.
 #[derive(Default)]
 pub(super) struct Events {
     pub(super) listening: EventList<dyn Fn() + Send + Sync>,
-    pub(super) connection: EventList<Call<ClientId>>,
-    pub(super) connection_close: EventList<dyn Fn(ClientId, &CloseReason) + Send + Sync>,
-    pub(super) message_error: EventList<dyn Fn(&MessageError, ClientId) + Send + Sync>,
+    pub(super) connection: EventList<dyn Fn(ClientId) + Send + Sync>,
+    pub(super) connection_close: EventList<OnConnectionClose>,
+    pub(super) message_error: EventList<OnMessageError>,
     pub(super) error: EventList<dyn Fn(&Error) + Send + Sync>,
     pub(super) close: EventList<dyn Fn() + Send + Sync>,
 }

@@ -85,8 +85,29 @@ impl Server {
         ServerBuilder::new(path.as_ref().to_owned())
     }
 
-    fn with_options(options: ServerOptions) -> Self {
-        Self { handle: ServerHandle { state: State::new(options) } }
+    /// Makes a server for a socket that somebody else has bound and listens on: a service manager, or a parent process.
+    ///
+    /// Its file is theirs, and is never removed. [`activated_listener`](crate::activated_listener) takes the one that systemd passed;
+    /// [`ServerBuilder::listener`] is the same with options.
+    ///
+    /// ```
+    /// use socket_ipc::{Server, activated_listener};
+    ///
+    /// # fn example() -> std::io::Result<()> {
+    /// let server = match activated_listener()? {
+    ///     Some(listener) => Server::from_listener(listener),
+    ///     None => Server::new("/run/myApp.sock"),
+    /// };
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn from_listener(listener: std::os::unix::net::UnixListener) -> Self {
+        let path = listener.local_addr().ok().and_then(|address| address.as_pathname().map(Path::to_owned));
+        Self::builder(path.unwrap_or_default()).listener(listener).build()
+    }
+
+    fn with_options(options: ServerOptions, inherited: Option<std::os::unix::net::UnixListener>) -> Self {
+        Self { handle: ServerHandle { state: State::new(options, inherited) } }
     }
 
     /// Binds the path and begins to accept clients. They can connect once this resolves.
@@ -121,38 +142,17 @@ impl Server {
     pub async fn listen(&self) -> Result<(), ListenError> {
         let state = &self.handle.state;
         let starting = Starting::begin(state)?;
-        let (listener, socket) = socket_file::bind(&state.options.path, state.options.mode).await?;
-        starting.done(listener, Some(socket))
-    }
-
-    /// Begins to accept clients on a socket that somebody else has bound: a service manager, or a parent process.
-    ///
-    /// Its file is theirs, and is never removed. Otherwise as [`listen`](Self::listen).
-    ///
-    /// # Errors
-    ///
-    /// [`ListenError::Io`], when the socket can't be used; [`ListenError::AlreadyListening`] and [`ListenError::Closed`].
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// let listener = std::os::unix::net::UnixListener::bind("/run/myApp/inherited.sock")?;
-    /// let server = socket_ipc::Server::new("/run/myApp/inherited.sock");
-    /// server.listen_on(listener).await?;
-    /// # Ok(()) }
-    /// ```
-    pub async fn listen_on(&self, listener: std::os::unix::net::UnixListener) -> Result<(), ListenError> {
-        let state = &self.handle.state;
-        let starting = Starting::begin(state)?;
+        let Some(inherited) = state.take_inherited() else {
+            let (listener, socket) = socket_file::bind(&state.options.path, state.options.mode).await?;
+            return starting.done(listener, Some(socket));
+        };
         let io = |source| ListenError::Io {
             path: state.options.path.clone(),
             action: "use the socket that was passed",
             source,
         };
-        listener.set_nonblocking(true).map_err(io)?;
-        let listener = tokio::net::UnixListener::from_std(listener).map_err(io)?;
-        starting.done(listener, None)
+        inherited.set_nonblocking(true).map_err(io)?;
+        starting.done(tokio::net::UnixListener::from_std(inherited).map_err(io)?, None)
     }
 
     /// Returns a handle to the server: cheap to clone, for use inside listeners and elsewhere.

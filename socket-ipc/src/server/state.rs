@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
@@ -52,6 +53,8 @@ pub(super) struct State {
     nobody_left: Notify,
     /// What `close` spawns on: it may be called where there is no runtime.
     runtime: OnceLock<Handle>,
+    /// The socket that somebody else has bound, until the server listens on it.
+    inherited: Mutex<Option<UnixListener>>,
     /// The path, while the server listens on one.
     socket: Mutex<Option<SocketFile>>,
     accepting: Mutex<Option<AbortHandle>>,
@@ -97,7 +100,7 @@ impl Detach for State {
 }
 
 impl State {
-    pub(super) fn new(options: ServerOptions) -> Arc<Self> {
+    pub(super) fn new(options: ServerOptions, inherited: Option<UnixListener>) -> Arc<Self> {
         let Limits { wire, max_topic_len, .. } = options.limits;
         Arc::new(Self {
             router: Router::new(wire, max_topic_len, RAW_LEN),
@@ -109,6 +112,7 @@ impl State {
             attended: AtomicUsize::new(0),
             nobody_left: Notify::new(),
             runtime: OnceLock::new(),
+            inherited: Mutex::new(inherited),
             socket: Mutex::new(None),
             accepting: Mutex::new(None),
             options,
@@ -183,6 +187,10 @@ impl State {
     }
 
     // Listening
+
+    pub(super) fn take_inherited(&self) -> Option<UnixListener> {
+        lock(&self.inherited).take()
+    }
 
     /// Notes what the server listens with. `false`, and everything undone, if it was closed meanwhile.
     pub(super) fn started(&self, socket: Option<SocketFile>, accepting: AbortHandle) -> bool {

@@ -6,6 +6,8 @@
 mod decode;
 mod encode;
 mod framer;
+#[cfg(test)]
+mod tests;
 
 pub use decode::{Envelope, EnvelopeError};
 pub use encode::EncodeError;
@@ -144,31 +146,4 @@ fn holds_control(end: &str) -> bool {
 fn only_inside_strings(character: char) -> bool {
     !character.is_ascii_alphanumeric()
         && !matches!(character, '{' | '}' | '[' | ']' | ',' | ':' | '"' | '\\' | '/' | '+' | '-' | '.' | ' ')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_preset_is_a_wire_that_a_user_could_have_made() {
-        for preset in [Wire::JSON_LINES, Wire::NODE_0_4, Wire::NODE_0_2, Wire::NODE_0_1] {
-            assert_eq!(Wire::new(preset.end, preset.message_key), Ok(preset));
-        }
-    }
-
-    #[test]
-    fn an_end_that_json_text_could_hold_is_refused() {
-        for end in ["}", "\"", "true", "1", ", ", "\\n", "/", "u0025", "", " "] {
-            assert!(Wire::new(end, "message").is_err(), "{end:?} was taken");
-        }
-        assert_eq!(Wire::new(&"%".repeat(65).leak()[..], "message"), Err(WireError::EndLength));
-    }
-
-    #[test]
-    fn keys_of_the_envelope_itself_are_refused() {
-        for key in ["", "topic", "id", "re"] {
-            assert_eq!(Wire::new("\n", key), Err(WireError::MessageKey));
-        }
-    }
 }

@@ -1,0 +1,338 @@
+//! Properties of the wire, for every preset and a wire of a user's own.
+
+use proptest::prelude::*;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::*;
+
+const WIRES: [Wire; 6] = [
+    Wire::JSON_LINES,
+    Wire::NODE_0_4,
+    Wire::NODE_0_2,
+    Wire::NODE_0_1,
+    Wire { end: "%%", message_key: "%%" },
+    Wire { end: "§\"}", message_key: "payload" },
+];
+
+fn wires() -> impl Strategy<Value = Wire> {
+    proptest::sample::select(&WIRES[..])
+}
+
+/// Text that is made of what could be mistaken for the end of a message.
+fn text() -> impl Strategy<Value = String> {
+    let piece = prop_oneof![
+        proptest::sample::select(
+            &[
+                "%",
+                "%EOM%",
+                "%<EOM>%\n",
+                "\n",
+                "\0\0",
+                "\0",
+                "§",
+                "\"}",
+                "}",
+                "\\",
+                "\"",
+                "é",
+                "🦀",
+                "\u{2028}"
+            ][..]
+        )
+        .prop_map(str::to_owned),
+        any::<String>(),
+        "[a-zA-Z0-9%]{0,8}",
+    ];
+    proptest::collection::vec(piece, 0..6).prop_map(|pieces| pieces.concat())
+}
+
+fn message() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        // Numbers that serde_json reads back exactly; of others it may miss the last bit unless `float_roundtrip` is on.
+        any::<i32>().prop_map(|number| Value::from(f64::from(number) / 8.0)),
+        text().prop_map(Value::from),
+    ];
+    leaf.prop_recursive(4, 32, 4, |inner| {
+        prop_oneof![
+            proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            proptest::collection::vec((text(), inner), 0..4)
+                .prop_map(|pairs| Value::Object(pairs.into_iter().collect())),
+        ]
+    })
+}
+
+fn encoded(wire: Wire, topic: &str, message: &impl serde::Serialize) -> Vec<u8> {
+    let mut buffer = b"before".to_vec();
+    wire.encode(topic, message, &mut buffer).unwrap();
+    assert!(buffer.starts_with(b"before"), "what was in the buffer stays");
+    buffer.split_off(6)
+}
+
+/// Every message and error of a stream that arrives in the pieces given.
+fn framed(wire: Wire, limit: usize, pieces: &[&[u8]]) -> Vec<(u64, Vec<u8>)> {
+    let mut framer = Framer::new(wire, limit, 8);
+    let (mut received, mut frames) = (Vec::new(), Vec::new());
+    for piece in pieces {
+        received.extend_from_slice(piece);
+        loop {
+            match framer.next(&received) {
+                Frame::Message { len, taken } => {
+                    frames.push((len as u64, received[..len].to_vec()));
+                    received.drain(..taken);
+                }
+                Frame::TooLong { len, kept, taken } => {
+                    frames.push((len, received[..kept].to_vec()));
+                    received.drain(..taken);
+                }
+                Frame::Incomplete => break,
+            }
+        }
+        if let Some(excess) = framer.excess(&received) {
+            received.drain(excess);
+        }
+        assert!(
+            received.len() <= limit.max(8).saturating_add(wire.end.len() + piece.len()),
+            "more is kept than the limit"
+        );
+    }
+    frames
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn encode_then_decode_is_identity(wire in wires(), topic in text(), message in message()) {
+        let bytes = encoded(wire, &topic, &message);
+        let envelope = wire.decode(&bytes[..bytes.len() - wire.end.len()]).unwrap();
+        prop_assert_eq!(envelope.topic.as_ref(), topic_or_none(&topic));
+        prop_assert_eq!(envelope.message.to_value().unwrap(), message);
+    }
+
+    #[test]
+    fn the_end_of_a_message_is_never_inside_one(wire in wires(), topic in text(), message in message()) {
+        let bytes = encoded(wire, &topic, &message);
+        let first = bytes.windows(wire.end.len()).position(|window| window == wire.end.as_bytes());
+        prop_assert_eq!(first, Some(bytes.len() - wire.end.len()));
+    }
+
+    #[test]
+    fn white_space_in_a_raw_value_never_ends_a_message(wire in wires(), message in message()) {
+        let pretty = serde_json::to_string_pretty(&message).unwrap().replace('\n', "\r\n\n");
+        let raw = RawValue::from_string(pretty).unwrap();
+        let bytes = encoded(wire, "raw", &raw);
+        prop_assert_eq!(count_ends(wire, &bytes), 1);
+        let envelope = wire.decode(&bytes[..bytes.len() - wire.end.len()]).unwrap();
+        prop_assert_eq!(envelope.message.to_value().unwrap(), message);
+    }
+
+    #[test]
+    fn one_pass_and_the_full_parser_agree(wire in wires(), topic in text(), message in message(), tail in "[ \r]{0,2}(x|,\"id\":7\\}|\\})?") {
+        let mut bytes = encoded(wire, &topic, &message);
+        bytes.truncate(bytes.len() - wire.end.len());
+        bytes.extend_from_slice(tail.as_bytes());
+        let text = std::str::from_utf8(&bytes).unwrap();
+        let full = wire.decode_text(text).map(|envelope| (envelope.topic.into_owned(), envelope.message.to_value().unwrap()));
+        let one_pass = wire.head(text).and_then(|head| Some((head.topic.to_owned(), decode_one_pass::<Value>(head.rest)?)));
+        if let Some(one_pass) = one_pass {
+            prop_assert_eq!(full.unwrap(), one_pass);
+        } else if topic.chars().all(|c| c.is_ascii_alphanumeric()) && wire.message_key == "message" {
+            prop_assert!(full.is_err(), "the fast way was not taken");
+        }
+    }
+
+    #[test]
+    fn no_input_panics(wire in wires(), bytes in prop_oneof![proptest::collection::vec(any::<u8>(), 0..64), text().prop_map(String::into_bytes)]) {
+        let _ = wire.decode(&bytes);
+        if let Ok(text) = std::str::from_utf8(&bytes) {
+            let _ = wire.head(text);
+            let _ = decode_one_pass::<Value>(text);
+        }
+        framed(wire, 16, &[&bytes]);
+    }
+
+    #[test]
+    fn every_split_of_a_stream_gives_the_same_messages(
+        wire in wires(),
+        messages in proptest::collection::vec((text(), message()), 1..4),
+        splits in proptest::collection::vec(any::<proptest::sample::Index>(), 0..6),
+        limit in prop_oneof![Just(usize::MAX), 0usize..80],
+    ) {
+        let stream: Vec<u8> = messages.iter().flat_map(|(topic, message)| encoded(wire, topic, message)).collect();
+        let mut cuts: Vec<_> = splits.iter().map(|split| split.index(stream.len())).chain([0, stream.len()]).collect();
+        cuts.sort_unstable();
+        let pieces: Vec<_> = cuts.windows(2).map(|cut| &stream[cut[0]..cut[1]]).collect();
+        let whole = framed(wire, limit, &[&stream]);
+        prop_assert_eq!(whole.len(), messages.len());
+        prop_assert_eq!(framed(wire, limit, &pieces), whole);
+    }
+}
+
+#[test]
+fn a_stream_split_at_every_byte_gives_the_same_messages() {
+    for wire in WIRES {
+        let stream: Vec<u8> =
+            ["ä🦀", "%EOM%\0\0\n", ""].iter().flat_map(|text| encoded(wire, text, text)).collect();
+        let whole = framed(wire, 1_000, &[&stream]);
+        assert_eq!(whole.len(), 3);
+        for at in 0..=stream.len() {
+            assert_eq!(framed(wire, 1_000, &[&stream[..at], &stream[at..]]), whole);
+        }
+        let bytes: Vec<_> = stream.chunks(1).collect();
+        assert_eq!(framed(wire, 1_000, &bytes), whole);
+    }
+}
+
+#[test]
+fn a_message_of_the_limit_passes_and_one_more_does_not() {
+    let wire = Wire::JSON_LINES;
+    let size = encoded(wire, "t", &"x").len() - 1;
+    let mut buffer = Vec::new();
+    assert!(wire.encode_within(size, "t", &"x", &mut buffer).is_ok());
+    let error = wire.encode_within(size, "t", &"xy", &mut buffer).unwrap_err();
+    assert!(
+        matches!(error, EncodeError::TooLarge { size: s, limit: l } if (s, l) == (size + 1, size)),
+        "{error:?}"
+    );
+    assert_eq!(buffer.len(), size + 1, "what failed left something behind");
+    assert_eq!(framed(wire, 3, &[b"abc\nabcd\n"]), [(3, b"abc".to_vec()), (4, b"abcd".to_vec())]);
+}
+
+#[test]
+fn an_escape_that_makes_a_message_too_long_is_noticed() {
+    let plain = encoded(Wire::NODE_0_4, "t", &"%EOM%").len() - 2;
+    assert!(Wire::NODE_0_4.encode_within(plain, "t", &"%EOM%", &mut Vec::new()).is_ok());
+    assert!(Wire::NODE_0_2.encode_within(plain, "t", &"%EOM%", &mut Vec::new()).is_err());
+}
+
+#[test]
+fn a_message_over_the_limit_is_counted_and_not_stored() {
+    let message = "x".repeat(1_000_000);
+    let mut buffer = Vec::new();
+    let error = Wire::JSON_LINES.encode_within(100, "t", &message, &mut buffer).unwrap_err();
+    assert!(matches!(error, EncodeError::TooLarge { size: 1_000_026, limit: 100 }), "{error:?}");
+    assert!(buffer.capacity() < 1_000);
+}
+
+#[test]
+fn a_tree_deeper_than_peers_read_is_refused_without_overflowing_the_stack() {
+    let nested = |depth| (0..depth).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
+    let encode = |depth| Wire::JSON_LINES.encode("t", &nested(depth), &mut Vec::new());
+    assert!(encode(127).is_ok());
+    assert!(matches!(encode(128), Err(EncodeError::TooDeep { limit: 127 })));
+    assert!(matches!(encode(3_000), Err(EncodeError::TooDeep { .. })));
+}
+
+#[test]
+fn depth_is_limited_the_same_whichever_way_a_message_is_read() {
+    for (depth, passes) in [(126, true), (128, false), (100_000, false)] {
+        let text = format!("{{\"topic\":\"t\",\"message\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
+        let envelope = Wire::JSON_LINES.decode_text(&text).unwrap();
+        assert_eq!(envelope.message.to_value().is_ok(), passes, "{depth} levels by the full parser");
+        let head = Wire::JSON_LINES.head(&text).unwrap();
+        assert_eq!(decode_one_pass::<Value>(head.rest).is_some(), passes, "{depth} levels in one pass");
+    }
+}
+
+#[test]
+fn what_is_no_envelope_is_refused() {
+    let refused: &[&[u8]] = &[
+        b"null",
+        b"42",
+        b"\"x\"",
+        b"[]",
+        br#"["t",1]"#,
+        b"{",
+        b"",
+        b"   ",
+        b"{}",
+        br#"{"message":1}"#,
+        br#"{"topic":5,"message":1}"#,
+        br#"{"topic":{},"message":1}"#,
+        br#"{"topic":null,"message":1}"#,
+        br#"{"topic":"a","topic":"a","message":1}"#,
+        br#"{"topic":"a","message":1,"message":1}"#,
+        br#"{"topic":"a","message":1} x"#,
+        br#"{"topic":"a","message":1}{"topic":"a","message":1}"#,
+        b"\xef\xbb\xbf{\"topic\":\"a\",\"message\":1}",
+        b"\0{\"topic\":\"a\",\"message\":1}",
+        br#"{"topic":"\ud800","message":1}"#,
+        br#"{"topic":"a","message":}"#,
+        br#"{"topic":"a","message":nul}"#,
+        b"{\"topic\":\"a\nb\",\"message\":1}",
+        b"{\"topic\":\"a\",\"message\":\"\n\"}",
+        b"{\"topic\":\"\xff\",\"message\":1}",
+        b"{\"topic\":\"a\",\"message\":\"\xff\"}",
+        b"{\"topic\":\"a\",\"\xff\":1,\"message\":1}",
+        b"{\"topic\":\"a\",\"other\":\"\xff\",\"message\":1}",
+    ];
+    for bytes in refused {
+        assert!(Wire::JSON_LINES.decode(bytes).is_err(), "{:?} was taken", String::from_utf8_lossy(bytes));
+    }
+}
+
+#[test]
+fn what_is_safe_to_tolerate_is_tolerated() {
+    for (text, topic, message) in [
+        (r#"{"topic":"a","message":1}"#, "a", "1"),
+        ("\t {\"topic\":\"a\",\"message\":1}\r", "a", "1"),
+        (r#"{"message":1,"topic":"a"}"#, "a", "1"),
+        (r#"{"id":{"x":[1]},"topic":"a","re":7,"message":1,"more":null}"#, "a", "1"),
+        (r#"{"topic":"a"}"#, "a", "null"),
+        (r#"{"topic":"","message":1}"#, "none", "1"),
+        (r#"{"topic":"\u0068i\/","message":1}"#, "hi/", "1"),
+        (r#"{"topic":"a\u0000","message":"\ud800"}"#, "a\0", r#""\ud800""#),
+        (r#"{"\u0074opic":"a","mess\u0061ge":1e999}"#, "a", "1e999"),
+    ] {
+        let envelope = Wire::JSON_LINES.decode(text.as_bytes()).unwrap();
+        assert_eq!((envelope.topic.as_ref(), envelope.message.as_str()), (topic, message), "{text}");
+    }
+}
+
+#[test]
+fn the_place_of_a_mistake_is_that_in_the_bytes_received() {
+    let text = "{\n\"topic\":\"a\",\n \"message\": {\"x\": true}}";
+    let offset = text.find("{\"x\"").unwrap();
+    let error = serde_json::from_str::<std::collections::HashMap<String, u8>>(&text[offset..text.len() - 1])
+        .unwrap_err();
+    let (line, column, reason) = place(&error);
+    let (line, column) = shift_place(text, offset, line, column);
+    let at = text.lines().nth(line - 1).unwrap();
+    assert_eq!((line, &at[..column]), (3, " \"message\": {\"x\": true"), "{reason}");
+    assert!(!reason.contains("line"), "{reason}");
+}
+
+#[test]
+fn many_ends_in_one_message_cost_no_more_than_its_length() {
+    // Quadratic work would take minutes here.
+    let text = "%EOM%".repeat(400_000);
+    let bytes = encoded(Wire::NODE_0_2, "t", &text);
+    assert_eq!(count_ends(Wire::NODE_0_2, &bytes), 1);
+}
+
+#[test]
+fn every_preset_is_a_wire_that_a_user_could_have_made() {
+    for preset in [Wire::JSON_LINES, Wire::NODE_0_4, Wire::NODE_0_2, Wire::NODE_0_1] {
+        assert_eq!(Wire::new(preset.end, preset.message_key), Ok(preset));
+    }
+}
+
+#[test]
+fn an_end_that_json_text_could_hold_is_refused() {
+    for end in ["}", "\"", "true", "1", ", ", "\\n", "/", "u0025", "", " "] {
+        assert!(Wire::new(end, "message").is_err(), "{end:?} was taken");
+    }
+    assert_eq!(Wire::new(&"%".repeat(65).leak()[..], "message"), Err(WireError::EndLength));
+}
+
+#[test]
+fn keys_of_the_envelope_itself_are_refused() {
+    for key in ["", "topic", "id", "re"] {
+        assert_eq!(Wire::new("\n", key), Err(WireError::MessageKey));
+    }
+}
