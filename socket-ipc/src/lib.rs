@@ -221,15 +221,11 @@
 //! });
 //! ```
 //!
-//! # What is bounded?
+//! # What is bounded, and on which systems?
 //!
-//! Every message, queue, wait and number of clients. [`limits`] has all defaults in one table; [`ServerBuilder`] and
-//! [`ClientBuilder`] change them. What an event would report and nobody listens for is a [`tracing`] warning.
-//!
-//! # Which systems?
-//!
-//! Linux is what is tested. Elsewhere on Unix the library compiles where std, tokio and rustix have the calls; the
-//! README says which systems were tried. On other systems it does not compile.
+//! Every message, queue, wait and number of clients: [`limits`] has all defaults in one table. Linux is what is tested.
+//! The library also compiles for macOS and FreeBSD, where it has not been run, and on a system that is no Unix it does
+//! not compile.
 
 #![forbid(unsafe_code)]
 

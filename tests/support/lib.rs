@@ -5,6 +5,10 @@
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+#[cfg(doctest)]
+#[doc = include_str!("../../socket-ipc/README.md")]
+struct CrateReadme;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
