@@ -5,6 +5,10 @@
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+#[cfg(doctest)]
+#[doc = include_str!("../../socket-ipc/README.md")]
+struct CrateReadme;
+
 #[path = "../foreign/support.rs"]
 pub mod foreign;
 #[path = "../foreign/ours.rs"]

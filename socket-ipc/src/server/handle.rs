@@ -94,6 +94,27 @@ impl ServerHandle {
     /// # Cancel safety
     ///
     /// Dropped before it resolves, nothing was queued.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use socket_ipc::{Server, Topic};
+    /// # #[derive(Topic, Serialize, Deserialize)] #[topic = "count to"] struct CountTo(u64);
+    /// # #[derive(Topic, Serialize, Deserialize)] #[topic = "number"] struct Number(u64);
+    /// # let server = Server::new("/tmp/myApp.sock");
+    /// let reply = server.handle();
+    /// server.on_async::<CountTo>(move |CountTo(last), client_id| {
+    ///     let reply = reply.clone();
+    ///     async move {
+    ///         for number in 1..=last {
+    ///             if let Err(error) = reply.send_async(&Number(number), client_id).await {
+    ///                 return eprintln!("{error}");
+    ///             }
+    ///         }
+    ///     }
+    /// });
+    /// ```
     pub async fn send_async<T: Topic + Serialize>(
         &self,
         message: &T,
@@ -107,6 +128,18 @@ impl ServerHandle {
     /// # Errors
     ///
     /// Those of [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = socket_ipc::Server::new("/tmp/myApp.sock");
+    /// let reply = server.handle();
+    /// server.on_topic("ping", move |message, client_id| {
+    ///     if let Err(error) = reply.send_raw("pong", &message, client_id) {
+    ///         eprintln!("{error}");
+    ///     }
+    /// });
+    /// ```
     pub fn send_raw<M: Serialize + ?Sized>(
         &self,
         topic: &str,
@@ -124,6 +157,21 @@ impl ServerHandle {
     /// # Errors
     ///
     /// [`SendError`]: `Closed`, `TooLarge`, `TopicTooLong`, `Encode`, `EncodePanicked`. Nobody gets the message then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use socket_ipc::{SendError, Server, Topic};
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "news"]
+    /// struct News { text: String }
+    ///
+    /// let server = Server::new("/tmp/myApp.sock");
+    /// let reached = server.broadcast(&News { text: "nobody is here yet".into() })?;
+    /// assert_eq!(reached, 0);
+    /// # Ok::<(), SendError>(())
+    /// ```
     pub fn broadcast<T: Topic + Serialize>(&self, message: &T) -> Result<usize, SendError> {
         self.state.broadcast(T::NAME, message, None)
     }
@@ -152,6 +200,23 @@ impl ServerHandle {
     /// # Cancel safety
     ///
     /// Dropped before it resolves, nobody gets the message.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use serde::{Deserialize, Serialize};
+    /// # use socket_ipc::{SendError, ServerHandle, Topic};
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "line"]
+    /// struct Line<'m> { text: &'m str }
+    ///
+    /// async fn recite(server: ServerHandle, poem: &str) -> Result<(), SendError> {
+    ///     for text in poem.lines() {
+    ///         server.broadcast_async(&Line { text }).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     pub async fn broadcast_async<T: Topic + Serialize>(&self, message: &T) -> Result<usize, SendError> {
         self.state.broadcast_async(T::NAME, message, None).await
     }
