@@ -97,7 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             outbox,
             stream,
             too_slow,
-            received: ReadBuffer::default(),
+            received: ReadBuffer::new(max_message_len.saturating_add(wire.end().len())),
             framer: Framer::new(wire, max_message_len, RAW_LEN),
             read_ended: None,
             incomplete_until: None,
