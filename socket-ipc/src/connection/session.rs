@@ -1,5 +1,6 @@
 //! The task of one connection: it writes the outbox, reads, and calls listeners, each as far as it can.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::coop::{has_budget_remaining, unconstrained};
 use tokio::time::Instant;
 
 use super::alarm::Alarm;
@@ -113,7 +115,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
 
     /// Runs the connection to its end. It has ended when this returns: nothing is written or heard afterwards.
     pub(crate) async fn run(mut self) -> CloseReason {
-        let cause = std::future::poll_fn(|cx| self.poll(cx)).await;
+        let cause = poll_fn(|cx| self.poll(cx)).await;
+        if let Some(HeldMessage { held, taken, .. }) = self.held.take() {
+            held.give_up(self.from, &Reporter(&*self.endpoint));
+            self.received.consume(taken);
+        }
+        self.discard();
         let unsent = self.outbox.give_up(self.endpoint.limits().wire, self.writing.take());
         CloseReason {
             cause,
@@ -308,23 +315,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             Poll::Ready(Ok(0)) => self.end_reading(CloseCause::PeerClosed, cx),
             Poll::Ready(Ok(_)) => {}
             Poll::Ready(Err(error)) => self.end_reading(cause_of(error), cx),
-            // Whoever reads no more and has nothing left for us is gone.
-            Poll::Pending if self.write_ended => self.end_reading(CloseCause::PeerClosed, cx),
+            // Whoever reads no more and has nothing left for us is gone. What is left can't be seen by a task that has used
+            // up what the runtime allows it at a time.
+            Poll::Pending if self.write_ended && has_budget_remaining() => {
+                self.end_reading(CloseCause::PeerClosed, cx)
+            }
             Poll::Pending => return Poll::Pending,
         }
         if discarding {
-            self.received.consume(self.received.len());
+            self.discard();
         }
         Poll::Ready(())
+    }
+
+    /// Drops the messages that were received, unheard; what is left is the unfinished one.
+    fn discard(&mut self) {
+        while let Frame::Message { taken, .. } | Frame::TooLong { taken, .. } =
+            self.framer.next(self.received.unread())
+        {
+            self.received.consume(taken);
+        }
+        if let Some(excess) = self.framer.excess(self.received.unread()) {
+            self.received.remove(excess);
+        }
     }
 
     fn end_reading(&mut self, cause: CloseCause, cx: &mut Context<'_>) {
         self.read_ended = Some(cause);
         // Whether the other side still reads, having only finished sending: the kernel says so even of an empty write, and so
         // whoever sends to a peer that is gone learns it now, whatever its listeners are still busy with.
-        if !self.write_ended && matches!(Pin::new(&mut self.stream).poll_write(cx, &[]), Poll::Ready(Err(_)))
-        {
-            self.end_writing();
+        if !self.write_ended {
+            // Asked once, so whatever the runtime still allows this task.
+            let mut asked = unconstrained(poll_fn(|cx| Pin::new(&mut self.stream).poll_write(cx, &[])));
+            if matches!(Pin::new(&mut asked).poll(cx), Poll::Ready(Err(_))) {
+                self.end_writing();
+            }
         }
     }
 
