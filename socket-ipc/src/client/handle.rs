@@ -189,7 +189,7 @@ impl ClientHandle {
     /// Waits until the client is closed, by whomever, or dropped.
     pub fn closed(&self) -> Closing {
         let identity = Arc::as_ptr(&self.state).addr();
-        Closing::new(self.state.phase.subscribe(), identity, |phase| *phase == Phase::Closed)
+        Closing::new(self.state.phase.subscribe(), identity, Phase::Closing, Phase::Closed)
     }
 
     fn outbox(&self, topic: &str) -> Result<Arc<Outbox>, SendError> {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::unconstrained;
 use tokio::time::Instant;
 
 use super::alarm::Alarm;
@@ -103,7 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             outbox,
             stream,
             too_slow,
-            received: ReadBuffer::default(),
+            received: ReadBuffer::new(max_message_len.saturating_add(wire.end().len())),
             framer: Framer::new(wire, max_message_len, raw_len),
             read_ended: None,
             incomplete_until: None,
@@ -120,6 +121,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
     /// Runs the connection to its end. It has ended when this returns: nothing is written or heard afterwards.
     pub(crate) async fn run(mut self) -> CloseReason {
         let cause = poll_fn(|cx| self.poll(cx)).await;
+        if let Some(HeldMessage { held, taken, .. }) = self.held.take() {
+            held.give_up(self.from, &Reporter(&*self.endpoint));
+            self.received.consume(taken);
+        }
+        self.discard();
         let unsent = self.outbox.give_up(self.endpoint.limits().wire, self.writing.take());
         CloseReason {
             cause,
@@ -311,8 +317,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             return Poll::Pending;
         }
         // Without tokio's budget, which a turn of our own stands in for: `Pending` is to mean that nothing has arrived.
-        let mut filling =
-            tokio::task::unconstrained(poll_fn(|cx| self.received.poll_fill(&mut self.stream, cx)));
+        let mut filling = unconstrained(poll_fn(|cx| self.received.poll_fill(&mut self.stream, cx)));
         match Pin::new(&mut filling).poll(cx) {
             Poll::Ready(Ok(0)) => self.end_reading(CloseCause::PeerClosed, cx),
             // A message that goes on and on uses up a turn as well, and so does what is discarded.
@@ -326,18 +331,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             Poll::Pending => return Poll::Pending,
         }
         if discarding {
-            self.received.consume(self.received.len());
+            self.discard();
         }
         Poll::Ready(())
+    }
+
+    /// Drops the messages that were received, unheard; what is left is the unfinished one.
+    fn discard(&mut self) {
+        while let Frame::Message { taken, .. } | Frame::TooLong { taken, .. } =
+            self.framer.next(self.received.unread())
+        {
+            self.received.consume(taken);
+        }
+        if let Some(excess) = self.framer.excess(self.received.unread()) {
+            self.received.remove(excess);
+        }
     }
 
     fn end_reading(&mut self, cause: CloseCause, cx: &mut Context<'_>) {
         self.read_ended = Some(cause);
         // Whether the other side still reads, having only finished sending: the kernel says so even of an empty write, and so
         // whoever sends to a peer that is gone learns it now, whatever its listeners are still busy with.
-        if !self.write_ended && matches!(Pin::new(&mut self.stream).poll_write(cx, &[]), Poll::Ready(Err(_)))
-        {
-            self.end_writing();
+        if !self.write_ended {
+            // Asked once, so whatever the runtime still allows this task.
+            let mut asked = unconstrained(poll_fn(|cx| Pin::new(&mut self.stream).poll_write(cx, &[])));
+            if matches!(Pin::new(&mut asked).poll(cx), Poll::Ready(Err(_))) {
+                self.end_writing();
+            }
         }
     }
 

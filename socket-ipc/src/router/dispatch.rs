@@ -29,6 +29,13 @@ impl<F: Copy> Held<F> {
         }
     }
 
+    /// Drops what the called listener waits for, unfinished. What it owns may panic then, too.
+    pub(crate) fn give_up(self, from: F, report: &impl Report<F>) {
+        if let Err(panic) = caught(|| drop(self.wait)) {
+            report.listener_panicked(self.entry.heard(), from, panic);
+        }
+    }
+
     /// Runs what the called listener waits for to its end, apart from its connection.
     pub(crate) async fn run(mut self, from: F, report: &impl Report<F>) {
         std::future::poll_fn(|cx| self.poll(cx, from, report)).await;

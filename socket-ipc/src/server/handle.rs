@@ -313,7 +313,7 @@ impl ServerHandle {
     /// Waits until the server is closed, by whomever, or dropped.
     pub fn closed(&self) -> Closing {
         let identity = Arc::as_ptr(&self.state).addr();
-        Closing::new(self.state.phase.subscribe(), identity, |phase| *phase == Phase::Closed)
+        Closing::new(self.state.phase.subscribe(), identity, Phase::Closing, Phase::Closed)
     }
 
     pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
