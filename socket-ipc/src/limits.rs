@@ -50,8 +50,8 @@ pub const WRITE_STALL: Duration = Duration::from_secs(10);
 pub const INCOMPLETE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many clients may be connected at once.
 pub const MAX_CLIENTS: usize = 4096;
-/// The first and the longest pause after a connection could not be accepted.
-pub const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+/// The first and the longest pause after a connection could not be accepted; each is twice the one before.
+pub const ACCEPT_PAUSE: Delay = Delay::between(Duration::from_millis(10), Duration::from_secs(1));
 /// How long one attempt to connect may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a client waits before its first attempt after it lost a connection.

@@ -13,7 +13,6 @@ use crate::connection::{Ask, Endpoint, Limits, Outbox, Session, Total};
 use crate::delay::Delay;
 use crate::error::{ConnectError, Error, MessageError};
 use crate::events::{CloseCause, CloseReason};
-use crate::limits::RAW_LEN;
 use crate::listener::Listener;
 use crate::options::ClientOptions;
 use crate::router::{Detach, Router};
@@ -79,9 +78,9 @@ impl Detach for State {
 
 impl State {
     pub(super) fn new(options: ClientOptions, connector: Connector) -> Arc<Self> {
-        let Limits { wire, max_topic_len, .. } = options.limits;
+        let Limits { wire, max_topic_len, raw_len, .. } = options.limits;
         Arc::new(Self {
-            router: Router::new(wire, max_topic_len, RAW_LEN),
+            router: Router::new(wire, max_topic_len, raw_len),
             events: Events::default(),
             phase: watch::Sender::new(Phase::Idle),
             connector,

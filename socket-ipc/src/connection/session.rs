@@ -1,5 +1,6 @@
 //! The task of one connection: it writes the outbox, reads, and calls listeners, each as far as it can.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,12 +17,15 @@ use super::read_buffer::ReadBuffer;
 use super::{Endpoint, Limits};
 use crate::error::{MessageError, MessageErrorKind};
 use crate::events::{CloseCause, CloseReason};
-use crate::limits::{HELD_BACK_LEN, RAW_LEN};
+use crate::limits::HELD_BACK_LEN;
 use crate::router::{Cached, Held, Report};
 use crate::wire::{Frame, Framer};
 
 /// How many bytes of messages a session handles before it lets other tasks have their turn.
 const TURN: usize = 64 * 1024;
+
+/// How long a connection of which everything is written waits for the other side to close its end.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// One connection, from its first byte to its end.
 pub(crate) struct Session<S, E: Endpoint> {
@@ -63,8 +67,10 @@ struct HeldMessage<F> {
 
 struct Ending {
     cause: CloseCause,
-    /// Until when what is queued is written.
+    /// Until when what is queued is written, and the other side is heard out.
     until: Option<Instant>,
+    /// The other side has been told that nothing more comes.
+    shut: bool,
     cut: bool,
 }
 
@@ -89,7 +95,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         outbox: Arc<Outbox>,
         too_slow: CloseCause,
     ) -> Self {
-        let Limits { wire, max_message_len, .. } = *endpoint.limits();
+        let Limits { wire, max_message_len, raw_len, .. } = *endpoint.limits();
         Self {
             listeners: endpoint.router().cached(),
             endpoint,
@@ -98,7 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             stream,
             too_slow,
             received: ReadBuffer::default(),
-            framer: Framer::new(wire, max_message_len, RAW_LEN),
+            framer: Framer::new(wire, max_message_len, raw_len),
             read_ended: None,
             incomplete_until: None,
             held: None,
@@ -113,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
 
     /// Runs the connection to its end. It has ended when this returns: nothing is written or heard afterwards.
     pub(crate) async fn run(mut self) -> CloseReason {
-        let cause = std::future::poll_fn(|cx| self.poll(cx)).await;
+        let cause = poll_fn(|cx| self.poll(cx)).await;
         let unsent = self.outbox.give_up(self.endpoint.limits().wire, self.writing.take());
         CloseReason {
             cause,
@@ -136,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if self.poll_read(cx).is_ready() || self.poll_deadlines(cx).is_ready() {
+            if self.poll_read(cx, &mut turn).is_ready() || self.poll_deadlines(cx).is_ready() {
                 continue;
             }
             if self.outbox.park(cx.waker(), blocked) {
@@ -159,12 +165,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
     /// Begins the end of the connection: what is queued is written, nothing more is heard.
     fn end(&mut self, cause: CloseCause, until: Option<Instant>) {
         self.outbox.end();
-        let ending = self.ending.get_or_insert(Ending { cause, until, cut: false });
+        let ending = self.ending.get_or_insert(Ending { cause, until, shut: false, cut: false });
         ending.until = ending.until.or(until);
     }
 
     fn cut(&mut self, cause: CloseCause) {
-        self.ending = Some(Ending { cause, until: None, cut: true });
+        self.ending = Some(Ending { cause, until: None, shut: false, cut: true });
     }
 
     // Writing
@@ -240,7 +246,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                     *turn = turn.saturating_sub(taken);
                     self.incomplete_until = None;
                     let kind = MessageErrorKind::TooLong { limit: self.endpoint.limits().max_message_len };
-                    let error = MessageError::new(kind, &unread[..kept], len, RAW_LEN);
+                    let error = MessageError::new(kind, &unread[..kept], len, self.endpoint.limits().raw_len);
                     self.endpoint.message_error(error, self.from);
                     self.received.consume(taken);
                 }
@@ -298,14 +304,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
     // Reading
 
     /// Reads what has arrived. `Pending` while nothing has, nothing more will, or enough is held back already.
-    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, turn: &mut usize) -> Poll<()> {
         let discarding = self.ending.is_some() && self.held.is_none();
         let full = self.held.as_ref().is_some_and(|held| self.received.len() >= held.taken + HELD_BACK_LEN);
         if self.read_ended.is_some() || full {
             return Poll::Pending;
         }
-        match self.received.poll_fill(&mut self.stream, cx) {
+        // Without tokio's budget, which a turn of our own stands in for: `Pending` is to mean that nothing has arrived.
+        let mut filling =
+            tokio::task::unconstrained(poll_fn(|cx| self.received.poll_fill(&mut self.stream, cx)));
+        match Pin::new(&mut filling).poll(cx) {
             Poll::Ready(Ok(0)) => self.end_reading(CloseCause::PeerClosed, cx),
+            // A message that goes on and on uses up a turn as well, and so does what is discarded.
+            Poll::Ready(Ok(count)) if discarding || self.received.len() > count => {
+                *turn = turn.saturating_sub(count)
+            }
             Poll::Ready(Ok(_)) => {}
             Poll::Ready(Err(error)) => self.end_reading(cause_of(error), cx),
             // Whoever reads no more and has nothing left for us is gone.
@@ -339,12 +352,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         }
         let ending = self.ending.as_mut()?;
         let written = self.write_ended || (self.writing.is_none() && self.outbox.is_empty());
-        if !ending.cut && (!written || self.held.is_some()) {
+        if ending.cut {
+            return Some(ending.cause.clone());
+        }
+        if !written || self.held.is_some() {
             return None;
         }
-        if !ending.cut && !self.write_ended && Pin::new(&mut self.stream).poll_shutdown(cx).is_pending() {
-            // A stream that can't even be shut down has no more time than the rest of a drain.
-            ending.until = ending.until.or_else(|| Instant::now().checked_add(self.endpoint.limits().drain));
+        if !self.write_ended && !ending.shut {
+            if Pin::new(&mut self.stream).poll_shutdown(cx).is_pending() {
+                // A stream that can't even be shut down has no more time than the rest of a drain.
+                ending.until =
+                    ending.until.or_else(|| Instant::now().checked_add(self.endpoint.limits().drain));
+                return None;
+            }
+            ending.shut = true;
+            let linger = Instant::now().checked_add(LINGER);
+            ending.until = [ending.until, linger].into_iter().flatten().min();
+        }
+        // Closing a socket with something unread in it resets the connection, and a peer that writes to it once it is
+        // closed gets an error: either ends a Node process that listens for no `error` of its sockets. So the other side
+        // is read from until it has seen the end and closes as well, for a moment.
+        if !self.write_ended && self.read_ended.is_none() {
             return None;
         }
         Some(ending.cause.clone())
@@ -381,7 +409,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
     fn report_incomplete(&self, timeout: Duration) {
         let unread = self.received.unread();
         let kind = MessageErrorKind::Incomplete { timeout };
-        let error = MessageError::new(kind, unread, self.framer.unfinished(unread), RAW_LEN);
+        let error =
+            MessageError::new(kind, unread, self.framer.unfinished(unread), self.endpoint.limits().raw_len);
         self.endpoint.message_error(error, self.from);
     }
 }

@@ -17,7 +17,6 @@ use crate::client_id::ClientId;
 use crate::connection::{Ask, Endpoint, Limits, Outbox, Session, Total};
 use crate::error::{Error, MessageError};
 use crate::events::{CloseCause, CloseReason};
-use crate::limits::RAW_LEN;
 use crate::listener::Listener;
 use crate::options::ServerOptions;
 use crate::peer::Peer;
@@ -101,9 +100,9 @@ impl Detach for State {
 
 impl State {
     pub(super) fn new(options: ServerOptions, inherited: Option<UnixListener>) -> Arc<Self> {
-        let Limits { wire, max_topic_len, .. } = options.limits;
+        let Limits { wire, max_topic_len, raw_len, .. } = options.limits;
         Arc::new(Self {
-            router: Router::new(wire, max_topic_len, RAW_LEN),
+            router: Router::new(wire, max_topic_len, raw_len),
             events: Events::default(),
             total: Total::new(options.outbox_total_len),
             phase: watch::Sender::new(Phase::Idle),
