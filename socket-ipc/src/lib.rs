@@ -8,11 +8,9 @@
 //!        a process                                               other processes
 //!  ┌───────────────────┐                                      ┌───────────────────┐
 //!  │ Server            │            /tmp/myApp.sock           │ Client, any number│
-//!  │                   │                                      │                   │
 //!  │  on::<Hello> ◀────┼─ {"topic":"hello","message":{..}}\n ─┼──── send(&Hello)  │
 //!  │  send(&Greeting) ─┼─ {"topic":"greeting","message":..}\n ┼▶ on::<Greeting>   │
 //!  │  broadcast(&News) ┼─ to every client ────────────────────┼▶ subscribe::<News>│
-//!  │                   │                                      │                   │
 //!  │  outbox a client  │    bounded by bytes, on both sides   │  outbox           │
 //!  └───────────────────┘                                      └───────────────────┘
 //! ```
@@ -128,9 +126,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Whoever reads nothing for [`write_stall`](ServerBuilder::write_stall) is disconnected as slow, so a stuck client
-//! holds up a `broadcast_async` no longer than that. Two sides that both wait in listeners for the other to read stand
-//! still until then.
+//! Whoever reads nothing of what is queued for [`write_stall`](ServerBuilder::write_stall) is disconnected as slow, so
+//! a stuck client holds up a `broadcast_async` no longer than that. Two sides that both wait in listeners for the other
+//! to read stand still until then.
 //!
 //! # How do I test my listeners?
 //!
@@ -171,8 +169,7 @@
 //! them all.
 //!
 //! ```
-//! use socket_ipc::{Client, Wire};
-//!
+//! # use socket_ipc::{Client, Wire};
 //! let client = Client::builder("/tmp/nodeApp.sock").wire(Wire::NODE_0_4).build();
 //! ```
 //!
@@ -186,8 +183,7 @@
 //! in `/tmp`.
 //!
 //! ```
-//! use socket_ipc::Server;
-//!
+//! # use socket_ipc::Server;
 //! let server = Server::builder("/run/myApp/myApp.sock").mode(0o666).allow_users([0, 1000]).build();
 //! ```
 //!
@@ -198,10 +194,7 @@
 //! runtime.
 //!
 //! ```
-//! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-//! let server = socket_ipc::Server::new("/tmp/myApp.sock");
-//! runtime.block_on(async { server.close().await });
-//! # Ok::<(), std::io::Error>(())
+//! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
 //! ```
 //!
 //! # What if a listener panics?
@@ -212,13 +205,8 @@
 //! that setting asks for, and the clients notice that the server has disappeared.
 //!
 //! ```
-//! use socket_ipc::{Error, Server};
-//!
-//! let server = Server::new("/tmp/myApp.sock");
-//! server.on_error(|error| match error {
-//!     Error::ListenerPanicked { heard, panic, .. } => eprintln!("fix the listener of {heard}: {panic}"),
-//!     error => eprintln!("{error}"),
-//! });
+//! # let server = socket_ipc::Server::new("/tmp/myApp.sock");
+//! server.on_error(|error| eprintln!("{error}"));
 //! ```
 //!
 //! # What is bounded, and on which systems?
