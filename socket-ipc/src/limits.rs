@@ -17,6 +17,7 @@
 //! | [`RECONNECT_DELAY`] | 100 to 200 ms | the pause before the first attempt after a connection was lost |
 //! | [`RETRY_DELAY`] | 1 to 1.25 s | the pause between attempts |
 //! | [`DRAIN`] | 5 s | what `close` and `disconnect` have not written by then is lost, and reported |
+//! | [`LINGER`] | 1 s | a connection of which everything is written ends, whether or not the other side has closed its end |
 //! | [`RAW_LEN`] | 64 KiB | a `MessageError` keeps no more of the bytes |
 //! | [`MODE`] | 0600 | the permissions of the socket file |
 //!
@@ -60,6 +61,9 @@ pub const RECONNECT_DELAY: Delay = Delay::between(Duration::from_millis(100), Du
 pub const RETRY_DELAY: Delay = Delay::between(Duration::from_millis(1000), Duration::from_millis(1250));
 /// How long `close` and `disconnect` go on writing what is queued.
 pub const DRAIN: Duration = Duration::from_secs(5);
+/// How long a connection of which everything is written waits for the other side to close its end. Closing a socket with something unread
+/// in it would be an error for the other side (`ECONNRESET`).
+pub const LINGER: Duration = Duration::from_secs(1);
 /// How many bytes of a message a `MessageError` keeps.
 pub const RAW_LEN: usize = 64 * 1024;
 /// The permissions of the socket file.

@@ -30,6 +30,8 @@ pub(super) enum Phase {
     /// From the first connection on: the task that keeps it is at work.
     Running,
     Closing,
+    /// The connection has ended; `on_close` is being reported.
+    Reporting,
     Closed,
 }
 
@@ -254,10 +256,12 @@ impl Drop for Finish {
             state.advance(&[Phase::Running], Phase::Closing);
         }
         state.router.clear();
-        if state.advance(&[Phase::Closing], Phase::Closed).is_some() {
+        // Whoever waits for the end of closing is told once everybody who listens for it has been.
+        if state.advance(&[Phase::Closing], Phase::Reporting).is_some() {
             state.events.report_close();
+            state.events.clear();
+            state.advance(&[Phase::Reporting], Phase::Closed);
         }
-        state.events.clear();
     }
 }
 

@@ -18,15 +18,12 @@ use super::read_buffer::ReadBuffer;
 use super::{Endpoint, Limits};
 use crate::error::{MessageError, MessageErrorKind};
 use crate::events::{CloseCause, CloseReason};
-use crate::limits::HELD_BACK_LEN;
+use crate::limits::{HELD_BACK_LEN, LINGER};
 use crate::router::{Cached, Held, Report};
 use crate::wire::{Frame, Framer};
 
 /// How many bytes of messages a session handles before it lets other tasks have their turn.
 const TURN: usize = 64 * 1024;
-
-/// How long a connection of which everything is written waits for the other side to close its end.
-const LINGER: Duration = Duration::from_secs(1);
 
 /// One connection, from its first byte to its end.
 pub(crate) struct Session<S, E: Endpoint> {

@@ -34,6 +34,8 @@ pub(super) enum Phase {
     Starting,
     Listening,
     Closing,
+    /// All connections have ended; `on_close` is being reported.
+    Reporting,
     Closed,
 }
 
@@ -187,13 +189,15 @@ impl State {
 
     // Listening
 
-    pub(super) fn take_inherited(&self) -> Option<UnixListener> {
-        lock(&self.inherited).take()
+    /// The socket that somebody else has bound, if there is one; it stays for another attempt.
+    pub(super) fn inherited(&self) -> io::Result<Option<UnixListener>> {
+        lock(&self.inherited).as_ref().map(UnixListener::try_clone).transpose()
     }
 
     /// Notes what the server listens with. `false`, and everything undone, if it was closed meanwhile.
     pub(super) fn started(&self, socket: Option<SocketFile>, accepting: AbortHandle) -> bool {
         let _ = self.runtime.set(Handle::current());
+        drop(lock(&self.inherited).take());
         *lock(&self.socket) = socket;
         *lock(&self.accepting) = Some(accepting);
         let started = self.advance(&[Phase::Starting], Phase::Listening);
@@ -304,10 +308,12 @@ impl Drop for Finish {
         // Frees the path.
         drop(lock(&state.socket).take());
         state.router.clear();
-        if state.advance(&[Phase::Closing], Phase::Closed) {
+        // Whoever waits for the end of closing is told once everybody who listens for it has been.
+        if state.advance(&[Phase::Closing], Phase::Reporting) {
             state.events.report_close();
+            state.events.clear();
+            state.advance(&[Phase::Reporting], Phase::Closed);
         }
-        state.events.clear();
     }
 }
 
