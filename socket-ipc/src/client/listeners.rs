@@ -139,7 +139,7 @@ impl ClientHandle {
 
     /// Removes a listener, of messages or of an event; says whether it was there.
     ///
-    /// Once it returns no further call of that listener starts, whichever thread it is on.
+    /// Once it returns, no further call of that listener starts; called outside a listener, none beyond the message in hand.
     pub fn off(&self, listener: Listener) -> bool {
         self.state.router.off(listener) || self.state.events.off(listener)
     }

@@ -214,7 +214,7 @@ impl ServerHandle {
         self.state.member(client_id)?.peer
     }
 
-    /// Ends the connection of one client: no further listener of it starts, what is queued for it is written (for `drain` at most), then it
+    /// Ends the connection of one client: no further message of it is heard, what is queued for it is written (for `drain` at most), then it
     /// is closed. Says whether it was connected.
     ///
     /// ```

@@ -177,7 +177,8 @@ impl ServerHandle {
 
     /// Removes a listener, of messages or of an event; says whether it was there.
     ///
-    /// Once it returns no further call of that listener starts, whichever thread it is on.
+    /// Once it returns, no further call of that listener starts on the connection whose listener called it, nor on any other beyond the
+    /// message in hand.
     pub fn off(&self, listener: Listener) -> bool {
         self.state.router.off(listener) || self.state.events.off(listener)
     }
