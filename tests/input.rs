@@ -11,7 +11,7 @@ use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use serde::Deserialize;
 use serde_json::Value;
-use socket_ipc::{EnvelopeError, MessageErrorKind, Topic};
+use socket_ipc::{EnvelopeError, MessageErrorKind, Topic, Wire};
 
 #[derive(Topic, Deserialize, Debug)]
 #[topic = "any"]
@@ -42,6 +42,17 @@ struct Map(HashMap<String, u8>);
 #[topic = "hi"]
 #[allow(dead_code, reason = "shown by `Debug`")]
 struct Hi(Value);
+
+/// A type whose `Deserialize` looks at nothing.
+#[derive(Topic, Debug)]
+#[topic = "any"]
+struct Blind;
+
+impl<'de> Deserialize<'de> for Blind {
+    fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Ok(Self)
+    }
+}
 
 /// Nothing of these is an envelope, however well some of them begin.
 const NO_ENVELOPES: &[&[u8]] = &[
@@ -105,6 +116,21 @@ support::both_flavours! {
             }
             let not_utf8 = attack.refused(b"{\"topic\":\"any\",\"message\":\"\xc3\"}").await;
             assert_eq!(not_utf8, MessageErrorKind::Envelope(EnvelopeError::NotUtf8 { valid_len: 26 }));
+        }
+    }
+
+    async fn no_listener_and_no_wire_takes_for_an_envelope_what_is_none() {
+        for mut attack in Attack::both(Limits::default()).await {
+            attack.hear::<Blind>();
+            attack.no_envelope("{\"topic\":\"any\",\"message\":}").await;
+        }
+        let wire = Some(Wire::new("\n", "a\"b").unwrap());
+        for mut attack in Attack::both(Limits { wire, ..Limits::default() }).await {
+            attack.hear::<Any>();
+            attack.hears(r#"{"topic":"any","a\"b":1}"#, "any", "Any(Number(1))").await;
+            attack.peer.write("{\"topic\":\"any\",\"a\"b\":1}\n").await;
+            let refused = attack.events.next().await;
+            assert!(matches!(&refused, Event::Refused(MessageErrorKind::Envelope(_), ..)), "{refused:?}");
         }
     }
 

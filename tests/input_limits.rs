@@ -5,8 +5,14 @@ mod attack;
 use std::time::Duration;
 
 use attack::{Attack, Event, Limits, heard};
-use socket_ipc::{CloseCause, MessageErrorKind};
+use serde::Deserialize;
+use socket_ipc::{CloseCause, MessageErrorKind, Topic};
 use tokio::io::AsyncWriteExt;
+
+#[derive(Topic, Deserialize, Debug)]
+#[topic = "number"]
+#[allow(dead_code, reason = "shown by `Debug`")]
+struct Number(u64);
 
 support::both_flavours! {
     async fn the_longest_line_is_heard_and_a_longer_one_is_not() {
@@ -67,6 +73,18 @@ support::both_flavours! {
             attack.peer.stream.shutdown().await.unwrap();
             let reason = format!("1: {:?}", CloseCause::PeerClosed);
             assert_eq!(attack.events.next().await, Event::Ended(reason, line.len() as u64));
+        }
+    }
+
+    async fn what_is_wrong_with_a_long_message_is_said_in_short() {
+        for mut attack in Attack::both(Limits::default()).await {
+            attack.hear::<Number>();
+            let long = "ü".repeat(1_000_000);
+            let reason = attack.undecodable(format!("{{\"topic\":\"number\",\"message\":\"{long}\"}}")).await;
+            assert!(reason.starts_with("invalid type: string \"üü") && reason.ends_with("üü\", expected u64"));
+            assert!(reason.len() < 1024, "{} bytes", reason.len());
+            let MessageErrorKind::Envelope(error) = attack.refused(format!("\"{long}\"")).await else { panic!() };
+            assert!(error.to_string().len() < 1024);
         }
     }
 }

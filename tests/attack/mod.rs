@@ -6,7 +6,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use serde::Deserialize;
-use socket_ipc::{Client, MessageErrorKind, Server, Topic, limits};
+use socket_ipc::{Client, MessageErrorKind, Server, Topic, Wire, limits};
 use support::{Events, Place, RawPeer};
 use tokio::net::UnixListener;
 
@@ -43,6 +43,7 @@ pub struct Attack {
 pub struct Limits {
     pub message: Option<usize>,
     pub incomplete: Option<Duration>,
+    pub wire: Option<Wire>,
 }
 
 macro_rules! limited {
@@ -53,6 +54,9 @@ macro_rules! limited {
         }
         if let Some(timeout) = $limits.incomplete {
             builder = builder.incomplete_timeout(timeout);
+        }
+        if let Some(wire) = $limits.wire {
+            builder = builder.wire(wire);
         }
         builder.build()
     }};

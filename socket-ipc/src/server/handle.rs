@@ -279,7 +279,7 @@ impl ServerHandle {
         self.state.member(client_id)?.peer
     }
 
-    /// Ends the connection of one client: no further listener of it starts, what is queued for it is written (for `drain` at most), and
+    /// Ends the connection of one client: no further message of it is heard, what is queued for it is written (for `drain` at most), and
     /// it ends once the client has closed its end too, or a second later. Says whether it was connected.
     ///
     /// ```
