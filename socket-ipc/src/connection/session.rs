@@ -63,8 +63,10 @@ struct HeldMessage<F> {
 
 struct Ending {
     cause: CloseCause,
-    /// Until when what is queued is written.
+    /// Until when what is queued is written, and the other side is heard out.
     until: Option<Instant>,
+    /// The other side has been told that nothing more comes.
+    shut: bool,
     cut: bool,
 }
 
@@ -159,12 +161,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
     /// Begins the end of the connection: what is queued is written, nothing more is heard.
     fn end(&mut self, cause: CloseCause, until: Option<Instant>) {
         self.outbox.end();
-        let ending = self.ending.get_or_insert(Ending { cause, until, cut: false });
+        let ending = self.ending.get_or_insert(Ending { cause, until, shut: false, cut: false });
         ending.until = ending.until.or(until);
     }
 
     fn cut(&mut self, cause: CloseCause) {
-        self.ending = Some(Ending { cause, until: None, cut: true });
+        self.ending = Some(Ending { cause, until: None, shut: false, cut: true });
     }
 
     // Writing
@@ -339,12 +341,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         }
         let ending = self.ending.as_mut()?;
         let written = self.write_ended || (self.writing.is_none() && self.outbox.is_empty());
-        if !ending.cut && (!written || self.held.is_some()) {
+        if ending.cut {
+            return Some(ending.cause.clone());
+        }
+        if !written || self.held.is_some() {
             return None;
         }
-        if !ending.cut && !self.write_ended && Pin::new(&mut self.stream).poll_shutdown(cx).is_pending() {
-            // A stream that can't even be shut down has no more time than the rest of a drain.
-            ending.until = ending.until.or_else(|| Instant::now().checked_add(self.endpoint.limits().drain));
+        if !self.write_ended && !ending.shut {
+            if Pin::new(&mut self.stream).poll_shutdown(cx).is_pending() {
+                // A stream that can't even be shut down has no more time than the rest of a drain.
+                ending.until =
+                    ending.until.or_else(|| Instant::now().checked_add(self.endpoint.limits().drain));
+                return None;
+            }
+            ending.shut = true;
+        }
+        // Closing a socket with something unread in it resets the connection, and a peer that writes to it once it is
+        // closed gets an error: either ends a Node process that listens for no `error` of its sockets. So the other side
+        // is read from until it has seen the end and closes as well, as long as the drain allows.
+        if !self.write_ended && self.read_ended.is_none() {
             return None;
         }
         Some(ending.cause.clone())

@@ -214,8 +214,8 @@ impl ServerHandle {
         self.state.member(client_id)?.peer
     }
 
-    /// Ends the connection of one client: no further listener of it starts, what is queued for it is written (for `drain` at most), then it
-    /// is closed. Says whether it was connected.
+    /// Ends the connection of one client: no further listener of it starts, what is queued for it is written, and once
+    /// the client has closed its end too, or `drain` is over, the connection ends. Says whether it was connected.
     ///
     /// ```
     /// use socket_ipc::Server;
@@ -234,8 +234,8 @@ impl ServerHandle {
     /// Closes the server, for good.
     ///
     /// Closing begins at the call; awaiting what it returns waits for its end. There are no new connections, no further message listener
-    /// starts, what is queued is written (for `drain` at most, incoming bytes being read and discarded), connections end, and last comes
-    /// `on_close`. Asynchronous listeners that are under way may finish within the drain; one that itself awaits the closing is not waited
+    /// starts, what is queued is written, each connection ends once the client has closed its end too (all of it for `drain` at most,
+    /// incoming bytes being read and discarded), and last comes `on_close`. Asynchronous listeners that are under way may finish within the drain; one that itself awaits the closing is not waited
     /// for. The socket file goes first, and the path is free for another server once this resolves.
     ///
     /// It may be called in every state, inside listeners, and any number of times.
