@@ -178,7 +178,8 @@ impl ClientHandle {
     ///
     /// Closing begins at the call; awaiting what it returns waits for its end. No further message listener starts, what is queued is written
     /// (for `drain` at most, incoming bytes being read and discarded), the connection ends once the server has closed its end too, or a
-    /// second later, and last comes `on_close`. An asynchronous listener that is under way may finish within the drain; one that itself awaits the closing is not waited for. Attempts to connect are given up.
+    /// second later, and last comes `on_close`. An asynchronous listener that is under way may finish within the drain; one that itself
+    /// awaits the closing is not waited for. Attempts to connect are given up.
     ///
     /// It may be called in every state, inside listeners, and any number of times.
     pub fn close(&self) -> Closing {

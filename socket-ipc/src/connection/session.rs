@@ -25,6 +25,10 @@ use crate::wire::{Frame, Framer};
 /// How many bytes of messages a session handles before it lets other tasks have their turn.
 const TURN: usize = 64 * 1024;
 
+/// How many bytes a session reads before it does so: of a message without an end, or after the last that is heard, none counts
+/// as handled.
+const INTAKE: usize = 1024 * 1024;
+
 /// One connection, from its first byte to its end.
 pub(crate) struct Session<S, E: Endpoint> {
     endpoint: Arc<E>,
@@ -133,7 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseCause> {
-        let mut turn = TURN;
+        let (mut turn, mut intake) = (TURN, INTAKE);
         loop {
             self.take_ask();
             let blocked = self.poll_write(cx).is_pending() || self.write_ended;
@@ -141,11 +145,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             if let Some(cause) = self.poll_end(cx, all_heard) {
                 return Poll::Ready(cause);
             }
-            if turn == 0 {
+            if turn == 0 || intake == 0 {
+                // A peer that never pauses must not keep the clock from being looked at.
+                self.look_at_clock();
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if self.poll_read(cx, &mut turn).is_ready() || self.poll_deadlines(cx).is_ready() {
+            if self.poll_read(cx, &mut intake).is_ready() || self.poll_deadlines(cx).is_ready() {
                 continue;
             }
             if self.outbox.park(cx.waker(), blocked) {
@@ -307,7 +313,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
     // Reading
 
     /// Reads what has arrived. `Pending` while nothing has, nothing more will, or enough is held back already.
-    fn poll_read(&mut self, cx: &mut Context<'_>, turn: &mut usize) -> Poll<()> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, intake: &mut usize) -> Poll<()> {
         let discarding = self.ending.is_some() && self.held.is_none();
         let full = self.held.as_ref().is_some_and(|held| self.received.len() >= held.taken + HELD_BACK_LEN);
         if self.read_ended.is_some() || full {
@@ -317,11 +323,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         let mut filling = unconstrained(poll_fn(|cx| self.received.poll_fill(&mut self.stream, cx)));
         match Pin::new(&mut filling).poll(cx) {
             Poll::Ready(Ok(0)) => self.end_reading(CloseCause::PeerClosed, cx),
-            // A message that goes on and on uses up a turn as well, and so does what is discarded.
-            Poll::Ready(Ok(count)) if discarding || self.received.len() > count => {
-                *turn = turn.saturating_sub(count)
-            }
-            Poll::Ready(Ok(_)) => {}
+            Poll::Ready(Ok(count)) => *intake = intake.saturating_sub(count),
             Poll::Ready(Err(error)) => self.end_reading(cause_of(error), cx),
             // Whoever reads no more and has nothing left for us is gone.
             Poll::Pending if self.write_ended => self.end_reading(CloseCause::PeerClosed, cx),
@@ -395,18 +397,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         Some(ending.cause.clone())
     }
 
-    /// Looks at the clock. `Ready` when a deadline has passed, which changes what there is to do.
-    fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    /// When the message at the front has to be complete, the socket to have taken something, and the drain to be over.
+    fn deadlines(&self) -> [Option<Instant>; 3] {
         // Whoever is not read from can't be late.
         let incomplete = if self.held.is_none() && self.read_ended.is_none() && self.ending.is_none() {
             self.incomplete_until
         } else {
             None
         };
-        let drained = self.ending.as_ref().and_then(|ending| ending.until);
-        let next = [incomplete, self.stalled_until, drained].into_iter().flatten().min();
-        if self.alarm.poll(cx, next).is_pending() {
+        [incomplete, self.stalled_until, self.ending.as_ref().and_then(|ending| ending.until)]
+    }
+
+    /// Waits for the next deadline. `Ready` when one has passed, which changes what there is to do.
+    fn poll_deadlines(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let next = self.deadlines().into_iter().flatten().min();
+        if next.is_none() {
             return Poll::Pending;
+        }
+        // The runtime holds back timers, too, from a task that has been busy for long; the clock it does not.
+        let rang = self.alarm.poll(cx, next).is_ready();
+        if self.look_at_clock() || rang { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Ends the connection, or its drain, if a deadline has passed; says whether one has.
+    fn look_at_clock(&mut self) -> bool {
+        let [incomplete, stalled, drained] = self.deadlines();
+        if [incomplete, stalled, drained].iter().all(Option::is_none) {
+            return false;
         }
         let now = Instant::now();
         let passed = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
@@ -414,13 +431,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             if let Some(ending) = &mut self.ending {
                 ending.cut = true;
             }
-        } else if passed(self.stalled_until) {
+        } else if passed(stalled) {
             self.cut(self.too_slow.clone());
         } else if passed(incomplete) {
             self.report_incomplete(self.endpoint.limits().incomplete_timeout);
             self.cut(CloseCause::Incomplete);
+        } else {
+            return false;
         }
-        Poll::Ready(())
+        true
     }
 
     fn report_incomplete(&self, timeout: Duration) {

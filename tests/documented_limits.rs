@@ -1,0 +1,147 @@
+//! The numbers that the documentation gives are those of the constants.
+
+use std::time::Duration;
+
+use socket_ipc::{Delay, limits};
+
+const TABLE: &str = include_str!("../socket-ipc/src/limits.rs");
+const README: &str = include_str!("../README.md");
+/// Where the options say what they are unless set.
+const OPTIONS: [&str; 3] = [
+    include_str!("../socket-ipc/src/options.rs"),
+    include_str!("../socket-ipc/src/server/builder.rs"),
+    include_str!("../socket-ipc/src/client/builder.rs"),
+];
+
+/// Every limit as the documentation writes it, made from its constant.
+fn written() -> Vec<(&'static str, String)> {
+    fn bytes(count: usize) -> String {
+        match count {
+            mib if mib % (1024 * 1024) == 0 => format!("{} MiB", mib / 1024 / 1024),
+            kib if kib % 1024 == 0 => format!("{} KiB", kib / 1024),
+            bytes => format!("{bytes} bytes"),
+        }
+    }
+    fn number(milliseconds: u128) -> String {
+        format!("{}", milliseconds as f64 / 1000.0)
+    }
+    fn time(time: Duration) -> String {
+        match time.as_millis() {
+            milliseconds @ ..1000 => format!("{milliseconds} ms"),
+            milliseconds => format!("{} s", number(milliseconds)),
+        }
+    }
+    fn delay(delay: Delay) -> String {
+        match [delay.shortest(), delay.longest()].map(|end| end.as_millis()) {
+            [shortest @ ..1000, longest] => format!("{shortest} to {longest} ms"),
+            [shortest, longest] => format!("{} to {} s", number(shortest), number(longest)),
+        }
+    }
+    vec![
+        ("MESSAGE_LEN", bytes(limits::MESSAGE_LEN)),
+        ("TOPIC_LEN", bytes(limits::TOPIC_LEN)),
+        ("OUTBOX_LEN", bytes(limits::OUTBOX_LEN)),
+        ("OUTBOX_TOTAL_LEN", bytes(limits::OUTBOX_TOTAL_LEN)),
+        ("OUTBOX_MARK", bytes(limits::OUTBOX_MARK)),
+        ("HELD_BACK_LEN", bytes(limits::HELD_BACK_LEN)),
+        ("SUBSCRIPTION_LEN", format!("{} messages", limits::SUBSCRIPTION_LEN)),
+        ("WRITE_STALL", time(limits::WRITE_STALL)),
+        ("INCOMPLETE_TIMEOUT", time(limits::INCOMPLETE_TIMEOUT)),
+        ("MAX_CLIENTS", limits::MAX_CLIENTS.to_string()),
+        (
+            "ACCEPT_PAUSE",
+            format!(
+                "{}, doubling to {}",
+                time(limits::ACCEPT_PAUSE.shortest()),
+                time(limits::ACCEPT_PAUSE.longest())
+            ),
+        ),
+        ("CONNECT_TIMEOUT", time(limits::CONNECT_TIMEOUT)),
+        ("RECONNECT_DELAY", delay(limits::RECONNECT_DELAY)),
+        ("RETRY_DELAY", delay(limits::RETRY_DELAY)),
+        ("DRAIN", time(limits::DRAIN)),
+        ("LINGER", time(limits::LINGER)),
+        ("RAW_LEN", bytes(limits::RAW_LEN)),
+        ("MODE", format!("{:04o}", limits::MODE)),
+    ]
+}
+
+fn written_value(name: &str) -> String {
+    let (_, value) = written()
+        .into_iter()
+        .find(|(known, _)| *known == name)
+        .unwrap_or_else(|| panic!("{name} is not known here"));
+    value
+}
+
+/// Whether `text` begins with the number `value`, not with a longer one that only looks like it.
+fn begins_with(text: &str, value: &str) -> bool {
+    text.strip_prefix(value).is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_alphanumeric()))
+}
+
+#[test]
+fn the_table_has_every_limit_with_the_value_of_its_constant() {
+    let constants: Vec<_> = TABLE
+        .lines()
+        .filter_map(|line| line.strip_prefix("pub const ")?.split_once(':'))
+        .map(|(name, _)| name)
+        .collect();
+    let mut rows: Vec<_> =
+        TABLE.lines().filter_map(|line| line.strip_prefix("//! | [`")?.split_once("`] | ")).collect();
+    for (name, row) in &rows {
+        let value = written_value(name);
+        assert!(begins_with(row, &value), "{name} is {value}, and documented as {row}");
+    }
+    let mut missing = constants.clone();
+    missing.retain(|constant| !rows.iter().any(|(name, _)| name == constant));
+    assert_eq!(missing, [""; 0], "limits that the table lacks");
+    rows.retain(|(name, _)| !constants.contains(name));
+    assert_eq!(rows, [("", ""); 0], "rows of no limit");
+    assert_eq!(written().len(), constants.len());
+}
+
+#[test]
+fn each_option_says_the_default_of_its_constant() {
+    let mut checked = Vec::new();
+    for text in OPTIONS {
+        // One line, so that a sentence may be broken anywhere.
+        let text = text
+            .lines()
+            .map(|line| line.trim().trim_start_matches("///").trim())
+            .collect::<Vec<_>>()
+            .join(" ");
+        for (at, link) in text.match_indices("](crate::limits::") {
+            let name_and_rest = &text[at + link.len()..];
+            let (name, rest) = name_and_rest.split_once(')').unwrap();
+            let value = rest
+                .trim_start()
+                .strip_prefix('(')
+                .unwrap_or_else(|| panic!("{name} has no number: {rest:.40}"));
+            // The unit stands in the sentence before.
+            let expected = written_value(name).replace(" bytes", "");
+            assert!(
+                begins_with(
+                    value.trim_start_matches('`').trim_start_matches("0o").trim_start_matches('0'),
+                    expected.trim_start_matches('0')
+                ),
+                "{name} is {expected}, and documented as {value:.40}"
+            );
+            checked.push(name.to_owned());
+        }
+    }
+    checked.sort();
+    checked.dedup();
+    assert!(checked.len() >= 12, "only {checked:?} were found");
+}
+
+#[test]
+fn whatever_row_of_the_readme_links_a_limit_has_its_value() {
+    for row in README.lines().filter(|line| line.starts_with('|')) {
+        for (name, value) in written().iter().filter(|(name, _)| row.contains(&format!("limits::{name}`"))) {
+            assert!(
+                row.match_indices(&value[..]).any(|(at, _)| begins_with(&row[at..], value)),
+                "{name} is {value}, and the README says {row}"
+            );
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! The path of a server where the whole process counts: its umask, its directory, its user. One test at a time.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use rustix::fs::Mode;
+use rustix::process::umask;
+use rustix::thread::set_thread_res_uid;
+use socket_ipc::{ListenError, Server};
+use support::{Place, RawPeer, soon};
+use tokio::sync::{Mutex, oneshot};
+
+/// Held by the test that runs: what these tests change belongs to all threads.
+static PROCESS: Mutex<()> = Mutex::const_new(());
+
+/// A user who is neither this one nor the superuser, so that permissions count.
+const SOMEBODY: u32 = 65_534;
+
+fn mode_of(path: &Path) -> u32 {
+    fs::symlink_metadata(path).unwrap().mode() & 0o7777
+}
+
+/// Has a thread become somebody else, which only the superuser can, and run `body`. `None` where it can't.
+async fn as_somebody<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, receiver) = oneshot::channel();
+    std::thread::spawn(move || {
+        // The user of this thread alone, which ends with it.
+        let user = rustix::process::Uid::from_raw(SOMEBODY);
+        let changed = set_thread_res_uid(user, user, user).is_ok();
+        drop(sender.send(changed.then(body)));
+    });
+    let result = soon("the other user", receiver).await.unwrap();
+    if result.is_none() {
+        eprintln!("skipped: only the superuser can become somebody else");
+    }
+    result
+}
+
+/// Puts the umask, and the directory, back where they were.
+struct Restore(Mode, PathBuf);
+
+impl Restore {
+    fn after_umask(mask: u32) -> Self {
+        Self(umask(Mode::from_raw_mode(mask)), std::env::current_dir().unwrap())
+    }
+}
+
+impl Drop for Restore {
+    fn drop(&mut self) {
+        umask(self.0);
+        std::env::set_current_dir(&self.1).unwrap();
+    }
+}
+
+support::both_flavours! {
+    async fn the_mode_is_what_was_asked_for_whatever_the_umask() {
+        let _process = PROCESS.lock().await;
+        for mask in [0o000, 0o022, 0o077, 0o777] {
+            for mode in [None, Some(0o600), Some(0o660), Some(0o666), Some(0o700)] {
+                let place = Place::new();
+                let _restore = Restore::after_umask(mask);
+                let mut builder = Server::builder(place.socket());
+                if let Some(mode) = mode {
+                    builder = builder.mode(mode);
+                }
+                let server = builder.build();
+                server.listen().await.unwrap();
+                assert_eq!(
+                    mode_of(&place.socket()),
+                    mode.unwrap_or(0o600),
+                    "mode {mode:?} under umask {mask:o}"
+                );
+                let lock = mode_of(&place.directory().join("test.sock.lock"));
+                assert_eq!(lock & 0o177, 0, "the lock has mode {lock:o} under umask {mask:o}");
+                soon("the close", server.close()).await;
+                assert!(!place.socket().exists(), "not removed after its mode was set");
+            }
+        }
+    }
+
+    async fn somebody_else_is_refused_at_every_instant_of_many_starts() {
+        let _process = PROCESS.lock().await;
+        let place = Place::new();
+        fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o755)).unwrap();
+        let _restore = Restore::after_umask(0);
+        let (done, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let attack = as_somebody({
+            let (path, done, refused) = (place.socket(), Arc::clone(&done), Arc::clone(&refused));
+            move || {
+                while !done.load(Ordering::Relaxed) {
+                    match std::os::unix::net::UnixStream::connect(&path) {
+                        Ok(_) => return false,
+                        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                            refused.fetch_add(1, Ordering::Relaxed);
+                        }
+                        Err(_) => {}
+                    }
+                }
+                true
+            }
+        });
+        let attack = tokio::spawn(attack);
+        for _ in 0..500 {
+            let server = Server::new(place.socket());
+            server.listen().await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        // At the least the last one was met: it stays until it was.
+        let server = Server::new(place.socket());
+        server.listen().await.unwrap();
+        let met = refused.load(Ordering::Relaxed);
+        while refused.load(Ordering::Relaxed) == met && !attack.is_finished() {
+            tokio::task::yield_now().await;
+        }
+        done.store(true, Ordering::Relaxed);
+        if let Some(kept_out) = soon("the end of the attack", attack).await.unwrap() {
+            assert!(kept_out, "somebody else connected");
+            assert!(refused.load(Ordering::Relaxed) > 0);
+        }
+    }
+
+    async fn a_directory_that_may_not_be_written_is_an_error_that_says_so() {
+        let _process = PROCESS.lock().await;
+        let place = Place::new();
+        fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o555)).unwrap();
+        let path = place.socket();
+        let error = as_somebody(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async { Server::new(path).listen().await.unwrap_err() })
+        });
+        let Some(error) = error.await else { return };
+        let ListenError::Io { source, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(source.kind(), std::io::ErrorKind::PermissionDenied, "{error:?}");
+        assert_eq!(fs::read_dir(place.directory()).unwrap().count(), 0);
+    }
+
+    async fn a_socket_of_somebody_else_is_not_displaced() {
+        let _process = PROCESS.lock().await;
+        let place = Place::new();
+        // As `/tmp`: everybody may write, nobody may remove what is another's.
+        fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o1777)).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(place.socket()).unwrap());
+        let before = fs::symlink_metadata(place.socket()).unwrap().ino();
+        let path = place.socket();
+        let error = as_somebody(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async { Server::new(path).listen().await.unwrap_err() })
+        });
+        let Some(error) = error.await else { return };
+        assert!(matches!(error, ListenError::AddrInUse { .. } | ListenError::Io { .. }), "{error:?}");
+        assert_eq!(fs::symlink_metadata(place.socket()).unwrap().ino(), before);
+        assert_eq!(fs::read_dir(place.directory()).unwrap().count(), 1, "it left its lock");
+    }
+
+    async fn a_relative_path_is_removed_where_it_was_made() {
+        let _process = PROCESS.lock().await;
+        for by_drop in [false, true] {
+            let (there, elsewhere) = (Place::new(), Place::new());
+            let _restore = Restore::after_umask(0o022);
+            std::env::set_current_dir(there.directory()).unwrap();
+            let server = Server::new("test.sock");
+            server.listen().await.unwrap();
+            std::env::set_current_dir(elsewhere.directory()).unwrap();
+            fs::write("test.sock", "precious").unwrap();
+            drop(RawPeer::connect(there.socket()).await);
+            if by_drop {
+                drop(server);
+            } else {
+                soon("the close", server.close()).await;
+            }
+            assert_eq!(fs::read_dir(there.directory()).unwrap().count(), 0, "left behind");
+            assert_eq!(fs::read(elsewhere.socket()).unwrap(), b"precious");
+        }
+    }
+}
