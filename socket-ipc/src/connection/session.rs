@@ -25,6 +25,9 @@ use crate::wire::{Frame, Framer};
 /// How many bytes of messages a session handles before it lets other tasks have their turn.
 const TURN: usize = 64 * 1024;
 
+/// A message counts for at least this much of a turn: whoever sends thousands of short ones takes no longer one.
+const LEAST_OF_TURN: usize = 128;
+
 /// One connection, from its first byte to its end.
 pub(crate) struct Session<S, E: Endpoint> {
     endpoint: Arc<E>,
@@ -225,7 +228,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             let unread = self.received.unread();
             match self.framer.next(unread) {
                 Frame::Message { len, taken } => {
-                    *turn = turn.saturating_sub(taken);
+                    *turn = turn.saturating_sub(taken.max(LEAST_OF_TURN));
                     self.incomplete_until = None;
                     let bytes = &unread[..len];
                     if bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
@@ -244,7 +247,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                     }
                 }
                 Frame::TooLong { len, kept, taken } => {
-                    *turn = turn.saturating_sub(taken);
+                    *turn = turn.saturating_sub(taken.max(LEAST_OF_TURN));
                     self.incomplete_until = None;
                     let kind = MessageErrorKind::TooLong { limit: self.endpoint.limits().max_message_len };
                     let error = MessageError::new(kind, &unread[..kept], len, RAW_LEN);
