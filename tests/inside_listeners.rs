@@ -64,8 +64,8 @@ support::both_flavours! {
         server.on_message_error(move |_, _| five());
         server.on_connection(move |_| six());
         server.on_connection_close(move |_, _| seven());
-        server.on_close(move || eight());
-        server.on_listening(move || nine());
+        server.on_close(eight);
+        server.on_listening(nine);
         server.listen().await.unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
         peer.write("{\"topic\":\"number\",\"message\":1}\nbad\n").await;

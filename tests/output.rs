@@ -40,7 +40,7 @@ impl Pair {
         connections.next().await;
         client.connect().await.unwrap();
         let of_client = RawPeer::over(listener.accept().await.unwrap().0);
-        Self { server, client, of_server, of_client, connections, errors, places: places }
+        Self { server, client, of_server, of_client, connections, errors, places }
     }
 
     /// Sends one value in every way there is; each must be refused.
