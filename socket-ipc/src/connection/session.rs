@@ -29,6 +29,9 @@ const TURN: usize = 64 * 1024;
 /// as handled.
 const INTAKE: usize = 1024 * 1024;
 
+/// A message counts for at least this much of a turn: whoever sends thousands of short ones takes no longer one.
+const LEAST_OF_TURN: usize = 128;
+
 /// One connection, from its first byte to its end.
 pub(crate) struct Session<S, E: Endpoint> {
     endpoint: Arc<E>,
@@ -233,7 +236,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             let unread = self.received.unread();
             match self.framer.next(unread) {
                 Frame::Message { len, taken } => {
-                    *turn = turn.saturating_sub(taken);
+                    *turn = turn.saturating_sub(taken.max(LEAST_OF_TURN));
                     self.incomplete_until = None;
                     let bytes = &unread[..len];
                     if bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
@@ -252,7 +255,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                     }
                 }
                 Frame::TooLong { len, kept, taken } => {
-                    *turn = turn.saturating_sub(taken);
+                    *turn = turn.saturating_sub(taken.max(LEAST_OF_TURN));
                     self.incomplete_until = None;
                     let kind = MessageErrorKind::TooLong { limit: self.endpoint.limits().max_message_len };
                     let error = MessageError::new(kind, &unread[..kept], len, self.endpoint.limits().raw_len);
@@ -289,8 +292,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             }
             let (len, taken) = (*len, *taken);
             let bytes = &self.received.unread()[..len];
-            let stop = self.outbox.is_asked() || self.ending.is_some();
-            match (!stop).then(|| self.endpoint.router().resume(held, bytes, self.from, &report)).flatten() {
+            // Whoever has begun to hear a message hears it whole; only `close` keeps further listeners from being called.
+            match self.endpoint.router().resume(held, bytes, self.from, &report) {
                 Some(next) => *held = next,
                 None => {
                     self.held = None;
