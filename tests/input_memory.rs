@@ -2,7 +2,7 @@
 
 mod attack;
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use attack::{Attack, Event, Limits, Side, heard};
 use socket_ipc::{MessageErrorKind, limits};

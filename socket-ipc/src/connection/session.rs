@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::unconstrained;
+use tokio::task::{unconstrained, yield_now};
 use tokio::time::Instant;
 
 use super::alarm::Alarm;
@@ -151,8 +151,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             if turn == 0 || intake == 0 {
                 // A peer that never pauses must not keep the clock from being looked at.
                 self.look_at_clock();
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
+                // Not just woken again: the runtime is to look at what has arrived for others before it comes back.
+                if std::pin::pin!(yield_now()).poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                (turn, intake) = (TURN, INTAKE);
             }
             if self.poll_read(cx, &mut intake).is_ready() || self.poll_deadlines(cx).is_ready() {
                 continue;
