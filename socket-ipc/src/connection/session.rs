@@ -121,12 +121,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
     pub(crate) async fn run(mut self) -> CloseReason {
         let cause = std::future::poll_fn(|cx| self.poll(cx)).await;
         let unsent = self.outbox.give_up(self.endpoint.limits().wire, self.writing.take());
-        CloseReason {
-            cause,
-            unsent_messages: unsent.messages,
-            unsent_bytes: unsent.bytes,
-            unfinished_bytes: self.framer.unfinished(self.received.unread()),
-        }
+        let unfinished_bytes = match cause {
+            CloseCause::PeerClosed | CloseCause::Incomplete | CloseCause::Io(_) => {
+                self.framer.unfinished(self.received.unread())
+            }
+            // Where this side ended the connection, what is left may be whole messages that were no longer heard.
+            _ => 0,
+        };
+        CloseReason { cause, unsent_messages: unsent.messages, unsent_bytes: unsent.bytes, unfinished_bytes }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseCause> {
