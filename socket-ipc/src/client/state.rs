@@ -1,5 +1,6 @@
 //! What a client, its handles and its connection share.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
@@ -45,6 +46,8 @@ pub(super) struct State {
     /// What `close` spawns on: it may be called where there is no runtime.
     runtime: OnceLock<Handle>,
     keeper: Mutex<Option<AbortHandle>>,
+    /// Whether the end of the client has begun to be reported.
+    finished: AtomicBool,
 }
 
 impl Endpoint for State {
@@ -88,6 +91,7 @@ impl State {
             link: RwLock::new(None),
             runtime: OnceLock::new(),
             keeper: Mutex::new(None),
+            finished: AtomicBool::new(false),
             options,
         })
     }
@@ -250,14 +254,15 @@ struct Finish(Arc<State>);
 impl Drop for Finish {
     fn drop(&mut self) {
         let state = &self.0;
-        if state.phase() < Phase::Closing {
-            // The runtime is gone, and the connection with it.
-            state.advance(&[Phase::Running], Phase::Closing);
+        // Not closing yet: it gave up, or the runtime is gone, and the connection with it.
+        state.advance(&[Phase::Running], Phase::Closing);
+        if state.phase() != Phase::Closing || state.finished.swap(true, Ordering::AcqRel) {
+            return;
         }
         state.router.clear();
-        if state.advance(&[Phase::Closing], Phase::Closed).is_some() {
-            state.events.report_close();
-        }
+        // Whoever waits for the close may end the process then: the event comes before.
+        state.events.report_close();
+        state.advance(&[Phase::Closing], Phase::Closed);
         state.events.clear();
     }
 }

@@ -305,9 +305,9 @@ impl Drop for Finish {
         // Frees the path.
         drop(lock(&state.socket).take());
         state.router.clear();
-        if state.advance(&[Phase::Closing], Phase::Closed) {
-            state.events.report_close();
-        }
+        // Whoever waits for the close may end the process then: the event comes before.
+        state.events.report_close();
+        state.advance(&[Phase::Closing], Phase::Closed);
         state.events.clear();
     }
 }
