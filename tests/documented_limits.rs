@@ -50,12 +50,17 @@ fn written() -> Vec<(&'static str, String)> {
         ("MAX_CLIENTS", limits::MAX_CLIENTS.to_string()),
         (
             "ACCEPT_PAUSE",
-            format!("{}, doubling to {}", time(limits::ACCEPT_PAUSE.0), time(limits::ACCEPT_PAUSE.1)),
+            format!(
+                "{}, doubling to {}",
+                time(limits::ACCEPT_PAUSE.shortest()),
+                time(limits::ACCEPT_PAUSE.longest())
+            ),
         ),
         ("CONNECT_TIMEOUT", time(limits::CONNECT_TIMEOUT)),
         ("RECONNECT_DELAY", delay(limits::RECONNECT_DELAY)),
         ("RETRY_DELAY", delay(limits::RETRY_DELAY)),
         ("DRAIN", time(limits::DRAIN)),
+        ("LINGER", time(limits::LINGER)),
         ("RAW_LEN", bytes(limits::RAW_LEN)),
         ("MODE", format!("{:04o}", limits::MODE)),
     ]

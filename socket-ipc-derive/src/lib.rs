@@ -17,6 +17,8 @@
 //!
 //! All that there is to know of it stands at [`Topic`](derive@Topic).
 
+#![forbid(unsafe_code)]
+
 mod attr;
 mod expand;
 

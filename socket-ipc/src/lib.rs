@@ -1,4 +1,222 @@
-//! socket-ipc
+//! Typed topics over Unix domain sockets: a server, its clients, and JSON lines that any language speaks.
+//!
+//! A message type names its topic once, with [`#[derive(Topic)]`](macro@Topic). Whoever listens for the type hears it
+//! decoded; whoever sends a value of the type can't get the topic wrong. A type that is no topic, or can't be decoded
+//! where it is heard, does not compile.
+//!
+//! ```text
+//!        a process                                               other processes
+//!  ┌───────────────────┐                                      ┌───────────────────┐
+//!  │ Server            │            /tmp/myApp.sock           │ Client, any number│
+//!  │  on::<Hello> ◀────┼─ {"topic":"hello","message":{..}}\n ─┼──── send(&Hello)  │
+//!  │  send(&Greeting) ─┼─ {"topic":"greeting","message":..}\n ┼▶ on::<Greeting>   │
+//!  │  broadcast(&News) ┼─ to every client ────────────────────┼▶ subscribe::<News>│
+//!  │  outbox a client  │    bounded by bytes, on both sides   │  outbox           │
+//!  └───────────────────┘                                      └───────────────────┘
+//! ```
+//!
+//! # Quick start
+//!
+//! ```no_run
+//! use serde::{Deserialize, Serialize};
+//! use socket_ipc::{Client, Server, Topic};
+//!
+//! #[derive(Topic, Serialize, Deserialize)]
+//! #[topic = "hello"]
+//! struct Hello { name: String }
+//!
+//! #[derive(Topic, Serialize, Deserialize)]
+//! #[topic = "greeting"]
+//! struct Greeting { text: String }
+//!
+//! # async fn one_process() -> Result<(), Box<dyn std::error::Error>> {
+//! // one process
+//! let server = Server::new("/tmp/myApp.sock");
+//! let reply = server.handle();
+//! server.on::<Hello>(move |msg, client_id| {
+//!     let greeting = Greeting { text: format!("Hello, {}!", msg.name) };
+//!     if let Err(error) = reply.send(&greeting, client_id) {
+//!         eprintln!("{error}");
+//!     }
+//! });
+//! server.listen().await?;
+//! server.closed().await; // serve until somebody closes it
+//! # Ok(()) }
+//!
+//! # async fn another_process() -> Result<(), Box<dyn std::error::Error>> {
+//! // another process
+//! let client = Client::new("/tmp/myApp.sock");
+//! client.on::<Greeting>(|msg| println!("{}", msg.text));
+//! client.connect().await?; // waits for the server as long as it takes
+//! client.send(&Hello { name: "crussell52".into() })?;
+//! client.closed().await; // listen until somebody closes it
+//! # Ok(()) }
+//! ```
+//!
+//! [`Server`] and [`Client`] are owners: dropping one ends it at once. Their handles, [`ServerHandle`] and
+//! [`ClientHandle`], are for everybody else, listeners included; they have all the methods that attach listeners, send
+//! and close.
+//!
+//! # Who hears a message, and in which order?
+//!
+//! First the listeners of every message ([`on_message`](ServerHandle::on_message)), then those of its topic: typed
+//! ([`on`](ServerHandle::on)), asynchronous ([`on_async`](ServerHandle::on_async)), raw
+//! ([`on_topic`](ServerHandle::on_topic)) and [`subscribe`](ServerHandle::subscribe), in the order they were attached.
+//! The messages of one connection are heard one after the other, in the order they were sent; different clients are
+//! served in parallel, as far as the runtime has threads.
+//!
+//! A listener that blocks its thread holds up whatever shares that thread. One that has to wait belongs in `on_async`:
+//! what it returns is awaited before the next message of that connection is heard, and nobody else waits for it.
+//!
+//! # What happens when a client disappears?
+//!
+//! Its last messages are heard, then [`on_connection_close`](ServerHandle::on_connection_close) says who ended the
+//! connection, why, and how many messages had been queued for it and not been sent. It does not matter how the client
+//! went: closed, killed, reset. The other clients notice nothing. A message that was not complete is not heard.
+//!
+//! When the server disappears, its clients say so by [`on_disconnect`](ClientHandle::on_disconnect), try again after
+//! [`reconnect_delay`](ClientBuilder::reconnect_delay) and then every [`retry_delay`](ClientBuilder::retry_delay), and
+//! keep their listeners. To the server a client that comes back is a new one: it has another [`ClientId`].
+//!
+//! ```
+//! # let (server, client) = (socket_ipc::Server::new("/tmp/myApp.sock"), socket_ipc::Client::new("/tmp/myApp.sock"));
+//! server.on_connection_close(|client_id, reason| println!("client {client_id} is gone: {reason}"));
+//! client.on_disconnect(|reason| println!("lost the server: {reason}"));
+//! client.on_reconnect(|| println!("there it is again"));
+//! ```
+//!
+//! # When is a message lost?
+//!
+//! Only with its connection. `Ok` of [`send`](ServerHandle::send) means *queued*; from there on a message is delivered,
+//! in order and without a gap, or the connection ends. Then the reason says how much had not been handed to the kernel.
+//! What had been, and was never read by the other side, nobody can count: who must know that a message was heard has
+//! the other side say so.
+//!
+//! Without a connection nothing is queued: a send is an error then ([`SendError::NotConnected`],
+//! [`SendError::UnknownClient`]). `close` writes what is queued, for as long as [`drain`](ServerBuilder::drain) says;
+//! dropping a server or client writes nothing more.
+//!
+//! ```no_run
+//! # async fn example(client: socket_ipc::Client) -> Result<(), Box<dyn std::error::Error>> {
+//! client.send_raw("farewell", &"so long")?;
+//! client.flush().await?; // it has been handed to the kernel
+//! client.close().await;  // and so has, without `flush`, all that was queued
+//! # Ok(()) }
+//! ```
+//!
+//! A message that arrives and is not what its topic promises is lost to the listeners that can't decode it: each of
+//! them is one [`MessageError`], with the place of the mistake and the bytes. The connection lives on.
+//!
+//! # How do I pace a fast sender?
+//!
+//! [`send`](ClientHandle::send) never waits. When more than [`outbox_len`](ClientBuilder::outbox_len) is queued it is
+//! an error ([`SendError::OutboxFull`]), and [`broadcast`](ServerHandle::broadcast) ends the connection of a client
+//! whose outbox is full. That suits programs that send little, and broadcasts that must not wait for anybody. A program
+//! that sends much uses [`send_async`](ClientHandle::send_async) or [`broadcast_async`](ServerHandle::broadcast_async):
+//! they wait while more than [`limits::OUTBOX_MARK`] is queued, so the sender goes as fast as the other side reads, and
+//! little memory is in use.
+//!
+//! ```no_run
+//! # use socket_ipc::{Client, Topic}; use serde::{Deserialize, Serialize};
+//! # #[derive(Topic, Serialize, Deserialize)] #[topic = "row"] struct Row(u64);
+//! # async fn example(client: Client) -> Result<(), Box<dyn std::error::Error>> {
+//! for number in 0..1_000_000 {
+//!     client.send_async(&Row(number)).await?;
+//! }
+//! # Ok(()) }
+//! ```
+//!
+//! Whoever reads nothing of what is queued for [`write_stall`](ServerBuilder::write_stall) is disconnected as slow, so
+//! a stuck client holds up a `broadcast_async` no longer than that. Two sides that both wait in listeners for the other
+//! to read stand still until then.
+//!
+//! # How do I test my listeners?
+//!
+//! Join a server and a client in memory: [`serve`](ServerHandle::serve) on one side,
+//! [`connector`](ClientBuilder::connector) on the other. No file is touched, and [paused time](tokio::time::pause)
+//! works, which it does not on a real socket.
+//!
+//! ```
+//! # use socket_ipc::{Client, Server, Topic}; use serde::{Deserialize, Serialize};
+//! # #[derive(Topic, Serialize, Deserialize)] #[topic = "question"] struct Question(u32);
+//! # #[derive(Topic, Serialize, Deserialize, Debug, PartialEq)] #[topic = "answer"] struct Answer(u32);
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::new("in memory");
+//! let reply = server.handle();
+//! server.on::<Question>(move |Question(number), client_id| {
+//!     reply.send(&Answer(2 * number), client_id).expect("the client is connected");
+//! });
+//!
+//! let other_side = server.handle();
+//! let client = Client::builder("in memory")
+//!     .connector(move || {
+//!         let (ours, theirs) = tokio::io::duplex(64 * 1024);
+//!         let served = other_side.serve(theirs).map_err(std::io::Error::other);
+//!         async move { served.map(|_client_id| ours) }
+//!     })
+//!     .build();
+//! let mut answers = client.subscribe::<Answer>();
+//! client.connect().await?;
+//! client.send(&Question(21))?;
+//! assert_eq!(answers.next().await, Some(Answer(42)));
+//! # Ok(()) }
+//! ```
+//!
+//! # How do I talk to Node, Python, a shell?
+//!
+//! A message is one JSON object a line, so any language that has sockets and JSON will do. Programs that use the Node
+//! library `@crussell52/socket-ipc` have an end of a message of their own, one for each of its versions; [`Wire`] has
+//! them all.
+//!
+//! ```
+//! # use socket_ipc::{Client, Wire};
+//! let client = Client::builder("/tmp/nodeApp.sock").wire(Wire::NODE_0_4).build();
+//! ```
+//!
+//! # Who may connect?
+//!
+//! Whoever may write to the socket file and enter the directories above it. Its [`mode`](ServerBuilder::mode) is 0600
+//! from the moment it exists: only the user who runs the server, and the superuser. Beyond that,
+//! [`allow_users`](ServerBuilder::allow_users) has the kernel say who is there, and refuses before a byte is read;
+//! [`peer`](ServerHandle::peer) tells a listener. A client does the same with
+//! [`expect_server_user`](ClientBuilder::expect_server_user), which matters where others may write to the directory, as
+//! in `/tmp`.
+//!
+//! ```
+//! # use socket_ipc::Server;
+//! let server = Server::builder("/run/myApp/myApp.sock").mode(0o666).allow_users([0, 1000]).build();
+//! ```
+//!
+//! # Which runtime?
+//!
+//! [tokio](https://docs.rs/tokio), current-thread or multi-thread, with I/O and time enabled. `listen`, `connect` and
+//! `serve` are called within it; sending, attaching listeners and closing work on any thread, with or without a
+//! runtime.
+//!
+//! ```
+//! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+//! ```
+//!
+//! # What if a listener panics?
+//!
+//! The panic is caught and reported by [`on_error`](ServerHandle::on_error); the other listeners of the message still
+//! run, and the connection lives. The same goes for listeners of events and for a message's `Serialize`, whose `send`
+//! returns an error. In a program built with `panic = "abort"` nothing can be caught: any panic ends the process, as
+//! that setting asks for, and the clients notice that the server has disappeared.
+//!
+//! ```
+//! # let server = socket_ipc::Server::new("/tmp/myApp.sock");
+//! server.on_error(|error| eprintln!("{error}"));
+//! ```
+//!
+//! # What is bounded, and on which systems?
+//!
+//! Every message, queue, wait and number of clients: [`limits`] has all defaults in one table. Linux is what is tested.
+//! The library also compiles for macOS and FreeBSD, where it has not been run, and on a system that is no Unix it does
+//! not compile.
+
+#![forbid(unsafe_code)]
+
 #[cfg(test)]
 extern crate self as socket_ipc;
 #[cfg(not(unix))]

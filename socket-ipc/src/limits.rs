@@ -17,6 +17,7 @@
 //! | [`RECONNECT_DELAY`] | 100 to 200 ms | the pause before the first attempt after a connection was lost |
 //! | [`RETRY_DELAY`] | 1 to 1.25 s | the pause between attempts |
 //! | [`DRAIN`] | 5 s | what `close` and `disconnect` have not written by then is lost, and reported |
+//! | [`LINGER`] | 1 s | a connection of which everything is written ends, whether or not the other side has closed its end |
 //! | [`RAW_LEN`] | 64 KiB | a `MessageError` keeps no more of the bytes |
 //! | [`MODE`] | 0600 | the permissions of the socket file |
 //!
@@ -50,8 +51,8 @@ pub const WRITE_STALL: Duration = Duration::from_secs(10);
 pub const INCOMPLETE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many clients may be connected at once.
 pub const MAX_CLIENTS: usize = 4096;
-/// The first and the longest pause after a connection could not be accepted.
-pub const ACCEPT_PAUSE: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+/// The first and the longest pause after a connection could not be accepted; each is twice the one before.
+pub const ACCEPT_PAUSE: Delay = Delay::between(Duration::from_millis(10), Duration::from_secs(1));
 /// How long one attempt to connect may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a client waits before its first attempt after it lost a connection.
@@ -60,6 +61,9 @@ pub const RECONNECT_DELAY: Delay = Delay::between(Duration::from_millis(100), Du
 pub const RETRY_DELAY: Delay = Delay::between(Duration::from_millis(1000), Duration::from_millis(1250));
 /// How long `close` and `disconnect` go on writing what is queued.
 pub const DRAIN: Duration = Duration::from_secs(5);
+/// How long a connection of which everything is written waits for the other side to close its end. Closing a socket with something unread
+/// in it would be an error for the other side (`ECONNRESET`).
+pub const LINGER: Duration = Duration::from_secs(1);
 /// How many bytes of a message a `MessageError` keeps.
 pub const RAW_LEN: usize = 64 * 1024;
 /// The permissions of the socket file.

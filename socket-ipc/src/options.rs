@@ -13,6 +13,7 @@ pub(crate) struct ServerOptions {
     pub(crate) limits: Limits,
     pub(crate) mode: u32,
     pub(crate) max_clients: usize,
+    pub(crate) accept_pause: Delay,
     pub(crate) outbox_total_len: usize,
     /// The users that are let in; `None` is everybody whom the socket file's permissions let in.
     pub(crate) allowed_users: Option<Vec<u32>>,
@@ -25,6 +26,7 @@ impl ServerOptions {
             limits: Limits::default(),
             mode: limits::MODE,
             max_clients: limits::MAX_CLIENTS,
+            accept_pause: limits::ACCEPT_PAUSE,
             outbox_total_len: limits::OUTBOX_TOTAL_LEN,
             allowed_users: None,
         }
@@ -117,6 +119,13 @@ macro_rules! common_options {
             /// What is not written by then is lost, and the reason of the connection's end says how much that was.
             pub fn drain(mut self, drain: Duration) -> Self {
                 self.options.limits.drain = drain;
+                self
+            }
+
+            /// Sets how many bytes of a message that could not be heard its report keeps:
+            /// [`limits::RAW_LEN`](crate::limits::RAW_LEN) (64 KiB) unless set.
+            pub fn raw_len(mut self, bytes: usize) -> Self {
+                self.options.limits.raw_len = bytes;
                 self
             }
         }

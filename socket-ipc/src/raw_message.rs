@@ -52,6 +52,16 @@ impl<'m> RawMessage<'m> {
     /// # Errors
     ///
     /// serde_json's, where the text holds what a tree can't: a lone surrogate, a number out of range, nesting too deep.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use socket_ipc::Wire;
+    ///
+    /// let envelope = Wire::JSON_LINES.decode(br#"{"topic":"hello","message":{"name":"crussell52"}}"#)?;
+    /// assert_eq!(envelope.message.to_value()?["name"], "crussell52");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn to_value(&self) -> Result<Value, serde_json::Error> {
         serde_json::from_str(&self.text)
     }
@@ -77,6 +87,19 @@ impl<'m> RawMessage<'m> {
     }
 
     /// Copies the text, so that it outlives the bytes it arrived in.
+    ///
+    /// ```
+    /// use socket_ipc::{RawMessage, Server};
+    /// use std::sync::{Arc, Mutex};
+    ///
+    /// let last: Arc<Mutex<Option<RawMessage<'static>>>> = Arc::default();
+    /// let server = Server::new("/tmp/myApp.sock");
+    /// server.on_topic("state", move |message, _client_id| {
+    ///     if let Ok(mut last) = last.lock() {
+    ///         *last = Some(message.into_owned());
+    ///     }
+    /// });
+    /// ```
     #[must_use]
     pub fn into_owned(self) -> RawMessage<'static> {
         RawMessage { text: Cow::Owned(self.text.into_owned()) }

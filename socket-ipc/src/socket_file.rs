@@ -76,9 +76,10 @@ pub(crate) async fn bind(path: &Path, mode: u32) -> Result<(UnixListener, Socket
     reclaim(path).await?;
 
     let socket = UnixSocket::new_stream().map_err(io("make a socket"))?;
-    // Before the file exists: there is no moment at which others could connect. The umask still clears bits of it.
+    // Before the file exists, so that it never has others. The umask still clears bits of it, and some systems refuse: what is
+    // not right then is put right below, before anybody can connect.
     let as_file = File::from(socket.as_fd().try_clone_to_owned().map_err(io("make a socket"))?);
-    as_file.set_permissions(Permissions::from_mode(mode)).map_err(io("set the permissions of the socket"))?;
+    let _ = as_file.set_permissions(Permissions::from_mode(mode));
     drop(as_file);
     socket.bind(path).map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => ListenError::AddrInUse {
@@ -91,7 +92,7 @@ pub(crate) async fn bind(path: &Path, mode: u32) -> Result<(UnixListener, Socket
     let made = fs::symlink_metadata(path).map_err(io("look at the socket file"))?;
     file.bound = Some(Identity::of(&made));
     if made.mode() & 0o777 != mode & 0o777 {
-        // The umask took bits away, or this system does not heed the mode of an unbound socket.
+        // The umask took bits away, or this system heeds no mode of an unbound socket.
         fs::set_permissions(path, Permissions::from_mode(mode))
             .map_err(io("set the permissions of the socket file"))?;
         let made = fs::symlink_metadata(path).map_err(io("look at the socket file"))?;

@@ -5,6 +5,15 @@
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+#[cfg(doctest)]
+#[doc = include_str!("../../socket-ipc/README.md")]
+struct CrateReadme;
+
+#[path = "../foreign/support.rs"]
+pub mod foreign;
+#[path = "../foreign/ours.rs"]
+pub mod ours;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -111,7 +120,12 @@ impl<T: Send + 'static> Events<T> {
 
     /// Waits for the next event; fails the test if none comes.
     pub async fn next(&mut self) -> T {
-        soon("the next event", self.receiver.recv()).await.unwrap()
+        self.next_within(DEADLINE).await
+    }
+
+    /// Waits for the next event; fails the test if it takes longer than `deadline`.
+    pub async fn next_within(&mut self, deadline: Duration) -> T {
+        within("the next event", deadline, self.receiver.recv()).await.unwrap()
     }
 
     /// Waits for the next `count` events.

@@ -80,6 +80,23 @@ impl ClientHandle {
     /// # Cancel safety
     ///
     /// Dropped before it resolves, nothing was queued.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use serde::{Deserialize, Serialize};
+    /// # use socket_ipc::{ClientHandle, SendError, Topic};
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "row"]
+    /// struct Row(u64);
+    ///
+    /// async fn export(client: ClientHandle) -> Result<(), SendError> {
+    ///     for number in 0..1_000_000 {
+    ///         client.send_async(&Row(number)).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     pub async fn send_async<T: Topic + Serialize>(&self, message: &T) -> Result<(), SendError> {
         let mut len = 0;
         loop {
@@ -123,16 +140,35 @@ impl ClientHandle {
 
     /// Waits until all that was queued has been handed to the kernel.
     ///
+    /// Handed to the kernel is not heard by the server: it may still end before it reads.
+    ///
     /// # Errors
     ///
     /// [`FlushError`]: there is no connection, or it ended before.
+    ///
+    /// # Cancel safety
+    ///
+    /// It only waits, and may be dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: socket_ipc::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// client.send_raw("farewell", &"so long")?;
+    /// client.flush().await?;
+    /// # Ok(()) }
+    /// ```
     pub async fn flush(&self) -> Result<(), FlushError> {
         let lost = || FlushError { path: self.state.options.path.clone() };
         let outbox = self.state.link().ok_or_else(lost)?;
         outbox.wait_until(Outbox::is_empty).await.map_err(|_| lost())
     }
 
-    /// Says whether there is a connection to send over.
+    /// Says whether there is a connection to send over. It may end the moment after: what counts is what `send` returns.
+    ///
+    /// ```
+    /// assert!(!socket_ipc::Client::new("/tmp/myApp.sock").is_connected());
+    /// ```
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.state.link().is_some()
@@ -140,10 +176,10 @@ impl ClientHandle {
 
     /// Closes the client, for good.
     ///
-    /// Closing begins at the call; awaiting what it returns waits for its end. No further message listener starts, what is queued is written,
-    /// the connection ends once the server has closed its end too (all of it for `drain` at most, incoming bytes being read and discarded), and
-    /// last comes `on_close`. An asynchronous listener
-    /// that is under way may finish within the drain; one that itself awaits the closing is not waited for. Attempts to connect are given up.
+    /// Closing begins at the call; awaiting what it returns waits for its end. No further message listener starts, what is queued is written
+    /// (for `drain` at most, incoming bytes being read and discarded), the connection ends once the server has closed its end too, or a
+    /// second later, and last comes `on_close`. An asynchronous listener that is under way may finish within the drain; one that itself
+    /// awaits the closing is not waited for. Attempts to connect are given up.
     ///
     /// It may be called in every state, inside listeners, and any number of times.
     pub fn close(&self) -> Closing {
@@ -154,7 +190,7 @@ impl ClientHandle {
     /// Waits until the client is closed, by whomever, or dropped.
     pub fn closed(&self) -> Closing {
         let identity = Arc::as_ptr(&self.state).addr();
-        Closing::new(self.state.phase.subscribe(), identity, |phase| *phase == Phase::Closed)
+        Closing::new(self.state.phase.subscribe(), identity, Phase::Closing, Phase::Closed)
     }
 
     fn outbox(&self, topic: &str) -> Result<Arc<Outbox>, SendError> {

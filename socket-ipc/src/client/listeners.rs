@@ -139,7 +139,8 @@ impl ClientHandle {
 
     /// Removes a listener, of messages or of an event; says whether it was there.
     ///
-    /// Once it returns no further call of that listener starts, whichever thread it is on.
+    /// Called inside a listener, no further call of the removed one starts once it returns; called elsewhere, none beyond the message
+    /// in hand. [`Listener`] has an example.
     pub fn off(&self, listener: Listener) -> bool {
         self.state.router.off(listener) || self.state.events.off(listener)
     }
@@ -149,6 +150,19 @@ impl ClientHandle {
 ///
 /// The events of one connection come in order and once: `on_connect`, its messages, `on_disconnect`; `on_close` is the last of all. What an event
 /// would report and nobody listens for is a `tracing` warning.
+///
+/// ```
+/// use socket_ipc::Client;
+///
+/// let client = Client::new("/tmp/myApp.sock");
+/// client.on_connect(|| println!("connected"));
+/// client.on_reconnect(|| println!("and not for the first time"));
+/// client.on_connect_error(|error| eprintln!("{error}; trying again"));
+/// client.on_disconnect(|reason| eprintln!("lost the server: {reason}"));
+/// client.on_message_error(|error| eprintln!("the server sent {error}"));
+/// client.on_error(|error| eprintln!("{error}"));
+/// client.on_close(|| println!("closed"));
+/// ```
 impl ClientHandle {
     /// Attaches a listener to every connection that is made, the first and those after it, before any of its messages is heard.
     pub fn on_connect(&self, listener: impl Fn() + Send + Sync + 'static) -> Listener {

@@ -1,6 +1,5 @@
 //! What a client, its handles and its connection share.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
@@ -14,7 +13,6 @@ use crate::connection::{Ask, Endpoint, Limits, Outbox, Session, Total};
 use crate::delay::Delay;
 use crate::error::{ConnectError, Error, MessageError};
 use crate::events::{CloseCause, CloseReason};
-use crate::limits::RAW_LEN;
 use crate::listener::Listener;
 use crate::options::ClientOptions;
 use crate::router::{Detach, Router};
@@ -32,6 +30,8 @@ pub(super) enum Phase {
     /// From the first connection on: the task that keeps it is at work.
     Running,
     Closing,
+    /// The connection has ended; `on_close` is being reported.
+    Reporting,
     Closed,
 }
 
@@ -46,8 +46,6 @@ pub(super) struct State {
     /// What `close` spawns on: it may be called where there is no runtime.
     runtime: OnceLock<Handle>,
     keeper: Mutex<Option<AbortHandle>>,
-    /// Whether the end of the client has begun to be reported.
-    finished: AtomicBool,
 }
 
 impl Endpoint for State {
@@ -82,16 +80,15 @@ impl Detach for State {
 
 impl State {
     pub(super) fn new(options: ClientOptions, connector: Connector) -> Arc<Self> {
-        let Limits { wire, max_topic_len, .. } = options.limits;
+        let Limits { wire, max_topic_len, raw_len, .. } = options.limits;
         Arc::new(Self {
-            router: Router::new(wire, max_topic_len, RAW_LEN),
+            router: Router::new(wire, max_topic_len, raw_len),
             events: Events::default(),
             phase: watch::Sender::new(Phase::Idle),
             connector,
             link: RwLock::new(None),
             runtime: OnceLock::new(),
             keeper: Mutex::new(None),
-            finished: AtomicBool::new(false),
             options,
         })
     }
@@ -254,16 +251,17 @@ struct Finish(Arc<State>);
 impl Drop for Finish {
     fn drop(&mut self) {
         let state = &self.0;
-        // Not closing yet: it gave up, or the runtime is gone, and the connection with it.
-        state.advance(&[Phase::Running], Phase::Closing);
-        if state.phase() != Phase::Closing || state.finished.swap(true, Ordering::AcqRel) {
-            return;
+        if state.phase() < Phase::Closing {
+            // The runtime is gone, and the connection with it.
+            state.advance(&[Phase::Running], Phase::Closing);
         }
         state.router.clear();
-        // Whoever waits for the close may end the process then: the event comes before.
-        state.events.report_close();
-        state.advance(&[Phase::Closing], Phase::Closed);
-        state.events.clear();
+        // Whoever waits for the end of closing is told once everybody who listens for it has been.
+        if state.advance(&[Phase::Closing], Phase::Reporting).is_some() {
+            state.events.report_close();
+            state.events.clear();
+            state.advance(&[Phase::Reporting], Phase::Closed);
+        }
     }
 }
 

@@ -24,21 +24,25 @@ use tokio::sync::watch;
 #[must_use = "closing has begun; awaiting this waits for its end"]
 pub struct Closing {
     closed: Pin<Box<dyn Future<Output = ()> + Send>>,
+    has_begun: Box<dyn Fn() -> bool + Send + Sync>,
     endpoint: usize,
 }
 
 impl Closing {
-    /// Waits for `is_closed` to hold of `phase`. `endpoint` tells endpoints apart.
-    pub(crate) fn new<P: Send + Sync + 'static>(
+    /// Waits for `phase` to become `closed`, by way of `closing`. `endpoint` tells endpoints apart.
+    pub(crate) fn new<P: PartialOrd + Send + Sync + 'static>(
         mut phase: watch::Receiver<P>,
         endpoint: usize,
-        is_closed: impl Fn(&P) -> bool + Send + 'static,
+        closing: P,
+        closed: P,
     ) -> Self {
+        let watched = phase.clone();
+        let has_begun = Box::new(move || *watched.borrow() >= closing);
         let closed = Box::pin(async move {
             // An error means that the endpoint is gone, and so closed.
-            let _ = phase.wait_for(is_closed).await;
+            let _ = phase.wait_for(|phase| *phase >= closed).await;
         });
-        Self { closed, endpoint }
+        Self { closed, has_begun, endpoint }
     }
 }
 
@@ -47,7 +51,8 @@ impl Future for Closing {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let poll = self.closed.as_mut().poll(cx);
-        if poll.is_pending() {
+        // Until closing begins, a listener that looks out for it is one like any other: the next waits for it.
+        if poll.is_pending() && (self.has_begun)() {
             SCOPE.with(|scope| match scope.get() {
                 Some(Scope { endpoint, .. }) if endpoint == self.endpoint => {
                     scope.set(Some(Scope { endpoint, awaits_close: true }));

@@ -48,6 +48,8 @@ pub(crate) struct Limits {
     pub(crate) write_stall: Duration,
     pub(crate) incomplete_timeout: Duration,
     pub(crate) drain: Duration,
+    /// How many bytes of a message a `MessageError` keeps.
+    pub(crate) raw_len: usize,
 }
 
 impl Default for Limits {
@@ -61,6 +63,7 @@ impl Default for Limits {
             write_stall: limits::WRITE_STALL,
             incomplete_timeout: limits::INCOMPLETE_TIMEOUT,
             drain: limits::DRAIN,
+            raw_len: limits::RAW_LEN,
         }
     }
 }

@@ -19,14 +19,21 @@ thread_local! {
 }
 
 /// A buffer that a connection has only while there is something in it: an idle one has no memory of its own.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct ReadBuffer {
     /// Initialised throughout, so that a read needs no unsafe code; zeroed once, not for every read.
     bytes: Vec<u8>,
     unread: Range<usize>,
+    /// Up to this size it doubles; what has to be held beyond is not worth doubling for.
+    ample: usize,
 }
 
 impl ReadBuffer {
+    /// Makes a buffer for messages of up to `message_len` bytes, their end included.
+    pub(super) fn new(message_len: usize) -> Self {
+        Self { bytes: Vec::new(), unread: 0..0, ample: message_len.saturating_add(CHUNK) }
+    }
+
     pub(super) fn unread(&self) -> &[u8] {
         &self.bytes[self.unread.clone()]
     }
@@ -82,7 +89,8 @@ impl ReadBuffer {
             self.unread = 0..self.unread.len();
         }
         if self.bytes.len() - self.unread.end < CHUNK / 4 {
-            self.bytes.resize(2 * self.bytes.len(), 0);
+            let len = self.bytes.len();
+            self.bytes.resize((2 * len).min(self.ample.max(len + CHUNK)), 0);
         }
     }
 
@@ -103,7 +111,7 @@ mod tests {
     use super::*;
 
     fn filled_with(bytes: &[u8]) -> ReadBuffer {
-        let mut buffer = ReadBuffer::default();
+        let mut buffer = ReadBuffer::new(300_000);
         let mut rest = bytes;
         while !rest.is_empty() {
             let filled = buffer.poll_fill(&mut rest, &mut Context::from_waker(std::task::Waker::noop()));

@@ -1,5 +1,6 @@
 //! The task of one connection: it writes the outbox, reads, and calls listeners, each as far as it can.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -7,6 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::unconstrained;
 use tokio::time::Instant;
 
 use super::alarm::Alarm;
@@ -16,7 +18,7 @@ use super::read_buffer::ReadBuffer;
 use super::{Endpoint, Limits};
 use crate::error::{MessageError, MessageErrorKind};
 use crate::events::{CloseCause, CloseReason};
-use crate::limits::{HELD_BACK_LEN, RAW_LEN};
+use crate::limits::{HELD_BACK_LEN, LINGER};
 use crate::router::{Cached, Held, Report};
 use crate::wire::{Frame, Framer};
 
@@ -95,7 +97,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         outbox: Arc<Outbox>,
         too_slow: CloseCause,
     ) -> Self {
-        let Limits { wire, max_message_len, .. } = *endpoint.limits();
+        let Limits { wire, max_message_len, raw_len, .. } = *endpoint.limits();
         Self {
             listeners: endpoint.router().cached(),
             endpoint,
@@ -103,8 +105,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             outbox,
             stream,
             too_slow,
-            received: ReadBuffer::default(),
-            framer: Framer::new(wire, max_message_len, RAW_LEN),
+            received: ReadBuffer::new(max_message_len.saturating_add(wire.end().len())),
+            framer: Framer::new(wire, max_message_len, raw_len),
             read_ended: None,
             incomplete_until: None,
             held: None,
@@ -119,16 +121,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
 
     /// Runs the connection to its end. It has ended when this returns: nothing is written or heard afterwards.
     pub(crate) async fn run(mut self) -> CloseReason {
-        let cause = std::future::poll_fn(|cx| self.poll(cx)).await;
+        let cause = poll_fn(|cx| self.poll(cx)).await;
+        if let Some(HeldMessage { held, taken, .. }) = self.held.take() {
+            held.give_up(self.from, &Reporter(&*self.endpoint));
+            self.received.consume(taken);
+        }
+        self.discard();
         let unsent = self.outbox.give_up(self.endpoint.limits().wire, self.writing.take());
-        let unfinished_bytes = match cause {
-            CloseCause::PeerClosed | CloseCause::Incomplete | CloseCause::Io(_) => {
-                self.framer.unfinished(self.received.unread())
-            }
-            // Where this side ended the connection, what is left may be whole messages that were no longer heard.
-            _ => 0,
-        };
-        CloseReason { cause, unsent_messages: unsent.messages, unsent_bytes: unsent.bytes, unfinished_bytes }
+        CloseReason {
+            cause,
+            unsent_messages: unsent.messages,
+            unsent_bytes: unsent.bytes,
+            unfinished_bytes: self.framer.unfinished(self.received.unread()),
+        }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseCause> {
@@ -250,7 +255,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                     *turn = turn.saturating_sub(taken);
                     self.incomplete_until = None;
                     let kind = MessageErrorKind::TooLong { limit: self.endpoint.limits().max_message_len };
-                    let error = MessageError::new(kind, &unread[..kept], len, RAW_LEN);
+                    let error = MessageError::new(kind, &unread[..kept], len, self.endpoint.limits().raw_len);
                     self.endpoint.message_error(error, self.from);
                     self.received.consume(taken);
                 }
@@ -314,7 +319,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         if self.read_ended.is_some() || full {
             return Poll::Pending;
         }
-        match self.received.poll_fill(&mut self.stream, cx) {
+        // Without tokio's budget, which a turn of our own stands in for: `Pending` is to mean that nothing has arrived.
+        let mut filling = unconstrained(poll_fn(|cx| self.received.poll_fill(&mut self.stream, cx)));
+        match Pin::new(&mut filling).poll(cx) {
             Poll::Ready(Ok(0)) => self.end_reading(CloseCause::PeerClosed, cx),
             Poll::Ready(Ok(count)) => *intake = intake.saturating_sub(count),
             Poll::Ready(Err(error)) => self.end_reading(cause_of(error), cx),
@@ -323,18 +330,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             Poll::Pending => return Poll::Pending,
         }
         if discarding {
-            self.received.consume(self.received.len());
+            self.discard();
         }
         Poll::Ready(())
+    }
+
+    /// Drops the messages that were received, unheard; what is left is the unfinished one.
+    fn discard(&mut self) {
+        while let Frame::Message { taken, .. } | Frame::TooLong { taken, .. } =
+            self.framer.next(self.received.unread())
+        {
+            self.received.consume(taken);
+        }
+        if let Some(excess) = self.framer.excess(self.received.unread()) {
+            self.received.remove(excess);
+        }
     }
 
     fn end_reading(&mut self, cause: CloseCause, cx: &mut Context<'_>) {
         self.read_ended = Some(cause);
         // Whether the other side still reads, having only finished sending: the kernel says so even of an empty write, and so
         // whoever sends to a peer that is gone learns it now, whatever its listeners are still busy with.
-        if !self.write_ended && matches!(Pin::new(&mut self.stream).poll_write(cx, &[]), Poll::Ready(Err(_)))
-        {
-            self.end_writing();
+        if !self.write_ended {
+            // Asked once, so whatever the runtime still allows this task.
+            let mut asked = unconstrained(poll_fn(|cx| Pin::new(&mut self.stream).poll_write(cx, &[])));
+            if matches!(Pin::new(&mut asked).poll(cx), Poll::Ready(Err(_))) {
+                self.end_writing();
+            }
         }
     }
 
@@ -363,10 +385,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                 return None;
             }
             ending.shut = true;
+            let linger = Instant::now().checked_add(LINGER);
+            ending.until = [ending.until, linger].into_iter().flatten().min();
         }
         // Closing a socket with something unread in it resets the connection, and a peer that writes to it once it is
         // closed gets an error: either ends a Node process that listens for no `error` of its sockets. So the other side
-        // is read from until it has seen the end and closes as well, as long as the drain allows.
+        // is read from until it has seen the end and closes as well, for a moment.
         if !self.write_ended && self.read_ended.is_none() {
             return None;
         }
@@ -398,6 +422,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
     /// Ends the connection, or its drain, if a deadline has passed; says whether one has.
     fn look_at_clock(&mut self) -> bool {
         let [incomplete, stalled, drained] = self.deadlines();
+        if [incomplete, stalled, drained].iter().all(Option::is_none) {
+            return false;
+        }
         let now = Instant::now();
         let passed = |deadline: Option<Instant>| deadline.is_some_and(|deadline| deadline <= now);
         if passed(drained) {
@@ -418,7 +445,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
     fn report_incomplete(&self, timeout: Duration) {
         let unread = self.received.unread();
         let kind = MessageErrorKind::Incomplete { timeout };
-        let error = MessageError::new(kind, unread, self.framer.unfinished(unread), RAW_LEN);
+        let error =
+            MessageError::new(kind, unread, self.framer.unfinished(unread), self.endpoint.limits().raw_len);
         self.endpoint.message_error(error, self.from);
     }
 }

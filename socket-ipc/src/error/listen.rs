@@ -3,7 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
-/// Why a server could not begin to listen. Nothing on disk was changed or removed.
+/// Why a server could not begin to listen. What it found on disk is as it was, but for an abandoned
+/// socket file, which may have been removed.
 ///
 /// ```
 /// use socket_ipc::{ListenError, Server};

@@ -13,10 +13,8 @@ use crate::wire::{place, shift_place, utf8};
 pub(crate) struct Held<F> {
     wait: Wait,
     entry: Arc<Entry<F>>,
-    /// The listeners of the message are those there were when it arrived.
-    table: Arc<Table<F>>,
-    /// How many of them were called.
-    called: usize,
+    /// The listeners that there were when the message arrived, and how many of its were called, if any are left.
+    rest: Option<(Arc<Table<F>>, usize)>,
 }
 
 impl<F: Copy> Held<F> {
@@ -28,6 +26,13 @@ impl<F: Copy> Held<F> {
                 report.listener_panicked(self.entry.heard(), from, panic);
                 Poll::Ready(())
             }
+        }
+    }
+
+    /// Drops what the called listener waits for, unfinished. What it owns may panic then, too.
+    pub(crate) fn give_up(self, from: F, report: &impl Report<F>) {
+        if let Err(panic) = caught(|| drop(self.wait)) {
+            report.listener_panicked(self.entry.heard(), from, panic);
         }
     }
 
@@ -54,16 +59,14 @@ impl<F: Copy> Router<F> {
         if let Ok(text) = utf8(bytes)
             && let Some(head) = self.wire.head(text)
             && head.topic.len() <= self.max_topic_len
-            && cached.table.every.is_empty()
-            && let Some([only]) = cached.table.topics.get(head.topic).map(Vec::as_slice)
+            && let Some(only) = cached.only_listener(head.topic)
             && only.attached.load(Ordering::Acquire)
             && !self.is_closed()
         {
             match caught(|| only.hear.hear_one_pass(head.rest, from)) {
                 Ok(Some(Heard::Done)) => return None,
                 Ok(Some(Heard::Wait(wait))) => {
-                    let (entry, table) = (Arc::clone(only), Arc::clone(&cached.table));
-                    return Some(Held { wait, entry, table, called: 1 });
+                    return Some(Held { wait, entry: Arc::clone(only), rest: None });
                 }
                 Ok(None) => {}
                 Err(panic) => {
@@ -83,13 +86,8 @@ impl<F: Copy> Router<F> {
         from: F,
         report: &impl Report<F>,
     ) -> Option<Held<F>> {
-        let table = &held.table;
-        let of_topic =
-            held.entry.topic.as_deref().and_then(|topic| table.topics.get(topic)).map_or(0, Vec::len);
-        if held.entry.topic.is_some() && held.called == table.every.len() + of_topic {
-            return None;
-        }
-        self.dispatch_from(table, held.called, bytes, from, report)
+        let (table, called) = held.rest.as_ref()?;
+        self.dispatch_from(table, *called, bytes, from, report)
     }
 
     /// Calls the listeners of a message from the one with the number `first` on, reading the envelope whole before.
@@ -131,8 +129,10 @@ impl<F: Copy> Router<F> {
             match caught(|| entry.hear.hear(message, topic, from)) {
                 Ok(Ok(Heard::Done)) => {}
                 Ok(Ok(Heard::Wait(wait))) => {
-                    let (entry, table) = (Arc::clone(entry), Arc::clone(table));
-                    return Some(Held { wait, entry, table, called: number + 1 });
+                    let called = number + 1;
+                    let rest =
+                        (called < table.every.len() + of_topic.len()).then(|| (Arc::clone(table), called));
+                    return Some(Held { wait, entry: Arc::clone(entry), rest });
                 }
                 Ok(Err(error)) => {
                     let (line, column, reason) = place(&error);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Server;
+use crate::delay::Delay;
 use crate::options::{ServerOptions, common_options};
 use crate::wire::Wire;
 
@@ -56,6 +57,16 @@ impl ServerBuilder {
     /// A further one is accepted, closed at once and reported by `on_error`.
     pub fn max_clients(mut self, clients: usize) -> Self {
         self.options.max_clients = clients;
+        self
+    }
+
+    /// Sets the first and the longest pause after a connection that could not be accepted:
+    /// [`limits::ACCEPT_PAUSE`](crate::limits::ACCEPT_PAUSE) (10 ms, doubling to 1 s) unless set. Each is twice the one before, and none
+    /// shorter than a millisecond.
+    ///
+    /// The connection waits in the backlog meanwhile; clients that are connected notice nothing.
+    pub fn accept_pause(mut self, pause: impl Into<Delay>) -> Self {
+        self.options.accept_pause = pause.into();
         self
     }
 

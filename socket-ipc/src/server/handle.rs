@@ -94,6 +94,27 @@ impl ServerHandle {
     /// # Cancel safety
     ///
     /// Dropped before it resolves, nothing was queued.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use socket_ipc::{Server, Topic};
+    /// # #[derive(Topic, Serialize, Deserialize)] #[topic = "count to"] struct CountTo(u64);
+    /// # #[derive(Topic, Serialize, Deserialize)] #[topic = "number"] struct Number(u64);
+    /// # let server = Server::new("/tmp/myApp.sock");
+    /// let reply = server.handle();
+    /// server.on_async::<CountTo>(move |CountTo(last), client_id| {
+    ///     let reply = reply.clone();
+    ///     async move {
+    ///         for number in 1..=last {
+    ///             if let Err(error) = reply.send_async(&Number(number), client_id).await {
+    ///                 return eprintln!("{error}");
+    ///             }
+    ///         }
+    ///     }
+    /// });
+    /// ```
     pub async fn send_async<T: Topic + Serialize>(
         &self,
         message: &T,
@@ -107,6 +128,18 @@ impl ServerHandle {
     /// # Errors
     ///
     /// Those of [`send`](Self::send).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = socket_ipc::Server::new("/tmp/myApp.sock");
+    /// let reply = server.handle();
+    /// server.on_topic("ping", move |message, client_id| {
+    ///     if let Err(error) = reply.send_raw("pong", &message, client_id) {
+    ///         eprintln!("{error}");
+    ///     }
+    /// });
+    /// ```
     pub fn send_raw<M: Serialize + ?Sized>(
         &self,
         topic: &str,
@@ -124,6 +157,21 @@ impl ServerHandle {
     /// # Errors
     ///
     /// [`SendError`]: `Closed`, `TooLarge`, `TopicTooLong`, `Encode`, `EncodePanicked`. Nobody gets the message then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// # use socket_ipc::{SendError, Server, Topic};
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "news"]
+    /// struct News { text: String }
+    ///
+    /// let server = Server::new("/tmp/myApp.sock");
+    /// let reached = server.broadcast(&News { text: "nobody is here yet".into() })?;
+    /// assert_eq!(reached, 0);
+    /// # Ok::<(), SendError>(())
+    /// ```
     pub fn broadcast<T: Topic + Serialize>(&self, message: &T) -> Result<usize, SendError> {
         self.state.broadcast(T::NAME, message, None)
     }
@@ -152,6 +200,23 @@ impl ServerHandle {
     /// # Cancel safety
     ///
     /// Dropped before it resolves, nobody gets the message.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use serde::{Deserialize, Serialize};
+    /// # use socket_ipc::{SendError, ServerHandle, Topic};
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "line"]
+    /// struct Line<'m> { text: &'m str }
+    ///
+    /// async fn recite(server: ServerHandle, poem: &str) -> Result<(), SendError> {
+    ///     for text in poem.lines() {
+    ///         server.broadcast_async(&Line { text }).await?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     pub async fn broadcast_async<T: Topic + Serialize>(&self, message: &T) -> Result<usize, SendError> {
         self.state.broadcast_async(T::NAME, message, None).await
     }
@@ -214,8 +279,8 @@ impl ServerHandle {
         self.state.member(client_id)?.peer
     }
 
-    /// Ends the connection of one client: no further listener of it starts, what is queued for it is written, and once
-    /// the client has closed its end too, or `drain` is over, the connection ends. Says whether it was connected.
+    /// Ends the connection of one client: no further message of it is heard, what is queued for it is written (for `drain` at most), and
+    /// it ends once the client has closed its end too, or a second later. Says whether it was connected.
     ///
     /// ```
     /// use socket_ipc::Server;
@@ -234,9 +299,10 @@ impl ServerHandle {
     /// Closes the server, for good.
     ///
     /// Closing begins at the call; awaiting what it returns waits for its end. There are no new connections, no further message listener
-    /// starts, what is queued is written, each connection ends once the client has closed its end too (all of it for `drain` at most,
-    /// incoming bytes being read and discarded), and last comes `on_close`. Asynchronous listeners that are under way may finish within the drain; one that itself awaits the closing is not waited
-    /// for. The socket file goes first, and the path is free for another server once this resolves.
+    /// starts, what is queued is written (for `drain` at most, incoming bytes being read and discarded), each connection ends once the client
+    /// has closed its end too, or a second later, and last comes `on_close`. Asynchronous listeners that are under way may finish within the
+    /// drain; one that itself awaits the closing is not waited for. The socket file goes first, and the path is free for another server once
+    /// this resolves.
     ///
     /// It may be called in every state, inside listeners, and any number of times.
     pub fn close(&self) -> Closing {
@@ -247,7 +313,7 @@ impl ServerHandle {
     /// Waits until the server is closed, by whomever, or dropped.
     pub fn closed(&self) -> Closing {
         let identity = Arc::as_ptr(&self.state).addr();
-        Closing::new(self.state.phase.subscribe(), identity, |phase| *phase == Phase::Closed)
+        Closing::new(self.state.phase.subscribe(), identity, Phase::Closing, Phase::Closed)
     }
 
     pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {

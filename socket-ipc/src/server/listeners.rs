@@ -177,7 +177,8 @@ impl ServerHandle {
 
     /// Removes a listener, of messages or of an event; says whether it was there.
     ///
-    /// Once it returns no further call of that listener starts, whichever thread it is on.
+    /// Once it returns, no further call of that listener starts on the connection whose listener called it, nor on any other beyond the
+    /// message in hand. [`Listener`] has an example.
     pub fn off(&self, listener: Listener) -> bool {
         self.state.router.off(listener) || self.state.events.off(listener)
     }
@@ -190,6 +191,18 @@ impl ServerHandle {
 ///
 /// The close event waits for the messages before it, and so for a listener that is still busy with one. A listener that wants to
 /// know earlier whether its client is still there looks at [`clients`](Self::clients), or sends.
+///
+/// ```
+/// use socket_ipc::Server;
+///
+/// let server = Server::new("/tmp/myApp.sock");
+/// server.on_listening(|| println!("listening"));
+/// server.on_connection(|client_id| println!("{client_id} connected"));
+/// server.on_connection_close(|client_id, reason| println!("{client_id} is gone: {reason}"));
+/// server.on_message_error(|error, client_id| eprintln!("{client_id} sent {error}"));
+/// server.on_error(|error| eprintln!("{error}"));
+/// server.on_close(|| println!("closed"));
+/// ```
 impl ServerHandle {
     /// Attaches a listener to the moment from which clients can connect.
     pub fn on_listening(&self, listener: impl Fn() + Send + Sync + 'static) -> Listener {

@@ -142,14 +142,14 @@ impl Server {
     pub async fn listen(&self) -> Result<(), ListenError> {
         let state = &self.handle.state;
         let starting = Starting::begin(state)?;
-        let Some(inherited) = state.take_inherited() else {
-            let (listener, socket) = socket_file::bind(&state.options.path, state.options.mode).await?;
-            return starting.done(listener, Some(socket));
-        };
         let io = |source| ListenError::Io {
             path: state.options.path.clone(),
             action: "use the socket that was passed",
             source,
+        };
+        let Some(inherited) = state.inherited().map_err(io)? else {
+            let (listener, socket) = socket_file::bind(&state.options.path, state.options.mode).await?;
+            return starting.done(listener, Some(socket));
         };
         inherited.set_nonblocking(true).map_err(io)?;
         starting.done(tokio::net::UnixListener::from_std(inherited).map_err(io)?, None)

@@ -17,7 +17,6 @@ use crate::client_id::ClientId;
 use crate::connection::{Ask, Endpoint, Limits, Outbox, Session, Total};
 use crate::error::{Error, MessageError};
 use crate::events::{CloseCause, CloseReason};
-use crate::limits::RAW_LEN;
 use crate::listener::Listener;
 use crate::options::ServerOptions;
 use crate::peer::Peer;
@@ -35,6 +34,8 @@ pub(super) enum Phase {
     Starting,
     Listening,
     Closing,
+    /// All connections have ended; `on_close` is being reported.
+    Reporting,
     Closed,
 }
 
@@ -101,9 +102,9 @@ impl Detach for State {
 
 impl State {
     pub(super) fn new(options: ServerOptions, inherited: Option<UnixListener>) -> Arc<Self> {
-        let Limits { wire, max_topic_len, .. } = options.limits;
+        let Limits { wire, max_topic_len, raw_len, .. } = options.limits;
         Arc::new(Self {
-            router: Router::new(wire, max_topic_len, RAW_LEN),
+            router: Router::new(wire, max_topic_len, raw_len),
             events: Events::default(),
             total: Total::new(options.outbox_total_len),
             phase: watch::Sender::new(Phase::Idle),
@@ -188,13 +189,15 @@ impl State {
 
     // Listening
 
-    pub(super) fn take_inherited(&self) -> Option<UnixListener> {
-        lock(&self.inherited).take()
+    /// The socket that somebody else has bound, if there is one; it stays for another attempt.
+    pub(super) fn inherited(&self) -> io::Result<Option<UnixListener>> {
+        lock(&self.inherited).as_ref().map(UnixListener::try_clone).transpose()
     }
 
     /// Notes what the server listens with. `false`, and everything undone, if it was closed meanwhile.
     pub(super) fn started(&self, socket: Option<SocketFile>, accepting: AbortHandle) -> bool {
         let _ = self.runtime.set(Handle::current());
+        drop(lock(&self.inherited).take());
         *lock(&self.socket) = socket;
         *lock(&self.accepting) = Some(accepting);
         let started = self.advance(&[Phase::Starting], Phase::Listening);
@@ -305,10 +308,12 @@ impl Drop for Finish {
         // Frees the path.
         drop(lock(&state.socket).take());
         state.router.clear();
-        // Whoever waits for the close may end the process then: the event comes before.
-        state.events.report_close();
-        state.advance(&[Phase::Closing], Phase::Closed);
-        state.events.clear();
+        // Whoever waits for the end of closing is told once everybody who listens for it has been.
+        if state.advance(&[Phase::Closing], Phase::Reporting) {
+            state.events.report_close();
+            state.events.clear();
+            state.advance(&[Phase::Reporting], Phase::Closed);
+        }
     }
 }
 

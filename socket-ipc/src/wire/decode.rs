@@ -10,6 +10,9 @@ use serde_json::value::RawValue;
 use super::{Wire, topic_or_none};
 use crate::raw_message::RawMessage;
 
+/// How many bytes are kept of either end of what serde says: it may quote a string of the message, which may be long.
+const REASON_END: usize = 256;
+
 /// What one message on the wire holds, once it is known to be well-formed throughout.
 ///
 /// ```
@@ -102,6 +105,10 @@ impl Wire {
         let len = rest.bytes().position(|byte| byte == b'"' || byte == b'\\' || byte < 0x20)?;
         let (topic, rest) = rest.split_at(len);
         let rest = rest.strip_prefix("\",\"")?.strip_prefix(self.message_key)?.strip_prefix("\":")?;
+        if self.message_key.bytes().any(|byte| byte == b'"' || byte == b'\\' || byte < 0x20) {
+            // Such a key stands in JSON only as an escape.
+            return None;
+        }
         Some(Head { topic: topic_or_none(topic), rest })
     }
 }
@@ -126,6 +133,10 @@ pub(crate) fn decode_one_pass<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<T
     let mut deserializer = serde_json::Deserializer::from_str(rest);
     let message = T::deserialize(&mut deserializer).ok()?;
     let taken = deserializer.into_iter::<IgnoredAny>().byte_offset();
+    if taken == 0 {
+        // A `Deserialize` that looks at nothing: whether there is a message is for a closer look.
+        return None;
+    }
     let after = rest.get(taken..)?.trim_ascii_start().strip_prefix('}')?;
     after.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).then_some(message)
 }
@@ -135,7 +146,17 @@ pub(crate) fn place(error: &serde_json::Error) -> (usize, usize, String) {
     let (line, column) = (error.line(), error.column());
     let text = error.to_string();
     let reason = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
-    (line, column, reason.to_owned())
+    (line, column, shortened(reason))
+}
+
+/// Cuts what is long in the middle: a mistake is named at the front, what was expected at the back.
+fn shortened(reason: &str) -> String {
+    if reason.len() <= 2 * REASON_END + 8 {
+        return reason.to_owned();
+    }
+    let front = (0..=REASON_END).rev().find(|at| reason.is_char_boundary(*at)).unwrap_or(0);
+    let back = (reason.len() - REASON_END..reason.len()).find(|at| reason.is_char_boundary(*at));
+    format!("{} … {}", &reason[..front], &reason[back.unwrap_or(reason.len())..])
 }
 
 /// The place `line`, `column` of a message in the text that holds it from byte `offset` on.

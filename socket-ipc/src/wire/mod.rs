@@ -100,7 +100,7 @@ impl Wire {
     /// use socket_ipc::Wire;
     ///
     /// let wire = Wire::new("\u{1e}", "payload")?;
-    /// assert_eq!(wire.end(), "\u{1e}");
+    /// assert_eq!((wire.end(), wire.message_key()), ("\u{1e}", "payload"));
     /// # Ok::<(), socket_ipc::WireError>(())
     /// ```
     pub fn new(end: &'static str, message_key: &'static str) -> Result<Self, WireError> {

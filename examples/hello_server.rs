@@ -1,0 +1,66 @@
+//! The server of the quick start as a program of its own, to be spoken to from anywhere: it greets whoever says hello,
+//! and prints all that it hears. It runs until Ctrl-C.
+//!
+//! ```text
+//! cargo run --example hello_server -- /tmp/myApp.sock
+//! ```
+//!
+//! In another terminal, any program that can write a line of JSON to a Unix socket will do as a client:
+//!
+//! ```text
+//! echo '{"topic":"hello","message":{"name":"shell"}}' | socat -t 5 - UNIX-CONNECT:/tmp/myApp.sock
+//! ```
+//!
+//! The README has the same with jq, nc, Python and Node. Without an argument the socket is `socket-ipc-hello.sock` in
+//! `$XDG_RUNTIME_DIR`, or in the directory for temporary files where that is not set.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Server, Topic};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "hello"]
+struct Hello {
+    name: String,
+}
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "greeting"]
+struct Greeting {
+    text: String,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let path = std::env::args_os().nth(1).map_or_else(default_path, PathBuf::from);
+    let server = Server::new(&path);
+
+    server.on_message(|message, topic, client_id| println!("{client_id} {topic} {message}"));
+    let reply = server.handle();
+    server.on::<Hello>(move |msg, client_id| {
+        let greeting = Greeting { text: format!("Hello, {}!", msg.name) };
+        if let Err(error) = reply.send(&greeting, client_id) {
+            eprintln!("{error}");
+        }
+    });
+    let clients = server.handle();
+    server.on_connection(move |client_id| match clients.peer(client_id) {
+        Some(peer) => println!("{client_id} connected: {peer}"),
+        None => println!("{client_id} connected"),
+    });
+    server.on_message_error(|error, client_id| println!("{client_id} sent {error}"));
+    server.on_connection_close(|client_id, reason| println!("{client_id} left: {reason}"));
+
+    server.listen().await?;
+    println!("listening at {}", path.display());
+    tokio::signal::ctrl_c().await?;
+    server.close().await;
+    Ok(())
+}
+
+fn default_path() -> PathBuf {
+    let directory = std::env::var_os("XDG_RUNTIME_DIR").map_or_else(std::env::temp_dir, PathBuf::from);
+    directory.join("socket-ipc-hello.sock")
+}

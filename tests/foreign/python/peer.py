@@ -1,0 +1,107 @@
+"""python3 peer.py client|server <socket file>
+
+A peer that knows nothing but sockets and JSON, from the standard library alone: one JSON object a line each way.
+Prints what happens and what it hears, says what it is told to say; `tests/foreign/support.rs` documents the
+commands, the lines and the rules.
+"""
+
+import json
+import os
+import pathlib
+import platform
+import socket
+import sys
+import threading
+
+SPEECH = json.loads((pathlib.Path(__file__).parent.parent / "speech.json").read_text(encoding="utf-8"))
+printing = threading.Lock()
+
+
+def tell(event, **more):
+    with printing:
+        print(json.dumps({"event": event, **more}), flush=True)
+
+
+def text(n):
+    alphabet = SPEECH["alphabet"]
+    return "".join(alphabet[(n * 31 + k * 17) % len(alphabet)] for k in range(n * 7 % 40))
+
+
+def big(size):
+    unit = "a megabyte of ☃ and é "
+    length = len(unit.encode())
+    return unit * (size // length) + "x" * (size % length)
+
+
+def envelope(topic, message, **style):
+    return (json.dumps({"topic": topic, "message": message}, **style) + "\n").encode()
+
+
+# `json.dumps` escapes all that isn't ASCII unless it is told not to: both ways are spoken.
+def speech(command, *numbers):
+    if command == "values":
+        for message in SPEECH["values"]:
+            yield envelope("value", message, ensure_ascii=False)
+    elif command == "ends":
+        for said in SPEECH["ends"]:
+            yield envelope(said["topic"], said["message"])
+    elif command == "count":
+        for n in range(*numbers):
+            yield envelope("count", {"n": n, "text": text(n)}, ensure_ascii=n % 2 == 0)
+    elif command == "big":
+        yield envelope("big", {"text": big(*numbers)}, ensure_ascii=False)
+    elif command == "missing":
+        yield b'{"topic":"missing"}\n'
+    elif command == "none":
+        yield envelope("", "under no topic")
+    elif command == "untopical":
+        yield b'{"message":"without a topic"}\n'
+    else:
+        raise ValueError(command)
+
+
+def hear(connection, at_end):
+    with connection.makefile("rb") as lines:
+        for line in lines:
+            said = json.loads(line)
+            tell("heard", topic=said["topic"], message=said.get("message"))
+    # Done for both sides: who closes waits for the other side to do so too.
+    connection.shutdown(socket.SHUT_WR)
+    tell(at_end)
+
+
+def main():
+    role, path = sys.argv[1:]
+    tell("ready", peer=f"Python {platform.python_version()}")
+    if role == "client":
+        connection = socket.socket(socket.AF_UNIX)
+        connection.connect(path)
+        tell("connect")
+    else:
+        # A server before this one may have left its file behind.
+        pathlib.Path(path).unlink(missing_ok=True)
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(path)
+        listener.listen()
+        tell("listening")
+        connection, _ = listener.accept()
+        tell("connection")
+    at_end = "disconnect" if role == "client" else "connectionClose"
+    # A daemon: commands that end before `close` end the process.
+    listening = threading.Thread(target=hear, args=(connection, at_end), daemon=True)
+    listening.start()
+
+    for line in sys.stdin:
+        command, *numbers = line.split()
+        if command == "close":
+            # Says that it is done, hears the other side out, and ends.
+            connection.shutdown(socket.SHUT_WR)
+            listening.join()
+            if role == "server":
+                os.unlink(path)
+            return
+        for said in speech(command, *map(int, numbers)):
+            connection.sendall(said)
+
+
+main()

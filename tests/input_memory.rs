@@ -1,0 +1,88 @@
+//! Floods: memory stays flat, and the other clients are served. A process of its own, as it looks at the memory of it.
+
+mod attack;
+
+use std::time::{Duration, Instant};
+
+use attack::{Attack, Event, Limits, Side, heard};
+use socket_ipc::{MessageErrorKind, limits};
+use support::soon;
+use tokio::io::AsyncWriteExt;
+use tokio::sync::Mutex;
+
+/// The tests of this file see each other's memory.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
+
+const MIB: usize = 1024 * 1024;
+
+/// The memory of this process, in bytes.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
+}
+
+support::both_flavours! {
+    async fn a_line_without_an_end_takes_no_memory_beyond_the_limit() {
+        let _alone = ONE_AT_A_TIME.lock().await;
+        let chunk = vec![b'x'; MIB];
+        for mut attack in Attack::both(Limits::default()).await {
+            attack.lives().await;
+            let before = resident();
+            let mut most = 0;
+            for _ in 0..64 {
+                attack.peer.write(&chunk).await;
+                most = most.max(resident().saturating_sub(before));
+            }
+            attack.peer.write("\n").await;
+            let Event::Refused(kind, raw, len) = attack.events.next().await else { panic!() };
+            assert_eq!(kind, MessageErrorKind::TooLong { limit: limits::MESSAGE_LEN });
+            assert_eq!((raw.len(), len), (limits::RAW_LEN, 64 * MIB as u64));
+            attack.lives().await;
+            assert!(most < 2 * limits::MESSAGE_LEN, "the process grew by {most} bytes");
+        }
+    }
+
+    async fn a_flood_of_bad_messages_is_reported_whole_and_delays_nobody() {
+        const LINES: usize = 100_000;
+        let _alone = ONE_AT_A_TIME.lock().await;
+        let mut attack = Attack::on_server(Limits::default()).await;
+        let Side::Server(server) = &attack.side else { panic!() };
+        let reply = server.handle();
+        server.on_topic("ping", move |_, client_id| reply.send_raw("pong", &(), client_id).unwrap());
+        let mut bystander = attack.bystander.take().unwrap();
+        let before = resident();
+        let (mut most, mut refused) = (0, 0);
+        let mut trips = Vec::new();
+        let mut peer = attack.peer;
+        let flood = tokio::spawn(async move {
+            let lines = "{\"topic\":1}\n".repeat(1_000);
+            for _ in 0..LINES / 1_000 {
+                peer.stream.write_all(lines.as_bytes()).await.unwrap();
+            }
+            peer
+        });
+        let pings = async {
+            while refused < LINES {
+                let start = Instant::now();
+                bystander.write("{\"topic\":\"ping\"}\n").await;
+                bystander.line().await;
+                trips.push(start.elapsed());
+                let new = attack.events.rest();
+                assert!(new.iter().all(|event| matches!(event, Event::Refused(_, raw, 11) if raw == b"{\"topic\":1}")));
+                refused += new.len();
+                most = most.max(resident().saturating_sub(before));
+            }
+        };
+        soon("the end of the flood", pings).await;
+        let mut peer = flood.await.unwrap();
+        peer.write("{\"topic\":\"good\",\"message\":1}\n").await;
+        assert_eq!(attack.events.next().await, heard("good", "1"));
+        assert_eq!(refused, LINES);
+        trips.sort_unstable();
+        let p99 = trips[trips.len() * 99 / 100];
+        assert!(p99 < Duration::from_millis(250), "p99 of {} round trips: {p99:?}", trips.len());
+        // What the test itself has not taken yet is part of it.
+        assert!(most < 32 * MIB, "the process grew by {most} bytes");
+    }
+}

@@ -1,0 +1,272 @@
+//! What a listener may do: everything, on any side, without a deadlock, and without holding up others.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Client, CloseCause, SendError, Server, ServerHandle, Topic};
+use support::{Events, Place, RawPeer, soon};
+use tokio::sync::{Notify, Semaphore};
+
+#[derive(Topic, Serialize, Deserialize, Debug)]
+#[topic = "number"]
+struct Number(u64);
+
+#[derive(Topic, Serialize, Deserialize, Debug)]
+#[topic = "question"]
+struct Question(String);
+
+/// Everything that a handle does, at once.
+fn everything(server: &ServerHandle) {
+    let _ = server.broadcast(&Number(1));
+    for client_id in server.clients() {
+        let _ = (
+            server.send(&Number(2), client_id),
+            server.peer(client_id),
+            server.broadcast_except(&Number(3), client_id),
+        );
+    }
+    let again = server.clone();
+    let message = server.on::<Question>(move |_, _| drop(again.clients()));
+    let event = server.on_connection(|_| {});
+    drop(server.subscribe::<Question>());
+    // On a closed server nothing is attached.
+    let _ = (server.off(message), server.off(event));
+}
+
+support::both_flavours! {
+    async fn everything_may_be_called_inside_every_listener() {
+        let (place, mut events) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let call = |name: &'static str| {
+            let (report, handle) = (events.reporter(), server.handle());
+            move || {
+                everything(&handle);
+                report(name);
+            }
+        };
+        let (one, two, three, four, five, six) = (call("typed"), call("every"), call("async"), call("error"), call("message error"), call("connection"));
+        let (seven, eight, nine) = (call("connection close"), call("close"), call("listening"));
+        server.on::<Number>(move |_, _| {
+            one();
+            panic!("for the error event");
+        });
+        server.on_message(move |_, _, _| two());
+        server.on_async::<Number>(move |_, _| {
+            three();
+            let three = three.clone();
+            async move {
+                tokio::task::yield_now().await;
+                three();
+            }
+        });
+        server.on_error(move |_| four());
+        server.on_message_error(move |_, _| five());
+        server.on_connection(move |_| six());
+        server.on_connection_close(move |_, _| seven());
+        server.on_close(eight);
+        server.on_listening(nine);
+        server.listen().await.unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        peer.write("{\"topic\":\"number\",\"message\":1}\nbad\n").await;
+        let expected = ["listening", "connection", "every", "typed", "error", "async", "async", "message error"];
+        assert_eq!(events.take(8).await, expected);
+        drop(peer);
+        assert_eq!(events.next().await, "connection close");
+        soon("closing", server.close()).await;
+        assert_eq!(events.next().await, "close");
+    }
+
+    async fn both_sides_flood_each_other_inside_listeners() {
+        const COUNT: u64 = 5_000;
+        let (place, mut done) = (Place::new(), Events::new());
+        let server = Server::builder(place.socket()).outbox_len(64 * 1024 * 1024).build();
+        let (reply, report) = (server.handle(), done.reporter());
+        server.on::<Number>(move |msg, client_id| {
+            for _ in 0..2 {
+                reply.send(&Question("x".repeat(500)), client_id).unwrap();
+            }
+            if msg.0 == COUNT {
+                report("server");
+            }
+        });
+        server.listen().await.unwrap();
+        let client = Client::builder(place.socket()).outbox_len(64 * 1024 * 1024).build();
+        let (back, report, heard) = (client.handle(), done.reporter(), AtomicUsize::new(0));
+        client.on::<Question>(move |_| {
+            let heard = heard.fetch_add(1, Ordering::Relaxed) as u64 + 1;
+            if heard < COUNT {
+                back.send(&Number(heard + 1)).unwrap();
+            }
+            if heard == 2 * COUNT {
+                report("client");
+            }
+        });
+        client.connect().await.unwrap();
+        client.send(&Number(1)).unwrap();
+        let mut finished = done.take(2).await;
+        finished.sort_unstable();
+        assert_eq!(finished, ["client", "server"]);
+    }
+
+    async fn either_side_may_close_and_disconnect_inside_a_listener() {
+        let (place, mut events) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let handle = server.handle();
+        server.on::<Number>(move |msg, client_id| match msg.0 {
+            0 => assert!(handle.disconnect(client_id)),
+            _ => drop(handle.close()),
+        });
+        let report = events.reporter();
+        server.on::<Number>(move |msg, _| report(format!("heard {}", msg.0)));
+        let report = events.reporter();
+        server.on_connection_close(move |id, reason| report(format!("{id} {:?}", reason.cause)));
+        server.listen().await.unwrap();
+        let mut first = RawPeer::connect(place.socket()).await;
+        first.write("{\"topic\":\"number\",\"message\":0}\n{\"topic\":\"number\",\"message\":5}\n").await;
+        first.closed().await;
+        assert_eq!(events.next().await, "heard 0", "the message in hand is heard by all");
+        assert_eq!(events.next().await, format!("1 {:?}", CloseCause::Disconnected));
+        let client = Client::new(place.socket());
+        let (own, report) = (client.handle(), events.reporter());
+        client.on_disconnect(move |_| {
+            drop(own.close());
+            report("client".to_owned());
+        });
+        client.connect().await.unwrap();
+        client.send(&Number(1)).unwrap();
+        soon("the end of the client", client.closed()).await;
+        soon("the end of the server", server.closed()).await;
+        let mut rest = events.take(2).await;
+        rest.sort_unstable();
+        assert_eq!(rest, [format!("2 {:?}", CloseCause::Closed), "client".to_owned()], "nobody heard the message after `close`");
+    }
+
+    async fn a_listener_may_await_the_closing_of_its_own_side() {
+        let (place, mut events) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let (handle, report) = (server.handle(), events.reporter());
+        server.on_async::<Number>(move |_, _| {
+            let (handle, report) = (handle.clone(), report.clone());
+            async move {
+                handle.close().await;
+                report("awaited");
+            }
+        });
+        server.listen().await.unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        peer.write("{\"topic\":\"number\",\"message\":1}\n").await;
+        // Well within the drain, which would cut it.
+        support::within("closing", socket_ipc::limits::DRAIN / 2, server.closed()).await;
+        assert_eq!(events.next().await, "awaited");
+    }
+
+    async fn a_listener_that_looks_out_for_the_close_is_awaited_like_any_other() {
+        let (place, mut events) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let (gate, handle, report) = (Arc::new(Semaphore::new(0)), server.handle(), events.reporter());
+        let inside = Arc::clone(&gate);
+        server.on_async::<Number>(move |msg, _| {
+            let (gate, handle, report) = (Arc::clone(&inside), handle.clone(), report.clone());
+            async move {
+                report(format!("begins {}", msg.0));
+                tokio::select! {
+                    () = handle.closed() => report("closed".to_owned()),
+                    permit = gate.acquire() => permit.unwrap().forget(),
+                }
+                report(format!("ends {}", msg.0));
+            }
+        });
+        let report = events.reporter();
+        server.on::<Number>(move |msg, _| report(format!("second {}", msg.0)));
+        server.listen().await.unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        let number = |number| format!("{{\"topic\":\"number\",\"message\":{number}}}\n");
+        peer.write(number(1) + &number(2)).await;
+        assert_eq!(events.next().await, "begins 1");
+        // Another client is heard meanwhile: what the first could have heard by mistake, it has.
+        let mut other = RawPeer::connect(place.socket()).await;
+        other.write(number(3)).await;
+        assert_eq!(events.next().await, "begins 3");
+        gate.add_permits(2);
+        let mut heard = events.take(5).await;
+        heard.retain(|event| !event.ends_with('3'));
+        assert_eq!(heard, ["ends 1", "second 1", "begins 2"]);
+        drop(server.close());
+        support::within("closing", socket_ipc::limits::DRAIN / 2, server.closed()).await;
+        assert_eq!(events.take(2).await, ["closed", "ends 2"]);
+    }
+
+    async fn a_waiting_listener_learns_that_its_client_has_left() {
+        let (place, mut events) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let (handle, report) = (server.handle(), events.reporter());
+        server.on_async::<Question>(move |_, client_id| {
+            let (handle, report) = (handle.clone(), report.clone());
+            async move {
+                report("asked".to_owned());
+                // Waits in the middle of an answer that nobody reads.
+                let error = loop {
+                    if let Err(error) = handle.send_async(&Question("x".repeat(50_000)), client_id).await {
+                        break error;
+                    }
+                };
+                assert!(matches!(error, SendError::UnknownClient { .. }), "{error}");
+                assert!(handle.clients().is_empty());
+                report("told".to_owned());
+            }
+        });
+        let report = events.reporter();
+        server.on_connection_close(move |_, reason| report(format!("{:?}", reason.cause)));
+        server.listen().await.unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        peer.write("{\"topic\":\"question\",\"message\":\"?\"}\n").await;
+        assert_eq!(events.next().await, "asked");
+        drop(peer);
+        assert_eq!(events.next().await, "told");
+        assert_eq!(events.next().await, format!("{:?}", CloseCause::PeerClosed));
+    }
+
+    async fn a_waiting_listener_sends_and_flushes_over_its_own_connection() {
+        let (place, mut events) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let greeter = server.handle();
+        server.on_connection(move |client_id| greeter.send(&Number(200), client_id).unwrap());
+        let received = AtomicUsize::new(0);
+        let report = events.reporter();
+        server.on::<Question>(move |_, _| report(received.fetch_add(1, Ordering::Relaxed)));
+        server.listen().await.unwrap();
+        let client = Client::new(place.socket());
+        let (back, flushed) = (client.handle(), Arc::new(Notify::new()));
+        let done = Arc::clone(&flushed);
+        client.on_async::<Number>(move |msg| {
+            let (back, done) = (back.clone(), Arc::clone(&done));
+            async move {
+                for _ in 0..msg.0 {
+                    back.send_async(&Question("x".repeat(50_000))).await.unwrap();
+                }
+                back.flush().await.unwrap();
+                done.notify_one();
+            }
+        });
+        client.connect().await.unwrap();
+        soon("flushing", flushed.notified()).await;
+        assert_eq!(events.take(200).await, (0..200).collect::<Vec<_>>());
+    }
+
+    async fn a_listener_that_owns_a_handle_keeps_nothing_alive() {
+        struct Owned(Arc<AtomicBool>, #[allow(dead_code, reason = "only owned")] ServerHandle);
+        impl Drop for Owned {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+        }
+        let (place, gone) = (Place::new(), Arc::new(AtomicBool::new(false)));
+        let server = Server::new(place.socket());
+        let owned = Owned(Arc::clone(&gone), server.handle());
+        server.on::<Number>(move |_, _| assert!(!owned.0.load(Ordering::Relaxed)));
+        server.listen().await.unwrap();
+        drop(server);
+        assert!(gone.load(Ordering::Relaxed));
+    }
+}

@@ -1,0 +1,270 @@
+//! Who hears a message, in which order, and from when to when.
+
+use std::borrow::Cow;
+use std::sync::{Arc, Mutex};
+
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Client, Listener, MessageErrorKind, Server, Topic};
+use support::{Events, Place, RawPeer, soon};
+use tokio::sync::{Barrier, Semaphore};
+
+#[derive(Topic, Serialize, Deserialize, Debug)]
+#[topic = "number"]
+struct Number(u64);
+
+/// The same topic, as another program understands it.
+#[derive(Topic, Serialize, Deserialize, Debug)]
+#[topic = "number"]
+struct Text(String);
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "log"]
+struct Log<'m> {
+    level: u8,
+    #[serde(borrow)]
+    text: Cow<'m, str>,
+    target: &'m str,
+}
+
+fn number(number: u64) -> String {
+    format!("{{\"topic\":\"number\",\"message\":{number}}}\n")
+}
+
+async fn listening(server: &Server, place: &Place) -> RawPeer {
+    server.listen().await.unwrap();
+    RawPeer::connect(place.socket()).await
+}
+
+support::both_flavours! {
+    async fn every_message_before_its_topic_and_each_in_the_order_of_attaching() {
+        let (place, mut calls) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let call = |name: &'static str| {
+            let report = calls.reporter();
+            move || report(name)
+        };
+        let (one, two, three, four, five, six) = (call("typed"), call("every"), call("async"), call("raw"), call("every too"), call("typed too"));
+        server.on::<Number>(move |_, _| one());
+        server.on_message(move |_, _, _| two());
+        server.on_async::<Number>(move |_, _| {
+            let three = three.clone();
+            async move {
+                for _ in 0..10 {
+                    tokio::task::yield_now().await;
+                }
+                three();
+            }
+        });
+        server.on_topic("number", move |_, _| four());
+        server.on_message(move |_, _, _| five());
+        server.on::<Number>(move |_, _| six());
+        let mut peer = listening(&server, &place).await;
+        peer.write(number(1).repeat(3)).await;
+        let expected = ["every", "every too", "typed", "async", "raw", "typed too"];
+        assert_eq!(calls.take(18).await, expected.repeat(3));
+    }
+
+    async fn a_client_hears_in_the_same_order() {
+        let (place, mut calls) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let greeter = server.handle();
+        server.on_connection(move |client_id| {
+            greeter.send(&Number(1), client_id).unwrap();
+            greeter.send(&Number(2), client_id).unwrap();
+        });
+        server.listen().await.unwrap();
+        let client = Client::new(place.socket());
+        let (typed, slow, raw, every) = (calls.reporter(), calls.reporter(), calls.reporter(), calls.reporter());
+        client.on::<Number>(move |msg| typed(format!("typed {}", msg.0)));
+        client.on_async::<Number>(move |msg| {
+            let slow = slow.clone();
+            async move {
+                tokio::task::yield_now().await;
+                slow(format!("async {}", msg.0));
+            }
+        });
+        client.on_topic("number", move |message| raw(format!("raw {message}")));
+        client.on_message(move |message, topic| every(format!("{topic} {message}")));
+        client.connect().await.unwrap();
+        for number in 1..=2 {
+            for call in ["number", "typed", "async", "raw"] {
+                assert_eq!(calls.next().await, format!("{call} {number}"));
+            }
+        }
+    }
+
+    async fn the_next_message_waits_for_an_asynchronous_listener_and_another_client_does_not() {
+        let (place, mut heard) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let gate = Arc::new(Semaphore::new(0));
+        let (inside, report) = (Arc::clone(&gate), heard.reporter());
+        server.on_async::<Number>(move |msg, client_id| {
+            let (gate, report) = (Arc::clone(&inside), report.clone());
+            async move {
+                report(("begins", msg.0));
+                if client_id.get() == 1 {
+                    gate.acquire().await.unwrap().forget();
+                }
+                report(("ends", msg.0));
+            }
+        });
+        let mut slow = listening(&server, &place).await;
+        slow.write(number(1) + &number(2)).await;
+        assert_eq!(heard.next().await, ("begins", 1));
+        let mut fast = RawPeer::connect(place.socket()).await;
+        for number in 3..100 {
+            fast.write(self::number(number)).await;
+            assert_eq!(heard.take(2).await, [("begins", number), ("ends", number)]);
+        }
+        gate.add_permits(1);
+        assert_eq!(heard.take(2).await, [("ends", 1), ("begins", 2)]);
+        assert!(heard.rest().is_empty());
+    }
+
+    async fn clients_are_heard_side_by_side() {
+        let (place, mut heard) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let (all_here, report) = (Arc::new(Barrier::new(3)), heard.reporter());
+        server.on_async::<Number>(move |msg, _| {
+            let (all_here, report) = (Arc::clone(&all_here), report.clone());
+            async move {
+                all_here.wait().await;
+                report(msg.0);
+            }
+        });
+        let mut first = listening(&server, &place).await;
+        first.write(number(0)).await;
+        let (mut second, mut third) = (RawPeer::connect(place.socket()).await, RawPeer::connect(place.socket()).await);
+        second.write(number(1)).await;
+        third.write(number(2)).await;
+        let mut numbers = heard.take(3).await;
+        numbers.sort_unstable();
+        assert_eq!(numbers, [0, 1, 2]);
+    }
+
+    async fn what_is_attached_to_a_running_server_hears_from_then_on_and_off_ends_it() {
+        let (place, mut heard) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let mut peer = listening(&server, &place).await;
+        let (first, last) = (heard.reporter(), heard.reporter());
+        let kept = server.on_topic("done", move |_, _| last(0));
+        peer.write(number(1) + "{\"topic\":\"done\"}\n").await;
+        assert_eq!(heard.next().await, 0);
+        let numbers = server.on::<Number>(move |msg, _| first(msg.0));
+        peer.write(number(2)).await;
+        assert_eq!(heard.next().await, 2);
+        assert!(server.off(numbers));
+        assert!(!server.off(numbers), "it was removed before");
+        peer.write(number(3) + "{\"topic\":\"done\"}\n").await;
+        assert_eq!(heard.next().await, 0);
+        assert!(server.off(kept));
+    }
+
+    async fn off_inside_a_listener_takes_effect_at_once() {
+        let (place, mut heard) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let (handle, report) = (server.handle(), heard.reporter());
+        let later: Arc<Mutex<Vec<Listener>>> = Arc::default();
+        let tokens = Arc::clone(&later);
+        server.on::<Number>(move |msg, _| {
+            report(("first", msg.0));
+            for token in tokens.lock().unwrap().drain(..) {
+                assert!(handle.off(token));
+            }
+        });
+        // Each stands behind the one that removes it: of the same topic, waited for, and the events.
+        let (typed, slow, raw) = (heard.reporter(), heard.reporter(), heard.reporter());
+        let all = vec![
+            server.on::<Number>(move |msg, _| typed(("removed", msg.0))),
+            server.on_async::<Number>(move |msg, _| {
+                slow(("removed", msg.0));
+                async {}
+            }),
+            server.on_topic("number", move |_, _| raw(("removed", 0))),
+        ];
+        later.lock().unwrap().extend(all);
+        let report = heard.reporter();
+        server.on::<Number>(move |msg, _| report(("last", msg.0)));
+        let mut peer = listening(&server, &place).await;
+        peer.write(number(1) + &number(2)).await;
+        assert_eq!(heard.take(4).await, [("first", 1), ("last", 1), ("first", 2), ("last", 2)]);
+    }
+
+    async fn a_listener_that_removes_itself_is_called_once() {
+        let (place, mut heard) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let (handle, report, own) = (server.handle(), heard.reporter(), Arc::new(Mutex::new(None)));
+        let token = Arc::clone(&own);
+        let listener = server.on::<Number>(move |msg, _| {
+            report(msg.0);
+            assert!(handle.off(token.lock().unwrap().take().unwrap()));
+        });
+        *own.lock().unwrap() = Some(listener);
+        let mut peer = listening(&server, &place).await;
+        let report = heard.reporter();
+        server.on_topic("done", move |_, _| report(0));
+        peer.write(number(1).repeat(5) + "{\"topic\":\"done\"}\n").await;
+        assert_eq!(heard.take(2).await, [1, 0]);
+    }
+
+    async fn a_listener_attached_inside_one_hears_from_the_next_message_on() {
+        let (place, mut heard) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let (handle, report) = (server.handle(), heard.reporter());
+        server.on::<Number>(move |msg, _| {
+            report(("first", msg.0));
+            let report = report.clone();
+            if msg.0 == 1 {
+                handle.on::<Number>(move |msg, _| report(("second", msg.0)));
+            }
+        });
+        let mut peer = listening(&server, &place).await;
+        peer.write(number(1) + &number(2)).await;
+        assert_eq!(heard.take(3).await, [("first", 1), ("first", 2), ("second", 2)]);
+    }
+
+    async fn of_several_types_each_that_fails_is_one_error_and_the_others_hear() {
+        let (place, mut heard) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let (numbers, texts, raw, slow, refused) = (heard.reporter(), heard.reporter(), heard.reporter(), heard.reporter(), heard.reporter());
+        server.on::<Number>(move |msg, _| numbers(format!("{msg:?}")));
+        server.on::<Text>(move |msg, _| texts(format!("{msg:?}")));
+        server.on_async::<Text>(move |msg, _| {
+            slow(format!("async {msg:?}"));
+            async {}
+        });
+        server.on_topic("number", move |message, _| raw(format!("raw {message}")));
+        server.on_message_error(move |error, _| {
+            let MessageErrorKind::Decode { topic, type_name, line, column, reason } = error.kind() else { panic!() };
+            assert_eq!(error.raw(), number(7).trim_end().as_bytes());
+            let type_name = type_name.rsplit("::").next().unwrap();
+            refused(format!("{topic} {type_name} {line}:{column} {reason}"));
+        });
+        let mut peer = listening(&server, &place).await;
+        peer.write(number(7)).await;
+        let wrong = "number Text 1:29 invalid type: integer `7`, expected a string";
+        assert_eq!(heard.take(4).await, ["Number(7)", wrong, wrong, "raw 7"]);
+    }
+
+    async fn a_borrowed_message_is_not_copied() {
+        let (place, mut heard) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let report = heard.reporter();
+        server.on::<Log>(move |msg, _| {
+            report((msg.level, msg.text.to_string(), matches!(msg.text, Cow::Borrowed(_)), msg.target.len()));
+        });
+        let (refused, client) = (heard.reporter(), Client::new(place.socket()));
+        server.on_message_error(move |error, _| refused((0, error.to_string(), false, 0)));
+        server.listen().await.unwrap();
+        client.connect().await.unwrap();
+        client.send(&Log { level: 1, text: "plain".into(), target: "here" }).unwrap();
+        assert_eq!(heard.next().await, (1, "plain".into(), true, 4));
+        client.send(&Log { level: 2, text: "a \"quote\"".into(), target: "" }).unwrap();
+        assert_eq!(heard.next().await, (2, "a \"quote\"".into(), false, 0));
+        // What has to be unescaped can't be borrowed.
+        client.send(&Log { level: 3, text: "".into(), target: "\n" }).unwrap();
+        let (_, error, ..) = heard.next().await;
+        assert!(error.contains("Log") && error.contains("borrowed string"), "{error}");
+        soon("flushing", client.flush()).await.unwrap();
+    }
+}

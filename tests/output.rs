@@ -1,0 +1,274 @@
+//! What is sent: refused by name where it can't be, whole and in order where it can.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::ser::Error as _;
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+use socket_ipc::{Client, ClientHandle, ClientId, Error, SendError, Server, ServerHandle, Topic};
+use support::{Events, Place, RawPeer, soon};
+use tokio::net::UnixListener;
+
+/// A server with one raw client, and a client of a raw server.
+struct Pair {
+    server: Server,
+    client: Client,
+    of_server: RawPeer,
+    of_client: RawPeer,
+    connections: Events<ClientId>,
+    errors: Events<String>,
+    places: [Place; 2],
+}
+
+impl Pair {
+    async fn new() -> Self {
+        let (places, errors) = ([Place::new(), Place::new()], Events::new());
+        let server = Server::builder(places[0].socket()).max_message_len(100_000).build();
+        let listener = UnixListener::bind(places[1].socket()).unwrap();
+        let client = Client::builder(places[1].socket()).max_message_len(100_000).build();
+        let report = errors.reporter();
+        server.on_error(move |error| report(error.to_string()));
+        let report = errors.reporter();
+        client.on_error(move |error| report(error.to_string()));
+        let mut connections = Events::new();
+        let report = connections.reporter();
+        server.on_connection(report);
+        server.listen().await.unwrap();
+        let of_server = RawPeer::connect(places[0].socket()).await;
+        connections.next().await;
+        client.connect().await.unwrap();
+        let of_client = RawPeer::over(listener.accept().await.unwrap().0);
+        Self { server, client, of_server, of_client, connections, errors, places }
+    }
+
+    /// Sends one value in every way there is; each must be refused.
+    fn refused(&self, message: &(impl Serialize + ?Sized)) -> [SendError; 3] {
+        let id = self.server.clients()[0];
+        [
+            self.server.send_raw("x", message, id).unwrap_err(),
+            self.server.broadcast_raw("x", message).unwrap_err(),
+            self.client.send_raw("x", message).unwrap_err(),
+        ]
+    }
+
+    /// The next thing that both peers receive is a message that is sent now.
+    async fn nothing_was_written(&mut self) {
+        self.server.broadcast_raw("next", &1).unwrap();
+        self.client.send_raw("next", &1).unwrap();
+        for peer in [&mut self.of_server, &mut self.of_client] {
+            assert_eq!(peer.line().await, r#"{"topic":"next","message":1}"#);
+        }
+    }
+
+    /// What both peers receive of a value that is sent to them.
+    async fn written(&mut self, message: &impl Serialize) -> String {
+        assert_eq!(self.server.broadcast_raw("x", message).unwrap(), 1);
+        self.client.send_raw("x", message).unwrap();
+        let (one, other) = (self.of_server.line().await, self.of_client.line().await);
+        assert_eq!(one, other);
+        one
+    }
+}
+
+struct Failing;
+
+impl Serialize for Failing {
+    fn serialize<S: Serializer>(&self, _: S) -> Result<S::Ok, S::Error> {
+        Err(S::Error::custom("does not want to"))
+    }
+}
+
+/// Panics in the middle of being written.
+struct Panicking;
+
+impl Serialize for Panicking {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeSeq;
+        let mut seq = serializer.serialize_seq(None)?;
+        seq.serialize_element(&1)?;
+        panic!("in the middle")
+    }
+}
+
+/// Sends another message while it is written itself.
+struct Sending(ServerHandle, ClientHandle);
+
+impl Serialize for Sending {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.0.broadcast_raw("inner", &"of it").unwrap();
+        self.1.send_raw("inner", &"of it").unwrap();
+        serializer.serialize_str("outer")
+    }
+}
+
+/// Counts how often it is written.
+struct Counting(AtomicUsize);
+
+impl Serialize for Counting {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u64(self.0.fetch_add(1, Ordering::Relaxed) as u64)
+    }
+}
+
+#[derive(Topic, Serialize, Deserialize, Debug)]
+#[topic = "note"]
+struct Note(u64);
+
+support::both_flavours! {
+    async fn what_has_no_json_form_is_refused_and_writes_nothing() {
+        let mut pair = Pair::new().await;
+        for error in pair.refused(&HashMap::from([((1, 2), 3)])) {
+            let SendError::Encode { topic, source } = error else { panic!("{error:?}") };
+            assert_eq!((topic.as_str(), source.to_string().contains("key must be a string")), ("x", true));
+        }
+        for error in pair.refused(&("a", Failing)) {
+            let SendError::Encode { source, .. } = error else { panic!("{error:?}") };
+            assert!(source.to_string().contains("does not want to"), "{source}");
+        }
+        pair.nothing_was_written().await;
+        assert!(pair.errors.rest().is_empty(), "refusals are no faults");
+    }
+
+    async fn a_serialize_that_panics_is_refused_and_reported() {
+        let mut pair = Pair::new().await;
+        for error in pair.refused(&Panicking) {
+            assert!(matches!(&error, SendError::EncodePanicked { topic, panic } if topic == "x" && panic == "in the middle"));
+        }
+        let reported = Error::SerializePanicked { topic: "x".into(), panic: "in the middle".into() }.to_string();
+        assert_eq!(pair.errors.rest(), [&*reported, &*reported, &*reported]);
+        pair.nothing_was_written().await;
+    }
+
+    async fn a_raw_value_with_line_breaks_stays_one_line() {
+        let mut pair = Pair::new().await;
+        let raw = RawValue::from_string("[1,\n\r\n {\"a\":\n\"b\"}\n]".into()).unwrap();
+        let line = pair.written(&raw).await;
+        let message: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(message["message"], serde_json::json!([1, {"a": "b"}]));
+        pair.nothing_was_written().await;
+    }
+
+    async fn what_is_no_number_is_null() {
+        let mut pair = Pair::new().await;
+        let line = pair.written(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1.5]).await;
+        assert_eq!(line, r#"{"topic":"x","message":[null,null,null,1.5]}"#);
+    }
+
+    async fn a_serialize_that_sends_arrives_with_what_it_sends() {
+        let mut pair = Pair::new().await;
+        let sending = Sending(pair.server.handle(), pair.client.handle());
+        pair.server.broadcast_raw("x", &sending).unwrap();
+        for peer in [&mut pair.of_server, &mut pair.of_client] {
+            assert_eq!(peer.line().await, r#"{"topic":"inner","message":"of it"}"#);
+        }
+        assert_eq!(pair.of_server.line().await, r#"{"topic":"x","message":"outer"}"#);
+        pair.client.send_raw("x", &sending).unwrap();
+        for peer in [&mut pair.of_server, &mut pair.of_client] {
+            assert_eq!(peer.line().await, r#"{"topic":"inner","message":"of it"}"#);
+        }
+        assert_eq!(pair.of_client.line().await, r#"{"topic":"x","message":"outer"}"#);
+    }
+
+    async fn a_message_of_the_limit_is_sent_and_one_of_a_byte_more_is_not() {
+        let mut pair = Pair::new().await;
+        let text = |len: usize| "x".repeat(len - r#"{"topic":"x","message":""}"#.len());
+        for len in [99_999, 100_000] {
+            assert_eq!(pair.written(&text(len)).await.len(), len);
+        }
+        for error in pair.refused(&text(100_001)) {
+            let SendError::TooLarge { topic, size, limit } = error else { panic!("{error:?}") };
+            assert_eq!((topic.as_str(), size, limit), ("x", 100_001, 100_000));
+        }
+        let topic = "t".repeat(257);
+        let error = pair.client.send_raw(&topic, &1).unwrap_err();
+        let SendError::TopicTooLong { topic, size, limit } = error else { panic!("{error:?}") };
+        assert_eq!((topic.len(), size, limit), (256, 257, 256));
+        pair.nothing_was_written().await;
+    }
+
+    async fn a_tree_of_any_depth_aborts_nothing() {
+        let mut pair = Pair::new().await;
+        let mut tree = Value::Null;
+        for _ in 0..127 {
+            tree = Value::Array(vec![tree]);
+        }
+        assert_eq!(pair.written(&tree).await.matches('[').count(), 127);
+        for _ in 127..3_000 {
+            tree = Value::Array(vec![tree]);
+        }
+        for error in pair.refused(&tree) {
+            let SendError::Encode { source, .. } = error else { panic!("{error:?}") };
+            assert!(source.to_string().contains("nested deeper than 127"), "{source}");
+        }
+        pair.nothing_was_written().await;
+    }
+
+    async fn a_broadcast_is_encoded_once() {
+        let mut pair = Pair::new().await;
+        let mut others = Vec::new();
+        for _ in 0..4 {
+            others.push(RawPeer::connect(pair.places[0].socket()).await);
+        }
+        pair.connections.take(4).await;
+        let message = Counting(AtomicUsize::new(0));
+        assert_eq!(pair.server.broadcast_raw("x", &message).unwrap(), 5);
+        assert_eq!(message.0.load(Ordering::Relaxed), 1);
+        for peer in others.iter_mut().chain([&mut pair.of_server]) {
+            assert_eq!(peer.line().await, r#"{"topic":"x","message":0}"#);
+        }
+        assert!(pair.server.broadcast_raw("x", &Failing).is_err());
+        let first = pair.server.clients()[0];
+        assert_eq!(pair.server.broadcast_except(&Note(7), first).unwrap(), 4);
+        for peer in &mut others {
+            assert_eq!(peer.line().await, r#"{"topic":"note","message":7}"#);
+        }
+        pair.nothing_was_written().await;
+    }
+
+    async fn whoever_is_not_there_is_an_error() {
+        let mut pair = Pair::new().await;
+        let mut gone = Events::new();
+        let report = gone.reporter();
+        pair.server.on_connection_close(move |id, _| report(id));
+        let first = pair.server.clients()[0];
+        pair.of_server.stream = tokio::net::UnixStream::pair().unwrap().0;
+        assert_eq!(gone.next().await, first);
+        let unknown = |error| matches!(error, SendError::UnknownClient { topic, client_id } if topic == "note" && client_id == first);
+        assert!(unknown(pair.server.send(&Note(1), first).unwrap_err()));
+        assert!(unknown(soon("the answer", pair.server.send_async(&Note(1), first)).await.unwrap_err()));
+        assert_eq!(pair.server.broadcast(&Note(1)).unwrap(), 0);
+        assert!(!pair.server.disconnect(first));
+        assert!(pair.server.peer(first).is_none());
+
+        pair.server.close().await;
+        let path = pair.places[0].socket();
+        let closed = |error| matches!(error, SendError::Closed { path: of, .. } if of == path);
+        assert!(closed(pair.server.send(&Note(1), first).unwrap_err()));
+        assert!(closed(pair.server.broadcast(&Note(1)).unwrap_err()));
+        assert!(closed(soon("the answer", pair.server.broadcast_async(&Note(1))).await.unwrap_err()));
+        pair.client.close().await;
+        assert!(matches!(pair.client.send(&Note(1)).unwrap_err(), SendError::Closed { .. }));
+        assert!(matches!(soon("the answer", pair.client.send_async(&Note(1))).await.unwrap_err(), SendError::Closed { .. }));
+    }
+
+    async fn without_a_connection_a_send_is_an_error() {
+        let place = Place::new();
+        let client = Client::new(place.socket());
+        assert!(matches!(client.send(&Note(1)).unwrap_err(), SendError::NotConnected { topic, .. } if topic == "note"));
+        assert!(matches!(client.send_async(&Note(1)).await.unwrap_err(), SendError::NotConnected { .. }));
+        assert!(client.flush().await.is_err());
+        let mut lost = Events::new();
+        let report = lost.reporter();
+        client.on_disconnect(move |_| report(()));
+        let listener = UnixListener::bind(place.socket()).unwrap();
+        client.connect().await.unwrap();
+        assert!(client.is_connected());
+        drop((listener.accept().await.unwrap(), listener));
+        lost.next().await;
+        assert!(!client.is_connected());
+        assert!(matches!(client.send(&Note(1)).unwrap_err(), SendError::NotConnected { .. }));
+        assert!(client.flush().await.is_err());
+    }
+}

@@ -1,0 +1,166 @@
+//! Code of the user that panics: reported, and harmless to everything else.
+
+use serde::{Deserialize, Deserializer, Serialize};
+use socket_ipc::{Client, CloseCause, Error, Server, Topic};
+use std::time::Duration;
+use support::{Events, Place, RawPeer};
+use tokio::net::UnixListener;
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "number"]
+struct Number(u64);
+
+/// Panics while it is read.
+#[derive(Topic)]
+#[topic = "number"]
+struct Unreadable;
+
+impl<'de> Deserialize<'de> for Unreadable {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        panic!("while reading")
+    }
+}
+
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        // Not a second time while unwinding: that would abort.
+        if !std::thread::panicking() {
+            panic!("while dropping");
+        }
+    }
+}
+
+const NUMBER: &str = "{\"topic\":\"number\",\"message\":1}\n";
+
+support::both_flavours! {
+    async fn a_listener_that_panics_is_reported_and_the_others_hear() {
+        let (place, mut events) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let (heard, error) = (events.reporter(), events.reporter());
+        server.on_error(move |found| {
+            let Error::ListenerPanicked { heard, client_id, panic } = found else { panic!() };
+            error(format!("{heard} of {}: {panic}", client_id.unwrap()));
+        });
+        server.on_message(|_, _, _| panic!("every"));
+        server.on::<Number>(|_, _| panic!("typed {}", 1));
+        server.on_async::<Number>(|_, _| -> std::future::Ready<()> { panic!("before it is async") });
+        server.on_async::<Number>(|_, _| async {
+            tokio::task::yield_now().await;
+            panic!("async")
+        });
+        server.on_topic("number", |_, _| std::panic::panic_any(7));
+        server.on::<Unreadable>(|_, _| unreachable!());
+        server.on::<Number>(move |msg, _| heard(format!("heard {}", msg.0)));
+        server.listen().await.unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        peer.write(NUMBER.repeat(2)).await;
+        let expected = [
+            "every message of 1: every",
+            "`number` of 1: typed 1",
+            "`number` of 1: before it is async",
+            "`number` of 1: async",
+            "`number` of 1: (no text)",
+            "`number` of 1: while reading",
+            "heard 1",
+        ];
+        assert_eq!(events.take(14).await, expected.repeat(2));
+        assert_eq!(server.clients().len(), 1);
+    }
+
+    async fn the_only_listener_of_a_topic_may_panic_too() {
+        let (place, mut events) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let (error, heard) = (events.reporter(), events.reporter());
+        server.on_error(move |found| error(found.to_string()));
+        server.on::<Unreadable>(|_, _| unreachable!());
+        server.on_topic("next", move |message, _| heard(message.to_string()));
+        server.listen().await.unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        peer.write([NUMBER, "{\"topic\":\"next\",\"message\":2}\n"].concat()).await;
+        assert_eq!(events.take(2).await, ["a listener of `number` panicked (client 1): while reading", "2"]);
+    }
+
+    async fn event_listeners_that_panic_are_reported_and_the_others_called() {
+        let (place, mut events) = (Place::new(), Events::new());
+        let server = Server::builder(place.socket()).max_message_len(100).build();
+        let error = events.reporter();
+        server.on_error(|_| panic!("where errors are reported"));
+        server.on_error(move |found| error(found.to_string()));
+        let report = |name: &'static str| {
+            let report = events.reporter();
+            move || report(name.to_owned())
+        };
+        let (listening, connection, refused, gone, closed) = (report("listening"), report("connection"), report("message error"), report("connection close"), report("close"));
+        server.on_listening(|| panic!("oh"));
+        server.on_listening(listening);
+        server.on_connection(|_| panic!("oh"));
+        server.on_connection(move |_| connection());
+        server.on_message_error(|_, _| panic!("oh"));
+        server.on_message_error(move |_, _| refused());
+        server.on_connection_close(|_, _| panic!("oh"));
+        server.on_connection_close(move |_, _| gone());
+        server.on_close(|| panic!("oh"));
+        server.on_close(closed);
+        server.listen().await.unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        peer.write("bad\n").await;
+        for event in ["listening", "connection", "message error"] {
+            let of = if event == "listening" { "" } else { " (client 1)" };
+            assert_eq!(events.take(2).await, [format!("a listener of the {event} event panicked{of}: oh"), event.to_owned()]);
+        }
+        drop(peer);
+        assert_eq!(events.take(2).await[1], "connection close");
+        server.close().await;
+        assert_eq!(events.take(2).await[1], "close");
+    }
+
+    async fn a_client_survives_its_listeners_too() {
+        let (place, mut events) = (Place::new(), Events::new());
+        let listener = UnixListener::bind(place.socket()).unwrap();
+        let client = Client::new(place.socket());
+        let (error, heard) = (events.reporter(), events.reporter());
+        client.on_error(move |found| error(found.to_string()));
+        client.on_connect(|| panic!("oh"));
+        client.on_message_error(|_| panic!("oh"));
+        client.on::<Number>(|_| panic!("oh"));
+        client.on_async::<Number>(|_| async { panic!("oh") });
+        client.on::<Number>(move |msg| heard(format!("heard {}", msg.0)));
+        client.connect().await.unwrap();
+        assert_eq!(events.next().await, "a listener of the connect event panicked: oh");
+        let mut peer = RawPeer::over(listener.accept().await.unwrap().0);
+        peer.write(["bad\n", NUMBER].concat()).await;
+        let panicked = |of| format!("a listener of {of} panicked: oh");
+        assert_eq!(events.next().await, panicked("the message error event"));
+        assert_eq!(events.take(3).await, [panicked("`number`"), panicked("`number`"), "heard 1".into()]);
+        assert!(client.is_connected());
+    }
+
+    async fn a_listener_that_panics_when_it_is_given_up_takes_no_event_with_it() {
+        let (place, mut events) = (Place::new(), Events::new());
+        let server = Server::builder(place.socket()).drain(Duration::from_millis(50)).build();
+        let (error, begun, gone) = (events.reporter(), events.reporter(), events.reporter());
+        server.on_error(move |found| error(found.to_string()));
+        server.on_async::<Number>(move |_, _| {
+            let begun = begun.clone();
+            async move {
+                let _bomb = Bomb;
+                begun("begun".to_owned());
+                std::future::pending().await
+            }
+        });
+        server.on_connection_close(move |_, reason| {
+            assert!(matches!(reason.cause, CloseCause::Disconnected));
+            gone("gone".to_owned());
+        });
+        server.listen().await.unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        peer.write(NUMBER).await;
+        assert_eq!(events.next().await, "begun");
+        server.disconnect(server.clients()[0]);
+        assert_eq!(events.next().await, "a listener of `number` panicked (client 1): while dropping");
+        assert_eq!(events.next().await, "gone");
+    }
+}

@@ -1,0 +1,420 @@
+//! Whole processes: killed, stopped, starved, racing, and of another user.
+//!
+//! They take longer than `cargo test` should: `cargo test --test processes -- --ignored`.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Client, Topic};
+use support::{DEADLINE, Events, Place, RawPeer};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "ping"]
+struct Ping(u64);
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "pong"]
+struct Pong(u64);
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "block"]
+struct Block<'m> {
+    number: u64,
+    text: &'m str,
+}
+
+/// A process of `tests/support/peer.rs`, killed with the test.
+struct Peer {
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+}
+
+impl Peer {
+    fn start(arguments: &[&str]) -> Self {
+        Self::of(Command::new(env!("CARGO_BIN_EXE_peer")).args(arguments))
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (sender, lines) = channel();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        Self { input: child.stdin.take(), child, lines }
+    }
+
+    /// The next line that the process says.
+    fn line(&self) -> String {
+        self.line_within(DEADLINE)
+    }
+
+    fn line_within(&self, deadline: Duration) -> String {
+        self.lines.recv_timeout(deadline).expect("the process says something in time")
+    }
+
+    /// The next line that begins so; those before it are passed over.
+    fn line_with(&self, start: &str) -> String {
+        std::iter::repeat_with(|| self.line()).find(|line| line.starts_with(start)).unwrap()
+    }
+
+    fn tell(&mut self, line: &str) {
+        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    fn end_input(&mut self) {
+        self.input = None;
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    fn exits_well(mut self) {
+        self.end_input();
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
+}
+
+/// The numbers in a line.
+fn numbers(line: &str) -> Vec<u64> {
+    line.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+#[test]
+#[ignore = "whole processes"]
+fn a_killed_server_is_replaced_at_once_and_clients_come_back_by_themselves() {
+    let place = Place::new();
+    let path = place.socket();
+    let mut server = Peer::start(&["server", text(&path)]);
+    server.line_with("listening");
+    let mut client = Peer::start(&["client", text(&path)]);
+    client.line_with("connect");
+    for round in 0..100 {
+        client.tell(&format!("ping {round}"));
+        assert_eq!(client.line_with("pong"), format!("pong {round}"));
+        server.kill();
+        let restarted = Instant::now();
+        server = Peer::start(&["server", text(&path)]);
+        server.line_with("listening");
+        assert!(restarted.elapsed() < DEADLINE);
+        assert_eq!(client.line(), "disconnect PeerClosed");
+        assert_eq!(client.line(), "connect");
+        assert_eq!(client.line(), "reconnect");
+    }
+    client.exits_well();
+    server.exits_well();
+    assert!(!path.exists(), "the last server removed its file");
+}
+
+#[test]
+#[ignore = "whole processes"]
+fn a_client_killed_in_the_middle_of_a_message_is_one_close_and_harms_nobody() {
+    let place = Place::new();
+    let path = place.socket();
+    let server = Peer::start(&["server", text(&path)]);
+    server.line_with("listening");
+    let mut witness = Peer::start(&["client", text(&path)]);
+    witness.line_with("connect");
+    assert_eq!(server.line(), "connection 1");
+    for round in 2..30 {
+        let script = "import socket,sys,time; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); \
+                      s.sendall(b'{\"topic\":\"ping\",\"mess'); print('sent', flush=True); time.sleep(100)";
+        let mut half = Peer::of(Command::new("python3").args(["-c", script, text(&path)]));
+        assert_eq!(half.line(), "sent");
+        assert_eq!(server.line(), format!("connection {round}"));
+        half.kill();
+        assert_eq!(server.line(), format!("close {round} PeerClosed"));
+    }
+    witness.tell("ping 7");
+    assert_eq!(witness.line(), "pong 7");
+}
+
+#[test]
+#[ignore = "whole processes"]
+fn one_of_fifty_stopped_clients_is_cut_once_and_delays_the_others_by_one_write_stall() {
+    const CLIENTS: usize = 50;
+    const LEN: usize = 64 * 1024;
+    // 1 GiB in all.
+    const BLOCKS: u64 = (1 << 30) / (LEN * CLIENTS) as u64 + 1;
+    let place = Place::new();
+    let path = place.socket();
+    let mut server =
+        Peer::start(&["flood", text(&path), &CLIENTS.to_string(), &BLOCKS.to_string(), &LEN.to_string()]);
+    server.line_with("listening");
+    let stopped = Peer::start(&["client", text(&path)]);
+    stopped.line_with("connect");
+    stopped.signal(Signal::STOP);
+
+    runtime().block_on(async {
+        let mut finished = Events::new();
+        let mut clients = Vec::new();
+        for number in 1..CLIENTS {
+            let client = Client::new(&path);
+            let report = finished.reporter();
+            let (next, longest, last) = (
+                std::sync::atomic::AtomicU64::new(0),
+                std::sync::Mutex::new(Duration::ZERO),
+                std::sync::Mutex::new(Instant::now()),
+            );
+            client.on::<Block>(move |block| {
+                let expected = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                assert_eq!((block.number, block.text.len()), (expected, LEN), "in order, without a gap");
+                let pause = std::mem::replace(&mut *last.lock().unwrap(), Instant::now()).elapsed();
+                let mut longest = longest.lock().unwrap();
+                if block.number > 0 {
+                    *longest = pause.max(*longest);
+                }
+                if block.number == BLOCKS - 1 {
+                    report((number, *longest));
+                }
+            });
+            client.on_error(|error| panic!("{error}"));
+            client.connect().await.unwrap();
+            clients.push(client);
+        }
+        assert_eq!(server.line(), "complete");
+        server.tell("go");
+        for (number, longest) in
+            support::within("the last block", 5 * DEADLINE, finished.take(CLIENTS - 1)).await
+        {
+            // A write stall of 10 s, and what a busy machine adds: less than another stall.
+            assert!(longest < Duration::from_secs(19), "client {number} waited {longest:?} for a block");
+        }
+    });
+    // One report, of the stopped client, saying what it was not sent; then the end of the flood.
+    let close = server.line();
+    assert!(close.starts_with("close 1 SlowClient "), "{close}");
+    let [_, messages, bytes] = numbers(&close)[..] else { panic!("{close}") };
+    assert!(messages > 0 && bytes > 0, "{close}");
+    let sent = server.line();
+    let [baseline, peak] = numbers(&sent)[..] else { panic!("{sent}") };
+    println!("resident: {baseline} KiB, at most {peak} KiB during {BLOCKS} broadcasts of {LEN} bytes");
+    assert!(peak - baseline < 64 * 1024, "{sent}");
+}
+
+#[test]
+#[ignore = "whole processes"]
+fn a_million_malformed_messages_cost_no_memory_and_delay_nobody_for_long() {
+    const MESSAGES: u64 = 1_000_000;
+    let place = Place::new();
+    let path = place.socket();
+    let server = Peer::start(&["server", text(&path)]);
+    let baseline = numbers(&server.line_with("listening"))[0];
+    runtime().block_on(async {
+        let client = Client::new(&path);
+        let mut answers = client.subscribe::<Pong>();
+        client.connect().await.unwrap();
+        let mut attacker = RawPeer::connect(&path).await;
+        let attack = tokio::spawn(async move {
+            let lines = b"{\"topic\":\"ping\",\"message\":nonsense}\n".repeat(1_000);
+            for _ in 0..MESSAGES / 1_000 {
+                attacker.write(&lines).await;
+            }
+            attacker
+        });
+        let (mut answered, mut slowest) = (0, Duration::ZERO);
+        while !attack.is_finished() {
+            let asked = Instant::now();
+            client.send(&Ping(answered)).unwrap();
+            let Pong(number) = support::soon("an answer under attack", answers.next()).await.unwrap();
+            assert_eq!(number, answered);
+            slowest = slowest.max(asked.elapsed());
+            answered += 1;
+        }
+        println!("{answered} round trips under attack, the slowest {slowest:?}");
+        assert!(answered > 10, "the attack held up everybody else");
+        attack.await.unwrap();
+    });
+    let mut largest = 0;
+    for round in 1..=MESSAGES / 100_000 {
+        let line = server.line_with("message errors");
+        let [errors, resident] = numbers(&line)[..] else { panic!("{line}") };
+        assert_eq!(errors, round * 100_000);
+        largest = largest.max(resident);
+    }
+    println!("resident: {baseline} KiB before, at most {largest} KiB");
+    assert!(largest < baseline + 16 * 1024);
+    // Both clients have gone: no error may follow the last.
+    server.exits_well_without("message errors");
+}
+
+impl Peer {
+    fn exits_well_without(mut self, start: &str) {
+        self.end_input();
+        assert!(self.child.wait().unwrap().success());
+        assert!(self.lines.iter().all(|line| !line.starts_with(start)));
+    }
+}
+
+#[test]
+#[ignore = "whole processes"]
+fn of_sixteen_processes_that_race_for_a_stale_path_one_wins_and_all_reach_it() {
+    const RACERS: usize = 16;
+    let place = Place::new();
+    let path = place.socket();
+    let mut racers: Vec<_> = (0..RACERS).map(|_| Peer::start(&["racer", text(&path)])).collect();
+    let mut all = |line: &str| -> Vec<String> {
+        racers.iter_mut().for_each(|racer| racer.tell(line));
+        racers.iter().map(Peer::line).collect()
+    };
+    for round in 0..200 {
+        // Dropping a listener of std leaves its file: a server that was killed.
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let results = all("race");
+        let winners: Vec<_> = results.iter().filter_map(|line| line.strip_prefix("won ")).collect();
+        assert_eq!(winners.len(), 1, "round {round}: {results:?}");
+        let reached = format!("reached {}", winners[0]);
+        assert!(all("reach").iter().all(|line| *line == reached), "round {round}");
+        all("stop");
+        assert!(!path.exists());
+    }
+}
+
+/// Has another user try all through 500 starts of a server with this mode; returns what came of it: refusals by the kernel,
+/// connections, bytes received.
+fn intrude(mode: &str) -> Option<[u64; 3]> {
+    if !rustix::process::geteuid().is_root() {
+        let skipped = "skipped: only the superuser can be another user";
+        assert!(std::env::var_os("CI").is_none(), "{skipped}");
+        eprintln!("{skipped}");
+        return None;
+    }
+    let place = Place::new();
+    let path = place.socket();
+    std::fs::set_permissions(place.directory(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    // The other user may not even be let into the directory of the build.
+    let copy = place.directory().join("peer");
+    std::fs::copy(env!("CARGO_BIN_EXE_peer"), &copy).unwrap();
+    let mut intruders: Vec<_> = (0..2)
+        .map(|_| Peer::of(Command::new(&copy).args(["intruder", text(&path)]).uid(65534).gid(65534)))
+        .collect();
+    for intruder in &intruders {
+        assert_eq!(intruder.line(), "trying");
+    }
+    let server = Peer::start(&["starts", text(&path), "500", mode]);
+    let done = server.line_within(6 * DEADLINE);
+    assert!(done.starts_with("done"), "somebody was let in or heard: {done}");
+    let mut sum = [0; 3];
+    for intruder in &mut intruders {
+        intruder.tell("enough");
+        let line = intruder.line();
+        println!("mode {mode}: {line}; {done}");
+        let counts = numbers(&line);
+        sum = [sum[0] + counts[0], sum[1] + counts[2], sum[2] + counts[3]];
+    }
+    Some(sum)
+}
+
+#[test]
+#[ignore = "whole processes"]
+fn another_user_gets_in_at_no_moment_of_five_hundred_starts_under_umask_000() {
+    if let Some([refused, connected, received]) = intrude("600") {
+        assert!(refused > 100, "the intruders hardly tried: {refused} refusals");
+        assert_eq!((connected, received), (0, 0));
+    }
+}
+
+#[test]
+#[ignore = "whole processes"]
+fn a_user_who_may_connect_and_is_not_allowed_gets_no_byte_in_and_none_out() {
+    if let Some([_, connected, received]) = intrude("666") {
+        assert!(connected > 10, "the intruders hardly connected: {connected} times");
+        assert_eq!(received, 0);
+    }
+}
+
+#[test]
+#[ignore = "whole processes"]
+fn a_socket_that_a_service_manager_passed_is_served_and_its_file_is_left() {
+    let place = Place::new();
+    let path = place.socket();
+    // What systemd does: binds, listens, leaves the socket as descriptor 3, and says so in the environment.
+    let script = "import os,socket,sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); \
+                  os.dup2(s.fileno(), 3); os.set_inheritable(3, True); os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1'); \
+                  os.execv(sys.argv[2], [sys.argv[2], 'activated'])";
+    let peer = env!("CARGO_BIN_EXE_peer");
+    let server = Peer::of(Command::new("python3").args(["-c", script, text(&path), peer]));
+    server.line_with("listening");
+    let mut client = Peer::start(&["client", text(&path)]);
+    client.line_with("connect");
+    client.tell("ping 5");
+    assert_eq!(client.line(), "pong 5");
+    client.exits_well();
+    server.exits_well();
+    assert!(path.exists(), "the file belongs to whoever bound it");
+}
+
+#[test]
+#[ignore = "whole processes"]
+fn a_server_out_of_descriptors_serves_whom_it_has_and_accepts_again_when_there_are_some() {
+    let place = Place::new();
+    let path = place.socket();
+    let mut limited = Command::new("prlimit");
+    // A quarter is left to other files: 24 clients of 32 descriptors are let in, and there are too few for those.
+    limited.args(["--nofile=16", env!("CARGO_BIN_EXE_peer"), "server", text(&path)]);
+    let server = Peer::of(&mut limited);
+    server.line_with("listening");
+    let process = Pid::from_child(&server.child);
+    runtime().block_on(async {
+        let client = Client::new(&path);
+        let mut answers = client.subscribe::<Pong>();
+        client.connect().await.unwrap();
+        let mut crowd = Vec::new();
+        for _ in 0..40 {
+            crowd.push(RawPeer::connect(&path).await);
+        }
+        server.line_with("error ");
+        let before = processor_time(process);
+        let began = Instant::now();
+        for number in 0..200 {
+            client.send(&Ping(number)).unwrap();
+            let Pong(answer) = support::soon("an answer without descriptors", answers.next()).await.unwrap();
+            assert_eq!(answer, number);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let share = (processor_time(process) - before).as_secs_f64() / began.elapsed().as_secs_f64();
+        println!("{:.1} % of a core while no connection can be accepted", 100.0 * share);
+        assert!(share < 0.2, "it spins");
+        drop(crowd);
+        let mut late = RawPeer::connect(&path).await;
+        late.write(b"{\"topic\":\"ping\",\"message\":5}\n").await;
+        assert_eq!(late.line().await, r#"{"topic":"pong","message":5}"#);
+    });
+}
+
+/// How much processor time a process has used.
+fn processor_time(process: Pid) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).unwrap();
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    // User and system time are the 14th and 15th of proc(5)'s fields, of which the 3rd is the first here; in ticks of 10 ms.
+    let ticks = |field: usize| fields[field - 3].parse::<u64>().unwrap();
+    Duration::from_millis(10 * (ticks(14) + ticks(15)))
+}

@@ -1,0 +1,260 @@
+//! Whoever does not read: cut, with exact counts, and nobody else waits. Whoever reads slowly: paced, nothing lost.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+use socket_ipc::{Client, ClientId, CloseCause, CloseReason, SendError, Server, ServerBuilder, Topic};
+use support::{DEADLINE, Events, Place, RawPeer, soon};
+use tokio::io::AsyncReadExt;
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+
+const MIB: usize = 1024 * 1024;
+/// Far more than any socket buffer holds.
+const MUCH: usize = 32 * MIB;
+
+/// A message whose line takes 64 KiB, whatever its number.
+#[derive(Topic, Serialize)]
+#[topic = "block"]
+struct Block {
+    number: usize,
+    /// Text that needs no encoding: what is tested is not how fast that goes.
+    filling: &'static RawValue,
+}
+
+static FILLING: LazyLock<Box<RawValue>> = LazyLock::new(|| {
+    let rest = r#"{"topic":"block","message":{"number":1000000,"filling":""}}"#.len() + 1;
+    RawValue::from_string(format!("\"{}\"", "x".repeat(Block::LINE_LEN - rest))).unwrap()
+});
+
+impl Block {
+    const LINE_LEN: usize = 64 * 1024;
+
+    fn new(number: usize) -> Self {
+        Self { number: 1_000_000 + number, filling: &FILLING }
+    }
+
+    fn line(number: usize) -> String {
+        let number = 1_000_000 + number;
+        format!("{{\"topic\":\"block\",\"message\":{{\"number\":{number},\"filling\":{}}}}}\n", FILLING.get())
+    }
+}
+
+/// A server whose clients are raw, and the reason each of them went.
+struct Scene {
+    server: Server,
+    connected: Events<ClientId>,
+    gone: Events<(ClientId, CloseReason)>,
+    place: Place,
+}
+
+impl Scene {
+    async fn new(options: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
+        let (place, connected, gone) = (Place::new(), Events::new(), Events::new());
+        let server = options(Server::builder(place.socket())).build();
+        server.on_connection(connected.reporter());
+        let report = gone.reporter();
+        server.on_connection_close(move |id, reason| report((id, reason.clone())));
+        server.listen().await.unwrap();
+        Self { server, connected, gone, place }
+    }
+
+    async fn client(&mut self) -> (RawPeer, ClientId) {
+        let peer = RawPeer::connect(self.place.socket()).await;
+        (peer, self.connected.next().await)
+    }
+}
+
+/// What was accepted and did not reach the kernel is what the reason says, to the byte.
+async fn assert_exact(reason: &CloseReason, accepted: usize, stuck: &mut RawPeer) {
+    let received = stuck.closed().await;
+    assert_eq!(reason.unsent_bytes as usize, accepted * Block::LINE_LEN - received.len());
+    assert_eq!(reason.unsent_messages as usize, accepted - received.len() / Block::LINE_LEN);
+    assert!(reason.unsent_messages > 0);
+    for (number, line) in received.chunks(Block::LINE_LEN).enumerate() {
+        assert!(
+            Block::line(number).as_bytes().starts_with(line),
+            "the kernel got something else as {number}"
+        );
+    }
+}
+
+/// Reads blocks to the end of the stream, which may only come between two, and says each number.
+fn read_blocks(mut peer: RawPeer) -> mpsc::Receiver<usize> {
+    let (sender, receiver) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let mut line = vec![0; Block::LINE_LEN];
+        for number in 0.. {
+            match peer.stream.read_exact(&mut line).await {
+                Ok(_) => assert!(line == Block::line(number).as_bytes(), "not the block {number}"),
+                Err(_) => return,
+            }
+            if sender.send(number).await.is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+support::both_flavours! {
+    async fn a_client_that_never_reads_is_cut_by_a_full_outbox_and_the_others_get_all() {
+        // Only the full outbox may cut it, however slow this machine is.
+        let mut scene = Scene::new(|options| options.outbox_len(MUCH).write_stall(3 * DEADLINE)).await;
+        let (mut stuck, stuck_id) = scene.client().await;
+        let mut others = Vec::new();
+        for _ in 0..4 {
+            others.push(read_blocks(scene.client().await.0));
+        }
+        let mut accepted = 0;
+        for number in 0..MUCH / Block::LINE_LEN + 20 {
+            let reached = scene.server.broadcast(&Block::new(number)).unwrap();
+            assert!(reached == 5 || (reached == 4 && number >= accepted), "{reached} were reached by {number}");
+            accepted += usize::from(reached == 5);
+            for other in &mut others {
+                assert_eq!(soon("a block", other.recv()).await, Some(number));
+            }
+        }
+        let (id, reason) = scene.gone.next().await;
+        assert_eq!(id, stuck_id);
+        assert!(matches!(reason.cause, CloseCause::SlowClient), "{reason}");
+        assert!(accepted < MUCH / Block::LINE_LEN + 20, "all {accepted} were accepted");
+        assert!(reason.unsent_bytes > (MUCH - 2 * MIB) as u64, "{reason}");
+        assert_exact(&reason, accepted, &mut stuck).await;
+        assert!(scene.gone.rest().is_empty(), "one was cut, once");
+        assert_eq!(scene.server.clients().len(), 4);
+    }
+
+    async fn a_client_that_stops_reading_is_cut_after_the_write_stall() {
+        let mut scene = Scene::new(|options| options.outbox_len(2 * MUCH).write_stall(Duration::from_millis(200))).await;
+        let (mut stuck, stuck_id) = scene.client().await;
+        let accepted = MUCH / Block::LINE_LEN;
+        for number in 0..accepted {
+            scene.server.send(&Block::new(number), stuck_id).unwrap();
+        }
+        let (id, reason) = scene.gone.next().await;
+        assert_eq!(id, stuck_id);
+        assert!(matches!(reason.cause, CloseCause::SlowClient), "{reason}");
+        assert_exact(&reason, accepted, &mut stuck).await;
+    }
+
+    async fn a_paced_broadcast_waits_for_the_stuck_no_longer_than_the_stall() {
+        let mut scene = Scene::new(|options| options.write_stall(Duration::from_millis(300))).await;
+        let (mut stuck, stuck_id) = scene.client().await;
+        let others = [read_blocks(scene.client().await.0), read_blocks(scene.client().await.0)];
+        let count = MUCH / Block::LINE_LEN;
+        let server = scene.server.handle();
+        let sending = tokio::spawn(async move {
+            let mut accepted = 0;
+            for number in 0..count {
+                accepted += usize::from(server.broadcast_async(&Block::new(number)).await.unwrap() == 3);
+            }
+            accepted
+        });
+        let mut reading: Vec<_> = others.into_iter().map(|mut blocks| tokio::spawn(async move {
+            for number in 0..count {
+                assert_eq!(blocks.recv().await, Some(number));
+            }
+        })).collect();
+        for other in &mut reading {
+            soon("all blocks", other).await.unwrap();
+        }
+        let accepted = soon("the end of sending", sending).await.unwrap();
+        let (id, reason) = scene.gone.next().await;
+        assert_eq!(id, stuck_id);
+        assert!(matches!(reason.cause, CloseCause::SlowClient), "{reason}");
+        assert_exact(&reason, accepted, &mut stuck).await;
+        assert!(scene.gone.rest().is_empty());
+    }
+
+    async fn a_full_outbox_refuses_and_takes_again_and_nothing_is_lost() {
+        let mut scene = Scene::new(|options| options.outbox_len(MUCH)).await;
+        let (peer, id) = scene.client().await;
+        let mut accepted = 0;
+        let refused = loop {
+            match scene.server.send(&Block::new(accepted), id) {
+                Ok(()) => accepted += 1,
+                Err(error) => break error,
+            }
+        };
+        let SendError::OutboxFull { topic, client_id, size, queued, limit } = refused else { panic!("{refused}") };
+        assert_eq!((topic.as_str(), client_id, size, limit), ("block", Some(id), Block::LINE_LEN, MUCH));
+        assert!(queued <= MUCH && queued + size > MUCH);
+        assert!(accepted * Block::LINE_LEN >= MUCH - Block::LINE_LEN);
+        let mut blocks = read_blocks(peer);
+        let reader = tokio::spawn(async move {
+            let mut count = 0;
+            while let Some(number) = blocks.recv().await {
+                assert_eq!(number, count);
+                count += 1;
+            }
+            count
+        });
+        soon("room", scene.server.send_async(&Block::new(accepted), id)).await.unwrap();
+        scene.server.send(&Block::new(accepted + 1), id).unwrap();
+        assert!(scene.server.disconnect(id));
+        assert_eq!(soon("the end", reader).await.unwrap(), accepted + 2);
+        let (_, reason) = scene.gone.next().await;
+        assert!(matches!(reason.cause, CloseCause::Disconnected));
+        assert_eq!((reason.unsent_messages, reason.unsent_bytes), (0, 0));
+    }
+
+    async fn send_async_paces_a_fast_program_to_a_slow_reader() {
+        let mut scene = Scene::new(|options| options.outbox_len(MIB)).await;
+        let (peer, id) = scene.client().await;
+        let mut blocks = read_blocks(peer);
+        let server = scene.server.handle();
+        let sending = tokio::spawn(async move {
+            for number in 0..MUCH / Block::LINE_LEN {
+                server.send_async(&Block::new(number), id).await.unwrap();
+            }
+        });
+        for number in 0..MUCH / Block::LINE_LEN {
+            assert_eq!(soon("a block", blocks.recv()).await, Some(number));
+        }
+        sending.await.unwrap();
+        assert!(scene.gone.rest().is_empty());
+    }
+
+    async fn all_outboxes_together_are_bounded_and_an_empty_one_takes_any_message() {
+        let mut scene = Scene::new(|options| options.outbox_len(2 * MUCH).outbox_total_len(MUCH)).await;
+        let ((_one, one_id), (two, two_id)) = (scene.client().await, scene.client().await);
+        let fill = |id| (0..).find_map(|number| scene.server.send(&Block::new(number), id).err().map(|error| (number, error)));
+        let (accepted, error) = fill(one_id).unwrap();
+        assert!(matches!(error, SendError::OutboxFull { .. }), "{error}");
+        assert!((accepted * Block::LINE_LEN).abs_diff(MUCH) < MIB, "{accepted} blocks");
+        // The other outbox holds nothing but what is on its way.
+        let mut blocks = read_blocks(two);
+        for number in 0..10 {
+            soon("room", scene.server.send_async(&Block::new(number), two_id)).await.unwrap();
+            assert_eq!(soon("a block", blocks.recv()).await, Some(number));
+        }
+        // Once the first is gone there is room again.
+        scene.server.disconnect(one_id);
+        drop(_one);
+        scene.gone.next().await;
+        let (again, _) = (0..).find_map(|number| scene.server.send(&Block::new(number), two_id).err().map(|error| (number, error))).unwrap();
+        assert!(again >= accepted - MIB / Block::LINE_LEN, "{again} of {accepted} blocks");
+    }
+
+    async fn a_server_that_never_reads_is_left_with_exact_counts() {
+        let place = Place::new();
+        let listener = UnixListener::bind(place.socket()).unwrap();
+        let client = Client::builder(place.socket()).outbox_len(MUCH).write_stall(Duration::from_millis(200)).build();
+        let mut gone = Events::new();
+        let report = gone.reporter();
+        client.on_disconnect(move |reason| report(reason.clone()));
+        client.connect().await.unwrap();
+        let mut stuck = RawPeer::over(listener.accept().await.unwrap().0);
+        let mut accepted = 0;
+        while client.send(&Block::new(accepted)).is_ok() {
+            accepted += 1;
+        }
+        assert!(soon("the end of flushing", client.flush()).await.is_err());
+        let reason = gone.next().await;
+        assert!(matches!(reason.cause, CloseCause::SlowServer), "{reason}");
+        assert_exact(&reason, accepted, &mut stuck).await;
+    }
+}

@@ -1,0 +1,172 @@
+//! Messages as a bounded stream.
+
+use futures::StreamExt;
+use serde::{Deserialize, Serialize};
+use socket_ipc::limits::SUBSCRIPTION_LEN;
+use socket_ipc::{Client, Server, Topic};
+use support::{Events, Place, RawPeer, soon};
+
+#[derive(Topic, Serialize, Deserialize, Debug, PartialEq)]
+#[topic = "number"]
+struct Number(usize);
+
+fn numbers(range: std::ops::Range<usize>) -> String {
+    range.map(|number| format!("{{\"topic\":\"number\",\"message\":{number}}}\n")).collect()
+}
+
+async fn listening() -> (Place, Server) {
+    let place = Place::new();
+    let server = Server::new(place.socket());
+    server.listen().await.unwrap();
+    (place, server)
+}
+
+support::both_flavours! {
+    async fn a_subscription_has_every_message_and_who_sent_it() {
+        let (place, server) = listening().await;
+        let mut subscription = server.subscribe::<Number>();
+        for client in 1..=3 {
+            RawPeer::connect(place.socket()).await.write(numbers(client..client + 1)).await;
+            let (number, id) = soon("a message", subscription.next()).await.unwrap();
+            assert_eq!((number, id.get()), (Number(client), client as u64));
+        }
+    }
+
+    async fn a_client_subscribes_too_and_is_slowed_down_without_a_gap() {
+        const COUNT: usize = 20 * SUBSCRIPTION_LEN;
+        let (place, server) = listening().await;
+        let handle = server.handle();
+        server.on_connection(move |client_id| {
+            for number in 0..COUNT {
+                handle.send(&Number(number), client_id).unwrap();
+            }
+            handle.disconnect(client_id);
+        });
+        let mut gone = Events::new();
+        let client = Client::new(place.socket());
+        let (report, handle) = (gone.reporter(), client.handle());
+        client.on_disconnect(move |_| {
+            drop(handle.close());
+            report(());
+        });
+        let mut subscription = client.subscribe::<Number>();
+        client.connect().await.unwrap();
+        for number in 0..COUNT {
+            assert_eq!(soon("a message", subscription.next()).await, Some(Number(number)));
+        }
+        gone.next().await;
+        assert_eq!(soon("the end", subscription.next()).await, None);
+    }
+
+    async fn a_full_one_slows_only_those_who_send_its_topic() {
+        let (place, server) = listening().await;
+        let mut subscription = server.subscribe::<Number>();
+        let mut heard = Events::new();
+        let report = heard.reporter();
+        server.on_topic("other", move |_, client_id| report(client_id.get()));
+        let mut flooding = RawPeer::connect(place.socket()).await;
+        flooding.write(numbers(0..2 * SUBSCRIPTION_LEN) + "{\"topic\":\"other\"}\n").await;
+        let mut other = RawPeer::connect(place.socket()).await;
+        for _ in 0..100 {
+            other.write("{\"topic\":\"other\"}\n").await;
+            assert_eq!(heard.next().await, 2);
+        }
+        for number in 0..2 * SUBSCRIPTION_LEN {
+            assert_eq!(soon("a message", subscription.next()).await.unwrap().0, Number(number));
+        }
+        assert_eq!(heard.next().await, 1, "after all that came before");
+    }
+
+    async fn room_is_given_to_each_in_its_turn() {
+        const EACH: usize = 2 * SUBSCRIPTION_LEN;
+        let (place, server) = listening().await;
+        let mut subscription = server.subscribe::<Number>();
+        // Both have more than fits, so both wait from some point on.
+        let (mut one, mut two) =
+            (RawPeer::connect(place.socket()).await, RawPeer::connect(place.socket()).await);
+        one.write(numbers(0..EACH)).await;
+        two.write(numbers(0..EACH)).await;
+        let mut all = Vec::new();
+        while all.len() < 2 * EACH {
+            all.push(soon("a message", subscription.next()).await.unwrap());
+            // Whoever reads slowly gives those who wait the time to queue.
+            for _ in 0..10 {
+                tokio::task::yield_now().await;
+            }
+        }
+        for id in 1..=2 {
+            let of_one: Vec<_> = all.iter().filter(|(_, from)| from.get() == id).map(|(number, _)| number.0).collect();
+            assert!(of_one.iter().copied().eq(0..EACH), "client {id}: {of_one:?}");
+        }
+        // Neither has all it sent heard before the other's turn comes.
+        let of_first = |half: &[(Number, socket_ipc::ClientId)]| half.iter().filter(|(_, id)| id.get() == 1).count();
+        let (first, second) = all.split_at(EACH);
+        assert!(of_first(first) < EACH && of_first(second) < EACH, "one was kept waiting until the other was done");
+    }
+
+    async fn dropping_it_removes_it_and_lets_those_go_who_wait() {
+        let (place, server) = listening().await;
+        let mut heard = Events::new();
+        let subscription = server.subscribe::<Number>();
+        let report = heard.reporter();
+        server.on::<Number>(move |msg, _| report(msg.0));
+        let mut peer = RawPeer::connect(place.socket()).await;
+        let count = 4 * SUBSCRIPTION_LEN;
+        peer.write(numbers(0..count)).await;
+        assert_eq!(heard.take(SUBSCRIPTION_LEN).await.last(), Some(&(SUBSCRIPTION_LEN - 1)));
+        drop(subscription);
+        assert_eq!(heard.take(count - SUBSCRIPTION_LEN).await.last(), Some(&(count - 1)));
+    }
+
+    async fn it_ends_when_its_server_does_and_keeps_what_was_heard() {
+        let (place, server) = listening().await;
+        let mut heard = Events::new();
+        let (mut closed, mut dropped) = (server.subscribe::<Number>(), server.subscribe::<Number>());
+        let report = heard.reporter();
+        server.on::<Number>(move |msg, _| report(msg.0));
+        let mut peer = RawPeer::connect(place.socket()).await;
+        peer.write(numbers(0..3)).await;
+        heard.take(3).await;
+        server.close().await;
+        for number in 0..3 {
+            assert_eq!(soon("a message", closed.next()).await.unwrap().0, Number(number));
+        }
+        assert!(soon("the end", closed.next()).await.is_none());
+        drop(server);
+        assert_eq!(dropped.by_ref().count().await, 3);
+        let server = Server::new(place.socket());
+        let mut dropped = server.subscribe::<Number>();
+        let late = server.handle();
+        drop(server);
+        assert!(soon("the end", dropped.next()).await.is_none());
+        assert!(soon("the end", late.subscribe::<Number>().next()).await.is_none());
+    }
+
+    async fn it_composes_as_a_stream() {
+        let (place, server) = listening().await;
+        let numbers_of = server.subscribe::<Number>();
+        let client = Client::new(place.socket());
+        client.connect().await.unwrap();
+        for number in 0..100 {
+            client.send(&Number(number)).unwrap();
+        }
+        let squares = numbers_of.map(|(number, _)| number.0).filter(|number| futures::future::ready(number % 2 == 1)).map(|odd| odd * odd);
+        let chunks: Vec<Vec<usize>> = soon("the chunks", squares.chunks(10).take(5).collect()).await;
+        assert_eq!(chunks.concat().len(), 50);
+        assert_eq!(chunks[0][..3], [1, 9, 25]);
+    }
+
+    async fn a_wait_that_is_given_up_loses_no_message() {
+        let (place, server) = listening().await;
+        let mut subscription = server.subscribe::<Number>();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        for number in 0..200 {
+            {
+                let mut next = std::pin::pin!(subscription.next());
+                assert!(futures::poll!(next.as_mut()).is_pending());
+            }
+            peer.write(numbers(number..number + 1)).await;
+            assert_eq!(soon("a message", subscription.next()).await.unwrap().0, Number(number));
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! One process of the tests of whole processes: a server, a client or a racer, told by its standard input what to do
+//! and saying on its standard output what happens, a line each.
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Client, Server, Topic};
+use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "ping"]
+struct Ping(u64);
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "pong"]
+struct Pong(u64);
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "block"]
+struct Block<'m> {
+    number: u64,
+    text: &'m str,
+}
+
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> Result {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let input = BufReader::new(tokio::io::stdin()).lines();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["server", path] => server(Server::new(path), input).await,
+        ["activated"] => {
+            let listener = socket_ipc::activated_listener()?.ok_or("no socket was passed")?;
+            server(Server::from_listener(listener), input).await
+        }
+        ["flood", path, clients, blocks, len] => {
+            flood(path, clients.parse()?, blocks.parse()?, len.parse()?, input).await
+        }
+        ["client", path] => client(path, input).await,
+        ["racer", path] => racer(path, input).await,
+        ["starts", path, count, mode] => starts(path, count.parse()?, u32::from_str_radix(mode, 8)?).await,
+        ["intruder", path] => intruder(path, input).await,
+        _ => Err(format!("unknown arguments: {arguments:?}").into()),
+    }
+}
+
+fn say(line: impl std::fmt::Display) {
+    let mut output = std::io::stdout().lock();
+    // Whoever listened may have been the first to go.
+    let _ = writeln!(output, "{line}").and_then(|()| output.flush());
+}
+
+/// Answers pings; says who comes and goes, and what could not be heard. Ends with its input.
+async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
+    let reply = server.handle();
+    server.on::<Ping>(move |Ping(number), id| reply.send(&Pong(number), id).unwrap_or_else(say));
+    server.on_connection(|id| say(format_args!("connection {id}")));
+    server.on_connection_close(|id, reason| say(format_args!("close {id} {:?}", reason.cause)));
+    server.on_error(|error| say(format_args!("error {error}")));
+    server.on_message_error({
+        let errors = AtomicU64::new(0);
+        move |_, _| {
+            let errors = errors.fetch_add(1, Ordering::Relaxed) + 1;
+            if errors.is_multiple_of(100_000) {
+                say(format_args!("message errors {errors} resident {}", resident()));
+            }
+        }
+    });
+    server.listen().await?;
+    say(format_args!("listening resident {}", resident()));
+    while input.next_line().await?.is_some() {}
+    server.close().await;
+    say("closed");
+    Ok(())
+}
+
+/// Sends every block to all clients once they are there, paced by the slowest.
+async fn flood(
+    path: &str,
+    clients: usize,
+    blocks: u64,
+    len: usize,
+    mut input: Lines<BufReader<Stdin>>,
+) -> Result {
+    let server = Server::new(path);
+    let (arrived, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
+    server.on_connection(move |id| {
+        let _ = arrived.send(id);
+    });
+    server.on_connection_close(|id, reason| {
+        let cause = &reason.cause;
+        say(format_args!("close {id} {cause:?} {} {}", reason.unsent_messages, reason.unsent_bytes));
+    });
+    server.listen().await?;
+    say("listening");
+    for _ in 0..clients {
+        arrivals.recv().await;
+    }
+    say("complete");
+    input.next_line().await?;
+    let baseline = resident();
+    let text = "x".repeat(len);
+    let mut peak = 0;
+    for number in 0..blocks {
+        server.broadcast_async(&Block { number, text: &text }).await?;
+        peak = peak.max(resident());
+    }
+    say(format_args!("sent resident {baseline} then {peak}"));
+    while input.next_line().await?.is_some() {}
+    server.close().await;
+    Ok(())
+}
+
+/// Connects, and again whenever it has to; says what happens. A line `ping N` sends one.
+async fn client(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
+    let client = Client::builder(path).retry_delay(Duration::from_millis(20)).build();
+    client.on_connect(|| say("connect"));
+    client.on_reconnect(|| say("reconnect"));
+    client.on_disconnect(|reason| say(format_args!("disconnect {:?}", reason.cause)));
+    client.on::<Pong>(|Pong(number)| say(format_args!("pong {number}")));
+    client.on::<Block>(|block| say(format_args!("block {} {}", block.number, block.text.len())));
+    client.connect().await?;
+    while let Some(line) = input.next_line().await? {
+        if let Some(number) = line.strip_prefix("ping ")
+            && let Err(error) = client.send(&Ping(number.parse()?))
+        {
+            say(error);
+        }
+    }
+    client.close().await;
+    Ok(())
+}
+
+/// For each line `race` tries to listen, for `reach` asks whoever listens, for `stop` lets go.
+async fn racer(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
+    let mut server = None;
+    while let Some(line) = input.next_line().await? {
+        match line.as_str() {
+            "race" => {
+                let starting = Server::new(path);
+                let reply = starting.handle();
+                starting.on::<Ping>(move |_, id| {
+                    reply.send(&Pong(std::process::id().into()), id).unwrap_or_else(say);
+                });
+                match starting.listen().await {
+                    Ok(()) => {
+                        server = Some(starting);
+                        say(format_args!("won {}", std::process::id()));
+                    }
+                    Err(error) => say(format_args!("lost {error}")),
+                }
+            }
+            "reach" => {
+                let client = Client::new(path);
+                let mut answers = client.subscribe::<Pong>();
+                client.connect().await?;
+                client.send(&Ping(0))?;
+                let Pong(winner) = answers.next().await.ok_or("no answer")?;
+                say(format_args!("reached {winner}"));
+            }
+            "stop" => {
+                drop(server.take());
+                say("stopped");
+            }
+            _ => return Err(format!("unknown line: {line}").into()),
+        }
+    }
+    Ok(())
+}
+
+/// Starts and stops a server over and over, for its own user only; says whom it let in and what it heard.
+async fn starts(path: &str, count: u32, mode: u32) -> Result {
+    rustix::process::umask(rustix::fs::Mode::empty());
+    let others_may_connect = mode & 0o006 == 0o006;
+    let refused = Arc::new(AtomicU64::new(0));
+    for _ in 0..count {
+        let server = Server::builder(path).mode(mode).same_user_only().build();
+        let (refusal, mut refusals) = tokio::sync::mpsc::unbounded_channel();
+        let count = Arc::clone(&refused);
+        server.on_error(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+            let _ = refusal.send(());
+        });
+        server.on_connection(|id| say(format_args!("let in {id}")));
+        server.on_message(|message, topic, _| say(format_args!("heard {topic} {message}")));
+        server.listen().await?;
+        if others_may_connect {
+            refusals.recv().await;
+        }
+        server.broadcast(&Pong(0))?;
+        server.close().await;
+    }
+    say(format_args!("done, refused {}", refused.load(Ordering::Relaxed)));
+    Ok(())
+}
+
+/// Tries to connect, to write and to read, until its input ends; says how often it tried and what came of it.
+async fn intruder(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
+    let (mut refused, mut absent, mut connected, mut received) = (0u64, 0u64, 0u64, 0u64);
+    say("trying");
+    let attempts = async {
+        loop {
+            match UnixStream::connect(path) {
+                Ok(mut stream) => {
+                    connected += 1;
+                    let _ = stream.write_all(b"{\"topic\":\"ping\",\"message\":1}\n");
+                    let mut bytes = Vec::new();
+                    // Until the other side closes, in good order or not.
+                    let _ = stream.read_to_end(&mut bytes);
+                    received += bytes.len() as u64;
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => refused += 1,
+                Err(_) => absent += 1,
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        () = attempts => {}
+        _ = input.next_line() => {}
+    }
+    say(format_args!("refused {refused} absent {absent} connected {connected} received {received}"));
+    Ok(())
+}
+
+/// How much memory this process has resident, in KiB.
+fn resident() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap_or_default();
+    line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).unwrap_or(0)
+}

@@ -1,0 +1,192 @@
+//! What an event would report and nobody listens for is a warning, so that nothing vanishes; what somebody hears is none.
+
+use std::fmt::Write as _;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Client, Server, Topic};
+use support::{Events, Place, RawPeer, within};
+use tokio::io::AsyncWriteExt;
+use tokio::sync::mpsc;
+use tracing::field::{Field, Visit};
+use tracing::span::{Attributes, Id, Record};
+use tracing::{Event, Level, Metadata, Subscriber};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "number"]
+struct Number(u64);
+
+/// Every warning of this process, to whoever listens: tests tell theirs apart by what they say.
+static WARNINGS: Mutex<Vec<mpsc::UnboundedSender<String>>> = Mutex::new(Vec::new());
+
+struct Recorder;
+
+impl Subscriber for Recorder {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("socket_ipc") && *metadata.level() <= Level::WARN
+    }
+
+    fn event(&self, event: &Event<'_>) {
+        let mut text = Text(event.metadata().level().to_string());
+        event.record(&mut text);
+        WARNINGS.lock().unwrap().retain(|sender| sender.send(text.0.clone()).is_ok());
+    }
+
+    fn new_span(&self, _: &Attributes<'_>) -> Id {
+        Id::from_u64(1)
+    }
+
+    fn record(&self, _: &Id, _: &Record<'_>) {}
+    fn record_follows_from(&self, _: &Id, _: &Id) {}
+    fn enter(&self, _: &Id) {}
+    fn exit(&self, _: &Id) {}
+}
+
+struct Text(String);
+
+impl Visit for Text {
+    fn record_error(&mut self, field: &Field, error: &(dyn std::error::Error + 'static)) {
+        write!(self.0, " {}={error}", field.name()).unwrap();
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+        write!(self.0, " {}={value:?}", field.name()).unwrap();
+    }
+}
+
+/// The warnings from now on.
+struct Warnings(mpsc::UnboundedReceiver<String>);
+
+impl Warnings {
+    fn new() -> Self {
+        // The first test sets it for all; their threads come and go.
+        let _ = tracing::subscriber::set_global_default(Recorder);
+        let (sender, receiver) = mpsc::unbounded_channel();
+        WARNINGS.lock().unwrap().push(sender);
+        Self(receiver)
+    }
+
+    /// Waits for a warning that holds all of `parts`, and returns those before it.
+    async fn find(&mut self, parts: &[&str]) -> Vec<String> {
+        let mut others = Vec::new();
+        let found = async {
+            loop {
+                let warning = self.0.recv().await.unwrap();
+                if parts.iter().all(|part| warning.contains(part)) {
+                    return;
+                }
+                others.push(warning);
+            }
+        };
+        if tokio::time::timeout(support::DEADLINE, found).await.is_err() {
+            panic!("no warning with {parts:?} among {others:#?}");
+        }
+        others
+    }
+
+    /// Asserts that no warning so far holds `part`.
+    fn none(&mut self, part: &str) {
+        while let Ok(warning) = self.0.try_recv() {
+            assert!(!warning.contains(part), "{warning}");
+        }
+    }
+}
+
+support::both_flavours! {
+    async fn a_bad_message_that_nobody_listens_for_is_a_warning() {
+        let (place, mut warnings) = (Place::new(), Warnings::new());
+        let server = Server::new(place.socket());
+        server.listen().await.unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        peer.write("{\"unheard\":[1234567]}\n").await;
+        warnings.find(&["WARN", "client=1", "a message could not be heard", "21 bytes", "missing field `topic`"]).await;
+        // A message that nobody listens for is no event.
+        let mut heard = Events::new();
+        let report = heard.reporter();
+        server.on_topic("done", move |_, _| report(()));
+        peer.write("{\"topic\":\"nobody-waits-for-this\"}\n{\"topic\":\"done\"}\n").await;
+        heard.next().await;
+        warnings.none("nobody-waits-for-this");
+    }
+
+    async fn a_listener_that_panics_unheard_is_a_warning() {
+        let (place, mut warnings) = (Place::new(), Warnings::new());
+        let server = Server::new(place.socket());
+        server.on::<Number>(|_, _| panic!("unheard panic"));
+        server.listen().await.unwrap();
+        let client = Client::new(place.socket());
+        client.connect().await.unwrap();
+        client.send(&Number(1)).unwrap();
+        warnings.find(&["WARN", "an error of the server", "`number`", "client 1", "unheard panic"]).await;
+        server.on_error(|_| panic!("nowhere further to go"));
+        client.send(&Number(1)).unwrap();
+        warnings.find(&["ERROR", "a listener of the error event panicked", "nowhere further to go"]).await;
+        client.on_topic("pong", |_| panic!("unheard by the client"));
+        server.broadcast_raw("pong", &1).unwrap();
+        warnings.find(&["WARN", "an error of the client", "`pong`", "unheard by the client"]).await;
+    }
+
+    async fn a_connection_that_loses_something_unheard_is_a_warning_and_an_orderly_one_is_not() {
+        let (place, mut warnings) = (Place::new(), Warnings::new());
+        let server = Server::new(place.socket());
+        server.listen().await.unwrap();
+        for _ in 0..5 {
+            // No other test has as many clients, so these can't be mistaken.
+            let mut peer = RawPeer::connect(place.socket()).await;
+            peer.write("{\"topic\":\"number\"}\n").await;
+            peer.stream.shutdown().await.unwrap();
+            peer.closed().await;
+        }
+        let mut peer = RawPeer::connect(place.socket()).await;
+        peer.write("{\"topic\":\"cut in the midst").await;
+        drop(peer);
+        let unfinished = ["WARN", "client=6", "a connection ended", "26 bytes of an unfinished message"];
+        let others = warnings.find(&unfinished).await;
+        assert!(!others.iter().any(|other| other.contains("client=5") || other.contains("client=4")), "{others:?}");
+        let slow = Server::builder(place.directory().join("slow.sock")).outbox_len(4_000_000).build();
+        slow.listen().await.unwrap();
+        let mut connected = Events::new();
+        slow.on_connection(connected.reporter());
+        let _stuck = RawPeer::connect(place.directory().join("slow.sock")).await;
+        connected.next().await;
+        while slow.broadcast_raw("x", &"x".repeat(1_000_000)).unwrap() == 1 {}
+        warnings.find(&["WARN", "client=1", "a connection ended", "too slow", "messages"]).await;
+    }
+
+    async fn an_attempt_to_connect_that_fails_unheard_is_a_warning() {
+        let (place, mut warnings) = (Place::new(), Warnings::new());
+        let path = place.socket();
+        let client = Client::builder(&path).retry_delay(Duration::from_millis(1)).give_up_after(2).build();
+        assert!(client.connect().await.is_err());
+        let path = path.to_str().unwrap();
+        warnings.find(&["WARN", "an attempt to connect failed", path]).await;
+        warnings.find(&["WARN", "an attempt to connect failed", path]).await;
+    }
+
+    async fn what_somebody_listens_for_is_no_warning() {
+        let (place, mut warnings) = (Place::new(), Warnings::new());
+        let (server, client) = (Server::new(place.socket()), Client::builder(place.socket()).give_up_after(1).build());
+        let mut events = Events::new();
+        let reports: Vec<_> = (0..5).map(|_| Arc::new(events.reporter())).collect();
+        let report = Arc::clone(&reports[0]);
+        server.on_message_error(move |_, _| report("message error"));
+        let report = Arc::clone(&reports[1]);
+        server.on_error(move |_| report("error"));
+        let report = Arc::clone(&reports[2]);
+        server.on_connection_close(move |_, _| report("connection close"));
+        let report = Arc::clone(&reports[3]);
+        client.on_connect_error(move |_| report("connect error"));
+        server.on_topic("quiet", |_, _| panic!("quietly"));
+        assert!(client.connect().await.is_err());
+        server.listen().await.unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        peer.write("quietly\n{\"topic\":\"quiet\"}\nquietly unfinished").await;
+        drop(peer);
+        assert_eq!(events.take(4).await, ["connect error", "message error", "error", "connection close"]);
+        within("closing", support::DEADLINE, server.close()).await;
+        for part in ["quietly", "7 bytes", "18 bytes", place.socket().to_str().unwrap()] {
+            warnings.none(part);
+        }
+    }
+}
