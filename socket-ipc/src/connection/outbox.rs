@@ -72,15 +72,26 @@ impl<'b> Broadcast<'b> {
 /// Bytes on their way to the socket, whole messages.
 #[derive(Debug)]
 pub(crate) enum Segment {
-    Own(Vec<u8>),
+    Own {
+        bytes: Vec<u8>,
+        messages: u64,
+    },
+    /// One message.
     Shared(Arc<Shared>),
 }
 
 impl Segment {
     pub(crate) fn bytes(&self) -> &[u8] {
         match self {
-            Self::Own(bytes) => bytes,
+            Self::Own { bytes, .. } => bytes,
             Self::Shared(shared) => &shared.bytes,
+        }
+    }
+
+    fn messages(&self) -> u64 {
+        match self {
+            Self::Own { messages, .. } => *messages,
+            Self::Shared(_) => 1,
         }
     }
 }
@@ -131,13 +142,29 @@ struct Queue {
     /// What goes out before `tail`.
     segments: VecDeque<Segment>,
     tail: Vec<u8>,
+    tail_messages: u64,
     /// Bytes queued, those the session is writing included.
     len: usize,
+    /// Messages queued, those of the segment that the session is writing included.
+    messages: u64,
+    /// What was left when the queue was given up.
+    unsent: Option<Unsent>,
     ask: Option<Ask>,
     /// The session, while it sleeps.
     session: Option<Waker>,
     /// Whether the sleeping session has nothing to write, and so has to hear of a new message.
     idle: bool,
+}
+
+impl Queue {
+    /// Takes what was queued last, leaving `empty` in its place.
+    fn take_tail(&mut self, empty: Vec<u8>) -> Option<Segment> {
+        if self.tail.is_empty() {
+            return None;
+        }
+        let bytes = std::mem::replace(&mut self.tail, empty);
+        Some(Segment::Own { bytes, messages: std::mem::take(&mut self.tail_messages) })
+    }
 }
 
 impl Outbox {
@@ -168,6 +195,7 @@ impl Outbox {
         let mut queue = lock(&self.queue);
         self.check(&queue, message.len())?;
         queue.tail.extend_from_slice(message);
+        queue.tail_messages += 1;
         self.total.queued.fetch_add(message.len(), Ordering::Relaxed);
         self.pushed(queue, message.len());
         Ok(())
@@ -187,12 +215,12 @@ impl Outbox {
         match &broadcast.shared {
             None => {
                 queue.tail.extend_from_slice(broadcast.bytes);
+                queue.tail_messages += 1;
                 self.total.queued.fetch_add(broadcast.bytes.len(), Ordering::Relaxed);
             }
             Some(shared) => {
-                if !queue.tail.is_empty() {
-                    let before = std::mem::take(&mut queue.tail);
-                    queue.segments.push_back(Segment::Own(before));
+                if let Some(before) = queue.take_tail(Vec::new()) {
+                    queue.segments.push_back(before);
                 }
                 queue.segments.push_back(Segment::Shared(Arc::clone(shared)));
             }
@@ -214,6 +242,7 @@ impl Outbox {
 
     fn pushed(&self, mut queue: std::sync::MutexGuard<'_, Queue>, len: usize) {
         queue.len += len;
+        queue.messages += 1;
         self.queued.store(queue.len, Ordering::Release);
         let session = if queue.idle { queue.session.take() } else { None };
         drop(queue);
@@ -300,17 +329,20 @@ impl Outbox {
         if queue.tail.is_empty() {
             return None;
         }
-        Some(Segment::Own(std::mem::replace(&mut queue.tail, std::mem::take(spare))))
+        queue.take_tail(std::mem::take(spare))
     }
 
-    /// Accounts for bytes that were handed to the kernel.
-    pub(super) fn written(&self, segment: &Segment, count: usize) {
-        if let Segment::Own(_) = segment {
+    /// Accounts for `count` bytes that were handed to the kernel, the last of `segment` if it is `done`.
+    pub(super) fn written(&self, segment: &Segment, count: usize, done: bool) {
+        if let Segment::Own { .. } = segment {
             self.total.queued.fetch_sub(count, Ordering::Relaxed);
         }
         let mut queue = lock(&self.queue);
         // Nothing is left to count where the queue was given up meanwhile.
         queue.len = queue.len.saturating_sub(count);
+        if done {
+            queue.messages = queue.messages.saturating_sub(segment.messages());
+        }
         let len = queue.len;
         self.queued.store(len, Ordering::Release);
         drop(queue);
@@ -334,24 +366,28 @@ impl Outbox {
         true
     }
 
-    /// Gives up what is queued, and says how much that was, with the rest of what the session was writing.
+    /// Gives up what is queued, and says how much that was; `writing` is what the session was writing. A second call says the same: who
+    /// closes does not wait long for the session, and must not report less than the session would have.
     pub(crate) fn give_up(&self, wire: Wire, writing: Option<(Segment, usize)>) -> Unsent {
         self.end();
         let mut queue = lock(&self.queue);
+        if let Some(unsent) = queue.unsent {
+            return unsent;
+        }
+        let mut unsent = Unsent { messages: queue.messages, bytes: queue.len as u64 };
         let mut queued: Vec<Segment> = std::mem::take(&mut queue.segments).into();
-        queued.push(Segment::Own(std::mem::take(&mut queue.tail)));
-        queue.len = 0;
+        queued.extend(queue.take_tail(Vec::new()));
+        if let Some((segment, written)) = &writing {
+            // A message counts as sent once its end is. Segments begin where a message does.
+            let sent = count_ends(wire, &segment.bytes()[..*written]) as u64;
+            unsent.messages = unsent.messages.saturating_sub(sent);
+        }
+        (queue.len, queue.messages, queue.unsent) = (0, 0, Some(unsent));
         self.queued.store(0, Ordering::Release);
         drop(queue);
-        let mut unsent = Unsent::default();
         for (segment, written) in writing.into_iter().chain(queued.into_iter().map(|segment| (segment, 0))) {
-            let bytes = segment.bytes();
-            let left = bytes.len() - written;
-            unsent.bytes += left as u64;
-            // A message counts as sent once its end is. Segments begin where a message does.
-            unsent.messages += (count_ends(wire, bytes) - count_ends(wire, &bytes[..written])) as u64;
-            if let Segment::Own(_) = segment {
-                self.total.queued.fetch_sub(left, Ordering::Relaxed);
+            if let Segment::Own { bytes, .. } = segment {
+                self.total.queued.fetch_sub(bytes.len() - written, Ordering::Relaxed);
             }
         }
         self.room.notify_waiters();
@@ -361,7 +397,7 @@ impl Outbox {
     /// Keeps a buffer for reuse, emptied, if it is not too large to keep.
     pub(super) fn spare(segment: Segment) -> Vec<u8> {
         match segment {
-            Segment::Own(mut bytes) if bytes.capacity() <= SPARE_CAPACITY => {
+            Segment::Own { mut bytes, .. } if bytes.capacity() <= SPARE_CAPACITY => {
                 bytes.clear();
                 bytes
             }

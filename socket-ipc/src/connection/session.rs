@@ -202,7 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                     *written += count;
                     let done = *written == segment.bytes().len();
                     self.stalled_until = None;
-                    self.outbox.written(segment, count);
+                    self.outbox.written(segment, count, done);
                     if done && let Some((segment, _)) = self.writing.take() {
                         self.spare = Outbox::spare(segment);
                     }
