@@ -272,7 +272,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             let identity = Arc::as_ptr(&self.endpoint).addr();
             let (poll, awaits_close) = polled(identity, || held.poll(cx, self.from, &report));
             if poll.is_pending() {
-                if awaits_close {
+                // As long as nobody closes the endpoint, such a listener is awaited like any other: it may be one that works
+                // and would only stop early.
+                if awaits_close && self.endpoint.router().is_closed() {
                     self.release_held();
                     return Poll::Ready(());
                 }
@@ -292,7 +294,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         Poll::Ready(())
     }
 
-    /// Lets a listener that waits for the endpoint to be closed run on by itself: closing does not wait for it.
+    /// Lets a listener that waits for the endpoint to be closed run on by itself: the closing that has begun does not wait
+    /// for it.
     fn release_held(&mut self) {
         if let Some(HeldMessage { held, taken, .. }) = self.held.take() {
             let (endpoint, from) = (Arc::clone(&self.endpoint), self.from);

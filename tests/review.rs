@@ -1,0 +1,74 @@
+//! Corners that a review found: each of these has failed once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Server, Topic};
+use tokio::io::AsyncWriteExt;
+
+#[derive(Topic, Serialize, Deserialize, Debug)]
+#[topic = "work"]
+struct Work(usize);
+
+const LINE: &[u8] = b"{\"topic\":\"work\",\"message\":1}\n";
+
+async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(5), future).await.unwrap_or_else(|_| panic!("{what}: too late"))
+}
+
+/// A listener that would stop at the closing is awaited like any other as long as nobody closes the server.
+#[tokio::test]
+async fn a_listener_that_watches_for_the_closing_still_holds_up_its_connection() {
+    let server = Server::new("in memory");
+    let (running, most, second) =
+        (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let (handle, runs, max) = (server.handle(), Arc::clone(&running), Arc::clone(&most));
+    server.on_async::<Work>(move |_, _| {
+        let (handle, runs, max) = (handle.clone(), Arc::clone(&runs), Arc::clone(&max));
+        async move {
+            max.fetch_max(runs.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::select! {
+                () = handle.closed() => {}
+                () = tokio::time::sleep(Duration::from_millis(20)) => {}
+            }
+            runs.fetch_sub(1, Ordering::SeqCst);
+        }
+    });
+    let heard = Arc::clone(&second);
+    server.on::<Work>(move |_, _| {
+        heard.fetch_add(1, Ordering::SeqCst);
+    });
+    let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+    server.serve(ours).unwrap();
+    for _ in 0..5 {
+        theirs.write_all(LINE).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(most.load(Ordering::SeqCst), 1, "one message of a connection at a time");
+    assert_eq!(second.load(Ordering::SeqCst), 5, "the next listener hears every message too");
+}
+
+/// The other way round: once the server is closing, such a listener holds up nothing.
+#[tokio::test]
+async fn a_listener_that_watches_for_the_closing_does_not_hold_it_up() {
+    let server = Server::new("in memory");
+    let handle = server.handle();
+    let (started, mut starts) = tokio::sync::mpsc::unbounded_channel();
+    server.on_async::<Work>(move |_, _| {
+        let (handle, started) = (handle.clone(), started.clone());
+        async move {
+            let _ = started.send(());
+            handle.closed().await;
+        }
+    });
+    let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+    server.serve(ours).unwrap();
+    theirs.write_all(LINE).await.unwrap();
+    soon("the listener", starts.recv()).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let closing = server.close();
+    drop(theirs);
+    tokio::time::timeout(Duration::from_secs(2), closing).await.expect("the listener is not waited for");
+}
