@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use socket_ipc::{Server, Topic};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufStream};
 
 #[derive(Topic, Serialize, Deserialize, Debug)]
 #[topic = "work"]
@@ -71,4 +71,16 @@ async fn a_listener_that_watches_for_the_closing_does_not_hold_it_up() {
     let closing = server.close();
     drop(theirs);
     tokio::time::timeout(Duration::from_secs(2), closing).await.expect("the listener is not waited for");
+}
+
+/// A stream may keep what it is given until it is told to flush.
+#[tokio::test]
+async fn a_stream_that_buffers_is_flushed() {
+    let server = Server::new("in memory");
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    let id = server.serve(BufStream::new(ours)).unwrap().unwrap();
+    server.send(&Work(7), id).unwrap();
+    let mut line = String::new();
+    soon("the message", BufReader::new(theirs).read_line(&mut line)).await.unwrap();
+    assert_eq!(line, "{\"topic\":\"work\",\"message\":7}\n");
 }

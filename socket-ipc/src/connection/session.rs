@@ -48,6 +48,8 @@ pub(crate) struct Session<S, E: Endpoint> {
 
     /// What is being written, and how much of it has been.
     writing: Option<(Segment, usize)>,
+    /// Something was written since the stream was last flushed.
+    unflushed: bool,
     spare: Vec<u8>,
     /// The other side reads no more.
     write_ended: bool,
@@ -109,6 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             incomplete_until: None,
             held: None,
             writing: None,
+            unflushed: false,
             spare: Vec::new(),
             write_ended: false,
             stalled_until: None,
@@ -185,6 +188,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             match Pin::new(&mut self.stream).poll_write(cx, &segment.bytes()[*written..]) {
                 Poll::Ready(Ok(count)) if count > 0 => {
                     *written += count;
+                    self.unflushed = true;
                     let done = *written == segment.bytes().len();
                     self.stalled_until = None;
                     self.outbox.written(segment, count);
@@ -195,16 +199,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                 // The other side may have sent something before it went: reading finds out.
                 Poll::Ready(_) => self.end_writing(),
                 Poll::Pending => {
-                    if self.stalled_until.is_none() {
-                        self.stalled_until = Instant::now().checked_add(self.endpoint.limits().write_stall);
-                    }
+                    self.stall();
                     return Poll::Pending;
                 }
             }
         }
         // An idle connection keeps no buffer.
         self.spare = Vec::new();
+        self.poll_flush(cx)
+    }
+
+    /// Has the stream pass on what it keeps: one that buffers or encrypts may do so until it is told. `Pending` while it can't.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.unflushed && !self.write_ended {
+            match Pin::new(&mut self.stream).poll_flush(cx) {
+                Poll::Ready(Ok(())) => (self.unflushed, self.stalled_until) = (false, None),
+                Poll::Ready(Err(_)) => self.end_writing(),
+                Poll::Pending => {
+                    self.stall();
+                    return Poll::Pending;
+                }
+            }
+        }
         Poll::Ready(())
+    }
+
+    /// Notes that the socket takes no more, unless that is known.
+    fn stall(&mut self) {
+        if self.stalled_until.is_none() {
+            self.stalled_until = Instant::now().checked_add(self.endpoint.limits().write_stall);
+        }
     }
 
     fn end_writing(&mut self) {
@@ -369,6 +393,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                 return None;
             }
             ending.shut = true;
+            // Shutting down includes it.
+            (self.unflushed, self.stalled_until) = (false, None);
             let linger = Instant::now().checked_add(LINGER);
             ending.until = [ending.until, linger].into_iter().flatten().min();
         }
