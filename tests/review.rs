@@ -1,11 +1,11 @@
 //! Corners that a review found: each of these has failed once.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Server, Topic};
+use socket_ipc::{Client, SendError, Server, Topic};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufStream};
 
 #[derive(Topic, Serialize, Deserialize, Debug)]
@@ -83,4 +83,47 @@ async fn a_stream_that_buffers_is_flushed() {
     let mut line = String::new();
     soon("the message", BufReader::new(theirs).read_line(&mut line)).await.unwrap();
     assert_eq!(line, "{\"topic\":\"work\",\"message\":7}\n");
+}
+
+/// Where the runtime of a client has gone, so has its connection.
+#[test]
+fn a_client_whose_runtime_has_gone_says_so() {
+    let (server, reports) = (Server::new("in memory"), Arc::<Mutex<Vec<&str>>>::default());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let other_side = server.handle();
+    let client = Client::builder("in memory")
+        .connector(move || {
+            let (ours, theirs) = tokio::io::duplex(64 * 1024);
+            let served = other_side.serve(theirs).map_err(std::io::Error::other);
+            async move { served.map(|_| ours) }
+        })
+        .build();
+    let (ends, closes) = (Arc::clone(&reports), Arc::clone(&reports));
+    client.on_disconnect(move |_| ends.lock().unwrap().push("disconnect"));
+    client.on_close(move || closes.lock().unwrap().push("close"));
+    runtime.block_on(client.connect()).unwrap();
+    drop(runtime);
+    assert!(!client.is_connected());
+    assert!(matches!(client.send(&Work(1)), Err(SendError::Closed { .. })));
+    assert_eq!(*reports.lock().unwrap(), ["disconnect", "close"]);
+}
+
+/// Nobody waits for room in the outbox of a connection whose runtime has gone.
+#[tokio::test]
+async fn waiting_for_room_ends_where_the_runtime_of_the_connection_has_gone() {
+    let server = Arc::new(Server::new("in memory"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (ours, _theirs) = tokio::io::duplex(16);
+    let id = {
+        let _entered = runtime.enter();
+        server.serve(ours).unwrap().unwrap()
+    };
+    server.send_raw("fill", &"x".repeat(100_000), id).unwrap();
+    let sender = server.handle();
+    let waiting = tokio::spawn(async move { sender.send_async(&Work(1), id).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!waiting.is_finished());
+    runtime.shutdown_background();
+    let sent = soon("the end of the wait", waiting).await.unwrap();
+    assert!(matches!(sent, Err(SendError::UnknownClient { .. })), "{sent:?}");
 }

@@ -326,7 +326,11 @@ impl Attended {
 
 impl Drop for Attended {
     fn drop(&mut self) {
-        write(&self.state.clients).remove(&self.id);
+        let member = write(&self.state.clients).remove(&self.id);
+        if let Some(member) = member {
+            // Its task went before its end, with its runtime: nobody is to wait for room in its outbox.
+            member.outbox.give_up(self.state.options.limits.wire, None);
+        }
         if self.state.attended.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.state.nobody_left.notify_waiters();
         }
