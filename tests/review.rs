@@ -127,3 +127,30 @@ async fn waiting_for_room_ends_where_the_runtime_of_the_connection_has_gone() {
     let sent = soon("the end of the wait", waiting).await.unwrap();
     assert!(matches!(sent, Err(SendError::UnknownClient { .. })), "{sent:?}");
 }
+
+/// What is flushed is what was queued before, however much others go on sending.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flush_ends_while_others_go_on_sending() {
+    let server = Arc::new(Server::new("in memory"));
+    let other_side = server.handle();
+    let client = Arc::new(
+        Client::builder("in memory")
+            .connector(move || {
+                let (ours, theirs) = tokio::io::duplex(1024);
+                let served = other_side.serve(theirs).map_err(std::io::Error::other);
+                async move { served.map(|_| ours) }
+            })
+            .build(),
+    );
+    client.connect().await.unwrap();
+    let sender = Arc::clone(&client);
+    let sending = tokio::spawn(async move {
+        loop {
+            sender.send_async(&Work(1)).await.unwrap();
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let flushed = tokio::time::timeout(Duration::from_secs(3), client.flush()).await;
+    sending.abort();
+    flushed.expect("the flush ends").unwrap();
+}
