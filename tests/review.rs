@@ -154,3 +154,18 @@ async fn a_flush_ends_while_others_go_on_sending() {
     sending.abort();
     flushed.expect("the flush ends").unwrap();
 }
+
+/// A message that is complete is not an unfinished one, heard or not.
+#[tokio::test]
+async fn what_was_complete_is_not_called_unfinished() {
+    let server = Server::builder("in memory").drain(Duration::from_millis(50)).build();
+    server.on_async::<Work>(|_, _| std::future::pending());
+    let (reported, mut reports) = tokio::sync::mpsc::unbounded_channel();
+    server.on_connection_close(move |_, reason| drop(reported.send(reason.unfinished_bytes)));
+    let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+    let id = server.serve(ours).unwrap().unwrap();
+    theirs.write_all(&[LINE, LINE, b"{\"to"].concat()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    server.disconnect(id);
+    assert_eq!(soon("the end", reports.recv()).await, Some(4));
+}

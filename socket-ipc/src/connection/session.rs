@@ -128,8 +128,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             cause,
             unsent_messages: unsent.messages,
             unsent_bytes: unsent.bytes,
-            unfinished_bytes: self.framer.unfinished(self.received.unread()),
+            unfinished_bytes: self.unfinished(),
         }
+    }
+
+    /// How many bytes of a message that never ended have arrived. Those before it that ended, heard or not, are no part of it.
+    fn unfinished(&mut self) -> u64 {
+        if let Some(held) = self.held.take() {
+            self.received.consume(held.taken);
+        }
+        while self.received.len() > 0
+            && let Frame::Message { taken, .. } | Frame::TooLong { taken, .. } =
+                self.framer.next(self.received.unread())
+        {
+            self.received.consume(taken);
+        }
+        self.framer.unfinished(self.received.unread())
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseCause> {
