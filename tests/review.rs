@@ -1,5 +1,6 @@
 //! Corners that a review found: each of these has failed once.
 
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -168,4 +169,53 @@ async fn what_was_complete_is_not_called_unfinished() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     server.disconnect(id);
     assert_eq!(soon("the end", reports.recv()).await, Some(4));
+}
+
+/// A stream whose writes fail for want of memory, not because the peer has gone.
+struct Failing(tokio::io::DuplexStream);
+
+impl tokio::io::AsyncRead for Failing {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl tokio::io::AsyncWrite for Failing {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+        _: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        std::task::Poll::Ready(Err(std::io::ErrorKind::OutOfMemory.into()))
+    }
+
+    fn poll_flush(
+        self: Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(
+        self: Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_fails_is_not_blamed_on_the_other_side() {
+    let server = Server::new("in memory");
+    let (reported, mut reports) = tokio::sync::mpsc::unbounded_channel();
+    server.on_connection_close(move |_, reason| drop(reported.send(reason.cause.clone())));
+    let (ours, _theirs) = tokio::io::duplex(64 * 1024);
+    let id = server.serve(Failing(ours)).unwrap().unwrap();
+    server.send(&Work(1), id).unwrap();
+    let cause = soon("the end", reports.recv()).await.unwrap();
+    assert!(matches!(cause, socket_ipc::CloseCause::Io(_)), "{cause:?}");
 }

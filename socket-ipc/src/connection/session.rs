@@ -51,8 +51,8 @@ pub(crate) struct Session<S, E: Endpoint> {
     /// Something was written since the stream was last flushed.
     unflushed: bool,
     spare: Vec<u8>,
-    /// The other side reads no more.
-    write_ended: bool,
+    /// The other side reads no more, or nothing more can be written.
+    write_ended: Option<CloseCause>,
     /// When the socket has to have taken something more.
     stalled_until: Option<Instant>,
 
@@ -113,7 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             writing: None,
             unflushed: false,
             spare: Vec::new(),
-            write_ended: false,
+            write_ended: None,
             stalled_until: None,
             ending: None,
             alarm: Alarm::default(),
@@ -150,7 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         let mut turn = TURN;
         loop {
             self.take_ask();
-            let blocked = self.poll_write(cx).is_pending() || self.write_ended;
+            let blocked = self.poll_write(cx).is_pending() || self.write_ended.is_some();
             let all_heard = self.poll_listeners(cx, &mut turn).is_ready();
             if let Some(cause) = self.poll_end(cx, all_heard) {
                 return Poll::Ready(cause);
@@ -194,7 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
 
     /// Writes what is queued. `Pending` while the socket takes no more.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while !self.write_ended {
+        while self.write_ended.is_none() {
             if self.writing.is_none() {
                 self.writing = self.outbox.take(&mut self.spare).map(|segment| (segment, 0));
             }
@@ -211,7 +211,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                     }
                 }
                 // The other side may have sent something before it went: reading finds out.
-                Poll::Ready(_) => self.end_writing(),
+                Poll::Ready(Ok(_)) => self.end_writing(CloseCause::PeerClosed),
+                Poll::Ready(Err(error)) => self.end_writing(cause_of(error)),
                 Poll::Pending => {
                     self.stall();
                     return Poll::Pending;
@@ -225,10 +226,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
 
     /// Has the stream pass on what it keeps: one that buffers or encrypts may do so until it is told. `Pending` while it can't.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.unflushed && !self.write_ended {
+        if self.unflushed && self.write_ended.is_none() {
             match Pin::new(&mut self.stream).poll_flush(cx) {
                 Poll::Ready(Ok(())) => (self.unflushed, self.stalled_until) = (false, None),
-                Poll::Ready(Err(_)) => self.end_writing(),
+                Poll::Ready(Err(error)) => self.end_writing(cause_of(error)),
                 Poll::Pending => {
                     self.stall();
                     return Poll::Pending;
@@ -245,8 +246,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         }
     }
 
-    fn end_writing(&mut self) {
-        self.write_ended = true;
+    fn end_writing(&mut self, cause: CloseCause) {
+        self.write_ended = Some(cause);
         self.stalled_until = None;
         self.outbox.end();
     }
@@ -363,8 +364,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             Poll::Ready(Ok(_)) => {}
             Poll::Ready(Err(error)) => self.end_reading(cause_of(error), cx),
             // Whoever reads no more and has nothing left for us is gone.
-            Poll::Pending if self.write_ended => self.end_reading(CloseCause::PeerClosed, cx),
-            Poll::Pending => return Poll::Pending,
+            Poll::Pending => match self.write_ended.clone() {
+                Some(cause) => self.end_reading(cause, cx),
+                None => return Poll::Pending,
+            },
         }
         if discarding {
             self.received.consume(self.received.len());
@@ -376,9 +379,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         self.read_ended = Some(cause);
         // Whether the other side still reads, having only finished sending: the kernel says so even of an empty write, and so
         // whoever sends to a peer that is gone learns it now, whatever its listeners are still busy with.
-        if !self.write_ended && matches!(Pin::new(&mut self.stream).poll_write(cx, &[]), Poll::Ready(Err(_)))
+        if self.write_ended.is_none()
+            && let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_write(cx, &[])
         {
-            self.end_writing();
+            self.end_writing(cause_of(error));
         }
     }
 
@@ -392,14 +396,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             self.end(cause, None);
         }
         let ending = self.ending.as_mut()?;
-        let written = self.write_ended || (self.writing.is_none() && self.outbox.is_empty());
+        let written = self.write_ended.is_some() || (self.writing.is_none() && self.outbox.is_empty());
         if ending.cut {
             return Some(ending.cause.clone());
         }
         if !written || self.held.is_some() {
             return None;
         }
-        if !self.write_ended && !ending.shut {
+        if self.write_ended.is_none() && !ending.shut {
             if Pin::new(&mut self.stream).poll_shutdown(cx).is_pending() {
                 // A stream that can't even be shut down has no more time than the rest of a drain.
                 ending.until =
@@ -415,7 +419,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         // Closing a socket with something unread in it resets the connection, and a peer that writes to it once it is
         // closed gets an error: either ends a Node process that listens for no `error` of its sockets. So the other side
         // is read from until it has seen the end and closes as well, for a moment.
-        if !self.write_ended && self.read_ended.is_none() {
+        if self.write_ended.is_none() && self.read_ended.is_none() {
             return None;
         }
         Some(ending.cause.clone())
