@@ -162,7 +162,7 @@ async fn what_was_complete_is_not_called_unfinished() {
     let server = Server::builder("in memory").drain(Duration::from_millis(50)).build();
     server.on_async::<Work>(|_, _| std::future::pending());
     let (reported, mut reports) = tokio::sync::mpsc::unbounded_channel();
-    server.on_connection_close(move |_, reason| drop(reported.send(reason.unfinished_bytes)));
+    server.on_connection_close(move |_, reason| assert!(reported.send(reason.unfinished_bytes).is_ok()));
     let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
     let id = server.serve(ours).unwrap().unwrap();
     theirs.write_all(&[LINE, LINE, b"{\"to"].concat()).await.unwrap();
@@ -218,4 +218,26 @@ async fn a_write_that_fails_is_not_blamed_on_the_other_side() {
     server.send(&Work(1), id).unwrap();
     let cause = soon("the end", reports.recv()).await.unwrap();
     assert!(matches!(cause, socket_ipc::CloseCause::Io(_)), "{cause:?}");
+}
+
+/// Whoever drops a server hears no more of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_dropped_reports_no_event() {
+    let reports = Arc::<AtomicUsize>::default();
+    for _ in 0..200 {
+        let server = Server::new("in memory");
+        let ends = Arc::clone(&reports);
+        server.on_connection_close(move |_, _| {
+            ends.fetch_add(1, Ordering::SeqCst);
+        });
+        let mut clients = Vec::new();
+        for _ in 0..20 {
+            let (ours, theirs) = tokio::io::duplex(64);
+            server.serve(ours).unwrap();
+            clients.push(theirs);
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        drop(server);
+    }
+    assert_eq!(reports.load(Ordering::SeqCst), 0);
 }

@@ -236,6 +236,9 @@ impl State {
             // Closed before, or about to be: that goes on by itself.
             return;
         }
+        // First, so that nothing more is heard while the connection ends.
+        self.router.clear();
+        self.events.clear();
         let link = write(&self.link).take();
         if let Some(outbox) = link {
             outbox.ask(Ask::Cut(CloseCause::Closed));
@@ -243,8 +246,6 @@ impl State {
         if let Some(keeper) = lock(&self.keeper).take() {
             keeper.abort();
         }
-        self.router.clear();
-        self.events.clear();
     }
 }
 

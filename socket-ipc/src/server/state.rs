@@ -245,6 +245,9 @@ impl State {
             // Closed before, or about to be: that goes on by itself.
             return;
         }
+        // First, as a connection that is told to end would report it.
+        self.router.clear();
+        self.events.clear();
         self.stop_accepting();
         drop(lock(&self.socket).take());
         let members = std::mem::take(&mut *write(&self.clients));
@@ -254,8 +257,6 @@ impl State {
                 task.abort();
             }
         }
-        self.router.clear();
-        self.events.clear();
     }
 
     /// Reports the end of a connection, once.
