@@ -162,6 +162,8 @@ impl State {
             return Err(Error::UserNotAllowed { peer });
         }
         let runtime = Handle::current();
+        // Before anybody is in: closing waits for them on it.
+        let _ = self.runtime.set(runtime.clone());
         let outbox = Arc::new(Outbox::new(self.options.limits.outbox_len, Arc::clone(&self.total)));
         let member =
             Arc::new(Member { outbox, peer, task: OnceLock::new(), reported: AtomicBool::new(false) });
@@ -181,7 +183,6 @@ impl State {
         let task = runtime.spawn(attend(attended, Arc::clone(&member), stream));
         // Set once, here.
         let _ = member.task.set(task.abort_handle());
-        let _ = self.runtime.set(runtime);
         Ok(Some(id))
     }
 
@@ -206,9 +207,9 @@ impl State {
 
     fn stop_accepting(&self) {
         // The file goes before the listener does, so that nobody finds a socket that refuses and takes it for abandoned.
-        if let Some(socket) = lock(&self.socket).as_mut()
-            && let Err(source) = socket.remove()
-        {
+        let removed = lock(&self.socket).as_mut().map_or(Ok(()), SocketFile::remove);
+        // Without the lock: this calls listeners.
+        if let Err(source) = removed {
             self.events.report_error(&Error::Remove { path: self.options.path.clone(), source });
         }
         if let Some(accepting) = lock(&self.accepting).take() {
