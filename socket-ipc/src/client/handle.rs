@@ -138,7 +138,7 @@ impl ClientHandle {
         })?
     }
 
-    /// Waits until all that was queued has been handed to the kernel.
+    /// Waits until all that was queued has been handed to the kernel. What is queued meanwhile is not waited for.
     ///
     /// Handed to the kernel is not heard by the server: it may still end before it reads.
     ///
@@ -161,7 +161,7 @@ impl ClientHandle {
     pub async fn flush(&self) -> Result<(), FlushError> {
         let lost = || FlushError { path: self.state.options.path.clone() };
         let outbox = self.state.link().ok_or_else(lost)?;
-        outbox.wait_until(Outbox::is_empty).await.map_err(|_| lost())
+        outbox.flush().await.map_err(|_| lost())
     }
 
     /// Says whether there is a connection to send over. It may end the moment after: what counts is what `send` returns.

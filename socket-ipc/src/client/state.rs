@@ -219,12 +219,17 @@ impl State {
             if let Some(keeper) = &*lock(&state.keeper) {
                 keeper.abort();
             }
-            let link = read(&state.link).clone();
-            if let Some(outbox) = link {
-                let unsent = outbox.give_up(state.options.limits.wire, None);
-                state.report_end(&CloseReason::cut(CloseCause::Closed, (unsent.messages, unsent.bytes)));
-            }
+            state.cut();
         });
+    }
+
+    /// Gives up the connection there is, if there still is one: its session is stuck, or gone.
+    fn cut(&self) {
+        let link = read(&self.link).clone();
+        if let Some(outbox) = link {
+            let unsent = outbox.give_up(self.options.limits.wire, None);
+            self.report_end(&CloseReason::cut(CloseCause::Closed, (unsent.messages, unsent.bytes)));
+        }
     }
 
     /// Ends everything at once, without a drain and without events. Never waits.
@@ -233,6 +238,9 @@ impl State {
             // Closed before, or about to be: that goes on by itself.
             return;
         }
+        // First, so that nothing more is heard while the connection ends.
+        self.router.clear();
+        self.events.clear();
         let link = write(&self.link).take();
         if let Some(outbox) = link {
             outbox.ask(Ask::Cut(CloseCause::Closed));
@@ -240,8 +248,6 @@ impl State {
         if let Some(keeper) = lock(&self.keeper).take() {
             keeper.abort();
         }
-        self.router.clear();
-        self.events.clear();
     }
 }
 
@@ -252,9 +258,11 @@ impl Drop for Finish {
     fn drop(&mut self) {
         let state = &self.0;
         if state.phase() < Phase::Closing {
-            // The runtime is gone, and the connection with it.
+            // The runtime is gone, or there will be no other connection.
             state.advance(&[Phase::Running], Phase::Closing);
         }
+        // With a runtime that is gone went the connection: nothing is to be queued for it, and nobody to wait for it.
+        state.cut();
         state.router.clear();
         // Whoever waits for the end of closing is told once everybody who listens for it has been.
         if state.advance(&[Phase::Closing], Phase::Reporting).is_some() {

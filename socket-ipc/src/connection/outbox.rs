@@ -1,7 +1,7 @@
 //! What is queued for the other side, bounded by bytes.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Waker;
 
@@ -128,6 +128,8 @@ pub(crate) struct Outbox {
     queue: Mutex<Queue>,
     /// The length of the queue, and whether it takes no more, to be looked at without the lock.
     queued: AtomicUsize,
+    /// How many bytes have been handed to the kernel since the connection began.
+    handed: AtomicU64,
     ended: AtomicBool,
     /// Set once the session has been told to end.
     asked: AtomicBool,
@@ -149,6 +151,8 @@ struct Queue {
     messages: u64,
     /// What was left when the queue was given up.
     unsent: Option<Unsent>,
+    /// How far somebody waits for `handed` to come.
+    flush_to: u64,
     ask: Option<Ask>,
     /// The session, while it sleeps.
     session: Option<Waker>,
@@ -172,6 +176,7 @@ impl Outbox {
         Self {
             queue: Mutex::default(),
             queued: AtomicUsize::new(0),
+            handed: AtomicU64::new(0),
             ended: AtomicBool::new(false),
             asked: AtomicBool::new(false),
             room: Notify::new(),
@@ -278,8 +283,19 @@ impl Outbox {
         }
     }
 
+    /// Waits until all that is queued by now has been handed to the kernel; `Err` once the connection has ended.
+    pub(crate) async fn flush(&self) -> Result<(), PushError> {
+        let until = {
+            let mut queue = lock(&self.queue);
+            // What others queue meanwhile is not waited for: they may never stop.
+            queue.flush_to = self.handed.load(Ordering::Relaxed) + queue.len as u64;
+            queue.flush_to
+        };
+        self.wait_until(|outbox| outbox.handed.load(Ordering::Acquire) >= until).await
+    }
+
     /// Whether all that was queued has been handed to the kernel.
-    pub(crate) fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.queued.load(Ordering::Acquire) == 0
     }
 
@@ -345,8 +361,9 @@ impl Outbox {
         }
         let len = queue.len;
         self.queued.store(len, Ordering::Release);
+        let flushing = self.handed.fetch_add(count as u64, Ordering::Release) < queue.flush_to;
         drop(queue);
-        if len <= OUTBOX_MARK {
+        if len <= OUTBOX_MARK || flushing {
             self.room.notify_waiters();
         }
     }

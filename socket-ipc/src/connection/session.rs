@@ -53,9 +53,11 @@ pub(crate) struct Session<S, E: Endpoint> {
 
     /// What is being written, and how much of it has been.
     writing: Option<(Segment, usize)>,
+    /// Something was written since the stream was last flushed.
+    unflushed: bool,
     spare: Vec<u8>,
-    /// The other side reads no more.
-    write_ended: bool,
+    /// The other side reads no more, or nothing more can be written.
+    write_ended: Option<CloseCause>,
     /// When the socket has to have taken something more.
     stalled_until: Option<Instant>,
 
@@ -114,8 +116,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             incomplete_until: None,
             held: None,
             writing: None,
+            unflushed: false,
             spare: Vec::new(),
-            write_ended: false,
+            write_ended: None,
             stalled_until: None,
             ending: None,
             alarm: Alarm::default(),
@@ -143,7 +146,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         let (mut turn, mut intake) = (TURN, INTAKE);
         loop {
             self.take_ask();
-            let blocked = self.poll_write(cx).is_pending() || self.write_ended;
+            let blocked = self.poll_write(cx).is_pending() || self.write_ended.is_some();
             let all_heard = self.poll_listeners(cx, &mut turn).is_ready();
             if let Some(cause) = self.poll_end(cx, all_heard) {
                 return Poll::Ready(cause);
@@ -192,7 +195,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
 
     /// Writes what is queued. `Pending` while the socket takes no more.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while !self.write_ended {
+        while self.write_ended.is_none() {
             if self.writing.is_none() {
                 self.writing = self.outbox.take(&mut self.spare).map(|segment| (segment, 0));
             }
@@ -200,6 +203,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             match Pin::new(&mut self.stream).poll_write(cx, &segment.bytes()[*written..]) {
                 Poll::Ready(Ok(count)) if count > 0 => {
                     *written += count;
+                    self.unflushed = true;
                     let done = *written == segment.bytes().len();
                     self.stalled_until = None;
                     self.outbox.written(segment, count, done);
@@ -208,22 +212,43 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                     }
                 }
                 // The other side may have sent something before it went: reading finds out.
-                Poll::Ready(_) => self.end_writing(),
+                Poll::Ready(Ok(_)) => self.end_writing(CloseCause::PeerClosed),
+                Poll::Ready(Err(error)) => self.end_writing(cause_of(error)),
                 Poll::Pending => {
-                    if self.stalled_until.is_none() {
-                        self.stalled_until = Instant::now().checked_add(self.endpoint.limits().write_stall);
-                    }
+                    self.stall();
                     return Poll::Pending;
                 }
             }
         }
         // An idle connection keeps no buffer.
         self.spare = Vec::new();
+        self.poll_flush(cx)
+    }
+
+    /// Has the stream pass on what it keeps: one that buffers or encrypts may do so until it is told. `Pending` while it can't.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.unflushed && self.write_ended.is_none() {
+            match Pin::new(&mut self.stream).poll_flush(cx) {
+                Poll::Ready(Ok(())) => (self.unflushed, self.stalled_until) = (false, None),
+                Poll::Ready(Err(error)) => self.end_writing(cause_of(error)),
+                Poll::Pending => {
+                    self.stall();
+                    return Poll::Pending;
+                }
+            }
+        }
         Poll::Ready(())
     }
 
-    fn end_writing(&mut self) {
-        self.write_ended = true;
+    /// Notes that the socket takes no more, unless that is known.
+    fn stall(&mut self) {
+        if self.stalled_until.is_none() {
+            self.stalled_until = Instant::now().checked_add(self.endpoint.limits().write_stall);
+        }
+    }
+
+    fn end_writing(&mut self, cause: CloseCause) {
+        self.write_ended = Some(cause);
         self.stalled_until = None;
         self.outbox.end();
     }
@@ -287,7 +312,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             let identity = Arc::as_ptr(&self.endpoint).addr();
             let (poll, awaits_close) = polled(identity, || held.poll(cx, self.from, &report));
             if poll.is_pending() {
-                if awaits_close {
+                // As long as nobody closes the endpoint, such a listener is awaited like any other: it may be one that works
+                // and would only stop early.
+                if awaits_close && self.endpoint.router().is_closed() {
                     self.release_held();
                     return Poll::Ready(());
                 }
@@ -307,7 +334,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         Poll::Ready(())
     }
 
-    /// Lets a listener that waits for the endpoint to be closed run on by itself: closing does not wait for it.
+    /// Lets a listener that waits for the endpoint to be closed run on by itself: the closing that has begun does not wait
+    /// for it.
     fn release_held(&mut self) {
         if let Some(HeldMessage { held, taken, .. }) = self.held.take() {
             let (endpoint, from) = (Arc::clone(&self.endpoint), self.from);
@@ -332,8 +360,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             Poll::Ready(Ok(count)) => *intake = intake.saturating_sub(count),
             Poll::Ready(Err(error)) => self.end_reading(cause_of(error), cx),
             // Whoever reads no more and has nothing left for us is gone.
-            Poll::Pending if self.write_ended => self.end_reading(CloseCause::PeerClosed, cx),
-            Poll::Pending => return Poll::Pending,
+            Poll::Pending => match self.write_ended.clone() {
+                Some(cause) => self.end_reading(cause, cx),
+                None => return Poll::Pending,
+            },
         }
         if discarding {
             self.discard();
@@ -357,11 +387,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         self.read_ended = Some(cause);
         // Whether the other side still reads, having only finished sending: the kernel says so even of an empty write, and so
         // whoever sends to a peer that is gone learns it now, whatever its listeners are still busy with.
-        if !self.write_ended {
+        if self.write_ended.is_none() {
             // Asked once, so whatever the runtime still allows this task.
             let mut asked = unconstrained(poll_fn(|cx| Pin::new(&mut self.stream).poll_write(cx, &[])));
-            if matches!(Pin::new(&mut asked).poll(cx), Poll::Ready(Err(_))) {
-                self.end_writing();
+            if let Poll::Ready(Err(error)) = Pin::new(&mut asked).poll(cx) {
+                self.end_writing(cause_of(error));
             }
         }
     }
@@ -376,14 +406,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             self.end(cause, None);
         }
         let ending = self.ending.as_mut()?;
-        let written = self.write_ended || (self.writing.is_none() && self.outbox.is_empty());
+        let written = self.write_ended.is_some() || (self.writing.is_none() && self.outbox.is_empty());
         if ending.cut {
             return Some(ending.cause.clone());
         }
         if !written || self.held.is_some() {
             return None;
         }
-        if !self.write_ended && !ending.shut {
+        if self.write_ended.is_none() && !ending.shut {
             if Pin::new(&mut self.stream).poll_shutdown(cx).is_pending() {
                 // A stream that can't even be shut down has no more time than the rest of a drain.
                 ending.until =
@@ -391,13 +421,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                 return None;
             }
             ending.shut = true;
+            // Shutting down includes it.
+            (self.unflushed, self.stalled_until) = (false, None);
             let linger = Instant::now().checked_add(LINGER);
             ending.until = [ending.until, linger].into_iter().flatten().min();
         }
         // Closing a socket with something unread in it resets the connection, and a peer that writes to it once it is
         // closed gets an error: either ends a Node process that listens for no `error` of its sockets. So the other side
         // is read from until it has seen the end and closes as well, for a moment.
-        if !self.write_ended && self.read_ended.is_none() {
+        if self.write_ended.is_none() && self.read_ended.is_none() {
             return None;
         }
         Some(ending.cause.clone())

@@ -164,6 +164,8 @@ impl State {
             return Err(Error::UserNotAllowed { peer });
         }
         let runtime = Handle::current();
+        // Before anybody is in: closing waits for them on it.
+        let _ = self.runtime.set(runtime.clone());
         let outbox = Arc::new(Outbox::new(self.options.limits.outbox_len, Arc::clone(&self.total)));
         let member =
             Arc::new(Member { outbox, peer, task: OnceLock::new(), reported: AtomicBool::new(false) });
@@ -183,7 +185,6 @@ impl State {
         let task = runtime.spawn(attend(attended, Arc::clone(&member), stream));
         // Set once, here.
         let _ = member.task.set(task.abort_handle());
-        let _ = self.runtime.set(runtime);
         Ok(Some(id))
     }
 
@@ -210,9 +211,9 @@ impl State {
 
     fn stop_accepting(&self) {
         // The file goes before the listener does, so that nobody finds a socket that refuses and takes it for abandoned.
-        if let Some(socket) = lock(&self.socket).as_mut()
-            && let Err(source) = socket.remove()
-        {
+        let removed = lock(&self.socket).as_mut().map_or(Ok(()), SocketFile::remove);
+        // Without the lock: this calls listeners.
+        if let Err(source) = removed {
             self.events.report_error(&Error::Remove { path: self.options.path.clone(), source });
         }
         if let Some(accepting) = lock(&self.accepting).take() {
@@ -249,6 +250,9 @@ impl State {
             // Closed before, or about to be: that goes on by itself.
             return;
         }
+        // First, as a connection that is told to end would report it.
+        self.router.clear();
+        self.events.clear();
         self.stop_accepting();
         drop(lock(&self.socket).take());
         let members = std::mem::take(&mut *write(&self.clients));
@@ -258,8 +262,6 @@ impl State {
                 task.abort();
             }
         }
-        self.router.clear();
-        self.events.clear();
     }
 
     /// Reports the end of a connection, once.
@@ -332,7 +334,11 @@ impl Attended {
 
 impl Drop for Attended {
     fn drop(&mut self) {
-        write(&self.state.clients).remove(&self.id);
+        let member = write(&self.state.clients).remove(&self.id);
+        if let Some(member) = member {
+            // Its task went before its end, with its runtime: nobody is to wait for room in its outbox.
+            member.outbox.give_up(self.state.options.limits.wire, None);
+        }
         if self.state.attended.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.state.nobody_left.notify_waiters();
         }

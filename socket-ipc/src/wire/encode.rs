@@ -140,16 +140,13 @@ impl Wire {
         }
     }
 
-    /// Writes white space between the tokens of a `RawValue` as spaces where it would form the end of a message.
+    /// Writes white space between the tokens of a `RawValue` as spaces, where some of it would form the end of a message:
+    /// all of it, as the spaces may form another with what stands before them.
     fn blank_white_space(&self, start: usize, buffer: &mut [u8]) {
         let last = buffer.len() - self.end.len();
-        let mut searched = start;
-        while let Some(found) = find(self.end.as_bytes(), &buffer[searched..last]).map(|at| searched + at) {
-            // Nothing else in JSON text is a control character.
-            for byte in buffer[found..found + self.end.len()].iter_mut().filter(|byte| **byte < 0x20) {
-                *byte = b' ';
-            }
-            searched = found + 1;
+        // Nothing else in JSON text is a control character.
+        for byte in buffer[start..last].iter_mut().filter(|byte| **byte < 0x20) {
+            *byte = b' ';
         }
     }
 

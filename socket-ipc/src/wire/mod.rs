@@ -67,7 +67,7 @@ pub enum WireError {
     #[error("the end of a message must be 1 to 64 bytes long")]
     EndLength,
     /// The end of a message can't be kept out of messages: it neither holds a control character nor begins with
-    /// a character that JSON has only inside strings and that an escape may stand for.
+    /// a character that JSON has only inside strings and that an escape may stand for, or holds a backslash.
     #[error(
         "the end of a message must hold a control character, or begin with a character that JSON has only \
          inside strings, such as `%`"
@@ -107,7 +107,8 @@ impl Wire {
         if end.is_empty() || end.len() > MAX_END_LEN {
             return Err(WireError::EndLength);
         }
-        if !holds_control(end) && !end.starts_with(only_inside_strings) {
+        // With a backslash in it, an escape that takes the place of one end could be part of another.
+        if !holds_control(end) && (!end.starts_with(only_inside_strings) || end.contains('\\')) {
             return Err(WireError::EndInsideMessages);
         }
         if matches!(message_key, "" | "topic" | "id" | "re") {

@@ -336,3 +336,20 @@ fn keys_of_the_envelope_itself_are_refused() {
         assert_eq!(Wire::new("\n", key), Err(WireError::MessageKey));
     }
 }
+
+/// Blanking one end can make another of what stands before it, and one may reach from a message into its own end.
+#[test]
+fn white_space_forms_no_end_of_any_wire() {
+    for (end, text) in [("\n ", "[\n\n 1]"), ("\n]}\n]}", "[1\n]")] {
+        let wire = Wire::new(end, "message").unwrap();
+        let bytes = encoded(wire, "raw", &RawValue::from_string(text.to_owned()).unwrap());
+        assert_eq!(super::encode::find(end.as_bytes(), &bytes), Some(bytes.len() - end.len()), "{end:?}");
+        let envelope = wire.decode(&bytes[..bytes.len() - end.len()]).unwrap();
+        assert!(envelope.message.to_value().unwrap().is_array());
+    }
+}
+
+#[test]
+fn an_end_that_escaping_could_form_is_refused() {
+    assert_eq!(Wire::new("%\\u0025", "message"), Err(WireError::EndInsideMessages));
+}

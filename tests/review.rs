@@ -1,0 +1,243 @@
+//! Corners that a review found: each of these has failed once.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Client, SendError, Server, Topic};
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, BufStream};
+
+#[derive(Topic, Serialize, Deserialize, Debug)]
+#[topic = "work"]
+struct Work(usize);
+
+const LINE: &[u8] = b"{\"topic\":\"work\",\"message\":1}\n";
+
+async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+    tokio::time::timeout(Duration::from_secs(5), future).await.unwrap_or_else(|_| panic!("{what}: too late"))
+}
+
+/// A listener that would stop at the closing is awaited like any other as long as nobody closes the server.
+#[tokio::test]
+async fn a_listener_that_watches_for_the_closing_still_holds_up_its_connection() {
+    let server = Server::new("in memory");
+    let (running, most, second) =
+        (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+    let (handle, runs, max) = (server.handle(), Arc::clone(&running), Arc::clone(&most));
+    server.on_async::<Work>(move |_, _| {
+        let (handle, runs, max) = (handle.clone(), Arc::clone(&runs), Arc::clone(&max));
+        async move {
+            max.fetch_max(runs.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+            tokio::select! {
+                () = handle.closed() => {}
+                () = tokio::time::sleep(Duration::from_millis(20)) => {}
+            }
+            runs.fetch_sub(1, Ordering::SeqCst);
+        }
+    });
+    let heard = Arc::clone(&second);
+    server.on::<Work>(move |_, _| {
+        heard.fetch_add(1, Ordering::SeqCst);
+    });
+    let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+    server.serve(ours).unwrap();
+    for _ in 0..5 {
+        theirs.write_all(LINE).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(most.load(Ordering::SeqCst), 1, "one message of a connection at a time");
+    assert_eq!(second.load(Ordering::SeqCst), 5, "the next listener hears every message too");
+}
+
+/// The other way round: once the server is closing, such a listener holds up nothing.
+#[tokio::test]
+async fn a_listener_that_watches_for_the_closing_does_not_hold_it_up() {
+    let server = Server::new("in memory");
+    let handle = server.handle();
+    let (started, mut starts) = tokio::sync::mpsc::unbounded_channel();
+    server.on_async::<Work>(move |_, _| {
+        let (handle, started) = (handle.clone(), started.clone());
+        async move {
+            let _ = started.send(());
+            handle.closed().await;
+        }
+    });
+    let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+    server.serve(ours).unwrap();
+    theirs.write_all(LINE).await.unwrap();
+    soon("the listener", starts.recv()).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let closing = server.close();
+    drop(theirs);
+    tokio::time::timeout(Duration::from_secs(2), closing).await.expect("the listener is not waited for");
+}
+
+/// A stream may keep what it is given until it is told to flush.
+#[tokio::test]
+async fn a_stream_that_buffers_is_flushed() {
+    let server = Server::new("in memory");
+    let (ours, theirs) = tokio::io::duplex(64 * 1024);
+    let id = server.serve(BufStream::new(ours)).unwrap().unwrap();
+    server.send(&Work(7), id).unwrap();
+    let mut line = String::new();
+    soon("the message", BufReader::new(theirs).read_line(&mut line)).await.unwrap();
+    assert_eq!(line, "{\"topic\":\"work\",\"message\":7}\n");
+}
+
+/// Where the runtime of a client has gone, so has its connection.
+#[test]
+fn a_client_whose_runtime_has_gone_says_so() {
+    let (server, reports) = (Server::new("in memory"), Arc::<Mutex<Vec<&str>>>::default());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let other_side = server.handle();
+    let client = Client::builder("in memory")
+        .connector(move || {
+            let (ours, theirs) = tokio::io::duplex(64 * 1024);
+            let served = other_side.serve(theirs).map_err(std::io::Error::other);
+            async move { served.map(|_| ours) }
+        })
+        .build();
+    let (ends, closes) = (Arc::clone(&reports), Arc::clone(&reports));
+    client.on_disconnect(move |_| ends.lock().unwrap().push("disconnect"));
+    client.on_close(move || closes.lock().unwrap().push("close"));
+    runtime.block_on(client.connect()).unwrap();
+    drop(runtime);
+    assert!(!client.is_connected());
+    assert!(matches!(client.send(&Work(1)), Err(SendError::Closed { .. })));
+    assert_eq!(*reports.lock().unwrap(), ["disconnect", "close"]);
+}
+
+/// Nobody waits for room in the outbox of a connection whose runtime has gone.
+#[tokio::test]
+async fn waiting_for_room_ends_where_the_runtime_of_the_connection_has_gone() {
+    let server = Arc::new(Server::new("in memory"));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (ours, _theirs) = tokio::io::duplex(16);
+    let id = {
+        let _entered = runtime.enter();
+        server.serve(ours).unwrap().unwrap()
+    };
+    server.send_raw("fill", &"x".repeat(100_000), id).unwrap();
+    let sender = server.handle();
+    let waiting = tokio::spawn(async move { sender.send_async(&Work(1), id).await });
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(!waiting.is_finished());
+    runtime.shutdown_background();
+    let sent = soon("the end of the wait", waiting).await.unwrap();
+    assert!(matches!(sent, Err(SendError::UnknownClient { .. })), "{sent:?}");
+}
+
+/// What is flushed is what was queued before, however much others go on sending.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flush_ends_while_others_go_on_sending() {
+    let server = Arc::new(Server::new("in memory"));
+    let other_side = server.handle();
+    let client = Arc::new(
+        Client::builder("in memory")
+            .connector(move || {
+                let (ours, theirs) = tokio::io::duplex(1024);
+                let served = other_side.serve(theirs).map_err(std::io::Error::other);
+                async move { served.map(|_| ours) }
+            })
+            .build(),
+    );
+    client.connect().await.unwrap();
+    let sender = Arc::clone(&client);
+    let sending = tokio::spawn(async move {
+        loop {
+            sender.send_async(&Work(1)).await.unwrap();
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let flushed = tokio::time::timeout(Duration::from_secs(3), client.flush()).await;
+    sending.abort();
+    flushed.expect("the flush ends").unwrap();
+}
+
+/// A message that is complete is not an unfinished one, heard or not.
+#[tokio::test]
+async fn what_was_complete_is_not_called_unfinished() {
+    let server = Server::builder("in memory").drain(Duration::from_millis(50)).build();
+    server.on_async::<Work>(|_, _| std::future::pending());
+    let (reported, mut reports) = tokio::sync::mpsc::unbounded_channel();
+    server.on_connection_close(move |_, reason| assert!(reported.send(reason.unfinished_bytes).is_ok()));
+    let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
+    let id = server.serve(ours).unwrap().unwrap();
+    theirs.write_all(&[LINE, LINE, b"{\"to"].concat()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    server.disconnect(id);
+    assert_eq!(soon("the end", reports.recv()).await, Some(4));
+}
+
+/// A stream whose writes fail for want of memory, not because the peer has gone.
+struct Failing(tokio::io::DuplexStream);
+
+impl tokio::io::AsyncRead for Failing {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut std::task::Context<'_>,
+        buffer: &mut tokio::io::ReadBuf<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl tokio::io::AsyncWrite for Failing {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+        _: &[u8],
+    ) -> std::task::Poll<std::io::Result<usize>> {
+        std::task::Poll::Ready(Err(std::io::ErrorKind::OutOfMemory.into()))
+    }
+
+    fn poll_flush(
+        self: Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(
+        self: Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<std::io::Result<()>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_fails_is_not_blamed_on_the_other_side() {
+    let server = Server::new("in memory");
+    let (reported, mut reports) = tokio::sync::mpsc::unbounded_channel();
+    server.on_connection_close(move |_, reason| drop(reported.send(reason.cause.clone())));
+    let (ours, _theirs) = tokio::io::duplex(64 * 1024);
+    let id = server.serve(Failing(ours)).unwrap().unwrap();
+    server.send(&Work(1), id).unwrap();
+    let cause = soon("the end", reports.recv()).await.unwrap();
+    assert!(matches!(cause, socket_ipc::CloseCause::Io(_)), "{cause:?}");
+}
+
+/// Whoever drops a server hears no more of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_dropped_reports_no_event() {
+    let reports = Arc::<AtomicUsize>::default();
+    for _ in 0..200 {
+        let server = Server::new("in memory");
+        let ends = Arc::clone(&reports);
+        server.on_connection_close(move |_, _| {
+            ends.fetch_add(1, Ordering::SeqCst);
+        });
+        let mut clients = Vec::new();
+        for _ in 0..20 {
+            let (ours, theirs) = tokio::io::duplex(64);
+            server.serve(ours).unwrap();
+            clients.push(theirs);
+        }
+        tokio::time::sleep(Duration::from_millis(2)).await;
+        drop(server);
+    }
+    assert_eq!(reports.load(Ordering::SeqCst), 0);
+}
