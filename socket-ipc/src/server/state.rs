@@ -336,8 +336,10 @@ impl Drop for Attended {
     fn drop(&mut self) {
         let member = write(&self.state.clients).remove(&self.id);
         if let Some(member) = member {
-            // Its task went before its end, with its runtime: nobody is to wait for room in its outbox.
-            member.outbox.give_up(self.state.options.limits.wire, None);
+            // Its task went before its end, with its runtime: nobody is to wait for room in its outbox, nor for its end.
+            let unsent = member.outbox.give_up(self.state.options.limits.wire, None);
+            let reason = CloseReason::cut(CloseCause::Closed, (unsent.messages, unsent.bytes));
+            self.state.report_end(self.id, &member, &reason);
         }
         if self.state.attended.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.state.nobody_left.notify_waiters();
