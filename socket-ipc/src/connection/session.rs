@@ -456,6 +456,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
     }
 }
 
+impl<S, E: Endpoint> Drop for Session<S, E> {
+    fn drop(&mut self) {
+        // A session that is dropped with its runtime has not run to its end, and whoever sends must not take it for alive.
+        self.outbox.end();
+    }
+}
+
 /// A reset is how a Unix socket ends when the other side left without reading everything (`unix(7)`).
 fn cause_of(error: io::Error) -> CloseCause {
     match error.kind() {
