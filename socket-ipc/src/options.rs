@@ -124,6 +124,8 @@ macro_rules! common_options {
 
             /// Sets how many bytes of a message that could not be heard its report keeps:
             /// [`limits::RAW_LEN`](crate::limits::RAW_LEN) (64 KiB) unless set.
+            ///
+            /// Of a message over `max_message_len` it keeps no more than that, or 64 KiB where that is more.
             pub fn raw_len(mut self, bytes: usize) -> Self {
                 self.options.limits.raw_len = bytes;
                 self

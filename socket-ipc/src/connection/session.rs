@@ -18,7 +18,7 @@ use super::read_buffer::ReadBuffer;
 use super::{Endpoint, Limits};
 use crate::error::{MessageError, MessageErrorKind};
 use crate::events::{CloseCause, CloseReason};
-use crate::limits::{HELD_BACK_LEN, LINGER};
+use crate::limits::{HELD_BACK_LEN, LINGER, RAW_LEN};
 use crate::router::{Cached, Held, Report};
 use crate::wire::{Frame, Framer};
 
@@ -103,6 +103,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         too_slow: CloseCause,
     ) -> Self {
         let Limits { wire, max_message_len, raw_len, .. } = *endpoint.limits();
+        // A message over the limit is not stored, however much of one a report may hold.
+        let keep = raw_len.min(max_message_len.max(RAW_LEN));
         Self {
             listeners: endpoint.router().cached(),
             endpoint,
@@ -111,7 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             stream,
             too_slow,
             received: ReadBuffer::new(max_message_len.saturating_add(wire.end().len())),
-            framer: Framer::new(wire, max_message_len, raw_len),
+            framer: Framer::new(wire, max_message_len, keep),
             read_ended: None,
             incomplete_until: None,
             held: None,
@@ -486,6 +488,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         let error =
             MessageError::new(kind, unread, self.framer.unfinished(unread), self.endpoint.limits().raw_len);
         self.endpoint.message_error(error, self.from);
+    }
+}
+
+impl<S, E: Endpoint> Drop for Session<S, E> {
+    fn drop(&mut self) {
+        // A session that is dropped with its runtime has not run to its end, and whoever sends must not take it for alive.
+        self.outbox.end();
     }
 }
 
