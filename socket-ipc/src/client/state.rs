@@ -185,6 +185,15 @@ impl State {
         }
     }
 
+    /// Reports the end of a connection that could not do so itself: it is stuck in a listener, or its runtime has gone.
+    fn report_cut(&self) {
+        let link = read(&self.link).clone();
+        if let Some(outbox) = link {
+            let unsent = outbox.give_up(self.options.limits.wire, None);
+            self.report_end(&CloseReason::cut(CloseCause::Closed, (unsent.messages, unsent.bytes)));
+        }
+    }
+
     // Closing
 
     /// Begins closing, unless that has begun before.
@@ -219,17 +228,7 @@ impl State {
             if let Some(keeper) = &*lock(&state.keeper) {
                 keeper.abort();
             }
-            state.cut();
         });
-    }
-
-    /// Gives up the connection there is, if there still is one: its session is stuck, or gone.
-    fn cut(&self) {
-        let link = read(&self.link).clone();
-        if let Some(outbox) = link {
-            let unsent = outbox.give_up(self.options.limits.wire, None);
-            self.report_end(&CloseReason::cut(CloseCause::Closed, (unsent.messages, unsent.bytes)));
-        }
     }
 
     /// Ends everything at once, without a drain and without events. Never waits.
@@ -262,7 +261,7 @@ impl Drop for Finish {
             state.advance(&[Phase::Running], Phase::Closing);
         }
         // With a runtime that is gone went the connection: nothing is to be queued for it, and nobody to wait for it.
-        state.cut();
+        state.report_cut();
         state.router.clear();
         // Whoever waits for the end of closing is told once everybody who listens for it has been.
         if state.advance(&[Phase::Closing], Phase::Reporting).is_some() {

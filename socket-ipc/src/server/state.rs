@@ -66,7 +66,8 @@ pub(super) struct Member {
     pub(super) outbox: Arc<Outbox>,
     pub(super) peer: Option<Peer>,
     task: OnceLock<AbortHandle>,
-    /// Whether its end has been reported.
+    /// Whether it has been reported, and whether its end has.
+    announced: AtomicBool,
     reported: AtomicBool,
 }
 
@@ -167,8 +168,8 @@ impl State {
         // Before anybody is in: closing waits for them on it.
         let _ = self.runtime.set(runtime.clone());
         let outbox = Arc::new(Outbox::new(self.options.limits.outbox_len, Arc::clone(&self.total)));
-        let member =
-            Arc::new(Member { outbox, peer, task: OnceLock::new(), reported: AtomicBool::new(false) });
+        let (announced, reported) = (AtomicBool::new(false), AtomicBool::new(false));
+        let member = Arc::new(Member { outbox, peer, task: OnceLock::new(), announced, reported });
         let mut clients = write(&self.clients);
         // Looked at under the lock: closing begins by telling whoever is in here.
         if self.phase() >= Phase::Closing {
@@ -180,9 +181,9 @@ impl State {
         }
         let id = ClientId::new(self.next_id.fetch_add(1, Ordering::Relaxed));
         clients.insert(id, Arc::clone(&member));
-        let attended = Attended::new(Arc::clone(self), id);
+        let attended = Attended::new(Arc::clone(self), id, Arc::clone(&member));
         drop(clients);
-        let task = runtime.spawn(attend(attended, Arc::clone(&member), stream));
+        let task = runtime.spawn(attend(attended, stream));
         // Set once, here.
         let _ = member.task.set(task.abort_handle());
         Ok(Some(id))
@@ -266,9 +267,15 @@ impl State {
 
     /// Reports the end of a connection, once.
     fn report_end(&self, id: ClientId, member: &Member, reason: &CloseReason) {
-        if !member.reported.swap(true, Ordering::AcqRel) {
+        if member.announced.load(Ordering::Acquire) && !member.reported.swap(true, Ordering::AcqRel) {
             self.events.report_connection_close(id, reason);
         }
+    }
+
+    /// Reports the end of a connection that could not do so itself.
+    fn report_cut(&self, id: ClientId, member: &Member) {
+        let unsent = member.outbox.give_up(self.options.limits.wire, None);
+        self.report_end(id, member, &CloseReason::cut(CloseCause::Closed, (unsent.messages, unsent.bytes)));
     }
 }
 
@@ -296,8 +303,7 @@ async fn drained(finish: Finish) {
         if let Some(task) = member.task.get() {
             task.abort();
         }
-        let unsent = member.outbox.give_up(state.options.limits.wire, None);
-        state.report_end(id, &member, &CloseReason::cut(CloseCause::Closed, (unsent.messages, unsent.bytes)));
+        state.report_cut(id, &member);
     }
 }
 
@@ -323,24 +329,21 @@ impl Drop for Finish {
 struct Attended {
     state: Arc<State>,
     id: ClientId,
+    member: Arc<Member>,
 }
 
 impl Attended {
-    fn new(state: Arc<State>, id: ClientId) -> Self {
+    fn new(state: Arc<State>, id: ClientId, member: Arc<Member>) -> Self {
         state.attended.fetch_add(1, Ordering::AcqRel);
-        Self { state, id }
+        Self { state, id, member }
     }
 }
 
 impl Drop for Attended {
     fn drop(&mut self) {
-        let member = write(&self.state.clients).remove(&self.id);
-        if let Some(member) = member {
-            // Its task went before its end, with its runtime: nobody is to wait for room in its outbox, nor for its end.
-            let unsent = member.outbox.give_up(self.state.options.limits.wire, None);
-            let reason = CloseReason::cut(CloseCause::Closed, (unsent.messages, unsent.bytes));
-            self.state.report_end(self.id, &member, &reason);
-        }
+        // Reported before, unless the runtime has gone, and the task with it.
+        self.state.report_cut(self.id, &self.member);
+        write(&self.state.clients).remove(&self.id);
         if self.state.attended.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.state.nobody_left.notify_waiters();
         }
@@ -348,16 +351,17 @@ impl Drop for Attended {
 }
 
 /// The life of one connection: its event, its messages, the event of its end.
-async fn attend<S>(attended: Attended, member: Arc<Member>, stream: S)
+async fn attend<S>(attended: Attended, stream: S)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let Attended { state, id } = &attended;
+    let Attended { state, id, member } = &attended;
+    member.announced.store(true, Ordering::Release);
     state.events.report_connection(*id);
     let outbox = Arc::clone(&member.outbox);
     let reason = Session::new(stream, Arc::clone(state), *id, outbox, CloseCause::SlowClient).run().await;
     write(&state.clients).remove(id);
-    state.report_end(*id, &member, &reason);
+    state.report_end(*id, member, &reason);
 }
 
 /// How many clients may be connected: what was asked for, but no more than leaves a quarter of the process's open files to
