@@ -220,6 +220,8 @@ impl State {
         if let Some(accepting) = lock(&self.accepting).take() {
             accepting.abort();
         }
+        // Whoever waits to be accepted is told, though a handle may keep this for long.
+        drop(lock(&self.inherited).take());
     }
 
     // Closing
