@@ -1,0 +1,345 @@
+//! Who is on the other side: what the kernel tells of it, who is let in, how many, and a listener that is not our own.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::net::{UnixListener as StdListener, UnixStream as StdStream};
+use std::time::Duration;
+
+use rustix::process::{getegid, geteuid};
+use rustix::thread::set_thread_res_uid;
+use socket_ipc::{Client, ClientId, ConnectError, Error, Server, Topic};
+use support::{Events, Place, RawPeer, soon};
+use tokio::io::duplex;
+use tokio::net::UnixListener;
+use tokio::sync::oneshot;
+
+#[derive(Topic, serde::Serialize, serde::Deserialize)]
+#[topic = "number"]
+struct Number(u64);
+
+/// A user who is neither this one nor the superuser.
+const SOMEBODY: u32 = 65_534;
+
+fn own_user() -> u32 {
+    geteuid().as_raw()
+}
+
+/// Has a thread become somebody else, which only the superuser can, and run `body`. `None` where it can't.
+async fn as_somebody<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (sender, receiver) = oneshot::channel();
+    std::thread::spawn(move || {
+        let user = rustix::process::Uid::from_raw(SOMEBODY);
+        // The user of this thread alone, which ends with it.
+        let changed = set_thread_res_uid(user, user, user).is_ok();
+        drop(sender.send(changed.then(body)));
+    });
+    let result = soon("the other user", receiver).await.unwrap();
+    if result.is_none() {
+        eprintln!("skipped: only the superuser can become somebody else");
+    }
+    result
+}
+
+/// A place that everybody may reach and write to.
+fn public_place() -> Place {
+    let place = Place::new();
+    fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o777)).unwrap();
+    place
+}
+
+#[derive(Debug, PartialEq)]
+enum Seen {
+    Connection(ClientId),
+    Close(ClientId),
+    Heard(u64),
+    /// Refused: the user, if there was one to tell.
+    NotAllowed(Option<u32>),
+    TooMany(usize),
+    MessageError,
+}
+
+fn watch(server: &Server) -> Events<Seen> {
+    let events = Events::new();
+    let report = events.reporter();
+    server.on_connection({
+        let report = report.clone();
+        move |id| report(Seen::Connection(id))
+    });
+    server.on_connection_close({
+        let report = report.clone();
+        move |id, _| report(Seen::Close(id))
+    });
+    server.on::<Number>({
+        let report = report.clone();
+        move |n, _| report(Seen::Heard(n.0))
+    });
+    server.on_message_error({
+        let report = report.clone();
+        move |_, _| report(Seen::MessageError)
+    });
+    server.on_error(move |error| {
+        report(match error {
+            Error::UserNotAllowed { peer } => Seen::NotAllowed(peer.map(|peer| peer.uid)),
+            Error::TooManyClients { limit } => Seen::TooMany(*limit),
+            other => panic!("{other:?}"),
+        })
+    });
+    events
+}
+
+async fn connection(events: &mut Events<Seen>) -> ClientId {
+    match events.next().await {
+        Seen::Connection(id) => id,
+        other => panic!("{other:?} instead of a connection"),
+    }
+}
+
+const ONE: &str = "{\"topic\":\"number\",\"message\":1}\n";
+
+support::both_flavours! {
+    async fn the_kernel_tells_who_a_client_is() {
+        let place = Place::new();
+        let server = Server::new(place.socket());
+        let mut events = watch(&server);
+        server.listen().await.unwrap();
+        let raw = RawPeer::connect(place.socket()).await;
+        let id = connection(&mut events).await;
+        let peer = server.peer(id).unwrap();
+        assert_eq!((peer.uid, peer.gid), (own_user(), getegid().as_raw()));
+        assert_eq!(peer.pid, Some(std::process::id().try_into().unwrap()));
+        let (ours, _theirs) = duplex(1024);
+        let in_memory = server.serve(ours).unwrap().unwrap();
+        assert_eq!(connection(&mut events).await, in_memory);
+        assert_eq!(server.peer(in_memory), None, "there is no process to tell of");
+        drop(raw);
+        assert_eq!(events.next().await, Seen::Close(id));
+        assert_eq!(server.peer(id), None, "it has left");
+    }
+
+    async fn the_process_may_be_that_of_another_user() {
+        let place = public_place();
+        let server = Server::builder(place.socket()).mode(0o666).allow_users([SOMEBODY]).build();
+        let mut events = watch(&server);
+        server.listen().await.unwrap();
+        let path = place.socket();
+        let Some(stream) = as_somebody(move || StdStream::connect(path).unwrap()).await else { return };
+        let id = connection(&mut events).await;
+        assert_eq!(server.peer(id).unwrap().uid, SOMEBODY);
+        std::io::Write::write_all(&mut &stream, ONE.as_bytes()).unwrap();
+        assert_eq!(events.next().await, Seen::Heard(1));
+        // The superuser is no exception.
+        let mut peer = RawPeer::connect(place.socket()).await;
+        assert_eq!(peer.closed().await, b"");
+        assert_eq!(events.next().await, Seen::NotAllowed(Some(own_user())));
+    }
+
+    async fn who_is_not_allowed_gets_no_byte_in_and_none_out() {
+        for allowed in [vec![], vec![own_user() + 1, own_user() + 2]] {
+            let place = Place::new();
+            let server = Server::builder(place.socket()).allow_users(allowed).build();
+            let mut events = watch(&server);
+            server.listen().await.unwrap();
+            for _ in 0..20 {
+                let stream = StdStream::connect(place.socket()).unwrap();
+                // Whether it is written before the refusal or not, nobody hears it.
+                let _ = std::io::Write::write_all(&mut &stream, [ONE, "nonsense\n"].concat().as_bytes());
+                stream.set_nonblocking(true).unwrap();
+                let _ = server.broadcast(&Number(2));
+                let mut peer = RawPeer::over(tokio::net::UnixStream::from_std(stream).unwrap());
+                assert_eq!(peer.closed().await, b"");
+                assert_eq!(events.next().await, Seen::NotAllowed(Some(own_user())));
+            }
+            assert_eq!(server.clients(), []);
+            soon("the close", server.close()).await;
+            assert_eq!(events.rest(), []);
+        }
+    }
+
+    async fn same_user_only_lets_this_user_in_and_no_other() {
+        let place = public_place();
+        let server = Server::builder(place.socket()).mode(0o666).same_user_only().build();
+        let mut events = watch(&server);
+        server.listen().await.unwrap();
+        let client = Client::new(place.socket());
+        soon("the connection", client.connect()).await.unwrap();
+        connection(&mut events).await;
+        client.send(&Number(3)).unwrap();
+        assert_eq!(events.next().await, Seen::Heard(3));
+        // One that has no user to tell is not this user.
+        let (ours, _theirs) = duplex(1024);
+        assert!(matches!(server.serve(ours), Err(Error::UserNotAllowed { peer: None })));
+        let path = place.socket();
+        let Some(stream) = as_somebody(move || StdStream::connect(path).unwrap()).await else { return };
+        let _ = std::io::Write::write_all(&mut &stream, ONE.as_bytes());
+        assert_eq!(events.next().await, Seen::NotAllowed(Some(SOMEBODY)));
+        client.send(&Number(4)).unwrap();
+        assert_eq!(events.next().await, Seen::Heard(4));
+    }
+
+    async fn a_client_may_expect_the_user_of_its_server() {
+        let place = Place::new();
+        let server = Server::new(place.socket());
+        server.listen().await.unwrap();
+        let client = Client::builder(place.socket()).expect_server_user(own_user()).build();
+        soon("the connection", client.connect()).await.unwrap();
+        // Where there is nobody to tell, nobody is the one expected.
+        let connector = || async { Ok(duplex(1024).0) };
+        let client = Client::builder("in memory").connector(connector).expect_server_user(own_user()).give_up_after(1).build();
+        let error = soon("the refusal", client.connect()).await.unwrap_err();
+        let ConnectError::GaveUp { source, .. } = error else { panic!("{error:?}") };
+        assert!(matches!(*source, ConnectError::WrongUser { found: None, .. }), "{source:?}");
+    }
+
+    async fn a_server_of_the_wrong_user_is_left_before_a_byte_is_sent() {
+        let place = Place::new();
+        let listener = UnixListener::bind(place.socket()).unwrap();
+        let expected = own_user() + 1;
+        let client = Client::builder(place.socket())
+            .expect_server_user(expected)
+            .retry_delay(Duration::from_millis(1))
+            .give_up_after(2)
+            .build();
+        let mut events = Events::new();
+        let (connect, error) = (events.reporter(), events.reporter());
+        client.on_connect(move || connect("connect"));
+        client.on_connect_error(move |refused| {
+            let as_expected = matches!(refused, ConnectError::WrongUser { expected: e, found, .. }
+                if *e == expected && *found == Some(own_user()));
+            error(if as_expected { "wrong user" } else { "?" });
+        });
+        let error = soon("the refusal", client.connect()).await.unwrap_err();
+        assert!(matches!(error, ConnectError::GaveUp { attempts: 2, .. }), "{error:?}");
+        assert_eq!(events.rest(), ["wrong user"; 2]);
+        for _ in 0..2 {
+            let (stream, _) = soon("the connection", listener.accept()).await.unwrap();
+            assert_eq!(RawPeer::over(stream).closed().await, b"");
+        }
+    }
+
+    async fn a_server_that_somebody_else_put_in_the_place_of_ours_is_noticed() {
+        let place = public_place();
+        let server = Server::new(place.socket());
+        server.listen().await.unwrap();
+        let client = Client::builder(place.socket())
+            .expect_server_user(own_user())
+            .reconnect_delay(Duration::from_millis(1))
+            .give_up_after(1)
+            .build();
+        let mut events = Events::new();
+        let report = events.reporter();
+        client.on_connect_error(move |error| report(error.to_string()));
+        soon("the connection", client.connect()).await.unwrap();
+        let path = place.socket();
+        let imposter = as_somebody(move || {
+            // Whoever may write to the directory may do this.
+            fs::remove_file(&path).unwrap();
+            StdListener::bind(path).unwrap()
+        });
+        let Some(_imposter) = imposter.await else { return };
+        soon("the close", server.close()).await;
+        let refused = events.next().await;
+        assert!(refused.contains(&format!("user {SOMEBODY}")), "{refused}");
+        soon("the close", client.closed()).await;
+    }
+
+    async fn one_client_too_many_is_refused_and_its_place_is_free_again_when_another_leaves() {
+        let place = Place::new();
+        let server = Server::builder(place.socket()).max_clients(3).build();
+        let mut events = watch(&server);
+        server.listen().await.unwrap();
+        let mut peers = Vec::new();
+        for _ in 0..3 {
+            peers.push((RawPeer::connect(place.socket()).await, connection(&mut events).await));
+        }
+        for _ in 0..10 {
+            let stream = StdStream::connect(place.socket()).unwrap();
+            let _ = std::io::Write::write_all(&mut &stream, ONE.as_bytes());
+            stream.set_nonblocking(true).unwrap();
+            let mut refused = RawPeer::over(tokio::net::UnixStream::from_std(stream).unwrap());
+            assert_eq!(refused.closed().await, b"");
+            assert_eq!(events.next().await, Seen::TooMany(3));
+            let (ours, _theirs) = duplex(1024);
+            assert!(matches!(server.serve(ours), Err(Error::TooManyClients { limit: 3 })));
+        }
+        assert_eq!(server.clients(), [peers[0].1, peers[1].1, peers[2].1]);
+        for (peer, _) in &mut peers {
+            peer.write(ONE).await;
+            assert_eq!(events.next().await, Seen::Heard(1), "the others notice nothing");
+        }
+        for _ in 0..10 {
+            let (leaver, id) = peers.remove(0);
+            drop(leaver);
+            assert_eq!(events.next().await, Seen::Close(id));
+            peers.push((RawPeer::connect(place.socket()).await, connection(&mut events).await));
+            assert_ne!(peers[2].1, id, "an id came again");
+        }
+    }
+
+    async fn a_client_that_found_no_room_comes_back_until_there_is() {
+        let place = Place::new();
+        let server = Server::builder(place.socket()).max_clients(1).build();
+        let mut events = watch(&server);
+        server.listen().await.unwrap();
+        let first = RawPeer::connect(place.socket()).await;
+        let id = connection(&mut events).await;
+        let client = Client::builder(place.socket()).reconnect_delay(Duration::from_millis(5)).build();
+        soon("the connection", client.connect()).await.unwrap();
+        for _ in 0..3 {
+            assert_eq!(events.next().await, Seen::TooMany(1));
+        }
+        drop(first);
+        let connected = loop {
+            match events.next().await {
+                Seen::TooMany(1) => {}
+                Seen::Close(closed) => assert_eq!(closed, id),
+                Seen::Connection(connected) => break connected,
+                other => panic!("{other:?}"),
+            }
+        };
+        let mut numbers = client.subscribe::<Number>();
+        server.send(&Number(5), connected).unwrap();
+        assert_eq!(soon("the message", numbers.next()).await.unwrap().0, 5);
+    }
+
+    async fn a_listener_of_somebody_else_is_served_and_its_file_is_theirs() {
+        for by_drop in [false, true] {
+            let place = Place::new();
+            let listener = StdListener::bind(place.socket()).unwrap();
+            // Theirs, whatever its mode.
+            fs::set_permissions(place.socket(), fs::Permissions::from_mode(0o640)).unwrap();
+            let before = fs::symlink_metadata(place.socket()).unwrap();
+            // It waits for the server to start.
+            let mut early = RawPeer::connect(place.socket()).await;
+            early.write(ONE).await;
+            let server = Server::from_listener(listener);
+            let mut events = watch(&server);
+            server.listen().await.unwrap();
+            connection(&mut events).await;
+            assert_eq!(events.next().await, Seen::Heard(1));
+            let client = Client::new(place.socket());
+            soon("the connection", client.connect()).await.unwrap();
+            connection(&mut events).await;
+            assert!(server.listen().await.is_err(), "it listens");
+            drop((early, client));
+            if by_drop {
+                drop(server);
+            } else {
+                soon("the close", server.close()).await;
+            }
+            let after = fs::symlink_metadata(place.socket()).unwrap();
+            assert_eq!((before.ino(), before.mode(), before.ctime()), (after.ino(), after.mode(), after.ctime()));
+            assert_eq!(fs::read_dir(place.directory()).unwrap().count(), 1, "a lock was left");
+        }
+    }
+
+    async fn a_listener_of_somebody_else_is_let_go_by_a_server_that_never_listened() {
+        let place = Place::new();
+        let server = Server::builder("only a name").listener(StdListener::bind(place.socket()).unwrap()).build();
+        let mut waiting = RawPeer::connect(place.socket()).await;
+        soon("the close", server.close()).await;
+        // The handle lives, and holds nobody up.
+        assert_eq!(waiting.closed().await, b"");
+        assert!(place.socket().exists());
+        assert!(server.listen().await.is_err());
+    }
+}
