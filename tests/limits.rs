@@ -79,7 +79,7 @@ support::both_flavours! {
         let mut errors = Events::new();
         let report = errors.reporter();
         let server = Server::builder(place.socket()).max_clients(0).build();
-        server.on_error(move |error| report(matches!(error, Error::TooManyClients { limit: 0 })));
+        server.on_error(move |error| report(matches!(error, Error::TooManyClients { limit: 0, .. })));
         server.listen().await.unwrap();
         RawPeer::connect(place.socket()).await.closed().await;
         assert!(errors.next().await);

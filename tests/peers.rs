@@ -79,8 +79,8 @@ fn watch(server: &Server) -> Events<Seen> {
     });
     server.on_error(move |error| {
         report(match error {
-            Error::UserNotAllowed { peer } => Seen::NotAllowed(peer.map(|peer| peer.uid)),
-            Error::TooManyClients { limit } => Seen::TooMany(*limit),
+            Error::UserNotAllowed { peer, .. } => Seen::NotAllowed(peer.map(|peer| peer.uid)),
+            Error::TooManyClients { limit, .. } => Seen::TooMany(*limit),
             other => panic!("{other:?}"),
         })
     });
@@ -167,7 +167,7 @@ support::both_flavours! {
         assert_eq!(events.next().await, Seen::Heard(3));
         // One that has no user to tell is not this user.
         let (ours, _theirs) = duplex(1024);
-        assert!(matches!(server.serve(ours), Err(Error::UserNotAllowed { peer: None })));
+        assert!(matches!(server.serve(ours), Err(Error::UserNotAllowed { peer: None, .. })));
         let path = place.socket();
         let Some(stream) = as_somebody(move || StdStream::connect(path).unwrap()).await else { return };
         let _ = std::io::Write::write_all(&mut &stream, ONE.as_bytes());
@@ -259,7 +259,7 @@ support::both_flavours! {
             assert_eq!(refused.closed().await, b"");
             assert_eq!(events.next().await, Seen::TooMany(3));
             let (ours, _theirs) = duplex(1024);
-            assert!(matches!(server.serve(ours), Err(Error::TooManyClients { limit: 3 })));
+            assert!(matches!(server.serve(ours), Err(Error::TooManyClients { limit: 3, .. })));
         }
         assert_eq!(server.clients(), [peers[0].1, peers[1].1, peers[2].1]);
         for (peer, _) in &mut peers {

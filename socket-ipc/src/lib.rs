@@ -182,6 +182,10 @@
 //! [`expect_server_user`](ClientBuilder::expect_server_user), which matters where others may write to the directory, as
 //! in `/tmp`.
 //!
+//! A mode protects from other users: not from other programs of the same user, nor from the superuser. Who may write to
+//! the directory can remove the file and put another in its place, whatever its mode, unless the directory has the
+//! sticky bit; so a socket belongs in a directory of its user, such as `$XDG_RUNTIME_DIR`.
+//!
 //! ```
 //! # use socket_ipc::Server;
 //! let server = Server::builder("/run/myApp/myApp.sock").mode(0o666).allow_users([0, 1000]).build();

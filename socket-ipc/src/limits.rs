@@ -37,7 +37,8 @@ pub const MESSAGE_LEN: usize = 4 * 1024 * 1024;
 pub const TOPIC_LEN: usize = 256;
 /// The most that one connection has queued, in bytes. An empty outbox takes any allowed message.
 pub const OUTBOX_LEN: usize = 8 * 1024 * 1024;
-/// The most that all connections of a server have queued together, in bytes; what they share counts once.
+/// The most that all connections of a server have queued together, in bytes. They share the bytes of a broadcast of 16 KiB and
+/// more, which count once; shorter ones are copied, and count for each.
 pub const OUTBOX_TOTAL_LEN: usize = 512 * 1024 * 1024;
 /// The most that a connection may have queued for `send_async` and `broadcast_async` not to wait, in bytes.
 pub const OUTBOX_MARK: usize = 64 * 1024;

@@ -16,8 +16,8 @@ use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 use crate::error::ListenError;
 
-/// `sockaddr_un` has room for this many bytes of path beside the NUL that ends it (`unix(7)`).
-pub(crate) const MAX_PATH_LEN: usize = 107;
+/// `sockaddr_un` has room for this many bytes of path beside the NUL that ends it (`unix(7)`; `unix(4)` on the BSDs).
+pub(crate) const MAX_PATH_LEN: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 /// How many connections may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::state::{Phase, State};
-use crate::connection::{Closing, Outbox, PushError, encoded};
+use crate::connection::{Closing, Outbox, PushError, encoded, queue_paced};
 use crate::error::{FlushError, SendError};
 use crate::topic::Topic;
 
@@ -98,23 +98,9 @@ impl ClientHandle {
     /// }
     /// ```
     pub async fn send_async<T: Topic + Serialize>(&self, message: &T) -> Result<(), SendError> {
-        let mut len = 0;
-        loop {
-            let outbox = self.outbox(T::NAME)?;
-            if outbox.wait_until(|outbox| outbox.has_room(len)).await.is_err() {
-                return Err(self.not_connected(T::NAME));
-            }
-            // Encoded once there is room, so that those who wait hold nothing. It may turn out larger than the room.
-            let pushed = encoded(&*self.state, T::NAME, message, |bytes| {
-                len = bytes.len();
-                if outbox.has_room(len) { outbox.push(bytes) } else { Err(PushError::Full { queued: 0 }) }
-            })?;
-            match pushed {
-                Ok(()) => return Ok(()),
-                Err(PushError::Ended) => return Err(self.not_connected(T::NAME)),
-                Err(PushError::Full { .. }) => {}
-            }
-        }
+        let outbox = self.outbox(T::NAME)?;
+        let queued = queue_paced(&*self.state, &outbox, T::NAME, message).await?;
+        if queued { Ok(()) } else { Err(self.not_connected(T::NAME)) }
     }
 
     /// Queues any value for the server under a topic known only at run time; an empty one becomes `none`.

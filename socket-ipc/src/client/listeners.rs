@@ -71,7 +71,8 @@ impl ClientHandle {
 
     /// Attaches an asynchronous listener to the messages of type `T`, an owned type.
     ///
-    /// What it returns is awaited before the next listener is called and the next message is heard.
+    /// What it returns is awaited before the next listener is called and the next message is heard. So it must not wait for another
+    /// message, which is heard by nobody, a subscription included, until it is done.
     ///
     /// ```
     /// use serde::{Deserialize, Serialize};
@@ -148,8 +149,8 @@ impl ClientHandle {
 
 /// # Listening to events
 ///
-/// The events of one connection come in order and once: `on_connect`, its messages, `on_disconnect`; `on_close` is the last of all. What an event
-/// would report and nobody listens for is a `tracing` warning.
+/// The events of one connection come in order and once: `on_connect`, its messages, `on_disconnect`; `on_close` is the last of all. A loss or
+/// an error that an event would report and nobody listens for is a `tracing` warning.
 ///
 /// ```
 /// use socket_ipc::Client;

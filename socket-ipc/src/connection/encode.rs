@@ -4,6 +4,7 @@ use std::cell::Cell;
 
 use serde::Serialize;
 
+use super::outbox::{Outbox, PushError};
 use super::{Endpoint, Limits};
 use crate::error::{Error, SendError};
 use crate::listener::caught;
@@ -46,4 +47,28 @@ pub(crate) fn encoded<M: Serialize + ?Sized, R>(
         SCRATCH.set(scratch);
     }
     result
+}
+
+/// Encodes a message and queues it once little is queued and it has room; `Ok(false)` once the connection has ended.
+///
+/// Encoded once there is room, so that those who wait hold nothing; it may turn out larger than the room, and wait again.
+pub(crate) async fn queue_paced<M: Serialize + ?Sized>(
+    endpoint: &impl Endpoint,
+    outbox: &Outbox,
+    topic: &str,
+    message: &M,
+) -> Result<bool, SendError> {
+    let mut len = 0;
+    while outbox.wait_until(|outbox| outbox.has_room(len)).await.is_ok() {
+        let queued = encoded(endpoint, topic, message, |bytes| {
+            len = bytes.len();
+            if outbox.has_room(len) { outbox.push(bytes) } else { Err(PushError::Full { queued: 0 }) }
+        })?;
+        match queued {
+            Ok(()) => return Ok(true),
+            Err(PushError::Full { .. }) => {}
+            Err(PushError::Ended) => break,
+        }
+    }
+    Ok(false)
 }

@@ -15,6 +15,7 @@ mod encode;
 mod outbox;
 mod read_buffer;
 mod session;
+mod writer;
 
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::router::Router;
 use crate::wire::Wire;
 
 pub use closing::Closing;
-pub(crate) use encode::encoded;
+pub(crate) use encode::{encoded, queue_paced};
 pub(crate) use outbox::{Ask, Broadcast, Outbox, PushError, Total};
 pub(crate) use session::Session;
 

@@ -1,7 +1,6 @@
 //! The task of one connection: it writes the outbox, reads, and calls listeners, each as far as it can.
 
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -13,8 +12,9 @@ use tokio::time::Instant;
 
 use super::alarm::Alarm;
 use super::closing::polled;
-use super::outbox::{Ask, Outbox, Segment};
+use super::outbox::{Ask, Outbox};
 use super::read_buffer::ReadBuffer;
+use super::writer::{Writer, cause_of};
 use super::{Endpoint, Limits};
 use crate::error::{MessageError, MessageErrorKind};
 use crate::events::{CloseCause, CloseReason};
@@ -51,15 +51,7 @@ pub(crate) struct Session<S, E: Endpoint> {
     listeners: Cached<E::From>,
     held: Option<HeldMessage<E::From>>,
 
-    /// What is being written, and how much of it has been.
-    writing: Option<(Segment, usize)>,
-    /// Something was written since the stream was last flushed.
-    unflushed: bool,
-    spare: Vec<u8>,
-    /// The other side reads no more, or nothing more can be written.
-    write_ended: Option<CloseCause>,
-    /// When the socket has to have taken something more.
-    stalled_until: Option<Instant>,
+    writer: Writer,
 
     ending: Option<Ending>,
     alarm: Alarm,
@@ -102,13 +94,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         outbox: Arc<Outbox>,
         too_slow: CloseCause,
     ) -> Self {
-        let Limits { wire, max_message_len, raw_len, .. } = *endpoint.limits();
+        let Limits { wire, max_message_len, raw_len, write_stall, .. } = *endpoint.limits();
         // A message over the limit is not stored, however much of one a report may hold.
         let keep = raw_len.min(max_message_len.max(RAW_LEN));
         Self {
             listeners: endpoint.router().cached(),
             endpoint,
             from,
+            writer: Writer::new(Arc::clone(&outbox), write_stall),
             outbox,
             stream,
             too_slow,
@@ -117,11 +110,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             read_ended: None,
             incomplete_until: None,
             held: None,
-            writing: None,
-            unflushed: false,
-            spare: Vec::new(),
-            write_ended: None,
-            stalled_until: None,
             ending: None,
             alarm: Alarm::default(),
         }
@@ -135,7 +123,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             self.received.consume(taken);
         }
         self.discard();
-        let unsent = self.outbox.give_up(self.endpoint.limits().wire, self.writing.take());
+        let unsent = self.outbox.give_up(self.endpoint.limits().wire, self.writer.take_writing());
         CloseReason {
             cause,
             unsent_messages: unsent.messages,
@@ -148,7 +136,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         let (mut turn, mut intake) = (TURN, INTAKE);
         loop {
             self.take_ask();
-            let blocked = self.poll_write(cx).is_pending() || self.write_ended.is_some();
+            let blocked =
+                self.writer.poll_write(&mut self.stream, cx).is_pending() || self.writer.ended().is_some();
             let all_heard = self.poll_listeners(cx, &mut turn).is_ready();
             if let Some(cause) = self.poll_end(cx, all_heard) {
                 return Poll::Ready(cause);
@@ -191,68 +180,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
 
     fn cut(&mut self, cause: CloseCause) {
         self.ending = Some(Ending { cause, until: None, shut: false, cut: true });
-    }
-
-    // Writing
-
-    /// Writes what is queued. `Pending` while the socket takes no more.
-    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        while self.write_ended.is_none() {
-            if self.writing.is_none() {
-                self.writing = self.outbox.take(&mut self.spare).map(|segment| (segment, 0));
-            }
-            let Some((segment, written)) = &mut self.writing else { break };
-            match Pin::new(&mut self.stream).poll_write(cx, &segment.bytes()[*written..]) {
-                Poll::Ready(Ok(count)) if count > 0 => {
-                    *written += count;
-                    self.unflushed = true;
-                    let done = *written == segment.bytes().len();
-                    self.stalled_until = None;
-                    self.outbox.written(segment, count, done);
-                    if done && let Some((segment, _)) = self.writing.take() {
-                        self.spare = Outbox::spare(segment);
-                    }
-                }
-                // The other side may have sent something before it went: reading finds out.
-                Poll::Ready(Ok(_)) => self.end_writing(CloseCause::PeerClosed),
-                Poll::Ready(Err(error)) => self.end_writing(cause_of(error)),
-                Poll::Pending => {
-                    self.stall();
-                    return Poll::Pending;
-                }
-            }
-        }
-        // An idle connection keeps no buffer.
-        self.spare = Vec::new();
-        self.poll_flush(cx)
-    }
-
-    /// Has the stream pass on what it keeps: one that buffers or encrypts may do so until it is told. `Pending` while it can't.
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.unflushed && self.write_ended.is_none() {
-            match Pin::new(&mut self.stream).poll_flush(cx) {
-                Poll::Ready(Ok(())) => (self.unflushed, self.stalled_until) = (false, None),
-                Poll::Ready(Err(error)) => self.end_writing(cause_of(error)),
-                Poll::Pending => {
-                    self.stall();
-                    return Poll::Pending;
-                }
-            }
-        }
-        Poll::Ready(())
-    }
-
-    /// Notes that the socket takes no more, unless that is known.
-    fn stall(&mut self) {
-        if self.stalled_until.is_none() {
-            self.stalled_until = Instant::now().checked_add(self.endpoint.limits().write_stall);
-        }
-    }
-
-    fn end_writing(&mut self, cause: CloseCause) {
-        self.write_ended = Some(cause);
-        self.stalled_until = None;
-        self.outbox.end();
     }
 
     // Listening
@@ -362,7 +289,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             Poll::Ready(Ok(count)) => *intake = intake.saturating_sub(count),
             Poll::Ready(Err(error)) => self.end_reading(cause_of(error), cx),
             // Whoever reads no more and has nothing left for us is gone.
-            Poll::Pending => match self.write_ended.clone() {
+            Poll::Pending => match self.writer.ended().cloned() {
                 Some(cause) => self.end_reading(cause, cx),
                 None => return Poll::Pending,
             },
@@ -387,15 +314,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
 
     fn end_reading(&mut self, cause: CloseCause, cx: &mut Context<'_>) {
         self.read_ended = Some(cause);
-        // Whether the other side still reads, having only finished sending: the kernel says so even of an empty write, and so
-        // whoever sends to a peer that is gone learns it now, whatever its listeners are still busy with.
-        if self.write_ended.is_none() {
-            // Asked once, so whatever the runtime still allows this task.
-            let mut asked = unconstrained(poll_fn(|cx| Pin::new(&mut self.stream).poll_write(cx, &[])));
-            if let Poll::Ready(Err(error)) = Pin::new(&mut asked).poll(cx) {
-                self.end_writing(cause_of(error));
-            }
-        }
+        // Whoever sends to a peer that is gone learns it now, whatever its listeners are still busy with.
+        self.writer.probe(&mut self.stream, cx);
     }
 
     // Ending
@@ -408,30 +328,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             self.end(cause, None);
         }
         let ending = self.ending.as_mut()?;
-        let written = self.write_ended.is_some() || (self.writing.is_none() && self.outbox.is_empty());
         if ending.cut {
             return Some(ending.cause.clone());
         }
-        if !written || self.held.is_some() {
+        if !self.writer.is_done() || self.held.is_some() {
             return None;
         }
-        if self.write_ended.is_none() && !ending.shut {
-            if Pin::new(&mut self.stream).poll_shutdown(cx).is_pending() {
+        if self.writer.ended().is_none() && !ending.shut {
+            if self.writer.poll_shutdown(&mut self.stream, cx).is_pending() {
                 // A stream that can't even be shut down has no more time than the rest of a drain.
                 ending.until =
                     ending.until.or_else(|| Instant::now().checked_add(self.endpoint.limits().drain));
                 return None;
             }
             ending.shut = true;
-            // Shutting down includes it.
-            (self.unflushed, self.stalled_until) = (false, None);
             let linger = Instant::now().checked_add(LINGER);
             ending.until = [ending.until, linger].into_iter().flatten().min();
         }
         // Closing a socket with something unread in it resets the connection, and a peer that writes to it once it is
         // closed gets an error: either ends a Node process that listens for no `error` of its sockets. So the other side
         // is read from until it has seen the end and closes as well, for a moment.
-        if self.write_ended.is_none() && self.read_ended.is_none() {
+        if self.writer.ended().is_none() && self.read_ended.is_none() {
             return None;
         }
         Some(ending.cause.clone())
@@ -445,7 +362,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         } else {
             None
         };
-        [incomplete, self.stalled_until, self.ending.as_ref().and_then(|ending| ending.until)]
+        [incomplete, self.writer.stalled_until(), self.ending.as_ref().and_then(|ending| ending.until)]
     }
 
     /// Waits for the next deadline. `Ready` when one has passed, which changes what there is to do.
@@ -495,13 +412,5 @@ impl<S, E: Endpoint> Drop for Session<S, E> {
     fn drop(&mut self) {
         // A session that is dropped with its runtime has not run to its end, and whoever sends must not take it for alive.
         self.outbox.end();
-    }
-}
-
-/// A reset is how a Unix socket ends when the other side left without reading everything (`unix(7)`).
-fn cause_of(error: io::Error) -> CloseCause {
-    match error.kind() {
-        io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => CloseCause::PeerClosed,
-        _ => CloseCause::Io(Arc::new(error)),
     }
 }

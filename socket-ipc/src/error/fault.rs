@@ -46,15 +46,20 @@ pub enum Error {
     },
     /// A client was refused because `max_clients` are connected.
     #[error(
-        "refused a client: {limit} are connected, the most that `max_clients` and the limit of open files allow"
+        "refused a client of {}: {limit} are connected, the most that `max_clients` and the limit of open files allow",
+        path.display()
     )]
     TooManyClients {
+        /// The path of the socket.
+        path: PathBuf,
         /// The number of clients that are allowed.
         limit: usize,
     },
     /// A client was refused because its user is not one of those allowed. Nothing of it was read.
-    #[error("refused a client: {} is not allowed in", peer.map_or_else(|| "a peer without a user".to_owned(), |peer| peer.to_string()))]
+    #[error("refused a client of {}: {} is not allowed in", path.display(), somebody(*peer))]
     UserNotAllowed {
+        /// The path of the socket.
+        path: PathBuf,
         /// Who it was; `None` where the connection has no user to tell.
         peer: Option<Peer>,
     },
@@ -69,6 +74,10 @@ pub enum Error {
         /// What the operating system has to say.
         source: io::Error,
     },
+}
+
+fn somebody(peer: Option<Peer>) -> String {
+    peer.map_or_else(|| "a peer without a user".to_owned(), |peer| peer.to_string())
 }
 
 fn of_client(client_id: Option<ClientId>) -> String {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use tokio::net::UnixListener;
 
-use super::state::{State, peer_of};
+use super::admit::peer_of;
+use super::state::State;
 use crate::connection::Endpoint;
 use crate::delay::Delay;
 use crate::error::Error;

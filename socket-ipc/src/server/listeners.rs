@@ -81,7 +81,8 @@ impl ServerHandle {
     /// Attaches an asynchronous listener to the messages of type `T`, an owned type.
     ///
     /// What it returns is awaited before the next listener is called and the next message of this client is heard: it slows down that
-    /// client, and nobody else.
+    /// client, and nobody else. So it must not wait for another message of the same client, which is heard by nobody, a subscription
+    /// included, until it is done.
     ///
     /// ```
     /// use serde::{Deserialize, Serialize};
@@ -187,7 +188,7 @@ impl ServerHandle {
 /// # Listening to events
 ///
 /// The events of one connection come in order and once: `on_connection`, its messages, `on_connection_close`; `on_close` is the last of all.
-/// What an event would report and nobody listens for is a `tracing` warning.
+/// A loss or an error that an event would report and nobody listens for is a `tracing` warning.
 ///
 /// The close event waits for the messages before it, and so for a listener that is still busy with one. A listener that wants to
 /// know earlier whether its client is still there looks at [`clients`](Self::clients), or sends.

@@ -1,6 +1,7 @@
 //! What a user holds of the server's side.
 
 mod accept;
+mod admit;
 mod builder;
 mod events;
 mod handle;

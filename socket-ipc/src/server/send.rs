@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::state::{Member, Phase, State};
 use crate::client_id::ClientId;
-use crate::connection::{Ask, Broadcast, PushError, encoded};
+use crate::connection::{Ask, Broadcast, PushError, encoded, queue_paced};
 use crate::error::SendError;
 use crate::events::CloseCause;
 
@@ -29,27 +29,9 @@ impl State {
         message: &M,
         id: ClientId,
     ) -> Result<(), SendError> {
-        let mut len = 0;
-        loop {
-            let member = self.member(id).ok_or_else(|| self.unknown(topic, id))?;
-            if member.outbox.wait_until(|outbox| outbox.has_room(len)).await.is_err() {
-                return Err(self.unknown(topic, id));
-            }
-            // Encoded once there is room, so that those who wait hold nothing. It may turn out larger than the room.
-            let pushed = encoded(self, topic, message, |bytes| {
-                len = bytes.len();
-                if member.outbox.has_room(len) {
-                    member.outbox.push(bytes)
-                } else {
-                    Err(PushError::Full { queued: 0 })
-                }
-            })?;
-            match pushed {
-                Ok(()) => return Ok(()),
-                Err(PushError::Ended) => return Err(self.unknown(topic, id)),
-                Err(PushError::Full { .. }) => {}
-            }
-        }
+        let member = self.member(id).ok_or_else(|| self.unknown(topic, id))?;
+        let queued = queue_paced(self, &member.outbox, topic, message).await?;
+        if queued { Ok(()) } else { Err(self.unknown(topic, id)) }
     }
 
     pub(super) fn broadcast<M: Serialize + ?Sized>(

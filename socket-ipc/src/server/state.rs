@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 
 use super::events::Events;
 use crate::client_id::ClientId;
-use crate::connection::{Ask, Endpoint, Limits, Outbox, Session, Total};
+use crate::connection::{Ask, Endpoint, Limits, Outbox, Total};
 use crate::error::{Error, MessageError};
 use crate::events::{CloseCause, CloseReason};
 use crate::listener::Listener;
@@ -46,14 +45,14 @@ pub(super) struct State {
     pub(super) total: Arc<Total>,
     pub(super) phase: watch::Sender<Phase>,
     /// Whoever is connected. Held only to look up, add and remove.
-    clients: RwLock<HashMap<ClientId, Arc<Member>>>,
-    next_id: AtomicU64,
+    pub(super) clients: RwLock<HashMap<ClientId, Arc<Member>>>,
+    pub(super) next_id: AtomicU64,
     /// Connections that have not reported their end.
-    attended: AtomicUsize,
+    pub(super) attended: AtomicUsize,
     /// Tells the closing that the last of them has.
-    nobody_left: Notify,
+    pub(super) nobody_left: Notify,
     /// What `close` spawns on: it may be called where there is no runtime.
-    runtime: OnceLock<Handle>,
+    pub(super) runtime: OnceLock<Handle>,
     /// The socket that somebody else has bound, until the server listens on it.
     inherited: Mutex<Option<UnixListener>>,
     /// The path, while the server listens on one.
@@ -65,10 +64,10 @@ pub(super) struct State {
 pub(super) struct Member {
     pub(super) outbox: Arc<Outbox>,
     pub(super) peer: Option<Peer>,
-    task: OnceLock<AbortHandle>,
+    pub(super) task: OnceLock<AbortHandle>,
     /// Whether it has been reported, and whether its end has.
-    announced: AtomicBool,
-    reported: AtomicBool,
+    pub(super) announced: AtomicBool,
+    pub(super) reported: AtomicBool,
 }
 
 impl Endpoint for State {
@@ -150,45 +149,6 @@ impl State {
         }
     }
 
-    /// Lets a connection in, and attends to it in a task of its own.
-    ///
-    /// # Errors
-    ///
-    /// What speaks against it.
-    pub(super) fn admit<S>(self: &Arc<Self>, stream: S, peer: Option<Peer>) -> Result<Option<ClientId>, Error>
-    where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    {
-        if let Some(allowed) = &self.options.allowed_users
-            && !peer.is_some_and(|peer| allowed.contains(&peer.uid))
-        {
-            return Err(Error::UserNotAllowed { peer });
-        }
-        let runtime = Handle::current();
-        // Before anybody is in: closing waits for them on it.
-        let _ = self.runtime.set(runtime.clone());
-        let outbox = Arc::new(Outbox::new(self.options.limits.outbox_len, Arc::clone(&self.total)));
-        let (announced, reported) = (AtomicBool::new(false), AtomicBool::new(false));
-        let member = Arc::new(Member { outbox, peer, task: OnceLock::new(), announced, reported });
-        let mut clients = write(&self.clients);
-        // Looked at under the lock: closing begins by telling whoever is in here.
-        if self.phase() >= Phase::Closing {
-            return Ok(None);
-        }
-        let limit = max_clients(self.options.max_clients);
-        if clients.len() >= limit {
-            return Err(Error::TooManyClients { limit });
-        }
-        let id = ClientId::new(self.next_id.fetch_add(1, Ordering::Relaxed));
-        clients.insert(id, Arc::clone(&member));
-        let attended = Attended::new(Arc::clone(self), id, Arc::clone(&member));
-        drop(clients);
-        let task = runtime.spawn(attend(attended, stream));
-        // Set once, here.
-        let _ = member.task.set(task.abort_handle());
-        Ok(Some(id))
-    }
-
     // Listening
 
     /// The socket that somebody else has bound, if there is one; it stays for another attempt.
@@ -268,14 +228,14 @@ impl State {
     }
 
     /// Reports the end of a connection, once.
-    fn report_end(&self, id: ClientId, member: &Member, reason: &CloseReason) {
+    pub(super) fn report_end(&self, id: ClientId, member: &Member, reason: &CloseReason) {
         if member.announced.load(Ordering::Acquire) && !member.reported.swap(true, Ordering::AcqRel) {
             self.events.report_connection_close(id, reason);
         }
     }
 
     /// Reports the end of a connection that could not do so itself.
-    fn report_cut(&self, id: ClientId, member: &Member) {
+    pub(super) fn report_cut(&self, id: ClientId, member: &Member) {
         let unsent = member.outbox.give_up(self.options.limits.wire, None);
         self.report_end(id, member, &CloseReason::cut(CloseCause::Closed, (unsent.messages, unsent.bytes)));
     }
@@ -325,56 +285,4 @@ impl Drop for Finish {
             state.advance(&[Phase::Reporting], Phase::Closed);
         }
     }
-}
-
-/// A connection from its admission to the report of its end, however its task ends.
-struct Attended {
-    state: Arc<State>,
-    id: ClientId,
-    member: Arc<Member>,
-}
-
-impl Attended {
-    fn new(state: Arc<State>, id: ClientId, member: Arc<Member>) -> Self {
-        state.attended.fetch_add(1, Ordering::AcqRel);
-        Self { state, id, member }
-    }
-}
-
-impl Drop for Attended {
-    fn drop(&mut self) {
-        // Reported before, unless the runtime has gone, and the task with it.
-        self.state.report_cut(self.id, &self.member);
-        write(&self.state.clients).remove(&self.id);
-        if self.state.attended.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.state.nobody_left.notify_waiters();
-        }
-    }
-}
-
-/// The life of one connection: its event, its messages, the event of its end.
-async fn attend<S>(attended: Attended, stream: S)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let Attended { state, id, member } = &attended;
-    member.announced.store(true, Ordering::Release);
-    state.events.report_connection(*id);
-    let outbox = Arc::clone(&member.outbox);
-    let reason = Session::new(stream, Arc::clone(state), *id, outbox, CloseCause::SlowClient).run().await;
-    write(&state.clients).remove(id);
-    state.report_end(*id, member, &reason);
-}
-
-/// How many clients may be connected: what was asked for, but no more than leaves a quarter of the process's open files to
-/// everything else.
-fn max_clients(asked: usize) -> usize {
-    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let most = files.map_or(usize::MAX, |files| usize::try_from(files / 4 * 3).unwrap_or(usize::MAX));
-    asked.min(most)
-}
-
-/// The credentials of whoever made a connection.
-pub(super) fn peer_of(stream: &tokio::net::UnixStream) -> io::Result<Peer> {
-    stream.peer_cred().map(Peer::from)
 }

@@ -1,0 +1,109 @@
+//! A connection from its admission to the report of its end.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::runtime::Handle;
+
+use super::state::{Member, Phase, State};
+use crate::client_id::ClientId;
+use crate::connection::{Outbox, Session};
+use crate::error::Error;
+use crate::events::CloseCause;
+use crate::peer::Peer;
+use crate::sync::write;
+
+impl State {
+    /// Lets a connection in, and attends to it in a task of its own.
+    ///
+    /// # Errors
+    ///
+    /// What speaks against it.
+    pub(super) fn admit<S>(self: &Arc<Self>, stream: S, peer: Option<Peer>) -> Result<Option<ClientId>, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        if let Some(allowed) = &self.options.allowed_users
+            && !peer.is_some_and(|peer| allowed.contains(&peer.uid))
+        {
+            return Err(Error::UserNotAllowed { path: self.options.path.clone(), peer });
+        }
+        let runtime = Handle::current();
+        // Before anybody is in: closing waits for them on it.
+        let _ = self.runtime.set(runtime.clone());
+        let outbox = Arc::new(Outbox::new(self.options.limits.outbox_len, Arc::clone(&self.total)));
+        let (announced, reported) = (AtomicBool::new(false), AtomicBool::new(false));
+        let member = Arc::new(Member { outbox, peer, task: OnceLock::new(), announced, reported });
+        let mut clients = write(&self.clients);
+        // Looked at under the lock: closing begins by telling whoever is in here.
+        if self.phase() >= Phase::Closing {
+            return Ok(None);
+        }
+        let limit = max_clients(self.options.max_clients);
+        if clients.len() >= limit {
+            return Err(Error::TooManyClients { path: self.options.path.clone(), limit });
+        }
+        let id = ClientId::new(self.next_id.fetch_add(1, Ordering::Relaxed));
+        clients.insert(id, Arc::clone(&member));
+        let attended = Attended::new(Arc::clone(self), id, Arc::clone(&member));
+        drop(clients);
+        let task = runtime.spawn(attend(attended, stream));
+        // Set once, here.
+        let _ = member.task.set(task.abort_handle());
+        Ok(Some(id))
+    }
+}
+
+/// A connection from its admission to the report of its end, however its task ends.
+struct Attended {
+    state: Arc<State>,
+    id: ClientId,
+    member: Arc<Member>,
+}
+
+impl Attended {
+    fn new(state: Arc<State>, id: ClientId, member: Arc<Member>) -> Self {
+        state.attended.fetch_add(1, Ordering::AcqRel);
+        Self { state, id, member }
+    }
+}
+
+impl Drop for Attended {
+    fn drop(&mut self) {
+        // Reported before, unless the runtime has gone, and the task with it.
+        self.state.report_cut(self.id, &self.member);
+        write(&self.state.clients).remove(&self.id);
+        if self.state.attended.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.state.nobody_left.notify_waiters();
+        }
+    }
+}
+
+/// The life of one connection: its event, its messages, the event of its end.
+async fn attend<S>(attended: Attended, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let Attended { state, id, member } = &attended;
+    member.announced.store(true, Ordering::Release);
+    state.events.report_connection(*id);
+    let outbox = Arc::clone(&member.outbox);
+    let reason = Session::new(stream, Arc::clone(state), *id, outbox, CloseCause::SlowClient).run().await;
+    write(&state.clients).remove(id);
+    state.report_end(*id, member, &reason);
+}
+
+/// How many clients may be connected: what was asked for, but no more than leaves a quarter of the process's open files to
+/// everything else.
+fn max_clients(asked: usize) -> usize {
+    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let most = files.map_or(usize::MAX, |files| usize::try_from(files / 4 * 3).unwrap_or(usize::MAX));
+    asked.min(most)
+}
+
+/// The credentials of whoever made a connection.
+pub(super) fn peer_of(stream: &tokio::net::UnixStream) -> io::Result<Peer> {
+    stream.peer_cred().map(Peer::from)
+}
