@@ -240,7 +240,7 @@ support::both_flavours! {
         let server = Server::builder(place.socket()).max_clients(0).build();
         let mut events = Events::new();
         let report = events.reporter();
-        server.on_error(move |error| report(matches!(error, Error::TooManyClients { limit: 0 })));
+        server.on_error(move |error| report(matches!(error, Error::TooManyClients { limit: 0, .. })));
         server.on_connection(|_id| panic!("somebody was let in"));
         server.listen().await.unwrap();
         for _ in 0..3 {
