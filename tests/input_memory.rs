@@ -5,8 +5,8 @@ mod attack;
 use std::time::Instant;
 
 use attack::{Attack, Event, Limits, Side, heard};
-use socket_ipc::{MessageErrorKind, limits};
-use support::soon;
+use socket_ipc::{MessageErrorKind, Server, limits};
+use support::{Events, Place, RawPeer, soon};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Mutex;
 
@@ -85,5 +85,18 @@ support::both_flavours! {
         assert!(trips.len() > 20, "{} round trips during {LINES} lines", trips.len());
         // What the test itself has not taken yet is part of it.
         assert!(most < 32 * MIB, "the process grew by {most} bytes");
+    }
+
+    async fn a_message_over_the_limit_is_not_stored_for_its_report() {
+        let place = Place::new();
+        let mut kept = Events::new();
+        let report = kept.reporter();
+        let server = Server::builder(place.socket()).max_message_len(1000).raw_len(usize::MAX).build();
+        server.on_message_error(move |error, _| report((error.raw().len(), error.len())));
+        server.listen().await.unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        peer.write(vec![b'x'; 1 << 24]).await;
+        peer.write("\n").await;
+        assert_eq!(kept.next().await, (limits::RAW_LEN, 1 << 24));
     }
 }

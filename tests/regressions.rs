@@ -1,4 +1,4 @@
-//! Corners that a review found: each of these has failed once.
+//! Corners of the connection that have been wrong once.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
