@@ -88,6 +88,7 @@ support::both_flavours! {
     }
 
     async fn a_message_over_the_limit_is_not_stored_for_its_report() {
+        let _alone = ONE_AT_A_TIME.lock().await;
         let place = Place::new();
         let mut kept = Events::new();
         let report = kept.reporter();
