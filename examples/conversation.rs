@@ -1,14 +1,15 @@
 //! A conversation of a server with two clients, bob and charlie, all in one process. It ends by itself.
 //!
-//! The server says hello to everybody, each client says hello back, and the server says hello again, but only to
-//! charlie. Every message is printed by raw listeners, which hear all topics; the typed ones beside them do the talking.
+//! The server says hello to everybody, each client says hello back, and the server says hello again, but only
+//! to charlie. Every message is printed by raw listeners, which hear all topics; the typed ones beside them
+//! do the talking.
 //!
 //! ```text
 //! cargo run --example conversation
 //! ```
 //!
-//! Messages are not answers to each other as far as the library knows. What belongs together says so itself: here by the
-//! number that each hello carries and that is repeated to the end of its conversation.
+//! Messages are not answers to each other as far as the library knows. What belongs together says so itself:
+//! here by the number that each hello carries and that is repeated to the end of its conversation.
 
 use std::error::Error;
 use std::path::Path;
@@ -69,7 +70,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut hello_agains = charlie.subscribe::<HelloAgain>();
     charlie.connect().await?;
 
-    // A client is connected before the server has noticed it, and a broadcast goes to those that it has noticed.
+    // A client is connected before the server has noticed it, and a broadcast goes to those that it has
+    // noticed.
     for _ in ["bob", "charlie"] {
         arrivals.recv().await;
     }

@@ -1,5 +1,5 @@
-//! The server of the quick start as a program of its own, to be spoken to from anywhere: it greets whoever says hello,
-//! and prints all that it hears. It runs until Ctrl-C.
+//! The server of the quick start as a program of its own, to be spoken to from anywhere: it greets whoever
+//! says hello, and prints all that it hears. It runs until Ctrl-C.
 //!
 //! ```text
 //! cargo run --example hello_server -- /tmp/myApp.sock
@@ -11,8 +11,9 @@
 //! echo '{"topic":"hello","message":{"name":"shell"}}' | socat -t 5 - UNIX-CONNECT:/tmp/myApp.sock
 //! ```
 //!
-//! The README has the same with jq, nc, Python and Node. Without an argument the socket is `socket-ipc-hello.sock` in
-//! `$XDG_RUNTIME_DIR`, or in the directory for temporary files where that is not set.
+//! The README has the same with jq, nc, Python and Node. Without an argument the socket is
+//! `socket-ipc-hello.sock` in `$XDG_RUNTIME_DIR`, or in the directory for temporary files where that is not
+//! set.
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -1,5 +1,5 @@
-//! A client that says hello to a server written with the Node library `@crussell52/socket-ipc`, and ends once it has
-//! been greeted.
+//! A client that says hello to a server written with the Node library `@crussell52/socket-ipc`, and ends once
+//! it has been greeted.
 //!
 //! All it takes is the wire of their version, here that of 0.4.x.
 //!
@@ -17,8 +17,8 @@
 //! cargo run --example node_hello_client
 //! ```
 //!
-//! `cargo run --example node_hello_server` will do as a server, too. All of them take the path of the socket as an
-//! argument, if it is not to be `socket-ipc-node-hello.sock` in the directory for temporary files.
+//! `cargo run --example node_hello_server` will do as a server, too. All of them take the path of the socket
+//! as an argument, if it is not to be `socket-ipc-node-hello.sock` in the directory for temporary files.
 
 use std::error::Error;
 use std::path::PathBuf;

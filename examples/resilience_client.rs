@@ -15,8 +15,8 @@
 //! Both take the path of the socket as an argument, if it is not to be `socket-ipc-resilience.sock` in
 //! `$XDG_RUNTIME_DIR`, or in the directory for temporary files where that is not set.
 //!
-//! The listeners are attached once and stay. What is sent while there is no connection is an error, and never queued for
-//! the next one.
+//! The listeners are attached once and stay. What is sent while there is no connection is an error, and never
+//! queued for the next one.
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -1,4 +1,5 @@
-//! A server with terrible uptime: it listens, is gone after a random while, and comes back. It runs until Ctrl-C.
+//! A server with terrible uptime: it listens, is gone after a random while, and comes back. It runs until
+//! Ctrl-C.
 //!
 //! ```text
 //! cargo run --example resilience_server
@@ -11,8 +12,8 @@
 //! ```
 //!
 //! Both take the path of the socket as an argument, if it is not to be `socket-ipc-resilience.sock` in
-//! `$XDG_RUNTIME_DIR`, or in the directory for temporary files where that is not set. Try `kill -9` on the server, too:
-//! the next one reclaims the socket file.
+//! `$XDG_RUNTIME_DIR`, or in the directory for temporary files where that is not set. Try `kill -9` on the
+//! server, too: the next one reclaims the socket file.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

@@ -13,8 +13,8 @@
 //! Both take the path of the socket as a second argument, if it is not to be `socket-ipc-spam.sock` in
 //! `$XDG_RUNTIME_DIR`, or in the directory for temporary files where that is not set.
 //!
-//! The clients send with `send_async`, which waits while much is queued: they flood as fast as the server reads, and
-//! neither side's memory grows.
+//! The clients send with `send_async`, which waits while much is queued: they flood as fast as the server
+//! reads, and neither side's memory grows.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};

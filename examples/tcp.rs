@@ -4,12 +4,14 @@
 //! cargo run --example tcp
 //! ```
 //!
-//! A connection works over anything that reads and writes asynchronously. The server is given each stream that was
-//! accepted ([`serve`](socket_ipc::ServerHandle::serve)), the client the code that opens one
-//! ([`connector`](socket_ipc::ClientBuilder::connector)), and all else stays: listeners, limits, reconnecting, closing.
+//! A connection works over anything that reads and writes asynchronously. The server is given each stream
+//! that was accepted ([`serve`](socket_ipc::ServerHandle::serve)), the client the code that opens one
+//! ([`connector`](socket_ipc::ClientBuilder::connector)), and all else stays: listeners, limits,
+//! reconnecting, closing.
 //!
-//! What a Unix socket brings and TCP does not: the permissions of a file, and a kernel that says who is on the other
-//! side. Any user of this machine could connect to the server below, and what travels is not encrypted.
+//! What a Unix socket brings and TCP does not: the permissions of a file, and a kernel that says who is on
+//! the other side. Any user of this machine could connect to the server below, and what travels is not
+//! encrypted.
 
 use std::error::Error;
 
@@ -64,7 +66,8 @@ async fn accept(listener: TcpListener, server: socket_ipc::ServerHandle) {
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
-                // Messages are written as large as they get; waiting for more to fill a packet only delays them.
+                // Messages are written as large as they get; waiting for more to fill a packet only delays
+                // them.
                 if let Err(error) = stream.set_nodelay(true) {
                     eprintln!("server: {from}: {error}");
                 }

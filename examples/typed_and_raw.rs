@@ -1,11 +1,12 @@
-//! Every kind of listener on one server: typed, raw by topic, catch-all, and those of events. It ends by itself.
+//! Every kind of listener on one server: typed, raw by topic, catch-all, and those of events. It ends by
+//! itself.
 //!
 //! ```text
 //! cargo run --example typed_and_raw
 //! ```
 //!
-//! A client orders food. Watch in which order the listeners of a message are called, what becomes of a message that is
-//! not what its topic promises, and of one that nobody listens for in particular.
+//! A client orders food. Watch in which order the listeners of a message are called, what becomes of a
+//! message that is not what its topic promises, and of one that nobody listens for in particular.
 
 use std::error::Error;
 use std::sync::Arc;

@@ -25,7 +25,8 @@ fn text(number: u64) -> Text {
     Text(number, RawValue::from_string(format!("\"{}\"", "x".repeat(limits::OUTBOX_MARK))).unwrap())
 }
 
-/// Polls `future` at most `times` times, with a turn of the others in between, then drops it: `None` if it had not resolved.
+/// Polls `future` at most `times` times, with a turn of the others in between, then drops it: `None` if it
+/// had not resolved.
 async fn polled<F: Future>(future: F, mut times: usize) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(move |cx| {

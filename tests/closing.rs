@@ -1,4 +1,5 @@
-//! Closing and dropping from the most awkward places: inside listeners, with stuck clients, during a panic, without a runtime.
+//! Closing and dropping from the most awkward places: inside listeners, with stuck clients, during a panic,
+//! without a runtime.
 
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};

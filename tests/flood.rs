@@ -14,14 +14,16 @@ use tokio::time::advance;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A text of 2 MiB, more than any socket takes unread. Encoded before: without optimisation that takes its time.
+/// A text of 2 MiB, more than any socket takes unread. Encoded before: without optimisation that takes its
+/// time.
 fn long() -> Box<RawValue> {
     RawValue::from_string(format!("\"{}\"", "x".repeat(2 * 1024 * 1024))).unwrap()
 }
 
 /// In memory: there is always something to read, and it never takes anything.
 ///
-/// `b'\n'` is what every read ends with, so that it is a flood of blank lines; with another byte it is a line without end.
+/// `b'\n'` is what every read ends with, so that it is a flood of blank lines; with another byte it is a line
+/// without end.
 struct Flood(u8);
 
 impl AsyncRead for Flood {

@@ -27,7 +27,8 @@ async fn version(test: &str, (number, wire): (&'static str, Wire)) -> Option<Ver
     }
 }
 
-/// What their client says when it is closed: 0.2 called the event `closed`, which 0.4 still has beside `close`.
+/// What their client says when it is closed: 0.2 called the event `closed`, which 0.4 still has beside
+/// `close`.
 fn client_closed(number: &str) -> &'static [&'static str] {
     if number == "0.2.0" { &["closed"] } else { &["closed", "close"] }
 }
@@ -143,8 +144,9 @@ async fn flood(theirs: &mut impl Speaks) {
     }
 }
 
-/// A connection that is ended with something unread is reset, and a Node server that listens for no `error` of its
-/// sockets, as its documentation doesn't ask it to, ends with an uncaught exception. So we hear it out.
+/// A connection that is ended with something unread is reset, and a Node server that listens for no `error`
+/// of its sockets, as its documentation doesn't ask it to, ends with an uncaught exception. So we hear it
+/// out.
 async fn our_client_leaves_amid_traffic(which: (&'static str, Wire)) {
     let test = "a Node server that our client leaves amid traffic";
     let Some(Version { node, number, wire, place }) = version(test, which).await else { return };
@@ -170,8 +172,8 @@ async fn our_client_leaves_amid_traffic(which: (&'static str, Wire)) {
     report(test, &theirs, exchanged);
 }
 
-/// A Node client whose connection is reset has an `error`, which ends its process if nobody listens for it; one whose
-/// server is closed has a `disconnect` and nothing else.
+/// A Node client whose connection is reset has an `error`, which ends its process if nobody listens for it;
+/// one whose server is closed has a `disconnect` and nothing else.
 async fn our_server_closes_amid_traffic(which: (&'static str, Wire)) {
     let test = "a Node client that our server leaves amid traffic";
     let Some(Version { node, number, wire, place }) = version(test, which).await else { return };

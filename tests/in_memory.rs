@@ -267,7 +267,8 @@ async fn two_hundred_clients_come_back_spread_over_the_whole_delay() {
         let slot = after.checked_sub(Duration::from_millis(100)).unwrap().as_millis() / 10;
         of_ten_milliseconds[usize::try_from(slot).unwrap()] += 1;
     }
-    // 20 are expected in each; that one is empty, or has three times as many, happens once in a hundred million runs.
+    // 20 are expected in each; that one is empty, or has three times as many, happens once in a hundred
+    // million runs.
     for (slot, count) in of_ten_milliseconds[..10].iter().enumerate() {
         assert!((1..60).contains(count), "slot {slot} of {of_ten_milliseconds:?}");
     }

@@ -1,5 +1,5 @@
-//! What arrives and should not, on a server and on a client alike: one error each with the exact bytes, the connection
-//! lives, the next good message is heard, and nobody else notices.
+//! What arrives and should not, on a server and on a client alike: one error each with the exact bytes, the
+//! connection lives, the next good message is heard, and nobody else notices.
 
 mod attack;
 

@@ -1,4 +1,5 @@
-//! Floods: memory stays flat, and the other clients are served. A process of its own, as it looks at the memory of it.
+//! Floods: memory stays flat, and the other clients are served. A process of its own, as it looks at the
+//! memory of it.
 
 mod attack;
 

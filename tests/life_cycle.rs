@@ -1,4 +1,5 @@
-//! From the first event to the last: half-closed and vanished peers, closing in every state, and what comes when.
+//! From the first event to the last: half-closed and vanished peers, closing in every state, and what comes
+//! when.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,7 +26,8 @@ fn number(number: u64) -> String {
     format!("{{\"topic\":\"number\",\"message\":{number}}}\n")
 }
 
-/// A text of 2 MiB, more than any socket takes unread. Encoded before: without optimisation that takes its time.
+/// A text of 2 MiB, more than any socket takes unread. Encoded before: without optimisation that takes its
+/// time.
 fn long() -> Box<RawValue> {
     RawValue::from_string(format!("\"{}\"", "x".repeat(2 * 1024 * 1024))).unwrap()
 }

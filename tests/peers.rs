@@ -1,4 +1,5 @@
-//! Who is on the other side: what the kernel tells of it, who is let in, how many, and a listener that is not our own.
+//! Who is on the other side: what the kernel tells of it, who is let in, how many, and a listener that is not
+//! our own.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

@@ -298,8 +298,8 @@ fn of_sixteen_processes_that_race_for_a_stale_path_one_wins_and_all_reach_it() {
     }
 }
 
-/// Has another user try all through 500 starts of a server with this mode; returns what came of it: refusals by the kernel,
-/// connections, bytes received.
+/// Has another user try all through 500 starts of a server with this mode; returns what came of it: refusals
+/// by the kernel, connections, bytes received.
 fn intrude(mode: &str) -> Option<[u64; 3]> {
     if !rustix::process::geteuid().is_root() {
         let skipped = "skipped: only the superuser can be another user";
@@ -378,7 +378,8 @@ fn a_server_out_of_descriptors_serves_whom_it_has_and_accepts_again_when_there_a
     let place = Place::new();
     let path = place.socket();
     let mut limited = Command::new("prlimit");
-    // A quarter is left to other files: 24 clients of 32 descriptors are let in, and there are too few for those.
+    // A quarter is left to other files: 24 clients of 32 descriptors are let in, and there are too few for
+    // those.
     limited.args(["--nofile=16", env!("CARGO_BIN_EXE_peer"), "server", text(&path)]);
     let server = Peer::of(&mut limited);
     server.line_with("listening");
@@ -414,7 +415,8 @@ fn a_server_out_of_descriptors_serves_whom_it_has_and_accepts_again_when_there_a
 fn processor_time(process: Pid) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).unwrap();
     let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    // User and system time are the 14th and 15th of proc(5)'s fields, of which the 3rd is the first here; in ticks of 10 ms.
+    // User and system time are the 14th and 15th of proc(5)'s fields, of which the 3rd is the first here; in
+    // ticks of 10 ms.
     let ticks = |field: usize| fields[field - 3].parse::<u64>().unwrap();
     Duration::from_millis(10 * (ticks(14) + ticks(15)))
 }

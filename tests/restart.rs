@@ -1,4 +1,5 @@
-//! Much data through servers that go away and come back: nothing twice, nothing out of order, and what is missing was said.
+//! Much data through servers that go away and come back: nothing twice, nothing out of order, and what is
+//! missing was said.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,4 +1,5 @@
-//! Whoever does not read: cut, with exact counts, and nobody else waits. Whoever reads slowly: paced, nothing lost.
+//! Whoever does not read: cut, with exact counts, and nobody else waits. Whoever reads slowly: paced, nothing
+//! lost.
 
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -1,4 +1,5 @@
-//! The path of a server where the whole process counts: its umask, its directory, its user. One test at a time.
+//! The path of a server where the whole process counts: its umask, its directory, its user. One test at a
+//! time.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};

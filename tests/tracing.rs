@@ -1,4 +1,5 @@
-//! What an event would report and nobody listens for is a warning, so that nothing vanishes; what somebody hears is none.
+//! What an event would report and nobody listens for is a warning, so that nothing vanishes; what somebody
+//! hears is none.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};

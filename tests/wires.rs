@@ -1,5 +1,5 @@
-//! Every wire as its bytes on a socket, on both sides: those of the Node library's versions 0.1 too, which are no longer
-//! to be had as programs.
+//! Every wire as its bytes on a socket, on both sides: those of the Node library's versions 0.1 too, which
+//! are no longer to be had as programs.
 
 use serde::{Deserialize, Serialize};
 use socket_ipc::{Client, Server, Topic, Wire};

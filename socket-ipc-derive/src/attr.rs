@@ -16,7 +16,8 @@ const TOPIC: &str = "topic";
 const NAME: &str = "name";
 /// Where generated code finds the library, in the long form.
 const CRATE: &str = "crate";
-/// The keys of the long form, as a message lists them. A new key stands here, in [`Keys`] and in [`read_key`].
+/// The keys of the long form, as a message lists them. A new key stands here, in [`Keys`] and in
+/// [`read_key`].
 const KEYS: [&str; 2] = [NAME, CRATE];
 
 /// The longest topic name that every peer accepts by default.
@@ -63,8 +64,8 @@ fn read_short(value: &Expr, errors: &mut Vec<Error>) -> TopicAttribute {
     TopicAttribute { name: name.map_err(|error| errors.push(error)).ok(), krate: None }
 }
 
-/// Whether this is meant as `#[topic(key = value)]`. A literal in the parentheses is meant as the short form, and
-/// other delimiters are read by no one.
+/// Whether this is meant as `#[topic(key = value)]`. A literal in the parentheses is meant as the short form,
+/// and other delimiters are read by no one.
 fn is_long_form(list: &MetaList) -> bool {
     let begins_with_literal = |input: ParseStream<'_>| {
         let literal = input.peek(Lit);
@@ -103,8 +104,8 @@ fn read_long(attribute: &Attribute, list: &MetaList, errors: &mut Vec<Error>) ->
     TopicAttribute { name: keys.name.flatten(), krate: keys.krate.flatten() }
 }
 
-/// The keys seen so far. The outer `Option` is `Some` once a key was seen, whatever its value: a key with a bad value
-/// is neither missing nor free to be given again.
+/// The keys seen so far. The outer `Option` is `Some` once a key was seen, whatever its value: a key with a
+/// bad value is neither missing nor free to be given again.
 #[derive(Default)]
 struct Keys {
     name: Option<Option<LitStr>>,
@@ -167,7 +168,8 @@ fn expected_one_of() -> String {
     format!("expected one of: `{}`", KEYS.join("`, `"))
 }
 
-/// For `#[topic]` and `#[topic("hello")]`: the form to write, with the name that was given or one made of the type's.
+/// For `#[topic]` and `#[topic("hello")]`: the form to write, with the name that was given or one made of the
+/// type's.
 fn expected_short_form(attribute: &Attribute, input: &DeriveInput) -> Error {
     let given = attribute.parse_args::<LitStr>().map(|literal| literal.value());
     let name = given.unwrap_or_else(|_| input.ident.unraw().to_string().to_lowercase());
@@ -206,7 +208,8 @@ fn path(value: &Expr) -> Option<Path> {
     }
 }
 
-/// The rules of topic names. They are a peer's rules too: a name that breaks one would be refused at the first send.
+/// The rules of topic names. They are a peer's rules too: a name that breaks one would be refused at the
+/// first send.
 fn check_name(literal: &LitStr, errors: &mut Vec<Error>) {
     let name = literal.value();
     let mut refuse = |message: String| errors.push(Error::new(literal.span(), message));

@@ -56,7 +56,8 @@ fn check_lifetime_is_free(generics: &Generics, errors: &mut Vec<Error>) {
     }
 }
 
-/// `Message<'m>` replaces the lifetime and keeps the types. One that borrowed itself could be shorter lived than `'m`.
+/// `Message<'m>` replaces the lifetime and keeps the types. One that borrowed itself could be shorter lived
+/// than `'m`.
 fn check_types_are_static(generics: &Generics, errors: &mut Vec<Error>) {
     errors.extend(types_not_static(generics).map(|param| {
         let ident = &param.ident;
@@ -162,8 +163,8 @@ fn arguments(generics: &Generics, lifetime: &TokenStream) -> Option<TokenStream>
 
 /// The impl's parameters and where clause: those of the type, for any lifetime.
 ///
-/// The impl is for `Hello<'_>`, and a bound that names the lifetime `'a` becomes `for<'a>`: it has to hold for each
-/// `Message<'a>`, not only for one. This also leaves the name free for the parameter of `Message`.
+/// The impl is for `Hello<'_>`, and a bound that names the lifetime `'a` becomes `for<'a>`: it has to hold
+/// for each `Message<'a>`, not only for one. This also leaves the name free for the parameter of `Message`.
 fn impl_generics(generics: &Generics) -> (TokenStream, TokenStream) {
     let lifetimes: Vec<_> = generics.lifetimes().map(|param| &param.lifetime).collect();
     let mut params = Vec::new();
@@ -192,8 +193,8 @@ fn impl_generics(generics: &Generics) -> (TokenStream, TokenStream) {
 
 /// One bound of the where clause, `for` those of the type's lifetimes that it names.
 ///
-/// A clause has one `for` only (E0316), hence the bound's own (`T: for<'x> Visit<'x, 'a>`) moves to the front.
-/// `T: 'a` is left out: `T: 'static` says more.
+/// A clause has one `for` only (E0316), hence the bound's own (`T: for<'x> Visit<'x, 'a>`) moves to the
+/// front. `T: 'a` is left out: `T: 'static` says more.
 fn for_any(
     lifetimes: &[&Lifetime],
     outer: Option<&BoundLifetimes>,

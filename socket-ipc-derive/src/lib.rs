@@ -1,6 +1,7 @@
 //! The `Topic` derive of socket-ipc.
 //!
-//! Depend on `socket-ipc`, which re-exports it beside the trait of the same name: `use socket_ipc::Topic` brings both.
+//! Depend on `socket-ipc`, which re-exports it beside the trait of the same name: `use socket_ipc::Topic`
+//! brings both.
 //!
 //! ```
 //! use serde::{Deserialize, Serialize};
@@ -25,7 +26,8 @@ mod expand;
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
 
-/// Implements `Topic` for a struct or an enum: the topic its messages travel under, and what a listener hears.
+/// Implements `Topic` for a struct or an enum: the topic its messages travel under, and what a listener
+/// hears.
 ///
 /// # The attribute
 ///
@@ -60,9 +62,9 @@ use syn::{DeriveInput, parse_macro_input};
 ///
 /// # Which names are allowed
 ///
-/// A topic is not empty, has at most 256 bytes, and holds no control characters. Anything else is fine, spaces and
-/// all of Unicode included. It has to be a plain string literal, so that the rules can be checked here: a constant or
-/// `concat!` is refused.
+/// A topic is not empty, has at most 256 bytes, and holds no control characters. Anything else is fine,
+/// spaces and all of Unicode included. It has to be a plain string literal, so that the rules can be checked
+/// here: a constant or `concat!` is refused.
 ///
 /// # Which types are allowed
 ///
@@ -79,8 +81,8 @@ use syn::{DeriveInput, parse_macro_input};
 /// assert_eq!(Samples::<f32, 4>::NAME, "samples");
 /// ```
 ///
-/// With one lifetime, a message borrows from the bytes it arrived in, and nothing is copied. `Message<'m>` is the type
-/// with its lifetime replaced by `'m`, whatever the type calls it:
+/// With one lifetime, a message borrows from the bytes it arrived in, and nothing is copied. `Message<'m>` is
+/// the type with its lifetime replaced by `'m`, whatever the type calls it:
 ///
 /// ```
 /// # use serde::{Deserialize, Serialize};
@@ -99,9 +101,10 @@ use syn::{DeriveInput, parse_macro_input};
 /// A message exists for every lifetime, and that has three consequences for a type with one:
 ///
 /// - `'a: 'static` is refused, and so is a second lifetime.
-/// - A type parameter beside it must not borrow by itself: it needs `T: 'static`, inline or in the where clause.
-/// - A bound that names the lifetime, such as `T: Visit<'a>`, is asked of `T` for every lifetime, as if it said
-///   `T: for<'a> Visit<'a>`.
+/// - A type parameter beside it must not borrow by itself: it needs `T: 'static`, inline or in the where
+///   clause.
+/// - A bound that names the lifetime, such as `T: Visit<'a>`, is asked of `T` for every lifetime, as if it
+///   said `T: for<'a> Visit<'a>`.
 ///
 /// ```
 /// # use serde::Deserialize;

@@ -3,11 +3,12 @@
 use std::io;
 use std::os::unix::net::UnixListener;
 
-/// Takes the listening Unix socket that a service manager such as systemd passed to this process, if it passed one.
+/// Takes the listening Unix socket that a service manager such as systemd passed to this process, if it
+/// passed one.
 ///
-/// The protocol is that of `sd_listen_fds(3)`: the environment variables `LISTEN_PID` and `LISTEN_FDS`, and descriptors from 3 on. Only the first
-/// socket is taken, and only once. The variables are removed, so that child processes don't take it for theirs: call it early, before there
-/// are other threads.
+/// The protocol is that of `sd_listen_fds(3)`: the environment variables `LISTEN_PID` and `LISTEN_FDS`, and
+/// descriptors from 3 on. Only the first socket is taken, and only once. The variables are removed, so that
+/// child processes don't take it for theirs: call it early, before there are other threads.
 ///
 /// # Errors
 ///

@@ -1,8 +1,8 @@
 //! Typed topics over Unix domain sockets: a server, its clients, and JSON lines that any language speaks.
 //!
-//! A message type names its topic once, with [`#[derive(Topic)]`](macro@Topic). Whoever listens for the type hears it
-//! decoded; whoever sends a value of the type can't get the topic wrong. A type that is no topic, or can't be decoded
-//! where it is heard, does not compile.
+//! A message type names its topic once, with [`#[derive(Topic)]`](macro@Topic). Whoever listens for the type
+//! hears it decoded; whoever sends a value of the type can't get the topic wrong. A type that is no topic, or
+//! can't be decoded where it is heard, does not compile.
 //!
 //! ```text
 //!        a process                                               other processes
@@ -54,29 +54,32 @@
 //! ```
 //!
 //! [`Server`] and [`Client`] are owners: dropping one ends it at once. Their handles, [`ServerHandle`] and
-//! [`ClientHandle`], are for everybody else, listeners included; they have all the methods that attach listeners, send
-//! and close.
+//! [`ClientHandle`], are for everybody else, listeners included; they have all the methods that attach
+//! listeners, send and close.
 //!
 //! # Who hears a message, and in which order?
 //!
-//! First the listeners of every message ([`on_message`](ServerHandle::on_message)), then those of its topic: typed
-//! ([`on`](ServerHandle::on)), asynchronous ([`on_async`](ServerHandle::on_async)), raw
-//! ([`on_topic`](ServerHandle::on_topic)) and [`subscribe`](ServerHandle::subscribe), in the order they were attached.
-//! The messages of one connection are heard one after the other, in the order they were sent; different clients are
-//! served in parallel, as far as the runtime has threads.
+//! First the listeners of every message ([`on_message`](ServerHandle::on_message)), then those of its topic:
+//! typed ([`on`](ServerHandle::on)), asynchronous ([`on_async`](ServerHandle::on_async)), raw
+//! ([`on_topic`](ServerHandle::on_topic)) and [`subscribe`](ServerHandle::subscribe), in the order they were
+//! attached. The messages of one connection are heard one after the other, in the order they were sent;
+//! different clients are served in parallel, as far as the runtime has threads.
 //!
-//! A listener that blocks its thread holds up whatever shares that thread. One that has to wait belongs in `on_async`:
-//! what it returns is awaited before the next message of that connection is heard, and nobody else waits for it.
+//! A listener that blocks its thread holds up whatever shares that thread. One that has to wait belongs in
+//! `on_async`: what it returns is awaited before the next message of that connection is heard, and nobody
+//! else waits for it.
 //!
 //! # What happens when a client disappears?
 //!
-//! Its last messages are heard, then [`on_connection_close`](ServerHandle::on_connection_close) says who ended the
-//! connection, why, and how many messages had been queued for it and not been sent. It does not matter how the client
-//! went: closed, killed, reset. The other clients notice nothing. A message that was not complete is not heard.
+//! Its last messages are heard, then [`on_connection_close`](ServerHandle::on_connection_close) says who
+//! ended the connection, why, and how many messages had been queued for it and not been sent. It does not
+//! matter how the client went: closed, killed, reset. The other clients notice nothing. A message that was
+//! not complete is not heard.
 //!
-//! When the server disappears, its clients say so by [`on_disconnect`](ClientHandle::on_disconnect), try again after
-//! [`reconnect_delay`](ClientBuilder::reconnect_delay) and then every [`retry_delay`](ClientBuilder::retry_delay), and
-//! keep their listeners. To the server a client that comes back is a new one: it has another [`ClientId`].
+//! When the server disappears, its clients say so by [`on_disconnect`](ClientHandle::on_disconnect), try
+//! again after [`reconnect_delay`](ClientBuilder::reconnect_delay) and then every
+//! [`retry_delay`](ClientBuilder::retry_delay), and keep their listeners. To the server a client that comes
+//! back is a new one: it has another [`ClientId`].
 //!
 //! ```
 //! # let (server, client) = (socket_ipc::Server::new("/tmp/myApp.sock"), socket_ipc::Client::new("/tmp/myApp.sock"));
@@ -87,14 +90,14 @@
 //!
 //! # When is a message lost?
 //!
-//! Only with its connection. `Ok` of [`send`](ServerHandle::send) means *queued*; from there on a message is delivered,
-//! in order and without a gap, or the connection ends. Then the reason says how much had not been handed to the kernel.
-//! What had been, and was never read by the other side, nobody can count: who must know that a message was heard has
-//! the other side say so.
+//! Only with its connection. `Ok` of [`send`](ServerHandle::send) means *queued*; from there on a message is
+//! delivered, in order and without a gap, or the connection ends. Then the reason says how much had not been
+//! handed to the kernel. What had been, and was never read by the other side, nobody can count: who must know
+//! that a message was heard has the other side say so.
 //!
 //! Without a connection nothing is queued: a send is an error then ([`SendError::NotConnected`],
-//! [`SendError::UnknownClient`]). `close` writes what is queued, for as long as [`drain`](ServerBuilder::drain) says;
-//! dropping a server or client writes nothing more.
+//! [`SendError::UnknownClient`]). `close` writes what is queued, for as long as
+//! [`drain`](ServerBuilder::drain) says; dropping a server or client writes nothing more.
 //!
 //! ```no_run
 //! # async fn example(client: socket_ipc::Client) -> Result<(), Box<dyn std::error::Error>> {
@@ -104,17 +107,18 @@
 //! # Ok(()) }
 //! ```
 //!
-//! A message that arrives and is not what its topic promises is lost to the listeners that can't decode it: each of
-//! them is one [`MessageError`], with the place of the mistake and the bytes. The connection lives on.
+//! A message that arrives and is not what its topic promises is lost to the listeners that can't decode it:
+//! each of them is one [`MessageError`], with the place of the mistake and the bytes. The connection lives
+//! on.
 //!
 //! # How do I pace a fast sender?
 //!
-//! [`send`](ClientHandle::send) never waits. When more than [`outbox_len`](ClientBuilder::outbox_len) is queued it is
-//! an error ([`SendError::OutboxFull`]), and [`broadcast`](ServerHandle::broadcast) ends the connection of a client
-//! whose outbox is full. That suits programs that send little, and broadcasts that must not wait for anybody. A program
-//! that sends much uses [`send_async`](ClientHandle::send_async) or [`broadcast_async`](ServerHandle::broadcast_async):
-//! they wait while more than [`limits::OUTBOX_MARK`] is queued, so the sender goes as fast as the other side reads, and
-//! little memory is in use.
+//! [`send`](ClientHandle::send) never waits. When more than [`outbox_len`](ClientBuilder::outbox_len) is
+//! queued it is an error ([`SendError::OutboxFull`]), and [`broadcast`](ServerHandle::broadcast) ends the
+//! connection of a client whose outbox is full. That suits programs that send little, and broadcasts that
+//! must not wait for anybody. A program that sends much uses [`send_async`](ClientHandle::send_async) or
+//! [`broadcast_async`](ServerHandle::broadcast_async): they wait while more than [`limits::OUTBOX_MARK`] is
+//! queued, so the sender goes as fast as the other side reads, and little memory is in use.
 //!
 //! ```no_run
 //! # use socket_ipc::{Client, Topic}; use serde::{Deserialize, Serialize};
@@ -126,15 +130,15 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Whoever reads nothing of what is queued for [`write_stall`](ServerBuilder::write_stall) is disconnected as slow, so
-//! a stuck client holds up a `broadcast_async` no longer than that. Two sides that both wait in listeners for the other
-//! to read stand still until then.
+//! Whoever reads nothing of what is queued for [`write_stall`](ServerBuilder::write_stall) is disconnected as
+//! slow, so a stuck client holds up a `broadcast_async` no longer than that. Two sides that both wait in
+//! listeners for the other to read stand still until then.
 //!
 //! # How do I test my listeners?
 //!
 //! Join a server and a client in memory: [`serve`](ServerHandle::serve) on one side,
-//! [`connector`](ClientBuilder::connector) on the other. No file is touched, and [paused time](tokio::time::pause)
-//! works, which it does not on a real socket.
+//! [`connector`](ClientBuilder::connector) on the other. No file is touched, and [paused
+//! time](tokio::time::pause) works, which it does not on a real socket.
 //!
 //! ```
 //! # use socket_ipc::{Client, Server, Topic}; use serde::{Deserialize, Serialize};
@@ -164,9 +168,9 @@
 //!
 //! # How do I talk to Node, Python, a shell?
 //!
-//! A message is one JSON object a line, so any language that has sockets and JSON will do. Programs that use the Node
-//! library `@crussell52/socket-ipc` have an end of a message of their own, one for each of its versions; [`Wire`] has
-//! them all.
+//! A message is one JSON object a line, so any language that has sockets and JSON will do. Programs that use
+//! the Node library `@crussell52/socket-ipc` have an end of a message of their own, one for each of its
+//! versions; [`Wire`] has them all.
 //!
 //! ```
 //! # use socket_ipc::{Client, Wire};
@@ -175,16 +179,16 @@
 //!
 //! # Who may connect?
 //!
-//! Whoever may write to the socket file and enter the directories above it. Its [`mode`](ServerBuilder::mode) is 0600
-//! from the moment it exists: only the user who runs the server, and the superuser. Beyond that,
-//! [`allow_users`](ServerBuilder::allow_users) has the kernel say who is there, and refuses before a byte is read;
-//! [`peer`](ServerHandle::peer) tells a listener. A client does the same with
-//! [`expect_server_user`](ClientBuilder::expect_server_user), which matters where others may write to the directory, as
-//! in `/tmp`.
+//! Whoever may write to the socket file and enter the directories above it. Its [`mode`](ServerBuilder::mode)
+//! is 0600 from the moment it exists: only the user who runs the server, and the superuser. Beyond that,
+//! [`allow_users`](ServerBuilder::allow_users) has the kernel say who is there, and refuses before a byte is
+//! read; [`peer`](ServerHandle::peer) tells a listener. A client does the same with
+//! [`expect_server_user`](ClientBuilder::expect_server_user), which matters where others may write to the
+//! directory, as in `/tmp`.
 //!
-//! A mode protects from other users: not from other programs of the same user, nor from the superuser. Who may write to
-//! the directory can remove the file and put another in its place, whatever its mode, unless the directory has the
-//! sticky bit; so a socket belongs in a directory of its user, such as `$XDG_RUNTIME_DIR`.
+//! A mode protects from other users: not from other programs of the same user, nor from the superuser. Who
+//! may write to the directory can remove the file and put another in its place, whatever its mode, unless the
+//! directory has the sticky bit; so a socket belongs in a directory of its user, such as `$XDG_RUNTIME_DIR`.
 //!
 //! ```
 //! # use socket_ipc::Server;
@@ -194,8 +198,8 @@
 //! # Which runtime?
 //!
 //! [tokio](https://docs.rs/tokio), current-thread or multi-thread, with I/O and time enabled. `listen`, `connect` and
-//! `serve` are called within it; sending, attaching listeners and closing work on any thread, with or without a
-//! runtime.
+//! `serve` are called within it; sending, attaching listeners and closing work on any thread, with or without
+//! a runtime.
 //!
 //! ```
 //! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -203,10 +207,11 @@
 //!
 //! # What if a listener panics?
 //!
-//! The panic is caught and reported by [`on_error`](ServerHandle::on_error); the other listeners of the message still
-//! run, and the connection lives. The same goes for listeners of events and for a message's `Serialize`, whose `send`
-//! returns an error. In a program built with `panic = "abort"` nothing can be caught: any panic ends the process, as
-//! that setting asks for, and the clients notice that the server has disappeared.
+//! The panic is caught and reported by [`on_error`](ServerHandle::on_error); the other listeners of the
+//! message still run, and the connection lives. The same goes for listeners of events and for a message's
+//! `Serialize`, whose `send` returns an error. In a program built with `panic = "abort"` nothing can be
+//! caught: any panic ends the process, as that setting asks for, and the clients notice that the server has
+//! disappeared.
 //!
 //! ```
 //! # let server = socket_ipc::Server::new("/tmp/myApp.sock");
@@ -215,9 +220,9 @@
 //!
 //! # What is bounded, and on which systems?
 //!
-//! Every message, queue, wait and number of clients: [`limits`] has all defaults in one table. Linux is what is tested.
-//! The library also compiles for macOS and FreeBSD, where it has not been run, and on a system that is no Unix it does
-//! not compile.
+//! Every message, queue, wait and number of clients: [`limits`] has all defaults in one table. Linux is what
+//! is tested. The library also compiles for macOS and FreeBSD, where it has not been run, and on a system
+//! that is no Unix it does not compile.
 
 #![forbid(unsafe_code)]
 

@@ -37,12 +37,13 @@ pub const MESSAGE_LEN: usize = 4 * 1024 * 1024;
 pub const TOPIC_LEN: usize = 256;
 /// The most that one connection has queued, in bytes. An empty outbox takes any allowed message.
 pub const OUTBOX_LEN: usize = 8 * 1024 * 1024;
-/// The most that all connections of a server have queued together, in bytes. They share the bytes of a broadcast of 16 KiB and
-/// more, which count once; shorter ones are copied, and count for each.
+/// The most that all connections of a server have queued together, in bytes. They share the bytes of a
+/// broadcast of 16 KiB and more, which count once; shorter ones are copied, and count for each.
 pub const OUTBOX_TOTAL_LEN: usize = 512 * 1024 * 1024;
 /// The most that a connection may have queued for `send_async` and `broadcast_async` not to wait, in bytes.
 pub const OUTBOX_MARK: usize = 64 * 1024;
-/// How far a connection reads ahead while a listener or a full subscription holds its messages back, in bytes.
+/// How far a connection reads ahead while a listener or a full subscription holds its messages back, in
+/// bytes.
 pub const HELD_BACK_LEN: usize = 1024 * 1024;
 /// How many messages a subscription holds for whoever reads it.
 pub const SUBSCRIPTION_LEN: usize = 256;
@@ -62,8 +63,8 @@ pub const RECONNECT_DELAY: Delay = Delay::between(Duration::from_millis(100), Du
 pub const RETRY_DELAY: Delay = Delay::between(Duration::from_millis(1000), Duration::from_millis(1250));
 /// How long `close` and `disconnect` go on writing what is queued.
 pub const DRAIN: Duration = Duration::from_secs(5);
-/// How long a connection of which everything is written waits for the other side to close its end. Closing a socket with something unread
-/// in it would be an error for the other side (`ECONNRESET`).
+/// How long a connection of which everything is written waits for the other side to close its end. Closing a
+/// socket with something unread in it would be an error for the other side (`ECONNRESET`).
 pub const LINGER: Duration = Duration::from_secs(1);
 /// How many bytes of a message a `MessageError` keeps.
 pub const RAW_LEN: usize = 64 * 1024;

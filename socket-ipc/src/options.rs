@@ -63,22 +63,26 @@ impl ClientOptions {
 macro_rules! common_options {
     ($builder:ident) => {
         impl $builder {
-            /// Sets how messages are written and told apart: [`Wire::JSON_LINES`] unless set. Both sides must agree.
+            /// Sets how messages are written and told apart: [`Wire::JSON_LINES`] unless set. Both sides must
+            /// agree.
             pub fn wire(mut self, wire: Wire) -> Self {
                 self.options.limits.wire = wire;
                 self
             }
 
-            /// Sets the longest message, both ways, in bytes: [`limits::MESSAGE_LEN`](crate::limits::MESSAGE_LEN) (4 MiB) unless set.
+            /// Sets the longest message, both ways, in bytes:
+            /// [`limits::MESSAGE_LEN`](crate::limits::MESSAGE_LEN) (4 MiB) unless set.
             ///
-            /// What counts is the encoded envelope without the end of the message. A longer one is an error of `send`; one that
-            /// arrives is reported by `on_message_error` and skipped without being stored.
+            /// What counts is the encoded envelope without the end of the message. A longer one is an error
+            /// of `send`; one that arrives is reported by `on_message_error` and skipped without being
+            /// stored.
             pub fn max_message_len(mut self, bytes: usize) -> Self {
                 self.options.limits.max_message_len = bytes;
                 self
             }
 
-            /// Sets the longest topic, both ways, in bytes: [`limits::TOPIC_LEN`](crate::limits::TOPIC_LEN) (256) unless set.
+            /// Sets the longest topic, both ways, in bytes: [`limits::TOPIC_LEN`](crate::limits::TOPIC_LEN)
+            /// (256) unless set.
             ///
             /// A longer one is an error of `send`; one that arrives is reported by `on_message_error`.
             pub fn max_topic_len(mut self, bytes: usize) -> Self {
@@ -86,18 +90,18 @@ macro_rules! common_options {
                 self
             }
 
-            /// Sets how much one connection may have queued, in bytes: [`limits::OUTBOX_LEN`](crate::limits::OUTBOX_LEN) (8 MiB)
-            /// unless set.
+            /// Sets how much one connection may have queued, in bytes:
+            /// [`limits::OUTBOX_LEN`](crate::limits::OUTBOX_LEN) (8 MiB) unless set.
             ///
-            /// Beyond it `send` fails, `send_async` waits, and `broadcast` ends the connection as slow. An empty outbox takes any
-            /// allowed message.
+            /// Beyond it `send` fails, `send_async` waits, and `broadcast` ends the connection as slow. An
+            /// empty outbox takes any allowed message.
             pub fn outbox_len(mut self, bytes: usize) -> Self {
                 self.options.limits.outbox_len = bytes;
                 self
             }
 
-            /// Sets how long a connection with something queued may make no progress before it is ended as slow:
-            /// [`limits::WRITE_STALL`](crate::limits::WRITE_STALL) (10 s) unless set.
+            /// Sets how long a connection with something queued may make no progress before it is ended as
+            /// slow: [`limits::WRITE_STALL`](crate::limits::WRITE_STALL) (10 s) unless set.
             pub fn write_stall(mut self, stall: Duration) -> Self {
                 self.options.limits.write_stall = stall;
                 self
@@ -106,17 +110,18 @@ macro_rules! common_options {
             /// Sets how long a message may take to arrive, from its first byte to its last:
             /// [`limits::INCOMPLETE_TIMEOUT`](crate::limits::INCOMPLETE_TIMEOUT) (30 s) unless set.
             ///
-            /// An unfinished one is then reported by `on_message_error` and the connection ends. Between messages a connection may be
-            /// silent for any time.
+            /// An unfinished one is then reported by `on_message_error` and the connection ends. Between
+            /// messages a connection may be silent for any time.
             pub fn incomplete_timeout(mut self, timeout: Duration) -> Self {
                 self.options.limits.incomplete_timeout = timeout;
                 self
             }
 
-            /// Sets how long the end of a connection goes on writing what is queued: [`limits::DRAIN`](crate::limits::DRAIN) (5 s)
-            /// unless set.
+            /// Sets how long the end of a connection goes on writing what is queued:
+            /// [`limits::DRAIN`](crate::limits::DRAIN) (5 s) unless set.
             ///
-            /// What is not written by then is lost, and the reason of the connection's end says how much that was.
+            /// What is not written by then is lost, and the reason of the connection's end says how much that
+            /// was.
             pub fn drain(mut self, drain: Duration) -> Self {
                 self.options.limits.drain = drain;
                 self

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The process on the other side of a connection, as the kernel tells it (`SO_PEERCRED` in `unix(7)`): who it was when
-/// the connection was made.
+/// The process on the other side of a connection, as the kernel tells it (`SO_PEERCRED` in `unix(7)`): who it
+/// was when the connection was made.
 ///
 /// Decide by [`uid`](Self::uid), never by [`pid`](Self::pid): process ids are reused.
 ///

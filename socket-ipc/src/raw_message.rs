@@ -9,11 +9,11 @@ use serde_json::value::RawValue;
 
 /// The JSON text of one message, as it arrived.
 ///
-/// The text is well-formed JSON and valid UTF-8. What only a decoder can find (a lone surrogate, a number out of range,
-/// nesting too deep) is reported by [`decode`](Self::decode) and [`to_value`](Self::to_value).
+/// The text is well-formed JSON and valid UTF-8. What only a decoder can find (a lone surrogate, a number out
+/// of range, nesting too deep) is reported by [`decode`](Self::decode) and [`to_value`](Self::to_value).
 ///
-/// It borrows from the bytes it arrived in; [`into_owned`](Self::into_owned) makes it last. It can be sent on as it
-/// is, with `send_raw` and `broadcast_raw`.
+/// It borrows from the bytes it arrived in; [`into_owned`](Self::into_owned) makes it last. It can be sent on
+/// as it is, with `send_raw` and `broadcast_raw`.
 ///
 /// ```no_run
 /// use socket_ipc::Server;
@@ -51,7 +51,8 @@ impl<'m> RawMessage<'m> {
     ///
     /// # Errors
     ///
-    /// serde_json's, where the text holds what a tree can't: a lone surrogate, a number out of range, nesting too deep.
+    /// serde_json's, where the text holds what a tree can't: a lone surrogate, a number out of range, nesting
+    /// too deep.
     ///
     /// # Examples
     ///

@@ -1,8 +1,8 @@
 //! The path: who may bind it, what is reclaimed, and what goes away at the end.
 //!
-//! Beside the socket `path` stands `path.lock`, which a server holds locked (`flock(2)`) for its life. Two servers of this
-//! library never both listen on a path; a program that knows nothing of the lock can still displace one, as POSIX has no
-//! way to remove a file only if it is a certain one.
+//! Beside the socket `path` stands `path.lock`, which a server holds locked (`flock(2)`) for its life. Two
+//! servers of this library never both listen on a path; a program that knows nothing of the lock can still
+//! displace one, as POSIX has no way to remove a file only if it is a certain one.
 
 use std::fs::{self, File, Metadata, OpenOptions, Permissions, TryLockError};
 use std::io;
@@ -16,7 +16,8 @@ use tokio::net::{UnixListener, UnixSocket, UnixStream};
 
 use crate::error::ListenError;
 
-/// `sockaddr_un` has room for this many bytes of path beside the NUL that ends it (`unix(7)`; `unix(4)` on the BSDs).
+/// `sockaddr_un` has room for this many bytes of path beside the NUL that ends it (`unix(7)`; `unix(4)` on
+/// the BSDs).
 pub(crate) const MAX_PATH_LEN: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 /// How many connections may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
@@ -76,8 +77,8 @@ pub(crate) async fn bind(path: &Path, mode: u32) -> Result<(UnixListener, Socket
     reclaim(path).await?;
 
     let socket = UnixSocket::new_stream().map_err(io("make a socket"))?;
-    // Before the file exists, so that it never has others. The umask still clears bits of it, and some systems refuse: what is
-    // not right then is put right below, before anybody can connect.
+    // Before the file exists, so that it never has others. The umask still clears bits of it, and some
+    // systems refuse: what is not right then is put right below, before anybody can connect.
     let as_file = File::from(socket.as_fd().try_clone_to_owned().map_err(io("make a socket"))?);
     let _ = as_file.set_permissions(Permissions::from_mode(mode));
     drop(as_file);
@@ -135,8 +136,9 @@ async fn reclaim(path: &Path) -> Result<(), ListenError> {
     if let Some(found) = no_socket(&found) {
         return Err(ListenError::NotASocket { path: path.to_owned(), found });
     }
-    // Refusal alone proves nothing: a regular file refuses a connection too, and so does a socket that is about to listen.
-    // The first was ruled out above; the second, if it is of this library, holds the lock.
+    // Refusal alone proves nothing: a regular file refuses a connection too, and so does a socket that is
+    // about to listen. The first was ruled out above; the second, if it is of this library, holds the
+    // lock.
     match UnixStream::connect(path).await {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
@@ -191,7 +193,8 @@ struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of the socket at `path`. One that is held means a live server, which is not bothered with a connection.
+    /// Takes the lock of the socket at `path`. One that is held means a live server, which is not bothered
+    /// with a connection.
     fn take(socket: &Path, absolute: &Path) -> Result<Self, ListenError> {
         let mut path = absolute.as_os_str().to_owned();
         path.push(".lock");
@@ -231,7 +234,8 @@ impl Lock {
                     let found = "a server is alive there, and holds its lock".to_owned();
                     return Err(ListenError::AddrInUse { path: socket.to_owned(), found });
                 }
-                // Some network file systems have no locks. What remains is the probe, and the file's identity.
+                // Some network file systems have no locks. What remains is the probe, and the file's
+                // identity.
                 Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
                     tracing::warn!(path = %path.display(), "this file system has no locks");
                 }

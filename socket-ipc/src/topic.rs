@@ -26,7 +26,7 @@ pub trait Topic {
     /// characters.
     const NAME: &'static str;
 
-    /// `Self` with its lifetime parameter, if it has one, replaced by `'m`: the type that a listener hears, which
-    /// may borrow from the bytes it arrived in.
+    /// `Self` with its lifetime parameter, if it has one, replaced by `'m`: the type that a listener hears,
+    /// which may borrow from the bytes it arrived in.
     type Message<'m>;
 }

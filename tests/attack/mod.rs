@@ -30,7 +30,8 @@ pub enum Side {
     Client(Client),
 }
 
-/// A peer that writes what it likes, and beside it, where the other side is a server, one that must not notice.
+/// A peer that writes what it likes, and beside it, where the other side is a server, one that must not
+/// notice.
 pub struct Attack {
     pub peer: RawPeer,
     pub bystander: Option<RawPeer>,
@@ -130,7 +131,8 @@ impl Attack {
         };
     }
 
-    /// The connection lives: the next good message is heard, and nothing before it. So it is for the other client.
+    /// The connection lives: the next good message is heard, and nothing before it. So it is for the other
+    /// client.
     pub async fn lives(&mut self) {
         for peer in [Some(&mut self.peer), self.bystander.as_mut()].into_iter().flatten() {
             peer.write("{\"topic\":\"good\",\"message\":\"still\"}\n").await;

@@ -462,8 +462,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// Installs them below `target` (`CARGO_TARGET_TMPDIR`), once for each lock file. `Err` says why Node can't
-    /// be spoken to here.
+    /// Installs them below `target` (`CARGO_TARGET_TMPDIR`), once for each lock file. `Err` says why Node
+    /// can't be spoken to here.
     pub async fn install(target: &'static str) -> Result<Self, String> {
         // Tests run side by side.
         static INSTALLED: OnceCell<Result<Node, String>> = OnceCell::const_new();
@@ -532,7 +532,8 @@ async fn run(command: &mut Command) -> Result<(), String> {
 
 /// Starts a Python peer. `Err` says why it can't run here.
 pub async fn python(role: Role, socket: &Path) -> Result<Peer, String> {
-    // A Python that is there and can't start, like the placeholder that some systems have, is as good as none.
+    // A Python that is there and can't start, like the placeholder that some systems have, is as good as
+    // none.
     run(Command::new("python3").arg("--version")).await?;
     let mut command = Command::new("python3");
     command.arg(script("python/peer.py")).arg(role.name()).arg(socket);

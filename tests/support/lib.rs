@@ -1,5 +1,5 @@
-//! What the tests share: a place of its own for every socket, events that are waited for with a deadline, raw bytes on
-//! a real socket, and both runtime flavours for every test.
+//! What the tests share: a place of its own for every socket, events that are waited for with a deadline, raw
+//! bytes on a real socket, and both runtime flavours for every test.
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
@@ -24,7 +24,8 @@ use tokio::sync::mpsc;
 /// How long an event may take before the test fails. Generous: it is reached only by a failure.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
-/// Makes two tests of each asynchronous function: one on a current-thread runtime, one on a multi-thread runtime.
+/// Makes two tests of each asynchronous function: one on a current-thread runtime, one on a multi-thread
+/// runtime.
 ///
 /// ```
 /// support::both_flavours! {

@@ -1,5 +1,5 @@
-//! One process of the tests of whole processes: a server, a client or a racer, told by its standard input what to do
-//! and saying on its standard output what happens, a line each.
+//! One process of the tests of whole processes: a server, a client or a racer, told by its standard input
+//! what to do and saying on its standard output what happens, a line each.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;

@@ -39,7 +39,8 @@ impl ClientBuilder {
         Self { options: ClientOptions::new(path), connector: Connector::Path }
     }
 
-    /// Sets how long to wait between attempts to connect: [`limits::RETRY_DELAY`](crate::limits::RETRY_DELAY) (1 to 1.25 s) unless set.
+    /// Sets how long to wait between attempts to connect: [`limits::RETRY_DELAY`](crate::limits::RETRY_DELAY)
+    /// (1 to 1.25 s) unless set.
     pub fn retry_delay(mut self, delay: impl Into<Delay>) -> Self {
         self.options.retry_delay = delay.into();
         self
@@ -52,7 +53,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets how long one attempt to connect may take: [`limits::CONNECT_TIMEOUT`](crate::limits::CONNECT_TIMEOUT) (5 s) unless set.
+    /// Sets how long one attempt to connect may take:
+    /// [`limits::CONNECT_TIMEOUT`](crate::limits::CONNECT_TIMEOUT) (5 s) unless set.
     ///
     /// The attempt then fails, and is made again after `retry_delay`.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
@@ -60,7 +62,8 @@ impl ClientBuilder {
         self
     }
 
-    /// Sets after how many failed attempts in a row the client gives up and is closed: never, unless set. 0 counts as 1.
+    /// Sets after how many failed attempts in a row the client gives up and is closed: never, unless set. 0
+    /// counts as 1.
     ///
     /// [`connect`](Client::connect) returns the error then; later, `on_error` reports it.
     pub fn give_up_after(mut self, attempts: u32) -> Self {
@@ -70,14 +73,16 @@ impl ClientBuilder {
 
     /// Sets the user id that the server must run as: any, unless set.
     ///
-    /// The kernel tells it (`SO_PEERCRED`). With another one the attempt fails before anything is sent or read, and is made again. It
-    /// protects where others may write to the directory of the socket file, as in `/tmp`.
+    /// The kernel tells it (`SO_PEERCRED`). With another one the attempt fails before anything is sent or
+    /// read, and is made again. It protects where others may write to the directory of the socket file,
+    /// as in `/tmp`.
     pub fn expect_server_user(mut self, uid: u32) -> Self {
         self.options.expected_server_user = Some(uid);
         self
     }
 
-    /// Has the client connect by code of yours, over anything that reads and writes asynchronously. The path then is only a name.
+    /// Has the client connect by code of yours, over anything that reads and writes asynchronously. The path
+    /// then is only a name.
     ///
     /// # Examples
     ///

@@ -85,7 +85,8 @@ impl Connector {
 async fn connect(options: &ClientOptions) -> io::Result<UnixStream> {
     loop {
         match UnixStream::connect(&options.path).await {
-            // The server is there, its backlog full (`connect(2)`, EAGAIN): it may catch up within the timeout.
+            // The server is there, its backlog full (`connect(2)`, EAGAIN): it may catch up within the
+            // timeout.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 tokio::time::sleep(BACKLOG_PAUSE).await
             }

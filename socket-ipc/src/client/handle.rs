@@ -10,10 +10,11 @@ use crate::connection::{Closing, Outbox, PushError, encoded, queue_paced};
 use crate::error::{FlushError, SendError};
 use crate::topic::Topic;
 
-/// A client's face to its listeners and to the rest of the program: attaches listeners, sends, looks around, closes.
+/// A client's face to its listeners and to the rest of the program: attaches listeners, sends, looks around,
+/// closes.
 ///
-/// Cheap to clone. It keeps neither the client nor a listener alive, so a listener may own one. Once the client is closed or dropped,
-/// sending is [`SendError::Closed`].
+/// Cheap to clone. It keeps neither the client nor a listener alive, so a listener may own one. Once the
+/// client is closed or dropped, sending is [`SendError::Closed`].
 ///
 /// # Examples
 ///
@@ -41,10 +42,11 @@ pub struct ClientHandle {
 }
 
 impl ClientHandle {
-    /// Queues a message for the server. Never waits; may be called from any thread, with or without a runtime.
+    /// Queues a message for the server. Never waits; may be called from any thread, with or without a
+    /// runtime.
     ///
-    /// `Ok` means queued: the message arrives, or the connection ends and its reason says how much was lost. Nothing is queued while there is
-    /// no connection.
+    /// `Ok` means queued: the message arrives, or the connection ends and its reason says how much was lost.
+    /// Nothing is queued while there is no connection.
     ///
     /// # Errors
     ///
@@ -71,7 +73,8 @@ impl ClientHandle {
     /// Queues a message for the server once little is queued: while the outbox holds more than
     /// [`limits::OUTBOX_MARK`](crate::limits::OUTBOX_MARK) (64 KiB), or has no room, it waits.
     ///
-    /// Two peers that both wait in listeners for the other to read stand still until `write_stall` ends the connection.
+    /// Two peers that both wait in listeners for the other to read stand still until `write_stall` ends the
+    /// connection.
     ///
     /// # Errors
     ///
@@ -124,7 +127,8 @@ impl ClientHandle {
         })?
     }
 
-    /// Waits until all that was queued has been handed to the kernel. What is queued meanwhile is not waited for.
+    /// Waits until all that was queued has been handed to the kernel. What is queued meanwhile is not waited
+    /// for.
     ///
     /// Handed to the kernel is not heard by the server: it may still end before it reads.
     ///
@@ -150,7 +154,8 @@ impl ClientHandle {
         outbox.flush().await.map_err(|_| lost())
     }
 
-    /// Says whether there is a connection to send over. It may end the moment after: what counts is what `send` returns.
+    /// Says whether there is a connection to send over. It may end the moment after: what counts is what
+    /// `send` returns.
     ///
     /// ```
     /// assert!(!socket_ipc::Client::new("/tmp/myApp.sock").is_connected());
@@ -162,9 +167,10 @@ impl ClientHandle {
 
     /// Closes the client, for good.
     ///
-    /// Closing begins at the call; awaiting what it returns waits for its end. No further message listener starts, what is queued is written
-    /// (for `drain` at most, incoming bytes being read and discarded), the connection ends once the server has closed its end too, or a
-    /// second later, and last comes `on_close`. An asynchronous listener that is under way may finish within the drain; one that itself
+    /// Closing begins at the call; awaiting what it returns waits for its end. No further message listener
+    /// starts, what is queued is written (for `drain` at most, incoming bytes being read and discarded),
+    /// the connection ends once the server has closed its end too, or a second later, and last comes
+    /// `on_close`. An asynchronous listener that is under way may finish within the drain; one that itself
     /// awaits the closing is not waited for. Attempts to connect are given up.
     ///
     /// It may be called in every state, inside listeners, and any number of times.

@@ -41,8 +41,9 @@ where
 
 /// # Listening to messages
 ///
-/// As on a server ([`ServerHandle`](crate::ServerHandle)), with no client to name: one after the other, those of every message first, then those of
-/// the topic, each in the order they were attached. They stay attached when the connection is lost and made again.
+/// As on a server ([`ServerHandle`](crate::ServerHandle)), with no client to name: one after the other, those
+/// of every message first, then those of the topic, each in the order they were attached. They stay attached
+/// when the connection is lost and made again.
 impl ClientHandle {
     /// Attaches a listener to the messages of type `T`, each decoded as it arrived.
     ///
@@ -71,8 +72,9 @@ impl ClientHandle {
 
     /// Attaches an asynchronous listener to the messages of type `T`, an owned type.
     ///
-    /// What it returns is awaited before the next listener is called and the next message is heard. So it must not wait for another
-    /// message, which is heard by nobody, a subscription included, until it is done.
+    /// What it returns is awaited before the next listener is called and the next message is heard. So it
+    /// must not wait for another message, which is heard by nobody, a subscription included, until it is
+    /// done.
     ///
     /// ```
     /// use serde::{Deserialize, Serialize};
@@ -126,7 +128,8 @@ impl ClientHandle {
 
     /// Returns the messages of type `T` as a bounded stream, from now on.
     ///
-    /// For those who prefer loops to callbacks. A full one slows down the server's messages to this client; [`Subscription`] has an example.
+    /// For those who prefer loops to callbacks. A full one slows down the server's messages to this client;
+    /// [`Subscription`] has an example.
     pub fn subscribe<T>(&self) -> Subscription<T>
     where
         T: Topic + DeserializeOwned + Send + 'static,
@@ -140,8 +143,8 @@ impl ClientHandle {
 
     /// Removes a listener, of messages or of an event; says whether it was there.
     ///
-    /// Called inside a listener, no further call of the removed one starts once it returns; called elsewhere, none beyond the message
-    /// in hand. [`Listener`] has an example.
+    /// Called inside a listener, no further call of the removed one starts once it returns; called elsewhere,
+    /// none beyond the message in hand. [`Listener`] has an example.
     pub fn off(&self, listener: Listener) -> bool {
         self.state.router.off(listener) || self.state.events.off(listener)
     }
@@ -149,8 +152,9 @@ impl ClientHandle {
 
 /// # Listening to events
 ///
-/// The events of one connection come in order and once: `on_connect`, its messages, `on_disconnect`; `on_close` is the last of all. A loss or
-/// an error that an event would report and nobody listens for is a `tracing` warning.
+/// The events of one connection come in order and once: `on_connect`, its messages, `on_disconnect`;
+/// `on_close` is the last of all. A loss or an error that an event would report and nobody listens for is a
+/// `tracing` warning.
 ///
 /// ```
 /// use socket_ipc::Client;
@@ -165,22 +169,26 @@ impl ClientHandle {
 /// client.on_close(|| println!("closed"));
 /// ```
 impl ClientHandle {
-    /// Attaches a listener to every connection that is made, the first and those after it, before any of its messages is heard.
+    /// Attaches a listener to every connection that is made, the first and those after it, before any of its
+    /// messages is heard.
     pub fn on_connect(&self, listener: impl Fn() + Send + Sync + 'static) -> Listener {
         self.state.events.connect.attach(Box::new(listener))
     }
 
-    /// Attaches a listener to every connection but the first, called after those of [`on_connect`](Self::on_connect).
+    /// Attaches a listener to every connection but the first, called after those of
+    /// [`on_connect`](Self::on_connect).
     pub fn on_reconnect(&self, listener: impl Fn() + Send + Sync + 'static) -> Listener {
         self.state.events.reconnect.attach(Box::new(listener))
     }
 
-    /// Attaches a listener to every attempt to connect that fails. Another one follows, unless `give_up_after` says otherwise.
+    /// Attaches a listener to every attempt to connect that fails. Another one follows, unless
+    /// `give_up_after` says otherwise.
     pub fn on_connect_error(&self, listener: impl Fn(&ConnectError) + Send + Sync + 'static) -> Listener {
         self.state.events.connect_error.attach(Box::new(listener))
     }
 
-    /// Attaches a listener to the end of each connection, after the last of its messages, with the reason and what was lost.
+    /// Attaches a listener to the end of each connection, after the last of its messages, with the reason and
+    /// what was lost.
     pub fn on_disconnect(&self, listener: impl Fn(&CloseReason) + Send + Sync + 'static) -> Listener {
         self.state.events.disconnect.attach(Box::new(listener))
     }

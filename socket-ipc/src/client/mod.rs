@@ -23,11 +23,12 @@ use state::{Phase, State};
 
 /// A client of a server: connects, stays connected, hears the server and sends to it.
 ///
-/// Listeners are attached and messages sent through the methods of [`ClientHandle`], all of which a client has too.
+/// Listeners are attached and messages sent through the methods of [`ClientHandle`], all of which a client
+/// has too.
 ///
-/// Making one touches nothing; [`connect`](Self::connect) connects. A connection that is lost is made again, with the listeners as they
-/// were. [`close`](ClientHandle::close) ends it in good order; dropping it ends it at once: nothing more is written, and no event is
-/// reported.
+/// Making one touches nothing; [`connect`](Self::connect) connects. A connection that is lost is made again,
+/// with the listeners as they were. [`close`](ClientHandle::close) ends it in good order; dropping it ends it
+/// at once: nothing more is written, and no event is reported.
 ///
 /// # Examples
 ///
@@ -55,7 +56,8 @@ pub struct Client {
 impl Client {
     /// Makes a client of the server at `path`, with the default options.
     ///
-    /// Never fails and touches nothing: a path that can't be a socket's is an error of [`connect`](Self::connect).
+    /// Never fails and touches nothing: a path that can't be a socket's is an error of
+    /// [`connect`](Self::connect).
     ///
     /// ```
     /// let client = socket_ipc::Client::new("/tmp/myApp.sock");
@@ -82,14 +84,15 @@ impl Client {
 
     /// Connects: tries every `retry_delay` until there is a connection, however long that takes.
     ///
-    /// The listeners of `on_connect` have been called once this resolves. It must be called within a tokio runtime with I/O and time
-    /// enabled, on which the client then runs.
+    /// The listeners of `on_connect` have been called once this resolves. It must be called within a tokio
+    /// runtime with I/O and time enabled, on which the client then runs.
     ///
     /// # Errors
     ///
     /// - [`ConnectError::InvalidPath`]: empty, with a NUL byte, or over 107 bytes.
     /// - [`ConnectError::Closed`]: the client is closed, before or meanwhile.
-    /// - [`ConnectError::GaveUp`]: the attempts that `give_up_after` allows have failed. The client is closed.
+    /// - [`ConnectError::GaveUp`]: the attempts that `give_up_after` allows have failed. The client is
+    ///   closed.
     /// - [`ConnectError::AlreadyConnecting`]: it was called before.
     ///
     /// What a single attempt fails with is reported by `on_connect_error`.
@@ -159,7 +162,8 @@ impl fmt::Debug for Client {
     }
 }
 
-/// A client from the call of `connect` until it is connected; dropped before, it is as if it had not been called.
+/// A client from the call of `connect` until it is connected; dropped before, it is as if it had not been
+/// called.
 struct Connecting<'c> {
     state: &'c Arc<State>,
 }

@@ -121,7 +121,8 @@ impl State {
         self.connector.refuse(&self.options)
     }
 
-    /// Tries until there is a connection, the client is closed, or it gives up. Waits for `first` before the first attempt.
+    /// Tries until there is a connection, the client is closed, or it gives up. Waits for `first` before the
+    /// first attempt.
     pub(super) async fn establish(&self, first: Option<Delay>) -> Result<Connected, ConnectError> {
         let path = || self.options.path.clone();
         let mut phase = self.phase.subscribe();
@@ -174,7 +175,8 @@ impl State {
         let task = runtime.spawn(keep(Finish(Arc::clone(self)), connected, outbox));
         *lock(&self.keeper) = Some(task.abort_handle());
         if self.phase() == Phase::Closing {
-            // It was closed after it had connected and before it could be told on which runtime to see to that.
+            // It was closed after it had connected and before it could be told on which runtime to see to
+            // that.
             self.watch_closing();
         }
     }
@@ -185,7 +187,8 @@ impl State {
         }
     }
 
-    /// Reports the end of a connection that could not do so itself: it is stuck in a listener, or its runtime has gone.
+    /// Reports the end of a connection that could not do so itself: it is stuck in a listener, or its runtime
+    /// has gone.
     fn report_cut(&self) {
         let link = read(&self.link).clone();
         if let Some(outbox) = link {
@@ -213,7 +216,8 @@ impl State {
         self.watch_closing();
     }
 
-    /// Sees to it that closing ends, even if a listener that blocks its thread or never ends holds up the connection.
+    /// Sees to it that closing ends, even if a listener that blocks its thread or never ends holds up the
+    /// connection.
     fn watch_closing(self: &Arc<Self>) {
         let Some(runtime) = self.runtime.get() else { return };
         let finish = Finish(Arc::clone(self));
@@ -260,7 +264,8 @@ impl Drop for Finish {
             // The runtime is gone, or there will be no other connection.
             state.advance(&[Phase::Running], Phase::Closing);
         }
-        // With a runtime that is gone went the connection: nothing is to be queued for it, and nobody to wait for it.
+        // With a runtime that is gone went the connection: nothing is to be queued for it, and nobody to wait
+        // for it.
         state.report_cut();
         state.router.clear();
         // Whoever waits for the end of closing is told once everybody who listens for it has been.

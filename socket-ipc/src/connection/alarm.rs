@@ -5,8 +5,8 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Rings at a deadline that is given anew with every poll. The timer behind it is made when first needed, and is not
-/// touched while the deadline only moves away: it rings early then, and is set again.
+/// Rings at a deadline that is given anew with every poll. The timer behind it is made when first needed, and
+/// is not touched while the deadline only moves away: it rings early then, and is set again.
 #[derive(Debug, Default)]
 pub(super) struct Alarm {
     sleep: Option<Pin<Box<Sleep>>>,

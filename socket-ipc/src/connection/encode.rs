@@ -49,9 +49,11 @@ pub(crate) fn encoded<M: Serialize + ?Sized, R>(
     result
 }
 
-/// Encodes a message and queues it once little is queued and it has room; `Ok(false)` once the connection has ended.
+/// Encodes a message and queues it once little is queued and it has room; `Ok(false)` once the connection has
+/// ended.
 ///
-/// Encoded once there is room, so that those who wait hold nothing; it may turn out larger than the room, and wait again.
+/// Encoded once there is room, so that those who wait hold nothing; it may turn out larger than the room, and
+/// wait again.
 pub(crate) async fn queue_paced<M: Serialize + ?Sized>(
     endpoint: &impl Endpoint,
     outbox: &Outbox,

@@ -12,8 +12,8 @@ use crate::limits::OUTBOX_MARK;
 use crate::sync::lock;
 use crate::wire::{Wire, count_ends};
 
-/// From this length on, outboxes share the bytes of a broadcast; shorter ones are cheaper to copy into the buffer that
-/// goes out in one write than to write apart.
+/// From this length on, outboxes share the bytes of a broadcast; shorter ones are cheaper to copy into the
+/// buffer that goes out in one write than to write apart.
 const SHARE_FROM: usize = 16 * 1024;
 
 /// A spare buffer is kept for the next messages up to this capacity.
@@ -263,7 +263,8 @@ impl Outbox {
             || (queued <= OUTBOX_MARK && queued.saturating_add(len) <= self.limit && !self.total.is_full())
     }
 
-    /// Waits until `done` holds, which is looked at whenever something was written; `Err` once the connection has ended.
+    /// Waits until `done` holds, which is looked at whenever something was written; `Err` once the connection
+    /// has ended.
     pub(crate) async fn wait_until(&self, done: impl Fn(&Self) -> bool) -> Result<(), PushError> {
         // Mostly there is nothing to wait for, and so nothing to register.
         if !self.has_ended() && done(self) {
@@ -283,7 +284,8 @@ impl Outbox {
         }
     }
 
-    /// Waits until all that is queued by now has been handed to the kernel; `Err` once the connection has ended.
+    /// Waits until all that is queued by now has been handed to the kernel; `Err` once the connection has
+    /// ended.
     pub(crate) async fn flush(&self) -> Result<(), PushError> {
         let until = {
             let mut queue = lock(&self.queue);
@@ -368,8 +370,8 @@ impl Outbox {
         }
     }
 
-    /// Has the session woken when there is something to do, unless there is already. `blocked` is a session that waits for
-    /// the socket to take what it writes.
+    /// Has the session woken when there is something to do, unless there is already. `blocked` is a session
+    /// that waits for the socket to take what it writes.
     pub(super) fn park(&self, session: &Waker, blocked: bool) -> bool {
         let mut queue = lock(&self.queue);
         if queue.ask.is_some() || (!blocked && (!queue.tail.is_empty() || !queue.segments.is_empty())) {
@@ -383,8 +385,9 @@ impl Outbox {
         true
     }
 
-    /// Gives up what is queued, and says how much that was; `writing` is what the session was writing. A second call says the same: who
-    /// closes does not wait long for the session, and must not report less than the session would have.
+    /// Gives up what is queued, and says how much that was; `writing` is what the session was writing. A
+    /// second call says the same: who closes does not wait long for the session, and must not report less
+    /// than the session would have.
     pub(crate) fn give_up(&self, wire: Wire, writing: Option<(Segment, usize)>) -> Unsent {
         self.end();
         let mut queue = lock(&self.queue);

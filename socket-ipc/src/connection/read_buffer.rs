@@ -57,8 +57,8 @@ impl ReadBuffer {
         self.unread.end -= range.len();
     }
 
-    /// Reads what has arrived, a chunk at most; 0 is the end of the stream. While nothing is unread and nothing
-    /// arrives, the memory is given back.
+    /// Reads what has arrived, a chunk at most; 0 is the end of the stream. While nothing is unread and
+    /// nothing arrives, the memory is given back.
     pub(super) fn poll_fill<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,

@@ -25,11 +25,12 @@ use crate::wire::{Frame, Framer};
 /// How many bytes of messages a session handles before it lets other tasks have their turn.
 const TURN: usize = 64 * 1024;
 
-/// How many bytes a session reads before it does so: of a message without an end, or after the last that is heard, none counts
-/// as handled.
+/// How many bytes a session reads before it does so: of a message without an end, or after the last that is
+/// heard, none counts as handled.
 const INTAKE: usize = 1024 * 1024;
 
-/// A message counts for at least this much of a turn: whoever sends thousands of short ones takes no longer one.
+/// A message counts for at least this much of a turn: whoever sends thousands of short ones takes no longer
+/// one.
 const LEAST_OF_TURN: usize = 128;
 
 /// One connection, from its first byte to its end.
@@ -115,7 +116,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         }
     }
 
-    /// Runs the connection to its end. It has ended when this returns: nothing is written or heard afterwards.
+    /// Runs the connection to its end. It has ended when this returns: nothing is written or heard
+    /// afterwards.
     pub(crate) async fn run(mut self) -> CloseReason {
         let cause = poll_fn(|cx| self.poll(cx)).await;
         if let Some(HeldMessage { held, taken, .. }) = self.held.take() {
@@ -145,7 +147,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             if turn == 0 || intake == 0 {
                 // A peer that never pauses must not keep the clock from being looked at.
                 self.look_at_clock();
-                // Not just woken again: the runtime is to look at what has arrived for others before it comes back.
+                // Not just woken again: the runtime is to look at what has arrived for others before it comes
+                // back.
                 if std::pin::pin!(yield_now()).poll(cx).is_pending() {
                     return Poll::Pending;
                 }
@@ -184,7 +187,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
 
     // Listening
 
-    /// Calls listeners for the messages received. `Pending` while one has to be waited for, or once the turn is over.
+    /// Calls listeners for the messages received. `Pending` while one has to be waited for, or once the turn
+    /// is over.
     fn poll_listeners(&mut self, cx: &mut Context<'_>, turn: &mut usize) -> Poll<()> {
         if self.poll_held(cx).is_pending() {
             return Poll::Pending;
@@ -241,8 +245,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             let identity = Arc::as_ptr(&self.endpoint).addr();
             let (poll, awaits_close) = polled(identity, || held.poll(cx, self.from, &report));
             if poll.is_pending() {
-                // As long as nobody closes the endpoint, such a listener is awaited like any other: it may be one that works
-                // and would only stop early.
+                // As long as nobody closes the endpoint, such a listener is awaited like any other: it may be
+                // one that works and would only stop early.
                 if awaits_close && self.endpoint.router().is_closed() {
                     self.release_held();
                     return Poll::Ready(());
@@ -251,7 +255,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             }
             let (len, taken) = (*len, *taken);
             let bytes = &self.received.unread()[..len];
-            // Whoever has begun to hear a message hears it whole; only `close` keeps further listeners from being called.
+            // Whoever has begun to hear a message hears it whole; only `close` keeps further listeners from
+            // being called.
             match self.endpoint.router().resume(held, bytes, self.from, &report) {
                 Some(next) => *held = next,
                 None => {
@@ -263,8 +268,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         Poll::Ready(())
     }
 
-    /// Lets a listener that waits for the endpoint to be closed run on by itself: the closing that has begun does not wait
-    /// for it.
+    /// Lets a listener that waits for the endpoint to be closed run on by itself: the closing that has begun
+    /// does not wait for it.
     fn release_held(&mut self) {
         if let Some(HeldMessage { held, taken, .. }) = self.held.take() {
             let (endpoint, from) = (Arc::clone(&self.endpoint), self.from);
@@ -275,14 +280,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
 
     // Reading
 
-    /// Reads what has arrived. `Pending` while nothing has, nothing more will, or enough is held back already.
+    /// Reads what has arrived. `Pending` while nothing has, nothing more will, or enough is held back
+    /// already.
     fn poll_read(&mut self, cx: &mut Context<'_>, intake: &mut usize) -> Poll<()> {
         let discarding = self.ending.is_some() && self.held.is_none();
         let full = self.held.as_ref().is_some_and(|held| self.received.len() >= held.taken + HELD_BACK_LEN);
         if self.read_ended.is_some() || full {
             return Poll::Pending;
         }
-        // Without tokio's budget, which a turn of our own stands in for: `Pending` is to mean that nothing has arrived.
+        // Without tokio's budget, which a turn of our own stands in for: `Pending` is to mean that nothing
+        // has arrived.
         let mut filling = unconstrained(poll_fn(|cx| self.received.poll_fill(&mut self.stream, cx)));
         match Pin::new(&mut filling).poll(cx) {
             Poll::Ready(Ok(0)) => self.end_reading(CloseCause::PeerClosed, cx),
@@ -345,16 +352,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             let linger = Instant::now().checked_add(LINGER);
             ending.until = [ending.until, linger].into_iter().flatten().min();
         }
-        // Closing a socket with something unread in it resets the connection, and a peer that writes to it once it is
-        // closed gets an error: either ends a Node process that listens for no `error` of its sockets. So the other side
-        // is read from until it has seen the end and closes as well, for a moment.
+        // Closing a socket with something unread in it resets the connection, and a peer that writes to it
+        // once it is closed gets an error: either ends a Node process that listens for no `error` of
+        // its sockets. So the other side is read from until it has seen the end and closes as well,
+        // for a moment.
         if self.writer.ended().is_none() && self.read_ended.is_none() {
             return None;
         }
         Some(ending.cause.clone())
     }
 
-    /// When the message at the front has to be complete, the socket to have taken something, and the drain to be over.
+    /// When the message at the front has to be complete, the socket to have taken something, and the drain to
+    /// be over.
     fn deadlines(&self) -> [Option<Instant>; 3] {
         // Whoever is not read from can't be late.
         let incomplete = if self.held.is_none() && self.read_ended.is_none() && self.ending.is_none() {
@@ -410,7 +419,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
 
 impl<S, E: Endpoint> Drop for Session<S, E> {
     fn drop(&mut self) {
-        // A session that is dropped with its runtime has not run to its end, and whoever sends must not take it for alive.
+        // A session that is dropped with its runtime has not run to its end, and whoever sends must not take
+        // it for alive.
         self.outbox.end();
     }
 }

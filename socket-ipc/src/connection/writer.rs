@@ -79,7 +79,8 @@ impl Writer {
         self.poll_flush(stream, cx)
     }
 
-    /// Has the stream pass on what it keeps: one that buffers or encrypts may do so until it is told. `Pending` while it can't.
+    /// Has the stream pass on what it keeps: one that buffers or encrypts may do so until it is told.
+    /// `Pending` while it can't.
     fn poll_flush<S: AsyncWrite + Unpin>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<()> {
         if self.unflushed && self.ended.is_none() {
             match Pin::new(stream).poll_flush(cx) {
@@ -108,7 +109,8 @@ impl Writer {
         shut
     }
 
-    /// Finds out whether the other side, which has finished sending, still reads: the kernel says so even of an empty write.
+    /// Finds out whether the other side, which has finished sending, still reads: the kernel says so even of
+    /// an empty write.
     pub(super) fn probe<S: AsyncWrite + Unpin>(&mut self, stream: &mut S, cx: &mut Context<'_>) {
         if self.ended.is_none() {
             // Asked once, so whatever the runtime still allows this task.

@@ -39,7 +39,8 @@ pub enum ConnectError {
         /// `connect_timeout`.
         timeout: Duration,
     },
-    /// The server runs as another user than `expect_server_user` says. Nothing was sent to it or read from it.
+    /// The server runs as another user than `expect_server_user` says. Nothing was sent to it or read from
+    /// it.
     #[error("cannot connect to {}: its server runs as {}, expected user {expected}", path.display(), user(*found))]
     WrongUser {
         /// The path.

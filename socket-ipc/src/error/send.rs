@@ -82,7 +82,8 @@ pub enum SendError {
         /// What the panic said.
         panic: String,
     },
-    /// The outbox has no room for the message. The connection lives: wait with `send_async`, or try again later.
+    /// The outbox has no room for the message. The connection lives: wait with `send_async`, or try again
+    /// later.
     #[error(
         "the outbox of {} holds {queued} of {limit} bytes, no room for the {size} of `{topic}`: use `send_async`, or \
          try again later",

@@ -13,7 +13,8 @@ use crate::wire::{place, shift_place, utf8};
 pub(crate) struct Held<F> {
     wait: Wait,
     entry: Arc<Entry<F>>,
-    /// The listeners that there were when the message arrived, and how many of its were called, if any are left.
+    /// The listeners that there were when the message arrived, and how many of its were called, if any are
+    /// left.
     rest: Option<(Arc<Table<F>>, usize)>,
 }
 
@@ -43,8 +44,8 @@ impl<F: Copy> Held<F> {
 }
 
 impl<F: Copy> Router<F> {
-    /// Calls the listeners of a message, given as the bytes of its envelope, in order. Where one has to be waited for,
-    /// the others are left to [`resume`](Self::resume) with the same bytes.
+    /// Calls the listeners of a message, given as the bytes of its envelope, in order. Where one has to be
+    /// waited for, the others are left to [`resume`](Self::resume) with the same bytes.
     #[inline]
     pub(crate) fn dispatch(
         &self,
@@ -90,7 +91,8 @@ impl<F: Copy> Router<F> {
         self.dispatch_from(table, *called, bytes, from, report)
     }
 
-    /// Calls the listeners of a message from the one with the number `first` on, reading the envelope whole before.
+    /// Calls the listeners of a message from the one with the number `first` on, reading the envelope whole
+    /// before.
     fn dispatch_from(
         &self,
         table: &Arc<Table<F>>,

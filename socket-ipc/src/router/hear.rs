@@ -25,8 +25,8 @@ pub(crate) trait Hear<F>: Send + Sync {
     /// Calls the listener with a message, `text` being well-formed JSON.
     fn hear(&self, text: &str, topic: &str, from: F) -> Result<Heard, serde_json::Error>;
 
-    /// Calls the listener with the message that `rest` begins with, `rest` being the unread part of an envelope.
-    /// `None`, and no call, where that takes a closer look.
+    /// Calls the listener with the message that `rest` begins with, `rest` being the unread part of an
+    /// envelope. `None`, and no call, where that takes a closer look.
     fn hear_one_pass(&self, _rest: &str, _from: F) -> Option<Heard> {
         None
     }

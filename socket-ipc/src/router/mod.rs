@@ -1,7 +1,7 @@
 //! Topic to listeners: who hears a message, in which order. No I/O, no async.
 //!
-//! The listeners stand in a table that is never changed in place: a connection keeps the one it saw last and looks
-//! for a newer one by a single atomic load for each message.
+//! The listeners stand in a table that is never changed in place: a connection keeps the one it saw last and
+//! looks for a newer one by a single atomic load for each message.
 
 mod dispatch;
 mod hear;
@@ -54,8 +54,8 @@ pub(crate) struct Entry<F> {
 pub(crate) struct Cached<F> {
     table: Arc<Table<F>>,
     generation: u64,
-    /// The listener of the topic that came last, if it is the only one: most messages are of the topic of the one before,
-    /// which is compared in less time than it takes to hash it.
+    /// The listener of the topic that came last, if it is the only one: most messages are of the topic of
+    /// the one before, which is compared in less time than it takes to hash it.
     only: Option<Arc<Entry<F>>>,
 }
 

@@ -20,9 +20,9 @@ pub(crate) trait Detach: Send + Sync {
 
 /// The messages of one topic as a bounded stream, made by `subscribe`.
 ///
-/// It holds at most [`limits::SUBSCRIPTION_LEN`](crate::limits::SUBSCRIPTION_LEN) messages; a full one slows down the
-/// clients that send its topic, each in its turn, and nobody else. It ends when its server or client is closed or
-/// dropped. Dropping it removes it.
+/// It holds at most [`limits::SUBSCRIPTION_LEN`](crate::limits::SUBSCRIPTION_LEN) messages; a full one slows
+/// down the clients that send its topic, each in its turn, and nobody else. It ends when its server or client
+/// is closed or dropped. Dropping it removes it.
 ///
 /// # Cancel safety
 ///

@@ -30,7 +30,8 @@ pub(super) async fn accept(listener: UnixListener, state: Arc<State>) {
             }
             Err(source) => {
                 state.error(Error::Accept { path: state.options.path.clone(), source });
-                // A connection that can't be accepted for want of descriptors stays in the backlog: trying at once would spin.
+                // A connection that can't be accepted for want of descriptors stays in the backlog: trying at
+                // once would spin.
                 tokio::time::sleep(pause.max(SHORTEST_PAUSE)).await;
                 pause = longer(pause, pauses);
             }

@@ -95,8 +95,8 @@ where
     state.report_end(*id, member, &reason);
 }
 
-/// How many clients may be connected: what was asked for, but no more than leaves a quarter of the process's open files to
-/// everything else.
+/// How many clients may be connected: what was asked for, but no more than leaves a quarter of the process's
+/// open files to everything else.
 fn max_clients(asked: usize) -> usize {
     let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
     let most = files.map_or(usize::MAX, |files| usize::try_from(files / 4 * 3).unwrap_or(usize::MAX));

@@ -45,14 +45,15 @@ impl ServerBuilder {
 
     /// Sets the permissions of the socket file: [`limits::MODE`](crate::limits::MODE) (`0o600`) unless set.
     ///
-    /// Whoever may write to the file may connect (`unix(7)`); the directories above it count too. The umask takes nothing away.
+    /// Whoever may write to the file may connect (`unix(7)`); the directories above it count too. The umask
+    /// takes nothing away.
     pub fn mode(mut self, mode: u32) -> Self {
         self.options.mode = mode;
         self
     }
 
-    /// Sets how many clients may be connected at once: [`limits::MAX_CLIENTS`](crate::limits::MAX_CLIENTS) (4096) unless set, and
-    /// never more than three quarters of the process's limit of open files.
+    /// Sets how many clients may be connected at once: [`limits::MAX_CLIENTS`](crate::limits::MAX_CLIENTS)
+    /// (4096) unless set, and never more than three quarters of the process's limit of open files.
     ///
     /// A further one is accepted, closed at once and reported by `on_error`.
     pub fn max_clients(mut self, clients: usize) -> Self {
@@ -61,8 +62,8 @@ impl ServerBuilder {
     }
 
     /// Sets the first and the longest pause after a connection that could not be accepted:
-    /// [`limits::ACCEPT_PAUSE`](crate::limits::ACCEPT_PAUSE) (10 ms, doubling to 1 s) unless set. Each is twice the one before, and none
-    /// shorter than a millisecond.
+    /// [`limits::ACCEPT_PAUSE`](crate::limits::ACCEPT_PAUSE) (10 ms, doubling to 1 s) unless set. Each is
+    /// twice the one before, and none shorter than a millisecond.
     ///
     /// The connection waits in the backlog meanwhile; clients that are connected notice nothing.
     pub fn accept_pause(mut self, pause: impl Into<Delay>) -> Self {
@@ -70,10 +71,11 @@ impl ServerBuilder {
         self
     }
 
-    /// Sets how much all connections together may have queued, in bytes: [`limits::OUTBOX_TOTAL_LEN`](crate::limits::OUTBOX_TOTAL_LEN)
-    /// (512 MiB) unless set.
+    /// Sets how much all connections together may have queued, in bytes:
+    /// [`limits::OUTBOX_TOTAL_LEN`](crate::limits::OUTBOX_TOTAL_LEN) (512 MiB) unless set.
     ///
-    /// A broadcast of 16 KiB and more is shared by the connections and counts once; a shorter one is copied, and counts for each. Beyond the limit an outbox that is not empty counts as full.
+    /// A broadcast of 16 KiB and more is shared by the connections and counts once; a shorter one is copied,
+    /// and counts for each. Beyond the limit an outbox that is not empty counts as full.
     pub fn outbox_total_len(mut self, bytes: usize) -> Self {
         self.options.outbox_total_len = bytes;
         self
@@ -87,15 +89,15 @@ impl ServerBuilder {
 
     /// Lets in only these users, by user id: everybody whom the socket file's permissions let in, unless set.
     ///
-    /// The kernel tells the user of a connection (`SO_PEERCRED`). Another one is closed before a byte of it is read, and reported by
-    /// `on_error`. The superuser is no exception.
+    /// The kernel tells the user of a connection (`SO_PEERCRED`). Another one is closed before a byte of it
+    /// is read, and reported by `on_error`. The superuser is no exception.
     pub fn allow_users(mut self, users: impl IntoIterator<Item = u32>) -> Self {
         self.options.allowed_users = Some(users.into_iter().collect());
         self
     }
 
-    /// Has the server listen on a socket that somebody else has bound and listens on, whose file is theirs and is never removed. The path
-    /// then is only a name.
+    /// Has the server listen on a socket that somebody else has bound and listens on, whose file is theirs
+    /// and is never removed. The path then is only a name.
     ///
     /// See [`Server::from_listener`].
     pub fn listener(mut self, listener: UnixListener) -> Self {

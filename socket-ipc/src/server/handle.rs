@@ -16,10 +16,11 @@ use crate::topic::Topic;
 
 pub use super::listeners::AsyncListener;
 
-/// A server's face to its listeners and to the rest of the program: attaches listeners, sends, looks around, closes.
+/// A server's face to its listeners and to the rest of the program: attaches listeners, sends, looks around,
+/// closes.
 ///
-/// Cheap to clone. It keeps neither the server nor a listener alive, so a listener may own one. Once the server is closed or dropped,
-/// sending is [`SendError::Closed`].
+/// Cheap to clone. It keeps neither the server nor a listener alive, so a listener may own one. Once the
+/// server is closed or dropped, sending is [`SendError::Closed`].
 ///
 /// # Which send?
 ///
@@ -56,7 +57,8 @@ pub struct ServerHandle {
 }
 
 impl ServerHandle {
-    /// Queues a message for one client. Never waits; may be called from any thread, with or without a runtime.
+    /// Queues a message for one client. Never waits; may be called from any thread, with or without a
+    /// runtime.
     ///
     /// `Ok` means queued: the message arrives, or the connection ends and its reason says how much was lost.
     ///
@@ -85,7 +87,8 @@ impl ServerHandle {
     /// Queues a message for one client once little is queued for it: while its outbox holds more than
     /// [`limits::OUTBOX_MARK`](crate::limits::OUTBOX_MARK) (64 KiB), or has no room, it waits.
     ///
-    /// Two peers that both wait in listeners for the other to read stand still until `write_stall` ends the connection.
+    /// Two peers that both wait in listeners for the other to read stand still until `write_stall` ends the
+    /// connection.
     ///
     /// # Errors
     ///
@@ -151,8 +154,9 @@ impl ServerHandle {
 
     /// Queues a message for every client and returns how many that are. Encodes once, never waits.
     ///
-    /// A client whose outbox has no room is disconnected as slow. That of a client that keeps up is never full for long; a program that
-    /// sends faster than anybody could read uses [`broadcast_async`](Self::broadcast_async).
+    /// A client whose outbox has no room is disconnected as slow. That of a client that keeps up is never
+    /// full for long; a program that sends faster than anybody could read uses
+    /// [`broadcast_async`](Self::broadcast_async).
     ///
     /// # Errors
     ///
@@ -191,7 +195,8 @@ impl ServerHandle {
 
     /// [`broadcast`](Self::broadcast), once little is queued for every client.
     ///
-    /// It waits for the slowest, and for one that has stopped reading no longer than `write_stall`, which ends its connection.
+    /// It waits for the slowest, and for one that has stopped reading no longer than `write_stall`, which
+    /// ends its connection.
     ///
     /// # Errors
     ///
@@ -232,13 +237,14 @@ impl ServerHandle {
 
     /// Attends to a client that is connected by other means: anything that reads and writes asynchronously.
     ///
-    /// The server need not listen on a path for it. With [`tokio::io::duplex`] it is the way to test listeners without a socket;
-    /// [`ClientBuilder::connector`](crate::ClientBuilder::connector) shows both sides.
+    /// The server need not listen on a path for it. With [`tokio::io::duplex`] it is the way to test
+    /// listeners without a socket; [`ClientBuilder::connector`](crate::ClientBuilder::connector) shows
+    /// both sides.
     ///
     /// # Errors
     ///
-    /// [`Error::TooManyClients`]; [`Error::UserNotAllowed`] on a server that lets only some users in, as such a stream has no user to
-    /// tell. `Ok(None)` is a server that is closed.
+    /// [`Error::TooManyClients`]; [`Error::UserNotAllowed`] on a server that lets only some users in, as such
+    /// a stream has no user to tell. `Ok(None)` is a server that is closed.
     ///
     /// # Panics
     ///
@@ -272,15 +278,16 @@ impl ServerHandle {
         clients
     }
 
-    /// Returns the process, user and group of a client, as the kernel tells them; `None` for one that is not connected, or not over a
-    /// Unix socket.
+    /// Returns the process, user and group of a client, as the kernel tells them; `None` for one that is not
+    /// connected, or not over a Unix socket.
     #[must_use]
     pub fn peer(&self, client_id: ClientId) -> Option<Peer> {
         self.state.member(client_id)?.peer
     }
 
-    /// Ends the connection of one client: no further message of it is heard, what is queued for it is written (for `drain` at most), and
-    /// it ends once the client has closed its end too, or a second later. Says whether it was connected.
+    /// Ends the connection of one client: no further message of it is heard, what is queued for it is written
+    /// (for `drain` at most), and it ends once the client has closed its end too, or a second later. Says
+    /// whether it was connected.
     ///
     /// ```
     /// use socket_ipc::Server;
@@ -298,11 +305,12 @@ impl ServerHandle {
 
     /// Closes the server, for good.
     ///
-    /// Closing begins at the call; awaiting what it returns waits for its end. There are no new connections, no further message listener
-    /// starts, what is queued is written (for `drain` at most, incoming bytes being read and discarded), each connection ends once the client
-    /// has closed its end too, or a second later, and last comes `on_close`. Asynchronous listeners that are under way may finish within the
-    /// drain; one that itself awaits the closing is not waited for. The socket file goes first, and the path is free for another server once
-    /// this resolves.
+    /// Closing begins at the call; awaiting what it returns waits for its end. There are no new connections,
+    /// no further message listener starts, what is queued is written (for `drain` at most, incoming bytes
+    /// being read and discarded), each connection ends once the client has closed its end too, or a
+    /// second later, and last comes `on_close`. Asynchronous listeners that are under way may finish within
+    /// the drain; one that itself awaits the closing is not waited for. The socket file goes first, and
+    /// the path is free for another server once this resolves.
     ///
     /// It may be called in every state, inside listeners, and any number of times.
     pub fn close(&self) -> Closing {

@@ -41,12 +41,13 @@ where
 
 /// # Listening to messages
 ///
-/// Listeners are called one after the other for each client: first those of every message, then those of the topic, each in the order they
-/// were attached. They may be attached and removed at any time, inside listeners too; one attached inside a listener hears from the next
-/// message on.
+/// Listeners are called one after the other for each client: first those of every message, then those of the
+/// topic, each in the order they were attached. They may be attached and removed at any time, inside
+/// listeners too; one attached inside a listener hears from the next message on.
 ///
-/// A listener that blocks its thread holds up whatever shares that thread: blocking work belongs in [`on_async`](Self::on_async) with
-/// [`tokio::task::spawn_blocking`]. A listener that panics is reported by [`on_error`](Self::on_error); the others still run.
+/// A listener that blocks its thread holds up whatever shares that thread: blocking work belongs in
+/// [`on_async`](Self::on_async) with [`tokio::task::spawn_blocking`]. A listener that panics is reported by
+/// [`on_error`](Self::on_error); the others still run.
 impl ServerHandle {
     /// Attaches a listener to the messages of type `T`, each decoded as it arrived.
     ///
@@ -80,9 +81,9 @@ impl ServerHandle {
 
     /// Attaches an asynchronous listener to the messages of type `T`, an owned type.
     ///
-    /// What it returns is awaited before the next listener is called and the next message of this client is heard: it slows down that
-    /// client, and nobody else. So it must not wait for another message of the same client, which is heard by nobody, a subscription
-    /// included, until it is done.
+    /// What it returns is awaited before the next listener is called and the next message of this client is
+    /// heard: it slows down that client, and nobody else. So it must not wait for another message of the
+    /// same client, which is heard by nobody, a subscription included, until it is done.
     ///
     /// ```
     /// use serde::{Deserialize, Serialize};
@@ -144,7 +145,8 @@ impl ServerHandle {
 
     /// Returns the messages of type `T` and who sent them as a bounded stream, from now on.
     ///
-    /// For those who prefer loops to callbacks. A full one slows down the clients that send its topic, each in its turn.
+    /// For those who prefer loops to callbacks. A full one slows down the clients that send its topic, each
+    /// in its turn.
     ///
     /// ```no_run
     /// use serde::{Deserialize, Serialize};
@@ -178,8 +180,8 @@ impl ServerHandle {
 
     /// Removes a listener, of messages or of an event; says whether it was there.
     ///
-    /// Once it returns, no further call of that listener starts on the connection whose listener called it, nor on any other beyond the
-    /// message in hand. [`Listener`] has an example.
+    /// Once it returns, no further call of that listener starts on the connection whose listener called it,
+    /// nor on any other beyond the message in hand. [`Listener`] has an example.
     pub fn off(&self, listener: Listener) -> bool {
         self.state.router.off(listener) || self.state.events.off(listener)
     }
@@ -187,11 +189,13 @@ impl ServerHandle {
 
 /// # Listening to events
 ///
-/// The events of one connection come in order and once: `on_connection`, its messages, `on_connection_close`; `on_close` is the last of all.
-/// A loss or an error that an event would report and nobody listens for is a `tracing` warning.
+/// The events of one connection come in order and once: `on_connection`, its messages, `on_connection_close`;
+/// `on_close` is the last of all. A loss or an error that an event would report and nobody listens for is a
+/// `tracing` warning.
 ///
-/// The close event waits for the messages before it, and so for a listener that is still busy with one. A listener that wants to
-/// know earlier whether its client is still there looks at [`clients`](Self::clients), or sends.
+/// The close event waits for the messages before it, and so for a listener that is still busy with one. A
+/// listener that wants to know earlier whether its client is still there looks at [`clients`](Self::clients),
+/// or sends.
 ///
 /// ```
 /// use socket_ipc::Server;
@@ -215,7 +219,8 @@ impl ServerHandle {
         self.state.events.connection.attach(Box::new(listener))
     }
 
-    /// Attaches a listener to the end of each connection, after the last of its messages, with the reason and what was lost.
+    /// Attaches a listener to the end of each connection, after the last of its messages, with the reason and
+    /// what was lost.
     pub fn on_connection_close(
         &self,
         listener: impl Fn(ClientId, &CloseReason) + Send + Sync + 'static,
@@ -231,8 +236,8 @@ impl ServerHandle {
         self.state.events.message_error.attach(Box::new(listener))
     }
 
-    /// Attaches a listener to what goes wrong beside any call: listeners that panic, clients that are refused, connections that can't be
-    /// accepted.
+    /// Attaches a listener to what goes wrong beside any call: listeners that panic, clients that are
+    /// refused, connections that can't be accepted.
     pub fn on_error(&self, listener: impl Fn(&Error) + Send + Sync + 'static) -> Listener {
         self.state.events.error.attach(Box::new(listener))
     }

@@ -24,10 +24,12 @@ use state::{Phase, State};
 
 /// The server of a socket: listens, hears its clients and sends to them.
 ///
-/// Listeners are attached and messages sent through the methods of [`ServerHandle`], all of which a server has too.
+/// Listeners are attached and messages sent through the methods of [`ServerHandle`], all of which a server
+/// has too.
 ///
-/// Making one touches nothing; [`listen`](Self::listen) binds the path. [`close`](ServerHandle::close) ends it in good order;
-/// dropping it ends it at once: connections are cut, nothing more is written, no event is reported, the socket file goes.
+/// Making one touches nothing; [`listen`](Self::listen) binds the path. [`close`](ServerHandle::close) ends
+/// it in good order; dropping it ends it at once: connections are cut, nothing more is written, no event is
+/// reported, the socket file goes.
 ///
 /// # Examples
 ///
@@ -65,7 +67,8 @@ pub struct Server {
 impl Server {
     /// Makes a server for the socket at `path`, with the default options.
     ///
-    /// Never fails and touches nothing: a path that can't be a socket's is an error of [`listen`](Self::listen).
+    /// Never fails and touches nothing: a path that can't be a socket's is an error of
+    /// [`listen`](Self::listen).
     ///
     /// ```
     /// let server = socket_ipc::Server::new("/tmp/myApp.sock");
@@ -86,10 +89,11 @@ impl Server {
         ServerBuilder::new(path.as_ref().to_owned())
     }
 
-    /// Makes a server for a socket that somebody else has bound and listens on: a service manager, or a parent process.
+    /// Makes a server for a socket that somebody else has bound and listens on: a service manager, or a
+    /// parent process.
     ///
-    /// Its file is theirs, and is never removed. [`activated_listener`](crate::activated_listener) takes the one that systemd passed;
-    /// [`ServerBuilder::listener`] is the same with options.
+    /// Its file is theirs, and is never removed. [`activated_listener`](crate::activated_listener) takes the
+    /// one that systemd passed; [`ServerBuilder::listener`] is the same with options.
     ///
     /// ```
     /// use socket_ipc::{Server, activated_listener};
@@ -113,8 +117,8 @@ impl Server {
 
     /// Binds the path and begins to accept clients. They can connect once this resolves.
     ///
-    /// An abandoned socket file is reclaimed. The file has its mode before anybody can connect. It must be called within a
-    /// tokio runtime with I/O and time enabled, on which the server then runs.
+    /// An abandoned socket file is reclaimed. The file has its mode before anybody can connect. It must be
+    /// called within a tokio runtime with I/O and time enabled, on which the server then runs.
     ///
     /// # Errors
     ///
@@ -122,7 +126,8 @@ impl Server {
     /// - [`ListenError::AddrInUse`]: a server is alive at the path.
     /// - [`ListenError::NotASocket`]: something else is there; it is left alone.
     /// - [`ListenError::Lock`], [`ListenError::Io`]: the lock file or an operating system call is in the way.
-    /// - [`ListenError::AlreadyListening`], [`ListenError::Closed`]: it was called before, or the server is closed.
+    /// - [`ListenError::AlreadyListening`], [`ListenError::Closed`]: it was called before, or the server is
+    ///   closed.
     ///
     /// After an error of the path it may be called again.
     ///

@@ -66,8 +66,9 @@ impl State {
             let _ = slow.outbox.wait_until(|outbox| outbox.has_room(bytes.len())).await;
             self.refuse_closed(topic)?;
             match self.without_room(bytes.len(), except) {
-                // Without another wait in between, so that it goes to all of them or, dropped before, to nobody. Whoever was
-                // faster just now may have filled an outbox again: that is no reason to end a connection.
+                // Without another wait in between, so that it goes to all of them or, dropped before, to
+                // nobody. Whoever was faster just now may have filled an outbox again: that
+                // is no reason to end a connection.
                 None => return Ok(self.push_to_all(&Broadcast::new(&bytes, &self.total), except, true)),
                 Some(next) => slow = next,
             }

@@ -1,4 +1,5 @@
-//! What a server, its handles and its connections share: who is connected, and whether the server still lives.
+//! What a server, its handles and its connections share: who is connected, and whether the server still
+//! lives.
 
 use std::collections::HashMap;
 use std::io;
@@ -171,7 +172,8 @@ impl State {
     }
 
     fn stop_accepting(&self) {
-        // The file goes before the listener does, so that nobody finds a socket that refuses and takes it for abandoned.
+        // The file goes before the listener does, so that nobody finds a socket that refuses and takes it for
+        // abandoned.
         let removed = lock(&self.socket).as_mut().map_or(Ok(()), SocketFile::remove);
         // Without the lock: this calls listeners.
         if let Err(source) = removed {

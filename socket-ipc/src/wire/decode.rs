@@ -10,7 +10,8 @@ use serde_json::value::RawValue;
 use super::{Wire, topic_or_none};
 use crate::raw_message::RawMessage;
 
-/// How many bytes are kept of either end of what serde says: it may quote a string of the message, which may be long.
+/// How many bytes are kept of either end of what serde says: it may quote a string of the message, which may
+/// be long.
 const REASON_END: usize = 256;
 
 /// What one message on the wire holds, once it is known to be well-formed throughout.
@@ -64,8 +65,9 @@ pub enum EnvelopeError {
 impl Wire {
     /// Reads the envelope that `bytes` hold, without the end of the message.
     ///
-    /// Strict about what an envelope is: a JSON object, whose `topic` is a string and stands once, valid UTF-8 throughout.
-    /// Tolerant of the rest: keys in any order, unknown keys, a missing message, an empty topic, white space around.
+    /// Strict about what an envelope is: a JSON object, whose `topic` is a string and stands once, valid
+    /// UTF-8 throughout. Tolerant of the rest: keys in any order, unknown keys, a missing message, an
+    /// empty topic, white space around.
     ///
     /// # Errors
     ///
@@ -97,8 +99,8 @@ impl Wire {
         Ok(Envelope { topic: parts.topic, message })
     }
 
-    /// Reads the topic of an envelope that is written as every peer writes it: topic first, nothing to unescape.
-    /// Whether the rest is an envelope is not known yet.
+    /// Reads the topic of an envelope that is written as every peer writes it: topic first, nothing to
+    /// unescape. Whether the rest is an envelope is not known yet.
     #[inline]
     pub(crate) fn head<'m>(&self, text: &'m str) -> Option<Head<'m>> {
         let rest = text.strip_prefix("{\"topic\":\"")?;
@@ -126,8 +128,9 @@ pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, EnvelopeError> {
     std::str::from_utf8(bytes).map_err(|error| EnvelopeError::NotUtf8 { valid_len: error.valid_up_to() })
 }
 
-/// Decodes a message straight from the text of its envelope, `rest` being what begins with the message. `None` where
-/// that takes a closer look: the message is not a `T`, or something other than the end of the envelope follows it.
+/// Decodes a message straight from the text of its envelope, `rest` being what begins with the message.
+/// `None` where that takes a closer look: the message is not a `T`, or something other than the end of the
+/// envelope follows it.
 #[inline]
 pub(crate) fn decode_one_pass<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<T> {
     let mut deserializer = serde_json::Deserializer::from_str(rest);

@@ -8,8 +8,8 @@ use serde_json::ser::{CompactFormatter, Formatter};
 
 use super::{NO_TOPIC, Wire, holds_control};
 
-/// The deepest nesting that a message may have, so that whatever is sent can be read back: serde_json reads no
-/// deeper. It also keeps a tree of any depth from overflowing the sender's stack.
+/// The deepest nesting that a message may have, so that whatever is sent can be read back: serde_json reads
+/// no deeper. It also keeps a tree of any depth from overflowing the sender's stack.
 const MAX_DEPTH: usize = 127;
 
 /// Why a message could not be written as an envelope.
@@ -140,8 +140,8 @@ impl Wire {
         }
     }
 
-    /// Writes white space between the tokens of a `RawValue` as spaces, where some of it would form the end of a message:
-    /// all of it, as the spaces may form another with what stands before them.
+    /// Writes white space between the tokens of a `RawValue` as spaces, where some of it would form the end
+    /// of a message: all of it, as the spaces may form another with what stands before them.
     fn blank_white_space(&self, start: usize, buffer: &mut [u8]) {
         let last = buffer.len() - self.end.len();
         // Nothing else in JSON text is a control character.
@@ -150,8 +150,8 @@ impl Wire {
         }
     }
 
-    /// Writes the first character of the end of a message as an escape wherever the end stands, which can only be
-    /// inside strings.
+    /// Writes the first character of the end of a message as an escape wherever the end stands, which can
+    /// only be inside strings.
     fn escape_strings(&self, start: usize, buffer: &mut Vec<u8>) {
         let Some(first) = self.end.chars().next() else { return };
         let escape: String =

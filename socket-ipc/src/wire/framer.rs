@@ -8,15 +8,15 @@ use super::encode::find;
 pub(crate) enum Frame {
     /// A message of `len` bytes, which with its end takes `taken`.
     Message { len: usize, taken: usize },
-    /// The last of a message of `len` bytes in all, over the limit: `kept` of them are still there (from the front),
-    /// and with what follows them up to the end of the message they take `taken`.
+    /// The last of a message of `len` bytes in all, over the limit: `kept` of them are still there (from the
+    /// front), and with what follows them up to the end of the message they take `taken`.
     TooLong { len: u64, kept: usize, taken: usize },
     /// No message ends here yet.
     Incomplete,
 }
 
-/// Finds the ends of messages. Bytes that were searched are not searched again, and of a message that is over the
-/// limit only the beginning is kept.
+/// Finds the ends of messages. Bytes that were searched are not searched again, and of a message that is over
+/// the limit only the beginning is kept.
 #[derive(Debug)]
 pub(crate) struct Framer {
     wire: Wire,
@@ -37,8 +37,8 @@ impl Framer {
         Self { wire, limit, keep, searched: 0, dropped: 0, too_long: false }
     }
 
-    /// Looks at the front of `bytes`: what is received and not taken yet. What a message takes must be gone at the
-    /// next call.
+    /// Looks at the front of `bytes`: what is received and not taken yet. What a message takes must be gone
+    /// at the next call.
     pub(crate) fn next(&mut self, bytes: &[u8]) -> Frame {
         let end = self.wire.end().as_bytes();
         let Some(at) = find(end, &bytes[self.searched..]).map(|at| self.searched + at) else {
@@ -57,8 +57,8 @@ impl Framer {
         }
     }
 
-    /// How many bytes of an incomplete message at the front of `bytes` may be given up: the range after what is kept
-    /// for its report. What is named must be gone at the next call.
+    /// How many bytes of an incomplete message at the front of `bytes` may be given up: the range after what
+    /// is kept for its report. What is named must be gone at the next call.
     pub(crate) fn excess(&mut self, bytes: &[u8]) -> Option<std::ops::Range<usize>> {
         if self.searched > self.limit {
             self.too_long = true;

@@ -1,7 +1,7 @@
 //! Bytes to envelopes and back. No I/O, no async: what is here can be tested, fuzzed and measured alone.
 //!
-//! A message on the wire is an *envelope*, a JSON object that holds a topic and a message, followed by the bytes
-//! that end it. [`Wire`] says which bytes those are and what the key of the message is called.
+//! A message on the wire is an *envelope*, a JSON object that holds a topic and a message, followed by the
+//! bytes that end it. [`Wire`] says which bytes those are and what the key of the message is called.
 
 mod decode;
 mod encode;
@@ -24,8 +24,9 @@ const MAX_END_LEN: usize = 64;
 
 /// How envelopes are written and told apart on a connection. Both sides must use the same.
 ///
-/// [`Wire::JSON_LINES`] is the default. The other presets are those of the Node library `@crussell52/socket-ipc`;
-/// a program that uses the matching version of it can't tell the difference. [`Wire::new`] makes one of your own.
+/// [`Wire::JSON_LINES`] is the default. The other presets are those of the Node library
+/// `@crussell52/socket-ipc`; a program that uses the matching version of it can't tell the difference.
+/// [`Wire::new`] makes one of your own.
 ///
 /// | preset | Node versions | envelope | end of a message |
 /// |---|---|---|---|
@@ -34,8 +35,8 @@ const MAX_END_LEN: usize = 64;
 /// | [`Wire::NODE_0_2`] | 0.2.x, 0.3.x | `{"topic":..,"message":..}` | `%EOM%` |
 /// | [`Wire::NODE_0_1`] | 0.1.x | `{"topic":..,"data":..}` | `%<EOM>%` and a newline |
 ///
-/// Whatever a message holds, the bytes that end it never appear inside it: what would form them in a string is
-/// written as a JSON escape, and a line break between the tokens of a `RawValue` as a space.
+/// Whatever a message holds, the bytes that end it never appear inside it: what would form them in a string
+/// is written as a JSON escape, and a line break between the tokens of a `RawValue` as a space.
 ///
 /// ```
 /// use socket_ipc::{Server, Wire};
@@ -66,8 +67,9 @@ pub enum WireError {
     /// The end of a message is empty or longer than 64 bytes.
     #[error("the end of a message must be 1 to 64 bytes long")]
     EndLength,
-    /// The end of a message can't be kept out of messages: it neither holds a control character nor begins with
-    /// a character that JSON has only inside strings and that an escape may stand for, or holds a backslash.
+    /// The end of a message can't be kept out of messages: it neither holds a control character nor begins
+    /// with a character that JSON has only inside strings and that an escape may stand for, or holds a
+    /// backslash.
     #[error(
         "the end of a message must hold a control character, or begin with a character that JSON has only \
          inside strings, such as `%`"
@@ -136,14 +138,14 @@ impl Default for Wire {
     }
 }
 
-/// JSON text has control characters only as white space between tokens (RFC 8259, 2 and 7), so an end that holds
-/// one is kept out of a message by writing that white space differently.
+/// JSON text has control characters only as white space between tokens (RFC 8259, 2 and 7), so an end that
+/// holds one is kept out of a message by writing that white space differently.
 fn holds_control(end: &str) -> bool {
     end.bytes().any(|byte| byte < 0x20)
 }
 
-/// Characters that stand in JSON text only inside strings, and there for themselves: not the ones of structure,
-/// numbers and literals, nor those that follow a backslash. An escape can take their place.
+/// Characters that stand in JSON text only inside strings, and there for themselves: not the ones of
+/// structure, numbers and literals, nor those that follow a backslash. An escape can take their place.
 fn only_inside_strings(character: char) -> bool {
     !character.is_ascii_alphanumeric()
         && !matches!(character, '{' | '}' | '[' | ']' | ',' | ':' | '"' | '\\' | '/' | '+' | '-' | '.' | ' ')

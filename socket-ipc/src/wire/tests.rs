@@ -53,7 +53,8 @@ fn message() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<u64>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
-        // Numbers that serde_json reads back exactly; of others it may miss the last bit unless `float_roundtrip` is on.
+        // Numbers that serde_json reads back exactly; of others it may miss the last bit unless
+        // `float_roundtrip` is on.
         any::<i32>().prop_map(|number| Value::from(f64::from(number) / 8.0)),
         text().prop_map(Value::from),
     ];
@@ -337,7 +338,8 @@ fn keys_of_the_envelope_itself_are_refused() {
     }
 }
 
-/// Blanking one end can make another of what stands before it, and one may reach from a message into its own end.
+/// Blanking one end can make another of what stands before it, and one may reach from a message into its own
+/// end.
 #[test]
 fn white_space_forms_no_end_of_any_wire() {
     for (end, text) in [("\n ", "[\n\n 1]"), ("\n]}\n]}", "[1\n]")] {
