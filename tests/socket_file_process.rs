@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use rustix::fs::Mode;
 use rustix::process::umask;
 use rustix::thread::set_thread_res_uid;
-use socket_ipc::{ListenError, Server};
-use support::{Place, RawPeer, soon};
+use socket_ipc::{Client, ListenError, Server};
+use support::{Events, Place, RawPeer, soon};
 use tokio::sync::{Mutex, oneshot};
 
 /// Held by the test that runs: what these tests change belongs to all threads.
@@ -175,5 +175,25 @@ support::both_flavours! {
             assert_eq!(fs::read_dir(there.directory()).unwrap().count(), 0, "left behind");
             assert_eq!(fs::read(elsewhere.socket()).unwrap(), b"precious");
         }
+    }
+
+    async fn a_client_with_a_relative_path_comes_back_to_its_server_after_a_change_of_directory() {
+        let _process = PROCESS.lock().await;
+        let (there, elsewhere) = (Place::new(), Place::new());
+        let _restore = Restore::after_umask(0o022);
+        std::env::set_current_dir(there.directory()).unwrap();
+        let server = Server::new("test.sock");
+        server.listen().await.unwrap();
+        let client = Client::new("test.sock");
+        let mut connections = Events::new();
+        let report = connections.reporter();
+        client.on_connect(move || report(()));
+        client.connect().await.unwrap();
+        connections.next().await;
+        std::env::set_current_dir(elsewhere.directory()).unwrap();
+        soon("the close", server.close()).await;
+        let next = Server::new(there.socket());
+        next.listen().await.unwrap();
+        connections.next().await;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -36,7 +37,7 @@ common_options!(ClientBuilder);
 
 impl ClientBuilder {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { options: ClientOptions::new(path), connector: Connector::Path }
+        Self { options: ClientOptions::new(path), connector: Connector::Path(OnceLock::new()) }
     }
 
     /// Sets how long to wait between attempts to connect: [`limits::RETRY_DELAY`](crate::limits::RETRY_DELAY)

@@ -1,7 +1,9 @@
 //! One attempt to reach the server.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -23,8 +25,8 @@ type Opening = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send>>
 
 /// How a client reaches its server.
 pub(super) enum Connector {
-    /// By the path of its options.
-    Path,
+    /// By the path of its options, which is found where it was at the first attempt: the process may change its directory.
+    Path(OnceLock<PathBuf>),
     /// By code of the user.
     Custom(Box<dyn Fn() -> Opening + Send + Sync>),
 }
@@ -50,7 +52,7 @@ impl Connector {
     /// Says what is wrong with the options, so that no attempt can succeed.
     pub(super) fn refuse(&self, options: &ClientOptions) -> Option<ConnectError> {
         let reason = match self {
-            Self::Path => refuse_path(&options.path)?,
+            Self::Path(_) => refuse_path(&options.path)?,
             Self::Custom(_) => return None,
         };
         Some(ConnectError::InvalidPath { path: options.path.clone(), reason })
@@ -60,7 +62,9 @@ impl Connector {
         let path = || options.path.clone();
         let opening = async {
             match self {
-                Self::Path => connect(options).await.map(Connected::Unix),
+                Self::Path(found) => {
+                    connect(found.get_or_init(|| absolute(&options.path))).await.map(Connected::Unix)
+                }
                 Self::Custom(open) => open().await.map(Connected::Custom),
             }
         };
@@ -82,9 +86,15 @@ impl Connector {
     }
 }
 
-async fn connect(options: &ClientOptions) -> io::Result<UnixStream> {
+/// The path from the root, unless only the path as it was given is short enough for a socket.
+fn absolute(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).ok().filter(|absolute| refuse_path(absolute).is_none());
+    absolute.unwrap_or_else(|| path.to_owned())
+}
+
+async fn connect(path: &Path) -> io::Result<UnixStream> {
     loop {
-        match UnixStream::connect(&options.path).await {
+        match UnixStream::connect(path).await {
             // The server is there, its backlog full (`connect(2)`, EAGAIN): it may catch up within the
             // timeout.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
