@@ -202,9 +202,9 @@ fn one_of_fifty_stopped_clients_is_cut_once_and_delays_the_others_by_one_write_s
         }
         assert_eq!(server.line(), "complete");
         server.tell("go");
-        for (number, longest) in
-            support::within("the last block", 5 * DEADLINE, finished.take(CLIENTS - 1)).await
-        {
+        for _ in 1..CLIENTS {
+            // The stall, and then a gigabyte that this process decodes without optimisation.
+            let (number, longest) = finished.next_within(5 * DEADLINE).await;
             // A write stall of 10 s, and what a busy machine adds: less than another stall.
             assert!(longest < Duration::from_secs(19), "client {number} waited {longest:?} for a block");
         }

@@ -1,0 +1,323 @@
+//! A server under everything at once, for as long as you like: clients that come and go, flood, talk garbage, stall
+//! and vanish in the middle of a message. It ends by itself, and with an error if a promise was broken.
+//!
+//! ```text
+//! cargo run --release --example soak -- --minutes 1 --seed 7
+//! ```
+//!
+//! Checked all the time: on each connection the numbers that arrive follow each other without a gap, in both
+//! directions. Checked at the end: every connection was reported to begin and to end, and descriptors, tasks and
+//! memory are back where they were. The seed decides what each client does; when the kernel does what it does is
+//! not up to it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use fastrand::Rng;
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Client, ClientId, CloseCause, Server, Topic};
+use tokio::io::AsyncWriteExt;
+use tokio::net::UnixStream;
+use tokio::runtime::Handle;
+
+/// A numbered message of a client.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "count"]
+struct Count {
+    number: u64,
+    text: String,
+}
+
+/// A numbered message to all clients.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "tick"]
+struct Tick<'m> {
+    number: u64,
+    text: &'m str,
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// How many clients there are at a time.
+const CLIENTS: u64 = 24;
+
+/// How much more memory than at the beginning is no leak yet: what the allocator keeps for next time.
+const SLACK: usize = 48 * 1024 * 1024;
+
+/// What happened, for the report and the checks.
+#[derive(Default)]
+struct Tally {
+    connections: AtomicU64,
+    ends: AtomicU64,
+    slow: AtomicU64,
+    heard: AtomicU64,
+    ticks: AtomicU64,
+    refused: AtomicU64,
+    broken: Mutex<Vec<String>>,
+}
+
+impl Tally {
+    fn broke(&self, promise: String) {
+        eprintln!("{promise}");
+        self.broken.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(promise);
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Failure> {
+    let (minutes, seed) = arguments()?;
+    let until = Instant::now() + Duration::from_secs_f64(60.0 * minutes);
+    println!("{minutes} minutes with the seed {seed}");
+
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("soak.sock");
+    let tally = Arc::new(Tally::default());
+    let server = serve(&path, &tally).await?;
+
+    // Once around, so that what is made once has been made.
+    crowd(&path, &tally, seed, Instant::now() + Duration::from_secs(3), &server).await?;
+    let before = Usage::now()?;
+    crowd(&path, &tally, seed.wrapping_add(1), until, &server).await?;
+    let after = Usage::now()?;
+
+    server.close().await;
+    report(&tally);
+    println!("before: {before:?}\nafter:  {after:?}");
+    if after.descriptors > before.descriptors || after.tasks > before.tasks {
+        tally.broke("descriptors or tasks were left behind".to_owned());
+    }
+    if after.resident > before.resident + SLACK {
+        tally.broke("memory was left behind".to_owned());
+    }
+    let (connections, ends) = (&tally.connections, &tally.ends);
+    if connections.load(Ordering::Relaxed) != ends.load(Ordering::Relaxed) {
+        tally.broke("a connection began and did not end, or the other way round".to_owned());
+    }
+    let broken = tally.broken.lock().map_err(|error| error.to_string())?.len();
+    if broken > 0 { Err(format!("{broken} promises were broken").into()) } else { Ok(()) }
+}
+
+fn arguments() -> Result<(f64, u64), Failure> {
+    let (mut minutes, mut seed) = (1.0, fastrand::u64(..));
+    let mut arguments = std::env::args().skip(1);
+    while let Some(name) = arguments.next() {
+        let value = arguments.next().ok_or_else(|| format!("{name} takes a number"))?;
+        match name.as_str() {
+            "--minutes" => minutes = value.parse()?,
+            "--seed" => seed = value.parse()?,
+            _ => return Err(format!("unknown argument {name}, expected --minutes or --seed").into()),
+        }
+    }
+    Ok((minutes, seed))
+}
+
+/// A server that checks the numbers of its clients, and is quick to lose patience.
+async fn serve(path: &Path, tally: &Arc<Tally>) -> Result<Server, Failure> {
+    let server = Server::builder(path)
+        .write_stall(Duration::from_millis(500))
+        .incomplete_timeout(Duration::from_millis(500))
+        .outbox_len(256 * 1024)
+        .build();
+    let next: Arc<Mutex<HashMap<ClientId, u64>>> = Arc::default();
+    let expected = Arc::clone(&next);
+    let seen = Arc::clone(tally);
+    server.on::<Count>(move |count, client_id| {
+        seen.heard.fetch_add(1, Ordering::Relaxed);
+        let mut expected = expected.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let expected = expected.entry(client_id).or_default();
+        if count.number != *expected {
+            seen.broke(format!("client {client_id} sent {expected}, and {} was heard", count.number));
+        }
+        *expected = count.number + 1;
+    });
+    let seen = Arc::clone(tally);
+    server.on_connection(move |_| {
+        seen.connections.fetch_add(1, Ordering::Relaxed);
+    });
+    let seen = Arc::clone(tally);
+    server.on_connection_close(move |client_id, reason| {
+        seen.ends.fetch_add(1, Ordering::Relaxed);
+        if matches!(reason.cause, CloseCause::SlowClient) {
+            seen.slow.fetch_add(1, Ordering::Relaxed);
+        }
+        next.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(&client_id);
+    });
+    let seen = Arc::clone(tally);
+    server.on_message_error(move |_, _| {
+        seen.refused.fetch_add(1, Ordering::Relaxed);
+    });
+    let seen = Arc::clone(tally);
+    server.on_error(move |error| seen.broke(format!("the server reported: {error}")));
+    server.listen().await?;
+    Ok(server)
+}
+
+/// All clients and the broadcasts to them, until it is time and everybody has left.
+async fn crowd(
+    path: &Path,
+    tally: &Arc<Tally>,
+    seed: u64,
+    until: Instant,
+    server: &Server,
+) -> Result<(), Failure> {
+    let mut clients = Vec::new();
+    for number in 0..CLIENTS {
+        let rng = Rng::with_seed(seed.wrapping_mul(CLIENTS).wrapping_add(number));
+        clients.push(tokio::spawn(one_after_the_other(path.to_owned(), Arc::clone(tally), rng, until)));
+    }
+    let text = "tick ".repeat(20);
+    let mut number = 0;
+    while Instant::now() < until {
+        server.broadcast(&Tick { number, text: &text })?;
+        number += 1;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    for client in clients {
+        client.await??;
+    }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !server.clients().is_empty()
+        || tally.connections.load(Ordering::Relaxed) != tally.ends.load(Ordering::Relaxed)
+    {
+        if Instant::now() > deadline {
+            tally.broke(format!("{} clients have not left", server.clients().len()));
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
+/// One client, and when it is gone another, each behaving in its own way.
+async fn one_after_the_other(
+    path: PathBuf,
+    tally: Arc<Tally>,
+    mut rng: Rng,
+    until: Instant,
+) -> Result<(), Failure> {
+    while Instant::now() < until {
+        match rng.u8(..8) {
+            0..4 => polite(&path, &tally, &mut rng).await?,
+            4 => garbage(&path, &mut rng).await,
+            5 => stalled(&path, &mut rng).await,
+            6 => cut_off(&path, &mut rng).await,
+            _ => vanishing(&path, &tally, &mut rng).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Counts, listens to the ticks, and leaves in good order.
+async fn polite(path: &Path, tally: &Arc<Tally>, rng: &mut Rng) -> Result<(), Failure> {
+    let client = counting(path, tally).await?;
+    for number in 0..rng.u64(..2_000) {
+        let text = "x".repeat(rng.usize(..200));
+        client.send_async(&Count { number, text }).await?;
+    }
+    // Long enough to hear some ticks, too.
+    tokio::time::sleep(Duration::from_millis(rng.u64(..100))).await;
+    if rng.bool() {
+        client.flush().await?;
+    }
+    client.close().await;
+    Ok(())
+}
+
+/// Counts, and is gone without a word.
+async fn vanishing(path: &Path, tally: &Arc<Tally>, rng: &mut Rng) -> Result<(), Failure> {
+    let client = counting(path, tally).await?;
+    let messages = rng.u64(..2_000);
+    let sending = tokio::spawn(async move {
+        for number in 0..messages {
+            if client.send_async(&Count { number, text: String::new() }).await.is_err() {
+                break;
+            }
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(rng.u64(..20))).await;
+    sending.abort();
+    Ok(())
+}
+
+/// A client that checks that no tick is missing.
+async fn counting(path: &Path, tally: &Arc<Tally>) -> Result<Client, Failure> {
+    let client = Client::new(path);
+    let last = AtomicU64::new(u64::MAX);
+    let seen = Arc::clone(tally);
+    client.on::<Tick>(move |tick| {
+        seen.ticks.fetch_add(1, Ordering::Relaxed);
+        let before = last.swap(tick.number, Ordering::Relaxed);
+        if before != u64::MAX && tick.number != before + 1 {
+            seen.broke(format!("tick {} came after {before}", tick.number));
+        }
+    });
+    client.connect().await?;
+    Ok(client)
+}
+
+/// Says what no server should hear.
+async fn garbage(path: &Path, rng: &mut Rng) {
+    let Ok(mut stream) = UnixStream::connect(path).await else { return };
+    for _ in 0..rng.usize(..50) {
+        let len = rng.usize(..300);
+        let mut line: Vec<u8> = std::iter::repeat_with(|| rng.u8(..)).take(len).collect();
+        line.extend(b"\n");
+        if stream.write_all(&line).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Reads nothing, until the server has had enough of it or it has itself.
+async fn stalled(path: &Path, rng: &mut Rng) {
+    let Ok(stream) = UnixStream::connect(path).await else { return };
+    tokio::time::sleep(Duration::from_millis(rng.u64(..3_000))).await;
+    drop(stream);
+}
+
+/// Ends in the middle of a message.
+async fn cut_off(path: &Path, rng: &mut Rng) {
+    let Ok(mut stream) = UnixStream::connect(path).await else { return };
+    let message = br#"{"topic":"count","message":{"number":0,"text":"never"}}"#;
+    let _ = stream.write_all(&message[..rng.usize(..message.len())]).await;
+    if rng.bool() {
+        tokio::time::sleep(Duration::from_millis(rng.u64(..1_000))).await;
+    }
+}
+
+/// What this process uses.
+#[derive(Debug)]
+#[allow(dead_code, reason = "printed")]
+struct Usage {
+    descriptors: usize,
+    tasks: usize,
+    resident: usize,
+}
+
+impl Usage {
+    fn now() -> Result<Self, Failure> {
+        let status = std::fs::read_to_string("/proc/self/status")?;
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).ok_or("no VmRSS")?;
+        let kib: usize = line.split_whitespace().nth(1).ok_or("no VmRSS")?.parse()?;
+        Ok(Self {
+            descriptors: std::fs::read_dir("/proc/self/fd")?.count(),
+            tasks: Handle::current().metrics().num_alive_tasks(),
+            resident: kib * 1024,
+        })
+    }
+}
+
+fn report(tally: &Tally) {
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    println!(
+        "{} connections, {} ended as slow; {} messages and {} ticks heard in order; {} messages refused",
+        count(&tally.connections),
+        count(&tally.slow),
+        count(&tally.heard),
+        count(&tally.ticks),
+        count(&tally.refused),
+    );
+}
