@@ -57,14 +57,11 @@ impl<F: Copy> Router<F> {
         if cached.generation != self.generation.load(Ordering::Acquire) {
             *cached = self.cached();
         }
-        if let Ok(text) = utf8(bytes)
-            && let Some(head) = self.wire.head(text)
-            && head.topic.len() <= self.max_topic_len
-            && let Some(only) = cached.only_listener(head.topic)
+        if let Some((only, rest)) = cached.only_listener(self.wire, self.max_topic_len, bytes)
             && only.attached.load(Ordering::Acquire)
             && !self.is_closed()
         {
-            match caught(|| only.hear.hear_one_pass(head.rest, from)) {
+            match caught(|| only.hear.hear_one_pass(rest, from)) {
                 Ok(Some(Heard::Done)) => return None,
                 Ok(Some(Heard::Wait(wait))) => {
                     return Some(Held { wait, entry: Arc::clone(only), rest: None });

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
+use foldhash::fast::FixedState;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
@@ -46,7 +47,7 @@ pub(super) struct State {
     pub(super) total: Arc<Total>,
     pub(super) phase: watch::Sender<Phase>,
     /// Whoever is connected. Held only to look up, add and remove.
-    pub(super) clients: RwLock<HashMap<ClientId, Arc<Member>>>,
+    pub(super) clients: RwLock<HashMap<ClientId, Arc<Member>, FixedState>>,
     pub(super) next_id: AtomicU64,
     /// Connections that have not reported their end.
     pub(super) attended: AtomicUsize,

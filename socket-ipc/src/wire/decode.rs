@@ -107,8 +107,8 @@ impl Wire {
         let len = rest.bytes().position(|byte| byte == b'"' || byte == b'\\' || byte < 0x20)?;
         let (topic, rest) = rest.split_at(len);
         let rest = rest.strip_prefix("\",\"")?.strip_prefix(self.message_key)?.strip_prefix("\":")?;
-        if self.message_key.bytes().any(|byte| byte == b'"' || byte == b'\\' || byte < 0x20) {
-            // Such a key stands in JSON only as an escape.
+        // Any other key stands in JSON only with escapes in it.
+        if !self.plain_key {
             return None;
         }
         Some(Head { topic: topic_or_none(topic), rest })

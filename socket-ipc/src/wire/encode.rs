@@ -1,5 +1,6 @@
 //! A topic and a message to the bytes of an envelope.
 
+use std::cell::Cell;
 use std::io::{self, Write};
 
 use memchr::memmem;
@@ -47,6 +48,12 @@ pub enum EncodeError {
 /// The topic that travels: an empty one has a name of its own.
 pub(crate) fn topic_or_none(topic: &str) -> &str {
     if topic.is_empty() { NO_TOPIC } else { topic }
+}
+
+/// Whether text stands in a JSON string as it is.
+#[inline]
+pub(super) fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
 }
 
 impl Wire {
@@ -102,12 +109,13 @@ impl Wire {
     ) -> Result<(), EncodeError> {
         let start = buffer.len();
         let mut bounded = Bounded { buffer, limit, size: 0 };
-        bounded.put(b"{\"topic\":");
-        bounded.put_string(topic_or_none(topic))?;
-        bounded.put(b",");
-        bounded.put_string(self.message_key)?;
-        bounded.put(b":");
-        let formatter = DepthLimited { depth: 0 };
+        bounded.put(b"{\"topic\":\"");
+        bounded.put_in_string(topic_or_none(topic), is_plain)?;
+        bounded.put(b"\",\"");
+        bounded.put_in_string(self.message_key, |_| self.plain_key)?;
+        bounded.put(b"\":");
+        let verbatim = Cell::new(false);
+        let formatter = DepthLimited { depth: 0, verbatim: &verbatim };
         let mut serializer = serde_json::Serializer::with_formatter(&mut bounded, formatter);
         message.serialize(&mut serializer).map_err(|error| {
             // The formatter can only fail with an I/O error, and the buffer never does.
@@ -123,7 +131,10 @@ impl Wire {
             return Err(EncodeError::TooLarge { size, limit });
         }
         buffer.extend_from_slice(self.end.as_bytes());
-        self.keep_end_out(start, buffer);
+        // serde_json itself writes no control character, and so nothing to search for.
+        if verbatim.get() || !holds_control(self.end) {
+            self.keep_end_out(start, buffer);
+        }
         let size = buffer.len() - start - self.end.len();
         if size > limit { Err(EncodeError::TooLarge { size, limit }) } else { Ok(()) }
     }
@@ -200,14 +211,16 @@ impl Bounded<'_> {
         }
     }
 
-    fn put_string(&mut self, text: &str) -> Result<(), EncodeError> {
-        if text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\') {
-            self.put(b"\"");
+    /// Writes text into a string, as it is where it is known to be plain.
+    #[inline]
+    fn put_in_string(&mut self, text: &str, is_plain: impl Fn(&str) -> bool) -> Result<(), EncodeError> {
+        if is_plain(text) {
             self.put(text.as_bytes());
-            self.put(b"\"");
             return Ok(());
         }
-        serde_json::to_writer(self, text).map_err(EncodeError::Serialize)
+        let quoted = serde_json::to_vec(text).map_err(EncodeError::Serialize)?;
+        self.put(quoted.get(1..quoted.len() - 1).unwrap_or_default());
+        Ok(())
     }
 }
 
@@ -230,18 +243,20 @@ impl Write for Bounded<'_> {
 }
 
 /// serde_json's compact format, refusing what is nested too deep.
-struct DepthLimited {
+struct DepthLimited<'v> {
     depth: usize,
+    /// Set once the text of a `RawValue` was written as it is.
+    verbatim: &'v Cell<bool>,
 }
 
-impl DepthLimited {
+impl DepthLimited<'_> {
     fn enter(&mut self) -> io::Result<()> {
         self.depth += 1;
         if self.depth > MAX_DEPTH { Err(io::Error::other("nested too deep")) } else { Ok(()) }
     }
 }
 
-impl Formatter for DepthLimited {
+impl Formatter for DepthLimited<'_> {
     #[inline]
     fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
         self.enter()?;
@@ -264,5 +279,11 @@ impl Formatter for DepthLimited {
     fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
         self.depth -= 1;
         CompactFormatter.end_object(writer)
+    }
+
+    #[inline]
+    fn write_raw_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, text: &str) -> io::Result<()> {
+        self.verbatim.set(true);
+        CompactFormatter.write_raw_fragment(writer, text)
     }
 }

@@ -52,6 +52,8 @@ const MAX_END_LEN: usize = 64;
 pub struct Wire {
     end: &'static str,
     message_key: &'static str,
+    /// The key stands in JSON as it is.
+    plain_key: bool,
 }
 
 /// A [`Wire`] that could not keep its messages apart.
@@ -82,13 +84,13 @@ pub enum WireError {
 
 impl Wire {
     /// One JSON object a line: what `nc -U`, `socat`, `jq` and every scripting language speak.
-    pub const JSON_LINES: Self = Self { end: "\n", message_key: "message" };
+    pub const JSON_LINES: Self = Self { end: "\n", message_key: "message", plain_key: true };
     /// The wire of the Node library's versions 0.4.x.
-    pub const NODE_0_4: Self = Self { end: "\0\0", message_key: "message" };
+    pub const NODE_0_4: Self = Self { end: "\0\0", message_key: "message", plain_key: true };
     /// The wire of the Node library's versions 0.2.x and 0.3.x.
-    pub const NODE_0_2: Self = Self { end: "%EOM%", message_key: "message" };
+    pub const NODE_0_2: Self = Self { end: "%EOM%", message_key: "message", plain_key: true };
     /// The wire of the Node library's versions 0.1.x.
-    pub const NODE_0_1: Self = Self { end: "%<EOM>%\n", message_key: "data" };
+    pub const NODE_0_1: Self = Self { end: "%<EOM>%\n", message_key: "data", plain_key: true };
 
     /// Makes a wire of your own from the bytes that end a message and the envelope's key for the message.
     ///
@@ -116,7 +118,7 @@ impl Wire {
         if matches!(message_key, "" | "topic" | "id" | "re") {
             return Err(WireError::MessageKey);
         }
-        Ok(Self { end, message_key })
+        Ok(Self { end, message_key, plain_key: encode::is_plain(message_key) })
     }
 
     /// Returns the bytes that end a message.

@@ -11,8 +11,8 @@ const WIRES: [Wire; 6] = [
     Wire::NODE_0_4,
     Wire::NODE_0_2,
     Wire::NODE_0_1,
-    Wire { end: "%%", message_key: "%%" },
-    Wire { end: "§\"}", message_key: "payload" },
+    Wire { end: "%%", message_key: "%%", plain_key: true },
+    Wire { end: "§\"}", message_key: "payload", plain_key: true },
 ];
 
 fn wires() -> impl Strategy<Value = Wire> {
