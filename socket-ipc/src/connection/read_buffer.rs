@@ -14,8 +14,30 @@ const CHUNK: usize = 64 * 1024;
 /// How many chunks a thread keeps for the connections it serves.
 const SPARE_CHUNKS: usize = 4;
 
+/// The largest buffer that a thread keeps beside them, one at most: growing one anew for every large message
+/// costs more than decoding it.
+const SPARE_LARGE: usize = 2 * 1024 * 1024;
+
 thread_local! {
-    static SPARE: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+    static SPARE: RefCell<Spare> = const { RefCell::new(Spare { chunks: Vec::new(), large: Vec::new() }) };
+}
+
+/// Buffers of no connection.
+struct Spare {
+    chunks: Vec<Vec<u8>>,
+    large: Vec<u8>,
+}
+
+impl Spare {
+    fn keep(&mut self, bytes: Vec<u8>) {
+        if bytes.len() == CHUNK {
+            if self.chunks.len() < SPARE_CHUNKS {
+                self.chunks.push(bytes);
+            }
+        } else if bytes.len() > self.large.len() && bytes.len() <= SPARE_LARGE {
+            self.large = bytes;
+        }
+    }
 }
 
 /// A buffer that a connection has only while there is something in it: an idle one has no memory of its own.
@@ -78,31 +100,37 @@ impl ReadBuffer {
 
     fn make_room(&mut self) {
         if self.bytes.is_empty() {
-            self.bytes = SPARE.with_borrow_mut(Vec::pop).unwrap_or_else(|| vec![0; CHUNK]);
+            self.bytes = SPARE.with_borrow_mut(|spare| spare.chunks.pop()).unwrap_or_else(|| vec![0; CHUNK]);
         }
         if self.bytes.len() - self.unread.end >= CHUNK / 4 {
             return;
         }
-        // Moving no more than was consumed keeps the cost of a byte constant.
-        if self.unread.start >= self.unread.len() {
+        // Moving no more than twice what was consumed keeps the cost of a byte constant.
+        if self.unread.start >= self.unread.len() / 2 {
             self.bytes.copy_within(self.unread.clone(), 0);
             self.unread = 0..self.unread.len();
         }
         if self.bytes.len() - self.unread.end < CHUNK / 4 {
-            let len = self.bytes.len();
+            self.grow();
+        }
+    }
+
+    fn grow(&mut self) {
+        let len = self.bytes.len();
+        let mut large = SPARE.with_borrow_mut(|spare| std::mem::take(&mut spare.large));
+        if large.len() > len {
+            large[..self.unread.len()].copy_from_slice(&self.bytes[self.unread.clone()]);
+            self.unread = 0..self.unread.len();
+            large = std::mem::replace(&mut self.bytes, large);
+        } else {
             self.bytes.resize((2 * len).min(self.ample.max(len + CHUNK)), 0);
         }
+        SPARE.with_borrow_mut(|spare| spare.keep(large));
     }
 
     fn give_back(&mut self) {
         let bytes = std::mem::take(&mut self.bytes);
-        if bytes.len() == CHUNK {
-            SPARE.with_borrow_mut(|spare| {
-                if spare.len() < SPARE_CHUNKS {
-                    spare.push(bytes);
-                }
-            });
-        }
+        SPARE.with_borrow_mut(|spare| spare.keep(bytes));
     }
 }
 
