@@ -244,6 +244,9 @@ pub mod limits;
 mod listener;
 mod options;
 mod peer;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod properties;
 mod raw_message;
 mod router;
 mod server;
