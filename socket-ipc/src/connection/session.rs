@@ -1,6 +1,7 @@
 //! The task of one connection: it writes the outbox, reads, and calls listeners, each as far as it can.
 
 use std::future::poll_fn;
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -294,6 +295,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         match Pin::new(&mut filling).poll(cx) {
             Poll::Ready(Ok(0)) => self.end_reading(CloseCause::PeerClosed, cx),
             Poll::Ready(Ok(count)) => *intake = intake.saturating_sub(count),
+            // Nothing has gone wrong: it is to be tried again.
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
             Poll::Ready(Err(error)) => self.end_reading(cause_of(error), cx),
             // Whoever reads no more and has nothing left for us is gone.
             Poll::Pending => match self.writer.ended().cloned() {

@@ -67,6 +67,8 @@ impl Writer {
                 }
                 // The other side may have sent something before it went: reading finds out.
                 Poll::Ready(Ok(_)) => self.end(CloseCause::PeerClosed),
+                // Nothing has gone wrong: it is to be tried again.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) => self.end(cause_of(error)),
                 Poll::Pending => {
                     self.stall();

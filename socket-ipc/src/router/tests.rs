@@ -250,13 +250,75 @@ fn a_closed_router_calls_nobody_and_keeps_nobody() {
         [""; 0],
         "the rest of the message's listeners"
     );
-    fixture.router.clear();
     let kept = Arc::new(());
-    let witness = Arc::clone(&kept);
-    fixture
-        .router
-        .attach(None, Box::new(Raw(move |_: RawMessage<'_>, _: &str, _: u64| drop(Arc::clone(&witness)))));
-    assert_eq!(Arc::strong_count(&kept), 1, "a listener attached afterwards is not kept");
+    let owner = |kept: &Arc<()>| {
+        let kept = Arc::clone(kept);
+        Box::new(Raw(move |_: RawMessage<'_>, _: &str, _: u64| drop(Arc::clone(&kept))))
+    };
+    let fixture = Fixture::new();
+    fixture.router.attach(None, owner(&kept));
+    assert_eq!(Arc::strong_count(&kept), 2);
+    fixture.router.clear();
+    assert_eq!(Arc::strong_count(&kept), 1, "a listener of a closed router is not kept");
+    fixture.router.attach(None, owner(&kept));
+    assert_eq!(Arc::strong_count(&kept), 1, "nor is one attached afterwards");
+}
+
+/// Which of its two ways a message took to a listener.
+struct Ways(Log);
+
+impl Hear<u64> for Ways {
+    fn hear(&self, _text: &str, _topic: &str, _from: u64) -> Result<Heard, serde_json::Error> {
+        self.0.note("by its envelope");
+        Ok(Heard::Done)
+    }
+
+    fn hear_one_pass(&self, rest: &str, _from: u64) -> Option<Heard> {
+        self.0.note(format!("in one pass: {rest}"));
+        Some(Heard::Done)
+    }
+}
+
+#[test]
+fn a_message_with_one_listener_and_nothing_unusual_takes_one_pass() {
+    let mut fixture = Fixture::new();
+    for topic in ["a", "b c", "0123456789", "0123456789+"] {
+        fixture.router.attach(Some(topic), Box::new(Ways(fixture.log.clone())));
+    }
+    let one_pass = ["in one pass: 1}"];
+    for topic in ["a", "a", "b c", "a", "0123456789", "0123456789"] {
+        assert_eq!(fixture.hear(&format!("{{\"topic\":\"{topic}\",\"message\":1}}")), one_pass, "{topic}");
+    }
+    // A topic over the limit, one that is not written plainly, and keys in another order.
+    assert_eq!(
+        fixture.hear(r#"{"topic":"0123456789+","message":1}"#),
+        [r#"7: error topic 11 over 10: {"topic":"0123456789+","message":1}"#]
+    );
+    assert_eq!(fixture.hear(r#"{"topic":"\u0061","message":1}"#), ["by its envelope"]);
+    assert_eq!(fixture.hear(r#"{"message":1,"topic":"a"}"#), ["by its envelope"]);
+    // Where anybody else listens, too, the envelope is read first.
+    fixture.raw(None, "all");
+    assert_eq!(fixture.hear(r#"{"topic":"a","message":1}"#), ["7: all a 1", "by its envelope"]);
+    fixture.router.close();
+    assert_eq!(fixture.hear(r#"{"topic":"a","message":1}"#), [""; 0]);
+}
+
+#[test]
+fn a_closed_router_calls_not_even_the_only_listener() {
+    let mut fixture = Fixture::new();
+    fixture.typed("only");
+    assert_eq!(fixture.hear(r#"{"topic":"number","message":1}"#), ["7: only 1"]);
+    fixture.router.close();
+    assert_eq!(fixture.hear(r#"{"topic":"number","message":2}"#), [""; 0]);
+}
+
+#[test]
+fn typed_listeners_decode_in_one_pass() {
+    let typed = Typed::<Number, _>::new(|Number(_), _: u64| {});
+    assert!(typed.hear_one_pass("5}", 7).is_some());
+    assert!(typed.hear_one_pass("5,\"id\":1}", 7).is_none(), "what follows takes a closer look");
+    let owned = Owned::<Number, _>::new(|Number(_), _: u64| Heard::Done);
+    assert!(owned.hear_one_pass("5}", 7).is_some());
 }
 
 #[test]

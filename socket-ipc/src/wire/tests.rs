@@ -209,6 +209,54 @@ fn an_escape_that_makes_a_message_too_long_is_noticed() {
     let plain = encoded(Wire::NODE_0_4, "t", &"%EOM%").len() - 2;
     assert!(Wire::NODE_0_4.encode_within(plain, "t", &"%EOM%", &mut Vec::new()).is_ok());
     assert!(Wire::NODE_0_2.encode_within(plain, "t", &"%EOM%", &mut Vec::new()).is_err());
+    let escaped = encoded(Wire::NODE_0_2, "t", &"%EOM%").len() - 5;
+    assert!(Wire::NODE_0_2.encode_within(escaped, "t", &"%EOM%", &mut b"before".to_vec()).is_ok());
+}
+
+#[test]
+fn a_message_of_the_limit_passes_also_where_its_end_comes_later() {
+    assert_eq!(framed(Wire::JSON_LINES, 9, &[b"123456789", b"\n"]), [(9, b"123456789".to_vec())]);
+    assert_eq!(framed(Wire::JSON_LINES, 9, &[b"1234567890", b"\n"]), [(10, b"12345678".to_vec())]);
+}
+
+#[test]
+fn ends_are_counted() {
+    for (count, bytes) in [(0, ""), (0, "%EOM"), (1, "{}%EOM%"), (2, "%EOM%%EOM%"), (2, "%EOM%{}%EOM%{")] {
+        assert_eq!(count_ends(Wire::NODE_0_2, bytes.as_bytes()), count, "{bytes:?}");
+    }
+}
+
+#[test]
+fn depth_is_how_many_are_open_not_how_many_there_are() {
+    let wide = |inner: Value| Value::Array(vec![inner; 300]);
+    for inner in [serde_json::json!([]), serde_json::json!({}), serde_json::json!([{"a": [1]}])] {
+        let encoded = encoded(Wire::JSON_LINES, "t", &wide(inner.clone()));
+        let envelope = Wire::JSON_LINES.decode(&encoded[..encoded.len() - 1]).unwrap();
+        assert_eq!(envelope.message.to_value().unwrap(), wide(inner));
+    }
+    // What follows a tree that has been closed may be as deep as anything.
+    let deep = |depth| (0..depth).fold(Value::Null, |inner, _| serde_json::json!({ "a": inner }));
+    let mut buffer = Vec::new();
+    assert!(Wire::JSON_LINES.encode("t", &[wide(Value::Array(vec![])), deep(126)], &mut buffer).is_ok());
+    assert!(Wire::JSON_LINES.encode("t", &[wide(Value::Array(vec![])), deep(127)], &mut buffer).is_err());
+}
+
+#[test]
+fn what_is_long_is_cut_in_the_middle_of_what_is_said_of_it() {
+    let reason = |text: &str| match Wire::JSON_LINES.decode(text.as_bytes()) {
+        Err(EnvelopeError::NotAnEnvelope { reason, .. }) => reason,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(reason("7"), "invalid type: integer `7`, expected an object with a topic");
+    assert_eq!(reason(r#"{"topic":7}"#), "invalid type: integer `7`, expected a string as topic");
+    // The longest that is said whole, and one that is a byte longer.
+    for (len, cut) in [(464, false), (465, true)] {
+        let reason = reason(&format!("\"{}\"", "é".repeat(len / 2) + &"x".repeat(len % 2)));
+        assert_eq!(reason.contains(" … "), cut, "{} bytes: {reason}", reason.len());
+        assert!(reason.starts_with("invalid type: string \"éé"), "{reason}");
+        assert!(reason.ends_with("\", expected an object with a topic"), "{reason}");
+        assert!(reason.len() <= 520, "{} bytes", reason.len());
+    }
 }
 
 #[test]
