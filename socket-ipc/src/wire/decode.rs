@@ -140,9 +140,12 @@ pub(crate) fn decode_one_pass<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<T
         // A `Deserialize` that looks at nothing: whether there is a message is for a closer look.
         return None;
     }
-    let after = rest.get(taken..)?.trim_ascii_start().strip_prefix('}')?;
-    after.bytes().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')).then_some(message)
+    let after = rest.get(taken..)?.trim_start_matches(WHITE_SPACE).strip_prefix('}')?;
+    after.trim_start_matches(WHITE_SPACE).is_empty().then_some(message)
 }
+
+/// What JSON takes for white space: less than ASCII does.
+const WHITE_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// serde's place and text of a mistake, apart from each other.
 pub(crate) fn place(error: &serde_json::Error) -> (usize, usize, String) {

@@ -289,6 +289,20 @@ fn depth_is_limited_the_same_whichever_way_a_message_is_read() {
 }
 
 #[test]
+fn white_space_is_what_json_takes_for_it_whichever_way_a_message_is_read() {
+    for (space, passes) in [(" \t\r\n", true), ("\x0c", false), ("\x0b", false), ("\u{a0}", false)] {
+        for text in [
+            format!("{{\"topic\":\"t\",\"message\":5{space}}}"),
+            format!("{{\"topic\":\"t\",\"message\":5}}{space}"),
+        ] {
+            assert_eq!(Wire::JSON_LINES.decode_text(&text).is_ok(), passes, "{text:?}");
+            let head = Wire::JSON_LINES.head(&text).unwrap();
+            assert_eq!(decode_one_pass::<Value>(head.rest).is_some(), passes, "{text:?} in one pass");
+        }
+    }
+}
+
+#[test]
 fn what_is_no_envelope_is_refused() {
     let refused: &[&[u8]] = &[
         b"null",
