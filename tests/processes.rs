@@ -1,17 +1,15 @@
 //! Whole processes: killed, stopped, starved, racing, and of another user.
 //!
-//! They take longer than `cargo test` should: `cargo test --test processes -- --ignored`.
+//! They take longer than `cargo test` should: `cargo test --test processes --test processes_faults -- --ignored`.
 
-use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
-use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 use socket_ipc::{Client, Topic};
+use support::process::{Peer, numbers, processor_time, text};
 use support::{DEADLINE, Events, Place, RawPeer};
 
 #[derive(Topic, Serialize, Deserialize)]
@@ -29,83 +27,12 @@ struct Block<'m> {
     text: &'m str,
 }
 
-/// A process of `tests/support/peer.rs`, killed with the test.
-struct Peer {
-    child: Child,
-    input: Option<ChildStdin>,
-    lines: Receiver<String>,
-}
-
-impl Peer {
-    fn start(arguments: &[&str]) -> Self {
-        Self::of(Command::new(env!("CARGO_BIN_EXE_peer")).args(arguments))
-    }
-
-    fn of(command: &mut Command) -> Self {
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let (sender, lines) = channel();
-        let output = BufReader::new(child.stdout.take().unwrap());
-        std::thread::spawn(move || {
-            output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
-        });
-        Self { input: child.stdin.take(), child, lines }
-    }
-
-    /// The next line that the process says.
-    fn line(&self) -> String {
-        self.line_within(DEADLINE)
-    }
-
-    fn line_within(&self, deadline: Duration) -> String {
-        self.lines.recv_timeout(deadline).expect("the process says something in time")
-    }
-
-    /// The next line that begins so; those before it are passed over.
-    fn line_with(&self, start: &str) -> String {
-        std::iter::repeat_with(|| self.line()).find(|line| line.starts_with(start)).unwrap()
-    }
-
-    fn tell(&mut self, line: &str) {
-        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
-    }
-
-    fn end_input(&mut self) {
-        self.input = None;
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-
-    fn exits_well(mut self) {
-        self.end_input();
-        assert!(self.child.wait().unwrap().success());
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
+fn start(arguments: &[&str]) -> Peer {
+    Peer::start(env!("CARGO_BIN_EXE_peer"), arguments)
 }
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
-}
-
-/// The numbers in a line.
-fn numbers(line: &str) -> Vec<u64> {
-    line.split_whitespace().filter_map(|word| word.parse().ok()).collect()
 }
 
 #[test]
@@ -113,16 +40,16 @@ fn numbers(line: &str) -> Vec<u64> {
 fn a_killed_server_is_replaced_at_once_and_clients_come_back_by_themselves() {
     let place = Place::new();
     let path = place.socket();
-    let mut server = Peer::start(&["server", text(&path)]);
+    let mut server = start(&["server", text(&path)]);
     server.line_with("listening");
-    let mut client = Peer::start(&["client", text(&path)]);
+    let mut client = start(&["client", text(&path)]);
     client.line_with("connect");
     for round in 0..100 {
         client.tell(&format!("ping {round}"));
         assert_eq!(client.line_with("pong"), format!("pong {round}"));
         server.kill();
         let restarted = Instant::now();
-        server = Peer::start(&["server", text(&path)]);
+        server = start(&["server", text(&path)]);
         server.line_with("listening");
         assert!(restarted.elapsed() < DEADLINE);
         assert_eq!(client.line(), "disconnect PeerClosed");
@@ -139,9 +66,9 @@ fn a_killed_server_is_replaced_at_once_and_clients_come_back_by_themselves() {
 fn a_client_killed_in_the_middle_of_a_message_is_one_close_and_harms_nobody() {
     let place = Place::new();
     let path = place.socket();
-    let server = Peer::start(&["server", text(&path)]);
+    let server = start(&["server", text(&path)]);
     server.line_with("listening");
-    let mut witness = Peer::start(&["client", text(&path)]);
+    let mut witness = start(&["client", text(&path)]);
     witness.line_with("connect");
     assert_eq!(server.line(), "connection 1");
     for round in 2..30 {
@@ -167,9 +94,9 @@ fn one_of_fifty_stopped_clients_is_cut_once_and_delays_the_others_by_one_write_s
     let place = Place::new();
     let path = place.socket();
     let mut server =
-        Peer::start(&["flood", text(&path), &CLIENTS.to_string(), &BLOCKS.to_string(), &LEN.to_string()]);
+        start(&["flood", text(&path), &CLIENTS.to_string(), &BLOCKS.to_string(), &LEN.to_string()]);
     server.line_with("listening");
-    let stopped = Peer::start(&["client", text(&path)]);
+    let stopped = start(&["client", text(&path)]);
     stopped.line_with("connect");
     stopped.signal(Signal::STOP);
 
@@ -226,7 +153,7 @@ fn a_million_malformed_messages_cost_no_memory_and_delay_nobody_for_long() {
     const MESSAGES: u64 = 1_000_000;
     let place = Place::new();
     let path = place.socket();
-    let server = Peer::start(&["server", text(&path)]);
+    let server = start(&["server", text(&path)]);
     let baseline = numbers(&server.line_with("listening"))[0];
     runtime().block_on(async {
         let client = Client::new(&path);
@@ -266,21 +193,13 @@ fn a_million_malformed_messages_cost_no_memory_and_delay_nobody_for_long() {
     server.exits_well_without("message errors");
 }
 
-impl Peer {
-    fn exits_well_without(mut self, start: &str) {
-        self.end_input();
-        assert!(self.child.wait().unwrap().success());
-        assert!(self.lines.iter().all(|line| !line.starts_with(start)));
-    }
-}
-
 #[test]
 #[ignore = "whole processes"]
 fn of_sixteen_processes_that_race_for_a_stale_path_one_wins_and_all_reach_it() {
     const RACERS: usize = 16;
     let place = Place::new();
     let path = place.socket();
-    let mut racers: Vec<_> = (0..RACERS).map(|_| Peer::start(&["racer", text(&path)])).collect();
+    let mut racers: Vec<_> = (0..RACERS).map(|_| start(&["racer", text(&path)])).collect();
     let mut all = |line: &str| -> Vec<String> {
         racers.iter_mut().for_each(|racer| racer.tell(line));
         racers.iter().map(Peer::line).collect()
@@ -319,7 +238,7 @@ fn intrude(mode: &str) -> Option<[u64; 3]> {
     for intruder in &intruders {
         assert_eq!(intruder.line(), "trying");
     }
-    let server = Peer::start(&["starts", text(&path), "500", mode]);
+    let server = start(&["starts", text(&path), "500", mode]);
     let done = server.line_within(6 * DEADLINE);
     assert!(done.starts_with("done"), "somebody was let in or heard: {done}");
     let mut sum = [0; 3];
@@ -363,7 +282,7 @@ fn a_socket_that_a_service_manager_passed_is_served_and_its_file_is_left() {
     let peer = env!("CARGO_BIN_EXE_peer");
     let server = Peer::of(Command::new("python3").args(["-c", script, text(&path), peer]));
     server.line_with("listening");
-    let mut client = Peer::start(&["client", text(&path)]);
+    let mut client = start(&["client", text(&path)]);
     client.line_with("connect");
     client.tell("ping 5");
     assert_eq!(client.line(), "pong 5");
@@ -409,14 +328,4 @@ fn a_server_out_of_descriptors_serves_whom_it_has_and_accepts_again_when_there_a
         late.write(b"{\"topic\":\"ping\",\"message\":5}\n").await;
         assert_eq!(late.line().await, r#"{"topic":"pong","message":5}"#);
     });
-}
-
-/// How much processor time a process has used.
-fn processor_time(process: Pid) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).unwrap();
-    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
-    // User and system time are the 14th and 15th of proc(5)'s fields, of which the 3rd is the first here; in
-    // ticks of 10 ms.
-    let ticks = |field: usize| fields[field - 3].parse::<u64>().unwrap();
-    Duration::from_millis(10 * (ticks(14) + ticks(15)))
 }

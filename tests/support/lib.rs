@@ -13,6 +13,7 @@ struct CrateReadme;
 pub mod foreign;
 #[path = "../foreign/ours.rs"]
 pub mod ours;
+pub mod process;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

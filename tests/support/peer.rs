@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use socket_ipc::{Client, Server, Topic};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 
@@ -26,14 +27,44 @@ struct Block<'m> {
     text: &'m str,
 }
 
+/// A block whose text need not be encoded.
+#[derive(Topic, Serialize)]
+#[topic = "block"]
+struct Prepared<'m> {
+    number: u64,
+    text: &'m RawValue,
+}
+
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> Result {
-    let arguments: Vec<_> = std::env::args().skip(1).collect();
+/// The runtime is a current-thread one unless `PEER_FLAVOUR` is `multi_thread`; with `PEER_SIGPIPE` set, a write to
+/// a pipe that nobody reads ends the process, as it does in a program that is not Rust's.
+fn main() -> Result {
+    if std::env::var_os("PEER_SIGPIPE").is_some() {
+        sigpipe::reset();
+    }
+    let flavour = std::env::var("PEER_FLAVOUR").unwrap_or_default();
+    let mut runtime = match flavour.as_str() {
+        "multi_thread" => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = runtime.worker_threads(2).enable_all().build()?;
+    let result = runtime.block_on(run(std::env::args().skip(1).collect()));
+    // The thread that reads the input may still be waiting for some.
+    runtime.shutdown_background();
+    result
+}
+
+async fn run(arguments: Vec<String>) -> Result {
     let input = BufReader::new(tokio::io::stdin()).lines();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["server", path] => server(Server::new(path), input).await,
+        ["server", path, max_clients] => {
+            server(Server::builder(path).max_clients(max_clients.parse()?).build(), input).await
+        }
+        ["blast", path, clients, blocks, len] => {
+            blast(path, clients.parse()?, blocks.parse()?, len.parse()?, input).await
+        }
         ["activated"] => {
             let listener = socket_ipc::activated_listener()?.ok_or("no socket was passed")?;
             server(Server::from_listener(listener), input).await
@@ -55,7 +86,8 @@ fn say(line: impl std::fmt::Display) {
     let _ = writeln!(output, "{line}").and_then(|()| output.flush());
 }
 
-/// Answers pings; says who comes and goes, and what could not be heard. Ends with its input.
+/// Answers pings; says who comes and goes, and what could not be heard. A line `status` asks what the process
+/// holds, `child` has it start one of its own. Ends with its input.
 async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
     let reply = server.handle();
     server.on::<Ping>(move |Ping(number), id| reply.send(&Pong(number), id).unwrap_or_else(say));
@@ -73,7 +105,22 @@ async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
     });
     server.listen().await?;
     say(format_args!("listening resident {}", resident()));
-    while input.next_line().await?.is_some() {}
+    while let Some(line) = input.next_line().await? {
+        match line.as_str() {
+            "status" => {
+                let clients = server.clients().len();
+                let descriptors = std::fs::read_dir("/proc/self/fd")?.count();
+                let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+                let resident = resident();
+                say(format_args!("status {clients} {descriptors} {tasks} {resident}"));
+            }
+            "child" => {
+                let child = std::process::Command::new("sleep").arg("600").spawn()?;
+                say(format_args!("child {}", child.id()));
+            }
+            _ => return Err(format!("unknown line: {line}").into()),
+        }
+    }
     server.close().await;
     say("closed");
     Ok(())
@@ -112,6 +159,52 @@ async fn flood(
     }
     say(format_args!("sent resident {baseline} then {peak}"));
     while input.next_line().await?.is_some() {}
+    server.close().await;
+    Ok(())
+}
+
+/// Sends every block to whoever is there once so many have been, waiting for none of them. A line asks for the
+/// memory it has resident.
+async fn blast(
+    path: &str,
+    clients: usize,
+    blocks: u64,
+    len: usize,
+    mut input: Lines<BufReader<Stdin>>,
+) -> Result {
+    let server = Server::new(path);
+    let (arrived, mut arrivals) = tokio::sync::mpsc::unbounded_channel();
+    let (left, mut departures) = tokio::sync::mpsc::unbounded_channel();
+    server.on_connection(move |id| {
+        let _ = arrived.send(id);
+    });
+    server.on_connection_close(move |id, reason| {
+        say(format_args!("close {:?}", reason.cause));
+        let _ = left.send(id);
+    });
+    server.listen().await?;
+    say("listening");
+    for _ in 0..clients {
+        arrivals.recv().await;
+    }
+    let baseline = resident();
+    let text = RawValue::from_string(format!("\"{}\"", "x".repeat(len)))?;
+    let (mut peak, mut reached) = (0, 0);
+    for number in 0..blocks {
+        reached += server.broadcast(&Prepared { number, text: &text })?;
+        if number % 64 == 0 {
+            peak = peak.max(resident());
+            tokio::task::yield_now().await;
+        }
+    }
+    say("complete");
+    while !server.clients().is_empty() {
+        departures.recv().await;
+    }
+    say(format_args!("sent {reached} resident {baseline} then {peak}"));
+    while input.next_line().await?.is_some() {
+        say(format_args!("resident {}", resident()));
+    }
     server.close().await;
     Ok(())
 }

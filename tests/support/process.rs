@@ -1,0 +1,104 @@
+//! Processes of a test, and what the system says of them.
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::DEADLINE;
+
+/// A process that is told what to do and says what happens, line by line; killed with the test.
+pub struct Peer {
+    pub child: Child,
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+}
+
+impl Peer {
+    /// Starts `tests/support/peer.rs`, whose path only the tests know.
+    pub fn start(binary: &str, arguments: &[&str]) -> Self {
+        Self::of(Command::new(binary).args(arguments))
+    }
+
+    pub fn of(command: &mut Command) -> Self {
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let (sender, lines) = channel();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        std::thread::spawn(move || {
+            output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line))
+        });
+        Self { input: child.stdin.take(), child, lines }
+    }
+
+    /// The next line that the process says.
+    pub fn line(&self) -> String {
+        self.line_within(DEADLINE)
+    }
+
+    pub fn line_within(&self, deadline: Duration) -> String {
+        self.lines.recv_timeout(deadline).expect("the process says something in time")
+    }
+
+    /// The next line that begins so; those before it are passed over.
+    pub fn line_with(&self, start: &str) -> String {
+        std::iter::repeat_with(|| self.line()).find(|line| line.starts_with(start)).unwrap()
+    }
+
+    pub fn tell(&mut self, line: &str) {
+        writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
+    }
+
+    pub fn end_input(&mut self) {
+        self.input = None;
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    pub fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Ends the process's input, and what it says until it has ended.
+    pub fn exits_well_without(mut self, start: &str) {
+        self.end_input();
+        assert!(self.child.wait().unwrap().success());
+        assert!(self.lines.iter().all(|line| !line.starts_with(start)));
+    }
+
+    pub fn exits_well(mut self) {
+        self.end_input();
+        assert!(self.child.wait().unwrap().success());
+    }
+}
+
+impl Drop for Peer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// The numbers in a line.
+pub fn numbers(line: &str) -> Vec<u64> {
+    line.split_whitespace().filter_map(|word| word.parse().ok()).collect()
+}
+
+/// How much processor time a process has used.
+pub fn processor_time(process: Pid) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.as_raw_nonzero())).unwrap();
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    // User and system time are the 14th and 15th of proc(5)'s fields, of which the 3rd is the first here; in
+    // ticks of 10 ms.
+    let ticks = |field: usize| fields[field - 3].parse::<u64>().unwrap();
+    Duration::from_millis(10 * (ticks(14) + ticks(15)))
+}
