@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use socket_ipc::{
-    Client, ClientBuilder, CloseCause, ConnectError, MessageErrorKind, Server, ServerHandle, Topic,
+    Client, ClientBuilder, CloseCause, ConnectError, MessageErrorKind, Server, ServerHandle, Topic, Wire,
 };
 use support::within;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
@@ -67,6 +67,31 @@ fn timed(
         async move { reached }
     };
     (builder.connector(connector).build(), attempts)
+}
+
+/// Small and large ones, every way there is to send; the second half while the first is being written.
+#[tokio::test(start_paused = true)]
+async fn what_is_taken_a_byte_at_a_time_arrives_byte_for_byte() {
+    let server = Server::new("in memory");
+    let (ours, mut theirs) = duplex(1);
+    let id = server.serve(ours).unwrap().unwrap();
+    let (mut expected, mut received) = (Vec::new(), Vec::new());
+    let mut lengths = (0..600).map(|number| if number % 200 == 99 { 20_000 } else { number / 4 });
+    for read in [1_000, usize::MAX] {
+        for (number, len) in lengths.by_ref().take(300).enumerate() {
+            let text = Text(format!("{number} {}", "ü".repeat(len / 2)));
+            Wire::JSON_LINES.encode("text", &text, &mut expected).unwrap();
+            match number % 4 {
+                0 => server.send(&text, id).unwrap(),
+                1 => server.send_raw("text", &text, id).unwrap(),
+                _ => assert_eq!(server.broadcast(&text).unwrap(), 1),
+            }
+        }
+        while received.len() < expected.len().min(read) {
+            within("a byte", 3_600 * SECOND, theirs.read_buf(&mut received)).await.unwrap();
+        }
+    }
+    assert!(received == expected, "other bytes");
 }
 
 #[tokio::test(start_paused = true)]

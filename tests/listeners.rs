@@ -142,6 +142,37 @@ support::both_flavours! {
         assert_eq!(numbers, [0, 1, 2]);
     }
 
+    async fn a_listener_that_blocks_its_thread_stalls_its_own_connection_and_no_other_while_a_thread_is_free() {
+        // On a runtime of its own, one of whose threads it takes; the test waits elsewhere.
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let (place, mut calls) = (Place::new(), Events::new());
+        let server = Arc::new(Server::new(place.socket()));
+        let (report, other) = (calls.reporter(), calls.reporter());
+        let (release, blocked) = std::sync::mpsc::channel::<()>();
+        let blocked = Mutex::new(blocked);
+        server.on_topic("block", move |message, _| {
+            report(message.as_str().to_owned());
+            blocked.lock().unwrap().recv().unwrap();
+        });
+        server.on_topic("other", move |message, _| other(message.as_str().to_owned()));
+        let listening = Arc::clone(&server);
+        soon("listening", runtime.spawn(async move { listening.listen().await })).await.unwrap().unwrap();
+        let mut blocking = RawPeer::connect(place.socket()).await;
+        blocking.write("{\"topic\":\"block\",\"message\":1}\n{\"topic\":\"other\",\"message\":2}\n").await;
+        assert_eq!(calls.next().await, "1");
+        // The other thread may be asleep, and then nobody notices what arrives (tokio#4730).
+        soon("the other thread", runtime.spawn(async {})).await.unwrap();
+        let mut others = [RawPeer::connect(place.socket()).await, RawPeer::connect(place.socket()).await];
+        for number in 3..100 {
+            others[number % 2].write(format!("{{\"topic\":\"other\",\"message\":{number}}}\n")).await;
+            assert_eq!(calls.next().await, number.to_string());
+        }
+        release.send(()).unwrap();
+        assert_eq!(calls.next().await, "2");
+        soon("the close", server.close()).await;
+        runtime.shutdown_background();
+    }
+
     async fn what_is_attached_to_a_running_server_hears_from_then_on_and_off_ends_it() {
         let (place, mut heard) = (Place::new(), Events::new());
         let server = Server::new(place.socket());

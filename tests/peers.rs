@@ -11,7 +11,7 @@ use rustix::thread::set_thread_res_uid;
 use socket_ipc::{Client, ClientId, ConnectError, Error, Server, Topic};
 use support::{Events, Place, RawPeer, soon};
 use tokio::io::duplex;
-use tokio::net::UnixListener;
+use tokio::net::{UnixListener, UnixSocket};
 use tokio::sync::oneshot;
 
 #[derive(Topic, serde::Serialize, serde::Deserialize)]
@@ -132,6 +132,26 @@ support::both_flavours! {
         let mut peer = RawPeer::connect(place.socket()).await;
         assert_eq!(peer.closed().await, b"");
         assert_eq!(events.next().await, Seen::NotAllowed(Some(own_user())));
+    }
+
+    async fn a_client_whose_own_path_names_somebody_else_is_who_it_is() {
+        for allowed in [own_user(), own_user() + 1] {
+            let place = Place::new();
+            let server = Server::builder(place.socket()).allow_users([allowed]).build();
+            let mut events = watch(&server);
+            server.listen().await.unwrap();
+            let name = format!("x;uid={0};pid=1;uid={0}", own_user() + 1);
+            let socket = UnixSocket::new_stream().unwrap();
+            socket.bind(place.directory().join(name)).unwrap();
+            let mut peer = RawPeer::over(soon("a connection", socket.connect(place.socket())).await.unwrap());
+            if allowed == own_user() {
+                let seen = server.peer(connection(&mut events).await).unwrap();
+                assert_eq!((seen.uid, seen.pid), (own_user(), Some(std::process::id().try_into().unwrap())));
+            } else {
+                assert_eq!(peer.closed().await, b"");
+                assert_eq!(events.next().await, Seen::NotAllowed(Some(own_user())));
+            }
+        }
     }
 
     async fn who_is_not_allowed_gets_no_byte_in_and_none_out() {

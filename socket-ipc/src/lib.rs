@@ -65,7 +65,9 @@
 //! attached. The messages of one connection are heard one after the other, in the order they were sent;
 //! different clients are served in parallel, as far as the runtime has threads.
 //!
-//! A listener that blocks its thread holds up whatever shares that thread. One that has to wait belongs in
+//! A listener that blocks its thread holds up whatever shares that thread, and more where tokio's other threads
+//! are asleep: nobody notices what arrives until one is woken
+//! ([tokio#4730](https://github.com/tokio-rs/tokio/issues/4730)). One that has to wait belongs in
 //! `on_async`: what it returns is awaited before the next message of that connection is heard, and nobody
 //! else waits for it.
 //!

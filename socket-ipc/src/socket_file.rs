@@ -23,6 +23,10 @@ pub(crate) const MAX_PATH_LEN: usize = if cfg!(target_os = "linux") { 107 } else
 /// How many connections may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
 
+/// How often the lock file may turn out to be gone once it is locked: each time, a server that had it has just
+/// ended.
+const LOCK_ATTEMPTS: u32 = 1_000;
+
 /// A path that is bound, its lock held. What is dropped is removed.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
@@ -201,7 +205,7 @@ impl Lock {
         let path = PathBuf::from(path);
         let io = |source| ListenError::Io { path: socket.to_owned(), action: "open its lock file", source };
         let refuse = |reason: String| ListenError::Lock { path: path.clone(), reason };
-        loop {
+        for _ in 0..LOCK_ATTEMPTS {
             let file = OpenOptions::new()
                 .read(true)
                 .write(true)
@@ -249,6 +253,7 @@ impl Lock {
                 _ => {}
             }
         }
+        Err(refuse(format!("it was replaced each of the {LOCK_ATTEMPTS} times it was locked")))
     }
 }
 

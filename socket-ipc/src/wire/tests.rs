@@ -174,6 +174,22 @@ proptest! {
     }
 }
 
+/// To look again at all of it at every byte would be to look at eight terabytes.
+#[test]
+fn a_message_that_grows_a_byte_at_a_time_is_searched_as_it_grows() {
+    const LEN: usize = 4 << 20;
+    for wire in WIRES {
+        let mut bytes = vec![b'x'; LEN];
+        bytes.extend_from_slice(wire.end.as_bytes());
+        let mut framer = Framer::new(wire, LEN, 8);
+        for len in 0..bytes.len() {
+            assert_eq!(framer.next(&bytes[..len]), Frame::Incomplete);
+            assert_eq!(framer.excess(&bytes[..len]), None);
+        }
+        assert_eq!(framer.next(&bytes), Frame::Message { len: LEN, taken: bytes.len() });
+    }
+}
+
 #[test]
 fn a_stream_split_at_every_byte_gives_the_same_messages() {
     for wire in WIRES {
