@@ -1,21 +1,76 @@
-//! What the README guarantees names the tests that hold it: they exist.
+//! What the documentation promises names the tests that hold it, and what is attacked the tests that attack it: they
+//! exist.
 
 use std::path::Path;
 
+/// A document of the repository.
+fn document(name: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"))
+}
+
+/// The rows of all tables in a text, without their headings.
+fn rows(text: &str) -> Vec<&str> {
+    let lines: Vec<_> = text.lines().collect();
+    let is_row = |at: &usize| lines[*at].starts_with("| ");
+    let is_heading = |at: usize| lines.get(at + 1).is_some_and(|next| next.starts_with("|---"));
+    (0..lines.len()).filter(is_row).filter(|at| !is_heading(*at)).map(|at| lines[at]).collect()
+}
+
+/// The tests that a text names, each of which has to exist.
+fn tests_named(text: &str) -> Vec<&str> {
+    let named: Vec<_> = text.split('`').filter(|code| code.contains(".rs::")).collect();
+    for test in &named {
+        let (file, name) = test.split_once(".rs::").unwrap();
+        assert!(document(&format!("{file}.rs")).contains(&format!("fn {name}(")), "no `{name}` in {file}.rs");
+    }
+    named
+}
+
+fn guarantees() -> String {
+    let readme = document("README.md");
+    readme.split("## What it guarantees").nth(1).unwrap().split("\n## ").next().unwrap().to_owned()
+}
+
 #[test]
 fn every_guarantee_of_the_readme_names_tests_that_exist() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
-    let table = readme.split("## What it guarantees").nth(1).unwrap().split("\n## ").next().unwrap();
-    let rows: Vec<_> = table.lines().filter(|line| line.starts_with("| ") && line.contains(". |")).collect();
-    assert!(rows.len() >= 10, "the table of guarantees was not found");
-    for row in rows {
-        let names: Vec<_> = row.split('`').filter_map(|code| code.split_once(".rs::")).collect();
-        assert!(!names.is_empty(), "no test holds this: {row}");
-        for (file, name) in names {
-            let path = root.join(file).with_extension("rs");
-            let source = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{file}.rs: {error}"));
-            assert!(source.contains(&format!("fn {name}(")), "no `{name}` in {file}.rs");
+    let table = guarantees();
+    assert!(rows(&table).len() >= 10, "the table of guarantees was not found");
+    for row in rows(&table) {
+        assert!(!tests_named(row).is_empty(), "no test holds this: {row}");
+    }
+}
+
+#[test]
+fn the_crate_docs_guarantee_what_the_readme_does() {
+    assert_eq!(rows(&document("socket-ipc/src/guarantees.md")), rows(&guarantees()));
+    assert!(document("socket-ipc/src/lib.rs").contains("include_str!(\"guarantees.md\")"));
+}
+
+#[test]
+fn every_case_of_the_catalogue_names_tests_that_exist() {
+    let catalogue = document("tests/README.md");
+    let all = rows(&catalogue);
+    for (letter, last, beside) in
+        [("I", 24, None), ("O", 10, Some("O5b")), ("F", 16, None), ("C", 12, None), ("L", 14, Some("L4b"))]
+    {
+        let ids = (1..=last).map(|number| format!("{letter}{number}"));
+        for id in ids.chain(beside.map(str::to_owned)) {
+            let found: Vec<_> = all.iter().filter(|row| row.starts_with(&format!("| {id} |"))).collect();
+            assert_eq!(found.len(), 1, "{id} in the catalogue");
+            // One is what the others are written with, the other a build.
+            assert!(
+                !tests_named(found[0]).is_empty() || ["L9", "L14"].contains(&&*id),
+                "no test makes this: {id}"
+            );
         }
     }
+    let known = catalogue.split("## Known bugs of others, replayed").nth(1).unwrap();
+    for row in rows(known.split("\n## ").next().unwrap()) {
+        let made_by = row.rsplit(" | ").next().unwrap();
+        let cases = made_by.trim_end_matches(" |").split(", ");
+        let refers = cases.into_iter().any(|id| all.iter().any(|row| row.starts_with(&format!("| {id} |"))));
+        assert!(refers || !tests_named(row).is_empty() || made_by.starts_with("the versions"), "{row}");
+    }
+    assert!(tests_named(&catalogue).len() > 100);
 }

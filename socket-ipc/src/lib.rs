@@ -220,6 +220,10 @@
 //! server.on_error(|error| eprintln!("{error}"));
 //! ```
 //!
+//! # What is guaranteed, and which tests hold it?
+//!
+#![doc = include_str!("guarantees.md")]
+//!
 //! # What is bounded, and on which systems?
 //!
 //! Every message, queue, wait and number of clients: [`limits`] has all defaults in one table. Linux is what
