@@ -27,29 +27,39 @@ struct Block<'m> {
     text: &'m str,
 }
 
-fn start(arguments: &[&str]) -> Peer {
-    Peer::start(env!("CARGO_BIN_EXE_peer"), arguments)
+support::whole_processes! {
+    a_killed_server_is_replaced_at_once_and_clients_come_back_by_themselves,
+    a_client_killed_in_the_middle_of_a_message_is_one_close_and_harms_nobody,
+    one_of_fifty_stopped_clients_is_cut_once_and_delays_the_others_by_one_write_stall,
+    a_million_malformed_messages_cost_no_memory_and_delay_nobody_for_long,
+    of_sixteen_processes_that_race_for_a_stale_path_one_wins_and_all_reach_it,
+    another_user_gets_in_at_no_moment_of_five_hundred_starts_under_umask_000,
+    a_user_who_may_connect_and_is_not_allowed_gets_no_byte_in_and_none_out,
+    a_socket_that_a_service_manager_passed_is_served_and_its_file_is_left,
+    a_server_out_of_descriptors_serves_whom_it_has_and_accepts_again_when_there_are_some,
+}
+
+fn start(flavour: &str, arguments: &[&str]) -> Peer {
+    Peer::start(env!("CARGO_BIN_EXE_peer"), flavour, arguments)
 }
 
 fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-#[test]
-#[ignore = "whole processes"]
-fn a_killed_server_is_replaced_at_once_and_clients_come_back_by_themselves() {
+fn a_killed_server_is_replaced_at_once_and_clients_come_back_by_themselves(flavour: &str) {
     let place = Place::new();
     let path = place.socket();
-    let mut server = start(&["server", text(&path)]);
+    let mut server = start(flavour, &["server", text(&path)]);
     server.line_with("listening");
-    let mut client = start(&["client", text(&path)]);
+    let mut client = start(flavour, &["client", text(&path)]);
     client.line_with("connect");
     for round in 0..100 {
         client.tell(&format!("ping {round}"));
         assert_eq!(client.line_with("pong"), format!("pong {round}"));
         server.kill();
         let restarted = Instant::now();
-        server = start(&["server", text(&path)]);
+        server = start(flavour, &["server", text(&path)]);
         server.line_with("listening");
         assert!(restarted.elapsed() < DEADLINE);
         assert_eq!(client.line(), "disconnect PeerClosed");
@@ -61,14 +71,12 @@ fn a_killed_server_is_replaced_at_once_and_clients_come_back_by_themselves() {
     assert!(!path.exists(), "the last server removed its file");
 }
 
-#[test]
-#[ignore = "whole processes"]
-fn a_client_killed_in_the_middle_of_a_message_is_one_close_and_harms_nobody() {
+fn a_client_killed_in_the_middle_of_a_message_is_one_close_and_harms_nobody(flavour: &str) {
     let place = Place::new();
     let path = place.socket();
-    let server = start(&["server", text(&path)]);
+    let server = start(flavour, &["server", text(&path)]);
     server.line_with("listening");
-    let mut witness = start(&["client", text(&path)]);
+    let mut witness = start(flavour, &["client", text(&path)]);
     witness.line_with("connect");
     assert_eq!(server.line(), "connection 1");
     for round in 2..30 {
@@ -84,9 +92,7 @@ fn a_client_killed_in_the_middle_of_a_message_is_one_close_and_harms_nobody() {
     assert_eq!(witness.line(), "pong 7");
 }
 
-#[test]
-#[ignore = "whole processes"]
-fn one_of_fifty_stopped_clients_is_cut_once_and_delays_the_others_by_one_write_stall() {
+fn one_of_fifty_stopped_clients_is_cut_once_and_delays_the_others_by_one_write_stall(flavour: &str) {
     const CLIENTS: usize = 50;
     const LEN: usize = 64 * 1024;
     // 1 GiB in all.
@@ -94,9 +100,9 @@ fn one_of_fifty_stopped_clients_is_cut_once_and_delays_the_others_by_one_write_s
     let place = Place::new();
     let path = place.socket();
     let mut server =
-        start(&["flood", text(&path), &CLIENTS.to_string(), &BLOCKS.to_string(), &LEN.to_string()]);
+        start(flavour, &["flood", text(&path), &CLIENTS.to_string(), &BLOCKS.to_string(), &LEN.to_string()]);
     server.line_with("listening");
-    let stopped = start(&["client", text(&path)]);
+    let stopped = start(flavour, &["client", text(&path)]);
     stopped.line_with("connect");
     stopped.signal(Signal::STOP);
 
@@ -147,13 +153,11 @@ fn one_of_fifty_stopped_clients_is_cut_once_and_delays_the_others_by_one_write_s
     assert!(peak - baseline < 64 * 1024, "{sent}");
 }
 
-#[test]
-#[ignore = "whole processes"]
-fn a_million_malformed_messages_cost_no_memory_and_delay_nobody_for_long() {
+fn a_million_malformed_messages_cost_no_memory_and_delay_nobody_for_long(flavour: &str) {
     const MESSAGES: u64 = 1_000_000;
     let place = Place::new();
     let path = place.socket();
-    let server = start(&["server", text(&path)]);
+    let server = start(flavour, &["server", text(&path)]);
     let baseline = numbers(&server.line_with("listening"))[0];
     runtime().block_on(async {
         let client = Client::new(&path);
@@ -193,13 +197,11 @@ fn a_million_malformed_messages_cost_no_memory_and_delay_nobody_for_long() {
     server.exits_well_without("message errors");
 }
 
-#[test]
-#[ignore = "whole processes"]
-fn of_sixteen_processes_that_race_for_a_stale_path_one_wins_and_all_reach_it() {
+fn of_sixteen_processes_that_race_for_a_stale_path_one_wins_and_all_reach_it(flavour: &str) {
     const RACERS: usize = 16;
     let place = Place::new();
     let path = place.socket();
-    let mut racers: Vec<_> = (0..RACERS).map(|_| start(&["racer", text(&path)])).collect();
+    let mut racers: Vec<_> = (0..RACERS).map(|_| start(flavour, &["racer", text(&path)])).collect();
     let mut all = |line: &str| -> Vec<String> {
         racers.iter_mut().for_each(|racer| racer.tell(line));
         racers.iter().map(Peer::line).collect()
@@ -219,7 +221,7 @@ fn of_sixteen_processes_that_race_for_a_stale_path_one_wins_and_all_reach_it() {
 
 /// Has another user try all through 500 starts of a server with this mode; returns what came of it: refusals
 /// by the kernel, connections, bytes received.
-fn intrude(mode: &str) -> Option<[u64; 3]> {
+fn intrude(flavour: &str, mode: &str) -> Option<[u64; 3]> {
     if !rustix::process::geteuid().is_root() {
         let skipped = "skipped: only the superuser can be another user";
         assert!(std::env::var_os("CI").is_none(), "{skipped}");
@@ -238,7 +240,7 @@ fn intrude(mode: &str) -> Option<[u64; 3]> {
     for intruder in &intruders {
         assert_eq!(intruder.line(), "trying");
     }
-    let server = start(&["starts", text(&path), "500", mode]);
+    let server = start(flavour, &["starts", text(&path), "500", mode]);
     let done = server.line_within(6 * DEADLINE);
     assert!(done.starts_with("done"), "somebody was let in or heard: {done}");
     let mut sum = [0; 3];
@@ -252,27 +254,21 @@ fn intrude(mode: &str) -> Option<[u64; 3]> {
     Some(sum)
 }
 
-#[test]
-#[ignore = "whole processes"]
-fn another_user_gets_in_at_no_moment_of_five_hundred_starts_under_umask_000() {
-    if let Some([refused, connected, received]) = intrude("600") {
+fn another_user_gets_in_at_no_moment_of_five_hundred_starts_under_umask_000(flavour: &str) {
+    if let Some([refused, connected, received]) = intrude(flavour, "600") {
         assert!(refused > 100, "the intruders hardly tried: {refused} refusals");
         assert_eq!((connected, received), (0, 0));
     }
 }
 
-#[test]
-#[ignore = "whole processes"]
-fn a_user_who_may_connect_and_is_not_allowed_gets_no_byte_in_and_none_out() {
-    if let Some([_, connected, received]) = intrude("666") {
+fn a_user_who_may_connect_and_is_not_allowed_gets_no_byte_in_and_none_out(flavour: &str) {
+    if let Some([_, connected, received]) = intrude(flavour, "666") {
         assert!(connected > 10, "the intruders hardly connected: {connected} times");
         assert_eq!(received, 0);
     }
 }
 
-#[test]
-#[ignore = "whole processes"]
-fn a_socket_that_a_service_manager_passed_is_served_and_its_file_is_left() {
+fn a_socket_that_a_service_manager_passed_is_served_and_its_file_is_left(flavour: &str) {
     let place = Place::new();
     let path = place.socket();
     // What systemd does: binds, listens, leaves the socket as descriptor 3, and says so in the environment.
@@ -280,9 +276,11 @@ fn a_socket_that_a_service_manager_passed_is_served_and_its_file_is_left() {
                   os.dup2(s.fileno(), 3); os.set_inheritable(3, True); os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1'); \
                   os.execv(sys.argv[2], [sys.argv[2], 'activated'])";
     let peer = env!("CARGO_BIN_EXE_peer");
-    let server = Peer::of(Command::new("python3").args(["-c", script, text(&path), peer]));
+    let server = Peer::of(
+        Command::new("python3").args(["-c", script, text(&path), peer]).env("PEER_FLAVOUR", flavour),
+    );
     server.line_with("listening");
-    let mut client = start(&["client", text(&path)]);
+    let mut client = start(flavour, &["client", text(&path)]);
     client.line_with("connect");
     client.tell("ping 5");
     assert_eq!(client.line(), "pong 5");
@@ -291,16 +289,14 @@ fn a_socket_that_a_service_manager_passed_is_served_and_its_file_is_left() {
     assert!(path.exists(), "the file belongs to whoever bound it");
 }
 
-#[test]
-#[ignore = "whole processes"]
-fn a_server_out_of_descriptors_serves_whom_it_has_and_accepts_again_when_there_are_some() {
+fn a_server_out_of_descriptors_serves_whom_it_has_and_accepts_again_when_there_are_some(flavour: &str) {
     let place = Place::new();
     let path = place.socket();
     let mut limited = Command::new("prlimit");
     // A quarter is left to other files: 24 clients of 32 descriptors are let in, and there are too few for
     // those.
     limited.args(["--nofile=16", env!("CARGO_BIN_EXE_peer"), "server", text(&path)]);
-    let server = Peer::of(&mut limited);
+    let server = Peer::of(limited.env("PEER_FLAVOUR", flavour));
     server.line_with("listening");
     let process = Pid::from_child(&server.child);
     runtime().block_on(async {

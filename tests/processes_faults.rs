@@ -1,5 +1,4 @@
-//! Whole processes whose system calls fail, whose children outlive them, and whose peers leave at the worst moment,
-//! on both runtime flavours.
+//! Whole processes whose system calls fail, whose children outlive them, and whose peers leave at the worst moment.
 //!
 //! They take longer than `cargo test` should: `cargo test --test processes --test processes_faults -- --ignored`.
 
@@ -15,9 +14,20 @@ use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, se
 use support::Place;
 use support::process::{Peer, numbers, processor_time, text};
 
-const FLAVOURS: [&str; 2] = ["current_thread", "multi_thread"];
-
 const PING: &[u8] = b"{\"topic\":\"ping\",\"message\":1}\n";
+
+support::whole_processes! {
+    a_child_of_a_server_has_none_of_its_descriptors_and_keeps_nobody_from_replacing_it,
+    an_accept_that_fails_is_reported_and_made_again,
+    a_read_or_write_that_fails_ends_that_connection_and_an_interrupted_one_does_not,
+    a_client_whose_calls_fail_tries_again,
+    a_start_whose_calls_fail_says_so_and_removes_nothing,
+    ten_thousand_connections_that_come_and_go_leave_nothing_behind,
+    five_thousand_idle_connections_take_their_places_and_nobody_elses,
+    ten_clients_that_never_read_a_gigabyte_cost_their_outboxes_and_then_nothing,
+    a_write_to_a_peer_that_has_gone_is_no_signal,
+    however_and_whenever_peers_leave_the_server_sleeps_afterwards,
+}
 
 fn command(flavour: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_peer"));
@@ -66,67 +76,67 @@ fn asks(client: &mut Peer, number: u64) -> usize {
     unreachable!("it asks without end")
 }
 
-#[test]
-#[ignore = "whole processes"]
-fn a_child_of_a_server_has_none_of_its_descriptors_and_keeps_nobody_from_replacing_it() {
-    for flavour in FLAVOURS {
-        let place = Place::new();
-        let path = place.socket();
-        let mut server = start(flavour, &["server", text(&path)]);
-        server.line_with("listening");
-        let mut client = start(flavour, &["client", text(&path)]);
-        client.line_with("connect");
-        asks(&mut client, 1);
-        server.tell("child");
-        let child = numbers(&server.line_with("child"))[0];
-        for descriptor in std::fs::read_dir(format!("/proc/{child}/fd")).unwrap() {
-            let target = std::fs::read_link(descriptor.unwrap().path()).unwrap();
-            let target = target.to_str().unwrap();
-            assert!(!target.starts_with("socket:") && !target.contains(text(place.directory())), "{target}");
-        }
-        server.kill();
-        assert_eq!(client.line(), "disconnect PeerClosed", "the child keeps the connection");
-        let server = start(flavour, &["server", text(&path)]);
-        server.line_with("listening");
-        assert_eq!((client.line(), client.line()), ("connect".to_owned(), "reconnect".to_owned()));
-        assert_eq!(asks(&mut client, 2), 0);
-        kill_process(Pid::from_raw(child.try_into().unwrap()).unwrap(), Signal::KILL).unwrap();
-        client.exits_well();
-        server.exits_well();
+/// A process that is nobody's child any more, killed with the test.
+struct Orphan(u64);
+
+impl Drop for Orphan {
+    fn drop(&mut self) {
+        let process = i32::try_from(self.0).ok().and_then(Pid::from_raw);
+        let _ = process.map(|process| kill_process(process, Signal::KILL));
     }
 }
 
-#[test]
-#[ignore = "whole processes"]
-fn an_accept_that_fails_is_reported_and_made_again() {
+fn a_child_of_a_server_has_none_of_its_descriptors_and_keeps_nobody_from_replacing_it(flavour: &str) {
+    let place = Place::new();
+    let path = place.socket();
+    let mut server = start(flavour, &["server", text(&path)]);
+    server.line_with("listening");
+    let mut client = start(flavour, &["client", text(&path)]);
+    client.line_with("connect");
+    asks(&mut client, 1);
+    server.tell("child");
+    let child = Orphan(numbers(&server.line_with("child"))[0]);
+    for descriptor in std::fs::read_dir(format!("/proc/{}/fd", child.0)).unwrap() {
+        // What it opens and closes while it starts is its own.
+        let Ok(target) = std::fs::read_link(descriptor.unwrap().path()) else { continue };
+        let target = target.to_str().unwrap();
+        assert!(!target.starts_with("socket:") && !target.contains(text(place.directory())), "{target}");
+    }
+    server.kill();
+    assert_eq!(client.line(), "disconnect PeerClosed", "the child keeps the connection");
+    let server = start(flavour, &["server", text(&path)]);
+    server.line_with("listening");
+    assert_eq!((client.line(), client.line()), ("connect".to_owned(), "reconnect".to_owned()));
+    assert_eq!(asks(&mut client, 2), 0);
+    client.exits_well();
+    server.exits_well();
+}
+
+fn an_accept_that_fails_is_reported_and_made_again(flavour: &str) {
     if !can_inject_faults() {
         return;
     }
-    for flavour in FLAVOURS {
-        for fault in ["ECONNABORTED", "EINTR", "ENOBUFS", "ENOMEM", "EMFILE", "ENFILE", "EPROTO", "EPERM"] {
-            let place = Place::new();
-            let (path, log) = (place.socket(), place.directory().join("log"));
-            let injection = format!("accept4:error={fault}:when=1..3");
-            let server = Peer::of(&mut failing(flavour, &injection, &log, &["server", text(&path)]));
-            server.line_with("listening");
-            let mut client = start(flavour, &["client", text(&path)]);
-            client.line_with("connect");
-            assert_eq!(asks(&mut client, 1), 0, "{fault}");
-            if fault != "EINTR" {
-                // std makes an interrupted call again by itself.
-                let error = server.line_with("error ");
-                assert!(error.contains(text(&path)), "{error}");
-            }
-            client.exits_well();
-            server.exits_well();
-            assert!(std::fs::read_to_string(&log).unwrap().contains("(INJECTED)"), "{fault}: nothing failed");
+    for fault in ["ECONNABORTED", "EINTR", "ENOBUFS", "ENOMEM", "EMFILE", "ENFILE", "EPROTO", "EPERM"] {
+        let place = Place::new();
+        let (path, log) = (place.socket(), place.directory().join("log"));
+        let injection = format!("accept4:error={fault}:when=1..3");
+        let server = Peer::of(&mut failing(flavour, &injection, &log, &["server", text(&path)]));
+        server.line_with("listening");
+        let mut client = start(flavour, &["client", text(&path)]);
+        client.line_with("connect");
+        assert_eq!(asks(&mut client, 1), 0, "{fault}");
+        if fault != "EINTR" {
+            // std makes an interrupted call again by itself.
+            let error = server.line_with("error ");
+            assert!(error.contains(text(&path)), "{error}");
         }
+        client.exits_well();
+        server.exits_well();
+        assert!(std::fs::read_to_string(&log).unwrap().contains("(INJECTED)"), "{fault}: nothing failed");
     }
 }
 
-#[test]
-#[ignore = "whole processes"]
-fn a_read_or_write_that_fails_ends_that_connection_and_an_interrupted_one_does_not() {
+fn a_read_or_write_that_fails_ends_that_connection_and_an_interrupted_one_does_not(flavour: &str) {
     if !can_inject_faults() {
         return;
     }
@@ -140,36 +150,32 @@ fn a_read_or_write_that_fails_ends_that_connection_and_an_interrupted_one_does_n
         ("sendto:error=EINTR:when=1..4", false),
         ("epoll_wait:error=EINTR:when=1+2", false),
     ];
-    for flavour in FLAVOURS {
-        for (fault, ends) in faults {
-            let place = Place::new();
-            let (path, log) = (place.socket(), place.directory().join("log"));
-            let server = Peer::of(&mut failing(flavour, fault, &log, &["server", text(&path)]));
-            server.line_with("listening");
-            let mut witness = UnixStream::connect(&path).unwrap();
-            let mut client = start(flavour, &["client", text(&path)]);
-            client.line_with("connect");
-            let losses: usize = (0..6).map(|number| asks(&mut client, number)).sum();
-            assert!(losses <= 3, "{fault}: {losses} connections were lost");
-            if ends {
-                let lost = server.line_with("close ");
-                assert!(lost.contains("Io("), "{fault}: {lost}");
-            } else {
-                assert_eq!(losses, 0, "{fault}");
-            }
-            // Somebody else's connection, which was there all the time, lives, unless its own calls failed.
-            let answered = witness.write_all(PING).and_then(|()| witness.read(&mut [0; 64]));
-            assert!(ends || answered.unwrap() > 0, "{fault}");
-            client.exits_well();
-            server.exits_well();
-            assert!(std::fs::read_to_string(&log).unwrap().contains("(INJECTED)"), "{fault}: nothing failed");
+    for (fault, ends) in faults {
+        let place = Place::new();
+        let (path, log) = (place.socket(), place.directory().join("log"));
+        let server = Peer::of(&mut failing(flavour, fault, &log, &["server", text(&path)]));
+        server.line_with("listening");
+        let mut witness = UnixStream::connect(&path).unwrap();
+        let mut client = start(flavour, &["client", text(&path)]);
+        client.line_with("connect");
+        let losses: usize = (0..6).map(|number| asks(&mut client, number)).sum();
+        assert!(losses <= 3, "{fault}: {losses} connections were lost");
+        if ends {
+            let lost = server.line_with("close ");
+            assert!(lost.contains("Io("), "{fault}: {lost}");
+        } else {
+            assert_eq!(losses, 0, "{fault}");
         }
+        // Somebody else's connection, which was there all the time, lives, unless its own calls failed.
+        let answered = witness.write_all(PING).and_then(|()| witness.read(&mut [0; 64]));
+        assert!(ends || answered.unwrap() > 0, "{fault}");
+        client.exits_well();
+        server.exits_well();
+        assert!(std::fs::read_to_string(&log).unwrap().contains("(INJECTED)"), "{fault}: nothing failed");
     }
 }
 
-#[test]
-#[ignore = "whole processes"]
-fn a_client_whose_calls_fail_tries_again() {
+fn a_client_whose_calls_fail_tries_again(flavour: &str) {
     if !can_inject_faults() {
         return;
     }
@@ -184,69 +190,61 @@ fn a_client_whose_calls_fail_tries_again() {
         "sendto:error=ENOBUFS:when=2",
         "sendto:error=EINTR:when=1..3",
     ];
-    for flavour in FLAVOURS {
-        let place = Place::new();
-        let (path, log) = (place.socket(), place.directory().join("log"));
-        let server = start(flavour, &["server", text(&path)]);
-        server.line_with("listening");
-        for fault in faults {
-            let mut client = Peer::of(&mut failing(flavour, fault, &log, &["client", text(&path)]));
-            client.line_with("connect");
-            for number in 0..4 {
-                asks(&mut client, number);
-            }
-            client.exits_well();
-            assert!(std::fs::read_to_string(&log).unwrap().contains("(INJECTED)"), "{fault}: nothing failed");
+    let place = Place::new();
+    let (path, log) = (place.socket(), place.directory().join("log"));
+    let server = start(flavour, &["server", text(&path)]);
+    server.line_with("listening");
+    for fault in faults {
+        let mut client = Peer::of(&mut failing(flavour, fault, &log, &["client", text(&path)]));
+        client.line_with("connect");
+        for number in 0..4 {
+            asks(&mut client, number);
         }
-        server.exits_well();
+        client.exits_well();
+        assert!(std::fs::read_to_string(&log).unwrap().contains("(INJECTED)"), "{fault}: nothing failed");
     }
+    server.exits_well();
 }
 
-#[test]
-#[ignore = "whole processes"]
-fn a_start_whose_calls_fail_says_so_and_removes_nothing() {
+fn a_start_whose_calls_fail_says_so_and_removes_nothing(flavour: &str) {
     if !can_inject_faults() {
         return;
     }
-    for flavour in FLAVOURS {
-        for (fault, keeps) in [
-            ("flock:error=ENOLCK", true),
-            ("unlink:error=EPERM", true),
-            ("connect:error=EACCES", true),
-            ("socket:error=EMFILE:when=2", false),
-            ("bind:error=EACCES", false),
-            ("listen:error=ENOBUFS", false),
-        ] {
-            let place = Place::new();
-            let (path, log) = (place.socket(), place.directory().join("log"));
-            // Dropping a listener of std leaves its file: a server that was killed.
-            drop(UnixListener::bind(&path).unwrap());
-            let before = std::fs::symlink_metadata(&path).unwrap().ino();
-            let output = failing(flavour, fault, &log, &["server", text(&path)])
-                .stdin(Stdio::null())
-                .output()
-                .unwrap();
-            let said = String::from_utf8(output.stderr).unwrap();
-            assert!(!output.status.success(), "{fault}: it listens all the same");
-            assert!(said.contains(text(&path)), "{fault}: {said}");
-            let after = std::fs::symlink_metadata(&path).ok().map(|made| made.ino());
-            assert!(!keeps || after == Some(before), "{fault}: the file is gone");
-            // Nothing stands in the way of the next.
-            let server = start(flavour, &["server", text(&path)]);
-            server.line_with("listening");
-            server.exits_well();
-        }
-        // Where the mode of an unbound socket can't be set, it is set before anybody can connect.
+    for (fault, keeps) in [
+        ("flock:error=ENOLCK", true),
+        ("unlink:error=EPERM", true),
+        ("connect:error=EACCES", true),
+        ("socket:error=EMFILE:when=2", false),
+        ("bind:error=EACCES", false),
+        ("listen:error=ENOBUFS", false),
+    ] {
         let place = Place::new();
         let (path, log) = (place.socket(), place.directory().join("log"));
-        let server = Peer::of(&mut failing(flavour, "fchmod:error=EINVAL", &log, &["server", text(&path)]));
+        // Dropping a listener of std leaves its file: a server that was killed.
+        drop(UnixListener::bind(&path).unwrap());
+        let before = std::fs::symlink_metadata(&path).unwrap().ino();
+        let output =
+            failing(flavour, fault, &log, &["server", text(&path)]).stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success(), "{fault}: it listens all the same");
+        assert!(said.contains(text(&path)), "{fault}: {said}");
+        let after = std::fs::symlink_metadata(&path).ok().map(|made| made.ino());
+        assert!(!keeps || after == Some(before), "{fault}: the file is gone");
+        // Nothing stands in the way of the next.
+        let server = start(flavour, &["server", text(&path)]);
         server.line_with("listening");
-        let made = std::fs::symlink_metadata(&path).unwrap();
-        assert!(made.file_type().is_socket());
-        assert_eq!(made.mode() & 0o777, 0o600);
-        assert!(std::fs::read_to_string(&log).unwrap().contains("(INJECTED)"), "nothing failed");
         server.exits_well();
     }
+    // Where the mode of an unbound socket can't be set, it is set before anybody can connect.
+    let place = Place::new();
+    let (path, log) = (place.socket(), place.directory().join("log"));
+    let server = Peer::of(&mut failing(flavour, "fchmod:error=EINVAL", &log, &["server", text(&path)]));
+    server.line_with("listening");
+    let made = std::fs::symlink_metadata(&path).unwrap();
+    assert!(made.file_type().is_socket());
+    assert_eq!(made.mode() & 0o777, 0o600);
+    assert!(std::fs::read_to_string(&log).unwrap().contains("(INJECTED)"), "nothing failed");
+    server.exits_well();
 }
 
 /// What a server says of itself when asked.
@@ -286,76 +284,63 @@ fn crowd(path: &Path, count: usize) {
     }
 }
 
-#[test]
-#[ignore = "whole processes"]
-fn ten_thousand_connections_that_come_and_go_leave_nothing_behind() {
-    for flavour in FLAVOURS {
-        // Let in, and refused.
-        for max_clients in ["4096", "1"] {
-            let place = Place::new();
-            let path = place.socket();
-            let mut server = start(flavour, &["server", text(&path), max_clients]);
-            server.line_with("listening");
-            let mut witness = UnixStream::connect(&path).unwrap();
-            server.line_with("connection");
-            let before = status_once(&mut server, |status| status.clients == 1);
-            let settled = |status: &Status| {
-                (status.clients, status.descriptors, status.tasks) == (1, before.descriptors, before.tasks)
-            };
-            crowd(&path, 500);
-            let before = status_once(&mut server, settled);
-            crowd(&path, 10_000);
-            let after = status_once(&mut server, settled);
-            println!(
-                "{flavour}, at most {max_clients}: {} KiB, then {} KiB",
-                before.resident, after.resident
-            );
-            assert!(after.resident < before.resident + 2 * 1024, "{before:?}, then {after:?}");
-            witness.write_all(PING).unwrap();
-            assert!(witness.read(&mut [0; 64]).unwrap() > 0);
-            drop(witness);
-            server.exits_well();
-        }
-    }
-}
-
-#[test]
-#[ignore = "whole processes"]
-fn five_thousand_idle_connections_take_their_places_and_nobody_elses() {
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
-    assert!(limit.maximum.is_none_or(|files| files >= 6_000), "the hard limit of open files is {limit:?}");
-    for flavour in FLAVOURS {
+fn ten_thousand_connections_that_come_and_go_leave_nothing_behind(flavour: &str) {
+    // Let in, and refused.
+    for max_clients in ["4096", "1"] {
         let place = Place::new();
         let path = place.socket();
-        let mut server = start(flavour, &["server", text(&path)]);
+        let mut server = start(flavour, &["server", text(&path), max_clients]);
         server.line_with("listening");
-        let mut client = start(flavour, &["client", text(&path)]);
-        client.line_with("connect");
-        let mut idle: Vec<_> = (0..5_000).map(|_| UnixStream::connect(&path).unwrap()).collect();
-        assert_eq!(asks(&mut client, 1), 0);
-        let full = status_once(&mut server, |status| status.clients == 4096);
-        println!("{flavour}: {} KiB with 4,096 clients", full.resident);
-        // Who is one too many is told by the end of the stream.
-        let refused = idle.last_mut().unwrap().read(&mut [0; 1]);
-        assert!(matches!(refused, Ok(0)), "{refused:?}");
-        drop(idle);
-        status_once(&mut server, |status| status.clients == 1);
-        let late = start(flavour, &["client", text(&path)]);
-        late.line_with("connect");
-        assert_eq!(asks(&mut client, 2), 0);
-        late.exits_well();
-        client.exits_well();
+        let mut witness = UnixStream::connect(&path).unwrap();
+        server.line_with("connection");
+        let before = status_once(&mut server, |status| status.clients == 1);
+        let settled = |status: &Status| {
+            (status.clients, status.descriptors, status.tasks) == (1, before.descriptors, before.tasks)
+        };
+        crowd(&path, 500);
+        let before = status_once(&mut server, settled);
+        crowd(&path, 10_000);
+        let after = status_once(&mut server, settled);
+        println!("{flavour}, at most {max_clients}: {} KiB, then {} KiB", before.resident, after.resident);
+        assert!(after.resident < before.resident + 2 * 1024, "{before:?}, then {after:?}");
+        witness.write_all(PING).unwrap();
+        assert!(witness.read(&mut [0; 64]).unwrap() > 0);
+        drop(witness);
         server.exits_well();
     }
 }
 
-#[test]
-#[ignore = "whole processes"]
-fn ten_clients_that_never_read_a_gigabyte_cost_their_outboxes_and_then_nothing() {
+fn five_thousand_idle_connections_take_their_places_and_nobody_elses(flavour: &str) {
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
+    assert!(limit.maximum.is_none_or(|files| files >= 6_000), "the hard limit of open files is {limit:?}");
+    let place = Place::new();
+    let path = place.socket();
+    let mut server = start(flavour, &["server", text(&path)]);
+    server.line_with("listening");
+    let mut client = start(flavour, &["client", text(&path)]);
+    client.line_with("connect");
+    let mut idle: Vec<_> = (0..5_000).map(|_| UnixStream::connect(&path).unwrap()).collect();
+    assert_eq!(asks(&mut client, 1), 0);
+    let full = status_once(&mut server, |status| status.clients == 4096);
+    println!("{flavour}: {} KiB with 4,096 clients", full.resident);
+    // Who is one too many is told by the end of the stream.
+    let refused = idle.last_mut().unwrap().read(&mut [0; 1]);
+    assert!(matches!(refused, Ok(0)), "{refused:?}");
+    drop(idle);
+    status_once(&mut server, |status| status.clients == 1);
+    let late = start(flavour, &["client", text(&path)]);
+    late.line_with("connect");
+    assert_eq!(asks(&mut client, 2), 0);
+    late.exits_well();
+    client.exits_well();
+    server.exits_well();
+}
+
+fn ten_clients_that_never_read_a_gigabyte_cost_their_outboxes_and_then_nothing(flavour: &str) {
     const CLIENTS: u64 = 10;
     // Small blocks are copied into every outbox, large ones shared.
-    for (flavour, len) in FLAVOURS.into_iter().flat_map(|flavour| [(flavour, 8_000), (flavour, 100_000)]) {
+    for len in [8_000, 100_000] {
         let place = Place::new();
         let path = place.socket();
         let blocks = (1 << 30) / len;
@@ -392,66 +377,58 @@ fn ten_clients_that_never_read_a_gigabyte_cost_their_outboxes_and_then_nothing()
     }
 }
 
-#[test]
-#[ignore = "whole processes"]
-fn a_write_to_a_peer_that_has_gone_is_no_signal() {
-    for flavour in FLAVOURS {
-        let place = Place::new();
-        let path = place.socket();
-        let server = Peer::of(command(flavour, &["server", text(&path)]).env("PEER_SIGPIPE", "default"));
-        server.line_with("listening");
-        let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
-        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
-        let ignored = u64::from_str_radix(ignored.trim(), 16).unwrap();
-        assert_eq!(ignored & (1 << 12), 0, "SIGPIPE is ignored: the test would prove nothing");
-        for _ in 0..50 {
-            let mut hasty = UnixStream::connect(&path).unwrap();
-            hasty.write_all(&PING.repeat(500)).unwrap();
-        }
-        let mut client = start(flavour, &["client", text(&path)]);
-        client.line_with("connect");
-        assert_eq!(asks(&mut client, 1), 0);
-        client.exits_well();
-        server.exits_well();
+fn a_write_to_a_peer_that_has_gone_is_no_signal(flavour: &str) {
+    let place = Place::new();
+    let path = place.socket();
+    let server = Peer::of(command(flavour, &["server", text(&path)]).env("PEER_SIGPIPE", "default"));
+    server.line_with("listening");
+    let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    let ignored = u64::from_str_radix(ignored.trim(), 16).unwrap();
+    assert_eq!(ignored & (1 << 12), 0, "SIGPIPE is ignored: the test would prove nothing");
+    for _ in 0..50 {
+        let mut hasty = UnixStream::connect(&path).unwrap();
+        hasty.write_all(&PING.repeat(500)).unwrap();
     }
+    let mut client = start(flavour, &["client", text(&path)]);
+    client.line_with("connect");
+    assert_eq!(asks(&mut client, 1), 0);
+    client.exits_well();
+    server.exits_well();
 }
 
-#[test]
-#[ignore = "whole processes"]
-fn however_and_whenever_peers_leave_the_server_sleeps_afterwards() {
-    for flavour in FLAVOURS {
-        let place = Place::new();
-        let path = place.socket();
-        let mut server = start(flavour, &["server", text(&path)]);
-        server.line_with("listening");
-        let mut held = Vec::new();
-        // Nothing, part of a message, a message, a message and part of one.
-        for sent in [0, 7, PING.len(), PING.len() + 7] {
-            let bytes = &PING.repeat(2)[..sent];
-            let mut half_closed = UnixStream::connect(&path).unwrap();
-            half_closed.write_all(bytes).unwrap();
-            half_closed.shutdown(Shutdown::Write).unwrap();
-            held.push(half_closed);
-            let mut deaf = UnixStream::connect(&path).unwrap();
-            deaf.write_all(bytes).unwrap();
-            deaf.shutdown(Shutdown::Read).unwrap();
-            held.push(deaf);
-            // With the answer unread, where there is one, which resets the connection.
-            UnixStream::connect(&path).unwrap().write_all(bytes).unwrap();
-            let mut shut = UnixStream::connect(&path).unwrap();
-            shut.write_all(bytes).unwrap();
-            shut.shutdown(Shutdown::Both).unwrap();
-            held.push(shut);
-        }
-        // Those that only do not read, and were sent nothing yet, are still there.
-        status_once(&mut server, |status| status.clients == 2);
-        let process = Pid::from_child(&server.child);
-        let before = processor_time(process);
-        std::thread::sleep(Duration::from_secs(1));
-        let used = processor_time(process) - before;
-        assert!(used <= Duration::from_millis(30), "{flavour}: {used:?} of a second");
-        drop(held);
-        status_once(&mut server, |status| status.clients == 0);
-        server.exits_well();
+fn however_and_whenever_peers_leave_the_server_sleeps_afterwards(flavour: &str) {
+    let place = Place::new();
+    let path = place.socket();
+    let mut server = start(flavour, &["server", text(&path)]);
+    server.line_with("listening");
+    let mut held = Vec::new();
+    // Nothing, part of a message, a message, a message and part of one.
+    for sent in [0, 7, PING.len(), PING.len() + 7] {
+        let bytes = &PING.repeat(2)[..sent];
+        let mut half_closed = UnixStream::connect(&path).unwrap();
+        half_closed.write_all(bytes).unwrap();
+        half_closed.shutdown(Shutdown::Write).unwrap();
+        held.push(half_closed);
+        let mut deaf = UnixStream::connect(&path).unwrap();
+        deaf.write_all(bytes).unwrap();
+        deaf.shutdown(Shutdown::Read).unwrap();
+        held.push(deaf);
+        // With the answer unread, where there is one, which resets the connection.
+        UnixStream::connect(&path).unwrap().write_all(bytes).unwrap();
+        let mut shut = UnixStream::connect(&path).unwrap();
+        shut.write_all(bytes).unwrap();
+        shut.shutdown(Shutdown::Both).unwrap();
+        held.push(shut);
     }
+    // Those that only do not read, and were sent nothing yet, are still there.
+    status_once(&mut server, |status| status.clients == 2);
+    let process = Pid::from_child(&server.child);
+    let before = processor_time(process);
+    std::thread::sleep(Duration::from_secs(1));
+    let used = processor_time(process) - before;
+    assert!(used <= Duration::from_millis(30), "{flavour}: {used:?} of a second");
+    drop(held);
+    status_once(&mut server, |status| status.clients == 0);
+    server.exits_well();
 }

@@ -11,7 +11,7 @@ use rustix::fs::Mode;
 use rustix::process::umask;
 use rustix::thread::set_thread_res_uid;
 use socket_ipc::{Client, ListenError, Server};
-use support::{Events, Place, RawPeer, soon};
+use support::{DEADLINE, Events, Place, RawPeer, soon, within};
 use tokio::sync::{Mutex, oneshot};
 
 /// Held by the test that runs: what these tests change belongs to all threads.
@@ -33,7 +33,7 @@ async fn as_somebody<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'stati
         let changed = set_thread_res_uid(user, user, user).is_ok();
         drop(sender.send(changed.then(body)));
     });
-    let result = soon("the other user", receiver).await.unwrap();
+    let result = within("the other user", 5 * DEADLINE, receiver).await.unwrap();
     if result.is_none() {
         eprintln!("skipped: only the superuser can become somebody else");
     }

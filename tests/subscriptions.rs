@@ -106,16 +106,22 @@ support::both_flavours! {
 
     async fn dropping_it_removes_it_and_lets_those_go_who_wait() {
         let (place, server) = listening().await;
-        let mut heard = Events::new();
+        let (mut heard, mut errors) = (Events::new(), Events::new());
         let subscription = server.subscribe::<Number>();
-        let report = heard.reporter();
-        server.on::<Number>(move |msg, _| report(msg.0));
+        let (report, error) = (heard.reporter(), errors.reporter());
+        server.on_topic("number", move |message, _| report(message.as_str().to_owned()));
+        server.on_message_error(move |found, _| error(found.to_string()));
         let mut peer = RawPeer::connect(place.socket()).await;
         let count = 4 * SUBSCRIPTION_LEN;
         peer.write(numbers(0..count)).await;
-        assert_eq!(heard.take(SUBSCRIPTION_LEN).await.last(), Some(&(SUBSCRIPTION_LEN - 1)));
+        assert_eq!(heard.take(SUBSCRIPTION_LEN).await.last(), Some(&(SUBSCRIPTION_LEN - 1).to_string()));
+        assert_eq!(format!("{subscription:?}"), format!("Subscription {{ held: {SUBSCRIPTION_LEN}, .. }}"));
         drop(subscription);
-        assert_eq!(heard.take(count - SUBSCRIPTION_LEN).await.last(), Some(&(count - 1)));
+        assert_eq!(heard.take(count - SUBSCRIPTION_LEN).await.last(), Some(&(count - 1).to_string()));
+        // Nobody decodes it any more.
+        peer.write("{\"topic\":\"number\",\"message\":\"none\"}\n").await;
+        assert_eq!(heard.next().await, "\"none\"");
+        assert!(errors.rest().is_empty());
     }
 
     async fn it_ends_when_its_server_does_and_keeps_what_was_heard() {

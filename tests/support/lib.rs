@@ -62,6 +62,37 @@ macro_rules! both_flavours {
     )*};
 }
 
+/// Makes two tests of each function, which gets the flavour of runtime for the processes it starts. They run only
+/// when asked for.
+///
+/// ```
+/// fn it_ends(flavour: &str) {
+///     support::process::Peer::start("true", flavour, &[]).exits_well();
+/// }
+///
+/// support::whole_processes! {
+///     it_ends,
+/// }
+/// ```
+#[macro_export]
+macro_rules! whole_processes {
+    ($($name:ident,)*) => {$(
+        mod $name {
+            #[test]
+            #[ignore = "whole processes"]
+            fn current_thread() {
+                super::$name("current_thread");
+            }
+
+            #[test]
+            #[ignore = "whole processes"]
+            fn multi_thread() {
+                super::$name("multi_thread");
+            }
+        }
+    )*};
+}
+
 /// Runs a test on a runtime. What [`both_flavours`] expands to.
 pub fn run(mut runtime: tokio::runtime::Builder, test: impl Future<Output = ()>) {
     runtime.enable_all().build().unwrap().block_on(within("the test", 6 * DEADLINE, test));

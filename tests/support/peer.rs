@@ -3,6 +3,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -115,7 +116,10 @@ async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
                 say(format_args!("status {clients} {descriptors} {tasks} {resident}"));
             }
             "child" => {
-                let child = std::process::Command::new("sleep").arg("600").spawn()?;
+                let mut command = std::process::Command::new("sleep");
+                // It may outlive whoever reads what this process says.
+                command.arg("600").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+                let child = command.spawn()?;
                 say(format_args!("child {}", child.id()));
             }
             _ => return Err(format!("unknown line: {line}").into()),

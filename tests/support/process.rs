@@ -18,9 +18,9 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Starts `tests/support/peer.rs`, whose path only the tests know.
-    pub fn start(binary: &str, arguments: &[&str]) -> Self {
-        Self::of(Command::new(binary).args(arguments))
+    /// Starts `tests/support/peer.rs`, whose path only the tests know, with a runtime of a flavour.
+    pub fn start(binary: &str, flavour: &str, arguments: &[&str]) -> Self {
+        Self::of(Command::new(binary).args(arguments).env("PEER_FLAVOUR", flavour))
     }
 
     pub fn of(command: &mut Command) -> Self {
