@@ -1,6 +1,6 @@
 //! Whole processes: killed, stopped, starved, racing, and of another user.
 //!
-//! They take longer than `cargo test` should: `cargo test --test processes --test processes_faults -- --ignored`.
+//! They take longer than `cargo test` should: `cargo test --test 'processes*' -- --ignored`.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 use socket_ipc::{Client, Topic};
-use support::process::{Peer, numbers, processor_time, text};
+use support::process::{Peer, command, numbers, processor_time, text};
 use support::{DEADLINE, Events, Place, RawPeer};
 
 #[derive(Topic, Serialize, Deserialize)]
@@ -40,7 +40,7 @@ support::whole_processes! {
 }
 
 fn start(flavour: &str, arguments: &[&str]) -> Peer {
-    Peer::start(env!("CARGO_BIN_EXE_peer"), flavour, arguments)
+    Peer::of(&mut command(env!("CARGO_BIN_EXE_peer"), flavour, arguments))
 }
 
 fn runtime() -> tokio::runtime::Runtime {

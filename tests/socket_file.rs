@@ -164,6 +164,7 @@ support::both_flavours! {
         let untouched = snapshot(&place.socket());
         let error = soon("the refusal", Server::new(place.socket()).listen()).await.unwrap_err();
         assert!(matches!(error, ListenError::AddrInUse { .. }), "{error:?}");
+        assert!(error.to_string().contains("no room for another connection"), "{error}");
         assert_eq!(snapshot(&place.socket()), untouched);
     }
 
@@ -214,6 +215,19 @@ support::both_flavours! {
         soon("the close", server.close()).await;
         assert_eq!(fs::read(place.socket()).unwrap(), b"precious");
         assert_eq!(names_in(place.directory()), ["test.sock"]);
+    }
+
+    async fn a_socket_file_that_is_gone_already_is_nothing_to_report() {
+        let place = Place::new();
+        let server = named("server", place.socket());
+        let mut errors = Events::new();
+        let report = errors.reporter();
+        server.on_error(move |error| report(error.to_string()));
+        server.listen().await.unwrap();
+        fs::remove_file(place.socket()).unwrap();
+        soon("the close", server.close()).await;
+        assert_eq!(errors.rest(), [""; 0]);
+        assert_eq!(names_in(place.directory()), [""; 0]);
     }
 
     async fn a_failed_start_and_a_server_that_never_started_remove_nothing() {

@@ -40,6 +40,12 @@ async fn as_somebody<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'stati
     result
 }
 
+/// Why nobody can listen there.
+fn refused(path: PathBuf) -> ListenError {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { Server::new(path).listen().await.unwrap_err() })
+}
+
 /// Puts the umask, and the directory, back where they were.
 struct Restore(Mode, PathBuf);
 
@@ -128,10 +134,7 @@ support::both_flavours! {
         let place = Place::new();
         fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o555)).unwrap();
         let path = place.socket();
-        let error = as_somebody(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async { Server::new(path).listen().await.unwrap_err() })
-        });
+        let error = as_somebody(move || refused(path));
         let Some(error) = error.await else { return };
         let ListenError::Io { source, .. } = &error else { panic!("{error:?}") };
         assert_eq!(source.kind(), std::io::ErrorKind::PermissionDenied, "{error:?}");
@@ -146,14 +149,27 @@ support::both_flavours! {
         drop(std::os::unix::net::UnixListener::bind(place.socket()).unwrap());
         let before = fs::symlink_metadata(place.socket()).unwrap().ino();
         let path = place.socket();
-        let error = as_somebody(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            runtime.block_on(async { Server::new(path).listen().await.unwrap_err() })
-        });
+        let error = as_somebody(move || refused(path));
         let Some(error) = error.await else { return };
         assert!(matches!(error, ListenError::AddrInUse { .. } | ListenError::Io { .. }), "{error:?}");
         assert_eq!(fs::symlink_metadata(place.socket()).unwrap().ino(), before);
         assert_eq!(fs::read_dir(place.directory()).unwrap().count(), 1, "it left its lock");
+    }
+
+    async fn a_lock_that_may_not_be_opened_is_named_as_what_it_is() {
+        let _process = PROCESS.lock().await;
+        let place = Place::new();
+        fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o777)).unwrap();
+        let lock = place.directory().join("test.sock.lock");
+        fs::write(&lock, "precious").unwrap();
+        fs::set_permissions(&lock, fs::Permissions::from_mode(0o600)).unwrap();
+        let path = place.socket();
+        let error = as_somebody(move || refused(path));
+        let Some(error) = error.await else { return };
+        let ListenError::Io { source, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(source.kind(), std::io::ErrorKind::PermissionDenied, "{error:?}");
+        assert!(error.to_string().contains("lock file"), "{error}");
+        assert_eq!(fs::read(&lock).unwrap(), b"precious");
     }
 
     async fn a_relative_path_is_removed_where_it_was_made() {

@@ -4,11 +4,21 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::DEADLINE;
+
+/// A message that a server of these processes answers.
+pub const PING: &[u8] = b"{\"topic\":\"ping\",\"message\":1}\n";
+
+/// The command that starts `tests/support/peer.rs`, whose path only the tests know, with a runtime of a flavour.
+pub fn command(binary: &str, flavour: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(binary);
+    command.args(arguments).env("PEER_FLAVOUR", flavour);
+    command
+}
 
 /// A process that is told what to do and says what happens, line by line; killed with the test.
 pub struct Peer {
@@ -18,11 +28,6 @@ pub struct Peer {
 }
 
 impl Peer {
-    /// Starts `tests/support/peer.rs`, whose path only the tests know, with a runtime of a flavour.
-    pub fn start(binary: &str, flavour: &str, arguments: &[&str]) -> Self {
-        Self::of(Command::new(binary).args(arguments).env("PEER_FLAVOUR", flavour))
-    }
-
     pub fn of(command: &mut Command) -> Self {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (sender, lines) = channel();
@@ -71,10 +76,54 @@ impl Peer {
         assert!(self.lines.iter().all(|line| !line.starts_with(start)));
     }
 
+    /// Has a client ask until there is an answer, again whenever the connection was lost meanwhile; returns how
+    /// often it was.
+    pub fn asks(&mut self, number: u64) -> usize {
+        for losses in 0.. {
+            self.tell(&format!("ping {number}"));
+            loop {
+                let line = self.line();
+                if line == format!("pong {number}") {
+                    return losses;
+                }
+                if line == "reconnect" {
+                    break;
+                }
+            }
+        }
+        unreachable!("it asks without end")
+    }
+
+    /// Asks a server until what it says of itself is as it should be.
+    pub fn status_once(&mut self, awaited: impl Fn(&Status) -> bool) -> Status {
+        let asked = Instant::now();
+        loop {
+            self.tell("status");
+            let [clients, descriptors, tasks, resident] = numbers(&self.line_with("status"))[..] else {
+                panic!("four numbers");
+            };
+            let status = Status { clients, descriptors, tasks, resident };
+            if awaited(&status) {
+                return status;
+            }
+            assert!(asked.elapsed() < DEADLINE, "{status:?}");
+        }
+    }
+
     pub fn exits_well(mut self) {
         self.end_input();
         assert!(self.child.wait().unwrap().success());
     }
+}
+
+/// What a server says of itself when asked.
+#[derive(Clone, Copy, Debug)]
+pub struct Status {
+    pub clients: u64,
+    pub descriptors: u64,
+    pub tasks: u64,
+    /// In KiB.
+    pub resident: u64,
 }
 
 impl Drop for Peer {
