@@ -227,9 +227,14 @@ support::both_flavours! {
     async fn all_outboxes_together_are_bounded_and_an_empty_one_takes_any_message() {
         let mut scene = Scene::new(|options| options.outbox_len(2 * MUCH).outbox_total_len(MUCH)).await;
         let ((_one, one_id), (two, two_id)) = (scene.client().await, scene.client().await);
-        let fill = |id| (0..).find_map(|number| scene.server.send(&Block::new(number), id).err().map(|error| (number, error)));
-        let (accepted, error) = fill(one_id).unwrap();
-        assert!(matches!(error, SendError::OutboxFull { .. }), "{error}");
+        let fill = |id, from| {
+            let (until, error) = (from..)
+                .find_map(|number| scene.server.send(&Block::new(number), id).err().map(|error| (number, error)))
+                .unwrap();
+            assert!(matches!(error, SendError::OutboxFull { .. }), "{error}");
+            until - from
+        };
+        let accepted = fill(one_id, 0);
         assert!((accepted * Block::LINE_LEN).abs_diff(MUCH) < MIB, "{accepted} blocks");
         // The other outbox holds nothing but what is on its way.
         let mut blocks = read_blocks(two);
@@ -241,7 +246,7 @@ support::both_flavours! {
         scene.server.disconnect(one_id);
         drop(_one);
         scene.gone.next().await;
-        let (again, _) = (0..).find_map(|number| scene.server.send(&Block::new(number), two_id).err().map(|error| (number, error))).unwrap();
+        let again = fill(two_id, 10);
         assert!(again >= accepted - MIB / Block::LINE_LEN, "{again} of {accepted} blocks");
     }
 
