@@ -250,6 +250,21 @@ support::both_flavours! {
         assert!(again >= accepted - MIB / Block::LINE_LEN, "{again} of {accepted} blocks");
     }
 
+    async fn a_broadcast_counts_among_all_outboxes_until_everybody_has_got_it() {
+        let mut scene = Scene::new(|options| options.outbox_len(MUCH).outbox_total_len(MIB)).await;
+        let (peer, id) = scene.client().await;
+        let mut blocks = read_blocks(peer);
+        let much = 4 * MIB / Block::LINE_LEN;
+        for number in 0..much {
+            assert_eq!(scene.server.broadcast(&Block::new(number)).unwrap(), 1);
+            assert_eq!(soon("a block", blocks.recv()).await, Some(number));
+        }
+        // Behind something that is queued, so that the total is looked at.
+        for number in much..much + 3 {
+            scene.server.send(&Block::new(number), id).unwrap();
+        }
+    }
+
     async fn a_server_that_never_reads_is_left_with_exact_counts() {
         let place = Place::new();
         let listener = UnixListener::bind(place.socket()).unwrap();
