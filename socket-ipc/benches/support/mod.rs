@@ -1,0 +1,257 @@
+//! What is measured: each case hears or sends messages through the public face of the library, over a stream in
+//! memory, so that it counts what a user pays and nothing that the kernel does.
+
+#![allow(clippy::expect_used, reason = "a measurement that can't be made is to stop the program")]
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+
+use serde::{Deserialize, Serialize};
+use socket_ipc::{ClientId, Server, Topic};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::Notify;
+
+/// The message that the comparison with other libraries uses too.
+#[derive(Topic, Serialize, Deserialize, Clone)]
+#[topic = "bench"]
+pub(crate) struct Small {
+    pub(crate) id: u64,
+    pub(crate) name: String,
+    pub(crate) value: f64,
+}
+
+impl Small {
+    pub(crate) fn new() -> Self {
+        Self { id: 123_456, name: "crussell52".to_owned(), value: 1234.5 }
+    }
+}
+
+/// The same, its text left where it was received.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "bench"]
+pub(crate) struct Borrowed<'a> {
+    pub(crate) id: u64,
+    pub(crate) name: &'a str,
+    pub(crate) value: f64,
+}
+
+#[derive(Topic, Serialize, Deserialize, Clone)]
+#[topic = "bench"]
+pub(crate) struct Text {
+    pub(crate) text: String,
+}
+
+impl Text {
+    /// A text of `len` bytes, with an escape every 100.
+    pub(crate) fn new(len: usize) -> Self {
+        let text = (0..len).map(|at| if at % 100 == 99 { '\n' } else { 'x' }).collect();
+        Self { text }
+    }
+}
+
+/// One thing that is measured.
+pub(crate) struct Case {
+    pub(crate) group: &'static str,
+    pub(crate) name: &'static str,
+    /// How many messages make a run long enough to be timed, and short enough to be counted.
+    pub(crate) messages: usize,
+    run: Box<dyn Fn(usize)>,
+}
+
+impl Case {
+    fn new(group: &'static str, name: &'static str, messages: usize, run: impl Fn(usize) + 'static) -> Self {
+        Self { group, name, messages, run: Box::new(run) }
+    }
+
+    /// Hears messages, `lines` in turn, with what `listen` attaches.
+    fn hear(
+        group: &'static str,
+        name: &'static str,
+        messages: usize,
+        lines: impl IntoIterator<Item = String>,
+        listen: impl Fn(&Server) + 'static,
+    ) -> Self {
+        let lines: Vec<_> = lines.into_iter().collect();
+        let (count, block) = (lines.len(), Arc::<[u8]>::from(lines.concat().into_bytes()));
+        Self::new(group, name, messages, move |messages| {
+            assert_eq!(messages % count, 0, "{name} hears whole blocks of lines");
+            current_thread().block_on(hear(Arc::clone(&block), messages / count, &listen));
+        })
+    }
+
+    /// Sends messages to as many clients as `clients`, each of which takes all at once.
+    fn send<M: Topic + Serialize + 'static>(
+        name: &'static str,
+        messages: usize,
+        clients: usize,
+        message: M,
+    ) -> Self {
+        Self::new("send", name, messages, move |messages| {
+            current_thread().block_on(send(clients, messages, &message));
+        })
+    }
+
+    pub(crate) fn run(&self, messages: usize) {
+        (self.run)(messages);
+    }
+}
+
+/// All of it. Names stand in the baseline of the instruction counts.
+pub(crate) fn cases() -> Vec<Case> {
+    let small = || std::hint::black_box(json(&Small::new()));
+    let line = |message: &str| [format!("{{\"topic\":\"bench\",\"message\":{message}}}\n")];
+    let typed = |server: &Server| {
+        server.on::<Small>(|message, _| used(message));
+    };
+    let text = |server: &Server| {
+        server.on::<Text>(|message, _| used(message));
+    };
+    let raw = |server: &Server| {
+        server.on_message(|message, _, _| used(message.as_str()));
+    };
+    let topics = |count: usize| {
+        let lines =
+            (0..count).map(|number| format!("{{\"topic\":\"topic {number}\",\"message\":{number}}}\n"));
+        let listen = move |server: &Server| {
+            for number in 0..count {
+                let topic = format!("topic {number}");
+                server.on_topic(&topic, |message, _| used(message.as_str()));
+            }
+        };
+        (lines, listen)
+    };
+    let ((one, on_one), (ten, on_ten), (thousand, on_thousand)) = (topics(1), topics(10), topics(1_000));
+    vec![
+        Case::send("small", 10_000, 1, Small::new()),
+        Case::send("1 KiB", 10_000, 1, Text::new(1024)),
+        Case::send("64 KiB", 200, 1, Text::new(64 * 1024)),
+        Case::send("small to 64 clients", 1_000, 64, Small::new()),
+        Case::send("64 KiB to 64 clients", 50, 64, Text::new(64 * 1024)),
+        Case::hear("hear", "owned", 10_000, line(&small()), typed),
+        Case::hear("hear", "borrowed", 10_000, line(&small()), |server| {
+            server.on::<Borrowed<'_>>(|message, _| used(message));
+        }),
+        Case::hear(
+            "hear",
+            "message before topic",
+            10_000,
+            [format!("{{\"message\":{},\"topic\":\"bench\"}}\n", small())],
+            typed,
+        ),
+        Case::hear(
+            "hear",
+            "with another key",
+            10_000,
+            [format!("{{\"topic\":\"bench\",\"version\":1,\"message\":{}}}\n", small())],
+            typed,
+        ),
+        Case::hear("hear", "1 KiB", 10_000, line(&json(&Text::new(1024))), text),
+        Case::hear("hear", "64 KiB", 200, line(&json(&Text::new(64 * 1024))), text),
+        Case::hear("route", "one topic", 10_000, one, on_one),
+        Case::hear("route", "ten topics", 10_000, ten, on_ten),
+        Case::hear("route", "1,000 topics", 10_000, thousand, on_thousand),
+        Case::hear("route", "three listeners", 10_000, line(&small()), move |server| {
+            (0..3).for_each(|_| typed(server));
+        }),
+        Case::hear("route", "raw", 10_000, line(&small()), raw),
+        Case::hear("route", "raw beside typed", 10_000, line(&small()), move |server| {
+            raw(server);
+            typed(server);
+        }),
+        Case::hear("route", "asynchronous", 10_000, line(&small()), |server| {
+            server.on_async::<Small>(|message, _| async move { used(message) });
+        }),
+        Case::hear("route", "as a tree", 10_000, line(&small()), |server| {
+            server.on_topic("bench", |message, _| used(message.to_value()));
+        }),
+        Case::hear("route", "nobody", 10_000, line(&small()), |_| {}),
+    ]
+}
+
+fn json(message: &impl Serialize) -> String {
+    serde_json::to_string(message).expect("these messages have a JSON form")
+}
+
+fn used<T>(message: T) {
+    drop(std::hint::black_box(message));
+}
+
+fn current_thread() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts")
+}
+
+async fn hear(block: Arc<[u8]>, blocks: usize, listen: &dyn Fn(&Server)) {
+    let server = Server::new("in memory");
+    listen(&server);
+    let (errors, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
+    let (count, end) = (Arc::clone(&errors), Arc::clone(&ended));
+    server.on_message_error(move |_, _| {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
+    server.on_connection_close(move |_, _| end.notify_one());
+    admit(&server, Memory { block, at: 0, blocks });
+    ended.notified().await;
+    assert_eq!(errors.load(Ordering::Relaxed), 0, "every message can be read");
+}
+
+async fn send<M: Topic + Serialize>(clients: usize, messages: usize, message: &M) {
+    let server = Server::new("in memory");
+    let ids: Vec<_> =
+        (0..clients).map(|_| admit(&server, Memory { block: Arc::new([]), at: 0, blocks: 1 })).collect();
+    for _ in 0..messages {
+        match ids[..] {
+            [id] => server.send_async(message, id).await.expect("the client takes everything"),
+            _ => assert_eq!(server.broadcast_async(message).await.ok(), Some(clients)),
+        }
+    }
+}
+
+fn admit(server: &Server, memory: Memory) -> ClientId {
+    server.serve(memory).expect("anybody may come").expect("the server is open")
+}
+
+/// A client in memory: sends `block` as often as `blocks`, then leaves; takes whatever is written.
+struct Memory {
+    block: Arc<[u8]>,
+    at: usize,
+    blocks: usize,
+}
+
+impl AsyncRead for Memory {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.block.is_empty() {
+            return Poll::Pending;
+        }
+        while self.blocks > 0 && into.remaining() > 0 {
+            let count = into.remaining().min(self.block.len() - self.at);
+            into.put_slice(&self.block[self.at..][..count]);
+            self.at += count;
+            if self.at == self.block.len() {
+                self.at = 0;
+                self.blocks -= 1;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Memory {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(std::hint::black_box(bytes).len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
