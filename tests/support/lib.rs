@@ -67,7 +67,7 @@ macro_rules! both_flavours {
 ///
 /// ```
 /// fn it_ends(flavour: &str) {
-///     support::process::Peer::start("true", flavour, &[]).exits_well();
+///     support::process::Peer::of(&mut support::process::command("true", flavour, &[])).exits_well();
 /// }
 ///
 /// support::whole_processes! {
