@@ -7,6 +7,7 @@ use memchr::memmem;
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
 
+use super::strings::{Strings, needs_escape, write_string};
 use super::{NO_TOPIC, Wire, holds_control};
 
 /// The deepest nesting that a message may have, so that whatever is sent can be read back: serde_json reads
@@ -53,7 +54,7 @@ pub(crate) fn topic_or_none(topic: &str) -> &str {
 /// Whether text stands in a JSON string as it is.
 #[inline]
 pub(super) fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\')
+    !text.bytes().any(needs_escape)
 }
 
 impl Wire {
@@ -114,10 +115,10 @@ impl Wire {
         bounded.put(b"\",\"");
         bounded.put_in_string(self.message_key, |_| self.plain_key)?;
         bounded.put(b"\":");
-        let verbatim = Cell::new(false);
-        let formatter = DepthLimited { depth: 0, verbatim: &verbatim };
+        let (verbatim, is_string) = (Cell::new(false), Cell::new(false));
+        let formatter = Format { depth: 0, verbatim: &verbatim, is_string: &is_string };
         let mut serializer = serde_json::Serializer::with_formatter(&mut bounded, formatter);
-        message.serialize(&mut serializer).map_err(|error| {
+        message.serialize(Strings::new(&mut serializer, &is_string)).map_err(|error| {
             // The formatter can only fail with an I/O error, and the buffer never does.
             if error.is_io() {
                 EncodeError::TooDeep { limit: MAX_DEPTH }
@@ -243,20 +244,31 @@ impl Write for Bounded<'_> {
 }
 
 /// serde_json's compact format, refusing what is nested too deep.
-struct DepthLimited<'v> {
+struct Format<'c> {
     depth: usize,
     /// Set once the text of a `RawValue` was written as it is.
-    verbatim: &'v Cell<bool>,
+    verbatim: &'c Cell<bool>,
+    /// Set where the next bytes are a string's.
+    is_string: &'c Cell<bool>,
 }
 
-impl DepthLimited<'_> {
+impl Format<'_> {
     fn enter(&mut self) -> io::Result<()> {
         self.depth += 1;
         if self.depth > MAX_DEPTH { Err(io::Error::other("nested too deep")) } else { Ok(()) }
     }
 }
 
-impl Formatter for DepthLimited<'_> {
+impl Formatter for Format<'_> {
+    #[inline]
+    fn write_byte_array<W: ?Sized + Write>(&mut self, writer: &mut W, bytes: &[u8]) -> io::Result<()> {
+        if self.is_string.take() {
+            write_string(writer, bytes)
+        } else {
+            CompactFormatter.write_byte_array(writer, bytes)
+        }
+    }
+
     #[inline]
     fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
         self.enter()?;

@@ -6,6 +6,7 @@
 mod decode;
 mod encode;
 mod framer;
+mod strings;
 #[cfg(test)]
 mod tests;
 
