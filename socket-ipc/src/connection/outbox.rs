@@ -425,3 +425,6 @@ impl Outbox {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
