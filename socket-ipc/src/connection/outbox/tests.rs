@@ -1,6 +1,11 @@
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Wake, Waker};
+use std::time::Duration;
 
-use super::{Broadcast, Outbox, PushError, SHARE_FROM, Segment, Total, Unsent};
+use tokio::time::timeout;
+
+use super::{Broadcast, Outbox, PushError, SHARE_FROM, SPARE_CAPACITY, Segment, Total, Unsent};
 use crate::limits::OUTBOX_MARK;
 use crate::wire::Wire;
 
@@ -90,4 +95,52 @@ fn what_is_queued_comes_out_in_order_large_broadcasts_apart() {
     outbox.push(&small).unwrap();
     let lens: Vec<_> = drain(&outbox).iter().map(|segment| segment.bytes().len()).collect();
     assert_eq!(lens, [20, SHARE_FROM, 10]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_flush_ends_once_what_was_queued_is_written_whatever_is_queued_meanwhile() {
+    let outbox = Arc::new(outbox(usize::MAX, usize::MAX));
+    let much = message(2 * OUTBOX_MARK);
+    outbox.push(&much).unwrap();
+    let flushing = Arc::clone(&outbox);
+    let flush = tokio::spawn(async move { flushing.flush().await });
+    tokio::task::yield_now().await;
+    let first = outbox.take(&mut Vec::new()).unwrap();
+    outbox.push(&much).unwrap();
+    outbox.written(&first, much.len() - 1, false);
+    tokio::task::yield_now().await;
+    assert!(!flush.is_finished());
+    outbox.written(&first, 1, true);
+    assert_eq!(timeout(Duration::from_secs(1), flush).await.expect("it is woken").unwrap(), Ok(()));
+}
+
+#[test]
+fn the_waker_that_parked_last_is_woken() {
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    let outbox = outbox(100, 100);
+    let counts = [Arc::new(Count::default()), Arc::new(Count::default())];
+    for count in &counts {
+        assert!(outbox.park(&Waker::from(Arc::clone(count)), false));
+    }
+    outbox.push(&message(10)).unwrap();
+    assert_eq!(counts.map(|count| count.0.load(Ordering::Relaxed)), [0, 1]);
+}
+
+#[test]
+fn a_buffer_is_kept_for_reuse_unless_it_is_large() {
+    let spare = |capacity| {
+        let mut bytes = Vec::with_capacity(capacity);
+        bytes.extend(message(10));
+        Outbox::spare(Segment::Own { bytes, messages: 1 })
+    };
+    let kept = spare(SPARE_CAPACITY);
+    assert!(kept.is_empty() && kept.capacity() >= SPARE_CAPACITY);
+    assert_eq!(spare(2 * SPARE_CAPACITY).capacity(), 0);
 }
