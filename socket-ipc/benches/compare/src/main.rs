@@ -1,0 +1,97 @@
+//! Compares socket-ipc with what else one would take: see `README.md`.
+
+mod picture;
+mod report;
+mod run;
+mod systems;
+mod work;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use report::Results;
+use systems::{Side, System};
+use work::Work;
+
+#[derive(Parser)]
+#[command(about = "Compares socket-ipc with what else one would take, side by side on this machine")]
+struct Arguments {
+    #[command(subcommand)]
+    play: Option<Play>,
+    /// How often each work is done on each system, in turns.
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// What is measured [default: all].
+    #[arg(long, value_enum, value_delimiter = ',')]
+    works: Vec<Work>,
+    /// What is compared [default: all].
+    #[arg(long, value_enum, value_delimiter = ',')]
+    systems: Vec<System>,
+    /// How many messages, as a share of the full number.
+    #[arg(long, default_value_t = 1.0)]
+    scale: f64,
+    /// Draws the ratios into this file.
+    #[arg(long)]
+    svg: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Play {
+    /// Plays one side, as a process of its own.
+    #[command(hide = true)]
+    Play { system: System, side: Side, work: Work, count: u64, path: PathBuf },
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let arguments = Arguments::parse();
+    raise_file_limit();
+    if let Some(Play::Play { system, side, work, count, path }) = arguments.play {
+        return system.play(side, work, count, &path).map_err(|error| error as _);
+    }
+    let or_all = |some: Vec<_>| if some.is_empty() { System::value_variants().to_vec() } else { some };
+    let systems = or_all(arguments.systems);
+    let works = if arguments.works.is_empty() { Work::value_variants().to_vec() } else { arguments.works };
+
+    let peers = if systems.iter().any(|system| system.script().is_some()) {
+        run::install_peers()
+    } else {
+        Err("nobody asked for them".to_owned())
+    };
+    let (systems, skipped): (Vec<_>, Vec<_>) = systems
+        .into_iter()
+        .partition(|system| system.missing().is_none() && (system.script().is_none() || peers.is_ok()));
+
+    println!("{}\n", report::machine());
+    for system in skipped {
+        let why = system.missing().map_or_else(|| format!("{:?}", peers.as_ref().err()), str::to_owned);
+        println!("skipped: {}: {why}", system.name());
+    }
+    let mut results = Results::default();
+    // In turns, so that a slow minute of the machine is everybody's.
+    for turn in 1..=arguments.runs {
+        for &work in &works {
+            results.decoding(work, arguments.scale);
+            for &system in systems.iter().filter(|system| system.does(work)) {
+                eprintln!("{turn} of {}: {work}, {}", arguments.runs, system.name());
+                let figure = run::run(system, work, arguments.scale, peers.as_deref().ok())
+                    .map_err(|error| format!("{work}, {}: {error}", system.name()))?;
+                results.add(work, system, figure);
+            }
+        }
+    }
+    print!("{}", report::tables(&results, &works));
+    print!("{}", report::goals(&results));
+    if let Some(path) = arguments.svg {
+        picture::draw(&results, &works, &path)?;
+    }
+    Ok(())
+}
+
+/// As many open files as this process may have at most.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    // Where that fails, the work with many clients says so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}

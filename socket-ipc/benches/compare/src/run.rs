@@ -1,0 +1,146 @@
+//! One run: a server and a client in processes of their own, and what came of it.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
+
+use crate::systems::{Side, System};
+use crate::work::{Outcome, Work};
+
+/// No run takes as long on a machine that works.
+const DEADLINE: Duration = Duration::from_secs(180);
+
+type Failed = Box<dyn std::error::Error>;
+
+/// What one run came to.
+#[derive(Clone, Copy, Debug)]
+pub struct Figure {
+    /// In the unit of the work.
+    pub value: f64,
+    /// The round trip that half of all were faster than, in seconds.
+    pub median: Option<f64>,
+    /// The most memory that the server had, in bytes.
+    pub peak: u64,
+}
+
+/// A process that ends with the run.
+struct Player(Child);
+
+impl Drop for Player {
+    fn drop(&mut self) {
+        // Whether it has ended by itself does not matter any more.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+pub fn run(system: System, work: Work, scale: f64, peers: Option<&Path>) -> Result<Figure, Failed> {
+    let place = tempfile::tempdir()?;
+    let path = place.path().join("compare.sock");
+    let count = work.count(scale);
+    let (sender, lines) = channel();
+    let start = |side| start(command(system, side, work, count, &path, peers)?, sender.clone());
+    let server = start(Side::Server)?;
+    let said = next(&lines)?;
+    if said != "ready" {
+        return Err(format!("the server says {said:?} and not that it is ready").into());
+    }
+    let before = memory(&server, "VmRSS")?;
+    let _client = start(Side::Client)?;
+    let said = next(&lines)?;
+    let outcome: Outcome = serde_json::from_str(&said).map_err(|_| format!("no outcome, but: {said}"))?;
+    if outcome.sum != work.sum(count) {
+        return Err(format!("what was heard adds up to {}, not {}", outcome.sum, work.sum(count)).into());
+    }
+    let messages = (work.clients() * count) as f64;
+    let value = match work.text_len() {
+        Some(len) => messages * len as f64 / 1e6 / outcome.seconds,
+        None if work == Work::Idle => {
+            memory(&server, "VmRSS")?.saturating_sub(before) as f64 / work.clients() as f64
+        }
+        None => messages / outcome.seconds,
+    };
+    Ok(Figure { value, median: outcome.median, peak: memory(&server, "VmHWM")? })
+}
+
+fn command(
+    system: System,
+    side: Side,
+    work: Work,
+    count: u64,
+    path: &Path,
+    peers: Option<&Path>,
+) -> Result<Command, Failed> {
+    use clap::ValueEnum;
+    let name = |value: Option<clap::builder::PossibleValue>| {
+        value.map_or(String::new(), |v| v.get_name().to_owned())
+    };
+    let side = name(side.to_possible_value());
+    let mut command = match system.script() {
+        Some(script) => {
+            let mut command = Command::new("node");
+            command.arg(peers.ok_or("npm is not here")?.join(script)).args([&side, &work.to_string()]);
+            command.arg(count.to_string()).arg(work.clients().to_string());
+            command.arg(work.text_len().unwrap_or(0).to_string());
+            command
+        }
+        None => {
+            let mut command = Command::new(std::env::current_exe()?);
+            command.args(["play", &name(system.to_possible_value()), &side, &work.to_string()]);
+            command.arg(count.to_string());
+            command
+        }
+    };
+    command.arg(path);
+    Ok(command)
+}
+
+fn start(mut command: Command, lines: Sender<Option<String>>) -> Result<Player, Failed> {
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+    let output = BufReader::new(child.stdout.take().ok_or("a process without output")?);
+    std::thread::spawn(move || {
+        let said = output.lines().map_while(Result::ok).map(Some);
+        // A line or the end: whoever is left alone waits in vain.
+        said.chain([None]).try_for_each(|line| lines.send(line))
+    });
+    Ok(Player(child))
+}
+
+fn next(lines: &Receiver<Option<String>>) -> Result<String, Failed> {
+    match lines.recv_timeout(DEADLINE) {
+        Ok(line) => line.ok_or_else(|| "one of the processes has ended".into()),
+        Err(_) => Err(format!("nothing came of it in {} s", DEADLINE.as_secs()).into()),
+    }
+}
+
+fn memory(player: &Player, field: &str) -> Result<u64, Failed> {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", player.0.id()))?;
+    let kibibytes = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':')?.trim().strip_suffix(" kB"))
+        .ok_or_else(|| format!("the kernel does not tell {field}"))?;
+    Ok(kibibytes.parse::<u64>()? * 1024)
+}
+
+/// Installs the libraries of the Node programs; `None`, and why, where that can't be done.
+pub fn install_peers() -> Result<PathBuf, String> {
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("peers");
+    let executable = std::env::current_exe().map_err(|error| error.to_string())?;
+    let to = executable.with_file_name("compare-peers");
+    let install = || -> Result<(), Failed> {
+        std::fs::create_dir_all(&to)?;
+        for file in std::fs::read_dir(&from)?.collect::<Result<Vec<_>, _>>()? {
+            if file.file_type()?.is_file() {
+                std::fs::copy(file.path(), to.join(file.file_name()))?;
+            }
+        }
+        let arguments = ["ci", "--silent", "--no-audit", "--no-fund"];
+        match Command::new("npm").args(arguments).current_dir(&to).stdout(Stdio::null()).status()?.success() {
+            true => Ok(()),
+            false => Err("`npm ci` failed".into()),
+        }
+    };
+    install().map(|()| to.clone()).map_err(|error| error.to_string())
+}

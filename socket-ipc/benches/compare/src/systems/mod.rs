@@ -1,0 +1,112 @@
+//! What is compared: each system as one writes a program with it, server and client.
+
+mod lines_codec;
+mod raw;
+mod socket_ipc;
+#[cfg(feature = "tarpc")]
+mod tarpc;
+#[cfg(feature = "zeromq")]
+mod zeromq;
+#[cfg(feature = "zlink")]
+mod zlink;
+
+use std::path::Path;
+
+use clap::ValueEnum;
+
+use crate::work::Work;
+
+/// A failure of any kind ends the process with its text.
+pub type Done = Result<(), Box<dyn std::error::Error + Send + Sync>>;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum System {
+    SocketIpc,
+    SocketIpcMultiThread,
+    RawBytes,
+    RawSerdeJson,
+    LinesCodec,
+    Zeromq,
+    Zlink,
+    Tarpc,
+    NodeSocketIpc,
+    NodeIpc,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Side {
+    Server,
+    Client,
+}
+
+impl System {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::SocketIpc => "socket-ipc, current thread",
+            Self::SocketIpcMultiThread => "socket-ipc, multi thread",
+            Self::RawBytes => "raw blocking socket, bytes only",
+            Self::RawSerdeJson => "raw blocking socket, serde_json",
+            Self::LinesCodec => "tokio, LinesCodec and Value",
+            Self::Zeromq => "ZeroMQ, serde_json",
+            Self::Zlink => "zlink 0.8",
+            Self::Tarpc => "tarpc 0.38, JSON",
+            Self::NodeSocketIpc => "Node socket-ipc 0.4.0",
+            Self::NodeIpc => "node-ipc 9.1",
+        }
+    }
+
+    /// The program in `peers/` that is run for it, where it is no Rust.
+    pub fn script(self) -> Option<&'static str> {
+        match self {
+            Self::NodeSocketIpc => Some("socket-ipc.js"),
+            Self::NodeIpc => Some("node-ipc.js"),
+            _ => None,
+        }
+    }
+
+    /// Why it can't be run, if so.
+    pub fn missing(self) -> Option<&'static str> {
+        match self {
+            Self::Zeromq if !cfg!(feature = "zeromq") => Some("built without the feature `zeromq`"),
+            Self::Zlink if !cfg!(feature = "zlink") => Some("built without the feature `zlink`"),
+            Self::Tarpc if !cfg!(feature = "tarpc") => Some("built without the feature `tarpc`"),
+            _ => None,
+        }
+    }
+
+    pub fn does(self, work: Work) -> bool {
+        match self {
+            Self::SocketIpc | Self::SocketIpcMultiThread => true,
+            // One thread that blocks serves one client at a time.
+            Self::RawBytes | Self::RawSerdeJson => !matches!(work, Work::W5 | Work::Idle),
+            // Calls and their answers; nothing is broadcast.
+            Self::Tarpc => !matches!(work, Work::W3 | Work::Idle),
+            Self::Zlink => !matches!(work, Work::W3 | Work::Idle),
+            Self::LinesCodec | Self::Zeromq | Self::NodeSocketIpc | Self::NodeIpc => work != Work::Idle,
+        }
+    }
+
+    /// Plays one side, in a process of its own.
+    pub fn play(self, side: Side, work: Work, count: u64, path: &Path) -> Done {
+        match self {
+            Self::SocketIpc => block_on(false, socket_ipc::play(side, work, count, path)),
+            Self::SocketIpcMultiThread => block_on(true, socket_ipc::play(side, work, count, path)),
+            Self::RawBytes => raw::play(side, work, count, path, false),
+            Self::RawSerdeJson => raw::play(side, work, count, path, true),
+            Self::LinesCodec => block_on(true, lines_codec::play(side, work, count, path)),
+            #[cfg(feature = "zeromq")]
+            Self::Zeromq => zeromq::play(side, work, count, path),
+            #[cfg(feature = "zlink")]
+            Self::Zlink => block_on(true, zlink::play(side, work, count, path)),
+            #[cfg(feature = "tarpc")]
+            Self::Tarpc => block_on(true, tarpc::play(side, work, count, path)),
+            _ => Err(format!("{} is not played by this program", self.name()).into()),
+        }
+    }
+}
+
+fn block_on(multi_thread: bool, playing: impl Future<Output = Done>) -> Done {
+    use tokio::runtime::Builder;
+    let mut builder = if multi_thread { Builder::new_multi_thread() } else { Builder::new_current_thread() };
+    builder.enable_all().build()?.block_on(playing)
+}

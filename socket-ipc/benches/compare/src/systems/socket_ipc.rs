@@ -1,0 +1,201 @@
+//! This library, with its default limits.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use futures::future::try_join_all;
+use socket_ipc::{Client, Server};
+use tokio::sync::{Notify, mpsc};
+
+use super::{Done, Side};
+use crate::work::{Answer, Outcome, Small, Text, Work, say_ready};
+
+pub async fn play(side: Side, work: Work, count: u64, path: &Path) -> Done {
+    match (side, work) {
+        (Side::Server, Work::W1 | Work::W5) => add_up_small(work, count, path).await,
+        (Side::Server, Work::W2) => echo(path).await,
+        (Side::Server, Work::W3) => broadcast(work, count, path).await,
+        (Side::Server, Work::W4 | Work::W4m) => add_up_texts(count, path).await,
+        (Side::Server, Work::Idle) => wait_for(work, path).await,
+        (Side::Client, Work::W2) => ping(count, path).await,
+        (Side::Client, Work::W3) => hear_all(work, count, path).await,
+        (Side::Client, Work::Idle) => stay(work, path).await,
+        (Side::Client, _) => send_all(work, count, path).await,
+    }
+}
+
+async fn serve(server: Server) -> Done {
+    server.listen().await?;
+    say_ready();
+    server.closed().await;
+    Ok(())
+}
+
+async fn add_up_small(work: Work, count: u64, path: &Path) -> Done {
+    let server = Server::new(path);
+    let (reply, sum, ended) = (server.handle(), AtomicU64::new(0), AtomicU64::new(0));
+    server.on::<Small>(move |message, client_id| {
+        let sum = sum.fetch_add(message.adds(), Relaxed) + message.adds();
+        if message.id + 1 == count && ended.fetch_add(1, Relaxed) + 1 == work.clients() {
+            reply.send(&Answer { sum }, client_id).expect("whoever is last waits for the answer");
+        }
+    });
+    serve(server).await
+}
+
+async fn add_up_texts(count: u64, path: &Path) -> Done {
+    let server = Server::new(path);
+    let (reply, sum) = (server.handle(), AtomicU64::new(0));
+    server.on::<Text>(move |message, client_id| {
+        let sum = sum.fetch_add(message.adds(), Relaxed) + message.adds();
+        if message.id + 1 == count {
+            reply.send(&Answer { sum }, client_id).expect("the client waits for the answer");
+        }
+    });
+    serve(server).await
+}
+
+async fn echo(path: &Path) -> Done {
+    let server = Server::new(path);
+    let reply = server.handle();
+    server.on::<Small>(move |message, client_id| {
+        reply.send(&message, client_id).expect("the client waits for its echo");
+    });
+    serve(server).await
+}
+
+async fn broadcast(work: Work, count: u64, path: &Path) -> Done {
+    let server = Server::new(path);
+    let everybody = here(&server, work.clients());
+    let mut answers = server.subscribe::<Answer>();
+    server.listen().await?;
+    say_ready();
+    everybody.notified().await;
+    let start = Instant::now();
+    for id in 0..count {
+        server.broadcast_async(&Small::new(id)).await?;
+    }
+    let mut sum = 0;
+    for _ in 0..work.clients() {
+        sum += answers.next().await.ok_or("closed before all had answered")?.0.sum;
+    }
+    Outcome::since(start, sum).say();
+    server.closed().await;
+    Ok(())
+}
+
+async fn wait_for(work: Work, path: &Path) -> Done {
+    let server = Server::builder(path).max_clients(work.clients() as usize).build();
+    let everybody = here(&server, work.clients());
+    server.listen().await?;
+    say_ready();
+    let start = Instant::now();
+    everybody.notified().await;
+    Outcome::since(start, 0).say();
+    server.closed().await;
+    Ok(())
+}
+
+/// Notified once as many clients are here as are awaited.
+fn here(server: &Server, awaited: u64) -> Arc<Notify> {
+    let everybody = Arc::new(Notify::new());
+    let (told, here) = (Arc::clone(&everybody), AtomicU64::new(0));
+    server.on_connection(move |_| {
+        if here.fetch_add(1, Relaxed) + 1 == awaited {
+            told.notify_one();
+        }
+    });
+    everybody
+}
+
+async fn connected(work: Work, path: &Path) -> Result<Vec<Client>, socket_ipc::ConnectError> {
+    let clients: Vec<_> = (0..work.clients()).map(|_| Client::new(path)).collect();
+    for client in &clients {
+        client.connect().await?;
+    }
+    Ok(clients)
+}
+
+async fn send_all(work: Work, count: u64, path: &Path) -> Done {
+    let clients = connected(work, path).await?;
+    let mut answers: Vec<_> = clients.iter().map(|client| client.subscribe::<Answer>()).collect();
+    let text = work.text_len().map(Text::new);
+    let start = Instant::now();
+    let sending = clients.iter().map(|client| {
+        let (client, mut text) = (client.handle(), text.clone());
+        tokio::spawn(async move {
+            for id in 0..count {
+                match &mut text {
+                    Some(text) => {
+                        text.id = id;
+                        client.send_async(text).await?;
+                    }
+                    None => client.send_async(&Small::new(id)).await?,
+                }
+            }
+            Ok::<_, socket_ipc::SendError>(())
+        })
+    });
+    for sent in try_join_all(sending).await? {
+        sent?;
+    }
+    let answers = answers.iter_mut().map(|answers| Box::pin(answers.next()));
+    let (answer, ..) = futures::future::select_all(answers).await;
+    Outcome::since(start, answer.ok_or("closed before it was answered")?.sum).say();
+    Ok(())
+}
+
+async fn ping(count: u64, path: &Path) -> Done {
+    let client = Client::new(path);
+    client.connect().await?;
+    let (again, sum, trips) = (client.handle(), AtomicU64::new(0), Mutex::new(Vec::new()));
+    let (ended, mut end) = mpsc::unbounded_channel();
+    let (start, sent) = (Instant::now(), Mutex::new(Instant::now()));
+    client.on::<Small>(move |message| {
+        let sum = sum.fetch_add(message.adds(), Relaxed) + message.adds();
+        let (mut sent, mut trips) =
+            (sent.lock().expect("no listener panics"), trips.lock().expect("nor here"));
+        trips.push(sent.elapsed());
+        if message.id + 1 == count {
+            let _ = ended.send(Outcome::of_round_trips(start, sum, std::mem::take(&mut trips)));
+            return;
+        }
+        *sent = Instant::now();
+        again.send(&Small::new(message.id + 1)).expect("the server takes the next");
+    });
+    client.send(&Small::new(0))?;
+    end.recv().await.ok_or("closed before the last echo")?.say();
+    Ok(())
+}
+
+async fn hear_all(work: Work, count: u64, path: &Path) -> Done {
+    // All listen before the first connects: the server begins once the last has.
+    let clients: Vec<_> = (0..work.clients()).map(|_| Client::new(path)).collect();
+    for client in &clients {
+        let (reply, sum) = (client.handle(), AtomicU64::new(0));
+        client.on::<Small>(move |message| {
+            let sum = sum.fetch_add(message.adds(), Relaxed) + message.adds();
+            if message.id + 1 == count {
+                reply.send(&Answer { sum }).expect("the server waits for the answer");
+            }
+        });
+    }
+    for client in &clients {
+        client.connect().await?;
+    }
+    for client in &clients {
+        client.closed().await;
+    }
+    Ok(())
+}
+
+/// Connects without the library, whose clients are not what is measured.
+async fn stay(work: Work, path: &Path) -> Done {
+    let mut streams = Vec::new();
+    for _ in 0..work.clients() {
+        streams.push(std::os::unix::net::UnixStream::connect(path)?);
+    }
+    std::future::pending().await
+}

@@ -1,0 +1,163 @@
+//! What is measured, and what every system has to come to.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
+use socket_ipc::Topic;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "verbatim")]
+pub enum Work {
+    W1,
+    W2,
+    W3,
+    W4,
+    W4m,
+    W5,
+    Idle,
+}
+
+impl Work {
+    pub fn describe(self) -> &'static str {
+        match self {
+            Self::W1 => "one client sends a million small messages; each is decoded and added up",
+            Self::W2 => "a small message goes back and forth, 30,000 times",
+            Self::W3 => "20,000 small messages are broadcast to 64 clients of one process, each decodes all",
+            Self::W4 => "5,000 texts of 64 KiB with some escapes, one way",
+            Self::W4m => "300 texts of 1 MiB with some escapes, one way",
+            Self::W5 => "1,000 clients of one process send 100 small messages each",
+            Self::Idle => "10,000 connections that say nothing",
+        }
+    }
+
+    /// What is counted, of which more is better, but of bytes.
+    pub fn unit(self) -> &'static str {
+        match self {
+            Self::W1 | Self::W5 => "messages/s",
+            Self::W2 => "round trips/s",
+            Self::W3 => "deliveries/s",
+            Self::W4 | Self::W4m => "MB/s",
+            Self::Idle => "bytes a connection",
+        }
+    }
+
+    pub fn clients(self) -> u64 {
+        match self {
+            Self::W3 => 64,
+            Self::W5 => 1_000,
+            Self::Idle => 10_000,
+            _ => 1,
+        }
+    }
+
+    /// How many messages each client sends or hears.
+    pub fn count(self, scale: f64) -> u64 {
+        let count = match self {
+            Self::W1 => 1_000_000,
+            Self::W2 => 30_000,
+            Self::W3 => 20_000,
+            Self::W4 => 5_000,
+            Self::W4m => 300,
+            Self::W5 => 100,
+            Self::Idle => return 0,
+        };
+        ((count as f64 * scale) as u64).max(10)
+    }
+
+    /// The length of each text, where texts are sent.
+    pub fn text_len(self) -> Option<usize> {
+        match self {
+            Self::W4 => Some(64 * 1024),
+            Self::W4m => Some(1024 * 1024),
+            _ => None,
+        }
+    }
+
+    /// What all messages add up to, each of them counting [`Small::adds`] or [`Text::adds`].
+    pub fn sum(self, count: u64) -> u64 {
+        let numbers = count * count.saturating_sub(1) / 2;
+        self.clients() * (numbers + count * self.text_len().unwrap_or(0) as u64)
+    }
+}
+
+impl fmt::Display for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// `{"topic":"bench","message":{"id":..,"name":"crussell52","value":..}}`, 79 bytes with five digits of each.
+#[derive(Topic, Serialize, Deserialize, Clone, Debug)]
+#[topic = "bench"]
+pub struct Small {
+    pub id: u64,
+    pub name: String,
+    pub value: f64,
+}
+
+impl Small {
+    pub fn new(id: u64) -> Self {
+        Self { id, name: "crussell52".to_owned(), value: id as f64 + 0.5 }
+    }
+
+    pub fn adds(&self) -> u64 {
+        self.id
+    }
+}
+
+#[derive(Topic, Serialize, Deserialize, Clone, Debug)]
+#[topic = "text"]
+pub struct Text {
+    pub id: u64,
+    pub text: String,
+}
+
+impl Text {
+    /// With a line break every 100 characters, which JSON escapes.
+    pub fn new(len: usize) -> Self {
+        Self { id: 0, text: (0..len).map(|at| if at % 100 == 99 { '\n' } else { 'x' }).collect() }
+    }
+
+    pub fn adds(&self) -> u64 {
+        self.id + self.text.len() as u64
+    }
+}
+
+/// What a side has added up, which it says once at the end.
+#[derive(Topic, Serialize, Deserialize, Clone, Copy, Debug)]
+#[topic = "answer"]
+pub struct Answer {
+    pub sum: u64,
+}
+
+/// What whoever measured says, one line of JSON on standard output.
+#[derive(Serialize, Deserialize, Debug)]
+pub struct Outcome {
+    pub seconds: f64,
+    pub sum: u64,
+    /// The round trip that half of all were faster than, in seconds.
+    pub median: Option<f64>,
+}
+
+impl Outcome {
+    pub fn since(start: Instant, sum: u64) -> Self {
+        Self { seconds: start.elapsed().as_secs_f64(), sum, median: None }
+    }
+
+    pub fn of_round_trips(start: Instant, sum: u64, mut trips: Vec<Duration>) -> Self {
+        trips.sort_unstable();
+        let median = trips.get(trips.len() / 2).map(Duration::as_secs_f64);
+        Self { median, ..Self::since(start, sum) }
+    }
+
+    pub fn say(&self) {
+        println!("{}", serde_json::to_string(self).expect("an outcome has a JSON form"));
+    }
+}
+
+/// Tells the parent that clients may come.
+pub fn say_ready() {
+    println!("ready");
+}
