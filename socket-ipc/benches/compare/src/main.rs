@@ -1,5 +1,6 @@
 //! Compares socket-ipc with what else one would take: see `README.md`.
 
+mod latency;
 mod picture;
 mod report;
 mod run;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use latency::{Meanwhile, Part};
 use report::Results;
 use systems::{Side, System};
 use work::Work;
@@ -18,7 +20,7 @@ use work::Work;
 #[command(about = "Compares socket-ipc with what else one would take, side by side on this machine")]
 struct Arguments {
     #[command(subcommand)]
-    play: Option<Play>,
+    task: Option<Task>,
     /// How often each work is done on each system, in turns.
     #[arg(long, default_value_t = 5)]
     runs: usize,
@@ -37,17 +39,38 @@ struct Arguments {
 }
 
 #[derive(Subcommand)]
-enum Play {
+enum Task {
     /// Plays one side, as a process of its own.
     #[command(hide = true)]
     Play { system: System, side: Side, work: Work, count: u64, path: PathBuf },
+    /// Plays one part of a measurement of latency, as a process of its own.
+    #[command(hide = true)]
+    Part { system: System, part: Part, meanwhile: Meanwhile, count: u64, path: PathBuf },
+    /// How long one client's round trips take while others are busy.
+    Latency {
+        /// How many round trips.
+        #[arg(long, default_value_t = 100_000)]
+        count: u64,
+    },
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let arguments = Arguments::parse();
     raise_file_limit();
-    if let Some(Play::Play { system, side, work, count, path }) = arguments.play {
-        return system.play(side, work, count, &path).map_err(|error| error as _);
+    match arguments.task {
+        None => {}
+        Some(Task::Play { system, side, work, count, path }) => {
+            return system.play(side, work, count, &path).map_err(|error| error as _);
+        }
+        Some(Task::Part { system, part, meanwhile, count, path }) => {
+            let playing = latency::play(part, meanwhile, count, &path);
+            return systems::block_on(system == System::SocketIpcMultiThread, playing)
+                .map_err(|error| error as _);
+        }
+        Some(Task::Latency { count }) => {
+            println!("{}\n", report::machine());
+            return latency::compare(count);
+        }
     }
     let or_all = |some: Vec<_>| if some.is_empty() { System::value_variants().to_vec() } else { some };
     let systems = or_all(arguments.systems);

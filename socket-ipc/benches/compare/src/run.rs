@@ -12,7 +12,7 @@ use crate::work::{Outcome, Work};
 /// No run takes as long on a machine that works.
 const DEADLINE: Duration = Duration::from_secs(180);
 
-type Failed = Box<dyn std::error::Error>;
+pub type Failed = Box<dyn std::error::Error>;
 
 /// What one run came to.
 #[derive(Clone, Copy, Debug)]
@@ -36,20 +36,79 @@ impl Drop for Player {
     }
 }
 
+/// The processes of one run, and what they say, line by line.
+pub struct Players {
+    started: Vec<Player>,
+    sender: Sender<Option<String>>,
+    lines: Receiver<Option<String>>,
+}
+
+impl Players {
+    pub fn new() -> Self {
+        let (sender, lines) = channel();
+        Self { started: Vec::new(), sender, lines }
+    }
+
+    /// Starts this program with other arguments.
+    pub fn start_ours(&mut self, arguments: &[String], path: &Path) -> Result<(), Failed> {
+        self.start(Command::new(std::env::current_exe()?).args(arguments).arg(path))
+    }
+
+    fn start(&mut self, command: &mut Command) -> Result<(), Failed> {
+        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
+        let output = BufReader::new(child.stdout.take().ok_or("a process without output")?);
+        self.started.push(Player(child));
+        let sender = self.sender.clone();
+        std::thread::spawn(move || {
+            let said = output.lines().map_while(Result::ok).map(Some);
+            // A line or the end: whoever is left alone waits in vain.
+            said.chain([None]).try_for_each(|line| sender.send(line))
+        });
+        Ok(())
+    }
+
+    /// The next line that one of them says.
+    pub fn next(&self) -> Result<String, Failed> {
+        match self.lines.recv_timeout(DEADLINE) {
+            Ok(line) => line.ok_or_else(|| "one of the processes has ended".into()),
+            Err(_) => Err(format!("nothing came of it in {} s", DEADLINE.as_secs()).into()),
+        }
+    }
+
+    /// What the kernel says of the memory of the one that was started first, in bytes.
+    fn memory_of_first(&self, field: &str) -> Result<u64, Failed> {
+        let first = self.started.first().ok_or("no process was started")?;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", first.0.id()))?;
+        let kibibytes = status
+            .lines()
+            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':')?.trim().strip_suffix(" kB"))
+            .ok_or_else(|| format!("the kernel does not tell {field}"))?;
+        Ok(kibibytes.parse::<u64>()? * 1024)
+    }
+}
+
+impl Drop for Players {
+    fn drop(&mut self) {
+        // The server last: the others would say that they have lost it.
+        while let Some(player) = self.started.pop() {
+            drop(player);
+        }
+    }
+}
+
 pub fn run(system: System, work: Work, scale: f64, peers: Option<&Path>) -> Result<Figure, Failed> {
     let place = tempfile::tempdir()?;
     let path = place.path().join("compare.sock");
     let count = work.count(scale);
-    let (sender, lines) = channel();
-    let start = |side| start(command(system, side, work, count, &path, peers)?, sender.clone());
-    let server = start(Side::Server)?;
-    let said = next(&lines)?;
+    let mut players = Players::new();
+    players.start(&mut command(system, Side::Server, work, count, &path, peers)?)?;
+    let said = players.next()?;
     if said != "ready" {
         return Err(format!("the server says {said:?} and not that it is ready").into());
     }
-    let before = memory(&server, "VmRSS")?;
-    let _client = start(Side::Client)?;
-    let said = next(&lines)?;
+    let before = players.memory_of_first("VmRSS")?;
+    players.start(&mut command(system, Side::Client, work, count, &path, peers)?)?;
+    let said = players.next()?;
     let outcome: Outcome = serde_json::from_str(&said).map_err(|_| format!("no outcome, but: {said}"))?;
     if outcome.sum != work.sum(count) {
         return Err(format!("what was heard adds up to {}, not {}", outcome.sum, work.sum(count)).into());
@@ -58,11 +117,11 @@ pub fn run(system: System, work: Work, scale: f64, peers: Option<&Path>) -> Resu
     let value = match work.text_len() {
         Some(len) => messages * len as f64 / 1e6 / outcome.seconds,
         None if work == Work::Idle => {
-            memory(&server, "VmRSS")?.saturating_sub(before) as f64 / work.clients() as f64
+            players.memory_of_first("VmRSS")?.saturating_sub(before) as f64 / work.clients() as f64
         }
         None => messages / outcome.seconds,
     };
-    Ok(Figure { value, median: outcome.median, peak: memory(&server, "VmHWM")? })
+    Ok(Figure { value, median: outcome.median, peak: players.memory_of_first("VmHWM")? })
 }
 
 fn command(
@@ -95,33 +154,6 @@ fn command(
     };
     command.arg(path);
     Ok(command)
-}
-
-fn start(mut command: Command, lines: Sender<Option<String>>) -> Result<Player, Failed> {
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-    let output = BufReader::new(child.stdout.take().ok_or("a process without output")?);
-    std::thread::spawn(move || {
-        let said = output.lines().map_while(Result::ok).map(Some);
-        // A line or the end: whoever is left alone waits in vain.
-        said.chain([None]).try_for_each(|line| lines.send(line))
-    });
-    Ok(Player(child))
-}
-
-fn next(lines: &Receiver<Option<String>>) -> Result<String, Failed> {
-    match lines.recv_timeout(DEADLINE) {
-        Ok(line) => line.ok_or_else(|| "one of the processes has ended".into()),
-        Err(_) => Err(format!("nothing came of it in {} s", DEADLINE.as_secs()).into()),
-    }
-}
-
-fn memory(player: &Player, field: &str) -> Result<u64, Failed> {
-    let status = std::fs::read_to_string(format!("/proc/{}/status", player.0.id()))?;
-    let kibibytes = status
-        .lines()
-        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':')?.trim().strip_suffix(" kB"))
-        .ok_or_else(|| format!("the kernel does not tell {field}"))?;
-    Ok(kibibytes.parse::<u64>()? * 1024)
 }
 
 /// Installs the libraries of the Node programs; `None`, and why, where that can't be done.

@@ -105,7 +105,7 @@ impl System {
     }
 }
 
-fn block_on(multi_thread: bool, playing: impl Future<Output = Done>) -> Done {
+pub fn block_on(multi_thread: bool, playing: impl Future<Output = Done>) -> Done {
     use tokio::runtime::Builder;
     let mut builder = if multi_thread { Builder::new_multi_thread() } else { Builder::new_current_thread() };
     builder.enable_all().build()?.block_on(playing)
