@@ -1,5 +1,6 @@
 //! Compares socket-ipc with what else one would take: see `README.md`.
 
+mod curves;
 mod latency;
 mod picture;
 mod report;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use curves::Curve;
 use latency::{Meanwhile, Part};
 use report::Results;
 use systems::{Side, System};
@@ -46,6 +48,18 @@ enum Task {
     /// Plays one part of a measurement of latency, as a process of its own.
     #[command(hide = true)]
     Part { system: System, part: Part, meanwhile: Meanwhile, count: u64, path: PathBuf },
+    /// Plays one side of a step of a curve, as a process of its own.
+    #[command(hide = true)]
+    Step { side: Side, curve: Curve, step: u64, path: PathBuf },
+    /// How the cost grows with topics, clients, and the length of messages.
+    Curves {
+        /// How often each step is measured.
+        #[arg(long, default_value_t = 3)]
+        runs: usize,
+        /// Draws the curves into this file.
+        #[arg(long)]
+        svg: Option<PathBuf>,
+    },
     /// How long one client's round trips take while others are busy.
     Latency {
         /// How many round trips.
@@ -66,6 +80,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             let playing = latency::play(part, meanwhile, count, &path);
             return systems::block_on(system == System::SocketIpcMultiThread, playing)
                 .map_err(|error| error as _);
+        }
+        Some(Task::Step { side, curve, step, path }) => {
+            return systems::block_on(false, curves::play(side, curve, step, &path))
+                .map_err(|error| error as _);
+        }
+        Some(Task::Curves { runs, svg }) => {
+            println!("{}\n", report::machine());
+            return curves::compare(runs, svg.as_deref());
         }
         Some(Task::Latency { count }) => {
             println!("{}\n", report::machine());

@@ -76,7 +76,7 @@ impl Players {
     }
 
     /// What the kernel says of the memory of the one that was started first, in bytes.
-    fn memory_of_first(&self, field: &str) -> Result<u64, Failed> {
+    pub fn memory_of_first(&self, field: &str) -> Result<u64, Failed> {
         let first = self.started.first().ok_or("no process was started")?;
         let status = std::fs::read_to_string(format!("/proc/{}/status", first.0.id()))?;
         let kibibytes = status

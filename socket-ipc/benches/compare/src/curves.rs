@@ -1,0 +1,287 @@
+//! How the cost grows: with topics, with clients, with the length of messages. On a current-thread runtime on both
+//! sides, with the default limits but for the number of clients.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
+
+use clap::ValueEnum;
+use plotters::coord::Shift;
+use plotters::prelude::*;
+use socket_ipc::{Client, Server};
+use tokio::sync::Notify;
+
+use crate::report::{Spread, number};
+use crate::run::{Failed, Players};
+use crate::systems::{Done, Side};
+use crate::work::{Answer, Outcome, Small, Text, say_ready};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Curve {
+    /// One client sends a million small messages of so many topics, each of which has a listener.
+    Topics,
+    /// Small messages are broadcast to so many clients, 1,280,000 deliveries in all.
+    Hearers,
+    /// So many clients send small messages, 1,000,000 in all.
+    Senders,
+    /// One client sends texts of so many bytes, up to 500 MB in all.
+    Lengths,
+}
+
+impl Curve {
+    fn steps(self) -> &'static [u64] {
+        match self {
+            Self::Topics => &[1, 10, 100, 1_000],
+            Self::Hearers => &[1, 8, 64, 512, 4_096],
+            Self::Senders => &[1, 10, 100, 1_000, 10_000],
+            Self::Lengths => &[16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576],
+        }
+    }
+
+    /// How many messages are heard in all.
+    fn messages(self, step: u64) -> u64 {
+        match self {
+            Self::Topics => 1_000_000,
+            Self::Hearers => 1_280_000 / step * step,
+            Self::Senders => 1_000_000 / step * step,
+            Self::Lengths => (500_000_000 / step).clamp(300, 1_000_000),
+        }
+    }
+
+    fn clients(self, step: u64) -> u64 {
+        if matches!(self, Self::Hearers | Self::Senders) { step } else { 1 }
+    }
+
+    fn says(self) -> [&'static str; 3] {
+        match self {
+            Self::Topics => ["one client sends a million small messages", "topics", "ns a message"],
+            Self::Hearers => ["small messages are broadcast", "clients", "ns a delivery"],
+            Self::Senders => ["clients send a million small messages", "clients", "ns a message"],
+            Self::Lengths => ["one client sends texts", "bytes", "ns a message"],
+        }
+    }
+}
+
+/// What a step of a curve costs: nanoseconds a message, and the most memory that the server had.
+struct Point {
+    step: u64,
+    cost: Spread,
+    peak: u64,
+}
+
+/// Measures all curves, prints them, and draws them where told to.
+pub fn compare(runs: usize, picture: Option<&Path>) -> Result<(), Failed> {
+    let mut curves = Vec::new();
+    for &curve in Curve::value_variants() {
+        let [title, steps, cost] = curve.says();
+        println!(
+            "{title}\n\n| {steps} | {cost} | least | most | memory of the server |\n|---:|---:|---:|---:|---:|"
+        );
+        let mut points = Vec::new();
+        for &step in curve.steps() {
+            let point =
+                measure(curve, step, runs).map_err(|error| format!("{title}, {step} {steps}: {error}"))?;
+            let Spread { median, least, most } = point.cost;
+            let mebibytes = point.peak as f64 / 1024.0 / 1024.0;
+            println!(
+                "| {step} | {} | {} | {} | {mebibytes:.1} MiB |",
+                number(median),
+                number(least),
+                number(most)
+            );
+            points.push(point);
+        }
+        println!();
+        curves.push((curve, points));
+    }
+    picture.map_or(Ok(()), |path| draw(&curves, path))
+}
+
+fn measure(curve: Curve, step: u64, runs: usize) -> Result<Point, Failed> {
+    let (mut costs, mut peak) = (Vec::new(), 0);
+    for _ in 0..runs {
+        let place = tempfile::tempdir()?;
+        let mut players = Players::new();
+        for side in ["server", "client"] {
+            let curve = curve.to_possible_value().map_or(String::new(), |curve| curve.get_name().to_owned());
+            let arguments = ["step".to_owned(), side.to_owned(), curve, step.to_string()];
+            players.start_ours(&arguments, &place.path().join("curve.sock"))?;
+            if side == "server" {
+                players.next()?;
+            }
+        }
+        let outcome: Outcome = serde_json::from_str(&players.next()?)?;
+        let messages = curve.messages(step);
+        let each = messages / curve.clients(step);
+        let expected = curve.clients(step) * (each * (each - 1) / 2);
+        if outcome.sum != expected {
+            return Err(format!("what was heard adds up to {}, not {expected}", outcome.sum).into());
+        }
+        costs.push(outcome.seconds * 1e9 / messages as f64);
+        peak = peak.max(players.memory_of_first("VmHWM")?);
+    }
+    Ok(Point { step, cost: Spread::of(costs).ok_or("no run was asked for")?, peak })
+}
+
+pub async fn play(side: Side, curve: Curve, step: u64, path: &Path) -> Done {
+    match (side, curve) {
+        (Side::Server, Curve::Hearers) => broadcast(curve, step, path).await,
+        (Side::Server, _) => add_up(curve, step, path).await,
+        (Side::Client, Curve::Hearers) => hear(curve, step, path).await,
+        (Side::Client, _) => send(curve, step, path).await,
+    }
+}
+
+fn topic(number: u64) -> String {
+    format!("topic {number}")
+}
+
+async fn add_up(curve: Curve, step: u64, path: &Path) -> Done {
+    let server = Server::builder(path).max_clients(20_000).build();
+    let (each, clients) = (curve.messages(step) / curve.clients(step), curve.clients(step));
+    let (sum, ended) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+    let reply = server.handle();
+    let count = move |id: u64, client_id| {
+        let sum = sum.fetch_add(id, Relaxed) + id;
+        if id + 1 == each && ended.fetch_add(1, Relaxed) + 1 == clients {
+            reply.send(&Answer { sum }, client_id).expect("whoever is last waits for the answer");
+        }
+    };
+    if curve == Curve::Topics {
+        for number in 0..step {
+            let count = count.clone();
+            server.on_topic(&topic(number), move |message, client_id| {
+                count(message.decode::<Small>().expect("only such are sent").id, client_id);
+            });
+        }
+    } else if curve == Curve::Lengths {
+        server.on::<Text>(move |message, client_id| count(message.id, client_id));
+    } else {
+        server.on::<Small>(move |message, client_id| count(message.id, client_id));
+    }
+    server.listen().await?;
+    say_ready();
+    server.closed().await;
+    Ok(())
+}
+
+async fn send(curve: Curve, step: u64, path: &Path) -> Done {
+    let (each, clients) = (curve.messages(step) / curve.clients(step), curve.clients(step));
+    let clients: Vec<_> = (0..clients).map(|_| Client::new(path)).collect();
+    for client in &clients {
+        client.connect().await?;
+    }
+    let mut answers: Vec<_> = clients.iter().map(|client| client.subscribe::<Answer>()).collect();
+    let topics: Vec<_> = if curve == Curve::Topics { (0..step).map(topic).collect() } else { Vec::new() };
+    let text = (curve == Curve::Lengths).then(|| Text::new(step as usize));
+    let start = Instant::now();
+    let sending = clients.iter().map(|client| {
+        let (client, mut text, topics) = (client.handle(), text.clone(), topics.clone());
+        tokio::spawn(async move {
+            for id in 0..each {
+                if let Some(text) = &mut text {
+                    text.id = id;
+                    client.send_async(text).await?;
+                } else if topics.is_empty() {
+                    client.send_async(&Small::new(id)).await?;
+                } else {
+                    client.send_raw(&topics[id as usize % topics.len()], &Small::new(id))?;
+                    // What is queued leaves in batches of about the length that `send_async` waits at.
+                    if id % 512 == 511 {
+                        client.flush().await?;
+                    }
+                }
+            }
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(())
+        })
+    });
+    for sent in futures::future::try_join_all(sending).await? {
+        sent?;
+    }
+    let answers = answers.iter_mut().map(|answers| Box::pin(answers.next()));
+    let (answer, ..) = futures::future::select_all(answers).await;
+    Outcome::since(start, answer.ok_or("closed before it was answered")?.sum).say();
+    Ok(())
+}
+
+async fn broadcast(curve: Curve, step: u64, path: &Path) -> Done {
+    let server = Server::builder(path).max_clients(20_000).build();
+    let (everybody, here) = (Arc::new(Notify::new()), AtomicU64::new(0));
+    let told = Arc::clone(&everybody);
+    server.on_connection(move |_| {
+        if here.fetch_add(1, Relaxed) + 1 == step {
+            told.notify_one();
+        }
+    });
+    let mut answers = server.subscribe::<Answer>();
+    server.listen().await?;
+    say_ready();
+    everybody.notified().await;
+    let start = Instant::now();
+    for id in 0..curve.messages(step) / step {
+        server.broadcast_async(&Small::new(id)).await?;
+    }
+    let mut sum = 0;
+    for _ in 0..step {
+        sum += answers.next().await.ok_or("closed before all had answered")?.0.sum;
+    }
+    Outcome::since(start, sum).say();
+    server.closed().await;
+    Ok(())
+}
+
+async fn hear(curve: Curve, step: u64, path: &Path) -> Done {
+    let each = curve.messages(step) / step;
+    let clients: Vec<_> = (0..step).map(|_| Client::new(path)).collect();
+    for client in &clients {
+        let (reply, sum) = (client.handle(), AtomicU64::new(0));
+        client.on::<Small>(move |message| {
+            let sum = sum.fetch_add(message.id, Relaxed) + message.id;
+            if message.id + 1 == each {
+                reply.send(&Answer { sum }).expect("the server waits for the answer");
+            }
+        });
+    }
+    for client in &clients {
+        client.connect().await?;
+    }
+    std::future::pending().await
+}
+
+const LINE: RGBColor = RGBColor(0xce, 0x42, 0x2b);
+
+fn draw(curves: &[(Curve, Vec<Point>)], path: &Path) -> Result<(), Failed> {
+    let area = SVGBackend::new(path, (900, 700)).into_drawing_area();
+    area.fill(&WHITE)?;
+    for (part, (curve, points)) in area.split_evenly((2, 2)).iter().zip(curves) {
+        draw_one(part, *curve, points)?;
+    }
+    area.present()?;
+    Ok(())
+}
+
+/// Both axes grow by factors, so that a cost that grows with what is counted is a line, and one that does not is level.
+fn draw_one(area: &DrawingArea<SVGBackend<'_>, Shift>, curve: Curve, points: &[Point]) -> Result<(), Failed> {
+    let [title, steps, cost] = curve.says();
+    let most = points.iter().map(|point| point.cost.most).fold(1_000.0, f64::max);
+    let last = points.last().map_or(1, |point| point.step) as f64;
+    let mut chart = ChartBuilder::on(area)
+        .caption(title, ("sans-serif", 15))
+        .margin(12)
+        .x_label_area_size(36)
+        .y_label_area_size(64)
+        .build_cartesian_2d((1.0..last * 1.2).log_scale(), (50.0..most * 2.0).log_scale())?;
+    let label = |value: &f64| number(*value);
+    let mut mesh = chart.configure_mesh();
+    mesh.x_desc(steps).y_desc(cost).x_label_formatter(&label).y_label_formatter(&label);
+    mesh.light_line_style(TRANSPARENT).draw()?;
+    let middle = points.iter().map(|point| (point.step as f64, point.cost.median));
+    chart.draw_series(LineSeries::new(middle.clone(), LINE.stroke_width(2)))?;
+    chart.draw_series(middle.map(|at| Circle::new(at, 3, LINE.filled())))?;
+    let spread = points.iter().map(|Point { step, cost, .. }| {
+        PathElement::new(vec![(*step as f64, cost.least), (*step as f64, cost.most)], LINE)
+    });
+    chart.draw_series(spread)?;
+    Ok(())
+}
