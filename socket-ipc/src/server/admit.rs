@@ -41,7 +41,7 @@ impl State {
         if self.phase() >= Phase::Closing {
             return Ok(None);
         }
-        let limit = max_clients(self.options.max_clients);
+        let limit = max_clients(self.options.max_clients, open_files());
         if clients.len() >= limit {
             return Err(Error::TooManyClients { path: self.options.path.clone(), limit });
         }
@@ -97,13 +97,30 @@ where
 
 /// How many clients may be connected: what was asked for, but no more than leaves a quarter of the process's
 /// open files to everything else.
-fn max_clients(asked: usize) -> usize {
-    let files = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let most = files.map_or(usize::MAX, |files| usize::try_from(files / 4 * 3).unwrap_or(usize::MAX));
+fn max_clients(asked: usize, open_files: Option<u64>) -> usize {
+    let most = open_files.map_or(usize::MAX, |files| usize::try_from(files / 4 * 3).unwrap_or(usize::MAX));
     asked.min(most)
+}
+
+/// How many files this process may have open.
+fn open_files() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
 }
 
 /// The credentials of whoever made a connection.
 pub(super) fn peer_of(stream: &tokio::net::UnixStream) -> io::Result<Peer> {
     stream.peer_cred().map(Peer::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::max_clients;
+
+    #[test]
+    fn clients_leave_a_quarter_of_the_open_files_to_everything_else() {
+        assert_eq!(max_clients(4096, Some(1024)), 768);
+        assert_eq!(max_clients(768, Some(1024)), 768);
+        assert_eq!(max_clients(767, Some(1024)), 767);
+        assert_eq!(max_clients(4096, None), 4096);
+    }
 }
