@@ -292,13 +292,13 @@ mod tests {
     use std::collections::BTreeMap;
 
     use proptest::prelude::*;
-    use serde::Serialize;
+    use serde::ser::{Serialize, SerializeMap, Serializer};
     use serde_json::value::RawValue;
 
     use crate::wire::Wire;
 
     /// One of everything that may hold a string.
-    #[derive(Serialize)]
+    #[derive(serde::Serialize)]
     struct Everything<'t> {
         field: &'t str,
         option: Option<&'t str>,
@@ -311,22 +311,37 @@ mod tests {
         bytes: &'t [u8],
         raw: Box<RawValue>,
         shown: std::fmt::Arguments<'t>,
+        by_halves: ByHalves<'t>,
+        /// A string in formats that people read, and a tuple in others.
+        address: std::net::Ipv6Addr,
         #[serde(flatten)]
         flat: BTreeMap<String, &'t str>,
     }
 
-    #[derive(Serialize)]
+    #[derive(serde::Serialize)]
     struct Newtype<'t>(&'t str);
 
-    #[derive(Serialize)]
+    #[derive(serde::Serialize)]
     struct Pair<'t>(&'t str, f64);
 
-    #[derive(Serialize)]
+    #[derive(serde::Serialize)]
     enum Variant<'t> {
         Unit,
         Newtype(&'t str),
         Tuple(&'t str, &'t str),
         Struct { field: &'t str },
+    }
+
+    /// A map whose entries are not written at once.
+    struct ByHalves<'t>(&'t str);
+
+    impl Serialize for ByHalves<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut map = serializer.serialize_map(None)?;
+            map.serialize_key(self.0)?;
+            map.serialize_value(self.0)?;
+            map.end()
+        }
     }
 
     fn assert_as_serde_json(value: &impl Serialize) {
@@ -368,6 +383,8 @@ mod tests {
                 bytes: text.as_bytes(),
                 raw: RawValue::from_string(format!(r#"["{}"]"#, "verbatim".repeat(20))).unwrap(),
                 shown: format_args!("{text}"),
+                by_halves: ByHalves(&text),
+                address: std::net::Ipv6Addr::from_bits(u128::MAX),
                 flat: [(format!("flat {text}"), text.as_str())].into(),
             });
         }
