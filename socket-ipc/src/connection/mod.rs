@@ -15,6 +15,7 @@ mod encode;
 mod outbox;
 mod read_buffer;
 mod session;
+mod spares;
 mod writer;
 
 use std::time::Duration;

@@ -7,6 +7,7 @@ use std::task::Waker;
 
 use tokio::sync::Notify;
 
+use super::spares::SPARES_OF_PROCESS;
 use crate::events::CloseCause;
 use crate::limits::OUTBOX_MARK;
 use crate::sync::lock;
@@ -15,9 +16,6 @@ use crate::wire::{Wire, count_ends};
 /// From this length on, outboxes share the bytes of a broadcast; shorter ones are cheaper to copy into the
 /// buffer that goes out in one write than to write apart.
 const SHARE_FROM: usize = 16 * 1024;
-
-/// A spare buffer is kept for the next messages up to this capacity.
-const SPARE_CAPACITY: usize = 64 * 1024;
 
 /// What all outboxes of a server hold together, in bytes.
 #[derive(Debug)]
@@ -94,6 +92,13 @@ impl Segment {
             Self::Shared(_) => 1,
         }
     }
+
+    /// Keeps what it was written from for others.
+    pub(super) fn reuse(self) {
+        if let Self::Own { bytes, .. } = self {
+            SPARES_OF_PROCESS.give(bytes);
+        }
+    }
 }
 
 /// Why a message was not queued.
@@ -161,12 +166,21 @@ struct Queue {
 }
 
 impl Queue {
-    /// Takes what was queued last, leaving `empty` in its place.
-    fn take_tail(&mut self, empty: Vec<u8>) -> Option<Segment> {
+    /// Appends a message to what goes out in one write.
+    fn append(&mut self, message: &[u8]) {
+        if self.tail.capacity() == 0 {
+            self.tail = SPARES_OF_PROCESS.take();
+        }
+        self.tail.extend_from_slice(message);
+        self.tail_messages += 1;
+    }
+
+    /// Takes what was queued last.
+    fn take_tail(&mut self) -> Option<Segment> {
         if self.tail.is_empty() {
             return None;
         }
-        let bytes = std::mem::replace(&mut self.tail, empty);
+        let bytes = std::mem::take(&mut self.tail);
         Some(Segment::Own { bytes, messages: std::mem::take(&mut self.tail_messages) })
     }
 }
@@ -199,8 +213,7 @@ impl Outbox {
     pub(crate) fn push(&self, message: &[u8]) -> Result<(), PushError> {
         let mut queue = lock(&self.queue);
         self.check(&queue, message.len())?;
-        queue.tail.extend_from_slice(message);
-        queue.tail_messages += 1;
+        queue.append(message);
         self.total.queued.fetch_add(message.len(), Ordering::Relaxed);
         self.pushed(queue, message.len());
         Ok(())
@@ -219,12 +232,11 @@ impl Outbox {
         }
         match &broadcast.shared {
             None => {
-                queue.tail.extend_from_slice(broadcast.bytes);
-                queue.tail_messages += 1;
+                queue.append(broadcast.bytes);
                 self.total.queued.fetch_add(broadcast.bytes.len(), Ordering::Relaxed);
             }
             Some(shared) => {
-                if let Some(before) = queue.take_tail(Vec::new()) {
+                if let Some(before) = queue.take_tail() {
                     queue.segments.push_back(before);
                 }
                 queue.segments.push_back(Segment::Shared(Arc::clone(shared)));
@@ -338,16 +350,10 @@ impl Outbox {
         self.room.notify_waiters();
     }
 
-    /// Takes what is to be written next, leaving a spare buffer for what follows.
-    pub(super) fn take(&self, spare: &mut Vec<u8>) -> Option<Segment> {
+    /// Takes what is to be written next.
+    pub(super) fn take(&self) -> Option<Segment> {
         let mut queue = lock(&self.queue);
-        if let Some(segment) = queue.segments.pop_front() {
-            return Some(segment);
-        }
-        if queue.tail.is_empty() {
-            return None;
-        }
-        queue.take_tail(std::mem::take(spare))
+        queue.segments.pop_front().or_else(|| queue.take_tail())
     }
 
     /// Accounts for `count` bytes that were handed to the kernel, the last of `segment` if it is `done`.
@@ -396,7 +402,7 @@ impl Outbox {
         }
         let mut unsent = Unsent { messages: queue.messages, bytes: queue.len as u64 };
         let mut queued: Vec<Segment> = std::mem::take(&mut queue.segments).into();
-        queued.extend(queue.take_tail(Vec::new()));
+        queued.extend(queue.take_tail());
         if let Some((segment, written)) = &writing {
             // A message counts as sent once its end is. Segments begin where a message does.
             let sent = count_ends(wire, &segment.bytes()[..*written]) as u64;
@@ -412,17 +418,6 @@ impl Outbox {
         }
         self.room.notify_waiters();
         unsent
-    }
-
-    /// Keeps a buffer for reuse, emptied, if it is not too large to keep.
-    pub(super) fn spare(segment: Segment) -> Vec<u8> {
-        match segment {
-            Segment::Own { mut bytes, .. } if bytes.capacity() <= SPARE_CAPACITY => {
-                bytes.clear();
-                bytes
-            }
-            _ => Vec::new(),
-        }
     }
 }
 

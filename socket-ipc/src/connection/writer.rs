@@ -24,7 +24,6 @@ pub(super) struct Writer {
     writing: Option<(Segment, usize)>,
     /// Something was written since the stream was last flushed.
     unflushed: bool,
-    spare: Vec<u8>,
     /// The other side reads no more, or nothing more can be written.
     ended: Option<CloseCause>,
     /// When the stream has to have taken something more.
@@ -33,15 +32,7 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(outbox: Arc<Outbox>, patience: Duration) -> Self {
-        Self {
-            outbox,
-            patience,
-            writing: None,
-            unflushed: false,
-            spare: Vec::new(),
-            ended: None,
-            stalled_until: None,
-        }
+        Self { outbox, patience, writing: None, unflushed: false, ended: None, stalled_until: None }
     }
 
     /// Writes what is queued. `Pending` while the stream takes no more.
@@ -51,7 +42,7 @@ impl Writer {
     {
         while self.ended.is_none() {
             if self.writing.is_none() {
-                self.writing = self.outbox.take(&mut self.spare).map(|segment| (segment, 0));
+                self.writing = self.outbox.take().map(|segment| (segment, 0));
             }
             let Some((segment, written)) = &mut self.writing else { break };
             match Pin::new(&mut *stream).poll_write(cx, &segment.bytes()[*written..]) {
@@ -62,7 +53,7 @@ impl Writer {
                     self.stalled_until = None;
                     self.outbox.written(segment, count, done);
                     if done && let Some((segment, _)) = self.writing.take() {
-                        self.spare = Outbox::spare(segment);
+                        segment.reuse();
                     }
                 }
                 // The other side may have sent something before it went: reading finds out.
@@ -76,8 +67,6 @@ impl Writer {
                 }
             }
         }
-        // An idle connection keeps no buffer.
-        self.spare = Vec::new();
         self.poll_flush(stream, cx)
     }
 

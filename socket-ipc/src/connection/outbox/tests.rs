@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::{Broadcast, Outbox, PushError, SHARE_FROM, SPARE_CAPACITY, Segment, Total, Unsent};
+use super::{Broadcast, Outbox, PushError, SHARE_FROM, Segment, Total, Unsent};
 use crate::limits::OUTBOX_MARK;
 use crate::wire::Wire;
 
@@ -19,7 +19,7 @@ fn message(len: usize) -> Vec<u8> {
 
 /// Takes everything, as if it had been written at once.
 fn drain(outbox: &Outbox) -> Vec<Segment> {
-    std::iter::from_fn(|| outbox.take(&mut Vec::new()))
+    std::iter::from_fn(|| outbox.take())
         .inspect(|segment| outbox.written(segment, segment.bytes().len(), true))
         .collect()
 }
@@ -105,7 +105,7 @@ async fn a_flush_ends_once_what_was_queued_is_written_whatever_is_queued_meanwhi
     let flushing = Arc::clone(&outbox);
     let flush = tokio::spawn(async move { flushing.flush().await });
     tokio::task::yield_now().await;
-    let first = outbox.take(&mut Vec::new()).unwrap();
+    let first = outbox.take().unwrap();
     outbox.push(&much).unwrap();
     outbox.written(&first, much.len() - 1, false);
     tokio::task::yield_now().await;
@@ -131,16 +131,4 @@ fn the_waker_that_parked_last_is_woken() {
     }
     outbox.push(&message(10)).unwrap();
     assert_eq!(counts.map(|count| count.0.load(Ordering::Relaxed)), [0, 1]);
-}
-
-#[test]
-fn a_buffer_is_kept_for_reuse_unless_it_is_large() {
-    let spare = |capacity| {
-        let mut bytes = Vec::with_capacity(capacity);
-        bytes.extend(message(10));
-        Outbox::spare(Segment::Own { bytes, messages: 1 })
-    };
-    let kept = spare(SPARE_CAPACITY);
-    assert!(kept.is_empty() && kept.capacity() >= SPARE_CAPACITY);
-    assert_eq!(spare(2 * SPARE_CAPACITY).capacity(), 0);
 }
