@@ -1,18 +1,11 @@
 //! A topic and a message to the bytes of an envelope.
 
-use std::cell::Cell;
-use std::io::{self, Write};
-
 use memchr::memmem;
 use serde::Serialize;
-use serde_json::ser::{CompactFormatter, Formatter};
 
-use super::strings::{Strings, needs_escape, write_string};
+use super::bounded::Bounded;
+use super::json::{Json, MAX_DEPTH};
 use super::{NO_TOPIC, Wire, holds_control};
-
-/// The deepest nesting that a message may have, so that whatever is sent can be read back: serde_json reads
-/// no deeper. It also keeps a tree of any depth from overflowing the sender's stack.
-const MAX_DEPTH: usize = 127;
 
 /// Why a message could not be written as an envelope.
 ///
@@ -49,12 +42,6 @@ pub enum EncodeError {
 /// The topic that travels: an empty one has a name of its own.
 pub(crate) fn topic_or_none(topic: &str) -> &str {
     if topic.is_empty() { NO_TOPIC } else { topic }
-}
-
-/// Whether text stands in a JSON string as it is.
-#[inline]
-pub(super) fn is_plain(text: &str) -> bool {
-    !text.bytes().any(needs_escape)
 }
 
 impl Wire {
@@ -109,31 +96,23 @@ impl Wire {
         buffer: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
         let start = buffer.len();
-        let mut bounded = Bounded { buffer, limit, size: 0 };
-        bounded.put(b"{\"topic\":\"");
-        bounded.put_in_string(topic_or_none(topic), is_plain)?;
-        bounded.put(b"\",\"");
-        bounded.put_in_string(self.message_key, |_| self.plain_key)?;
-        bounded.put(b"\":");
-        let (verbatim, is_string) = (Cell::new(false), Cell::new(false));
-        let formatter = Format { depth: 0, verbatim: &verbatim, is_string: &is_string };
-        let mut serializer = serde_json::Serializer::with_formatter(&mut bounded, formatter);
-        message.serialize(Strings::new(&mut serializer, &is_string)).map_err(|error| {
-            // The formatter can only fail with an I/O error, and the buffer never does.
-            if error.is_io() {
-                EncodeError::TooDeep { limit: MAX_DEPTH }
-            } else {
-                EncodeError::Serialize(error)
-            }
+        let mut json = Json::new(Bounded::new(buffer, limit));
+        json.text.put("{\"topic\":");
+        json.string(topic_or_none(topic));
+        json.text.put(",");
+        json.key(self.message_key);
+        message.serialize(&mut json).map_err(|error| match json.too_deep {
+            true => EncodeError::TooDeep { limit: MAX_DEPTH },
+            false => EncodeError::Serialize(error),
         })?;
-        bounded.put(b"}");
-        let size = bounded.size;
+        json.text.put("}");
+        let (size, verbatim) = (json.text.size(), json.verbatim);
         if size > limit {
             return Err(EncodeError::TooLarge { size, limit });
         }
         buffer.extend_from_slice(self.end.as_bytes());
-        // serde_json itself writes no control character, and so nothing to search for.
-        if verbatim.get() || !holds_control(self.end) {
+        // No control character is written but by somebody else, and so there is nothing to search for.
+        if verbatim || !holds_control(self.end) {
             self.keep_end_out(start, buffer);
         }
         let size = buffer.len() - start - self.end.len();
@@ -193,109 +172,5 @@ pub(super) fn find(end: &[u8], bytes: &[u8]) -> Option<usize> {
     match end {
         [byte] => memchr::memchr(*byte, bytes),
         _ => memmem::find(bytes, end),
-    }
-}
-
-/// Writes to a buffer up to a limit, and counts what would have followed.
-struct Bounded<'b> {
-    buffer: &'b mut Vec<u8>,
-    limit: usize,
-    size: usize,
-}
-
-impl Bounded<'_> {
-    #[inline]
-    fn put(&mut self, bytes: &[u8]) {
-        self.size += bytes.len();
-        if self.size <= self.limit {
-            self.buffer.extend_from_slice(bytes);
-        }
-    }
-
-    /// Writes text into a string, as it is where it is known to be plain.
-    #[inline]
-    fn put_in_string(&mut self, text: &str, is_plain: impl Fn(&str) -> bool) -> Result<(), EncodeError> {
-        if is_plain(text) {
-            self.put(text.as_bytes());
-            return Ok(());
-        }
-        let quoted = serde_json::to_vec(text).map_err(EncodeError::Serialize)?;
-        self.put(quoted.get(1..quoted.len() - 1).unwrap_or_default());
-        Ok(())
-    }
-}
-
-impl Write for Bounded<'_> {
-    #[inline]
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.put(bytes);
-        Ok(bytes.len())
-    }
-
-    #[inline]
-    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.put(bytes);
-        Ok(())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// serde_json's compact format, refusing what is nested too deep.
-struct Format<'c> {
-    depth: usize,
-    /// Set once the text of a `RawValue` was written as it is.
-    verbatim: &'c Cell<bool>,
-    /// Set where the next bytes are a string's.
-    is_string: &'c Cell<bool>,
-}
-
-impl Format<'_> {
-    fn enter(&mut self) -> io::Result<()> {
-        self.depth += 1;
-        if self.depth > MAX_DEPTH { Err(io::Error::other("nested too deep")) } else { Ok(()) }
-    }
-}
-
-impl Formatter for Format<'_> {
-    #[inline]
-    fn write_byte_array<W: ?Sized + Write>(&mut self, writer: &mut W, bytes: &[u8]) -> io::Result<()> {
-        if self.is_string.take() {
-            write_string(writer, bytes)
-        } else {
-            CompactFormatter.write_byte_array(writer, bytes)
-        }
-    }
-
-    #[inline]
-    fn begin_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.enter()?;
-        CompactFormatter.begin_array(writer)
-    }
-
-    #[inline]
-    fn end_array<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.depth -= 1;
-        CompactFormatter.end_array(writer)
-    }
-
-    #[inline]
-    fn begin_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.enter()?;
-        CompactFormatter.begin_object(writer)
-    }
-
-    #[inline]
-    fn end_object<W: ?Sized + Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.depth -= 1;
-        CompactFormatter.end_object(writer)
-    }
-
-    #[inline]
-    fn write_raw_fragment<W: ?Sized + Write>(&mut self, writer: &mut W, text: &str) -> io::Result<()> {
-        self.verbatim.set(true);
-        CompactFormatter.write_raw_fragment(writer, text)
     }
 }

@@ -3,10 +3,11 @@
 //! A message on the wire is an *envelope*, a JSON object that holds a topic and a message, followed by the
 //! bytes that end it. [`Wire`] says which bytes those are and what the key of the message is called.
 
+mod bounded;
 mod decode;
 mod encode;
 mod framer;
-mod strings;
+mod json;
 #[cfg(test)]
 mod tests;
 
@@ -119,7 +120,7 @@ impl Wire {
         if matches!(message_key, "" | "topic" | "id" | "re") {
             return Err(WireError::MessageKey);
         }
-        Ok(Self { end, message_key, plain_key: encode::is_plain(message_key) })
+        Ok(Self { end, message_key, plain_key: bounded::is_plain(message_key) })
     }
 
     /// Returns the bytes that end a message.

@@ -1,0 +1,143 @@
+//! A buffer that messages are written to, up to a limit.
+
+use std::io::{self, Write};
+
+/// How many bytes are looked at together: one register that every processor has.
+const BLOCK: usize = 16;
+
+/// Writes to a buffer up to a limit, and counts what would have followed.
+pub(super) struct Bounded<'b> {
+    buffer: &'b mut Vec<u8>,
+    /// How long the buffer was, and may become.
+    start: usize,
+    end: usize,
+    /// How many bytes had no place.
+    over: usize,
+}
+
+impl<'b> Bounded<'b> {
+    pub(super) fn new(buffer: &'b mut Vec<u8>, limit: usize) -> Self {
+        let start = buffer.len();
+        Self { buffer, start, end: start.saturating_add(limit), over: 0 }
+    }
+
+    /// How much was written, whether it had a place or not.
+    pub(super) fn size(&self) -> usize {
+        self.buffer.len() - self.start + self.over
+    }
+
+    #[inline]
+    pub(super) fn put(&mut self, text: &str) {
+        self.put_bytes(text.as_bytes());
+    }
+
+    /// Writes several texts, for which room is made once.
+    #[inline(always)]
+    pub(super) fn put_all<const PIECES: usize>(&mut self, texts: [&str; PIECES]) {
+        let len = texts.iter().map(|text| text.len()).sum();
+        if len <= self.end - self.buffer.len() {
+            self.buffer.reserve(len);
+            texts.iter().for_each(|text| self.buffer.extend_from_slice(text.as_bytes()));
+        } else {
+            self.over += len;
+        }
+    }
+
+    #[inline]
+    fn put_bytes(&mut self, bytes: &[u8]) {
+        if bytes.len() <= self.end - self.buffer.len() {
+            self.buffer.extend_from_slice(bytes);
+        } else {
+            self.over += bytes.len();
+        }
+    }
+
+    /// Writes text into a JSON string: what can't stand there as it is becomes an escape, the same that
+    /// serde_json writes.
+    pub(super) fn put_in_string(&mut self, text: &str) {
+        let mut text = text.as_bytes();
+        while let Some(at) = find_escape(text) {
+            self.put_bytes(&text[..at]);
+            match text[at] {
+                same @ (b'"' | b'\\') => self.put_bytes(&[b'\\', same]),
+                b'\x08' => self.put("\\b"),
+                b'\x0c' => self.put("\\f"),
+                b'\n' => self.put("\\n"),
+                b'\r' => self.put("\\r"),
+                b'\t' => self.put("\\t"),
+                control => self.put(&format!("\\u{control:04x}")),
+            }
+            text = &text[at + 1..];
+        }
+        self.put_bytes(text);
+    }
+}
+
+impl Write for Bounded<'_> {
+    #[inline]
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.put_bytes(bytes);
+        Ok(bytes.len())
+    }
+
+    #[inline]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.put_bytes(bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Whether text stands in a JSON string as it is.
+#[inline]
+pub(super) fn is_plain(text: &str) -> bool {
+    let text = text.as_bytes();
+    // The last block overlaps the one before it, so that no byte is looked at alone.
+    if let Some(last) = text.last_chunk::<BLOCK>() {
+        text.as_chunks::<BLOCK>().0.iter().all(is_plain_block) && is_plain_block(last)
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
+        is_plain_block(first) & is_plain_block(last)
+    } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        is_plain_block(first) & is_plain_block(last)
+    } else {
+        !text.iter().any(|byte| needs_escape(*byte))
+    }
+}
+
+/// Without a branch for each byte, so that the compiler looks at all at once.
+#[inline]
+fn is_plain_block<const LEN: usize>(block: &[u8; LEN]) -> bool {
+    !block.iter().fold(false, |any, byte| any | needs_escape(*byte))
+}
+
+/// Where the first byte is that can't stand in a JSON string as it is.
+#[inline]
+fn find_escape(text: &[u8]) -> Option<usize> {
+    let (blocks, rest) = text.as_chunks::<BLOCK>();
+    let clean = blocks.iter().take_while(|block| is_plain_block(block)).count();
+    let found = match blocks.get(clean) {
+        Some(block) => Some(first_escape(*block)),
+        None => rest.iter().position(|byte| needs_escape(*byte)),
+    };
+    found.map(|at| clean * BLOCK + at)
+}
+
+/// Which byte of a block that is not plain is the first that needs an escape.
+#[inline]
+fn first_escape(block: [u8; BLOCK]) -> usize {
+    const EACH: u128 = u128::from_le_bytes([1; BLOCK]);
+    let block = u128::from_le_bytes(block);
+    // Subtraction sets the highest bit of each byte that was below, and may set that of a byte after it.
+    let below = |bytes: u128, least: u8| bytes.wrapping_sub(EACH * u128::from(least)) & !bytes;
+    let equals = |byte: u8| below(block ^ (EACH * u128::from(byte)), 1);
+    let found = (below(block, 0x20) | equals(b'"') | equals(b'\\')) & (EACH * 0x80);
+    found.trailing_zeros() as usize / 8
+}
+
+#[inline]
+fn needs_escape(byte: u8) -> bool {
+    byte < 0x20 || byte == b'"' || byte == b'\\'
+}

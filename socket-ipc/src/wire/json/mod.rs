@@ -1,0 +1,302 @@
+//! A value to JSON text, the same to the byte as serde_json writes it.
+//!
+//! serde_json looks at each byte of a string by itself, and at the names of fields as at any other: most of what a
+//! message costs its sender. Numbers, and the keys of maps with the rules for them, are left to it.
+
+mod parts;
+#[cfg(test)]
+mod tests;
+
+use std::fmt::{self, Display, Write as _};
+
+use serde::ser::{Error as _, Serialize, Serializer};
+use serde_json::Error;
+use serde_json::ser::{CompactFormatter, Formatter};
+
+use super::bounded::{Bounded, is_plain};
+use parts::Parts;
+
+/// The deepest nesting that a message may have, so that whatever is sent can be read back: serde_json reads
+/// no deeper. It also keeps a tree of any depth from overflowing the sender's stack.
+pub(super) const MAX_DEPTH: usize = 127;
+
+/// Up to this length, a string is searched for escapes before anything of it is written: few have one.
+const SHORT: usize = 32;
+
+/// How the names begin under which serde_json's own types pass text through a serializer as it is: that of a
+/// `RawValue`, and of a number of any precision.
+const VERBATIM: &str = "$serde_json::private::";
+
+/// Writes one value.
+pub(super) struct Json<'b> {
+    pub(super) text: Bounded<'b>,
+    /// How many arrays and objects are open.
+    depth: usize,
+    /// Some were nested too deep.
+    pub(super) too_deep: bool,
+    /// Some text was written as somebody else had it.
+    pub(super) verbatim: bool,
+}
+
+impl<'b> Json<'b> {
+    pub(super) fn new(text: Bounded<'b>) -> Self {
+        Self { text, depth: 0, too_deep: false, verbatim: false }
+    }
+
+    #[inline]
+    pub(super) fn string(&mut self, text: &str) {
+        if text.len() <= SHORT && is_plain(text) {
+            return self.text.put_all(["\"", text, "\""]);
+        }
+        self.text.put("\"");
+        self.text.put_in_string(text);
+        self.text.put("\"");
+    }
+
+    /// Writes a name. Most are known where this is inlined, and there the compiler looks for escapes.
+    #[inline(always)]
+    pub(super) fn key(&mut self, key: &str) {
+        if is_plain(key) {
+            return self.text.put_all(["\"", key, "\":"]);
+        }
+        self.string(key);
+        self.text.put(":");
+    }
+
+    /// Opens an array or object.
+    #[inline]
+    fn open(&mut self, bracket: &str) -> Result<(), Error> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            self.too_deep = true;
+            return Err(Error::custom("nested too deep"));
+        }
+        self.text.put(bracket);
+        Ok(())
+    }
+
+    /// Opens the object whose one key is the name of an enum's variant.
+    #[inline]
+    fn open_variant(&mut self, variant: &str) -> Result<(), Error> {
+        self.open("{")?;
+        self.key(variant);
+        Ok(())
+    }
+
+    /// Closes what has been opened since there were `depth`.
+    #[inline]
+    fn close(&mut self, depth: usize, brackets: &str) {
+        self.depth = depth;
+        self.text.put(brackets);
+    }
+
+    /// Opens an array or object, to close it and what else was opened since there were `depth`.
+    #[inline]
+    fn parts<'j>(
+        &'j mut self,
+        open: &str,
+        depth: usize,
+        close: &'static str,
+    ) -> Result<Parts<'j, 'b>, Error> {
+        self.open(open)?;
+        Ok(Parts::new(self, depth, close))
+    }
+
+    #[inline]
+    fn array<'j>(&'j mut self) -> Result<Parts<'j, 'b>, Error> {
+        self.parts("[", self.depth, "]")
+    }
+
+    #[inline]
+    fn object<'j>(&'j mut self) -> Result<Parts<'j, 'b>, Error> {
+        self.parts("{", self.depth, "}")
+    }
+}
+
+/// Scalars, as serde_json formats them.
+macro_rules! scalars {
+    ($($method:ident $write:ident $type:ty;)*) => {$(
+        #[inline]
+        fn $method(self, value: $type) -> Result<(), Error> {
+            CompactFormatter.$write(&mut self.text, value).map_err(Error::custom)
+        }
+    )*};
+}
+
+impl<'j, 'b> Serializer for &'j mut Json<'b> {
+    type Ok = ();
+    type Error = Error;
+    type SerializeSeq = Parts<'j, 'b>;
+    type SerializeTuple = Parts<'j, 'b>;
+    type SerializeTupleStruct = Parts<'j, 'b>;
+    type SerializeTupleVariant = Parts<'j, 'b>;
+    type SerializeMap = Parts<'j, 'b>;
+    type SerializeStruct = Parts<'j, 'b>;
+    type SerializeStructVariant = Parts<'j, 'b>;
+
+    scalars! {
+        serialize_bool write_bool bool;
+        serialize_i8 write_i8 i8;
+        serialize_i16 write_i16 i16;
+        serialize_i32 write_i32 i32;
+        serialize_i64 write_i64 i64;
+        serialize_i128 write_i128 i128;
+        serialize_u8 write_u8 u8;
+        serialize_u16 write_u16 u16;
+        serialize_u32 write_u32 u32;
+        serialize_u64 write_u64 u64;
+        serialize_u128 write_u128 u128;
+    }
+
+    #[inline]
+    fn serialize_f32(self, value: f32) -> Result<(), Error> {
+        if !value.is_finite() {
+            return self.serialize_unit();
+        }
+        CompactFormatter.write_f32(&mut self.text, value).map_err(Error::custom)
+    }
+
+    #[inline]
+    fn serialize_f64(self, value: f64) -> Result<(), Error> {
+        if !value.is_finite() {
+            return self.serialize_unit();
+        }
+        CompactFormatter.write_f64(&mut self.text, value).map_err(Error::custom)
+    }
+
+    #[inline]
+    fn serialize_char(self, value: char) -> Result<(), Error> {
+        self.serialize_str(value.encode_utf8(&mut [0; 4]))
+    }
+
+    #[inline]
+    fn serialize_str(self, value: &str) -> Result<(), Error> {
+        self.string(value);
+        Ok(())
+    }
+
+    fn serialize_bytes(self, value: &[u8]) -> Result<(), Error> {
+        self.collect_seq(value)
+    }
+
+    #[inline]
+    fn serialize_none(self) -> Result<(), Error> {
+        self.serialize_unit()
+    }
+
+    #[inline]
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<(), Error> {
+        value.serialize(self)
+    }
+
+    #[inline]
+    fn serialize_unit(self) -> Result<(), Error> {
+        self.text.put("null");
+        Ok(())
+    }
+
+    #[inline]
+    fn serialize_unit_struct(self, _: &'static str) -> Result<(), Error> {
+        self.serialize_unit()
+    }
+
+    #[inline]
+    fn serialize_unit_variant(self, _: &'static str, _: u32, variant: &'static str) -> Result<(), Error> {
+        self.serialize_str(variant)
+    }
+
+    #[inline]
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        value: &T,
+    ) -> Result<(), Error> {
+        value.serialize(self)
+    }
+
+    #[inline]
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<(), Error> {
+        let depth = self.depth;
+        self.open_variant(variant)?;
+        value.serialize(&mut *self)?;
+        self.close(depth, "}");
+        Ok(())
+    }
+
+    #[inline]
+    fn serialize_seq(self, _: Option<usize>) -> Result<Parts<'j, 'b>, Error> {
+        self.array()
+    }
+
+    #[inline]
+    fn serialize_tuple(self, _: usize) -> Result<Parts<'j, 'b>, Error> {
+        self.array()
+    }
+
+    #[inline]
+    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Parts<'j, 'b>, Error> {
+        self.array()
+    }
+
+    #[inline]
+    fn serialize_tuple_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Parts<'j, 'b>, Error> {
+        let depth = self.depth;
+        self.open_variant(variant)?;
+        self.parts("[", depth, "]}")
+    }
+
+    #[inline]
+    fn serialize_map(self, _: Option<usize>) -> Result<Parts<'j, 'b>, Error> {
+        self.object()
+    }
+
+    #[inline]
+    fn serialize_struct(self, name: &'static str, _: usize) -> Result<Parts<'j, 'b>, Error> {
+        if name.starts_with(VERBATIM) {
+            self.verbatim = true;
+            return Ok(Parts::verbatim(self, name));
+        }
+        self.object()
+    }
+
+    #[inline]
+    fn serialize_struct_variant(
+        self,
+        _: &'static str,
+        _: u32,
+        variant: &'static str,
+        _: usize,
+    ) -> Result<Parts<'j, 'b>, Error> {
+        let depth = self.depth;
+        self.open_variant(variant)?;
+        self.parts("{", depth, "}}")
+    }
+
+    fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<(), Error> {
+        struct InString<'j, 'b>(&'j mut Bounded<'b>);
+
+        impl fmt::Write for InString<'_, '_> {
+            fn write_str(&mut self, text: &str) -> fmt::Result {
+                self.0.put_in_string(text);
+                Ok(())
+            }
+        }
+
+        self.text.put("\"");
+        write!(InString(&mut self.text), "{value}").map_err(Error::custom)?;
+        self.text.put("\"");
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! Elements, fields and entries.
+
+use std::io;
+
+use serde::ser::{
+    Serialize, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+    SerializeTupleStruct, SerializeTupleVariant, Serializer,
+};
+use serde_json::Error;
+use serde_json::ser::Formatter;
+
+use super::Json;
+
+/// The parts of an array or object that is open.
+pub(in crate::wire) struct Parts<'j, 'b> {
+    json: &'j mut Json<'b>,
+    /// How many arrays and objects were open before.
+    depth: usize,
+    is_first: bool,
+    close: &'static str,
+    /// The name under which the text passes as it is.
+    verbatim: Option<&'static str>,
+}
+
+impl<'j, 'b> Parts<'j, 'b> {
+    /// What has just been opened; `close` leads back to `depth`.
+    #[inline]
+    pub(super) fn new(json: &'j mut Json<'b>, depth: usize, close: &'static str) -> Self {
+        Self { json, depth, is_first: true, close, verbatim: None }
+    }
+
+    #[inline]
+    pub(super) fn verbatim(json: &'j mut Json<'b>, name: &'static str) -> Self {
+        let depth = json.depth;
+        Self { json, depth, is_first: true, close: "", verbatim: Some(name) }
+    }
+
+    #[inline]
+    fn next(&mut self) {
+        if !std::mem::take(&mut self.is_first) {
+            self.json.text.put(",");
+        }
+    }
+
+    #[inline]
+    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        self.next();
+        value.serialize(&mut *self.json)
+    }
+
+    #[inline(always)]
+    fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Error> {
+        if let Some(name) = self.verbatim {
+            return Verbatim { name, key, value }
+                .serialize(&mut serde_json::Serializer::new(&mut self.json.text));
+        }
+        self.next();
+        self.json.key(key);
+        value.serialize(&mut *self.json)
+    }
+
+    #[inline]
+    fn finish(self) -> Result<(), Error> {
+        self.json.close(self.depth, self.close);
+        Ok(())
+    }
+}
+
+macro_rules! parts {
+    ($($part:ident $method:ident $same:ident($($key:ident)?);)*) => {$(
+        impl $part for Parts<'_, '_> {
+            type Ok = ();
+            type Error = Error;
+
+            #[inline(always)]
+            fn $method<T: Serialize + ?Sized>(
+                &mut self,
+                $($key: &'static str,)?
+                value: &T,
+            ) -> Result<(), Error> {
+                self.$same($($key,)? value)
+            }
+
+            #[inline]
+            fn end(self) -> Result<(), Error> {
+                self.finish()
+            }
+        }
+    )*};
+}
+
+parts! {
+    SerializeSeq serialize_element element();
+    SerializeTuple serialize_element element();
+    SerializeTupleStruct serialize_field element();
+    SerializeTupleVariant serialize_field element();
+    SerializeStruct serialize_field field(key);
+    SerializeStructVariant serialize_field field(key);
+}
+
+impl SerializeMap for Parts<'_, '_> {
+    type Ok = ();
+    type Error = Error;
+
+    #[inline]
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
+        self.next();
+        let mut serializer = serde_json::Serializer::with_formatter(&mut self.json.text, KeysOnly);
+        serializer.serialize_map(None)?.serialize_key(key)
+    }
+
+    #[inline]
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
+        self.json.text.put(":");
+        value.serialize(&mut *self.json)
+    }
+
+    #[inline]
+    fn end(self) -> Result<(), Error> {
+        self.finish()
+    }
+}
+
+/// Of a map writes the keys, and nothing that stands around them: serde_json knows what may be one, and says
+/// so of what may not.
+struct KeysOnly;
+
+impl Formatter for KeysOnly {
+    #[inline]
+    fn begin_object<W: ?Sized + io::Write>(&mut self, _: &mut W) -> io::Result<()> {
+        Ok(())
+    }
+
+    #[inline]
+    fn begin_object_key<W: ?Sized + io::Write>(&mut self, _: &mut W, _: bool) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A field of a type of serde_json's own that holds text to be written as it is, which serde_json alone can ask
+/// for.
+struct Verbatim<'v, T: ?Sized> {
+    name: &'static str,
+    key: &'static str,
+    value: &'v T,
+}
+
+impl<T: Serialize + ?Sized> Serialize for Verbatim<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct(self.name, 1)?;
+        fields.serialize_field(self.key, self.value)?;
+        fields.end()
+    }
+}
