@@ -10,8 +10,8 @@ use crate::error::{Error, SendError};
 use crate::listener::caught;
 use crate::wire::topic_or_none;
 
-/// The largest buffer that a thread keeps.
-const SCRATCH_CAPACITY: usize = 256 * 1024;
+/// The largest buffer that a thread keeps. A message of 1 MiB fits.
+const SCRATCH_CAPACITY: usize = 2 * 1024 * 1024;
 
 thread_local! {
     static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };

@@ -5,12 +5,11 @@
 
 use std::sync::Mutex;
 
-use crate::limits::OUTBOX_MARK;
+/// Larger buffers are freed. A message of 1 MiB, and what was queued before it, fit.
+const SPARE_CAPACITY: usize = 2 * 1024 * 1024;
 
-/// Larger buffers are freed. What paced senders queue for one connection, and a last message beyond it, fit.
-const SPARE_CAPACITY: usize = 2 * OUTBOX_MARK;
-
-/// How many are kept, 8 MiB at most.
+/// How many bytes are kept, in how many buffers.
+const SPARE_BYTES: usize = 8 * 1024 * 1024;
 const SPARES: usize = 64;
 
 /// Those of the process.
@@ -18,55 +17,76 @@ pub(super) static SPARES_OF_PROCESS: Spares = Spares::new();
 
 /// Some empty buffers. Nobody waits for another: who would have to makes a new buffer, or frees it.
 #[derive(Debug)]
-pub(super) struct Spares(Mutex<Vec<Vec<u8>>>);
+pub(super) struct Spares(Mutex<Kept>);
+
+#[derive(Debug)]
+struct Kept {
+    buffers: Vec<Vec<u8>>,
+    bytes: usize,
+}
 
 impl Spares {
     const fn new() -> Self {
-        Self(Mutex::new(Vec::new()))
+        Self(Mutex::new(Kept { buffers: Vec::new(), bytes: 0 }))
     }
 
     /// An empty buffer; of those that are kept the last, which may still be in the processor's cache.
     pub(super) fn take(&self) -> Vec<u8> {
-        self.0.try_lock().ok().and_then(|mut kept| kept.pop()).unwrap_or_default()
+        let Ok(mut kept) = self.0.try_lock() else { return Vec::new() };
+        let buffer = kept.buffers.pop().unwrap_or_default();
+        kept.bytes -= buffer.capacity();
+        buffer
     }
 
     /// Keeps a buffer, emptied, unless it is large or there are enough.
     pub(super) fn give(&self, mut buffer: Vec<u8>) {
-        if buffer.capacity() > SPARE_CAPACITY {
-            return;
-        }
         buffer.clear();
-        if let Ok(mut kept) = self.0.try_lock()
-            && kept.len() < SPARES
+        let len = buffer.capacity();
+        if len <= SPARE_CAPACITY
+            && let Ok(mut kept) = self.0.try_lock()
+            && kept.buffers.len() < SPARES
+            && kept.bytes + len <= SPARE_BYTES
         {
-            kept.push(buffer);
+            kept.bytes += len;
+            kept.buffers.push(buffer);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{SPARE_CAPACITY, SPARES, Spares};
+    use super::{SPARE_BYTES, SPARE_CAPACITY, SPARES, Spares};
+
+    fn give(spares: &Spares, count: usize, capacity: usize) {
+        for _ in 0..count {
+            spares.give(vec![b'x'; capacity]);
+        }
+    }
+
+    fn count(spares: &Spares) -> usize {
+        std::iter::repeat_with(|| spares.take()).take_while(|buffer| buffer.capacity() > 0).count()
+    }
 
     #[test]
     fn a_buffer_comes_back_empty() {
         let spares = Spares::new();
-        spares.give(vec![b'x'; SPARE_CAPACITY]);
+        give(&spares, 1, SPARE_CAPACITY);
         let buffer = spares.take();
         assert_eq!((buffer.len(), buffer.capacity()), (0, SPARE_CAPACITY));
-        assert_eq!(spares.take().capacity(), 0);
+        assert_eq!(count(&spares), 0);
     }
 
     #[test]
     fn a_large_buffer_is_not_kept_nor_more_than_enough() {
         let spares = Spares::new();
-        spares.give(vec![b'x'; SPARE_CAPACITY + 1]);
-        assert_eq!(spares.take().capacity(), 0);
-        for _ in 0..2 * SPARES {
-            spares.give(vec![b'x'; 10]);
+        give(&spares, 1, SPARE_CAPACITY + 1);
+        assert_eq!(count(&spares), 0);
+        // What is taken makes room again.
+        for _ in 0..2 {
+            give(&spares, 2 * SPARES, 10);
+            assert_eq!(count(&spares), SPARES);
+            give(&spares, SPARES, SPARE_CAPACITY);
+            assert_eq!(count(&spares), SPARE_BYTES / SPARE_CAPACITY);
         }
-        let kept =
-            std::iter::repeat_with(|| spares.take()).take_while(|buffer| buffer.capacity() > 0).count();
-        assert_eq!(kept, SPARES);
     }
 }
