@@ -18,6 +18,10 @@ use report::Results;
 use systems::{Side, System};
 use work::Work;
 
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(about = "Compares socket-ipc with what else one would take, side by side on this machine")]
 struct Arguments {
@@ -113,15 +117,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("skipped: {}: {why}", system.name());
     }
     let mut results = Results::default();
+    let mut failed = Vec::new();
     // In turns, so that a slow minute of the machine is everybody's.
     for turn in 1..=arguments.runs {
         for &work in &works {
             results.decoding(work, arguments.scale);
             for &system in systems.iter().filter(|system| system.does(work)) {
                 eprintln!("{turn} of {}: {work}, {}", arguments.runs, system.name());
-                let figure = run::run(system, work, arguments.scale, peers.as_deref().ok())
-                    .map_err(|error| format!("{work}, {}: {error}", system.name()))?;
-                results.add(work, system, figure);
+                match run::run(system, work, arguments.scale, peers.as_deref().ok()) {
+                    Ok(figure) => results.add(work, system, figure),
+                    Err(error) => failed.push(format!("{work}, {}: {error}", system.name())),
+                }
             }
         }
     }
@@ -130,7 +136,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Some(path) = arguments.svg {
         picture::draw(&results, &works, &path)?;
     }
-    Ok(())
+    // What has been measured is not lost with a run that failed, which is an error all the same.
+    if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) }
 }
 
 /// As many open files as this process may have at most.

@@ -99,7 +99,7 @@ impl Drop for Players {
 pub fn run(system: System, work: Work, scale: f64, peers: Option<&Path>) -> Result<Figure, Failed> {
     let place = tempfile::tempdir()?;
     let path = place.path().join("compare.sock");
-    let count = work.count(scale);
+    let count = work.count(scale * system.share(work));
     let mut players = Players::new();
     players.start(&mut command(system, Side::Server, work, count, &path, peers)?)?;
     let said = players.next()?;
