@@ -1,9 +1,11 @@
 //! The bytes that were received and not heard yet.
 
 use std::cell::RefCell;
+use std::hint::black_box;
 use std::io;
 use std::ops::Range;
 use std::pin::Pin;
+use std::sync::Once;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, ReadBuf};
@@ -20,6 +22,17 @@ const SPARE_LARGE: usize = 2 * 1024 * 1024;
 
 thread_local! {
     static SPARE: RefCell<Spare> = const { RefCell::new(Spare { chunks: Vec::new(), large: Vec::new() }) };
+}
+
+/// Whether the process has received a message that no chunk holds.
+static FIRST_LARGE: Once = Once::new();
+
+/// Has glibc keep more of what is freed. By default it gives the top of its heap back to the kernel beyond 128 KiB,
+/// so that each text of such a length that a listener gets is made of pages which the kernel clears once more, at
+/// the cost of decoding it. A block of its own mapping that is freed raises that threshold to twice its length
+/// (`mallopt(3)`, `M_MMAP_THRESHOLD`). No page of this one is ever touched; other allocators do not notice.
+fn keep_what_is_freed() {
+    drop(black_box(Vec::<u8>::with_capacity(SPARE_LARGE)));
 }
 
 /// Buffers of no connection.
@@ -116,6 +129,7 @@ impl ReadBuffer {
     }
 
     fn grow(&mut self) {
+        FIRST_LARGE.call_once(keep_what_is_freed);
         let len = self.bytes.len();
         let mut large = SPARE.with_borrow_mut(|spare| std::mem::take(&mut spare.large));
         if large.len() > len {

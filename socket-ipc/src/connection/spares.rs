@@ -89,4 +89,10 @@ mod tests {
             assert_eq!(count(&spares), SPARE_BYTES / SPARE_CAPACITY);
         }
     }
+
+    #[test]
+    fn the_documentation_says_how_much_is_kept() {
+        let said = format!("up to {} MiB of buffers that have been written", SPARE_BYTES / 1024 / 1024);
+        assert!(include_str!("../how_fast.md").replace('\n', " ").contains(&said));
+    }
 }
