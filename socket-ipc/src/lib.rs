@@ -249,8 +249,10 @@ mod client;
 mod client_id;
 mod connection;
 mod delay;
+mod direction;
 mod error;
 mod events;
+mod hears;
 /// How fast is it, and how to keep it so?
 ///
 #[doc = include_str!("how_fast.md")]
@@ -263,7 +265,9 @@ mod peer;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod properties;
+mod protocol;
 mod raw_message;
+mod refusal;
 mod router;
 mod server;
 mod socket_file;
@@ -276,13 +280,21 @@ pub use client::{AsyncClientListener, Client, ClientBuilder, ClientHandle};
 pub use client_id::ClientId;
 pub use connection::Closing;
 pub use delay::Delay;
-pub use error::{ConnectError, Error, FlushError, ListenError, MessageError, MessageErrorKind, SendError};
+pub use direction::{Open, ToClient, ToServer};
+pub use error::{
+    ConnectError, Error, FlushError, ListenError, MessageError, MessageErrorKind, RespondError, SendError,
+};
 pub use events::{CloseCause, CloseReason};
+#[doc(hidden)]
+pub use hears::Attaching;
+pub use hears::{Attaches, Hears, Sender, Side};
 pub use listener::Listener;
 pub use peer::Peer;
+pub use protocol::Protocol;
 pub use raw_message::RawMessage;
+pub use refusal::{IntoReply, Refusal};
 pub use router::Subscription;
 pub use server::{AsyncListener, Server, ServerBuilder, ServerHandle};
 pub use socket_ipc_derive::Topic;
-pub use topic::Topic;
+pub use topic::{Exchange, Request, Topic};
 pub use wire::{EncodeError, Envelope, EnvelopeError, Wire, WireError};

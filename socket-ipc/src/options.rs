@@ -62,7 +62,7 @@ impl ClientOptions {
 /// The builder methods that a server and a client have in common.
 macro_rules! common_options {
     ($builder:ident) => {
-        impl $builder {
+        impl<P> $builder<P> {
             /// Sets how messages are written and told apart: [`Wire::JSON_LINES`] unless set. Both sides must
             /// agree.
             pub fn wire(mut self, wire: Wire) -> Self {

@@ -30,3 +30,39 @@ pub trait Topic {
     /// which may borrow from the bytes it arrived in.
     type Message<'m>;
 }
+
+/// A topic that is a question: somebody answers it with a message of the type `Reply`.
+///
+/// Implemented with `#[topic(name = "…", reply = …)]`.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{Request, Topic};
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic(name = "add", reply = Sum)]
+/// struct Add { left: i64, right: i64 }
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "sum"]
+/// struct Sum(i64);
+///
+/// assert_eq!(<Add as Request>::Reply::NAME, "sum");
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a question",
+    label = "has no reply",
+    note = "name the type of its answer: `#[topic(name = \"…\", reply = …)]` above `{Self}`"
+)]
+pub trait Request: Topic {
+    /// The type of the answer.
+    type Reply: Topic;
+}
+
+/// What a method that hears a topic returns: nothing, or the answer where the topic is a question.
+///
+/// Implemented with [`#[derive(Topic)]`](macro@crate::Topic); see [`Hears`](crate::Hears).
+pub trait Exchange: Topic {
+    /// `()` for a topic, `Result<Reply, Refusal>` for a [`Request`].
+    type Outcome;
+}

@@ -1,6 +1,8 @@
 //! The options of a client.
 
+use std::fmt;
 use std::io;
+use std::marker::PhantomData;
 use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -9,6 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Client, Connector};
 use crate::delay::Delay;
+use crate::direction::Open;
 use crate::options::{ClientOptions, common_options};
 use crate::wire::Wire;
 
@@ -28,16 +31,21 @@ use crate::wire::Wire;
 ///     .build();
 /// ```
 #[must_use = "a builder makes nothing until `build` is called"]
-pub struct ClientBuilder {
+pub struct ClientBuilder<P = Open> {
     options: ClientOptions,
     connector: Connector,
+    protocol: PhantomData<fn() -> P>,
 }
 
 common_options!(ClientBuilder);
 
-impl ClientBuilder {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { options: ClientOptions::new(path), connector: Connector::Path(OnceLock::new()) }
+impl<P> ClientBuilder<P> {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self {
+            options: ClientOptions::new(path),
+            connector: Connector::Path(OnceLock::new()),
+            protocol: PhantomData,
+        }
     }
 
     /// Sets how long to wait between attempts to connect: [`limits::RETRY_DELAY`](crate::limits::RETRY_DELAY)
@@ -125,13 +133,13 @@ impl ClientBuilder {
 
     /// Makes the client.
     #[must_use]
-    pub fn build(self) -> Client {
+    pub fn build(self) -> Client<P> {
         Client::with_options(self.options, self.connector)
     }
 }
 
-impl std::fmt::Debug for ClientBuilder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl<P> fmt::Debug for ClientBuilder<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder").field("options", &self.options).finish_non_exhaustive()
     }
 }

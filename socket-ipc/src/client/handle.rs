@@ -1,12 +1,14 @@
 //! Sending, looking around and closing, from anywhere.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::state::{Phase, State};
 use crate::connection::{Closing, Outbox, PushError, encoded, queue_paced};
+use crate::direction::{Open, ToServer};
 use crate::error::{FlushError, SendError};
 use crate::topic::Topic;
 
@@ -36,12 +38,16 @@ use crate::topic::Topic;
 ///     }
 /// });
 /// ```
-#[derive(Clone)]
-pub struct ClientHandle {
+pub struct ClientHandle<P = Open> {
     pub(super) state: Arc<State>,
+    protocol: PhantomData<fn() -> P>,
 }
 
-impl ClientHandle {
+impl<P> ClientHandle<P> {
+    pub(super) fn new(state: Arc<State>) -> Self {
+        Self { state, protocol: PhantomData }
+    }
+
     /// Queues a message for the server. Never waits; may be called from any thread, with or without a
     /// runtime.
     ///
@@ -66,7 +72,11 @@ impl ClientHandle {
     ///     client.send(&Hello { name: "crussell52".into() })
     /// }
     /// ```
-    pub fn send<T: Topic + Serialize>(&self, message: &T) -> Result<(), SendError> {
+    pub fn send<T>(&self, message: &T) -> Result<(), SendError>
+    where
+        P: ToServer<T>,
+        T: Topic + Serialize,
+    {
         self.send_raw(T::NAME, message)
     }
 
@@ -100,7 +110,11 @@ impl ClientHandle {
     ///     Ok(())
     /// }
     /// ```
-    pub async fn send_async<T: Topic + Serialize>(&self, message: &T) -> Result<(), SendError> {
+    pub async fn send_async<T>(&self, message: &T) -> Result<(), SendError>
+    where
+        P: ToServer<T>,
+        T: Topic + Serialize,
+    {
         let outbox = self.outbox(T::NAME)?;
         let queued = queue_paced(&*self.state, &outbox, T::NAME, message).await?;
         if queued { Ok(()) } else { Err(self.not_connected(T::NAME)) }
@@ -206,7 +220,14 @@ impl ClientHandle {
     }
 }
 
-impl fmt::Debug for ClientHandle {
+// Not derived: the protocol itself need not be `Clone`.
+impl<P> Clone for ClientHandle<P> {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.state))
+    }
+}
+
+impl<P> fmt::Debug for ClientHandle<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.fmt_as("ClientHandle", f)
     }

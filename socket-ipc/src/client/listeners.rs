@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::handle::ClientHandle;
 use super::state::State;
+use crate::direction::ToClient;
 use crate::error::{ConnectError, Error, MessageError};
 use crate::events::CloseReason;
 use crate::listener::Listener;
@@ -44,7 +45,7 @@ where
 /// As on a server ([`ServerHandle`](crate::ServerHandle)), with no client to name: one after the other, those
 /// of every message first, then those of the topic, each in the order they were attached. They stay attached
 /// when the connection is lost and made again.
-impl ClientHandle {
+impl<P> ClientHandle<P> {
     /// Attaches a listener to the messages of type `T`, each decoded as it arrived.
     ///
     /// A type with a lifetime borrows from the receive buffer. A message that is not a `T` is reported by
@@ -63,6 +64,7 @@ impl ClientHandle {
     /// ```
     pub fn on<T>(&self, listener: impl for<'m> Fn(T::Message<'m>) + Send + Sync + 'static) -> Listener
     where
+        P: ToClient<T>,
         T: Topic + 'static,
         for<'m> T::Message<'m>: Deserialize<'m>,
     {
@@ -90,6 +92,7 @@ impl ClientHandle {
     /// ```
     pub fn on_async<T>(&self, listener: impl AsyncClientListener<T>) -> Listener
     where
+        P: ToClient<T>,
         T: Topic + DeserializeOwned + 'static,
     {
         let hear = Owned::<T, _>::new(move |message, ()| Heard::Wait(Box::pin(listener(message))));
@@ -132,6 +135,7 @@ impl ClientHandle {
     /// [`Subscription`] has an example.
     pub fn subscribe<T>(&self) -> Subscription<T>
     where
+        P: ToClient<T>,
         T: Topic + DeserializeOwned + Send + 'static,
     {
         let (hand_over, subscription) = subscription();
@@ -168,7 +172,7 @@ impl ClientHandle {
 /// client.on_error(|error| eprintln!("{error}"));
 /// client.on_close(|| println!("closed"));
 /// ```
-impl ClientHandle {
+impl<P> ClientHandle<P> {
     /// Attaches a listener to every connection that is made, the first and those after it, before any of its
     /// messages is heard.
     pub fn on_connect(&self, listener: impl Fn() + Send + Sync + 'static) -> Listener {

@@ -12,6 +12,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::direction::Open;
 use crate::error::ConnectError;
 use crate::options::ClientOptions;
 
@@ -49,8 +50,12 @@ use state::{Phase, State};
 /// client.closed().await;
 /// # Ok(()) }
 /// ```
-pub struct Client {
-    handle: ClientHandle,
+/// # With a protocol
+///
+/// `P` says which topics travel in which direction. [`Open`], which is what [`Client::new`] makes, lets every topic
+/// travel both ways; [`Protocol::client`](crate::Protocol::client) makes a client of a protocol.
+pub struct Client<P = Open> {
+    handle: ClientHandle<P>,
 }
 
 impl Client {
@@ -77,9 +82,11 @@ impl Client {
     pub fn builder(path: impl AsRef<Path>) -> ClientBuilder {
         ClientBuilder::new(path.as_ref().to_owned())
     }
+}
 
+impl<P> Client<P> {
     fn with_options(options: ClientOptions, connector: Connector) -> Self {
-        Self { handle: ClientHandle { state: State::new(options, connector) } }
+        Self { handle: ClientHandle::new(State::new(options, connector)) }
     }
 
     /// Connects: tries every `retry_delay` until there is a connection, however long that takes.
@@ -137,26 +144,26 @@ impl Client {
     /// });
     /// ```
     #[must_use]
-    pub fn handle(&self) -> ClientHandle {
+    pub fn handle(&self) -> ClientHandle<P> {
         self.handle.clone()
     }
 }
 
-impl Deref for Client {
-    type Target = ClientHandle;
+impl<P> Deref for Client<P> {
+    type Target = ClientHandle<P>;
 
-    fn deref(&self) -> &ClientHandle {
+    fn deref(&self) -> &ClientHandle<P> {
         &self.handle
     }
 }
 
-impl Drop for Client {
+impl<P> Drop for Client<P> {
     fn drop(&mut self) {
         self.handle.state.abandon();
     }
 }
 
-impl fmt::Debug for Client {
+impl<P> fmt::Debug for Client<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.handle.fmt_as("Client", f)
     }

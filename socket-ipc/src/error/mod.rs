@@ -4,10 +4,12 @@ mod connect;
 mod fault;
 mod listen;
 mod message;
+mod respond;
 mod send;
 
 pub use connect::ConnectError;
 pub use fault::Error;
 pub use listen::ListenError;
 pub use message::{MessageError, MessageErrorKind};
+pub use respond::RespondError;
 pub use send::{FlushError, SendError};

@@ -1,11 +1,14 @@
 //! The options of a server.
 
+use std::fmt;
+use std::marker::PhantomData;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Server;
 use crate::delay::Delay;
+use crate::direction::Open;
 use crate::options::{ServerOptions, common_options};
 use crate::wire::Wire;
 
@@ -29,18 +32,18 @@ use crate::wire::Wire;
 ///     .same_user_only()
 ///     .build();
 /// ```
-#[derive(Debug)]
 #[must_use = "a builder makes nothing until `build` is called"]
-pub struct ServerBuilder {
+pub struct ServerBuilder<P = Open> {
     options: ServerOptions,
     inherited: Option<UnixListener>,
+    protocol: PhantomData<fn() -> P>,
 }
 
 common_options!(ServerBuilder);
 
-impl ServerBuilder {
-    pub(super) fn new(path: PathBuf) -> Self {
-        Self { options: ServerOptions::new(path), inherited: None }
+impl<P> ServerBuilder<P> {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        Self { options: ServerOptions::new(path), inherited: None, protocol: PhantomData }
     }
 
     /// Sets the permissions of the socket file: [`limits::MODE`](crate::limits::MODE) (`0o600`) unless set.
@@ -107,7 +110,13 @@ impl ServerBuilder {
 
     /// Makes the server.
     #[must_use]
-    pub fn build(self) -> Server {
+    pub fn build(self) -> Server<P> {
         Server::with_options(self.options, self.inherited)
+    }
+}
+
+impl<P> fmt::Debug for ServerBuilder<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder").field("options", &self.options).finish_non_exhaustive()
     }
 }

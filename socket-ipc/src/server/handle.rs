@@ -1,6 +1,7 @@
 //! Sending, looking around and closing, from anywhere.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -9,6 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::state::{Phase, State};
 use crate::client_id::ClientId;
 use crate::connection::{Ask, Closing};
+use crate::direction::{Open, ToClient};
 use crate::error::{Error, SendError};
 use crate::events::CloseCause;
 use crate::peer::Peer;
@@ -51,12 +53,16 @@ pub use super::listeners::AsyncListener;
 ///     }
 /// });
 /// ```
-#[derive(Clone)]
-pub struct ServerHandle {
+pub struct ServerHandle<P = Open> {
     pub(super) state: Arc<State>,
+    protocol: PhantomData<fn() -> P>,
 }
 
-impl ServerHandle {
+impl<P> ServerHandle<P> {
+    pub(super) fn new(state: Arc<State>) -> Self {
+        Self { state, protocol: PhantomData }
+    }
+
     /// Queues a message for one client. Never waits; may be called from any thread, with or without a
     /// runtime.
     ///
@@ -80,7 +86,11 @@ impl ServerHandle {
     ///     server.send(&Greeting { text: "Hello!".into() }, client_id)
     /// }
     /// ```
-    pub fn send<T: Topic + Serialize>(&self, message: &T, client_id: ClientId) -> Result<(), SendError> {
+    pub fn send<T>(&self, message: &T, client_id: ClientId) -> Result<(), SendError>
+    where
+        P: ToClient<T>,
+        T: Topic + Serialize,
+    {
         self.state.send(T::NAME, message, client_id)
     }
 
@@ -118,11 +128,11 @@ impl ServerHandle {
     ///     }
     /// });
     /// ```
-    pub async fn send_async<T: Topic + Serialize>(
-        &self,
-        message: &T,
-        client_id: ClientId,
-    ) -> Result<(), SendError> {
+    pub async fn send_async<T>(&self, message: &T, client_id: ClientId) -> Result<(), SendError>
+    where
+        P: ToClient<T>,
+        T: Topic + Serialize,
+    {
         self.state.send_async(T::NAME, message, client_id).await
     }
 
@@ -176,7 +186,11 @@ impl ServerHandle {
     /// assert_eq!(reached, 0);
     /// # Ok::<(), SendError>(())
     /// ```
-    pub fn broadcast<T: Topic + Serialize>(&self, message: &T) -> Result<usize, SendError> {
+    pub fn broadcast<T>(&self, message: &T) -> Result<usize, SendError>
+    where
+        P: ToClient<T>,
+        T: Topic + Serialize,
+    {
         self.state.broadcast(T::NAME, message, None)
     }
 
@@ -185,11 +199,11 @@ impl ServerHandle {
     /// # Errors
     ///
     /// Those of [`broadcast`](Self::broadcast).
-    pub fn broadcast_except<T: Topic + Serialize>(
-        &self,
-        message: &T,
-        client_id: ClientId,
-    ) -> Result<usize, SendError> {
+    pub fn broadcast_except<T>(&self, message: &T, client_id: ClientId) -> Result<usize, SendError>
+    where
+        P: ToClient<T>,
+        T: Topic + Serialize,
+    {
         self.state.broadcast(T::NAME, message, Some(client_id))
     }
 
@@ -222,7 +236,11 @@ impl ServerHandle {
     ///     Ok(())
     /// }
     /// ```
-    pub async fn broadcast_async<T: Topic + Serialize>(&self, message: &T) -> Result<usize, SendError> {
+    pub async fn broadcast_async<T>(&self, message: &T) -> Result<usize, SendError>
+    where
+        P: ToClient<T>,
+        T: Topic + Serialize,
+    {
         self.state.broadcast_async(T::NAME, message, None).await
     }
 
@@ -332,7 +350,14 @@ impl ServerHandle {
     }
 }
 
-impl fmt::Debug for ServerHandle {
+// Not derived: the protocol itself need not be `Clone`.
+impl<P> Clone for ServerHandle<P> {
+    fn clone(&self) -> Self {
+        Self::new(Arc::clone(&self.state))
+    }
+}
+
+impl<P> fmt::Debug for ServerHandle<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.fmt_as("ServerHandle", f)
     }

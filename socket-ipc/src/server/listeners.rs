@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::handle::ServerHandle;
 use crate::client_id::ClientId;
+use crate::direction::ToServer;
 use crate::error::{Error, MessageError};
 use crate::events::CloseReason;
 use crate::listener::Listener;
@@ -48,7 +49,7 @@ where
 /// A listener that blocks its thread holds up whatever shares that thread: blocking work belongs in
 /// [`on_async`](Self::on_async) with [`tokio::task::spawn_blocking`]. A listener that panics is reported by
 /// [`on_error`](Self::on_error); the others still run.
-impl ServerHandle {
+impl<P> ServerHandle<P> {
     /// Attaches a listener to the messages of type `T`, each decoded as it arrived.
     ///
     /// A type with a lifetime borrows from the receive buffer. A message that is not a `T` is reported by
@@ -73,6 +74,7 @@ impl ServerHandle {
         listener: impl for<'m> Fn(T::Message<'m>, ClientId) + Send + Sync + 'static,
     ) -> Listener
     where
+        P: ToServer<T>,
         T: Topic + 'static,
         for<'m> T::Message<'m>: Deserialize<'m>,
     {
@@ -102,6 +104,7 @@ impl ServerHandle {
     /// ```
     pub fn on_async<T>(&self, listener: impl AsyncListener<T>) -> Listener
     where
+        P: ToServer<T>,
         T: Topic + DeserializeOwned + 'static,
     {
         let hear =
@@ -167,6 +170,7 @@ impl ServerHandle {
     /// ```
     pub fn subscribe<T>(&self) -> Subscription<(T, ClientId)>
     where
+        P: ToServer<T>,
         T: Topic + DeserializeOwned + Send + 'static,
     {
         let (hand_over, subscription) = subscription();
@@ -208,7 +212,7 @@ impl ServerHandle {
 /// server.on_error(|error| eprintln!("{error}"));
 /// server.on_close(|| println!("closed"));
 /// ```
-impl ServerHandle {
+impl<P> ServerHandle<P> {
     /// Attaches a listener to the moment from which clients can connect.
     pub fn on_listening(&self, listener: impl Fn() + Send + Sync + 'static) -> Listener {
         self.state.events.listening.attach(Box::new(listener))

@@ -14,6 +14,7 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::direction::Open;
 use crate::error::ListenError;
 use crate::options::ServerOptions;
 use crate::socket_file;
@@ -60,8 +61,12 @@ use state::{Phase, State};
 /// # std::fs::remove_dir_all(directory)?;
 /// # Ok(()) }
 /// ```
-pub struct Server {
-    handle: ServerHandle,
+/// # With a protocol
+///
+/// `P` says which topics travel in which direction. [`Open`], which is what [`Server::new`] makes, lets every topic
+/// travel both ways; [`Protocol::server`](crate::Protocol::server) makes a server of a protocol.
+pub struct Server<P = Open> {
+    handle: ServerHandle<P>,
 }
 
 impl Server {
@@ -110,9 +115,11 @@ impl Server {
         let path = listener.local_addr().ok().and_then(|address| address.as_pathname().map(Path::to_owned));
         Self::builder(path.unwrap_or_default()).listener(listener).build()
     }
+}
 
+impl<P> Server<P> {
     fn with_options(options: ServerOptions, inherited: Option<std::os::unix::net::UnixListener>) -> Self {
-        Self { handle: ServerHandle { state: State::new(options, inherited) } }
+        Self { handle: ServerHandle::new(State::new(options, inherited)) }
     }
 
     /// Binds the path and begins to accept clients. They can connect once this resolves.
@@ -175,26 +182,26 @@ impl Server {
     /// });
     /// ```
     #[must_use]
-    pub fn handle(&self) -> ServerHandle {
+    pub fn handle(&self) -> ServerHandle<P> {
         self.handle.clone()
     }
 }
 
-impl Deref for Server {
-    type Target = ServerHandle;
+impl<P> Deref for Server<P> {
+    type Target = ServerHandle<P>;
 
-    fn deref(&self) -> &ServerHandle {
+    fn deref(&self) -> &ServerHandle<P> {
         &self.handle
     }
 }
 
-impl Drop for Server {
+impl<P> Drop for Server<P> {
     fn drop(&mut self) {
         self.handle.state.abandon();
     }
 }
 
-impl fmt::Debug for Server {
+impl<P> fmt::Debug for Server<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.handle.fmt_as("Server", f)
     }

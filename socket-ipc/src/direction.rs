@@ -1,0 +1,64 @@
+//! Which topics travel in which direction, as bounds.
+
+/// The protocol of a server or a client that was made without one: every topic may travel both ways.
+///
+/// It is the default of the type parameter that servers, clients, their builders and handles have, so that
+/// `Server` means `Server<Open>`.
+///
+/// ```
+/// use socket_ipc::{Open, Server};
+///
+/// let server: Server<Open> = Server::new("/tmp/myApp.sock");
+/// ```
+#[derive(Debug)]
+pub enum Open {}
+
+/// A protocol in which `T` travels from clients to the server: a client may send it, a server may listen for it.
+///
+/// [`#[derive(Protocol)]`](macro@crate::Protocol) implements it for every topic that `to_server` lists. [`Open`] has it
+/// for every type.
+///
+/// ```
+/// use socket_ipc::{ClientHandle, SendError, ToServer, Topic};
+/// use serde::Serialize;
+///
+/// /// Sends whatever the client's protocol lets it.
+/// fn say<P: ToServer<T>, T: Topic + Serialize>(client: &ClientHandle<P>, message: &T) -> Result<(), SendError> {
+///     client.send(message)
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{T}` never travels from client to server in `{Self}`",
+    label = "not a topic to the server",
+    note = "topics to the server stand in `#[protocol(to_server(…))]` above `{Self}`"
+)]
+pub trait ToServer<T> {}
+
+/// A protocol in which `T` travels from the server to clients: a server may send it, a client may listen for it.
+///
+/// [`#[derive(Protocol)]`](macro@crate::Protocol) implements it for every topic that `to_client` lists. [`Open`] has it
+/// for every type.
+///
+/// ```
+/// use socket_ipc::{ClientId, SendError, ServerHandle, ToClient, Topic};
+/// use serde::Serialize;
+///
+/// /// Sends whatever the server's protocol lets it.
+/// fn tell<P, T>(server: &ServerHandle<P>, message: &T, client_id: ClientId) -> Result<(), SendError>
+/// where
+///     P: ToClient<T>,
+///     T: Topic + Serialize,
+/// {
+///     server.send(message, client_id)
+/// }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{T}` never travels from server to client in `{Self}`",
+    label = "not a topic to clients",
+    note = "topics to clients stand in `#[protocol(to_client(…))]` above `{Self}`"
+)]
+pub trait ToClient<T> {}
+
+// For types that are no topics, too: what is wrong with those is said once, by the bound on `Topic`.
+impl<T> ToServer<T> for Open {}
+impl<T> ToClient<T> for Open {}

@@ -1,0 +1,19 @@
+//! Why a responder was not attached.
+
+/// Why a responder was not attached. The one that there is goes on responding.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum RespondError {
+    /// Somebody responds to the topic already.
+    #[error(
+        "`{refused}` can't respond to `{topic}`: `{existing}` does; remove that one with `off`, or choose another topic"
+    )]
+    Taken {
+        /// The topic.
+        topic: String,
+        /// The type of the questions that the responder takes which is there.
+        existing: &'static str,
+        /// The type of the questions that the responder takes which was refused.
+        refused: &'static str,
+    },
+}

@@ -1,0 +1,95 @@
+//! Why a question was not answered, in the words of whoever would not answer it.
+
+use std::borrow::Cow;
+use std::fmt::Display;
+
+use crate::topic::Topic;
+
+/// The answer of a responder that can't give one: a code for programs and a text for people.
+///
+/// Anything that can be displayed turns into one, with the code [`failed`](Self::FAILED), so that `?` works on every
+/// error. It is no error itself: whoever asked gets a [`RequestError`](crate::RequestError) made of it.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{Refusal, Server, Topic};
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic(name = "divide", reply = Quotient)]
+/// struct Divide { dividend: i64, divisor: i64 }
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "quotient"]
+/// struct Quotient(i64);
+///
+/// let server = Server::new("/tmp/myApp.sock");
+/// server.respond::<Divide>(|Divide { dividend, divisor }, _client_id| {
+///     let quotient = dividend.checked_div(divisor);
+///     quotient.map(Quotient).ok_or_else(|| Refusal::new("no_quotient", format!("{dividend} by {divisor}")))
+/// })?;
+/// # Ok::<(), socket_ipc::RespondError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    code: Cow<'static, str>,
+    text: String,
+}
+
+impl Refusal {
+    /// The code of a refusal that was made of an error.
+    pub const FAILED: &'static str = "failed";
+    /// The code of the library where nobody responds to the topic.
+    pub const NO_RESPONDER: &'static str = "no_responder";
+    /// The code of the library where the question is not of the type that the responder takes.
+    pub const UNDECODABLE: &'static str = "undecodable";
+    /// The code of the library where the responder panicked.
+    pub const PANICKED: &'static str = "panicked";
+
+    /// Makes a refusal of a code that the other side's program understands and a text that people do.
+    pub fn new(code: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
+        Self { code: code.into(), text: text.into() }
+    }
+
+    /// Returns the code.
+    #[must_use]
+    pub fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// Returns the text.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+impl<E: Display> From<E> for Refusal {
+    fn from(error: E) -> Self {
+        // The alternate form has the causes, too, where a type knows of them.
+        Self::new(Self::FAILED, format!("{error:#}"))
+    }
+}
+
+/// What a responder may return: the reply, or a `Result` of it whose error turns into a [`Refusal`].
+///
+/// There is nothing to implement.
+pub trait IntoReply<R> {
+    /// Returns the reply, or why there is none.
+    ///
+    /// # Errors
+    ///
+    /// The refusal.
+    fn into_reply(self) -> Result<R, Refusal>;
+}
+
+impl<R: Topic> IntoReply<R> for R {
+    fn into_reply(self) -> Result<R, Refusal> {
+        Ok(self)
+    }
+}
+
+impl<R: Topic, E: Into<Refusal>> IntoReply<R> for Result<R, E> {
+    fn into_reply(self) -> Result<R, Refusal> {
+        self.map_err(Into::into)
+    }
+}
