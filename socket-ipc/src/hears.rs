@@ -1,7 +1,6 @@
-//! Listeners as methods of a struct.
+//! Listeners as methods of a struct: which topics it hears, and how all of them are attached at once.
 
 use std::fmt;
-use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
@@ -12,13 +11,68 @@ use crate::client_id::ClientId;
 use crate::direction::{Open, ToClient};
 use crate::error::{RespondError, SendError};
 use crate::listener::Listener;
+use crate::protocol::Protocol;
 use crate::refusal::Refusal;
 use crate::server::{Server, ServerHandle};
 use crate::topic::{Exchange, Request, Topic};
 
-/// A struct that hears a topic: a listener, or a responder, as a method with the struct's state at hand.
+/// A struct that hears a topic: a listener, or a responder where the topic is a question, as a method.
 ///
-/// `S` is where it listens: `Server`, `Server<Chat>`, `Client` or `Client<Chat>`.
+/// A struct implements it once for each topic it hears, and one call of `attach` attaches them all, sharing the struct. So
+/// what listeners have in common is a field, and needs no `Arc` of its own.
+///
+/// `S` is where the struct listens: `Server` unless said, or `Server<Chat>`, `Client`, `Client<Chat>`. The method gets the
+/// message, and beside it, on a server, who sent it ([`Sender`]), or, on a client, its [`ClientHandle`]. It returns
+/// nothing, or where the topic is a [`Request`] the answer, `Result<Reply, Refusal>`.
+///
+/// The methods are called as listeners of `on` and responders of `respond` are: from several threads, but for one
+/// connection one after the other. Work that waits belongs in `on_async` and `respond_async`.
+///
+/// # Examples
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{Hears, Refusal, Sender, Server, Topic};
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "hello"]
+/// struct Hello { name: String }
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "greeting"]
+/// struct Greeting { text: String }
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic(name = "count", reply = Count)]
+/// struct HowMany;
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "count is"]
+/// struct Count(u64);
+///
+/// #[derive(Default)]
+/// struct Room { greeted: AtomicU64 }
+///
+/// impl Hears<Hello> for Room {
+///     fn hear(&self, hello: Hello, sender: Sender<'_>) {
+///         self.greeted.fetch_add(1, Ordering::Relaxed);
+///         if let Err(error) = sender.reply(&Greeting { text: format!("Hello, {}!", hello.name) }) {
+///             eprintln!("{error}");
+///         }
+///     }
+/// }
+///
+/// impl Hears<HowMany> for Room {
+///     fn hear(&self, _: HowMany, _: Sender<'_>) -> Result<Count, Refusal> {
+///         Ok(Count(self.greeted.load(Ordering::Relaxed)))
+///     }
+/// }
+///
+/// let server = Server::new("/tmp/myApp.sock");
+/// server.attach::<(Hello, HowMany)>(Room::default())?;
+/// # Ok::<(), socket_ipc::RespondError>(())
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not hear `{T}`",
     label = "hears no `{T}`",
@@ -35,42 +89,253 @@ impl<T: Exchange, S: Side, L: Hears<T, S>> Hears<T, S> for Arc<L> {
     }
 }
 
-/// Who sent a message to a server, and the server.
+/// Who sent a message to a server, for the methods of a struct that hears it.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{Hears, Sender, Topic};
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "news"]
+/// struct News { text: String }
+///
+/// struct Board;
+///
+/// impl Hears<News> for Board {
+///     fn hear(&self, news: News, sender: Sender<'_>) {
+///         println!("{}: {}", sender.client_id(), news.text);
+///         if let Err(error) = sender.server().broadcast_except(&news, sender.client_id()) {
+///             eprintln!("{error}");
+///         }
+///     }
+/// }
+/// ```
 pub struct Sender<'s, P = Open> {
     server: &'s ServerHandle<P>,
     client_id: ClientId,
+}
+
+impl<'s, P> Sender<'s, P> {
+    /// Returns the client that sent the message.
+    #[must_use]
+    pub fn client_id(&self) -> ClientId {
+        self.client_id
+    }
+
+    /// Returns the server that heard it.
+    #[must_use]
+    pub fn server(&self) -> &'s ServerHandle<P> {
+        self.server
+    }
+
+    /// Queues a message for the client that sent this one.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ServerHandle::send`].
+    pub fn reply<M>(&self, message: &M) -> Result<(), SendError>
+    where
+        P: ToClient<M>,
+        M: Topic + Serialize,
+    {
+        self.server.send(message, self.client_id)
+    }
+}
+
+// Not derived: the protocol itself need not be `Clone`.
+impl<P> Clone for Sender<'_, P> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<P> Copy for Sender<'_, P> {}
+
+impl<P> fmt::Debug for Sender<'_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("client_id", &self.client_id).finish_non_exhaustive()
+    }
 }
 
 /// Where a struct listens: a [`Server`] or a [`Client`], with or without a protocol. There is nothing to implement.
 pub trait Side: Sized + 'static {
     /// What a method gets beside the message: on a server the [`Sender`], on a client the [`ClientHandle`].
     type From<'s>;
+
     #[doc(hidden)]
-    type Handle: Clone + Send + Sync + 'static;
+    type Handle: Clone + fmt::Debug + Send + Sync + 'static;
+
+    #[doc(hidden)]
+    fn listen<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RespondError>
+    where
+        T: Exchange<Outcome = ()> + 'static,
+        L: Hears<T, Self>,
+        for<'m> T::Message<'m>: Deserialize<'m>;
+
+    #[doc(hidden)]
+    fn respond<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RespondError>
+    where
+        T: Request + for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<T::Reply, Refusal>>,
+        T: DeserializeOwned + 'static,
+        T::Reply: Serialize,
+        L: Hears<T, Self>;
 }
 
 impl<P: 'static> Side for Server<P> {
     type From<'s> = Sender<'s, P>;
     type Handle = ServerHandle<P>;
+
+    fn listen<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RespondError>
+    where
+        T: Exchange<Outcome = ()> + 'static,
+        L: Hears<T, Self>,
+        for<'m> T::Message<'m>: Deserialize<'m>,
+    {
+        let (hears, server) = (Arc::clone(&room.hears), room.handle.clone());
+        room.handle.on_as::<T>(room.listener, move |message, client_id| {
+            hears.hear(message, Sender { server: &server, client_id });
+        })
+    }
+
+    fn respond<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RespondError>
+    where
+        T: Request + for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<T::Reply, Refusal>>,
+        T: DeserializeOwned + 'static,
+        T::Reply: Serialize,
+        L: Hears<T, Self>,
+    {
+        let (hears, server) = (Arc::clone(&room.hears), room.handle.clone());
+        room.handle.respond_as::<T>(room.listener, move |question: T, client_id| {
+            hears.hear(question, Sender { server: &server, client_id })
+        })
+    }
 }
 
 impl<P: 'static> Side for Client<P> {
     type From<'s> = &'s ClientHandle<P>;
     type Handle = ClientHandle<P>;
+
+    fn listen<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RespondError>
+    where
+        T: Exchange<Outcome = ()> + 'static,
+        L: Hears<T, Self>,
+        for<'m> T::Message<'m>: Deserialize<'m>,
+    {
+        let (hears, client) = (Arc::clone(&room.hears), room.handle.clone());
+        room.handle.on_as::<T>(room.listener, move |message| hears.hear(message, &client))
+    }
+
+    fn respond<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RespondError>
+    where
+        T: Request + for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<T::Reply, Refusal>>,
+        T: DeserializeOwned + 'static,
+        T::Reply: Serialize,
+        L: Hears<T, Self>,
+    {
+        let (hears, client) = (Arc::clone(&room.hears), room.handle.clone());
+        room.handle.respond_as::<T>(room.listener, move |question: T| hears.hear(question, &client))
+    }
+}
+
+/// What a method that hears `T` returns, as a way to attach it: nothing makes a listener, an answer a responder.
+#[doc(hidden)]
+pub trait Outcome<T> {
+    fn attach<L: Hears<T, S>, S: Side>(room: &Attaching<'_, L, S>) -> Result<(), RespondError>
+    where
+        T: Exchange;
+}
+
+impl<T> Outcome<T> for ()
+where
+    T: Exchange<Outcome = ()> + 'static,
+    for<'m> T::Message<'m>: Deserialize<'m>,
+{
+    fn attach<L: Hears<T, S>, S: Side>(room: &Attaching<'_, L, S>) -> Result<(), RespondError> {
+        S::listen::<T, L>(room)
+    }
+}
+
+impl<T, R> Outcome<T> for Result<R, Refusal>
+where
+    T: Request<Reply = R> + for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<R, Refusal>>,
+    T: DeserializeOwned + 'static,
+    R: Topic + Serialize,
+{
+    fn attach<L: Hears<T, S>, S: Side>(room: &Attaching<'_, L, S>) -> Result<(), RespondError> {
+        S::respond::<T, L>(room)
+    }
 }
 
 /// A set of topics, all of which a struct hears: a tuple of topics, or a protocol, whose set is what travels to that
-/// side.
+/// side. There is nothing to implement.
 pub trait Attaches<L, S: Side> {
     #[doc(hidden)]
     fn attach_to(room: &Attaching<'_, L, S>) -> Result<(), RespondError>;
 }
 
-/// A struct on its way to being attached.
+/// A struct that hears all of a set of topics: [`Attaches`] the other way round, so that the set is all that a call has to
+/// name.
 #[doc(hidden)]
+pub trait HearsAll<Topics, S: Side> {
+    fn attach_all(
+        self,
+        handle: &S::Handle,
+        off: impl FnOnce(Listener) -> bool,
+    ) -> Result<Listener, RespondError>;
+}
+
+impl<Topics: Attaches<L, S>, L, S: Side> HearsAll<Topics, S> for L {
+    fn attach_all(
+        self,
+        handle: &S::Handle,
+        off: impl FnOnce(Listener) -> bool,
+    ) -> Result<Listener, RespondError> {
+        let room = Attaching { handle, hears: Arc::new(self), listener: Listener::next() };
+        match Topics::attach_to(&room) {
+            Ok(()) => Ok(room.listener),
+            Err(error) => {
+                // All of them or none.
+                off(room.listener);
+                Err(error)
+            }
+        }
+    }
+}
+
+/// Tuples of topics.
+macro_rules! tuples {
+    ($($topic:ident)*) => {
+        impl<L, S: Side, $($topic),*> Attaches<L, S> for ($($topic,)*)
+        where
+            $($topic: Exchange, L: Hears<$topic, S>, $topic::Outcome: Outcome<$topic>),*
+        {
+            fn attach_to(room: &Attaching<'_, L, S>) -> Result<(), RespondError> {
+                $(room.method::<$topic>()?;)*
+                Ok(())
+            }
+        }
+    };
+}
+
+tuples!(A);
+tuples!(A B);
+tuples!(A B C);
+tuples!(A B C D);
+tuples!(A B C D E);
+tuples!(A B C D E F);
+tuples!(A B C D E F G);
+tuples!(A B C D E F G H);
+tuples!(A B C D E F G H I);
+tuples!(A B C D E F G H I J);
+tuples!(A B C D E F G H I J K);
+tuples!(A B C D E F G H I J K M);
+
+/// A struct on its way to being attached: the methods of all its topics, under one name.
+#[doc(hidden)]
+#[derive(Debug)]
 pub struct Attaching<'h, L, S: Side> {
     handle: &'h S::Handle,
-    room: Arc<L>,
+    hears: Arc<L>,
     listener: Listener,
 }
 
@@ -79,9 +344,56 @@ impl<L, S: Side> Attaching<'_, L, S> {
     pub fn method<T>(&self) -> Result<(), RespondError>
     where
         T: Exchange,
+        T::Outcome: Outcome<T>,
         L: Hears<T, S>,
     {
-        let _ = (&self.handle, &self.room, self.listener);
-        Ok(())
+        <T::Outcome as Outcome<T>>::attach(self)
     }
 }
+
+/// `attach` of a server or a client.
+macro_rules! attach {
+    ($handle:ident, $side:ident) => {
+        /// # Listening with a struct
+        impl $handle {
+            /// Attaches the methods by which a struct hears these topics, all under one [`Listener`], which
+            /// [`off`](Self::off) removes. The struct is shared by them, and dropped with the last.
+            ///
+            /// [`Hears`] has an example. A tuple has up to twelve topics. What is passed may be an [`Arc`] of the struct, of
+            /// which the program keeps another.
+            ///
+            /// # Errors
+            ///
+            /// [`RespondError::Taken`]: one of the topics is a question that somebody responds to. None is attached.
+            pub fn attach<Topics>(
+                &self,
+                hears: impl HearsAll<Topics, $side>,
+            ) -> Result<Listener, RespondError> {
+                hears.attach_all(self, |listener| self.off(listener))
+            }
+        }
+
+        /// # Listening with a struct
+        impl<P: Protocol> $handle<P> {
+            /// Attaches the methods by which a struct hears the topics of the protocol that travel to this side, all under one
+            /// [`Listener`], which [`off`](Self::off) removes. A topic that the struct does not hear is a compile error that
+            /// names it.
+            ///
+            /// [`Protocol`](macro@crate::Protocol) has an example. What is passed may be an [`Arc`] of the struct, of which
+            /// the program keeps another.
+            ///
+            /// # Errors
+            ///
+            /// [`RespondError::Taken`]: one of the topics is a question that somebody responds to. None is attached.
+            pub fn attach<L>(&self, hears: L) -> Result<Listener, RespondError>
+            where
+                P: Attaches<L, $side<P>>,
+            {
+                <L as HearsAll<P, $side<P>>>::attach_all(hears, self, |listener| self.off(listener))
+            }
+        }
+    };
+}
+
+attach!(ServerHandle, Server);
+attach!(ClientHandle, Client);

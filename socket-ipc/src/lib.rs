@@ -276,13 +276,16 @@ mod topic;
 mod wire;
 
 pub use activation::activated_listener;
-pub use client::{AsyncClientListener, Client, ClientBuilder, ClientHandle};
+pub use client::{
+    AsyncClientListener, AsyncClientResponder, Client, ClientBuilder, ClientHandle, ClientResponder,
+};
 pub use client_id::ClientId;
-pub use connection::Closing;
+pub use connection::{Answer, Closing};
 pub use delay::Delay;
 pub use direction::{Open, ToClient, ToServer};
 pub use error::{
-    ConnectError, Error, FlushError, ListenError, MessageError, MessageErrorKind, RespondError, SendError,
+    ConnectError, Error, FlushError, ListenError, MessageError, MessageErrorKind, RequestError, RespondError,
+    SendError,
 };
 pub use events::{CloseCause, CloseReason};
 #[doc(hidden)]
@@ -294,7 +297,7 @@ pub use protocol::Protocol;
 pub use raw_message::RawMessage;
 pub use refusal::{IntoReply, Refusal};
 pub use router::Subscription;
-pub use server::{AsyncListener, Server, ServerBuilder, ServerHandle};
+pub use server::{AsyncListener, AsyncResponder, Responder, Server, ServerBuilder, ServerHandle};
 pub use socket_ipc_derive::Topic;
 pub use topic::{Exchange, Request, Topic};
-pub use wire::{EncodeError, Envelope, EnvelopeError, Wire, WireError};
+pub use wire::{EncodeError, Envelope, EnvelopeError, Kind, Wire, WireError};

@@ -9,6 +9,8 @@
 //! | [`OUTBOX_MARK`] | 64 KiB a connection | `send_async` and `broadcast_async` wait |
 //! | [`HELD_BACK_LEN`] | 1 MiB a connection | reading waits while an asynchronous listener or a full subscription holds messages back |
 //! | [`SUBSCRIPTION_LEN`] | 256 messages | the clients that send the topic wait, each in its turn |
+//! | [`REQUESTS`] | 1024 a connection | `request` fails with `TooManyRequests`; questions that arrive wait until one is answered |
+//! | [`REQUEST_TIMEOUT`] | 10 s | the request fails with `Timeout` |
 //! | [`WRITE_STALL`] | 10 s without progress | the connection ends as slow |
 //! | [`INCOMPLETE_TIMEOUT`] | 30 s | the unfinished message is reported and the connection ends |
 //! | [`MAX_CLIENTS`] | 4096, at most three quarters of the limit of open files | a further client is accepted, closed at once and reported |
@@ -47,6 +49,11 @@ pub const OUTBOX_MARK: usize = 64 * 1024;
 pub const HELD_BACK_LEN: usize = 1024 * 1024;
 /// How many messages a subscription holds for whoever reads it.
 pub const SUBSCRIPTION_LEN: usize = 256;
+/// How many questions may wait for their answers over one connection, and how many asynchronous responders be at work
+/// for it.
+pub const REQUESTS: usize = 1024;
+/// How long a question may take to be answered.
+pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection with something queued may make no progress.
 pub const WRITE_STALL: Duration = Duration::from_secs(10);
 /// How long a message may take from its first byte to its last.

@@ -127,6 +127,25 @@ macro_rules! common_options {
                 self
             }
 
+            /// Sets how many questions may wait for their answers over one connection, and how many asynchronous
+            /// responders be at work for it: [`limits::REQUESTS`](crate::limits::REQUESTS) (1024) unless set.
+            ///
+            /// A further `request` fails with `TooManyRequests`. A further question that arrives waits, and what
+            /// comes after it, until one is answered.
+            pub fn max_requests(mut self, requests: usize) -> Self {
+                self.options.limits.max_requests = requests;
+                self
+            }
+
+            /// Sets how long a question may take to be answered, from the call of `request`:
+            /// [`limits::REQUEST_TIMEOUT`](crate::limits::REQUEST_TIMEOUT) (10 s) unless set.
+            ///
+            /// [`Answer::within`](crate::Answer::within) sets it for one question.
+            pub fn request_timeout(mut self, timeout: Duration) -> Self {
+                self.options.limits.request_timeout = timeout;
+                self
+            }
+
             /// Sets how many bytes of a message that could not be heard its report keeps:
             /// [`limits::RAW_LEN`](crate::limits::RAW_LEN) (64 KiB) unless set.
             ///

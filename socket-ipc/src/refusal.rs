@@ -3,7 +3,12 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 
+use serde::{Deserialize, Serialize};
+
 use crate::topic::Topic;
+
+/// The topic under which a refusal travels.
+pub(crate) const REFUSAL_TOPIC: &str = "error";
 
 /// The answer of a responder that can't give one: a code for programs and a text for people.
 ///
@@ -29,7 +34,7 @@ use crate::topic::Topic;
 /// })?;
 /// # Ok::<(), socket_ipc::RespondError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
     code: Cow<'static, str>,
     text: String,

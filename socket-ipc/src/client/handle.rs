@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::state::{Phase, State};
-use crate::connection::{Closing, Outbox, PushError, encoded, queue_paced};
+use crate::connection::Closing;
 use crate::direction::{Open, ToServer};
 use crate::error::{FlushError, SendError};
 use crate::topic::Topic;
@@ -115,9 +115,7 @@ impl<P> ClientHandle<P> {
         P: ToServer<T>,
         T: Topic + Serialize,
     {
-        let outbox = self.outbox(T::NAME)?;
-        let queued = queue_paced(&*self.state, &outbox, T::NAME, message).await?;
-        if queued { Ok(()) } else { Err(self.not_connected(T::NAME)) }
+        self.state.send_async(T::NAME, message).await
     }
 
     /// Queues any value for the server under a topic known only at run time; an empty one becomes `none`.
@@ -126,19 +124,7 @@ impl<P> ClientHandle<P> {
     ///
     /// Those of [`send`](Self::send).
     pub fn send_raw<M: Serialize + ?Sized>(&self, topic: &str, message: &M) -> Result<(), SendError> {
-        let outbox = self.outbox(topic)?;
-        encoded(&*self.state, topic, message, |bytes| {
-            outbox.push(bytes).map_err(|error| match error {
-                PushError::Ended => self.not_connected(topic),
-                PushError::Full { queued } => SendError::OutboxFull {
-                    topic: topic.to_owned(),
-                    client_id: None,
-                    size: bytes.len(),
-                    queued,
-                    limit: outbox.limit(),
-                },
-            })
-        })?
+        self.state.send(topic, message)
     }
 
     /// Waits until all that was queued has been handed to the kernel. What is queued meanwhile is not waited
@@ -164,8 +150,8 @@ impl<P> ClientHandle<P> {
     /// ```
     pub async fn flush(&self) -> Result<(), FlushError> {
         let lost = || FlushError { path: self.state.options.path.clone() };
-        let outbox = self.state.link().ok_or_else(lost)?;
-        outbox.flush().await.map_err(|_| lost())
+        let link = self.state.link().ok_or_else(lost)?;
+        link.outbox.flush().await.map_err(|_| lost())
     }
 
     /// Says whether there is a connection to send over. It may end the moment after: what counts is what
@@ -197,19 +183,6 @@ impl<P> ClientHandle<P> {
     pub fn closed(&self) -> Closing {
         let identity = Arc::as_ptr(&self.state).addr();
         Closing::new(self.state.phase.subscribe(), identity, Phase::Closing, Phase::Closed)
-    }
-
-    fn outbox(&self, topic: &str) -> Result<Arc<Outbox>, SendError> {
-        self.state.link().ok_or_else(|| self.not_connected(topic))
-    }
-
-    fn not_connected(&self, topic: &str) -> SendError {
-        let (topic, path) = (topic.to_owned(), self.state.options.path.clone());
-        if self.state.phase() < Phase::Closing {
-            SendError::NotConnected { topic, path }
-        } else {
-            SendError::Closed { topic, path }
-        }
     }
 
     pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,12 +8,13 @@ use serde::de::DeserializeOwned;
 use super::handle::ClientHandle;
 use super::state::State;
 use crate::direction::ToClient;
-use crate::error::{ConnectError, Error, MessageError};
+use crate::error::{ConnectError, Error, MessageError, RespondError};
 use crate::events::CloseReason;
 use crate::listener::Listener;
 use crate::raw_message::RawMessage;
-use crate::router::{Detach, Heard, Owned, Raw, Subscription, Typed, subscription};
+use crate::router::{Audience, Detach, Heard, Owned, Raw, Subscription, Typed, subscription};
 use crate::topic::Topic;
+use crate::wire::topic_or_none;
 
 /// An asynchronous listener of a client: any `Fn(A)` that returns a future of nothing.
 ///
@@ -69,7 +70,21 @@ impl<P> ClientHandle<P> {
         for<'m> T::Message<'m>: Deserialize<'m>,
     {
         let hear = Typed::<T, _>::new(move |message: T::Message<'_>, ()| listener(message));
-        self.state.router.attach(Some(T::NAME), hear)
+        self.state.router.attach(Audience::Topic(T::NAME), hear)
+    }
+
+    /// [`on`](Self::on) as the listener of this name, which others may have too.
+    pub(crate) fn on_as<T>(
+        &self,
+        name: Listener,
+        listener: impl for<'m> Fn(T::Message<'m>) + Send + Sync + 'static,
+    ) -> Result<(), RespondError>
+    where
+        T: Topic + 'static,
+        for<'m> T::Message<'m>: Deserialize<'m>,
+    {
+        let hear = Typed::<T, _>::new(move |message: T::Message<'_>, ()| listener(message));
+        self.state.router.attach_as(name, T::NAME, hear)
     }
 
     /// Attaches an asynchronous listener to the messages of type `T`, an owned type.
@@ -96,7 +111,7 @@ impl<P> ClientHandle<P> {
         T: Topic + DeserializeOwned + 'static,
     {
         let hear = Owned::<T, _>::new(move |message, ()| Heard::Wait(Box::pin(listener(message))));
-        self.state.router.attach(Some(T::NAME), hear)
+        self.state.router.attach(Audience::Topic(T::NAME), hear)
     }
 
     /// Attaches a listener to the messages of a topic known only at run time, as JSON text.
@@ -113,7 +128,7 @@ impl<P> ClientHandle<P> {
         listener: impl Fn(RawMessage<'_>) + Send + Sync + 'static,
     ) -> Listener {
         let hear = Raw(move |message: RawMessage<'_>, _topic: &str, ()| listener(message));
-        self.state.router.attach(Some(crate::wire::topic_or_none(topic)), Box::new(hear))
+        self.state.router.attach(Audience::Topic(topic_or_none(topic)), Box::new(hear))
     }
 
     /// Attaches a listener to every message, called before the listeners of its topic.
@@ -126,7 +141,23 @@ impl<P> ClientHandle<P> {
     /// ```
     pub fn on_message(&self, listener: impl Fn(RawMessage<'_>, &str) + Send + Sync + 'static) -> Listener {
         let hear = Raw(move |message: RawMessage<'_>, topic: &str, ()| listener(message, topic));
-        self.state.router.attach(None, Box::new(hear))
+        self.state.router.attach(Audience::Every, Box::new(hear))
+    }
+
+    /// Attaches a listener to every message whose topic has no listener, raw ones of the topic and responders included.
+    ///
+    /// What a newer server says in topics that this program does not know is heard here. Listeners of every message hear
+    /// it before.
+    ///
+    /// ```
+    /// use socket_ipc::Client;
+    ///
+    /// let client = Client::new("/tmp/myApp.sock");
+    /// client.on_unheard(|message, topic| eprintln!("{topic} means nothing here: {message}"));
+    /// ```
+    pub fn on_unheard(&self, listener: impl Fn(RawMessage<'_>, &str) + Send + Sync + 'static) -> Listener {
+        let hear = Raw(move |message: RawMessage<'_>, topic: &str, ()| listener(message, topic));
+        self.state.router.attach(Audience::Unheard, Box::new(hear))
     }
 
     /// Returns the messages of type `T` as a bounded stream, from now on.
@@ -140,7 +171,7 @@ impl<P> ClientHandle<P> {
     {
         let (hand_over, subscription) = subscription();
         let hear = Owned::<T, _>::new(move |message, ()| hand_over(message));
-        let listener = self.state.router.attach(Some(T::NAME), hear);
+        let listener = self.state.router.attach(Audience::Topic(T::NAME), hear);
         let router: Weak<dyn Detach> = Arc::<State>::downgrade(&self.state);
         subscription.attached(router, listener)
     }

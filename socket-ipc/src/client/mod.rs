@@ -5,6 +5,8 @@ mod connector;
 mod events;
 mod handle;
 mod listeners;
+mod requests;
+mod send;
 mod state;
 
 use std::fmt;
@@ -20,6 +22,7 @@ pub use builder::ClientBuilder;
 use connector::Connector;
 pub use handle::ClientHandle;
 pub use listeners::AsyncClientListener;
+pub use requests::{AsyncClientResponder, ClientResponder};
 use state::{Phase, State};
 
 /// A client of a server: connects, stays connected, hears the server and sends to it.
@@ -122,11 +125,11 @@ impl<P> Client<P> {
                 return Err(error);
             }
         };
-        let Some(outbox) = state.connected(false) else {
+        let Some(link) = state.connected(false) else {
             return Err(ConnectError::Closed { path: state.options.path.clone() });
         };
         drop(connecting);
-        state.keep(connected, outbox);
+        state.keep(connected, link);
         Ok(())
     }
 

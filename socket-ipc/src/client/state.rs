@@ -1,5 +1,6 @@
 //! What a client, its handles and its connection share.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use tokio::task::AbortHandle;
 
 use super::connector::{Connected, Connector};
 use super::events::Events;
-use crate::connection::{Ask, Endpoint, Limits, Outbox, Session, Total};
+use crate::connection::{Ask, Endpoint, Limits, Link, Outbox, Questions, Session, Total};
 use crate::delay::Delay;
 use crate::error::{ConnectError, Error, MessageError};
 use crate::events::{CloseCause, CloseReason};
@@ -41,8 +42,10 @@ pub(super) struct State {
     pub(super) events: Events,
     pub(super) phase: watch::Sender<Phase>,
     connector: Connector,
-    /// The outbox of the connection there is. Whoever takes it reports that connection's end.
-    link: RwLock<Option<Arc<Outbox>>>,
+    /// The connection there is. Whoever takes it reports its end.
+    link: RwLock<Option<Link>>,
+    /// Answers that nobody waited for, or no longer.
+    pub(super) late_answers: AtomicU64,
     /// What `close` spawns on: it may be called where there is no runtime.
     runtime: OnceLock<Handle>,
     keeper: Mutex<Option<AbortHandle>>,
@@ -70,6 +73,11 @@ impl Endpoint for State {
     fn error(&self, error: Error) {
         self.events.report_error(&error);
     }
+
+    fn late_answer(&self, re: u64, topic: &str, (): ()) {
+        self.late_answers.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(re, topic, "an answer came that nobody waits for");
+    }
 }
 
 impl Detach for State {
@@ -87,6 +95,7 @@ impl State {
             phase: watch::Sender::new(Phase::Idle),
             connector,
             link: RwLock::new(None),
+            late_answers: AtomicU64::new(0),
             runtime: OnceLock::new(),
             keeper: Mutex::new(None),
             options,
@@ -109,9 +118,15 @@ impl State {
         before
     }
 
-    /// The outbox of the connection, while there is one.
-    pub(super) fn link(&self) -> Option<Arc<Outbox>> {
-        read(&self.link).as_ref().filter(|outbox| !outbox.has_ended()).map(Arc::clone)
+    /// The connection, while there is one.
+    pub(super) fn link(&self) -> Option<Link> {
+        read(&self.link).as_ref().filter(|link| !link.outbox.has_ended()).cloned()
+    }
+
+    /// What answers go into; `None` once the connection is gone.
+    pub(super) fn answers_to(&self, (): ()) -> Option<Arc<Outbox>> {
+        // One that takes no more messages still takes the answers to what was asked before.
+        read(&self.link).as_ref().map(|link| Arc::clone(&link.outbox))
     }
 
     // Connecting
@@ -153,26 +168,28 @@ impl State {
     }
 
     /// Notes that there is a connection, and says so. `None` if the client was closed meanwhile.
-    pub(super) fn connected(&self, again: bool) -> Option<Arc<Outbox>> {
-        let outbox = Arc::new(Outbox::new(self.options.limits.outbox_len, Total::new(usize::MAX)));
+    pub(super) fn connected(&self, again: bool) -> Option<Link> {
+        let Limits { outbox_len, max_requests, .. } = self.options.limits;
+        let outbox = Arc::new(Outbox::new(outbox_len, Total::new(usize::MAX)));
+        let link = Link { outbox, questions: Arc::new(Questions::new(max_requests, Handle::current())) };
         {
-            let mut link = write(&self.link);
+            let mut current = write(&self.link);
             // Under the lock: closing begins by telling whichever connection is in here.
             self.advance(&[Phase::Connecting], Phase::Running);
             if self.phase() != Phase::Running {
                 return None;
             }
-            *link = Some(Arc::clone(&outbox));
+            *current = Some(link.clone());
         }
         self.events.report_connect(again);
-        Some(outbox)
+        Some(link)
     }
 
     /// Has the connection attended to, and made again whenever it is lost.
-    pub(super) fn keep(self: &Arc<Self>, connected: Connected, outbox: Arc<Outbox>) {
+    pub(super) fn keep(self: &Arc<Self>, connected: Connected, link: Link) {
         let runtime = Handle::current();
         let _ = self.runtime.set(runtime.clone());
-        let task = runtime.spawn(keep(Finish(Arc::clone(self)), connected, outbox));
+        let task = runtime.spawn(keep(Finish(Arc::clone(self)), connected, link));
         *lock(&self.keeper) = Some(task.abort_handle());
         if self.phase() == Phase::Closing {
             // It was closed after it had connected and before it could be told on which runtime to see to
@@ -191,8 +208,8 @@ impl State {
     /// has gone.
     fn report_cut(&self) {
         let link = read(&self.link).clone();
-        if let Some(outbox) = link {
-            let unsent = outbox.give_up(self.options.limits.wire, None);
+        if let Some(link) = link {
+            let unsent = link.outbox.give_up(self.options.limits.wire, None);
             self.report_end(&CloseReason::cut(CloseCause::Closed, (unsent.messages, unsent.bytes)));
         }
     }
@@ -210,8 +227,8 @@ impl State {
             drop(Finish(Arc::clone(self)));
             return;
         }
-        if let Some(outbox) = &*read(&self.link) {
-            outbox.ask(Ask::Drain(CloseCause::Closed));
+        if let Some(link) = &*read(&self.link) {
+            link.outbox.ask(Ask::Drain(CloseCause::Closed));
         }
         self.watch_closing();
     }
@@ -245,8 +262,8 @@ impl State {
         self.router.clear();
         self.events.clear();
         let link = write(&self.link).take();
-        if let Some(outbox) = link {
-            outbox.ask(Ask::Cut(CloseCause::Closed));
+        if let Some(link) = link {
+            link.outbox.ask(Ask::Cut(CloseCause::Closed));
         }
         if let Some(keeper) = lock(&self.keeper).take() {
             keeper.abort();
@@ -278,12 +295,12 @@ impl Drop for Finish {
 }
 
 /// The life of a client from its first connection on: each connection to its end, then the next.
-async fn keep(finish: Finish, mut connected: Connected, mut outbox: Arc<Outbox>) {
+async fn keep(finish: Finish, mut connected: Connected, mut link: Link) {
     let state = &finish.0;
     loop {
         let reason = match connected {
-            Connected::Unix(stream) => attend(state, stream, outbox).await,
-            Connected::Custom(stream) => attend(state, stream, outbox).await,
+            Connected::Unix(stream) => attend(state, stream, link).await,
+            Connected::Custom(stream) => attend(state, stream, link).await,
         };
         state.report_end(&reason);
         if state.phase() >= Phase::Closing {
@@ -297,16 +314,16 @@ async fn keep(finish: Finish, mut connected: Connected, mut outbox: Arc<Outbox>)
             }
             Err(_) => return,
         };
-        outbox = match state.connected(true) {
-            Some(outbox) => outbox,
+        link = match state.connected(true) {
+            Some(link) => link,
             None => return,
         };
     }
 }
 
-async fn attend<S>(state: &Arc<State>, stream: S, outbox: Arc<Outbox>) -> CloseReason
+async fn attend<S>(state: &Arc<State>, stream: S, link: Link) -> CloseReason
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
-    Session::new(stream, Arc::clone(state), (), outbox, CloseCause::SlowServer).run().await
+    Session::new(stream, Arc::clone(state), (), link, CloseCause::SlowServer).run().await
 }

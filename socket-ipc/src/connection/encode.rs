@@ -8,7 +8,7 @@ use super::outbox::{Outbox, PushError};
 use super::{Endpoint, Limits};
 use crate::error::{Error, SendError};
 use crate::listener::caught;
-use crate::wire::topic_or_none;
+use crate::wire::{Kind, topic_or_none};
 
 /// The largest buffer that a thread keeps. A message of 1 MiB fits.
 const SCRATCH_CAPACITY: usize = 2 * 1024 * 1024;
@@ -20,6 +20,7 @@ thread_local! {
 /// Encodes a message and hands its bytes to `then`.
 pub(crate) fn encoded<M: Serialize + ?Sized, R>(
     endpoint: &impl Endpoint,
+    kind: Kind,
     topic: &str,
     message: &M,
     then: impl FnOnce(&[u8]) -> R,
@@ -35,7 +36,7 @@ pub(crate) fn encoded<M: Serialize + ?Sized, R>(
     // Taken from its slot while it is in use: a `Serialize` may itself send.
     let mut scratch = SCRATCH.take();
     scratch.clear();
-    let result = match caught(|| wire.encode_within(max_message_len, topic, message, &mut scratch)) {
+    let result = match caught(|| wire.encode_within(max_message_len, kind, topic, message, &mut scratch)) {
         Ok(Ok(())) => Ok(then(&scratch)),
         Ok(Err(error)) => Err(SendError::encode(topic, error)),
         Err(panic) => {
@@ -62,7 +63,7 @@ pub(crate) async fn queue_paced<M: Serialize + ?Sized>(
 ) -> Result<bool, SendError> {
     let mut len = 0;
     while outbox.wait_until(|outbox| outbox.has_room(len)).await.is_ok() {
-        let queued = encoded(endpoint, topic, message, |bytes| {
+        let queued = encoded(endpoint, Kind::Message, topic, message, |bytes| {
             len = bytes.len();
             if outbox.has_room(len) { outbox.push(bytes) } else { Err(PushError::Full { queued: 0 }) }
         })?;

@@ -10,34 +10,56 @@
 //! it sleeps with nothing to write.
 
 mod alarm;
+mod answer;
+mod ask;
 mod closing;
 mod encode;
+mod look_ahead;
 mod outbox;
+mod questions;
 mod read_buffer;
+mod reply;
+mod reporter;
+mod responders;
 mod session;
 mod spares;
 mod writer;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, MessageError};
 use crate::router::Router;
 use crate::wire::Wire;
 
+pub use answer::Answer;
+pub(crate) use answer::{Read, read_raw, read_typed};
+pub(crate) use ask::ask;
 pub use closing::Closing;
 pub(crate) use encode::{encoded, queue_paced};
 pub(crate) use outbox::{Ask, Broadcast, Outbox, PushError, Total};
+pub(crate) use questions::Questions;
+pub(crate) use reply::{reply, reply_paced};
 pub(crate) use session::Session;
 
 /// Whose connection it is: a server or a client. `From` says who a message is from.
 pub(crate) trait Endpoint: Send + Sync + 'static {
-    type From: Copy + Send + Sync + 'static;
+    type From: Copy + Send + Sync + Unpin + 'static;
 
     fn router(&self) -> &Router<Self::From>;
     fn limits(&self) -> &Limits;
     fn message_error(&self, error: MessageError, from: Self::From);
     fn listener_panicked(&self, heard: String, from: Self::From, panic: String);
     fn error(&self, error: Error);
+    /// An answer arrived that nobody waits for, or no longer.
+    fn late_answer(&self, re: u64, topic: &str, from: Self::From);
+}
+
+/// What others hold of a connection: whoever sends, and whoever asks.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    pub(crate) outbox: Arc<Outbox>,
+    pub(crate) questions: Arc<Questions>,
 }
 
 /// What bounds a connection: the options that a server and a client have in common.
@@ -50,6 +72,9 @@ pub(crate) struct Limits {
     pub(crate) write_stall: Duration,
     pub(crate) incomplete_timeout: Duration,
     pub(crate) drain: Duration,
+    /// How many questions may wait for their answers, and how many responders be at work.
+    pub(crate) max_requests: usize,
+    pub(crate) request_timeout: Duration,
     /// How many bytes of a message a `MessageError` keeps.
     pub(crate) raw_len: usize,
 }
@@ -65,6 +90,8 @@ impl Default for Limits {
             write_stall: limits::WRITE_STALL,
             incomplete_timeout: limits::INCOMPLETE_TIMEOUT,
             drain: limits::DRAIN,
+            max_requests: limits::REQUESTS,
+            request_timeout: limits::REQUEST_TIMEOUT,
             raw_len: limits::RAW_LEN,
         }
     }

@@ -138,6 +138,8 @@ pub(crate) struct Outbox {
     ended: AtomicBool,
     /// Set once the session has been told to end.
     asked: AtomicBool,
+    /// Answers have filled it over its limit.
+    overfull: AtomicBool,
     /// Tells those who wait that there may be room, or that the connection has ended.
     room: Notify,
     limit: usize,
@@ -193,6 +195,7 @@ impl Outbox {
             handed: AtomicU64::new(0),
             ended: AtomicBool::new(false),
             asked: AtomicBool::new(false),
+            overfull: AtomicBool::new(false),
             room: Notify::new(),
             limit,
             total,
@@ -244,6 +247,27 @@ impl Outbox {
         }
         self.pushed(queue, broadcast.bytes.len());
         Ok(())
+    }
+
+    /// Queues an answer, whatever there is already, until the connection is given up; says whether it could. Those who
+    /// ask and do not read are heard no further meanwhile: see [`is_overfull`](Self::is_overfull).
+    pub(super) fn push_answer(&self, answer: &[u8]) -> bool {
+        let mut queue = lock(&self.queue);
+        if queue.unsent.is_some() {
+            return false;
+        }
+        queue.append(answer);
+        self.total.queued.fetch_add(answer.len(), Ordering::Relaxed);
+        if queue.len + answer.len() > self.limit {
+            self.overfull.store(true, Ordering::Release);
+        }
+        self.pushed(queue, answer.len());
+        true
+    }
+
+    /// Whether answers have filled it over its limit.
+    pub(super) fn is_overfull(&self) -> bool {
+        self.overfull.load(Ordering::Acquire)
     }
 
     fn check(&self, queue: &Queue, len: usize) -> Result<(), PushError> {
@@ -369,6 +393,9 @@ impl Outbox {
         }
         let len = queue.len;
         self.queued.store(len, Ordering::Release);
+        if len <= self.limit {
+            self.overfull.store(false, Ordering::Release);
+        }
         let flushing = self.handed.fetch_add(count as u64, Ordering::Release) < queue.flush_to;
         drop(queue);
         if len <= OUTBOX_MARK || flushing {

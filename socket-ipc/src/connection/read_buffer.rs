@@ -85,6 +85,11 @@ impl ReadBuffer {
         }
     }
 
+    /// Overwrites a range of the unread bytes with white space.
+    pub(super) fn blank(&mut self, range: Range<usize>) {
+        self.bytes[self.unread.start + range.start..self.unread.start + range.end].fill(b' ');
+    }
+
     /// Takes a range out of the unread bytes.
     pub(super) fn remove(&mut self, range: Range<usize>) {
         let Range { start, end } = self.unread;

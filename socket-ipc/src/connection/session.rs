@@ -13,14 +13,17 @@ use tokio::time::Instant;
 
 use super::alarm::Alarm;
 use super::closing::polled;
+use super::look_ahead::{LookAhead, may_be_answer};
 use super::outbox::{Ask, Outbox};
 use super::read_buffer::ReadBuffer;
+use super::reporter::Reporter;
+use super::responders::Responders;
 use super::writer::{Writer, cause_of};
-use super::{Endpoint, Limits};
+use super::{Endpoint, Limits, Link};
 use crate::error::{MessageError, MessageErrorKind};
 use crate::events::{CloseCause, CloseReason};
 use crate::limits::{HELD_BACK_LEN, LINGER, RAW_LEN};
-use crate::router::{Cached, Held, Report};
+use crate::router::{Cached, Held, Router};
 use crate::wire::{Frame, Framer};
 
 /// How many bytes of messages a session handles before it lets other tasks have their turn.
@@ -36,9 +39,7 @@ const LEAST_OF_TURN: usize = 128;
 
 /// One connection, from its first byte to its end.
 pub(crate) struct Session<S, E: Endpoint> {
-    endpoint: Arc<E>,
-    from: E::From,
-    outbox: Arc<Outbox>,
+    reporter: Reporter<E>,
     stream: S,
     /// What is called when the other side does not read.
     too_slow: CloseCause,
@@ -52,6 +53,8 @@ pub(crate) struct Session<S, E: Endpoint> {
 
     listeners: Cached<E::From>,
     held: Option<HeldMessage<E::From>>,
+    responders: Responders<E>,
+    look_ahead: LookAhead,
 
     writer: Writer,
 
@@ -75,36 +78,15 @@ struct Ending {
     cut: bool,
 }
 
-/// An endpoint as the router's place to report to.
-struct Reporter<'e, E>(&'e E);
-
-impl<E: Endpoint> Report<E::From> for Reporter<'_, E> {
-    fn message_error(&self, error: MessageError, from: E::From) {
-        self.0.message_error(error, from);
-    }
-
-    fn listener_panicked(&self, heard: String, from: E::From, panic: String) {
-        self.0.listener_panicked(heard, from, panic);
-    }
-}
-
 impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
-    pub(crate) fn new(
-        stream: S,
-        endpoint: Arc<E>,
-        from: E::From,
-        outbox: Arc<Outbox>,
-        too_slow: CloseCause,
-    ) -> Self {
-        let Limits { wire, max_message_len, raw_len, write_stall, .. } = *endpoint.limits();
+    pub(crate) fn new(stream: S, endpoint: Arc<E>, from: E::From, link: Link, too_slow: CloseCause) -> Self {
+        let Limits { wire, max_message_len, raw_len, write_stall, max_requests, .. } = *endpoint.limits();
         // A message over the limit is not stored, however much of one a report may hold.
         let keep = raw_len.min(max_message_len.max(RAW_LEN));
         Self {
             listeners: endpoint.router().cached(),
-            endpoint,
-            from,
-            writer: Writer::new(Arc::clone(&outbox), write_stall),
-            outbox,
+            writer: Writer::new(Arc::clone(&link.outbox), write_stall),
+            reporter: Reporter { endpoint, from, link },
             stream,
             too_slow,
             received: ReadBuffer::new(max_message_len.saturating_add(wire.end().len())),
@@ -112,6 +94,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             read_ended: None,
             incomplete_until: None,
             held: None,
+            responders: Responders::new(max_requests),
+            look_ahead: LookAhead::new(wire, max_message_len),
             ending: None,
             alarm: Alarm::default(),
         }
@@ -122,11 +106,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
     pub(crate) async fn run(mut self) -> CloseReason {
         let cause = poll_fn(|cx| self.poll(cx)).await;
         if let Some(HeldMessage { held, taken, .. }) = self.held.take() {
-            held.give_up(self.from, &Reporter(&*self.endpoint));
-            self.received.consume(taken);
+            held.give_up(self.reporter.from, &self.reporter);
+            self.consume(taken);
         }
         self.discard();
-        let unsent = self.outbox.give_up(self.endpoint.limits().wire, self.writer.take_writing());
+        self.reporter.link.questions.end(&cause);
+        let writing = self.writer.take_writing();
+        let unsent = self.outbox().give_up(self.limits().wire, writing);
         CloseReason {
             cause,
             unsent_messages: unsent.messages,
@@ -135,13 +121,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         }
     }
 
+    fn outbox(&self) -> &Outbox {
+        &self.reporter.link.outbox
+    }
+
+    fn limits(&self) -> &Limits {
+        self.reporter.endpoint.limits()
+    }
+
+    fn router(&self) -> &Router<E::From> {
+        self.reporter.endpoint.router()
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseCause> {
         let (mut turn, mut intake) = (TURN, INTAKE);
         loop {
             self.take_ask();
+            self.responders.poll(cx);
             let blocked =
                 self.writer.poll_write(&mut self.stream, cx).is_pending() || self.writer.ended().is_some();
             let all_heard = self.poll_listeners(cx, &mut turn).is_ready();
+            self.look_ahead();
             if let Some(cause) = self.poll_end(cx, all_heard) {
                 return Poll::Ready(cause);
             }
@@ -158,16 +158,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             if self.poll_read(cx, &mut intake).is_ready() || self.poll_deadlines(cx).is_ready() {
                 continue;
             }
-            if self.outbox.park(cx.waker(), blocked) {
+            if self.outbox().park(cx.waker(), blocked) {
                 return Poll::Pending;
             }
         }
     }
 
     fn take_ask(&mut self) {
-        match self.outbox.take_ask() {
+        match self.outbox().take_ask() {
             Some(Ask::Drain(cause)) => {
-                let until = Instant::now().checked_add(self.endpoint.limits().drain);
+                let until = Instant::now().checked_add(self.limits().drain);
                 self.end(cause, until);
             }
             Some(Ask::Cut(cause)) => self.cut(cause),
@@ -177,7 +177,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
 
     /// Begins the end of the connection: what is queued is written, nothing more is heard.
     fn end(&mut self, cause: CloseCause, until: Option<Instant>) {
-        self.outbox.end();
+        self.outbox().end();
+        self.reporter.link.questions.end(&cause);
         let ending = self.ending.get_or_insert(Ending { cause, until, shut: false, cut: false });
         ending.until = ending.until.or(until);
     }
@@ -188,13 +189,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
 
     // Listening
 
-    /// Calls listeners for the messages received. `Pending` while one has to be waited for, or once the turn
-    /// is over.
+    /// Calls listeners for the messages received. `Pending` while one has to be waited for, or room for answers, or once
+    /// the turn is over.
     fn poll_listeners(&mut self, cx: &mut Context<'_>, turn: &mut usize) -> Poll<()> {
         if self.poll_held(cx).is_pending() {
             return Poll::Pending;
         }
-        while *turn > 0 && !self.outbox.is_asked() && self.ending.is_none() {
+        while *turn > 0 && !self.outbox().is_asked() && self.ending.is_none() {
+            if self.held_back().is_some() {
+                return Poll::Pending;
+            }
             let unread = self.received.unread();
             match self.framer.next(unread) {
                 Frame::Message { len, taken } => {
@@ -202,12 +206,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                     self.incomplete_until = None;
                     let bytes = &unread[..len];
                     if bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
-                        self.received.consume(taken);
+                        self.consume(taken);
                         continue;
                     }
-                    let (router, report) = (self.endpoint.router(), Reporter(&*self.endpoint));
-                    match router.dispatch(&mut self.listeners, bytes, self.from, &report) {
-                        None => self.received.consume(taken),
+                    let Reporter { endpoint, from, .. } = &self.reporter;
+                    let held = endpoint.router().dispatch(&mut self.listeners, bytes, *from, &self.reporter);
+                    self.begin_responders(cx);
+                    match held {
+                        None => self.consume(taken),
                         Some(held) => {
                             self.held = Some(HeldMessage { held, len, taken });
                             if self.poll_held(cx).is_pending() {
@@ -219,18 +225,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                 Frame::TooLong { len, kept, taken } => {
                     *turn = turn.saturating_sub(taken.max(LEAST_OF_TURN));
                     self.incomplete_until = None;
-                    let kind = MessageErrorKind::TooLong { limit: self.endpoint.limits().max_message_len };
-                    let error = MessageError::new(kind, &unread[..kept], len, self.endpoint.limits().raw_len);
-                    self.endpoint.message_error(error, self.from);
-                    self.received.consume(taken);
+                    let kind = MessageErrorKind::TooLong { limit: self.limits().max_message_len };
+                    let error = MessageError::new(kind, &unread[..kept], len, self.limits().raw_len);
+                    self.reporter.endpoint.message_error(error, self.reporter.from);
+                    self.consume(taken);
                 }
                 Frame::Incomplete => {
-                    if let Some(excess) = self.framer.excess(self.received.unread()) {
-                        self.received.remove(excess);
-                    }
+                    self.remove_excess();
                     if self.received.len() > 0 && self.incomplete_until.is_none() {
-                        self.incomplete_until =
-                            Instant::now().checked_add(self.endpoint.limits().incomplete_timeout);
+                        self.incomplete_until = Instant::now().checked_add(self.limits().incomplete_timeout);
                     }
                     return Poll::Ready(());
                 }
@@ -239,16 +242,35 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         if *turn > 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 
+    /// Takes the responders on that were called just now, and has each do what it can at once.
+    fn begin_responders(&mut self, cx: &mut Context<'_>) {
+        if self.listeners.begun.is_empty() {
+            return;
+        }
+        for begun in self.listeners.begun.drain(..) {
+            self.responders.begin(begun, &self.reporter);
+        }
+        self.responders.poll(cx);
+    }
+
+    /// What holds back the messages that have arrived, as the bytes at the front that are none of them: a listener that
+    /// has to be waited for, or answers that have no room.
+    fn held_back(&self) -> Option<usize> {
+        match &self.held {
+            Some(held) => Some(held.taken),
+            None => (self.responders.is_full() || self.outbox().is_overfull()).then_some(0),
+        }
+    }
+
     /// Goes on with the message that is held back. `Pending` while one of its listeners has to be waited for.
     fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Some(HeldMessage { held, len, taken }) = &mut self.held {
-            let report = Reporter(&*self.endpoint);
-            let identity = Arc::as_ptr(&self.endpoint).addr();
-            let (poll, awaits_close) = polled(identity, || held.poll(cx, self.from, &report));
+            let reporter = &self.reporter;
+            let (poll, awaits_close) = polled(reporter.identity(), || held.poll(cx, reporter.from, reporter));
             if poll.is_pending() {
                 // As long as nobody closes the endpoint, such a listener is awaited like any other: it may be
                 // one that works and would only stop early.
-                if awaits_close && self.endpoint.router().is_closed() {
+                if awaits_close && self.router().is_closed() {
                     self.release_held();
                     return Poll::Ready(());
                 }
@@ -258,13 +280,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             let bytes = &self.received.unread()[..len];
             // Whoever has begun to hear a message hears it whole; only `close` keeps further listeners from
             // being called.
-            match self.endpoint.router().resume(held, bytes, self.from, &report) {
+            let router = reporter.endpoint.router();
+            match router.resume(&mut self.listeners, held, bytes, reporter.from, reporter) {
                 Some(next) => *held = next,
                 None => {
                     self.held = None;
-                    self.received.consume(taken);
+                    self.consume(taken);
                 }
             }
+            self.begin_responders(cx);
         }
         Poll::Ready(())
     }
@@ -273,9 +297,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
     /// does not wait for it.
     fn release_held(&mut self) {
         if let Some(HeldMessage { held, taken, .. }) = self.held.take() {
-            let (endpoint, from) = (Arc::clone(&self.endpoint), self.from);
-            tokio::spawn(async move { held.run(from, &Reporter(&*endpoint)).await });
-            self.received.consume(taken);
+            let reporter = self.reporter.clone();
+            tokio::spawn(async move { held.run(reporter.from, &reporter).await });
+            self.consume(taken);
+        }
+    }
+
+    /// Takes `count` bytes off the front.
+    fn consume(&mut self, count: usize) {
+        self.received.consume(count);
+        self.look_ahead.taken(count);
+    }
+
+    /// Gives up what a message at the front has over the limit.
+    fn remove_excess(&mut self) {
+        if let Some(excess) = self.framer.excess(self.received.unread()) {
+            self.received.remove(excess);
+            self.look_ahead.disturbed();
+        }
+    }
+
+    /// Hands answers to whoever waits for them past a message that holds back the others: a listener may itself wait
+    /// for an answer.
+    fn look_ahead(&mut self) {
+        let Some(skip) = self.held_back() else { return };
+        // What arrived before anybody asked holds no answer.
+        if !self.reporter.link.questions.is_waiting() {
+            return;
+        }
+        while let Some(place) = self.look_ahead.next(self.received.unread(), skip) {
+            let bytes = &self.received.unread()[place.clone()];
+            if may_be_answer(bytes) && self.router().take_answer(bytes, self.reporter.from, &self.reporter) {
+                // Blank messages are passed over.
+                self.received.blank(place);
+            }
         }
     }
 
@@ -285,7 +340,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
     /// already.
     fn poll_read(&mut self, cx: &mut Context<'_>, intake: &mut usize) -> Poll<()> {
         let discarding = self.ending.is_some() && self.held.is_none();
-        let full = self.held.as_ref().is_some_and(|held| self.received.len() >= held.taken + HELD_BACK_LEN);
+        let full = self.held_back().is_some_and(|front| self.received.len() >= front + HELD_BACK_LEN);
         if self.read_ended.is_some() || full {
             return Poll::Pending;
         }
@@ -315,14 +370,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         while let Frame::Message { taken, .. } | Frame::TooLong { taken, .. } =
             self.framer.next(self.received.unread())
         {
-            self.received.consume(taken);
+            self.consume(taken);
         }
-        if let Some(excess) = self.framer.excess(self.received.unread()) {
-            self.received.remove(excess);
-        }
+        self.remove_excess();
     }
 
     fn end_reading(&mut self, cause: CloseCause, cx: &mut Context<'_>) {
+        // Whatever was sent has arrived, and the answers in it have been found.
+        self.reporter.link.questions.end(&cause);
         self.read_ended = Some(cause);
         // Whoever sends to a peer that is gone learns it now, whatever its listeners are still busy with.
         self.writer.probe(&mut self.stream, cx);
@@ -332,7 +387,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
 
     /// The cause, once nothing is left to do.
     fn poll_end(&mut self, cx: &mut Context<'_>, all_heard: bool) -> Option<CloseCause> {
-        if self.ending.is_none() && all_heard {
+        if self.ending.is_none() && all_heard && self.responders.is_empty() {
             // What the other side sent has been heard; what it asked for is still written.
             let cause = self.read_ended.clone()?;
             self.end(cause, None);
@@ -341,14 +396,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         if ending.cut {
             return Some(ending.cause.clone());
         }
-        if !self.writer.is_done() || self.held.is_some() {
+        if !self.writer.is_done() || self.held.is_some() || !self.responders.is_empty() {
             return None;
         }
         if self.writer.ended().is_none() && !ending.shut {
             if self.writer.poll_shutdown(&mut self.stream, cx).is_pending() {
                 // A stream that can't even be shut down has no more time than the rest of a drain.
-                ending.until =
-                    ending.until.or_else(|| Instant::now().checked_add(self.endpoint.limits().drain));
+                ending.until = ending
+                    .until
+                    .or_else(|| Instant::now().checked_add(self.reporter.endpoint.limits().drain));
                 return None;
             }
             ending.shut = true;
@@ -369,7 +425,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
     /// be over.
     fn deadlines(&self) -> [Option<Instant>; 3] {
         // Whoever is not read from can't be late.
-        let incomplete = if self.held.is_none() && self.read_ended.is_none() && self.ending.is_none() {
+        let incomplete = if self.held_back().is_none() && self.read_ended.is_none() && self.ending.is_none() {
             self.incomplete_until
         } else {
             None
@@ -403,7 +459,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         } else if passed(stalled) {
             self.cut(self.too_slow.clone());
         } else if passed(incomplete) {
-            self.report_incomplete(self.endpoint.limits().incomplete_timeout);
+            self.report_incomplete(self.limits().incomplete_timeout);
             self.cut(CloseCause::Incomplete);
         } else {
             return false;
@@ -414,9 +470,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
     fn report_incomplete(&self, timeout: Duration) {
         let unread = self.received.unread();
         let kind = MessageErrorKind::Incomplete { timeout };
-        let error =
-            MessageError::new(kind, unread, self.framer.unfinished(unread), self.endpoint.limits().raw_len);
-        self.endpoint.message_error(error, self.from);
+        let error = MessageError::new(kind, unread, self.framer.unfinished(unread), self.limits().raw_len);
+        self.reporter.endpoint.message_error(error, self.reporter.from);
     }
 }
 
@@ -424,6 +479,7 @@ impl<S, E: Endpoint> Drop for Session<S, E> {
     fn drop(&mut self) {
         // A session that is dropped with its runtime has not run to its end, and whoever sends must not take
         // it for alive.
-        self.outbox.end();
+        self.reporter.link.outbox.end();
+        self.reporter.link.questions.end(&CloseCause::Closed);
     }
 }

@@ -4,6 +4,7 @@ mod connect;
 mod fault;
 mod listen;
 mod message;
+mod request;
 mod respond;
 mod send;
 
@@ -11,5 +12,6 @@ pub use connect::ConnectError;
 pub use fault::Error;
 pub use listen::ListenError;
 pub use message::{MessageError, MessageErrorKind};
+pub use request::RequestError;
 pub use respond::RespondError;
 pub use send::{FlushError, SendError};

@@ -19,10 +19,11 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::error::{MessageError, MessageErrorKind};
-use crate::router::{Heard, Owned, Raw, Report, Router};
+use crate::refusal::Refusal;
+use crate::router::{Audience, Heard, Owned, Raw, Report, Router};
 use crate::socket_file::{MAX_PATH_LEN, refuse_path};
 use crate::sync::lock;
-use crate::wire::{Frame, Framer, Wire, count_ends, topic_or_none};
+use crate::wire::{Frame, Framer, Kind, Wire, count_ends, topic_or_none};
 
 /// How many bytes of a message over the limit the framer keeps.
 const KEEP: usize = 8;
@@ -195,6 +196,13 @@ impl Report<()> for Log {
     fn listener_panicked(&self, heard: String, (): (), panic: String) {
         panic!("the listener of {heard} panicked: {panic}");
     }
+
+    fn answered(&self, re: u64, topic: &str, message: &str, (): ()) {
+        self.note(format!("answer to {re}: {topic} {message}"));
+    }
+
+    // Nobody responds here, which is no matter of what is heard.
+    fn refuse(&self, _: Kind, _: &str, _: Refusal, (): ()) {}
 }
 
 fn heard_alike(wire: Wire, topic: &str, bytes: &[u8]) {
@@ -206,7 +214,7 @@ fn heard_alike(wire: Wire, topic: &str, bytes: &[u8]) {
             log.note(format!("typed: {message}"));
             Heard::Done
         });
-        router.attach(Some(topic), hear)
+        router.attach(Audience::Topic(topic), hear)
     };
     let mut cached = router.cached();
     let mut hear = |bytes: &[u8]| {
@@ -224,17 +232,19 @@ fn heard_alike(wire: Wire, topic: &str, bytes: &[u8]) {
     }
     attach_typed();
     let twice: Vec<_> = match &alone[..] {
-        [once] if !once.starts_with("no envelope") => vec![once.clone(), once.clone()],
+        [once] if !once.starts_with("no envelope") && !once.starts_with("answer") => {
+            vec![once.clone(), once.clone()]
+        }
         once => once.to_vec(),
     };
     assert_eq!(hear(bytes), twice, "by two listeners");
     let raw = log.clone();
     router.attach(
-        None,
+        Audience::Every,
         Box::new(Raw(move |_: crate::RawMessage<'_>, topic: &str, ()| raw.note(format!("raw: {topic}")))),
     );
     let beside_raw = hear(bytes);
-    let is_envelope = wire.decode(bytes).is_ok();
+    let is_envelope = wire.decode(bytes).is_ok_and(|envelope| !matches!(envelope.kind, Kind::Answer(_)));
     assert_eq!(beside_raw.first().is_some_and(|first| *first == format!("raw: {topic}")), is_envelope);
     assert_eq!(beside_raw[usize::from(is_envelope)..], twice, "beside a raw listener");
 }

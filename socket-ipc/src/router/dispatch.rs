@@ -7,7 +7,8 @@ use std::task::{Context, Poll};
 use super::{Cached, Entry, Heard, Report, Router, Table, Wait};
 use crate::error::{MessageError, MessageErrorKind};
 use crate::listener::caught;
-use crate::wire::{place, shift_place, utf8};
+use crate::refusal::Refusal;
+use crate::wire::{Kind, place, shift_place, utf8};
 
 /// A message whose further listeners wait for one that was called.
 pub(crate) struct Held<F> {
@@ -16,6 +17,14 @@ pub(crate) struct Held<F> {
     /// The listeners that there were when the message arrived, and how many of its were called, if any are
     /// left.
     rest: Option<(Arc<Table<F>>, usize)>,
+}
+
+/// A question whose responder was called and is at work. Nothing of its connection waits for it but the end.
+pub(crate) struct Begun<F> {
+    /// `None` once there is nothing left of it.
+    wait: Option<Wait>,
+    entry: Arc<Entry<F>>,
+    kind: Kind,
 }
 
 impl<F: Copy> Held<F> {
@@ -43,6 +52,43 @@ impl<F: Copy> Held<F> {
     }
 }
 
+impl<F: Copy> Begun<F> {
+    /// Goes on with what the responder does. A panic is reported, and refuses the question.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, from: F, report: &impl Report<F>) -> Poll<()> {
+        let Some(wait) = &mut self.wait else { return Poll::Ready(()) };
+        match caught(|| wait.as_mut().poll(cx)) {
+            Ok(poll) => poll,
+            Err(panic) => {
+                self.entry.panicked(self.kind, panic, from, report);
+                Poll::Ready(())
+            }
+        }
+    }
+
+    /// Takes the responder over, and leaves nothing.
+    pub(crate) fn take(&mut self) -> Self {
+        Self { wait: self.wait.take(), entry: Arc::clone(&self.entry), kind: self.kind }
+    }
+
+    /// Drops what the responder does, finished or not. What it owns may panic then.
+    pub(crate) fn give_up(&mut self, from: F, report: &impl Report<F>) {
+        if let Err(panic) = caught(|| drop(self.wait.take())) {
+            report.listener_panicked(self.entry.heard(), from, panic);
+        }
+    }
+}
+
+impl<F: Copy> Entry<F> {
+    /// Reports that a responder panicked, and tells whoever asked that there will be no other answer. What the panic
+    /// said is for this side only.
+    fn panicked(&self, kind: Kind, panic: String, from: F, report: &impl Report<F>) {
+        let topic = self.topic.as_deref().unwrap_or_default();
+        report.listener_panicked(self.heard(), from, panic);
+        let text = format!("the responder of `{topic}` panicked");
+        report.refuse(kind, topic, Refusal::new(Refusal::PANICKED, text), from);
+    }
+}
+
 impl<F: Copy> Router<F> {
     /// Calls the listeners of a message, given as the bytes of its envelope, in order. Where one has to be
     /// waited for, the others are left to [`resume`](Self::resume) with the same bytes.
@@ -55,16 +101,25 @@ impl<F: Copy> Router<F> {
         report: &impl Report<F>,
     ) -> Option<Held<F>> {
         if cached.generation != self.generation.load(Ordering::Acquire) {
-            *cached = self.cached();
+            cached.renew(self);
         }
         if let Some((only, rest)) = cached.only_listener(self.wire, self.max_topic_len, bytes)
-            && only.attached.load(Ordering::Acquire)
+            && only.is_attached()
             && !self.is_closed()
         {
             match caught(|| only.hear.hear_one_pass(rest, from)) {
                 Ok(Some(Heard::Done)) => return None,
                 Ok(Some(Heard::Wait(wait))) => {
                     return Some(Held { wait, entry: Arc::clone(only), rest: None });
+                }
+                Ok(Some(Heard::Begun { wait, kind })) => {
+                    let begun = Begun { wait: Some(wait), entry: Arc::clone(only), kind };
+                    cached.begun.push(begun);
+                    return None;
+                }
+                Ok(Some(Heard::Panicked { kind, panic })) => {
+                    only.panicked(kind, panic, from, report);
+                    return None;
                 }
                 Ok(None) => {}
                 Err(panic) => {
@@ -73,19 +128,29 @@ impl<F: Copy> Router<F> {
                 }
             }
         }
-        self.dispatch_from(&cached.table, 0, bytes, from, report)
+        let Cached { table, begun, .. } = cached;
+        self.dispatch_from(table, 0, begun, bytes, from, report)
     }
 
     /// Calls the listeners of a message that come after the one that was waited for.
     pub(crate) fn resume(
         &self,
+        cached: &mut Cached<F>,
         held: &Held<F>,
         bytes: &[u8],
         from: F,
         report: &impl Report<F>,
     ) -> Option<Held<F>> {
         let (table, called) = held.rest.as_ref()?;
-        self.dispatch_from(table, *called, bytes, from, report)
+        self.dispatch_from(table, *called, &mut cached.begun, bytes, from, report)
+    }
+
+    /// Takes the message for whoever waits for it if it is an answer, and says whether it was one.
+    pub(crate) fn take_answer(&self, bytes: &[u8], from: F, report: &impl Report<F>) -> bool {
+        let Ok(envelope) = self.wire.decode(bytes) else { return false };
+        let Kind::Answer(re) = envelope.kind else { return false };
+        report.answered(re, &envelope.topic, envelope.message.as_str(), from);
+        true
     }
 
     /// Calls the listeners of a message from the one with the number `first` on, reading the envelope whole
@@ -94,6 +159,7 @@ impl<F: Copy> Router<F> {
         &self,
         table: &Arc<Table<F>>,
         first: usize,
+        begun: &mut Vec<Begun<F>>,
         bytes: &[u8],
         from: F,
         report: &impl Report<F>,
@@ -108,12 +174,23 @@ impl<F: Copy> Router<F> {
                 return None;
             }
         };
-        let topic = envelope.topic.as_ref();
+        let (topic, kind, message) = (envelope.topic.as_ref(), envelope.kind, envelope.message.as_str());
         if topic.len() > self.max_topic_len {
             refuse(MessageErrorKind::TopicTooLong { size: topic.len(), limit: self.max_topic_len });
             return None;
         }
-        let of_topic = table.topics.get(topic).map_or(&[][..], Vec::as_slice);
+        if let Kind::Answer(re) = kind {
+            report.answered(re, topic, message, from);
+            return None;
+        }
+        let of_topic = table.of_topic(topic);
+        if let Kind::Question(_) = kind
+            && first == 0
+            && !of_topic.iter().any(|entry| entry.responds())
+        {
+            let text = format!("nobody responds to `{topic}`");
+            report.refuse(kind, topic, Refusal::new(Refusal::NO_RESPONDER, text), from);
+        }
         if table.every.is_empty() && of_topic.is_empty() {
             tracing::debug!(topic, "nobody listens for this message");
         }
@@ -121,11 +198,10 @@ impl<F: Copy> Router<F> {
             if self.is_closed() {
                 return None;
             }
-            if !entry.attached.load(Ordering::Acquire) {
+            if !entry.is_attached() {
                 continue;
             }
-            let message = envelope.message.as_str();
-            match caught(|| entry.hear.hear(message, topic, from)) {
+            match caught(|| entry.hear.hear(message, topic, from, kind)) {
                 Ok(Ok(Heard::Done)) => {}
                 Ok(Ok(Heard::Wait(wait))) => {
                     let called = number + 1;
@@ -133,10 +209,20 @@ impl<F: Copy> Router<F> {
                         (called < table.every.len() + of_topic.len()).then(|| (Arc::clone(table), called));
                     return Some(Held { wait, entry: Arc::clone(entry), rest });
                 }
+                Ok(Ok(Heard::Begun { wait, kind })) => {
+                    begun.push(Begun { wait: Some(wait), entry: Arc::clone(entry), kind });
+                }
+                Ok(Ok(Heard::Panicked { kind, panic })) => entry.panicked(kind, panic, from, report),
                 Ok(Err(error)) => {
                     let (line, column, reason) = place(&error);
                     let (line, column) = shift_place(text, offset_in(text, message), line, column);
                     let type_name = entry.hear.type_name();
+                    if entry.responds() {
+                        let text = format!(
+                            "`{topic}` is not a `{type_name}`: {reason} at line {line} column {column}"
+                        );
+                        report.refuse(kind, topic, Refusal::new(Refusal::UNDECODABLE, text), from);
+                    }
                     refuse(MessageErrorKind::Decode {
                         topic: topic.to_owned(),
                         type_name,
@@ -145,6 +231,7 @@ impl<F: Copy> Router<F> {
                         reason,
                     });
                 }
+                Err(panic) if entry.responds() => entry.panicked(kind, panic, from, report),
                 Err(panic) => report.listener_panicked(entry.heard(), from, panic),
             }
         }

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::raw_message::RawMessage;
 use crate::topic::Topic;
-use crate::wire::decode_one_pass;
+use crate::wire::{Kind, decode_one_pass};
 
 /// What a listener waits for before the next one is called.
 pub(crate) type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -18,12 +18,22 @@ pub(crate) enum Heard {
     Done,
     /// The next listener has to wait.
     Wait(Wait),
+    /// A responder is at work, and nothing has to wait for it but the end of the connection.
+    Begun {
+        wait: Wait,
+        kind: Kind,
+    },
+    /// A responder panicked.
+    Panicked {
+        kind: Kind,
+        panic: String,
+    },
 }
 
 /// One listener, its message type and kind erased.
 pub(crate) trait Hear<F>: Send + Sync {
     /// Calls the listener with a message, `text` being well-formed JSON.
-    fn hear(&self, text: &str, topic: &str, from: F) -> Result<Heard, serde_json::Error>;
+    fn hear(&self, text: &str, topic: &str, from: F, kind: Kind) -> Result<Heard, serde_json::Error>;
 
     /// Calls the listener with the message that `rest` begins with, `rest` being the unread part of an
     /// envelope. `None`, and no call, where that takes a closer look.
@@ -34,6 +44,11 @@ pub(crate) trait Hear<F>: Send + Sync {
     /// The type that messages are decoded into.
     fn type_name(&self) -> &'static str {
         "RawMessage"
+    }
+
+    /// Whether it answers questions.
+    fn responds(&self) -> bool {
+        false
     }
 }
 
@@ -59,7 +74,7 @@ where
     L: for<'m> Fn(T::Message<'m>, F) + Send + Sync,
     for<'m> T::Message<'m>: Deserialize<'m>,
 {
-    fn hear(&self, text: &str, _topic: &str, from: F) -> Result<Heard, serde_json::Error> {
+    fn hear(&self, text: &str, _topic: &str, from: F, _kind: Kind) -> Result<Heard, serde_json::Error> {
         (self.listener)(serde_json::from_str(text)?, from);
         Ok(Heard::Done)
     }
@@ -95,7 +110,7 @@ where
     T: DeserializeOwned,
     L: Fn(T, F) -> Heard + Send + Sync,
 {
-    fn hear(&self, text: &str, _topic: &str, from: F) -> Result<Heard, serde_json::Error> {
+    fn hear(&self, text: &str, _topic: &str, from: F, _kind: Kind) -> Result<Heard, serde_json::Error> {
         Ok((self.listener)(serde_json::from_str(text)?, from))
     }
 
@@ -116,7 +131,7 @@ impl<F, L> Hear<F> for Raw<L>
 where
     L: Fn(RawMessage<'_>, &str, F) + Send + Sync,
 {
-    fn hear(&self, text: &str, topic: &str, from: F) -> Result<Heard, serde_json::Error> {
+    fn hear(&self, text: &str, topic: &str, from: F, _kind: Kind) -> Result<Heard, serde_json::Error> {
         (self.0)(RawMessage::borrowed(text), topic, from);
         Ok(Heard::Done)
     }

@@ -5,6 +5,7 @@
 
 mod dispatch;
 mod hear;
+mod responder;
 mod subscription;
 #[cfg(test)]
 mod tests;
@@ -15,13 +16,15 @@ use std::sync::{Arc, Mutex};
 
 use foldhash::fast::FixedState;
 
-use crate::error::MessageError;
+use crate::error::{MessageError, RespondError};
 use crate::listener::Listener;
+use crate::refusal::Refusal;
 use crate::sync::lock;
-use crate::wire::{Wire, utf8};
+use crate::wire::{Kind, Wire, utf8};
 
-pub(crate) use dispatch::Held;
+pub(crate) use dispatch::{Begun, Held};
 pub(crate) use hear::{Hear, Heard, Owned, Raw, Typed, Wait};
+pub(crate) use responder::{Responding, RespondingRaw};
 pub use subscription::Subscription;
 pub(crate) use subscription::{Detach, subscription};
 
@@ -41,12 +44,25 @@ pub(crate) struct Table<F> {
     /// Those of every message, called before those of its topic.
     every: Vec<Arc<Entry<F>>>,
     topics: HashMap<Arc<str>, Vec<Arc<Entry<F>>>, FixedState>,
+    /// Those of messages whose topic has none.
+    unheard: Vec<Arc<Entry<F>>>,
+}
+
+/// What a listener hears.
+#[derive(Clone, Copy)]
+pub(crate) enum Audience<'t> {
+    /// Every message.
+    Every,
+    /// The messages of a topic.
+    Topic(&'t str),
+    /// The messages of topics that nobody hears.
+    Unheard,
 }
 
 /// One listener.
 pub(crate) struct Entry<F> {
     token: Listener,
-    /// What it hears: a topic, or every message.
+    /// The topic it hears; `None` where it is not bound to one.
     topic: Option<Arc<str>>,
     attached: AtomicBool,
     hear: Box<dyn Hear<F>>,
@@ -62,9 +78,17 @@ pub(crate) struct Cached<F> {
     /// How the envelope of that message began, up to the message itself. What begins the same way has the same
     /// topic, which takes less time to see than to read the topic and look it up.
     front: Vec<u8>,
+    /// Responders that were called and are still at work, since the last look.
+    pub(crate) begun: Vec<Begun<F>>,
 }
 
 impl<F> Cached<F> {
+    /// Takes up the listeners that there are now.
+    fn renew(&mut self, router: &Router<F>) {
+        let begun = std::mem::take(&mut self.begun);
+        *self = Self { begun, ..router.cached() };
+    }
+
     /// The only listener that a message has, if it has just one, and the text from the message on. `None`
     /// also where that takes a closer look.
     #[inline]
@@ -96,24 +120,41 @@ pub(crate) trait Report<F> {
     fn message_error(&self, error: MessageError, from: F);
     /// `heard` names what the listener listened for.
     fn listener_panicked(&self, heard: String, from: F, panic: String);
+    /// An answer arrived, to the question `re`.
+    fn answered(&self, re: u64, topic: &str, message: &str, from: F);
+    /// A question, or a message that would have been one, has no other answer than this.
+    fn refuse(&self, kind: Kind, topic: &str, refusal: Refusal, from: F);
 }
 
 impl<F> Table<F> {
+    /// Those that hear the messages of a topic.
+    fn of_topic(&self, topic: &str) -> &[Arc<Entry<F>>] {
+        self.topics.get(topic).unwrap_or(&self.unheard)
+    }
+
     fn empty() -> Self {
-        Self { every: Vec::new(), topics: HashMap::default() }
+        Self { every: Vec::new(), topics: HashMap::default(), unheard: Vec::new() }
     }
 }
 
 // Not derived: `F` itself need not be `Clone`.
 impl<F> Clone for Table<F> {
     fn clone(&self) -> Self {
-        Self { every: self.every.clone(), topics: self.topics.clone() }
+        Self { every: self.every.clone(), topics: self.topics.clone(), unheard: self.unheard.clone() }
     }
 }
 
 impl<F> Entry<F> {
     fn heard(&self) -> String {
         self.topic.as_ref().map_or_else(|| "every message".to_owned(), |topic| format!("`{topic}`"))
+    }
+
+    fn is_attached(&self) -> bool {
+        self.attached.load(Ordering::Acquire)
+    }
+
+    fn responds(&self) -> bool {
+        self.hear.responds() && self.is_attached()
     }
 }
 
@@ -129,49 +170,77 @@ impl<F> Router<F> {
         }
     }
 
-    /// Attaches a listener to a topic, or to every message.
-    pub(crate) fn attach(&self, topic: Option<&str>, hear: Box<dyn Hear<F>>) -> Listener {
+    /// Attaches a listener.
+    pub(crate) fn attach(&self, audience: Audience<'_>, hear: Box<dyn Hear<F>>) -> Listener {
         let token = Listener::next();
-        let topic = topic.map(Arc::from);
-        let entry = Arc::new(Entry { token, topic: topic.clone(), attached: AtomicBool::new(true), hear });
         let mut current = lock(&self.table);
-        // Under the lock, so that none is attached after `clear`: it would be kept for nothing.
-        if !self.closed.load(Ordering::Acquire) {
-            let table = Arc::make_mut(&mut current);
-            match topic {
-                Some(topic) => table.topics.entry(topic).or_default().push(entry),
-                None => table.every.push(entry),
-            }
-            self.generation.fetch_add(1, Ordering::Release);
-        }
+        self.add(&mut current, token, audience, hear);
         token
     }
 
-    /// Removes a listener, and says whether it was there. Once it returns no call of it starts.
-    pub(crate) fn off(&self, token: Listener) -> bool {
-        let mut removed = None;
+    /// Attaches what may be a responder, of which a topic has one. Several may have one token, which removes them all.
+    pub(crate) fn attach_as(
+        &self,
+        token: Listener,
+        topic: &str,
+        hear: Box<dyn Hear<F>>,
+    ) -> Result<(), RespondError> {
         let mut current = lock(&self.table);
-        let stands_in = |entries: &Vec<Arc<Entry<F>>>| entries.iter().position(|entry| entry.token == token);
-        if let Some(at) = stands_in(&current.every) {
-            removed = Some(Arc::make_mut(&mut current).every.remove(at));
-        } else if let Some((topic, at)) =
-            current.topics.iter().find_map(|(topic, entries)| Some((Arc::clone(topic), stands_in(entries)?)))
-        {
-            let topics = &mut Arc::make_mut(&mut current).topics;
-            if let Some(entries) = topics.get_mut(&topic) {
-                removed = Some(entries.remove(at));
-                if entries.is_empty() {
-                    topics.remove(&topic);
-                }
-            }
+        let taken = current.topics.get(topic).into_iter().flatten().find(|entry| entry.responds());
+        if let Some(taken) = taken.filter(|_| hear.responds()) {
+            let (existing, refused) = (taken.hear.type_name(), hear.type_name());
+            return Err(RespondError::Taken { topic: topic.to_owned(), existing, refused });
+        }
+        self.add(&mut current, token, Audience::Topic(topic), hear);
+        Ok(())
+    }
+
+    fn add(
+        &self,
+        current: &mut Arc<Table<F>>,
+        token: Listener,
+        audience: Audience<'_>,
+        hear: Box<dyn Hear<F>>,
+    ) {
+        // With the lock of the table, so that none is attached after `clear`: it would be kept for nothing.
+        if self.closed.load(Ordering::Acquire) {
+            return;
+        }
+        let topic: Option<Arc<str>> = match audience {
+            Audience::Topic(topic) => Some(topic.into()),
+            Audience::Every | Audience::Unheard => None,
+        };
+        let entry = Arc::new(Entry { token, topic: topic.clone(), attached: AtomicBool::new(true), hear });
+        let table = Arc::make_mut(current);
+        match (topic, audience) {
+            (Some(topic), _) => table.topics.entry(topic).or_default().push(entry),
+            (None, Audience::Unheard) => table.unheard.push(entry),
+            (None, _) => table.every.push(entry),
         }
         self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// Removes a listener, or all that have its token, and says whether it was there. Once it returns no call of it
+    /// starts.
+    pub(crate) fn off(&self, token: Listener) -> bool {
+        let is_it = |entry: &mut Arc<Entry<F>>| entry.token == token;
+        let mut current = lock(&self.table);
+        let stands_in = |entries: &Vec<Arc<Entry<F>>>| entries.iter().any(|entry| entry.token == token);
+        let lists = current.topics.values().chain([&current.every, &current.unheard]);
+        if !lists.into_iter().any(stands_in) {
+            return false;
+        }
+        let table = Arc::make_mut(&mut current);
+        let lists = table.topics.values_mut().chain([&mut table.every, &mut table.unheard]);
+        let removed: Vec<_> = lists.flat_map(|entries| entries.extract_if(.., is_it)).collect();
+        table.topics.retain(|_, entries| !entries.is_empty());
+        self.generation.fetch_add(1, Ordering::Release);
         drop(current);
-        // The listener itself is dropped here, without the lock: that may run code of the user.
-        removed.is_some_and(|entry| {
+        // The listeners themselves are dropped here, without the lock: that may run code of the user.
+        for entry in &removed {
             entry.attached.store(false, Ordering::Release);
-            true
-        })
+        }
+        true
     }
 
     /// From now on no message listener starts.
@@ -198,6 +267,7 @@ impl<F> Router<F> {
             table: Arc::clone(&table),
             only: None,
             front: Vec::new(),
+            begun: Vec::new(),
         }
     }
 }

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 use super::*;
 use crate::error::MessageErrorKind;
 use crate::raw_message::RawMessage;
+use crate::refusal::Refusal;
 
 #[derive(socket_ipc::Topic, serde::Serialize, serde::Deserialize)]
 #[topic = "number"]
@@ -41,6 +42,14 @@ impl Report<u64> for Log {
     fn listener_panicked(&self, heard: String, from: u64, panic: String) {
         self.note(format!("{from}: {heard} panicked: {panic}"));
     }
+
+    fn answered(&self, re: u64, topic: &str, message: &str, from: u64) {
+        self.note(format!("{from}: answer to {re}: {topic} {message}"));
+    }
+
+    fn refuse(&self, kind: Kind, topic: &str, refusal: Refusal, from: u64) {
+        self.note(format!("{from}: {kind:?} of {topic} refused: {} ({})", refusal.text(), refusal.code()));
+    }
 }
 
 struct Fixture {
@@ -58,7 +67,7 @@ impl Fixture {
     fn typed(&self, name: &'static str) -> Listener {
         let log = self.log.clone();
         self.router.attach(
-            Some("number"),
+            Audience::Topic("number"),
             Typed::<Number, _>::new(move |Number(n), from: u64| log.note(format!("{from}: {name} {n}"))),
         )
     }
@@ -68,14 +77,14 @@ impl Fixture {
         let hear = Raw(move |message: RawMessage<'_>, topic: &str, from: u64| {
             log.note(format!("{from}: {name} {topic} {message}"))
         });
-        self.router.attach(topic, Box::new(hear))
+        self.router.attach(topic.map_or(Audience::Every, Audience::Topic), Box::new(hear))
     }
 
     /// An asynchronous listener that is done when polled the second time.
     fn slow(&self, name: &'static str) -> Listener {
         let log = self.log.clone();
         self.router.attach(
-            Some("number"),
+            Audience::Topic("number"),
             Owned::<Number, _>::new(move |Number(n), from: u64| {
                 let log = log.clone();
                 log.note(format!("{from}: {name} {n} begins"));
@@ -95,7 +104,7 @@ impl Fixture {
         let mut held = self.router.dispatch(&mut self.cached, text.as_bytes(), 7, &self.log);
         while let Some(waiting) = &mut held {
             if waiting.poll(&mut Context::from_waker(Waker::noop()), 7, &self.log).is_ready() {
-                held = self.router.resume(waiting, text.as_bytes(), 7, &self.log);
+                held = self.router.resume(&mut self.cached, waiting, text.as_bytes(), 7, &self.log);
             }
         }
         self.log.taken()
@@ -132,8 +141,8 @@ fn any_order_of_keys_is_heard_and_the_only_listener_hears_it_once() {
     for text in [
         r#"{"topic":"number","message":5}"#,
         r#"{"message":5,"topic":"number"}"#,
-        r#"{"topic":"number","id":1,"message":5,"re":2}"#,
-        r#"{"topic":"number","message":5,"id":1}"#,
+        r#"{"topic":"number","seq":1,"message":5,"at":2}"#,
+        r#"{"topic":"number","message":5,"seq":1}"#,
         r#" { "topic" : "\u006eumber" , "message" : 5 } "#,
     ] {
         assert_eq!(fixture.hear(text), ["7: only 5"], "{text}");
@@ -176,10 +185,14 @@ fn a_topic_over_the_limit_is_an_error_with_both_numbers() {
 #[test]
 fn a_panic_is_reported_and_the_others_hear() {
     let mut fixture = Fixture::new();
-    fixture.router.attach(None, Box::new(Raw(|_: RawMessage<'_>, _: &str, _: u64| panic!("of all"))));
-    fixture.router.attach(Some("number"), Typed::<Number, _>::new(|_, _: u64| panic!("{}", "typed")));
+    fixture
+        .router
+        .attach(Audience::Every, Box::new(Raw(|_: RawMessage<'_>, _: &str, _: u64| panic!("of all"))));
+    fixture
+        .router
+        .attach(Audience::Topic("number"), Typed::<Number, _>::new(|_, _: u64| panic!("{}", "typed")));
     fixture.router.attach(
-        Some("number"),
+        Audience::Topic("number"),
         Owned::<Number, _>::new(|_, _: u64| Heard::Wait(Box::pin(async { panic!("asynchronous") }))),
     );
     fixture.typed("last");
@@ -196,7 +209,7 @@ fn a_panic_is_reported_and_the_others_hear() {
 #[test]
 fn the_only_listener_of_a_topic_that_panics_is_reported_once() {
     let mut fixture = Fixture::new();
-    fixture.router.attach(Some("number"), Typed::<Number, _>::new(|_, _: u64| panic!("typed")));
+    fixture.router.attach(Audience::Topic("number"), Typed::<Number, _>::new(|_, _: u64| panic!("typed")));
     assert_eq!(fixture.hear(r#"{"topic":"number","message":5}"#), ["7: `number` panicked: typed"]);
 }
 
@@ -208,7 +221,7 @@ fn a_listener_that_removes_another_is_the_last_to_be_called() {
     let victim = Arc::clone(&later);
     fixture.raw(Some("number"), "first");
     fixture.router.attach(
-        Some("number"),
+        Audience::Topic("number"),
         Box::new(Raw(move |_: RawMessage<'_>, _: &str, _: u64| {
             if let Some(listener) = *lock(&victim) {
                 router.off(listener);
@@ -224,11 +237,11 @@ fn a_listener_attached_inside_a_listener_hears_from_the_next_message_on() {
     let mut fixture = Fixture::new();
     let (router, log) = (Arc::clone(&fixture.router), fixture.log.clone());
     fixture.router.attach(
-        None,
+        Audience::Every,
         Box::new(Raw(move |_: RawMessage<'_>, _: &str, _: u64| {
             let log = log.clone();
             router.attach(
-                Some("number"),
+                Audience::Topic("number"),
                 Typed::<Number, _>::new(move |Number(n), _: u64| log.note(format!("new {n}"))),
             );
         })),
@@ -244,7 +257,7 @@ fn a_closed_router_calls_nobody_and_keeps_nobody() {
     fixture.typed("before");
     let router = Arc::clone(&fixture.router);
     let closer = Raw(move |_: RawMessage<'_>, _: &str, _: u64| router.close());
-    fixture.router.attach(None, Box::new(closer));
+    fixture.router.attach(Audience::Every, Box::new(closer));
     assert_eq!(
         fixture.hear(r#"{"topic":"number","message":5}"#),
         [""; 0],
@@ -256,11 +269,11 @@ fn a_closed_router_calls_nobody_and_keeps_nobody() {
         Box::new(Raw(move |_: RawMessage<'_>, _: &str, _: u64| drop(Arc::clone(&kept))))
     };
     let fixture = Fixture::new();
-    fixture.router.attach(None, owner(&kept));
+    fixture.router.attach(Audience::Every, owner(&kept));
     assert_eq!(Arc::strong_count(&kept), 2);
     fixture.router.clear();
     assert_eq!(Arc::strong_count(&kept), 1, "a listener of a closed router is not kept");
-    fixture.router.attach(None, owner(&kept));
+    fixture.router.attach(Audience::Every, owner(&kept));
     assert_eq!(Arc::strong_count(&kept), 1, "nor is one attached afterwards");
 }
 
@@ -268,7 +281,7 @@ fn a_closed_router_calls_nobody_and_keeps_nobody() {
 struct Ways(Log);
 
 impl Hear<u64> for Ways {
-    fn hear(&self, _text: &str, _topic: &str, _from: u64) -> Result<Heard, serde_json::Error> {
+    fn hear(&self, _text: &str, _topic: &str, _from: u64, _kind: Kind) -> Result<Heard, serde_json::Error> {
         self.0.note("by its envelope");
         Ok(Heard::Done)
     }
@@ -283,7 +296,7 @@ impl Hear<u64> for Ways {
 fn a_message_with_one_listener_and_nothing_unusual_takes_one_pass() {
     let mut fixture = Fixture::new();
     for topic in ["a", "b c", "0123456789", "0123456789+"] {
-        fixture.router.attach(Some(topic), Box::new(Ways(fixture.log.clone())));
+        fixture.router.attach(Audience::Topic(topic), Box::new(Ways(fixture.log.clone())));
     }
     let one_pass = ["in one pass: 1}"];
     for topic in ["a", "a", "b c", "a", "0123456789", "0123456789"] {
@@ -329,4 +342,138 @@ fn off_says_whether_there_was_such_a_listener() {
         assert!(fixture.router.off(listener));
         assert!(!fixture.router.off(listener));
     }
+}
+
+/// A responder that doubles, panics at 13, and leaves even numbers for later.
+fn doubling(fixture: &Fixture) -> Box<dyn Hear<u64>> {
+    let log = fixture.log.clone();
+    Responding::<Number, _>::new(move |Number(n), from: u64, kind| {
+        assert_ne!(n, 13, "unlucky");
+        log.note(format!("{from}: {kind:?} {n} is {}", 2 * n));
+        match n % 2 {
+            1 => Heard::Done,
+            _ => Heard::Begun { wait: Box::pin(async move { assert_ne!(n, 14, "late") }), kind },
+        }
+    })
+}
+
+#[test]
+fn a_question_is_heard_by_all_and_answered_by_the_responder_and_an_answer_is_heard_by_nobody() {
+    let mut fixture = Fixture::new();
+    fixture.router.attach_as(Listener::next(), "number", doubling(&fixture)).unwrap();
+    assert_eq!(fixture.hear(r#"{"topic":"number","message":5,"id":1}"#), ["7: Question(1) 5 is 10"]);
+    assert_eq!(fixture.hear(r#"{"id":1,"message":5,"topic":"number"}"#), ["7: Question(1) 5 is 10"]);
+    assert_eq!(fixture.hear(r#"{"topic":"number","message":5}"#), ["7: Message 5 is 10"]);
+    assert_eq!(fixture.hear(r#"{"topic":"number","message":5,"re":1}"#), ["7: answer to 1: number 5"]);
+    fixture.raw(None, "all");
+    fixture.typed("typed");
+    let heard = fixture.hear(r#"{"topic":"number","message":5,"id":2}"#);
+    assert_eq!(heard, ["7: all number 5", "7: Question(2) 5 is 10", "7: typed 5"]);
+    assert_eq!(fixture.hear(r#"{"topic":"number","message":5,"re":2}"#), ["7: answer to 2: number 5"]);
+}
+
+#[test]
+fn whoever_asks_is_told_why_there_is_no_answer() {
+    let mut fixture = Fixture::new();
+    let refused = |fixture: &mut Fixture, text| {
+        let heard = fixture.hear(text);
+        heard.into_iter().filter(|line| line.contains("refused")).collect::<Vec<_>>()
+    };
+    let nobody = "7: Question(1) of number refused: nobody responds to `number` (no_responder)";
+    assert_eq!(refused(&mut fixture, r#"{"topic":"number","message":5,"id":1}"#), [nobody]);
+    fixture.typed("a listener is no responder");
+    assert_eq!(refused(&mut fixture, r#"{"topic":"number","message":5,"id":1}"#), [nobody]);
+    let responder = Listener::next();
+    fixture.router.attach_as(responder, "number", doubling(&fixture)).unwrap();
+    let undecodable = refused(&mut fixture, r#"{"topic":"number","message":"five","id":1}"#);
+    assert!(
+        undecodable[0].ends_with("(undecodable)") && undecodable[0].contains("expected u64"),
+        "{undecodable:?}"
+    );
+    let panicked = "7: Question(1) of number refused: the responder of `number` panicked (panicked)";
+    assert_eq!(refused(&mut fixture, r#"{"topic":"number","message":13,"id":1}"#), [panicked]);
+    // A message without a number may be a question of somebody who knows of none.
+    let panicked = "7: Message of number refused: the responder of `number` panicked (panicked)";
+    assert_eq!(refused(&mut fixture, r#"{"topic":"number","message":13}"#), [panicked]);
+    assert!(fixture.router.off(responder));
+    assert_eq!(refused(&mut fixture, r#"{"topic":"number","message":5,"id":1}"#), [nobody]);
+}
+
+#[test]
+fn a_responder_alone_that_panics_refuses_too_and_one_at_work_does_so_later() {
+    let mut fixture = Fixture::new();
+    fixture.router.attach_as(Listener::next(), "number", doubling(&fixture)).unwrap();
+    let heard = fixture.hear(r#"{"topic":"number","message":13,"id":3}"#);
+    assert!(heard[0].starts_with("7: `number` panicked") && heard[1].ends_with("(panicked)"), "{heard:?}");
+    for (text, begun) in
+        [(r#"{"topic":"number","message":14,"id":4}"#, 1), (r#"{"id":5,"topic":"number","message":4}"#, 2)]
+    {
+        fixture.hear(text);
+        assert_eq!(fixture.cached.begun.len(), begun, "nothing waits for it");
+    }
+    let mut cx = Context::from_waker(Waker::noop());
+    let results: Vec<_> = fixture
+        .cached
+        .begun
+        .iter_mut()
+        .map(|begun| begun.poll(&mut cx, 7, &fixture.log).is_ready())
+        .collect();
+    assert_eq!(results, [true, true]);
+    let heard = fixture.log.taken();
+    assert_eq!(heard.len(), 2, "{heard:?}");
+    assert!(heard[1].starts_with("7: Question(4) of number refused"), "{heard:?}");
+}
+
+#[test]
+fn a_topic_has_one_responder_and_the_second_is_told_of_the_first() {
+    let fixture = Fixture::new();
+    let first = Listener::next();
+    fixture.router.attach_as(first, "number", doubling(&fixture)).unwrap();
+    let raw = RespondingRaw(|_: RawMessage<'_>, _: u64, _| Heard::Done);
+    let error = fixture.router.attach_as(Listener::next(), "number", Box::new(raw)).unwrap_err();
+    let text = error.to_string();
+    assert!(
+        text.starts_with("`RawMessage` can't respond to `number`: `socket_ipc::router::tests::Number` does"),
+        "{text}"
+    );
+    let listener = Typed::<Number, _>::new(|_: Number, _: u64| {});
+    fixture.router.attach_as(Listener::next(), "number", listener).unwrap();
+    assert!(fixture.router.off(first));
+    fixture.router.attach_as(Listener::next(), "number", doubling(&fixture)).unwrap();
+}
+
+#[test]
+fn what_nobody_hears_is_unheard_whatever_listeners_of_every_message_do() {
+    let mut fixture = Fixture::new();
+    let log = fixture.log.clone();
+    let unheard = Raw(move |message: RawMessage<'_>, topic: &str, _: u64| {
+        log.note(format!("unheard {topic} {message}"))
+    });
+    let unheard = fixture.router.attach(Audience::Unheard, Box::new(unheard));
+    fixture.raw(None, "all");
+    assert_eq!(fixture.hear(r#"{"topic":"number","message":1}"#), ["7: all number 1", "unheard number 1"]);
+    let listener = fixture.raw(Some("number"), "raw");
+    assert_eq!(fixture.hear(r#"{"topic":"number","message":2}"#), ["7: all number 2", "7: raw number 2"]);
+    fixture.router.off(listener);
+    fixture.router.attach_as(Listener::next(), "number", doubling(&fixture)).unwrap();
+    assert_eq!(fixture.hear(r#"{"topic":"number","message":3}"#), ["7: all number 3", "7: Message 3 is 6"]);
+    assert_eq!(fixture.hear(r#"{"topic":"other","message":4}"#), ["7: all other 4", "unheard other 4"]);
+    assert!(fixture.router.off(unheard));
+    assert_eq!(fixture.hear(r#"{"topic":"other","message":5}"#), ["7: all other 5"]);
+}
+
+#[test]
+fn one_name_may_be_that_of_several_listeners_and_removes_them_all() {
+    let mut fixture = Fixture::new();
+    let name = Listener::next();
+    let listener =
+        |log: Log| Typed::<Number, _>::new(move |Number(n), from: u64| log.note(format!("{from}: {n}")));
+    fixture.router.attach_as(name, "number", listener(fixture.log.clone())).unwrap();
+    fixture.router.attach_as(name, "count", listener(fixture.log.clone())).unwrap();
+    fixture.typed("stays");
+    assert_eq!(fixture.hear(r#"{"topic":"count","message":1}"#), ["7: 1"]);
+    assert!(fixture.router.off(name));
+    assert!(!fixture.router.off(name));
+    assert_eq!(fixture.hear(r#"{"topic":"count","message":1}"#), [""; 0]);
+    assert_eq!(fixture.hear(r#"{"topic":"number","message":1}"#), ["7: stays 1"]);
 }

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 
 use super::state::{Member, Phase, State};
 use crate::client_id::ClientId;
-use crate::connection::{Outbox, Session};
+use crate::connection::{Limits, Link, Outbox, Questions, Session};
 use crate::error::Error;
 use crate::events::CloseCause;
 use crate::peer::Peer;
@@ -33,9 +33,12 @@ impl State {
         let runtime = Handle::current();
         // Before anybody is in: closing waits for them on it.
         let _ = self.runtime.set(runtime.clone());
-        let outbox = Arc::new(Outbox::new(self.options.limits.outbox_len, Arc::clone(&self.total)));
+        let Limits { outbox_len, max_requests, .. } = self.options.limits;
+        let outbox = Arc::new(Outbox::new(outbox_len, Arc::clone(&self.total)));
+        let questions = Arc::new(Questions::new(max_requests, runtime.clone()));
+        let link = Link { outbox, questions };
         let (announced, reported) = (AtomicBool::new(false), AtomicBool::new(false));
-        let member = Arc::new(Member { outbox, peer, task: OnceLock::new(), announced, reported });
+        let member = Arc::new(Member { link, peer, task: OnceLock::new(), announced, reported });
         let mut clients = write(&self.clients);
         // Looked at under the lock: closing begins by telling whoever is in here.
         if self.phase() >= Phase::Closing {
@@ -89,8 +92,8 @@ where
     let Attended { state, id, member } = &attended;
     member.announced.store(true, Ordering::Release);
     state.events.report_connection(*id);
-    let outbox = Arc::clone(&member.outbox);
-    let reason = Session::new(stream, Arc::clone(state), *id, outbox, CloseCause::SlowClient).run().await;
+    let link = member.link.clone();
+    let reason = Session::new(stream, Arc::clone(state), *id, link, CloseCause::SlowClient).run().await;
     write(&state.clients).remove(id);
     state.report_end(*id, member, &reason);
 }

@@ -318,7 +318,7 @@ impl<P> ServerHandle<P> {
     /// ```
     pub fn disconnect(&self, client_id: ClientId) -> bool {
         let member = self.state.member(client_id);
-        member.map(|member| member.outbox.ask(Ask::Drain(CloseCause::Disconnected))).is_some()
+        member.map(|member| member.link.outbox.ask(Ask::Drain(CloseCause::Disconnected))).is_some()
     }
 
     /// Closes the server, for good.

@@ -8,12 +8,13 @@ use serde::de::DeserializeOwned;
 use super::handle::ServerHandle;
 use crate::client_id::ClientId;
 use crate::direction::ToServer;
-use crate::error::{Error, MessageError};
+use crate::error::{Error, MessageError, RespondError};
 use crate::events::CloseReason;
 use crate::listener::Listener;
 use crate::raw_message::RawMessage;
-use crate::router::{Detach, Heard, Owned, Raw, Subscription, Typed, subscription};
+use crate::router::{Audience, Detach, Heard, Owned, Raw, Subscription, Typed, subscription};
 use crate::topic::Topic;
+use crate::wire::topic_or_none;
 
 /// An asynchronous listener of a server: any `Fn(A, ClientId)` that returns a future of nothing.
 ///
@@ -78,7 +79,20 @@ impl<P> ServerHandle<P> {
         T: Topic + 'static,
         for<'m> T::Message<'m>: Deserialize<'m>,
     {
-        self.state.router.attach(Some(T::NAME), Typed::<T, _>::new(listener))
+        self.state.router.attach(Audience::Topic(T::NAME), Typed::<T, _>::new(listener))
+    }
+
+    /// [`on`](Self::on) as the listener of this name, which others may have too.
+    pub(crate) fn on_as<T>(
+        &self,
+        name: Listener,
+        listener: impl for<'m> Fn(T::Message<'m>, ClientId) + Send + Sync + 'static,
+    ) -> Result<(), RespondError>
+    where
+        T: Topic + 'static,
+        for<'m> T::Message<'m>: Deserialize<'m>,
+    {
+        self.state.router.attach_as(name, T::NAME, Typed::<T, _>::new(listener))
     }
 
     /// Attaches an asynchronous listener to the messages of type `T`, an owned type.
@@ -109,7 +123,7 @@ impl<P> ServerHandle<P> {
     {
         let hear =
             Owned::<T, _>::new(move |message, client_id| Heard::Wait(Box::pin(listener(message, client_id))));
-        self.state.router.attach(Some(T::NAME), hear)
+        self.state.router.attach(Audience::Topic(T::NAME), hear)
     }
 
     /// Attaches a listener to the messages of a topic known only at run time, as JSON text.
@@ -126,7 +140,7 @@ impl<P> ServerHandle<P> {
         listener: impl Fn(RawMessage<'_>, ClientId) + Send + Sync + 'static,
     ) -> Listener {
         let hear = Raw(move |message: RawMessage<'_>, _topic: &str, client_id| listener(message, client_id));
-        self.state.router.attach(Some(crate::wire::topic_or_none(topic)), Box::new(hear))
+        self.state.router.attach(Audience::Topic(topic_or_none(topic)), Box::new(hear))
     }
 
     /// Attaches a listener to every message, called before the listeners of its topic.
@@ -141,9 +155,25 @@ impl<P> ServerHandle<P> {
         &self,
         listener: impl Fn(RawMessage<'_>, &str, ClientId) + Send + Sync + 'static,
     ) -> Listener {
-        let hear =
-            Raw(move |message: RawMessage<'_>, topic: &str, client_id| listener(message, topic, client_id));
-        self.state.router.attach(None, Box::new(hear))
+        self.state.router.attach(Audience::Every, Box::new(Raw(listener)))
+    }
+
+    /// Attaches a listener to every message whose topic has no listener, raw ones of the topic and responders included.
+    ///
+    /// What a newer peer says in topics that this program does not know is heard here. Listeners of every message hear it
+    /// before.
+    ///
+    /// ```
+    /// use socket_ipc::Server;
+    ///
+    /// let server = Server::new("/tmp/myApp.sock");
+    /// server.on_unheard(|message, topic, client_id| eprintln!("{client_id}: {topic} means nothing here: {message}"));
+    /// ```
+    pub fn on_unheard(
+        &self,
+        listener: impl Fn(RawMessage<'_>, &str, ClientId) + Send + Sync + 'static,
+    ) -> Listener {
+        self.state.router.attach(Audience::Unheard, Box::new(Raw(listener)))
     }
 
     /// Returns the messages of type `T` and who sent them as a bounded stream, from now on.
@@ -174,10 +204,10 @@ impl<P> ServerHandle<P> {
         T: Topic + DeserializeOwned + Send + 'static,
     {
         let (hand_over, subscription) = subscription();
-        let listener = self
-            .state
-            .router
-            .attach(Some(T::NAME), Owned::<T, _>::new(move |message, id| hand_over((message, id))));
+        let listener = self.state.router.attach(
+            Audience::Topic(T::NAME),
+            Owned::<T, _>::new(move |message, id| hand_over((message, id))),
+        );
         let router: Weak<dyn Detach> = Arc::<super::state::State>::downgrade(&self.state);
         subscription.attached(router, listener)
     }

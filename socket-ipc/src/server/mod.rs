@@ -6,6 +6,7 @@ mod builder;
 mod events;
 mod handle;
 mod listeners;
+mod requests;
 mod send;
 mod state;
 
@@ -21,6 +22,7 @@ use crate::socket_file;
 
 pub use builder::ServerBuilder;
 pub use handle::{AsyncListener, ServerHandle};
+pub use requests::{AsyncResponder, Responder};
 use state::{Phase, State};
 
 /// The server of a socket: listens, hears its clients and sends to them.

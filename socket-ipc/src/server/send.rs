@@ -6,9 +6,10 @@ use serde::Serialize;
 
 use super::state::{Member, Phase, State};
 use crate::client_id::ClientId;
-use crate::connection::{Ask, Broadcast, PushError, encoded, queue_paced};
+use crate::connection::{Answer, Ask, Broadcast, PushError, Read, ask, encoded, queue_paced};
 use crate::error::SendError;
 use crate::events::CloseCause;
+use crate::wire::Kind;
 
 impl State {
     pub(super) fn send<M: Serialize + ?Sized>(
@@ -17,9 +18,40 @@ impl State {
         message: &M,
         id: ClientId,
     ) -> Result<(), SendError> {
-        let member = self.member(id).ok_or_else(|| self.unknown(topic, id))?;
-        encoded(self, topic, message, |bytes| {
-            member.outbox.push(bytes).map_err(|error| self.refused(topic, id, &member, bytes.len(), error))
+        let member = self.known(topic, id)?;
+        self.push(&member, Kind::Message, topic, message, id)
+    }
+
+    pub(super) fn request<M: Serialize + ?Sized, R>(
+        &self,
+        topic: &str,
+        question: &M,
+        id: ClientId,
+        read: Read<R>,
+    ) -> Answer<R> {
+        match self.known(topic, id) {
+            Ok(member) => {
+                let send = |kind| self.push(&member, kind, topic, question, id);
+                ask(&member.link, &self.options.limits, topic, send, read)
+            }
+            Err(error) => Answer::failed(error, read),
+        }
+    }
+
+    fn push<M: Serialize + ?Sized>(
+        &self,
+        member: &Member,
+        kind: Kind,
+        topic: &str,
+        message: &M,
+        id: ClientId,
+    ) -> Result<(), SendError> {
+        encoded(self, kind, topic, message, |bytes| {
+            member
+                .link
+                .outbox
+                .push(bytes)
+                .map_err(|error| self.refused(topic, id, member, bytes.len(), error))
         })?
     }
 
@@ -29,8 +61,8 @@ impl State {
         message: &M,
         id: ClientId,
     ) -> Result<(), SendError> {
-        let member = self.member(id).ok_or_else(|| self.unknown(topic, id))?;
-        let queued = queue_paced(self, &member.outbox, topic, message).await?;
+        let member = self.known(topic, id)?;
+        let queued = queue_paced(self, &member.link.outbox, topic, message).await?;
         if queued { Ok(()) } else { Err(self.unknown(topic, id)) }
     }
 
@@ -41,7 +73,7 @@ impl State {
         except: Option<ClientId>,
     ) -> Result<usize, SendError> {
         self.refuse_closed(topic)?;
-        encoded(self, topic, message, |bytes| {
+        encoded(self, Kind::Message, topic, message, |bytes| {
             self.push_to_all(&Broadcast::new(bytes, &self.total), except, false)
         })
     }
@@ -53,9 +85,11 @@ impl State {
         except: Option<ClientId>,
     ) -> Result<usize, SendError> {
         self.refuse_closed(topic)?;
-        let attempt = encoded(self, topic, message, |bytes| match self.without_room(bytes.len(), except) {
-            None => Ok(self.push_to_all(&Broadcast::new(bytes, &self.total), except, true)),
-            Some(member) => Err((bytes.to_vec(), member)),
+        let attempt = encoded(self, Kind::Message, topic, message, |bytes| {
+            match self.without_room(bytes.len(), except) {
+                None => Ok(self.push_to_all(&Broadcast::new(bytes, &self.total), except, true)),
+                Some(member) => Err((bytes.to_vec(), member)),
+            }
         })?;
         let (bytes, mut slow) = match attempt {
             Ok(reached) => return Ok(reached),
@@ -63,7 +97,7 @@ impl State {
         };
         loop {
             // One that has ended holds nobody up.
-            let _ = slow.outbox.wait_until(|outbox| outbox.has_room(bytes.len())).await;
+            let _ = slow.link.outbox.wait_until(|outbox| outbox.has_room(bytes.len())).await;
             self.refuse_closed(topic)?;
             match self.without_room(bytes.len(), except) {
                 // Without another wait in between, so that it goes to all of them or, dropped before, to
@@ -81,9 +115,9 @@ impl State {
             if Some(id) == except {
                 return;
             }
-            match member.outbox.push_broadcast(broadcast, over_limit) {
+            match member.link.outbox.push_broadcast(broadcast, over_limit) {
                 Ok(()) => reached += 1,
-                Err(PushError::Full { .. }) => member.outbox.ask(Ask::Cut(CloseCause::SlowClient)),
+                Err(PushError::Full { .. }) => member.link.outbox.ask(Ask::Cut(CloseCause::SlowClient)),
                 Err(PushError::Ended) => {}
             }
         });
@@ -93,7 +127,7 @@ impl State {
     fn without_room(&self, len: usize, except: Option<ClientId>) -> Option<Arc<Member>> {
         let mut without = None;
         self.for_each(|id, member| {
-            if without.is_none() && Some(id) != except && !member.outbox.has_room(len) {
+            if without.is_none() && Some(id) != except && !member.link.outbox.has_room(len) {
                 without = Some(Arc::clone(member));
             }
         });
@@ -105,6 +139,10 @@ impl State {
             return Ok(());
         }
         Err(SendError::Closed { topic: topic.to_owned(), path: self.options.path.clone() })
+    }
+
+    fn known(&self, topic: &str, id: ClientId) -> Result<Arc<Member>, SendError> {
+        self.member(id).ok_or_else(|| self.unknown(topic, id))
     }
 
     fn unknown(&self, topic: &str, client_id: ClientId) -> SendError {
@@ -129,7 +167,7 @@ impl State {
                 client_id: Some(id),
                 size,
                 queued,
-                limit: member.outbox.limit(),
+                limit: member.link.outbox.limit(),
             },
         }
     }

@@ -15,7 +15,7 @@ use tokio::task::AbortHandle;
 
 use super::events::Events;
 use crate::client_id::ClientId;
-use crate::connection::{Ask, Endpoint, Limits, Outbox, Total};
+use crate::connection::{Ask, Endpoint, Limits, Link, Outbox, Total};
 use crate::error::{Error, MessageError};
 use crate::events::{CloseCause, CloseReason};
 use crate::listener::Listener;
@@ -45,6 +45,8 @@ pub(super) struct State {
     pub(super) router: Router<ClientId>,
     pub(super) events: Events,
     pub(super) total: Arc<Total>,
+    /// Answers that nobody waited for, or no longer.
+    pub(super) late_answers: AtomicU64,
     pub(super) phase: watch::Sender<Phase>,
     /// Whoever is connected. Held only to look up, add and remove.
     pub(super) clients: RwLock<HashMap<ClientId, Arc<Member>, FixedState>>,
@@ -64,7 +66,7 @@ pub(super) struct State {
 
 /// One connected client.
 pub(super) struct Member {
-    pub(super) outbox: Arc<Outbox>,
+    pub(super) link: Link,
     pub(super) peer: Option<Peer>,
     pub(super) task: OnceLock<AbortHandle>,
     /// Whether it has been reported, and whether its end has.
@@ -94,6 +96,11 @@ impl Endpoint for State {
     fn error(&self, error: Error) {
         self.events.report_error(&error);
     }
+
+    fn late_answer(&self, re: u64, topic: &str, from: ClientId) {
+        self.late_answers.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(client = from.get(), re, topic, "an answer came that nobody waits for");
+    }
 }
 
 impl Detach for State {
@@ -109,6 +116,7 @@ impl State {
             router: Router::new(wire, max_topic_len, raw_len),
             events: Events::default(),
             total: Total::new(options.outbox_total_len),
+            late_answers: AtomicU64::new(0),
             phase: watch::Sender::new(Phase::Idle),
             clients: RwLock::default(),
             next_id: AtomicU64::new(1),
@@ -141,14 +149,20 @@ impl State {
 
     pub(super) fn member(&self, id: ClientId) -> Option<Arc<Member>> {
         // A client that has left is no longer there, though its last messages may still be being heard.
-        read(&self.clients).get(&id).filter(|member| !member.outbox.has_ended()).map(Arc::clone)
+        read(&self.clients).get(&id).filter(|member| !member.link.outbox.has_ended()).map(Arc::clone)
     }
 
     /// Calls `with` for every client that is connected.
     pub(super) fn for_each(&self, mut with: impl FnMut(ClientId, &Arc<Member>)) {
-        for (id, member) in read(&self.clients).iter().filter(|(_, member)| !member.outbox.has_ended()) {
+        for (id, member) in read(&self.clients).iter().filter(|(_, member)| !member.link.outbox.has_ended()) {
             with(*id, member);
         }
+    }
+
+    /// What answers go into; `None` once the connection is gone.
+    pub(super) fn answers_to(&self, id: ClientId) -> Option<Arc<Outbox>> {
+        // One that takes no more messages still takes the answers to what was asked before.
+        read(&self.clients).get(&id).map(|member| Arc::clone(&member.link.outbox))
     }
 
     // Listening
@@ -198,7 +212,7 @@ impl State {
         self.stop_accepting();
         let members: Vec<_> = read(&self.clients).values().cloned().collect();
         for member in members {
-            member.outbox.ask(Ask::Drain(CloseCause::Closed));
+            member.link.outbox.ask(Ask::Drain(CloseCause::Closed));
         }
         let finish = Finish(Arc::clone(self));
         match self.runtime.get() {
@@ -223,7 +237,7 @@ impl State {
         drop(lock(&self.socket).take());
         let members = std::mem::take(&mut *write(&self.clients));
         for member in members.into_values() {
-            member.outbox.ask(Ask::Cut(CloseCause::Closed));
+            member.link.outbox.ask(Ask::Cut(CloseCause::Closed));
             if let Some(task) = member.task.get() {
                 task.abort();
             }
@@ -239,7 +253,7 @@ impl State {
 
     /// Reports the end of a connection that could not do so itself.
     pub(super) fn report_cut(&self, id: ClientId, member: &Member) {
-        let unsent = member.outbox.give_up(self.options.limits.wire, None);
+        let unsent = member.link.outbox.give_up(self.options.limits.wire, None);
         self.report_end(id, member, &CloseReason::cut(CloseCause::Closed, (unsent.messages, unsent.bytes)));
     }
 }
@@ -264,7 +278,7 @@ async fn drained(finish: Finish) {
     // Whoever is left has a listener that blocks its thread or never ends.
     let overdue: Vec<_> = read(&state.clients).iter().map(|(id, member)| (*id, Arc::clone(member))).collect();
     for (id, member) in overdue {
-        member.outbox.ask(Ask::Cut(CloseCause::Closed));
+        member.link.outbox.ask(Ask::Cut(CloseCause::Closed));
         if let Some(task) = member.task.get() {
             task.abort();
         }

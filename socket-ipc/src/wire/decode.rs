@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::kind::{ID, Kind, RE};
 use super::{Wire, topic_or_none};
 use crate::raw_message::RawMessage;
 
@@ -31,6 +32,8 @@ pub struct Envelope<'m> {
     pub topic: Cow<'m, str>,
     /// The message; `null` where there was none.
     pub message: RawMessage<'m>,
+    /// Whether it is a message, a question or an answer.
+    pub kind: Kind,
 }
 
 /// Why bytes are not an envelope.
@@ -96,7 +99,7 @@ impl Wire {
                 EnvelopeError::NotAnEnvelope { line, column, reason }
             })?;
         let message = RawMessage::borrowed(parts.message.map_or("null", RawValue::get));
-        Ok(Envelope { topic: parts.topic, message })
+        Ok(Envelope { topic: parts.topic, message, kind: parts.kind })
     }
 
     /// Reads the topic of an envelope that is written as every peer writes it: topic first, nothing to
@@ -133,6 +136,30 @@ pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, EnvelopeError> {
 /// envelope follows it.
 #[inline]
 pub(crate) fn decode_one_pass<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<T> {
+    let (message, after) = decode_front(rest)?;
+    ends_envelope(after).then_some(message)
+}
+
+/// [`decode_one_pass`] for a message that may be a question.
+#[inline]
+pub(crate) fn decode_question<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<(T, Kind)> {
+    let (message, after) = decode_front(rest)?;
+    let Some(number) = after.strip_prefix(QUESTION) else {
+        return ends_envelope(after).then_some((message, Kind::Message));
+    };
+    let digits = number.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, after) = number.split_at(digits);
+    // JSON has no zeros in front: whatever is wrong with such a number is for a closer look.
+    let id = number.parse().ok().filter(|_| number.len() == 1 || !number.starts_with('0'))?;
+    ends_envelope(after).then_some((message, Kind::Question(id)))
+}
+
+/// How the number of a question begins, as every peer of this library writes it.
+const QUESTION: &str = ",\"id\":";
+
+/// Decodes what the text begins with, and returns what follows.
+#[inline]
+fn decode_front<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<(T, &'m str)> {
     let mut deserializer = serde_json::Deserializer::from_str(rest);
     let message = T::deserialize(&mut deserializer).ok()?;
     let taken = deserializer.into_iter::<IgnoredAny>().byte_offset();
@@ -140,8 +167,14 @@ pub(crate) fn decode_one_pass<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<T
         // A `Deserialize` that looks at nothing: whether there is a message is for a closer look.
         return None;
     }
-    let after = rest.get(taken..)?.trim_start_matches(WHITE_SPACE).strip_prefix('}')?;
-    after.trim_start_matches(WHITE_SPACE).is_empty().then_some(message)
+    Some((message, rest.get(taken..)?))
+}
+
+/// Whether text is the end of an envelope and nothing else.
+#[inline]
+fn ends_envelope(text: &str) -> bool {
+    let after = text.trim_start_matches(WHITE_SPACE).strip_prefix('}');
+    after.is_some_and(|after| after.trim_start_matches(WHITE_SPACE).is_empty())
 }
 
 /// What JSON takes for white space: less than ASCII does.
@@ -176,6 +209,7 @@ pub(crate) fn shift_place(text: &str, offset: usize, line: usize, column: usize)
 struct Parts<'m> {
     topic: Cow<'m, str>,
     message: Option<&'m RawValue>,
+    kind: Kind,
 }
 
 struct EnvelopeVisitor {
@@ -191,6 +225,7 @@ impl<'m> Visitor<'m> for EnvelopeVisitor {
 
     fn visit_map<A: MapAccess<'m>>(self, mut map: A) -> Result<Parts<'m>, A::Error> {
         let (mut topic, mut message) = (None, None);
+        let (mut id, mut re) = (None, None);
         while let Some(Text(key)) = map.next_key()? {
             if key == "topic" {
                 let Topic(text) = map.next_value()?;
@@ -202,12 +237,20 @@ impl<'m> Visitor<'m> for EnvelopeVisitor {
                 if message.replace(map.next_value::<&RawValue>()?).is_some() {
                     return Err(de::Error::duplicate_field(self.message_key));
                 }
+            } else if key == ID || key == RE {
+                let (number, name) = if key == ID { (&mut id, ID) } else { (&mut re, RE) };
+                // A number of another kind is a key of the peer's own, which is ignored as others are.
+                let given = map.next_value::<&RawValue>()?.get().parse().ok();
+                if number.replace(given).is_some() {
+                    return Err(de::Error::duplicate_field(name));
+                }
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
         }
         let topic = topic.ok_or_else(|| de::Error::missing_field("topic"))?;
-        Ok(Parts { topic: if topic.is_empty() { Cow::Borrowed(topic_or_none("")) } else { topic }, message })
+        let topic = if topic.is_empty() { Cow::Borrowed(topic_or_none("")) } else { topic };
+        Ok(Parts { topic, message, kind: Kind::of(id.flatten(), re.flatten()) })
     }
 }
 

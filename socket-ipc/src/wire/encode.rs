@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::bounded::Bounded;
 use super::json::{Json, MAX_DEPTH};
+use super::kind::{ID, Kind, RE};
 use super::{NO_TOPIC, Wire, holds_control};
 
 /// Why a message could not be written as an envelope.
@@ -69,19 +70,21 @@ impl Wire {
         message: &M,
         buffer: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
-        self.encode_within(usize::MAX, topic, message, buffer)
+        self.encode_within(usize::MAX, Kind::Message, topic, message, buffer)
     }
 
-    /// [`Wire::encode`] with a limit on the length of the envelope. What is over it is counted, not stored.
+    /// [`Wire::encode`] of any kind, with a limit on the length of the envelope. What is over it is counted, not
+    /// stored.
     pub(crate) fn encode_within<M: Serialize + ?Sized>(
         &self,
         limit: usize,
+        kind: Kind,
         topic: &str,
         message: &M,
         buffer: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
         let start = buffer.len();
-        let result = self.write_envelope(limit, topic, message, buffer);
+        let result = self.write_envelope(limit, kind, topic, message, buffer);
         if result.is_err() {
             buffer.truncate(start);
         }
@@ -91,6 +94,7 @@ impl Wire {
     fn write_envelope<M: Serialize + ?Sized>(
         &self,
         limit: usize,
+        kind: Kind,
         topic: &str,
         message: &M,
         buffer: &mut Vec<u8>,
@@ -105,6 +109,11 @@ impl Wire {
             true => EncodeError::TooDeep { limit: MAX_DEPTH },
             false => EncodeError::Serialize(error),
         })?;
+        match kind {
+            Kind::Message => {}
+            Kind::Question(number) => json.number(ID, number),
+            Kind::Answer(number) => json.number(RE, number),
+        }
         json.text.put("}");
         let (size, verbatim) = (json.text.size(), json.verbatim);
         if size > limit {

@@ -8,13 +8,15 @@ mod decode;
 mod encode;
 mod framer;
 mod json;
+mod kind;
 #[cfg(test)]
 mod tests;
 
 pub use decode::{Envelope, EnvelopeError};
 pub use encode::EncodeError;
+pub use kind::Kind;
 
-pub(crate) use decode::{decode_one_pass, place, shift_place, utf8};
+pub(crate) use decode::{decode_one_pass, decode_question, place, shift_place, utf8};
 pub(crate) use encode::{count_ends, topic_or_none};
 pub(crate) use framer::{Frame, Framer};
 
@@ -117,7 +119,7 @@ impl Wire {
         if !holds_control(end) && (!end.starts_with(only_inside_strings) || end.contains('\\')) {
             return Err(WireError::EndInsideMessages);
         }
-        if matches!(message_key, "" | "topic" | "id" | "re") {
+        if matches!(message_key, "" | "topic" | kind::ID | kind::RE) {
             return Err(WireError::MessageKey);
         }
         Ok(Self { end, message_key, plain_key: bounded::is_plain(message_key) })

@@ -210,8 +210,8 @@ fn a_message_of_the_limit_passes_and_one_more_does_not() {
     let wire = Wire::JSON_LINES;
     let size = encoded(wire, "t", &"x").len() - 1;
     let mut buffer = Vec::new();
-    assert!(wire.encode_within(size, "t", &"x", &mut buffer).is_ok());
-    let error = wire.encode_within(size, "t", &"xy", &mut buffer).unwrap_err();
+    assert!(wire.encode_within(size, Kind::Message, "t", &"x", &mut buffer).is_ok());
+    let error = wire.encode_within(size, Kind::Message, "t", &"xy", &mut buffer).unwrap_err();
     assert!(
         matches!(error, EncodeError::TooLarge { size: s, limit: l } if (s, l) == (size + 1, size)),
         "{error:?}"
@@ -223,10 +223,12 @@ fn a_message_of_the_limit_passes_and_one_more_does_not() {
 #[test]
 fn an_escape_that_makes_a_message_too_long_is_noticed() {
     let plain = encoded(Wire::NODE_0_4, "t", &"%EOM%").len() - 2;
-    assert!(Wire::NODE_0_4.encode_within(plain, "t", &"%EOM%", &mut Vec::new()).is_ok());
-    assert!(Wire::NODE_0_2.encode_within(plain, "t", &"%EOM%", &mut Vec::new()).is_err());
+    assert!(Wire::NODE_0_4.encode_within(plain, Kind::Message, "t", &"%EOM%", &mut Vec::new()).is_ok());
+    assert!(Wire::NODE_0_2.encode_within(plain, Kind::Message, "t", &"%EOM%", &mut Vec::new()).is_err());
     let escaped = encoded(Wire::NODE_0_2, "t", &"%EOM%").len() - 5;
-    assert!(Wire::NODE_0_2.encode_within(escaped, "t", &"%EOM%", &mut b"before".to_vec()).is_ok());
+    assert!(
+        Wire::NODE_0_2.encode_within(escaped, Kind::Message, "t", &"%EOM%", &mut b"before".to_vec()).is_ok()
+    );
 }
 
 #[test]
@@ -279,7 +281,7 @@ fn what_is_long_is_cut_in_the_middle_of_what_is_said_of_it() {
 fn a_message_over_the_limit_is_counted_and_not_stored() {
     let message = "x".repeat(1_000_000);
     let mut buffer = Vec::new();
-    let error = Wire::JSON_LINES.encode_within(100, "t", &message, &mut buffer).unwrap_err();
+    let error = Wire::JSON_LINES.encode_within(100, Kind::Message, "t", &message, &mut buffer).unwrap_err();
     assert!(matches!(error, EncodeError::TooLarge { size: 1_000_026, limit: 100 }), "{error:?}");
     assert!(buffer.capacity() < 1_000);
 }
@@ -432,4 +434,82 @@ fn white_space_forms_no_end_of_any_wire() {
 #[test]
 fn an_end_that_escaping_could_form_is_refused() {
     assert_eq!(Wire::new("%\\u0025", "message"), Err(WireError::EndInsideMessages));
+}
+
+#[test]
+fn questions_and_answers_have_their_number_behind_the_message() {
+    let encoded = |wire: Wire, kind| {
+        let mut buffer = Vec::new();
+        wire.encode_within(usize::MAX, kind, "add", &[1, 2], &mut buffer).unwrap();
+        String::from_utf8(buffer).unwrap()
+    };
+    assert_eq!(encoded(Wire::JSON_LINES, Kind::Message), "{\"topic\":\"add\",\"message\":[1,2]}\n");
+    assert_eq!(
+        encoded(Wire::JSON_LINES, Kind::Question(7)),
+        "{\"topic\":\"add\",\"message\":[1,2],\"id\":7}\n"
+    );
+    assert_eq!(
+        encoded(Wire::NODE_0_1, Kind::Answer(0)),
+        "{\"topic\":\"add\",\"data\":[1,2],\"re\":0}%<EOM>%\n"
+    );
+    let longest = encoded(Wire::JSON_LINES, Kind::Question(u64::MAX));
+    assert_eq!(
+        Wire::JSON_LINES.decode(longest.trim().as_bytes()).unwrap().kind,
+        Kind::Question(18_446_744_073_709_551_615)
+    );
+    let limit = longest.len() - 1;
+    let within = |limit| {
+        Wire::JSON_LINES.encode_within(limit, Kind::Question(u64::MAX), "add", &[1, 2], &mut Vec::new())
+    };
+    assert!(within(limit).is_ok());
+    assert!(matches!(within(limit - 1), Err(EncodeError::TooLarge { size, .. }) if size == limit));
+}
+
+#[test]
+fn what_kind_an_envelope_is_of_is_read_whatever_the_order_of_its_keys() {
+    for (kind, tail) in [
+        (Kind::Question(7), r#""topic":"t","message":1,"id":7"#),
+        (Kind::Question(7), r#""id": 7 ,"topic":"t","message":1"#),
+        (Kind::Answer(7), r#""re":7,"message":1,"topic":"t""#),
+        (Kind::Answer(7), r#""topic":"t","message":1,"id":3,"re":7"#),
+        (Kind::Question(0), r#""topic":"t","message":1,"id":0"#),
+        // Keys of somebody else's, which mean nothing here.
+        (Kind::Message, r#""topic":"t","message":1,"id":"7""#),
+        (Kind::Message, r#""topic":"t","message":1,"id":7.0"#),
+        (Kind::Message, r#""topic":"t","message":1,"id":-7"#),
+        (Kind::Message, r#""topic":"t","message":1,"id":null"#),
+        (Kind::Message, r#""topic":"t","message":1,"id":18446744073709551616"#),
+        (Kind::Message, r#""topic":"t","message":{"id":7,"re":7}"#),
+        (Kind::Message, r#""topic":"t","message":1,"re":{"id":7}"#),
+    ] {
+        let text = format!("{{{tail}}}");
+        assert_eq!(Wire::JSON_LINES.decode_text(&text).unwrap().kind, kind, "{text}");
+        let one_pass = Wire::JSON_LINES.head(&text).and_then(|head| decode_question::<Value>(head.rest));
+        assert!(one_pass.is_none_or(|(_, read)| read == kind), "{text} in one pass");
+    }
+    for text in [r#"{"topic":"t","id":1,"id":2}"#, r#"{"topic":"t","re":1,"message":1,"re":1}"#] {
+        let error = Wire::JSON_LINES.decode_text(text).unwrap_err();
+        assert!(error.to_string().contains("duplicate field"), "{error}");
+    }
+}
+
+#[test]
+fn a_question_is_read_in_one_pass_as_it_is_written_and_by_the_full_parser_else() {
+    let one_pass = |tail: &str| decode_question::<u8>(&format!("5{tail}")).map(|(_, kind)| kind);
+    assert_eq!(one_pass("}"), Some(Kind::Message));
+    assert_eq!(one_pass(r#","id":7}"#), Some(Kind::Question(7)));
+    assert_eq!(one_pass(",\"id\":7 } \r"), Some(Kind::Question(7)));
+    for tail in [
+        "",
+        r#","id":}"#,
+        r#","id":07}"#,
+        r#","id": 7}"#,
+        r#","id":7"#,
+        r#","id":7.5}"#,
+        r#","id":-7}"#,
+        r#","re":7}"#,
+    ] {
+        assert_eq!(one_pass(tail), None, "{tail}");
+    }
+    assert_eq!(one_pass(r#","id":18446744073709551616}"#), None);
 }

@@ -63,6 +63,11 @@ impl<'b> Json<'b> {
         self.text.put(":");
     }
 
+    /// Writes a further key of an object, and its number.
+    pub(super) fn number(&mut self, key: &str, number: u64) {
+        self.text.put_all([",\"", key, "\":", &number.to_string()]);
+    }
+
     /// Opens an array or object.
     #[inline]
     fn open(&mut self, bracket: &str) -> Result<(), Error> {

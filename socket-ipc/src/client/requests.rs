@@ -1,0 +1,299 @@
+//! Questions and answers of a client.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::handle::ClientHandle;
+use super::state::State;
+
+use crate::connection::{Answer, read_raw, read_typed, reply, reply_paced};
+use crate::direction::{ToClient, ToServer};
+use crate::error::RespondError;
+use crate::listener::Listener;
+use crate::raw_message::RawMessage;
+use crate::refusal::{IntoReply, Refusal};
+use crate::router::{Hear, Heard, Responding, RespondingRaw};
+use crate::topic::{Request, Topic};
+use crate::wire::{Kind, topic_or_none};
+
+/// A responder of a client: any `Fn(T)` that returns the reply, or a `Result` of it.
+///
+/// It is implemented for all of them; there is nothing to implement.
+// `Fn` is a supertrait so that the compiler infers the types of a closure's arguments.
+pub trait ClientResponder<T: Request>: Fn(T) -> Self::Outcome + Send + Sync + 'static {
+    /// What the responder returns.
+    type Outcome: IntoReply<T::Reply>;
+}
+
+impl<T, L, O> ClientResponder<T> for L
+where
+    T: Request,
+    L: Fn(T) -> O + Send + Sync + 'static,
+    O: IntoReply<T::Reply>,
+{
+    type Outcome = O;
+}
+
+/// An asynchronous responder of a client: any `Fn(T)` that returns a future of the reply, or of a `Result` of it.
+///
+/// It is implemented for all of them; there is nothing to implement.
+pub trait AsyncClientResponder<T: Request>: Fn(T) -> Self::Future + Send + Sync + 'static {
+    /// What the responder returns.
+    type Future: Future<Output: IntoReply<T::Reply>> + Send + 'static;
+}
+
+impl<T, L, F> AsyncClientResponder<T> for L
+where
+    T: Request,
+    L: Fn(T) -> F + Send + Sync + 'static,
+    F: Future<Output: IntoReply<T::Reply>> + Send + 'static,
+{
+    type Future = F;
+}
+
+/// # Asking
+///
+/// A question is a message that expects one back: its type names that of its reply, `#[topic(name = "…", reply = …)]`. Any
+/// number may wait for their answers, up to [`max_requests`](crate::ClientBuilder::max_requests) a connection; each answer
+/// finds its question by number, in whatever order they come.
+impl<P> ClientHandle<P> {
+    /// Asks the server, and returns the future of its answer. The question is queued at the call, as by
+    /// [`send`](Self::send), and what goes wrong is found in the answer.
+    ///
+    /// The server answers by [`ServerHandle::respond`](crate::ServerHandle::respond). A question belongs to the
+    /// connection it was asked over: it fails when that is lost, and is not asked again.
+    ///
+    /// # Errors
+    ///
+    /// The answer's: [`RequestError`](crate::RequestError).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use serde::{Deserialize, Serialize};
+    /// use socket_ipc::{Client, RequestError, Topic};
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic(name = "add", reply = Sum)]
+    /// struct Add { left: i64, right: i64 }
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "sum"]
+    /// struct Sum(i64);
+    ///
+    /// # async fn example(client: Client) -> Result<(), RequestError> {
+    /// let Sum(five) = client.request(&Add { left: 2, right: 3 }).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn request<T>(&self, question: &T) -> Answer<T::Reply>
+    where
+        P: ToServer<T> + ToClient<T::Reply>,
+        T: Request + Serialize,
+        T::Reply: DeserializeOwned,
+    {
+        self.state.request(T::NAME, question, read_typed)
+    }
+
+    /// Asks the server any value under a topic known only at run time, and returns the future of the answer's JSON text.
+    ///
+    /// # Errors
+    ///
+    /// The answer's: [`RequestError`](crate::RequestError).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(client: socket_ipc::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let sum: i64 = client.request_raw("add", &[2, 3]).await?.decode()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn request_raw<M: Serialize + ?Sized>(
+        &self,
+        topic: &str,
+        question: &M,
+    ) -> Answer<RawMessage<'static>> {
+        self.state.request(topic, question, read_raw)
+    }
+
+    /// Returns how many answers arrived that nobody waited for, or no longer: their questions had been forgotten, or
+    /// were never asked.
+    #[must_use]
+    pub fn late_answers(&self) -> u64 {
+        self.state.late_answers.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+/// # Answering
+///
+/// A topic has one responder. It is called in its turn among the listeners of its topic, and what it returns goes back to
+/// the server: the reply, or a [`Refusal`]. A question with a number is answered under that number; a message
+/// of the topic without one, which is how a program asks that knows nothing of numbers, is answered by a message under
+/// the reply's topic, or under `error`.
+///
+/// Whoever asks always hears: that nobody responds, that the question can't be decoded, that the responder panicked or
+/// that its reply can't be sent are refusals, too, sent at once. One who asks and does not read the answers is heard no
+/// further once they fill the outbox.
+impl<P> ClientHandle<P> {
+    /// Attaches the responder to the server's questions of type `T`, an owned type.
+    ///
+    /// It returns the reply, or a `Result` of it with any error that turns into a [`Refusal`]: all that can be
+    /// displayed do. It stays attached when the connection is lost and made again.
+    ///
+    /// # Errors
+    ///
+    /// [`RespondError::Taken`]: the topic has a responder, which stays.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use socket_ipc::{Client, Topic};
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic(name = "version", reply = Version)]
+    /// struct AskVersion;
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "version is"]
+    /// struct Version(String);
+    ///
+    /// let client = Client::new("/tmp/myApp.sock");
+    /// client.respond::<AskVersion>(|AskVersion| Version("1.0".into()))?;
+    /// # Ok::<(), socket_ipc::RespondError>(())
+    /// ```
+    pub fn respond<T>(&self, responder: impl ClientResponder<T>) -> Result<Listener, RespondError>
+    where
+        P: ToClient<T> + ToServer<T::Reply>,
+        T: Request + DeserializeOwned + 'static,
+        T::Reply: Serialize,
+    {
+        let listener = Listener::next();
+        self.respond_as(listener, responder)?;
+        Ok(listener)
+    }
+
+    /// [`respond`](Self::respond) as the listener of this name, which others may have too.
+    pub(crate) fn respond_as<T>(
+        &self,
+        listener: Listener,
+        responder: impl ClientResponder<T>,
+    ) -> Result<(), RespondError>
+    where
+        T: Request + DeserializeOwned + 'static,
+        T::Reply: Serialize,
+    {
+        let state = Arc::downgrade(&self.state);
+        let hear = Responding::<T, _>::new(move |question, (), kind| {
+            let outcome = responder(question).into_reply();
+            if let Some(state) = state.upgrade() {
+                state.reply(kind, T::Reply::NAME, &outcome);
+            }
+            Heard::Done
+        });
+        self.state.router.attach_as(listener, T::NAME, hear)
+    }
+
+    /// Attaches an asynchronous responder to the server's questions of type `T`, an owned type.
+    ///
+    /// Unlike an asynchronous listener it holds up nothing: the next message is heard while it is at work, and answers go
+    /// out as they are ready. At most [`max_requests`](crate::ClientBuilder::max_requests) are at work; then the next
+    /// question waits, and what comes after it. It may itself ask.
+    ///
+    /// # Errors
+    ///
+    /// [`RespondError::Taken`]: the topic has a responder, which stays.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use socket_ipc::{Client, Topic};
+    /// use std::time::Duration;
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic(name = "nap", reply = Awake)]
+    /// struct Nap { milliseconds: u64 }
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "awake"]
+    /// struct Awake;
+    ///
+    /// let client = Client::new("/tmp/myApp.sock");
+    /// client.respond_async::<Nap>(|Nap { milliseconds }| async move {
+    ///     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+    ///     Awake
+    /// })?;
+    /// # Ok::<(), socket_ipc::RespondError>(())
+    /// ```
+    pub fn respond_async<T>(&self, responder: impl AsyncClientResponder<T>) -> Result<Listener, RespondError>
+    where
+        P: ToClient<T> + ToServer<T::Reply>,
+        T: Request + DeserializeOwned + 'static,
+        T::Reply: Serialize + Send,
+    {
+        let state = Arc::downgrade(&self.state);
+        let hear = Responding::<T, _>::new(move |question, (), kind| {
+            let (answer, state) = (responder(question), state.clone());
+            let wait = Box::pin(async move {
+                let outcome = answer.await.into_reply();
+                let Some(state) = state.upgrade() else { return };
+                state.reply_paced(kind, T::Reply::NAME, outcome).await;
+            });
+            Heard::Begun { wait, kind }
+        });
+        self.attach_responder(T::NAME, hear)
+    }
+
+    /// Attaches the responder to the server's messages of a topic known only at run time, which gets their JSON text. What
+    /// it returns travels under `reply_topic`.
+    ///
+    /// # Errors
+    ///
+    /// [`RespondError::Taken`]: the topic has a responder, which stays.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let client = socket_ipc::Client::new("/tmp/myApp.sock");
+    /// client.respond_raw("echo", "echo", |message| Ok(message.into_owned()))?;
+    /// # Ok::<(), socket_ipc::RespondError>(())
+    /// ```
+    pub fn respond_raw<M: Serialize>(
+        &self,
+        topic: &str,
+        reply_topic: &str,
+        responder: impl Fn(RawMessage<'_>) -> Result<M, Refusal> + Send + Sync + 'static,
+    ) -> Result<Listener, RespondError> {
+        let (state, reply_topic) = (Arc::downgrade(&self.state), topic_or_none(reply_topic).to_owned());
+        let hear = RespondingRaw(move |question: RawMessage<'_>, (): (), kind| {
+            let outcome = responder(question);
+            if let Some(state) = state.upgrade() {
+                state.reply(kind, &reply_topic, &outcome);
+            }
+            Heard::Done
+        });
+        self.attach_responder(topic_or_none(topic), Box::new(hear))
+    }
+
+    fn attach_responder(&self, topic: &str, hear: Box<dyn Hear<()>>) -> Result<Listener, RespondError> {
+        let listener = Listener::next();
+        self.state.router.attach_as(listener, topic, hear)?;
+        Ok(listener)
+    }
+}
+
+impl State {
+    fn reply<R: Serialize>(&self, kind: Kind, topic: &str, outcome: &Result<R, Refusal>) {
+        if let Some(outbox) = self.answers_to(()) {
+            reply(self, &outbox, kind, topic, outcome);
+        }
+    }
+
+    async fn reply_paced<R: Serialize>(&self, kind: Kind, topic: &str, outcome: Result<R, Refusal>) {
+        if let Some(outbox) = self.answers_to(()) {
+            reply_paced(self, &outbox, kind, topic, outcome).await;
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! From a message to the outbox of the connection.
+
+use serde::Serialize;
+
+use super::state::{Phase, State};
+use crate::connection::{Answer, Link, PushError, Read, ask, encoded, queue_paced};
+use crate::error::SendError;
+use crate::wire::Kind;
+
+impl State {
+    pub(super) fn send<M: Serialize + ?Sized>(&self, topic: &str, message: &M) -> Result<(), SendError> {
+        self.push(&self.linked(topic)?, Kind::Message, topic, message)
+    }
+
+    pub(super) async fn send_async<M: Serialize + ?Sized>(
+        &self,
+        topic: &str,
+        message: &M,
+    ) -> Result<(), SendError> {
+        let link = self.linked(topic)?;
+        let queued = queue_paced(self, &link.outbox, topic, message).await?;
+        if queued { Ok(()) } else { Err(self.not_connected(topic)) }
+    }
+
+    pub(super) fn request<M: Serialize + ?Sized, R>(
+        &self,
+        topic: &str,
+        question: &M,
+        read: Read<R>,
+    ) -> Answer<R> {
+        match self.linked(topic) {
+            Ok(link) => {
+                let send = |kind| self.push(&link, kind, topic, question);
+                ask(&link, &self.options.limits, topic, send, read)
+            }
+            Err(error) => Answer::failed(error, read),
+        }
+    }
+
+    fn push<M: Serialize + ?Sized>(
+        &self,
+        link: &Link,
+        kind: Kind,
+        topic: &str,
+        message: &M,
+    ) -> Result<(), SendError> {
+        let outbox = &link.outbox;
+        encoded(self, kind, topic, message, |bytes| {
+            outbox.push(bytes).map_err(|error| match error {
+                PushError::Ended => self.not_connected(topic),
+                PushError::Full { queued } => SendError::OutboxFull {
+                    topic: topic.to_owned(),
+                    client_id: None,
+                    size: bytes.len(),
+                    queued,
+                    limit: outbox.limit(),
+                },
+            })
+        })?
+    }
+
+    fn linked(&self, topic: &str) -> Result<Link, SendError> {
+        self.link().ok_or_else(|| self.not_connected(topic))
+    }
+
+    fn not_connected(&self, topic: &str) -> SendError {
+        let (topic, path) = (topic.to_owned(), self.options.path.clone());
+        if self.phase() < Phase::Closing {
+            SendError::NotConnected { topic, path }
+        } else {
+            SendError::Closed { topic, path }
+        }
+    }
+}

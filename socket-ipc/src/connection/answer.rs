@@ -1,0 +1,220 @@
+//! The answer to a question, as a future.
+
+use std::fmt;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::questions::{Arrived, Questions};
+use crate::error::RequestError;
+use crate::raw_message::RawMessage;
+use crate::refusal::{REFUSAL_TOPIC, Refusal};
+use crate::topic::Topic;
+
+/// Waits for the answer to a question: a future of `Result<R, RequestError>`, which `request` returns.
+///
+/// The question was encoded and queued at the call, and the answer borrows nothing, so that many can be collected and
+/// awaited later. It resolves when the answer arrives, or at once when it is known that none will: nobody responds, the
+/// responder fails, the connection is lost. At the latest it resolves at its deadline, which
+/// [`within`](Self::within) sets.
+///
+/// It may be awaited anywhere: in asynchronous listeners and responders too, whose own connection may bring it, and on
+/// any executor.
+///
+/// # Cancel safety
+///
+/// Dropping it forgets the question; the responder is not told. An answer that arrives later is counted
+/// ([`late_answers`](crate::ClientHandle::late_answers)) and traced.
+///
+/// # Examples
+///
+/// ```no_run
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{Client, RequestError, Topic};
+/// use std::time::Duration;
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic(name = "add", reply = Sum)]
+/// struct Add { left: i64, right: i64 }
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "sum"]
+/// struct Sum(i64);
+///
+/// # async fn example(client: Client) -> Result<(), RequestError> {
+/// let Sum(five) = client.request(&Add { left: 2, right: 3 }).await?;
+///
+/// // many at once, each with less time than usual
+/// let answers: Vec<_> = (0..100)
+///     .map(|number| client.request(&Add { left: number, right: five }).within(Duration::from_secs(1)))
+///     .collect();
+/// for answer in answers {
+///     println!("{}", answer.await?.0);
+/// }
+/// # Ok(()) }
+/// ```
+#[must_use = "the question has been sent; awaiting this waits for its answer"]
+pub struct Answer<R> {
+    progress: Progress,
+    read: Read<R>,
+}
+
+/// Makes the result of the question's topic and what arrived.
+pub(crate) type Read<R> = fn(&str, Arrived) -> Result<R, RequestError>;
+
+enum Progress {
+    Waiting(Question),
+    /// The question was not sent.
+    Failed(RequestError),
+    Done,
+}
+
+/// A question that was sent.
+struct Question {
+    topic: Box<str>,
+    id: u64,
+    questions: Arc<Questions>,
+    answer: oneshot::Receiver<Arrived>,
+    asked: Instant,
+    timeout: Duration,
+    /// Made when first needed: most answers are there before.
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl<R> Answer<R> {
+    pub(super) fn new(
+        topic: &str,
+        id: u64,
+        questions: &Arc<Questions>,
+        answer: oneshot::Receiver<Arrived>,
+        timeout: Duration,
+        read: Read<R>,
+    ) -> Self {
+        let (topic, questions) = (topic.into(), Arc::clone(questions));
+        let question = Question { topic, id, questions, answer, asked: Instant::now(), timeout, alarm: None };
+        Self { progress: Progress::Waiting(question), read }
+    }
+
+    /// The answer to a question that was not sent.
+    pub(crate) fn failed(error: impl Into<RequestError>, read: Read<R>) -> Self {
+        let error = error.into();
+        Self { progress: Progress::Failed(error), read }
+    }
+
+    /// Sets how long the answer may take, from the call of `request`: `request_timeout` unless set.
+    ///
+    /// ```no_run
+    /// # async fn example(client: socket_ipc::Client) -> Result<(), socket_ipc::RequestError> {
+    /// use std::time::Duration;
+    ///
+    /// let report = client.request_raw("report", &"last year").within(Duration::from_secs(60)).await?;
+    /// # Ok(()) }
+    /// ```
+    pub fn within(mut self, timeout: Duration) -> Self {
+        if let Progress::Waiting(question) = &mut self.progress {
+            (question.timeout, question.alarm) = (timeout, None);
+        }
+        self
+    }
+}
+
+impl<R> Future for Answer<R> {
+    type Output = Result<R, RequestError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let arrived = match &mut self.progress {
+            Progress::Waiting(question) => ready!(question.poll(cx)),
+            Progress::Failed(_) | Progress::Done => None,
+        };
+        match std::mem::replace(&mut self.progress, Progress::Done) {
+            Progress::Waiting(question) => Poll::Ready(match arrived {
+                Some(arrived) => (self.read)(&question.topic, arrived),
+                None => Err(question.unanswered()),
+            }),
+            Progress::Failed(error) => Poll::Ready(Err(error)),
+            // It was awaited before.
+            Progress::Done => Poll::Pending,
+        }
+    }
+}
+
+impl Question {
+    /// Waits for the answer; `None` once there will be none, or its time is over.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arrived>> {
+        if let Poll::Ready(arrived) = Pin::new(&mut self.answer).poll(cx) {
+            return Poll::Ready(arrived.ok());
+        }
+        let Some(deadline) = self.asked.checked_add(self.timeout) else { return Poll::Pending };
+        let alarm = self.alarm.get_or_insert_with(|| {
+            // Whoever awaits may do so on any executor; the clock is that of the connection's.
+            let _runtime = self.questions.runtime().enter();
+            Box::pin(sleep_until(deadline))
+        });
+        alarm.as_mut().poll(cx).map(|()| None)
+    }
+
+    /// Why there is no answer.
+    fn unanswered(&self) -> RequestError {
+        let topic = self.topic.to_string();
+        match self.questions.ended() {
+            Some(cause) => RequestError::ConnectionLost { topic, cause },
+            None => RequestError::Timeout { topic, timeout: self.timeout },
+        }
+    }
+}
+
+impl Drop for Question {
+    fn drop(&mut self) {
+        self.questions.forget(self.id);
+    }
+}
+
+impl<R> fmt::Debug for Answer<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("Answer");
+        match &self.progress {
+            Progress::Waiting(question) => debug.field("topic", &question.topic).field("id", &question.id),
+            Progress::Failed(error) => debug.field("error", error),
+            Progress::Done => &mut debug,
+        };
+        debug.finish_non_exhaustive()
+    }
+}
+
+/// Reads the answer to the question `asked`, of a type.
+pub(crate) fn read_typed<R: Topic + DeserializeOwned>(
+    asked: &str,
+    arrived: Arrived,
+) -> Result<R, RequestError> {
+    let Arrived { topic, message } = arrived;
+    if *topic == *R::NAME {
+        return serde_json::from_str(&message).map_err(|error| RequestError::Undecodable {
+            topic: asked.to_owned(),
+            type_name: std::any::type_name::<R>(),
+            reason: error.to_string(),
+        });
+    }
+    refuse_refusal(asked, &topic, &message)?;
+    Err(RequestError::UnexpectedTopic { topic: asked.to_owned(), found: topic.into(), expected: R::NAME })
+}
+
+/// Reads the answer to the question `asked`, of a topic that is known only at run time.
+pub(crate) fn read_raw(asked: &str, arrived: Arrived) -> Result<RawMessage<'static>, RequestError> {
+    refuse_refusal(asked, &arrived.topic, &arrived.message)?;
+    Ok(RawMessage::owned(arrived.message.into()))
+}
+
+/// Turns a refusal into its error.
+fn refuse_refusal(asked: &str, topic: &str, message: &str) -> Result<(), RequestError> {
+    if topic != REFUSAL_TOPIC {
+        return Ok(());
+    }
+    // Whatever a peer has to say counts, if not in the form that it should have.
+    let refusal = serde_json::from_str(message).unwrap_or_else(|_| Refusal::new(Refusal::FAILED, message));
+    Err(RequestError::refused(asked, &refusal))
+}

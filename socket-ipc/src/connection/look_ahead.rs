@@ -1,0 +1,102 @@
+//! Finds the answers among what has arrived behind a message that holds back the others.
+
+use std::ops::Range;
+
+use crate::wire::{Frame, Framer, Wire};
+
+/// How far the received bytes were looked at, beyond the front. No byte is looked at twice, whatever is taken off the
+/// front meanwhile.
+#[derive(Debug)]
+pub(super) struct LookAhead {
+    /// How many of the bytes at the front were looked at: whole messages.
+    seen: usize,
+    /// Finds the end of the message that begins there.
+    framer: Framer,
+    wire: Wire,
+    limit: usize,
+}
+
+impl LookAhead {
+    pub(super) fn new(wire: Wire, limit: usize) -> Self {
+        Self { seen: 0, framer: Framer::new(wire, limit, 0), wire, limit }
+    }
+
+    /// Notes that `count` bytes were taken off the front.
+    pub(super) fn taken(&mut self, count: usize) {
+        if count > self.seen {
+            // What was at the front has been handled, and with it the beginning of what was looked at last.
+            self.framer = Framer::new(self.wire, self.limit, 0);
+        }
+        self.seen = self.seen.saturating_sub(count);
+    }
+
+    /// Notes that bytes in the middle are gone.
+    pub(super) fn disturbed(&mut self) {
+        self.taken(self.seen + 1);
+    }
+
+    /// The next whole message that was not looked at, as its place in `received`, of which the first `skip` bytes are
+    /// none of those.
+    pub(super) fn next(&mut self, received: &[u8], skip: usize) -> Option<Range<usize>> {
+        if skip > self.seen {
+            self.disturbed();
+            self.seen = skip;
+        }
+        loop {
+            let start = self.seen;
+            match self.framer.next(received.get(start..)?) {
+                Frame::Message { len, taken } => {
+                    self.seen += taken;
+                    return Some(start..start + len);
+                }
+                Frame::TooLong { taken, .. } => self.seen += taken,
+                Frame::Incomplete => return None,
+            }
+        }
+    }
+}
+
+/// Whether bytes could be an answer: they hold its key.
+pub(super) fn may_be_answer(bytes: &[u8]) -> bool {
+    memchr::memmem::find(bytes, b"\"re\"").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_message_behind_the_front_is_seen_once_however_it_arrives() {
+        let mut look_ahead = LookAhead::new(Wire::JSON_LINES, 100);
+        let mut received = b"held\none\ntw".to_vec();
+        let seen = |look_ahead: &mut LookAhead, received: &[u8], skip| {
+            look_ahead
+                .next(received, skip)
+                .map(|place| String::from_utf8_lossy(&received[place]).into_owned())
+        };
+        assert_eq!(seen(&mut look_ahead, &received, 5).as_deref(), Some("one"));
+        assert_eq!(seen(&mut look_ahead, &received, 5), None);
+        received.extend_from_slice(b"o\nthr");
+        assert_eq!(seen(&mut look_ahead, &received, 5).as_deref(), Some("two"));
+        assert_eq!(seen(&mut look_ahead, &received, 5), None);
+        // The held message and the first behind it are handled; the second is held.
+        received.drain(..9);
+        look_ahead.taken(5);
+        look_ahead.taken(4);
+        received.extend_from_slice(b"ee\n");
+        assert_eq!(seen(&mut look_ahead, &received, 4).as_deref(), Some("three"));
+        // All that was looked at is gone, and the beginning of a message with it.
+        received.clear();
+        look_ahead.taken(10);
+        received.extend_from_slice(b"four\nfive\n");
+        assert_eq!(seen(&mut look_ahead, &received, 5).as_deref(), Some("five"));
+        assert_eq!(seen(&mut look_ahead, &received, 5), None);
+    }
+
+    #[test]
+    fn a_message_over_the_limit_is_passed_over() {
+        let mut look_ahead = LookAhead::new(Wire::JSON_LINES, 5);
+        let received = b"held\n123456789\nshort\n";
+        assert_eq!(look_ahead.next(received, 5), Some(15..20));
+    }
+}

@@ -1,0 +1,79 @@
+//! The responders of one connection that are at work: nothing waits for them but its end.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::stream::{FuturesUnordered, Stream};
+
+use super::Endpoint;
+use super::closing::polled;
+use super::reporter::Reporter;
+use crate::router::Begun;
+
+/// Those at work, as many as a connection may have.
+pub(super) struct Responders<E: Endpoint> {
+    at_work: FuturesUnordered<AtWork<E>>,
+    count: usize,
+    limit: usize,
+}
+
+impl<E: Endpoint> Responders<E> {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { at_work: FuturesUnordered::new(), count: 0, limit: limit.max(1) }
+    }
+
+    /// Takes on a responder that was called.
+    pub(super) fn begin(&mut self, begun: Begun<E::From>, reporter: &Reporter<E>) {
+        self.count += 1;
+        self.at_work.push(AtWork { begun, reporter: reporter.clone() });
+    }
+
+    /// Goes on with whatever can.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
+        // Most connections have none, and few have some for long.
+        while self.count > 0
+            && let Poll::Ready(Some(())) = Pin::new(&mut self.at_work).poll_next(cx)
+        {
+            self.count -= 1;
+        }
+    }
+
+    /// Whether no further question is to be heard for now.
+    pub(super) fn is_full(&self) -> bool {
+        self.count >= self.limit
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+}
+
+/// One responder at work.
+struct AtWork<E: Endpoint> {
+    begun: Begun<E::From>,
+    reporter: Reporter<E>,
+}
+
+impl<E: Endpoint> Future for AtWork<E> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { begun, reporter } = &mut *self;
+        let (poll, awaits_close) = polled(reporter.identity(), || begun.poll(cx, reporter.from, reporter));
+        if poll.is_pending() && awaits_close && reporter.endpoint.router().is_closed() {
+            // The closing that has begun does not wait for it.
+            let (mut begun, reporter) = (begun.take(), reporter.clone());
+            tokio::spawn(async move {
+                std::future::poll_fn(|cx| begun.poll(cx, reporter.from, &reporter)).await;
+            });
+            return Poll::Ready(());
+        }
+        poll
+    }
+}
+
+impl<E: Endpoint> Drop for AtWork<E> {
+    fn drop(&mut self) {
+        self.begun.give_up(self.reporter.from, &self.reporter);
+    }
+}

@@ -1,0 +1,73 @@
+//! Responders behind the interface of listeners: what they return goes back to whoever sent the message.
+
+use std::marker::PhantomData;
+
+use serde::de::DeserializeOwned;
+
+use super::{Hear, Heard};
+use crate::listener::caught;
+use crate::raw_message::RawMessage;
+use crate::wire::{Kind, decode_question};
+
+/// A responder to the questions of a type.
+pub(crate) struct Responding<T, L> {
+    respond: L,
+    question: PhantomData<fn() -> T>,
+}
+
+impl<T, L> Responding<T, L> {
+    /// `respond` is given the question, who asks, and what kind of answer that calls for.
+    pub(crate) fn new<F>(respond: L) -> Box<Self>
+    where
+        L: Fn(T, F, Kind) -> Heard,
+    {
+        Box::new(Self { respond, question: PhantomData })
+    }
+}
+
+impl<F, T, L> Hear<F> for Responding<T, L>
+where
+    T: DeserializeOwned,
+    L: Fn(T, F, Kind) -> Heard + Send + Sync,
+{
+    fn hear(&self, text: &str, _topic: &str, from: F, kind: Kind) -> Result<Heard, serde_json::Error> {
+        let question = serde_json::from_str(text)?;
+        Ok(called(kind, || (self.respond)(question, from, kind)))
+    }
+
+    #[inline]
+    fn hear_one_pass(&self, rest: &str, from: F) -> Option<Heard> {
+        // A `Deserialize` that panics is for a closer look, which knows whom to tell.
+        let (question, kind) = caught(|| decode_question(rest)).ok()??;
+        Some(called(kind, || (self.respond)(question, from, kind)))
+    }
+
+    fn type_name(&self) -> &'static str {
+        std::any::type_name::<T>()
+    }
+
+    fn responds(&self) -> bool {
+        true
+    }
+}
+
+/// A responder to the text itself.
+pub(crate) struct RespondingRaw<L>(pub(crate) L);
+
+impl<F, L> Hear<F> for RespondingRaw<L>
+where
+    L: Fn(RawMessage<'_>, F, Kind) -> Heard + Send + Sync,
+{
+    fn hear(&self, text: &str, _topic: &str, from: F, kind: Kind) -> Result<Heard, serde_json::Error> {
+        Ok(called(kind, || (self.0)(RawMessage::borrowed(text), from, kind)))
+    }
+
+    fn responds(&self) -> bool {
+        true
+    }
+}
+
+/// Calls a responder. Whoever asked is told of its panic, so what it was asked with is kept.
+fn called(kind: Kind, respond: impl FnOnce() -> Heard) -> Heard {
+    caught(respond).unwrap_or_else(|panic| Heard::Panicked { kind, panic })
+}

@@ -1,0 +1,321 @@
+//! Questions and answers of a server.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::handle::ServerHandle;
+use super::state::State;
+use crate::client_id::ClientId;
+use crate::connection::{Answer, read_raw, read_typed, reply, reply_paced};
+use crate::direction::{ToClient, ToServer};
+use crate::error::RespondError;
+use crate::listener::Listener;
+use crate::raw_message::RawMessage;
+use crate::refusal::{IntoReply, Refusal};
+use crate::router::{Hear, Heard, Responding, RespondingRaw};
+use crate::topic::{Request, Topic};
+use crate::wire::{Kind, topic_or_none};
+
+/// A responder of a server: any `Fn(T, ClientId)` that returns the reply, or a `Result` of it.
+///
+/// It is implemented for all of them; there is nothing to implement.
+// `Fn` is a supertrait so that the compiler infers the types of a closure's arguments.
+pub trait Responder<T: Request>: Fn(T, ClientId) -> Self::Outcome + Send + Sync + 'static {
+    /// What the responder returns.
+    type Outcome: IntoReply<T::Reply>;
+}
+
+impl<T, L, O> Responder<T> for L
+where
+    T: Request,
+    L: Fn(T, ClientId) -> O + Send + Sync + 'static,
+    O: IntoReply<T::Reply>,
+{
+    type Outcome = O;
+}
+
+/// An asynchronous responder of a server: any `Fn(T, ClientId)` that returns a future of the reply, or of a `Result` of it.
+///
+/// It is implemented for all of them; there is nothing to implement.
+pub trait AsyncResponder<T: Request>: Fn(T, ClientId) -> Self::Future + Send + Sync + 'static {
+    /// What the responder returns.
+    type Future: Future<Output: IntoReply<T::Reply>> + Send + 'static;
+}
+
+impl<T, L, F> AsyncResponder<T> for L
+where
+    T: Request,
+    L: Fn(T, ClientId) -> F + Send + Sync + 'static,
+    F: Future<Output: IntoReply<T::Reply>> + Send + 'static,
+{
+    type Future = F;
+}
+
+/// # Asking
+///
+/// A question is a message that expects one back: its type names that of its reply, `#[topic(name = "…", reply = …)]`. Any
+/// number may wait for their answers, up to [`max_requests`](crate::ServerBuilder::max_requests) a connection; each answer
+/// finds its question by number, in whatever order they come.
+impl<P> ServerHandle<P> {
+    /// Asks one client, and returns the future of its answer. The question is queued at the call, as by
+    /// [`send`](Self::send), and what goes wrong is found in the answer.
+    ///
+    /// The client answers by [`ClientHandle::respond`](crate::ClientHandle::respond).
+    ///
+    /// # Errors
+    ///
+    /// The answer's: [`RequestError`](crate::RequestError).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use serde::{Deserialize, Serialize};
+    /// use socket_ipc::{ClientId, RequestError, ServerHandle, Topic};
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic(name = "confirm", reply = Confirmed)]
+    /// struct Confirm { text: String }
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "confirmed"]
+    /// struct Confirmed(bool);
+    ///
+    /// async fn may_delete(server: &ServerHandle, client_id: ClientId) -> Result<bool, RequestError> {
+    ///     let Confirmed(yes) = server.request(&Confirm { text: "delete it?".into() }, client_id).await?;
+    ///     Ok(yes)
+    /// }
+    /// ```
+    pub fn request<T>(&self, question: &T, client_id: ClientId) -> Answer<T::Reply>
+    where
+        P: ToClient<T> + ToServer<T::Reply>,
+        T: Request + Serialize,
+        T::Reply: DeserializeOwned,
+    {
+        self.state.request(T::NAME, question, client_id, read_typed)
+    }
+
+    /// Asks one client any value under a topic known only at run time, and returns the future of the answer's JSON text.
+    ///
+    /// # Errors
+    ///
+    /// The answer's: [`RequestError`](crate::RequestError).
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example(server: socket_ipc::ServerHandle) -> Result<(), Box<dyn std::error::Error>> {
+    /// for client_id in server.clients() {
+    ///     let version = server.request_raw("version", &(), client_id).await?;
+    ///     println!("{client_id} has {version}");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn request_raw<M: Serialize + ?Sized>(
+        &self,
+        topic: &str,
+        question: &M,
+        client_id: ClientId,
+    ) -> Answer<RawMessage<'static>> {
+        self.state.request(topic, question, client_id, read_raw)
+    }
+
+    /// Returns how many answers arrived that nobody waited for, or no longer: their questions had been forgotten, or
+    /// were never asked.
+    #[must_use]
+    pub fn late_answers(&self) -> u64 {
+        self.state.late_answers.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+/// # Answering
+///
+/// A topic has one responder. It is called in its turn among the listeners of its topic, and what it returns goes back to
+/// the client that asked: the reply, or a [`Refusal`]. A question with a number is answered under that number; a message
+/// of the topic without one, which is how a program asks that knows nothing of numbers, is answered by a message under
+/// the reply's topic, or under `error`.
+///
+/// Whoever asks always hears: that nobody responds, that the question can't be decoded, that the responder panicked or
+/// that its reply can't be sent are refusals, too, sent at once. One who asks and does not read the answers is heard no
+/// further once they fill the outbox.
+impl<P> ServerHandle<P> {
+    /// Attaches the responder to the questions of type `T`, an owned type.
+    ///
+    /// It returns the reply, or a `Result` of it with any error that turns into a [`Refusal`]: all that can be
+    /// displayed do.
+    ///
+    /// # Errors
+    ///
+    /// [`RespondError::Taken`]: the topic has a responder, which stays.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use socket_ipc::{Server, Topic};
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic(name = "add", reply = Sum)]
+    /// struct Add { left: u8, right: u8 }
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "sum"]
+    /// struct Sum(u8);
+    ///
+    /// let server = Server::new("/tmp/myApp.sock");
+    /// server.respond::<Add>(|Add { left, right }, _client_id| {
+    ///     left.checked_add(right).map(Sum).ok_or("that is more than 255")
+    /// })?;
+    /// # Ok::<(), socket_ipc::RespondError>(())
+    /// ```
+    pub fn respond<T>(&self, responder: impl Responder<T>) -> Result<Listener, RespondError>
+    where
+        P: ToServer<T> + ToClient<T::Reply>,
+        T: Request + DeserializeOwned + 'static,
+        T::Reply: Serialize,
+    {
+        let listener = Listener::next();
+        self.respond_as(listener, responder)?;
+        Ok(listener)
+    }
+
+    /// [`respond`](Self::respond) as the listener of this name, which others may have too.
+    pub(crate) fn respond_as<T>(
+        &self,
+        listener: Listener,
+        responder: impl Responder<T>,
+    ) -> Result<(), RespondError>
+    where
+        T: Request + DeserializeOwned + 'static,
+        T::Reply: Serialize,
+    {
+        let state = Arc::downgrade(&self.state);
+        let hear = Responding::<T, _>::new(move |question, client_id, kind| {
+            let outcome = responder(question, client_id).into_reply();
+            if let Some(state) = state.upgrade() {
+                state.reply(client_id, kind, T::Reply::NAME, &outcome);
+            }
+            Heard::Done
+        });
+        self.state.router.attach_as(listener, T::NAME, hear)
+    }
+
+    /// Attaches an asynchronous responder to the questions of type `T`, an owned type.
+    ///
+    /// Unlike an asynchronous listener it holds up nothing: the next message of the client is heard while it is at work,
+    /// and answers go out as they are ready. At most [`max_requests`](crate::ServerBuilder::max_requests) are at work
+    /// for a connection; then the next question waits, and what comes after it. It may itself ask, the same client
+    /// included.
+    ///
+    /// A client that is gone is reported once the responders at work for it are done. `close` gives them the drain.
+    ///
+    /// # Errors
+    ///
+    /// [`RespondError::Taken`]: the topic has a responder, which stays.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use socket_ipc::{Server, Topic};
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic(name = "read", reply = Content)]
+    /// struct Read { path: String }
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "content"]
+    /// struct Content(String);
+    ///
+    /// let server = Server::new("/tmp/myApp.sock");
+    /// server.respond_async::<Read>(|Read { path }, _client_id| async move {
+    ///     tokio::fs::read_to_string(path).await.map(Content)
+    /// })?;
+    /// # Ok::<(), socket_ipc::RespondError>(())
+    /// ```
+    pub fn respond_async<T>(&self, responder: impl AsyncResponder<T>) -> Result<Listener, RespondError>
+    where
+        P: ToServer<T> + ToClient<T::Reply>,
+        T: Request + DeserializeOwned + 'static,
+        T::Reply: Serialize + Send,
+    {
+        let state = Arc::downgrade(&self.state);
+        let hear = Responding::<T, _>::new(move |question, client_id, kind| {
+            let (answer, state) = (responder(question, client_id), state.clone());
+            let wait = Box::pin(async move {
+                let outcome = answer.await.into_reply();
+                let Some(state) = state.upgrade() else { return };
+                state.reply_paced(client_id, kind, T::Reply::NAME, outcome).await;
+            });
+            Heard::Begun { wait, kind }
+        });
+        self.attach_responder(T::NAME, hear)
+    }
+
+    /// Attaches the responder to the messages of a topic known only at run time, which gets their JSON text. What it
+    /// returns travels under `reply_topic`.
+    ///
+    /// # Errors
+    ///
+    /// [`RespondError::Taken`]: the topic has a responder, which stays.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # let server = socket_ipc::Server::new("/tmp/myApp.sock");
+    /// server.respond_raw("length", "length", |text, _client_id| {
+    ///     let text: String = text.decode()?;
+    ///     Ok(text.chars().count())
+    /// })?;
+    /// # Ok::<(), socket_ipc::RespondError>(())
+    /// ```
+    pub fn respond_raw<M: Serialize>(
+        &self,
+        topic: &str,
+        reply_topic: &str,
+        responder: impl Fn(RawMessage<'_>, ClientId) -> Result<M, Refusal> + Send + Sync + 'static,
+    ) -> Result<Listener, RespondError> {
+        let (state, reply_topic) = (Arc::downgrade(&self.state), topic_or_none(reply_topic).to_owned());
+        let hear = RespondingRaw(move |question: RawMessage<'_>, client_id: ClientId, kind| {
+            let outcome = responder(question, client_id);
+            if let Some(state) = state.upgrade() {
+                state.reply(client_id, kind, &reply_topic, &outcome);
+            }
+            Heard::Done
+        });
+        self.attach_responder(topic_or_none(topic), Box::new(hear))
+    }
+
+    fn attach_responder(&self, topic: &str, hear: Box<dyn Hear<ClientId>>) -> Result<Listener, RespondError> {
+        let listener = Listener::next();
+        self.state.router.attach_as(listener, topic, hear)?;
+        Ok(listener)
+    }
+}
+
+impl State {
+    fn reply<R: Serialize>(
+        &self,
+        client_id: ClientId,
+        kind: Kind,
+        topic: &str,
+        outcome: &Result<R, Refusal>,
+    ) {
+        if let Some(outbox) = self.answers_to(client_id) {
+            reply(self, &outbox, kind, topic, outcome);
+        }
+    }
+
+    async fn reply_paced<R: Serialize>(
+        &self,
+        client_id: ClientId,
+        kind: Kind,
+        topic: &str,
+        outcome: Result<R, Refusal>,
+    ) {
+        if let Some(outbox) = self.answers_to(client_id) {
+            reply_paced(self, &outbox, kind, topic, outcome).await;
+        }
+    }
+}
