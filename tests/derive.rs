@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
-use socket_ipc::Topic;
+use socket_ipc::{Exchange, Refusal, Request, Topic};
 
 /// Decodes as a typed listener does: `T` is named once, the message borrows from the bytes.
 fn hear<'m, T: Topic>(json: &'m str) -> T::Message<'m>
@@ -309,6 +309,110 @@ mod generics {
     }
 }
 
+mod questions {
+    use super::*;
+
+    /// Compiles if `T` is heard with an outcome of `O`.
+    fn outcome_is<T: Exchange<Outcome = O>, O>() -> &'static str {
+        T::NAME
+    }
+
+    /// Compiles if `Q` is answered by an `R`.
+    fn answered_by<Q: Request<Reply = R> + Exchange<Outcome = Result<R, Refusal>>, R: Topic>() -> &'static str
+    {
+        R::NAME
+    }
+
+    #[derive(Topic)]
+    #[topic(name = "add", reply = Sum)]
+    struct Add;
+
+    #[derive(Topic)]
+    #[topic(reply = "Sum", name = "subtract")]
+    enum Subtract {}
+
+    #[derive(Topic)]
+    #[topic = "sum"]
+    struct Sum;
+
+    #[test]
+    fn a_question_is_answered_by_what_the_attribute_says() {
+        assert_eq!([answered_by::<Add, Sum>(), answered_by::<Subtract, Sum>()], ["sum", "sum"]);
+    }
+
+    #[derive(Topic)]
+    #[topic = "log"]
+    struct Log<'m, T: 'static>(&'m T);
+
+    #[test]
+    fn whatever_is_no_question_is_heard_and_that_is_all() {
+        fn is<'m>(_: &'m str) -> &'static str {
+            outcome_is::<Log<'m, u8>, ()>()
+        }
+        assert_eq!([is(""), outcome_is::<Sum, ()>()], ["log", "sum"]);
+    }
+
+    /// A question that answers itself, generic, its reply one of its own parameters' in another type.
+    #[derive(Topic)]
+    #[topic(name = "find", reply = Found<T, [u8; N]>)]
+    struct Find<T: Display + ?Sized, const N: usize>(Box<T>)
+    where
+        T: PartialEq;
+
+    #[derive(Topic)]
+    #[topic(name = "found", reply = self::Found<U, T>)]
+    struct Found<T: ?Sized, U: ?Sized>(PhantomData<T>, PhantomData<U>);
+
+    #[derive(Topic)]
+    #[topic(name = "by projection", reply = <Add as Request>::Reply)]
+    struct Projected;
+
+    #[derive(Topic)]
+    #[topic(name = "by itself", reply = Self)]
+    struct Itself;
+
+    #[derive(Topic)]
+    #[topic(name = "static", reply = Log<'static, u8>)]
+    struct Static;
+
+    #[test]
+    fn an_answer_may_be_any_topic() {
+        assert_eq!(answered_by::<Find<str, 2>, Found<str, [u8; 2]>>(), "found");
+        assert_eq!(answered_by::<Found<str, u8>, Found<u8, str>>(), "found");
+        assert_eq!(answered_by::<Projected, Sum>(), "sum");
+        assert_eq!(answered_by::<Itself, Itself>(), "by itself");
+        assert_eq!(answered_by::<Static, Log<'static, u8>>(), "log");
+        assert_eq!(
+            (Find::<_, 0>(Box::new(1)).0, Found::<u8, u8>(PhantomData, PhantomData).0),
+            (Box::new(1), PhantomData)
+        );
+    }
+
+    macro_rules! question {
+        ($question:ident -> $ty:ty, $path:path, $ident:ident) => {
+            #[derive(Topic)]
+            #[topic(name = "type", reply = $ty)]
+            struct $question;
+
+            const _: () = {
+                #[derive(Topic)]
+                #[topic(name = "path", reply = $path)]
+                struct Path;
+                #[derive(Topic)]
+                #[topic(name = "ident", reply = $ident)]
+                struct Ident;
+                assert!(<Path as Request>::Reply::NAME.len() == <Ident as Request>::Reply::NAME.len());
+            };
+        };
+    }
+    question!(FromMacro -> Found<u8, u8>, super::questions::Sum, Sum);
+
+    #[test]
+    fn an_answer_may_come_from_a_macro() {
+        assert_eq!(answered_by::<FromMacro, Found<u8, u8>>(), "found");
+    }
+}
+
 /// The library under other names.
 mod renamed {
     /// As a crate that re-exports the library would.
@@ -321,6 +425,10 @@ mod renamed {
         pub trait Topic {
             const NAME: &'static str;
             type Message<'m>;
+        }
+
+        pub trait Exchange {
+            type Outcome;
         }
     }
 
@@ -357,6 +465,10 @@ mod renamed {
     }
     by_crate!(super::renamed::stand_in);
 
+    #[derive(socket_ipc::Topic)]
+    #[topic(name = "question", reply = Bare, crate = reexport::ipc)]
+    struct Question;
+
     #[test]
     fn the_trait_is_found_where_the_attribute_says() {
         fn name<T: socket_ipc::Topic>() -> &'static str {
@@ -367,6 +479,7 @@ mod renamed {
         assert_eq!(name::<Relative>(), "relative");
         assert_eq!(name::<Absolute>(), "absolute");
         assert_eq!(name::<Dollar>(), "dollar");
+        assert_eq!(name::<<Question as socket_ipc::Request>::Reply>(), "bare");
         assert_eq!(<Other<'_> as stand_in::Topic>::NAME, "stand-in");
         assert_eq!(<Fragment as stand_in::Topic>::NAME, "fragment");
         let _: <Other<'static> as stand_in::Topic>::Message<'_> = Other(Other("").0);
@@ -395,10 +508,15 @@ mod shadowed {
     #[topic = "borrowed"]
     struct Borrowed<'a, T: 'static>(&'a T);
 
+    #[derive(::socket_ipc::Topic)]
+    #[topic(name = "question", reply = Shadowed)]
+    struct Question;
+
     #[test]
     fn generated_code_means_the_real_ones() {
         assert_eq!(<Shadowed as ::socket_ipc::Topic>::NAME, "shadowed");
         assert_eq!(<Borrowed<'_, u8> as ::socket_ipc::Topic>::NAME, "borrowed");
+        assert_eq!(<<Question as ::socket_ipc::Request>::Reply as ::socket_ipc::Topic>::NAME, "shadowed");
     }
 }
 

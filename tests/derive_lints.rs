@@ -87,7 +87,7 @@ pub struct Unsized<T: ?Sized + 'static>(pub Box<T>);
 pub struct Path;
 
 mod reexport {
-    pub(crate) use socket_ipc::Topic;
+    pub(crate) use socket_ipc::{Exchange, Topic};
 }
 
 /// The same by paths of this crate: the trait is in scope without them.
@@ -99,6 +99,16 @@ pub struct InString<'a>(pub &'a str);
 #[derive(Topic, Debug)]
 #[topic(name = "bare", crate = crate::reexport)]
 pub struct Bare;
+
+/// A question.
+#[derive(Topic, Debug)]
+#[topic(name = "question", reply = Unit)]
+pub struct Question;
+
+/// A question that is generic, and its answer in a string.
+#[derive(Topic, Debug)]
+#[topic(name = "generic question", reply = "Unsized<T>")]
+pub struct GenericQuestion<T: ?Sized + 'static>(pub Box<T>);
 
 /// Naming it here is no use of it.
 #[derive(Topic, Debug)]

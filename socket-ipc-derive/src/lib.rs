@@ -20,8 +20,10 @@
 
 #![forbid(unsafe_code)]
 
-mod attr;
-mod expand;
+mod keys;
+mod mistakes;
+mod topic;
+mod types;
 
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
@@ -36,6 +38,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | key | value | default |
 /// |---|---|---|
 /// | `name` | the topic, a string literal | none: it has to be given |
+/// | `reply` | the type of the answer, bare or in a string | none: the topic is no question |
 /// | `crate` | the path of the library, in a string or bare | `::socket_ipc` |
 ///
 /// ```
@@ -59,6 +62,37 @@ use syn::{DeriveInput, parse_macro_input};
 /// #[topic(name = "hello", crate = "framework::ipc")]
 /// struct Hello;
 /// ```
+///
+/// # Questions
+///
+/// With `reply` a topic is a question: it implements `Request` too, whose `Reply` is the type that answers it, a
+/// topic of its own.
+///
+/// ```
+/// # use serde::{Deserialize, Serialize};
+/// use socket_ipc::{Request, Topic};
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic(name = "add", reply = Sum)]
+/// struct Add {
+///     left: i64,
+///     right: i64,
+/// }
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "sum"]
+/// struct Sum(i64);
+///
+/// fn answer_of<Q: Request>() -> &'static str {
+///     Q::Reply::NAME
+/// }
+///
+/// assert_eq!(answer_of::<Add>(), "sum");
+/// ```
+///
+/// Both are owned types: whoever answers may take longer than the buffer lives that the question arrived in, and
+/// whoever asked keeps the answer. A lifetime on either is refused. Many questions may have the same reply, and a
+/// generic question one that is made of its parameters: `reply = Found<T>`.
 ///
 /// # Which names are allowed
 ///
@@ -129,5 +163,5 @@ use syn::{DeriveInput, parse_macro_input};
 #[proc_macro_derive(Topic, attributes(topic))]
 pub fn derive_topic(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
-    expand::topic(&input).into()
+    topic::topic(&input).into()
 }

@@ -3,7 +3,7 @@
 use socket_ipc::Topic;
 
 #[derive(Topic)]
-#[topic(title = "hello", name = "\0", crate = 5, name = "again", reply = Vec<u8>)]
+#[topic(title = "hello", name = "\0", crate = 5, name = "again", reply = 7)]
 #[topic = "goodbye"]
 struct Hello<'a, 'b, T, U: 'static> {
     name: &'a T,

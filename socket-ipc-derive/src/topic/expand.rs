@@ -1,4 +1,4 @@
-//! Checks a type and writes its `impl Topic`.
+//! Checks a type and writes what it says of itself: its topic, and what hearing it comes to.
 
 use std::mem;
 
@@ -9,11 +9,13 @@ use syn::{
     PredicateType, Type, TypeParam, TypeParamBound, WherePredicate,
 };
 
-use crate::attr::{self, TopicAttribute};
+use super::attr::{self, TopicAttribute};
+use crate::mistakes::reported;
+use crate::types::with_lifetime;
 
-/// The `impl Topic` of a type, preceded by every mistake that was found in it.
+/// The `impl Topic` of a type and what goes with it, preceded by every mistake that was found in it.
 ///
-/// With mistakes the impl is only a stand-in: it is there so that uses of the type aren't reported as well.
+/// With mistakes the impls are only a stand-in: they are there so that uses of the type aren't reported as well.
 pub(crate) fn topic(input: &DeriveInput) -> TokenStream {
     let mut errors = Vec::new();
     let attribute = attr::read(input, &mut errors);
@@ -22,13 +24,11 @@ pub(crate) fn topic(input: &DeriveInput) -> TokenStream {
     check_lifetime_is_free(&input.generics, &mut errors);
     check_types_are_static(&input.generics, &mut errors);
 
-    let errors = errors.into_iter().reduce(|mut all, error| {
-        all.combine(error);
-        all
-    });
-    let errors = errors.map(Error::into_compile_error);
-    let implementation = implementation(input, attribute);
-    quote!(#errors #implementation)
+    check_question_is_owned(&input.generics, &attribute, &mut errors);
+
+    let errors = reported(errors);
+    let implementations = implementations(input, attribute);
+    quote!(#errors #implementations)
 }
 
 /// Nothing could say which field of a union a message holds.
@@ -66,6 +66,21 @@ fn check_types_are_static(generics: &Generics, errors: &mut Vec<Error>) {
             format_args!(
                 "a type parameter beside a lifetime must not borrow: add the bound `{ident}: 'static`"
             ),
+        )
+    }));
+}
+
+/// Whoever answers a question may take longer than the buffer lives that it arrived in.
+fn check_question_is_owned(generics: &Generics, attribute: &TopicAttribute, errors: &mut Vec<Error>) {
+    if attribute.reply.is_none() {
+        return;
+    }
+    // The others are surplus whatever the attribute says.
+    errors.extend(generics.lifetimes().next().map(|param| {
+        let lifetime = &param.lifetime;
+        Error::new_spanned(
+            lifetime,
+            format_args!("a question is an owned type: remove the lifetime `{lifetime}`, or the `reply`"),
         )
     }));
 }
@@ -114,8 +129,8 @@ fn is_param(ty: &Type, param: &Ident) -> bool {
     }
 }
 
-/// Writes the impl. Whatever the attribute doesn't say has a stand-in.
-fn implementation(input: &DeriveInput, attribute: TopicAttribute) -> TokenStream {
+/// Writes the impls. Whatever the attribute doesn't say has a stand-in.
+fn implementations(input: &DeriveInput, attribute: TopicAttribute) -> TokenStream {
     let krate = attribute.krate.map_or_else(|| quote!(::socket_ipc), Path::into_token_stream);
     // A new literal, so that lints on the user's literal (needless hashes) are reported only where it stands.
     let name = attribute.name.as_ref().map(LitStr::value).unwrap_or_default();
@@ -123,6 +138,21 @@ fn implementation(input: &DeriveInput, attribute: TopicAttribute) -> TokenStream
     let (params, where_clause) = impl_generics(&input.generics);
     let self_arguments = arguments(&input.generics, &quote!('_));
     let message = message(input);
+    let reply = attribute
+        .reply
+        .map(|reply| reply.map_or_else(|| quote!(Self), |reply| with_lifetime(&reply, "static")));
+    let outcome = match &reply {
+        Some(reply) => quote!(::core::result::Result<#reply, #krate::Refusal>),
+        None => quote!(()),
+    };
+    let request = reply.map(|reply| {
+        quote! {
+            #[automatically_derived]
+            impl #params #krate::Request for #ident #self_arguments #where_clause {
+                type Reply = #reply;
+            }
+        }
+    });
 
     quote! {
         #[automatically_derived]
@@ -130,6 +160,11 @@ fn implementation(input: &DeriveInput, attribute: TopicAttribute) -> TokenStream
             const NAME: &'static ::core::primitive::str = #name;
             #message
         }
+        #[automatically_derived]
+        impl #params #krate::Exchange for #ident #self_arguments #where_clause {
+            type Outcome = #outcome;
+        }
+        #request
     }
 }
 

@@ -2,23 +2,23 @@
 //!
 //! Every mistake is pushed to the caller's list and reading goes on, so that one compilation shows them all.
 
-use proc_macro2::{Ident, Span};
 use syn::ext::IdentExt;
-use syn::parse::{Parse, ParseStream};
+use syn::parse::ParseStream;
 use syn::{
-    Attribute, DeriveInput, Error, Expr, ExprLit, ExprPath, Lit, LitStr, MacroDelimiter, Meta, MetaList,
-    Path, Result, Token,
+    Attribute, DeriveInput, Error, Expr, Lit, LitStr, MacroDelimiter, Meta, MetaList, Path, Result, TypePath,
 };
+
+use crate::keys::{CRATE, Language, read_separated, skip, string_literal, ungrouped};
+use crate::types::{TypeName, check_owned};
 
 /// The attribute's own name.
 const TOPIC: &str = "topic";
 /// The topic string, in the long form.
 const NAME: &str = "name";
-/// Where generated code finds the library, in the long form.
-const CRATE: &str = "crate";
-/// The keys of the long form, as a message lists them. A new key stands here, in [`Keys`] and in
-/// [`read_key`].
-const KEYS: [&str; 2] = [NAME, CRATE];
+/// The type of the answer, in the long form.
+const REPLY: &str = "reply";
+/// The keys of the long form. A new key stands here, in [`Keys`] and in [`read_key`].
+const LANGUAGE: Language = Language { attribute: TOPIC, keys: &[NAME, REPLY, CRATE] };
 
 /// The longest topic name that every peer accepts by default.
 const MAX_NAME_LEN: usize = 256;
@@ -27,6 +27,8 @@ const MAX_NAME_LEN: usize = 256;
 #[derive(Default)]
 pub(crate) struct TopicAttribute {
     pub(crate) name: Option<LitStr>,
+    /// `Some(None)` where there is a reply, but nothing usable.
+    pub(crate) reply: Option<Option<TypePath>>,
     pub(crate) krate: Option<Path>,
 }
 
@@ -54,6 +56,10 @@ pub(crate) fn read(input: &DeriveInput, errors: &mut Vec<Error>) -> TopicAttribu
     if let Some(name) = &read.name {
         check_name(name, errors);
     }
+    if let Some(Some(reply)) = &read.reply {
+        // Whoever asked holds it long after the buffer that it arrived in is gone.
+        check_owned("an answer", reply, errors);
+    }
     read
 }
 
@@ -61,7 +67,7 @@ pub(crate) fn read(input: &DeriveInput, errors: &mut Vec<Error>) -> TopicAttribu
 fn read_short(value: &Expr, errors: &mut Vec<Error>) -> TopicAttribute {
     let name = string_literal(value)
         .ok_or_else(|| Error::new_spanned(ungrouped(value), "expected a string literal: `#[topic = \"…\"]`"));
-    TopicAttribute { name: name.map_err(|error| errors.push(error)).ok(), krate: None }
+    TopicAttribute { name: name.map_err(|error| errors.push(error)).ok(), ..TopicAttribute::default() }
 }
 
 /// Whether this is meant as `#[topic(key = value)]`. A literal in the parentheses is meant as the short form,
@@ -76,22 +82,10 @@ fn is_long_form(list: &MetaList) -> bool {
         && !list.parse_args_with(begins_with_literal).unwrap_or_default()
 }
 
-/// `#[topic(name = "…", crate = "…")]`.
+/// `#[topic(name = "…", reply = …, crate = "…")]`.
 fn read_long(attribute: &Attribute, list: &MetaList, errors: &mut Vec<Error>) -> TopicAttribute {
     let mut keys = Keys::default();
-    let all = |input: ParseStream<'_>| {
-        while !input.is_empty() {
-            if let Err(error) = read_key(input, &mut keys) {
-                errors.push(error);
-                // The rest of a broken key says nothing; the next key stands after the comma.
-                skip(input, |input| input.peek(Token![,]))?;
-            }
-            if !input.is_empty() {
-                input.parse::<Token![,]>()?;
-            }
-        }
-        Ok(())
-    };
+    let all = |input: ParseStream<'_>| read_separated(input, errors, |input, _| read_key(input, &mut keys));
     if let Err(error) = list.parse_args_with(all) {
         errors.push(error);
     }
@@ -101,7 +95,7 @@ fn read_long(attribute: &Attribute, list: &MetaList, errors: &mut Vec<Error>) ->
             format_args!("missing topic name: add `{NAME} = \"…\"` to `#[{TOPIC}(…)]`"),
         ));
     }
-    TopicAttribute { name: keys.name.flatten(), krate: keys.krate.flatten() }
+    TopicAttribute { name: keys.name.flatten(), reply: keys.reply, krate: keys.krate.flatten() }
 }
 
 /// The keys seen so far. The outer `Option` is `Some` once a key was seen, whatever its value: a key with a
@@ -109,63 +103,25 @@ fn read_long(attribute: &Attribute, list: &MetaList, errors: &mut Vec<Error>) ->
 #[derive(Default)]
 struct Keys {
     name: Option<Option<LitStr>>,
+    reply: Option<Option<TypePath>>,
     krate: Option<Option<Path>>,
 }
 
 /// One `key = value`, up to the comma.
 fn read_key(input: ParseStream<'_>, keys: &mut Keys) -> Result<()> {
-    // `parse_any`, because `crate` is a keyword.
-    let key = Ident::parse_any(input).map_err(|error| Error::new(error.span(), expected_one_of()))?;
+    let key = LANGUAGE.read_key(input)?;
     match key.to_string().as_str() {
-        NAME => read_value(&key, input, &mut keys.name, "`name = \"…\"`", |value: Expr| {
+        NAME => LANGUAGE.read_value(&key, input, &mut keys.name, "`name = \"…\"`", |value: Expr| {
             string_literal(&value).ok_or_else(|| {
                 Error::new_spanned(ungrouped(&value), "expected a string literal: `name = \"…\"`")
             })
         }),
-        CRATE => read_value(&key, input, &mut keys.krate, "`crate = \"…\"`", |value: Expr| {
-            path(&value).ok_or_else(|| {
-                Error::new_spanned(ungrouped(&value), "expected a path: `crate = \"my_crate::socket_ipc\"`")
-            })
+        REPLY => LANGUAGE.read_value(&key, input, &mut keys.reply, "`reply = …`", |value: TypeName| {
+            value.path("expected the type of the answer, as in `reply = Sum`")
         }),
-        unknown => Err(Error::new(
-            key.span(),
-            format_args!("unknown topic attribute `{unknown}`, {}", expected_one_of()),
-        )),
+        CRATE => LANGUAGE.read_crate(&key, input, &mut keys.krate),
+        _ => Err(LANGUAGE.unknown(&key)),
     }
-}
-
-/// `= value` and its end, into the slot of its key. `form` is how it is written, for the message.
-fn read_value<V: Parse, T>(
-    key: &Ident,
-    input: ParseStream<'_>,
-    slot: &mut Option<Option<T>>,
-    form: &str,
-    convert: impl FnOnce(V) -> Result<T>,
-) -> Result<()> {
-    if slot.is_some() {
-        return Err(Error::new(key.span(), format_args!("duplicate topic attribute `{key}`")));
-    }
-    *slot = Some(None);
-    let expected = |span: Span| Error::new(span, format_args!("expected {form}"));
-    input.parse::<Token![=]>().map_err(|_| expected(key.span()))?;
-    let value = input.parse::<V>().map_err(|_| expected(key.span()))?;
-    if !input.is_empty() && !input.peek(Token![,]) {
-        return Err(Error::new(input.span(), format_args!("expected `,` after {form}")));
-    }
-    *slot = Some(Some(convert(value)?));
-    Ok(())
-}
-
-/// Skips tokens up to the end, or to where `stop` holds.
-fn skip(input: ParseStream<'_>, stop: impl Fn(ParseStream<'_>) -> bool) -> Result<()> {
-    while !input.is_empty() && !stop(input) {
-        input.parse::<proc_macro2::TokenTree>()?;
-    }
-    Ok(())
-}
-
-fn expected_one_of() -> String {
-    format!("expected one of: `{}`", KEYS.join("`, `"))
 }
 
 /// For `#[topic]` and `#[topic("hello")]`: the form to write, with the name that was given or one made of the
@@ -174,38 +130,6 @@ fn expected_short_form(attribute: &Attribute, input: &DeriveInput) -> Error {
     let given = attribute.parse_args::<LitStr>().map(|literal| literal.value());
     let name = given.unwrap_or_else(|_| input.ident.unraw().to_string().to_lowercase());
     Error::new_spanned(attribute, format_args!("expected `#[{TOPIC} = {name:?}]`"))
-}
-
-/// What a macro's fragment (`$name:expr`) wraps in an invisible group.
-fn ungrouped(mut value: &Expr) -> &Expr {
-    while let Expr::Group(group) = value {
-        value = &group.expr;
-    }
-    value
-}
-
-/// A plain string literal: no bytes, no C string, no suffix.
-fn string_literal(value: &Expr) -> Option<LitStr> {
-    match ungrouped(value) {
-        Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) if literal.suffix().is_empty() => {
-            Some(literal.clone())
-        }
-        _ => None,
-    }
-}
-
-/// A path, bare or in a string. In a string it gets the literal's span, so that a crate that isn't there is
-/// reported on the attribute.
-fn path(value: &Expr) -> Option<Path> {
-    match ungrouped(value) {
-        Expr::Lit(ExprLit { lit: Lit::Str(literal), .. }) => literal.parse_with(Path::parse_mod_style).ok(),
-        Expr::Path(ExprPath { qself: None, path, .. })
-            if path.segments.iter().all(|segment| segment.arguments.is_none()) =>
-        {
-            Some(path.clone())
-        }
-        _ => None,
-    }
 }
 
 /// The rules of topic names. They are a peer's rules too: a name that breaks one would be refused at the

@@ -1,0 +1,6 @@
+//! `#[derive(Topic)]`.
+
+mod attr;
+mod expand;
+
+pub(crate) use expand::topic;

@@ -1,0 +1,11 @@
+use socket_ipc::Topic;
+
+#[derive(Topic)]
+#[topic(name = "add", reply = Sum, reply = Sum)]
+struct Add;
+
+#[derive(Topic)]
+#[topic = "sum"]
+struct Sum;
+
+fn main() {}
