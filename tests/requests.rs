@@ -1,0 +1,535 @@
+//! Questions and answers, both ways.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures::future::join_all;
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Client, CloseCause, Refusal, RequestError, RespondError, SendError, Server, Topic};
+use support::{Events, Place, RawPeer, soon};
+use tokio::sync::Semaphore;
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "add", reply = Sum)]
+struct Add {
+    left: i64,
+    right: i64,
+}
+
+#[derive(Topic, Serialize, Deserialize, Debug, PartialEq)]
+#[topic = "sum"]
+struct Sum(i64);
+
+/// A question that is answered once somebody opens the gate.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "wait", reply = Waited)]
+struct Wait(u64);
+
+#[derive(Topic, Serialize, Deserialize, Debug, PartialEq)]
+#[topic = "waited"]
+struct Waited(u64);
+
+/// Longer than any test takes: what fails before it does not wait for it.
+const LONG: Duration = Duration::from_secs(3_600);
+
+const ADD: Add = Add { left: 2, right: 3 };
+
+/// A server and a client of it that is connected.
+async fn connected() -> (Place, Server, Client) {
+    let place = Place::new();
+    let server = Server::builder(place.socket()).request_timeout(LONG).build();
+    server.listen().await.unwrap();
+    let client = Client::builder(place.socket()).request_timeout(LONG).build();
+    let mut events = Events::new();
+    let report = events.reporter();
+    let token = server.on_connection(move |_| report(()));
+    client.connect().await.unwrap();
+    events.next().await;
+    server.off(token);
+    (place, server, client)
+}
+
+/// A responder to `Wait` on a server, whose answers come in the order in which numbers are let through.
+fn gated(server: &Server) -> Arc<Semaphore> {
+    let gate = Arc::new(Semaphore::new(0));
+    let closed = Arc::clone(&gate);
+    let responder = move |Wait(number), _| {
+        let closed = Arc::clone(&closed);
+        async move {
+            closed.acquire().await.unwrap().forget();
+            Waited(number)
+        }
+    };
+    server.respond_async::<Wait>(responder).unwrap();
+    gate
+}
+
+async fn failed<R: std::fmt::Debug>(answer: socket_ipc::Answer<R>) -> RequestError {
+    soon("the failure of a question", answer).await.unwrap_err()
+}
+
+support::both_flavours! {
+    async fn questions_are_answered_both_ways() {
+        let (_place, server, client) = connected().await;
+        server.respond::<Add>(|Add { left, right }, _client_id| Sum(left + right)).unwrap();
+        client.respond_async::<Add>(|Add { left, right }| async move { Ok::<_, Refusal>(Sum(left * right)) }).unwrap();
+        assert_eq!(soon("the sum", client.request(&ADD)).await.unwrap(), Sum(5));
+        let id = server.clients()[0];
+        assert_eq!(soon("the product", server.request(&ADD, id)).await.unwrap(), Sum(6));
+        assert_eq!(soon("the sum", client.handle().request(&ADD)).await.unwrap(), Sum(5));
+        assert_eq!(soon("the product", server.handle().request(&ADD, id)).await.unwrap(), Sum(6));
+    }
+
+    async fn topics_known_only_at_run_time_are_asked_and_answered_too() {
+        let (_place, server, client) = connected().await;
+        server.respond_raw("length", "", |text, _| Ok(text.decode::<String>()?.len())).unwrap();
+        client.respond_raw("echo", "echoed", |message| Ok(message.into_owned())).unwrap();
+        let length = soon("the length", client.request_raw("length", "four")).await.unwrap();
+        assert_eq!(length.as_str(), "4");
+        let error = failed(client.request_raw("length", &4)).await;
+        assert!(matches!(&error, RequestError::Refused { topic, code, text }
+            if topic == "length" && code == "failed" && text.contains("expected a string")), "{error}");
+        let echo = soon("the echo", server.request_raw("echo", &[1, 2], server.clients()[0])).await.unwrap();
+        assert_eq!(echo.as_str(), "[1,2]");
+        // A type and a topic known only at run time speak to each other.
+        server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
+        assert_eq!(soon("the sum", client.request_raw("add", &ADD)).await.unwrap().as_str(), "5");
+    }
+
+    async fn the_bytes_are_those_of_the_documentation() {
+        let (place, server, _client) = connected().await;
+        server.respond::<Add>(|Add { left, right }, _| left.checked_add(right).map(Sum).ok_or("too much")).unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        for (question, answer) in [
+            (r#"{"topic":"add","message":{"left":2,"right":3},"id":7}"#, r#"{"topic":"sum","message":5,"re":7}"#),
+            (r#"{"id":8,"message":{"left":2,"right":3},"topic":"add"}"#, r#"{"topic":"sum","message":5,"re":8}"#),
+            // Without a number, or with one of another kind, the answer has none.
+            (r#"{"topic":"add","message":{"left":2,"right":3}}"#, r#"{"topic":"sum","message":5}"#),
+            (r#"{"topic":"add","message":{"left":2,"right":3},"id":"7"}"#, r#"{"topic":"sum","message":5}"#),
+            (
+                r#"{"topic":"add","message":{"left":9223372036854775807,"right":1},"id":9}"#,
+                r#"{"topic":"error","message":{"code":"failed","text":"too much"},"re":9}"#,
+            ),
+            (
+                r#"{"topic":"add","message":{"left":9223372036854775807,"right":1}}"#,
+                r#"{"topic":"error","message":{"code":"failed","text":"too much"}}"#,
+            ),
+            (
+                r#"{"topic":"divide","message":{},"id":10}"#,
+                r#"{"topic":"error","message":{"code":"no_responder","text":"nobody responds to `divide`"},"re":10}"#,
+            ),
+        ] {
+            peer.write(format!("{question}\n")).await;
+            assert_eq!(peer.line().await, answer, "to {question}");
+        }
+        let mut ids = Events::new();
+        let report = ids.reporter();
+        server.on_topic("ready", move |_, client_id| report(client_id));
+        peer.write("{\"topic\":\"ready\"}\n").await;
+        let answer = server.request(&ADD, ids.next().await);
+        assert_eq!(peer.line().await, r#"{"topic":"add","message":{"left":2,"right":3},"id":1}"#);
+        peer.write("{\"re\":1,\"message\":6,\"topic\":\"sum\"}\n").await;
+        assert_eq!(soon("the answer", answer).await.unwrap(), Sum(6));
+    }
+
+    async fn many_wait_at_once_and_each_answer_finds_its_question() {
+        let (_place, server, client) = connected().await;
+        let gate = gated(&server);
+        server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
+        let answers: Vec<_> = (0..500).map(|number| client.request(&Wait(number))).collect();
+        // What is asked later and answered at once does not wait for them.
+        assert_eq!(soon("the sum", client.request(&ADD)).await.unwrap(), Sum(5));
+        gate.add_permits(500);
+        let answers = soon("all answers", join_all(answers)).await;
+        for (number, answer) in answers.into_iter().enumerate() {
+            assert_eq!(answer.unwrap(), Waited(number as u64));
+        }
+        assert_eq!(client.late_answers(), 0);
+    }
+
+    async fn whatever_goes_wrong_fails_that_question_at_once_by_its_own_name() {
+        let (_place, server, client) = connected().await;
+        let mut panics = Events::new();
+        let report = panics.reporter();
+        server.on_error(move |error| report(error.to_string()));
+        let mut undecodable = Events::new();
+        let report = undecodable.reporter();
+        server.on_message_error(move |error, _| report(error.to_string()));
+        server.respond::<Add>(|Add { left, right }, _| match (left, right) {
+            (0, _) => panic!("nothing to add to"),
+            (_, 0) => Err(Refusal::new("nothing_to_add", "why ask?")),
+            _ => Ok(Sum(left + right)),
+        }).unwrap();
+        server.respond_async::<Wait>(|Wait(number), _| async move {
+            tokio::task::yield_now().await;
+            assert_ne!(number, 0, "not that one");
+            Err::<Waited, _>(std::io::Error::other("no time"))
+        }).unwrap();
+
+        let error = failed(client.request_raw("divide", &1)).await;
+        assert!(matches!(&error, RequestError::NoResponder { topic } if topic == "divide"), "{error:?}");
+        let error = failed(client.request(&Add { left: 0, right: 1 })).await;
+        assert!(matches!(&error, RequestError::ResponderPanicked { topic } if topic == "add"), "{error:?}");
+        assert!(panics.next().await.contains("nothing to add to"), "the panic itself stays on its side");
+        let error = failed(client.request(&Add { left: 1, right: 0 })).await;
+        assert_eq!(error.to_string(), "`add` was refused (nothing_to_add): why ask?");
+        let error = failed(client.request(&Wait(0))).await;
+        assert!(matches!(&error, RequestError::ResponderPanicked { topic } if topic == "wait"), "{error:?}");
+        assert!(panics.next().await.contains("not that one"));
+        let error = failed(client.request(&Wait(1))).await;
+        assert_eq!(error.to_string(), "`wait` was refused (failed): no time");
+        let error = failed(client.request_raw("add", &"two and three")).await;
+        assert!(matches!(&error, RequestError::QuestionUndecodable { topic, text }
+            if topic == "add" && text.contains("expected struct Add")), "{error:?}");
+        assert!(undecodable.next().await.contains("expected struct Add"), "it is a message error, too");
+        // The connection lives.
+        assert_eq!(soon("the sum", client.request(&ADD)).await.unwrap(), Sum(5));
+    }
+
+    async fn an_answer_that_is_none_fails_the_question() {
+        let (_place, server, client) = connected().await;
+        server.respond_raw("add", "sum", |_, _| Ok("five")).unwrap();
+        server.respond_raw("wait", "nothing of the kind", |_, _| Ok(5)).unwrap();
+        let error = failed(client.request(&ADD)).await;
+        assert!(matches!(&error, RequestError::Undecodable { topic, type_name, reason }
+            if topic == "add" && type_name.ends_with("Sum") && reason.contains("expected i64")), "{error:?}");
+        let error = failed(client.request(&Wait(1))).await;
+        assert!(matches!(&error, RequestError::UnexpectedTopic { found, expected: "waited", .. }
+            if found == "nothing of the kind"), "{error:?}");
+    }
+
+    async fn a_reply_that_cannot_be_sent_is_a_refusal() {
+        let place = Place::new();
+        let server = Server::builder(place.socket()).max_message_len(200).build();
+        server.listen().await.unwrap();
+        server.respond_raw("long", "long", |_, _| Ok("x".repeat(200))).unwrap();
+        server.respond_raw("worse", "worse", |_, _| Err::<(), _>(Refusal::new("x", "x".repeat(200)))).unwrap();
+        server.respond_raw("map", "map", |_, _| Ok(std::collections::HashMap::from([((1, 2), 3)]))).unwrap();
+        let client = Client::builder(place.socket()).request_timeout(LONG).build();
+        client.connect().await.unwrap();
+        for (topic, says) in [("long", "over the limit of 200"), ("worse", "over the limit"), ("map", "key must be")] {
+            let error = failed(client.request_raw(topic, &())).await;
+            assert!(matches!(&error, RequestError::Refused { code, text, .. }
+                if code == "failed" && text.contains(says)), "{topic}: {error:?}");
+        }
+    }
+
+    async fn what_is_not_sent_fails_without_a_connection_to_ask() {
+        let (place, server, client) = connected().await;
+        let stranger = Client::new(place.socket());
+        let error = failed(stranger.request(&ADD)).await;
+        assert!(matches!(error, RequestError::Send(SendError::NotConnected { .. })), "{error:?}");
+        let id = server.clients()[0];
+        let mut gone = Events::new();
+        let report = gone.reporter();
+        server.on_connection_close(move |_, _| report(()));
+        client.close().await;
+        let error = failed(client.request(&ADD)).await;
+        assert!(matches!(error, RequestError::Send(SendError::Closed { .. })), "{error:?}");
+        gone.next().await;
+        let error = failed(server.request(&ADD, id)).await;
+        assert!(matches!(error, RequestError::Send(SendError::UnknownClient { .. })), "{error:?}");
+        server.close().await;
+        let error = failed(server.request(&ADD, id)).await;
+        assert!(matches!(error, RequestError::Send(SendError::Closed { .. })), "{error:?}");
+    }
+
+    async fn no_more_than_the_limit_wait_and_one_that_is_answered_makes_room() {
+        let (place, server, _client) = connected().await;
+        let gate = gated(&server);
+        let client = Client::builder(place.socket()).max_requests(2).request_timeout(LONG).build();
+        client.connect().await.unwrap();
+        let answers = [client.request(&Wait(1)), client.request(&Wait(2))];
+        let error = failed(client.request(&Wait(3))).await;
+        assert!(matches!(&error, RequestError::TooManyRequests { topic, limit: 2 } if topic == "wait"), "{error:?}");
+        gate.add_permits(2);
+        soon("the answers", join_all(answers)).await;
+        gate.add_permits(1);
+        assert_eq!(soon("the answer", client.request(&Wait(4))).await.unwrap(), Waited(4));
+    }
+
+    async fn the_loss_of_the_connection_fails_all_that_wait_at_once() {
+        let (place, server, client) = connected().await;
+        let gate = gated(&server);
+        let answers: Vec<_> = (0..100).map(|number| client.request(&Wait(number))).collect();
+        let listening = client.request(&Wait(100));
+        gate.add_permits(101);
+        soon("the answer", listening).await.unwrap();
+        drop(answers);
+        let answers: Vec<_> = (0..100).map(|number| client.request(&Wait(number))).collect();
+        drop(server);
+        for answer in answers {
+            let error = failed(answer).await;
+            assert!(matches!(&error, RequestError::ConnectionLost { topic, cause: CloseCause::PeerClosed }
+                if topic == "wait"), "{error:?}");
+        }
+        // The next connection has its own.
+        let server = Server::new(place.socket());
+        server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
+        let mut back = Events::new();
+        let report = back.reporter();
+        client.on_reconnect(move || report(()));
+        server.listen().await.unwrap();
+        back.next().await;
+        assert_eq!(soon("the sum", client.request(&ADD)).await.unwrap(), Sum(5));
+    }
+
+    async fn a_close_fails_what_waits_at_once_on_the_side_that_closes() {
+        let (_place, server, client) = connected().await;
+        let _gate = gated(&server);
+        let answer = client.request(&Wait(1));
+        let closing = client.close();
+        let error = failed(answer).await;
+        assert!(matches!(&error, RequestError::ConnectionLost { cause: CloseCause::Closed, .. }), "{error:?}");
+        // The responder at work holds up nothing on the side that has left.
+        soon("the close", closing).await;
+    }
+
+    async fn a_question_that_is_dropped_is_forgotten_and_its_answer_is_late() {
+        let (_place, server, client) = connected().await;
+        let gate = gated(&server);
+        server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
+        drop(client.request(&Wait(1)));
+        let error = failed(client.request(&Wait(2)).within(Duration::ZERO)).await;
+        assert!(matches!(&error, RequestError::Timeout { topic, timeout: Duration::ZERO } if topic == "wait"), "{error:?}");
+        gate.add_permits(2);
+        let last = client.request(&Wait(3));
+        gate.add_permits(1);
+        soon("the answer", last).await.unwrap();
+        assert_eq!(client.late_answers(), 2);
+    }
+
+    async fn an_asynchronous_listener_may_ask_over_the_connection_that_holds_it() {
+        let (_place, server, client) = connected().await;
+        server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
+        let mut heard = Events::new();
+        let (report, asking) = (heard.reporter(), client.handle());
+        client.on_async::<Waited>(move |Waited(number)| {
+            let (report, answer) = (report.clone(), asking.request(&Add { left: number as i64, right: 1 }));
+            async move { report(answer.await.unwrap().0) }
+        });
+        let id = server.clients()[0];
+        for number in 0..100 {
+            server.send(&Waited(number), id).unwrap();
+        }
+        assert_eq!(heard.take(100).await, (1..=100).collect::<Vec<_>>());
+        assert_eq!(client.late_answers(), 0);
+    }
+
+    async fn a_responder_may_ask_back_and_so_on() {
+        let (_place, server, client) = connected().await;
+        let asking = server.handle();
+        server.respond_async::<Wait>(move |Wait(number), client_id| {
+            let answer = (number > 0).then(|| asking.request(&Wait(number - 1), client_id));
+            async move {
+                match answer {
+                    Some(answer) => answer.await.map(|Waited(below)| Waited(below + 1)),
+                    None => Ok(Waited(0)),
+                }
+            }
+        }).unwrap();
+        let asking = client.handle();
+        client.respond_async::<Wait>(move |Wait(number)| {
+            let answer = asking.request(&Wait(number));
+            async move { answer.await }
+        }).unwrap();
+        assert_eq!(soon("the depth", client.request(&Wait(50))).await.unwrap(), Waited(50));
+    }
+
+    async fn an_answer_passes_by_a_full_subscription() {
+        let (_place, server, client) = connected().await;
+        let asked = server.handle();
+        server.respond::<Add>(move |Add { left, right }, client_id| {
+            for number in 0..1_000 {
+                asked.send(&Waited(number), client_id).unwrap();
+            }
+            Sum(left + right)
+        }).unwrap();
+        let mut subscription = client.subscribe::<Waited>();
+        assert_eq!(soon("the sum", client.request(&ADD)).await.unwrap(), Sum(5));
+        for number in 0..1_000 {
+            assert_eq!(soon("a message", subscription.next()).await, Some(Waited(number)));
+        }
+        assert_eq!(soon("the sum", client.request(&ADD)).await.unwrap(), Sum(5));
+        assert_eq!(client.late_answers(), 0);
+    }
+
+    async fn of_one_who_asks_and_does_not_read_no_more_is_heard_until_it_does() {
+        const LEN: usize = 100_000;
+        let place = Place::new();
+        let server = Server::builder(place.socket()).outbox_len(4 * LEN).build();
+        server.listen().await.unwrap();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        server.respond_raw("long", "long", move |_, _| {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Ok("x".repeat(LEN))
+        }).unwrap();
+        let mut heard = Events::new();
+        let report = heard.reporter();
+        server.on_topic("mark", move |_, _| report(()));
+        let mut greedy = RawPeer::connect(place.socket()).await;
+        let questions: String = (0..50).map(|id| format!("{{\"topic\":\"long\",\"message\":0,\"id\":{id}}}\n")).collect();
+        greedy.write(questions).await;
+        // Another client is heard meanwhile; by then the first one's questions have been read.
+        let mut other = RawPeer::connect(place.socket()).await;
+        for _ in 0..50 {
+            other.write("{\"topic\":\"mark\"}\n").await;
+            heard.next().await;
+        }
+        // What fills the outbox, one over its limit, and what the kernel holds.
+        let most = 4 + 1 + 400_000 / LEN + 1;
+        assert!((1..=most).contains(&asked.load(Ordering::Relaxed)), "{asked:?} were asked");
+        for id in 0..50 {
+            assert!(greedy.line().await.ends_with(&format!(",\"re\":{id}}}")));
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 50);
+    }
+
+    async fn no_more_responders_are_at_work_than_the_limit_allows() {
+        let place = Place::new();
+        let server = Server::builder(place.socket()).max_requests(3).build();
+        server.listen().await.unwrap();
+        let gate = gated(&server);
+        let mut heard = Events::new();
+        let report = heard.reporter();
+        server.on_topic("wait", move |_, _| report(()));
+        let mut peer = RawPeer::connect(place.socket()).await;
+        let questions: String = (0..5).map(|id| format!("{{\"topic\":\"wait\",\"message\":{id},\"id\":{id}}}\n")).collect();
+        peer.write(questions).await;
+        heard.take(3).await;
+        let mut other = RawPeer::connect(place.socket()).await;
+        other.write("{\"topic\":\"wait\",\"message\":9,\"id\":9}\n").await;
+        heard.next().await;
+        assert!(heard.rest().is_empty(), "a fourth was heard");
+        gate.add_permits(6);
+        assert_eq!(heard.take(2).await.len(), 2);
+        let mut answers = [peer.line().await, peer.line().await, peer.line().await, peer.line().await, peer.line().await];
+        answers.sort();
+        assert_eq!(answers[4], r#"{"topic":"waited","message":4,"re":4}"#);
+    }
+
+    async fn one_that_has_finished_sending_is_still_answered() {
+        let (place, server, _client) = connected().await;
+        let gate = gated(&server);
+        let mut heard = Events::new();
+        let report = heard.reporter();
+        server.on_connection_close(move |_, reason| report(reason.unsent_messages));
+        let mut peer = RawPeer::connect(place.socket()).await;
+        peer.write("{\"topic\":\"wait\",\"message\":1,\"id\":1}\n").await;
+        tokio::io::AsyncWriteExt::shutdown(&mut peer.stream).await.unwrap();
+        gate.add_permits(1);
+        assert_eq!(peer.closed().await, b"{\"topic\":\"waited\",\"message\":1,\"re\":1}\n");
+        assert_eq!(heard.next().await, 0);
+    }
+
+    async fn a_closing_server_answers_what_it_has_begun_to() {
+        let (_place, server, client) = connected().await;
+        let gate = gated(&server);
+        let mut heard = Events::new();
+        let report = heard.reporter();
+        server.on_topic("wait", move |_, _| report(()));
+        let answer = client.request(&Wait(1));
+        heard.next().await;
+        let closing = server.close();
+        gate.add_permits(1);
+        assert_eq!(soon("the answer", answer).await.unwrap(), Waited(1));
+        soon("the close", closing).await;
+    }
+
+    async fn a_responder_that_awaits_the_close_is_not_waited_for() {
+        let (_place, server, client) = connected().await;
+        let mut heard = Events::new();
+        let (report, handle) = (heard.reporter(), server.handle());
+        server.respond_async::<Wait>(move |Wait(number), _| {
+            let (report, closing) = (report.clone(), handle.close());
+            async move {
+                closing.await;
+                report("closed");
+                Waited(number)
+            }
+        }).unwrap();
+        let error = failed(client.request(&Wait(1))).await;
+        assert!(matches!(error, RequestError::ConnectionLost { .. }), "{error:?}");
+        assert_eq!(heard.next().await, "closed");
+        soon("the close", server.closed()).await;
+    }
+
+    async fn a_topic_has_one_responder_until_it_is_removed() {
+        let (_place, server, client) = connected().await;
+        let first = server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
+        let RespondError::Taken { topic, existing, refused } =
+            server.respond_raw("add", "sum", |_, _| Ok(0)).unwrap_err() else { panic!("another error") };
+        assert_eq!((topic.as_str(), refused), ("add", "RawMessage"));
+        assert!(existing.ends_with("::Add"), "{existing}");
+        assert!(server.off(first));
+        assert!(matches!(failed(client.request(&ADD)).await, RequestError::NoResponder { .. }));
+        server.respond::<Add>(|Add { left, right }, _| Sum(left - right)).unwrap();
+        assert_eq!(soon("the difference", client.request(&ADD)).await.unwrap(), Sum(-1));
+    }
+
+    async fn listeners_hear_questions_and_nobody_else_hears_an_answer() {
+        let (_place, server, client) = connected().await;
+        let mut heard = Events::new();
+        let report = heard.reporter();
+        server.on_message(move |_, topic, _| report(format!("server: every {topic}")));
+        let report = heard.reporter();
+        server.on::<Add>(move |Add { left, .. }, _| report(format!("server: {left}")));
+        server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
+        let report = heard.reporter();
+        client.on_message(move |_, topic| report(format!("client: every {topic}")));
+        let report = heard.reporter();
+        client.on::<Sum>(move |Sum(sum)| report(format!("client: {sum}")));
+        soon("the sum", client.request(&ADD)).await.unwrap();
+        assert_eq!(heard.take(2).await, ["server: every add", "server: 2"]);
+        // Asked without a number, the answer is a message like any other.
+        client.send(&ADD).unwrap();
+        assert_eq!(heard.take(4).await[2..], ["client: every sum", "client: 5"]);
+        assert!(heard.rest().is_empty());
+    }
+
+    async fn an_answer_may_be_awaited_without_a_runtime() {
+        let (_place, server, client) = connected().await;
+        let gate = gated(&server);
+        let (answer, overdue) = (client.request(&Wait(1)), client.request(&Wait(2)).within(Duration::from_millis(1)));
+        let mut heard = Events::new();
+        let report = heard.reporter();
+        std::thread::spawn(move || {
+            report(futures::executor::block_on(overdue));
+            report(futures::executor::block_on(answer));
+        });
+        let overdue = heard.next().await;
+        assert!(matches!(overdue, Err(RequestError::Timeout { .. })), "{overdue:?}");
+        gate.add_permits(2);
+        assert_eq!(heard.next().await.unwrap(), Waited(1));
+    }
+}
+
+/// On a paused clock: in memory.
+#[tokio::test(start_paused = true)]
+async fn a_question_waits_as_long_as_it_is_told_and_no_longer() {
+    let server = Server::new("in memory");
+    let _gate = gated(&server);
+    let other_side = server.handle();
+    let client = Client::builder("in memory")
+        .connector(move || {
+            let (ours, theirs) = tokio::io::duplex(1024);
+            let served = other_side.serve(theirs).map_err(std::io::Error::other);
+            async move { served.map(|_| ours) }
+        })
+        .build();
+    client.connect().await.unwrap();
+    let begun = tokio::time::Instant::now();
+    let default = client.request(&Wait(1));
+    let longer = client.request(&Wait(2)).within(Duration::from_secs(60));
+    let error = default.await.unwrap_err();
+    assert!(
+        matches!(&error, RequestError::Timeout { timeout, .. } if *timeout == Duration::from_secs(10)),
+        "{error:?}"
+    );
+    assert_eq!(begun.elapsed().as_secs(), 10);
+    // From the call, not from the await.
+    assert!(matches!(longer.await, Err(RequestError::Timeout { .. })));
+    assert_eq!(begun.elapsed().as_secs(), 60);
+}
