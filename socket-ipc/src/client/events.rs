@@ -1,15 +1,20 @@
 //! The events of a client, and what is said where nobody listens for one.
 
+use std::sync::Arc;
+
 use crate::error::{ConnectError, Error, MessageError};
 use crate::events::{CloseReason, EventList};
 use crate::listener::Listener;
 
+type OnConnectError = dyn Fn(&Arc<ConnectError>) + Send + Sync;
+
 /// The listeners of every event of one client.
 #[derive(Default)]
 pub(super) struct Events {
-    pub(super) connect: EventList<dyn Fn() + Send + Sync>,
+    /// Whether it is not the first connection goes with each.
+    pub(super) connect: EventList<dyn Fn(bool) + Send + Sync>,
     pub(super) reconnect: EventList<dyn Fn() + Send + Sync>,
-    pub(super) connect_error: EventList<dyn Fn(&ConnectError) + Send + Sync>,
+    pub(super) connect_error: EventList<OnConnectError>,
     pub(super) disconnect: EventList<dyn Fn(&CloseReason) + Send + Sync>,
     pub(super) message_error: EventList<dyn Fn(&MessageError) + Send + Sync>,
     pub(super) error: EventList<dyn Fn(&Error) + Send + Sync>,
@@ -38,18 +43,18 @@ impl Events {
     }
 
     pub(super) fn report_connect(&self, again: bool) {
-        self.connect.fire(|call| call(), |panic| self.report_panic("the connect event", panic));
+        self.connect.fire(|call| call(again), |panic| self.report_panic("the connect event", panic));
         if again {
             self.reconnect.fire(|call| call(), |panic| self.report_panic("the reconnect event", panic));
         }
     }
 
-    pub(super) fn report_connect_error(&self, error: &ConnectError) {
+    pub(super) fn report_connect_error(&self, error: &Arc<ConnectError>) {
         let heard = self
             .connect_error
             .fire(|call| call(error), |panic| self.report_panic("the connect error event", panic));
         if !heard {
-            tracing::warn!(error = error as &dyn std::error::Error, "an attempt to connect failed");
+            tracing::warn!(error = &**error as &dyn std::error::Error, "an attempt to connect failed");
         }
     }
 

@@ -207,7 +207,7 @@ impl<P> ClientHandle<P> {
     /// Attaches a listener to every connection that is made, the first and those after it, before any of its
     /// messages is heard.
     pub fn on_connect(&self, listener: impl Fn() + Send + Sync + 'static) -> Listener {
-        self.state.events.connect.attach(Box::new(listener))
+        self.state.events.connect.attach(Box::new(move |_again| listener()))
     }
 
     /// Attaches a listener to every connection but the first, called after those of
@@ -219,7 +219,7 @@ impl<P> ClientHandle<P> {
     /// Attaches a listener to every attempt to connect that fails. Another one follows, unless
     /// `give_up_after` says otherwise.
     pub fn on_connect_error(&self, listener: impl Fn(&ConnectError) + Send + Sync + 'static) -> Listener {
-        self.state.events.connect_error.attach(Box::new(listener))
+        self.state.events.connect_error.attach(Box::new(move |error| listener(error)))
     }
 
     /// Attaches a listener to the end of each connection, after the last of its messages, with the reason and

@@ -82,7 +82,7 @@ impl Endpoint for State {
 
 impl Detach for State {
     fn detach(&self, listener: Listener) {
-        self.router.off(listener);
+        let _ = self.router.off(listener) || self.events.off(listener);
     }
 }
 
@@ -155,13 +155,13 @@ impl State {
                 _ = phase.wait_for(|phase| *phase >= Phase::Closing) => return Err(ConnectError::Closed { path: path() }),
                 attempt = attempt => match attempt {
                     Ok(connected) => return Ok(connected),
-                    Err(error) => error,
+                    Err(error) => Arc::new(error),
                 },
             };
             self.events.report_connect_error(&error);
             attempts = attempts.saturating_add(1);
             if self.options.give_up_after.is_some_and(|most| attempts >= most) {
-                return Err(ConnectError::GaveUp { path: path(), attempts, source: Box::new(error) });
+                return Err(ConnectError::GaveUp { path: path(), attempts, source: error });
             }
             delay = Some(self.options.retry_delay);
         }

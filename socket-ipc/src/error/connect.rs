@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Why an attempt to connect failed, or why there will be no other.
@@ -58,7 +59,7 @@ pub enum ConnectError {
         /// How many attempts were made.
         attempts: u32,
         /// Why the last one failed.
-        source: Box<ConnectError>,
+        source: Arc<ConnectError>,
     },
     /// `connect` was called before.
     #[error("cannot connect to {}: this client was told to connect before", path.display())]
