@@ -45,6 +45,7 @@ fn written() -> Vec<(&'static str, String)> {
         ("OUTBOX_MARK", bytes(limits::OUTBOX_MARK)),
         ("HELD_BACK_LEN", bytes(limits::HELD_BACK_LEN)),
         ("SUBSCRIPTION_LEN", format!("{} messages", limits::SUBSCRIPTION_LEN)),
+        ("EVENTS_LEN", format!("{} events", limits::EVENTS_LEN)),
         ("WRITE_STALL", time(limits::WRITE_STALL)),
         ("INCOMPLETE_TIMEOUT", time(limits::INCOMPLETE_TIMEOUT)),
         ("MAX_CLIENTS", limits::MAX_CLIENTS.to_string()),

@@ -165,6 +165,43 @@ support::both_flavours! {
         warnings.find(&["WARN", "an attempt to connect failed", path]).await;
     }
 
+    async fn what_a_stream_of_events_takes_is_no_warning_until_it_is_dropped() {
+        let (place, mut warnings) = (Place::new(), Warnings::new());
+        let path = place.socket();
+        let path = path.to_str().unwrap();
+        let server = Server::new(path);
+        let mut connections = server.connections();
+        let client = Client::builder(path).retry_delay(Duration::from_millis(1)).build();
+        let mut states = client.states();
+        let mut connecting = Box::pin(client.connect());
+        tokio::select! {
+            _ = &mut connecting => panic!("there is no server"),
+            state = states.next() => assert!(state.is_some()),
+        }
+        warnings.none(path);
+        drop(states);
+        let failure = ["WARN", "an attempt to connect failed", path];
+        tokio::select! {
+            _ = &mut connecting => panic!("there is no server"),
+            _ = warnings.find(&failure) => {}
+        }
+        drop(connecting);
+        server.listen().await.unwrap();
+        let cut = async |bytes: &str| {
+            let mut peer = RawPeer::connect(path).await;
+            peer.write(bytes).await;
+            drop(peer);
+        };
+        cut("taken by a stream of events: 37 bytes").await;
+        for _ in 0..2 {
+            within("an event", support::DEADLINE, connections.next()).await.unwrap();
+        }
+        drop(connections);
+        cut("taken by nobody: 25 bytes").await;
+        let others = warnings.find(&["WARN", "a connection ended", "25 bytes of an unfinished message"]).await;
+        assert!(!others.iter().any(|other| other.contains("37 bytes of an")), "{others:?}");
+    }
+
     async fn what_somebody_listens_for_is_no_warning() {
         let (place, mut warnings) = (Place::new(), Warnings::new());
         let (server, client) = (Server::new(place.socket()), Client::builder(place.socket()).give_up_after(1).build());

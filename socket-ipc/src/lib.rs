@@ -251,6 +251,7 @@ mod connection;
 mod delay;
 mod direction;
 mod error;
+mod event_stream;
 mod events;
 mod hears;
 /// How fast is it, and how to keep it so?
@@ -278,6 +279,7 @@ mod wire;
 pub use activation::activated_listener;
 pub use client::{
     AsyncClientListener, AsyncClientResponder, Client, ClientBuilder, ClientHandle, ClientResponder,
+    ClientState,
 };
 pub use client_id::ClientId;
 pub use connection::{Answer, Closing};
@@ -287,6 +289,7 @@ pub use error::{
     ConnectError, Error, FlushError, ListenError, MessageError, MessageErrorKind, RequestError, RespondError,
     SendError,
 };
+pub use event_stream::EventStream;
 pub use events::{CloseCause, CloseReason};
 #[doc(hidden)]
 pub use hears::Attaching;
@@ -297,7 +300,9 @@ pub use protocol::Protocol;
 pub use raw_message::RawMessage;
 pub use refusal::{IntoReply, Refusal};
 pub use router::Subscription;
-pub use server::{AsyncListener, AsyncResponder, Responder, Server, ServerBuilder, ServerHandle};
+pub use server::{
+    AsyncListener, AsyncResponder, ConnectionEvent, Responder, Server, ServerBuilder, ServerHandle,
+};
 pub use socket_ipc_derive::Topic;
 pub use topic::{Exchange, Request, Topic};
 pub use wire::{EncodeError, Envelope, EnvelopeError, Kind, Wire, WireError};

@@ -9,6 +9,7 @@
 //! | [`OUTBOX_MARK`] | 64 KiB a connection | `send_async` and `broadcast_async` wait |
 //! | [`HELD_BACK_LEN`] | 1 MiB a connection | reading waits while an asynchronous listener or a full subscription holds messages back |
 //! | [`SUBSCRIPTION_LEN`] | 256 messages | the clients that send the topic wait, each in its turn |
+//! | [`EVENTS_LEN`] | 256 events | an event is counted, and the count stands in its place |
 //! | [`REQUESTS`] | 1024 a connection | `request` fails with `TooManyRequests`; questions that arrive wait until one is answered |
 //! | [`REQUEST_TIMEOUT`] | 10 s | the request fails with `Timeout` |
 //! | [`WRITE_STALL`] | 10 s without progress | the connection ends as slow |
@@ -49,6 +50,8 @@ pub const OUTBOX_MARK: usize = 64 * 1024;
 pub const HELD_BACK_LEN: usize = 1024 * 1024;
 /// How many messages a subscription holds for whoever reads it.
 pub const SUBSCRIPTION_LEN: usize = 256;
+/// How many events a stream of events holds for whoever reads it: `connections` of a server, `states` of a client.
+pub const EVENTS_LEN: usize = 256;
 /// How many questions may wait for their answers over one connection, and how many asynchronous responders be at work
 /// for it.
 pub const REQUESTS: usize = 1024;

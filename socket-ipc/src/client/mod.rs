@@ -8,6 +8,7 @@ mod listeners;
 mod requests;
 mod send;
 mod state;
+mod states;
 
 use std::fmt;
 use std::ops::Deref;
@@ -24,6 +25,7 @@ pub use handle::ClientHandle;
 pub use listeners::AsyncClientListener;
 pub use requests::{AsyncClientResponder, ClientResponder};
 use state::{Phase, State};
+pub use states::ClientState;
 
 /// A client of a server: connects, stays connected, hears the server and sends to it.
 ///

@@ -3,6 +3,7 @@
 mod accept;
 mod admit;
 mod builder;
+mod connections;
 mod events;
 mod handle;
 mod listeners;
@@ -21,6 +22,7 @@ use crate::options::ServerOptions;
 use crate::socket_file;
 
 pub use builder::ServerBuilder;
+pub use connections::ConnectionEvent;
 pub use handle::{AsyncListener, ServerHandle};
 pub use requests::{AsyncResponder, Responder};
 use state::{Phase, State};

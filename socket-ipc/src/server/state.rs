@@ -105,7 +105,7 @@ impl Endpoint for State {
 
 impl Detach for State {
     fn detach(&self, listener: Listener) {
-        self.router.off(listener);
+        let _ = self.router.off(listener) || self.events.off(listener);
     }
 }
 

@@ -1,0 +1,94 @@
+//! Who comes and goes, as a stream.
+
+use std::sync::{Arc, Weak};
+
+use super::handle::ServerHandle;
+use super::state::State;
+use crate::client_id::ClientId;
+use crate::event_stream::{EventStream, event_stream};
+use crate::events::CloseReason;
+use crate::router::Detach;
+
+/// What happens to the connections of a server: the items of [`ServerHandle::connections`].
+///
+/// ```
+/// use socket_ipc::ConnectionEvent;
+///
+/// fn describe(event: &ConnectionEvent) -> String {
+///     match event {
+///         ConnectionEvent::Opened(client_id) => format!("{client_id} connected"),
+///         ConnectionEvent::Closed(client_id, reason) => format!("{client_id} is gone: {reason}"),
+///         ConnectionEvent::Missed(count) => format!("{count} came or went unseen"),
+///         other => format!("{other:?}"),
+///     }
+/// }
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ConnectionEvent {
+    /// A client connected; none of its messages was heard yet.
+    Opened(ClientId),
+    /// A connection ended, after the last of its messages was heard: who ended it, and what was lost.
+    Closed(ClientId, CloseReason),
+    /// So many events had no room here, as nobody read those before them.
+    /// [`clients`](ServerHandle::clients) says who is connected now; the events that follow may say so once more.
+    Missed(u64),
+}
+
+/// # Listening to events in a loop
+impl<P> ServerHandle<P> {
+    /// Returns who connects and whose connection ends as a bounded stream, from now on.
+    ///
+    /// What [`on_connection`](Self::on_connection) and [`on_connection_close`](Self::on_connection_close) tell a
+    /// callback, for those who prefer loops. Of each client that connects it has the beginning before the end; of
+    /// one that is connected already only the end. It never slows down anybody: events that have no room are
+    /// counted, and the count stands in their place ([`ConnectionEvent::Missed`]).
+    ///
+    /// It is a queue of its own: where a loop reads a subscription beside it, a message may be read before its
+    /// client's `Opened`, or after its `Closed`. Listeners are called in that order.
+    ///
+    /// On a server that is closed it has ended.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use socket_ipc::{Client, ConnectionEvent, Server};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = std::env::temp_dir().join(format!("socket-ipc-doc-connections-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&directory)?;
+    /// # let path = directory.join("myApp.sock");
+    /// let server = Server::new(&path);
+    /// let mut connections = server.connections();
+    /// server.listen().await?;
+    ///
+    /// let client = Client::new(&path);
+    /// client.connect().await?;
+    /// let Some(ConnectionEvent::Opened(client_id)) = connections.next().await else { unreachable!() };
+    /// assert_eq!(server.clients(), [client_id]);
+    ///
+    /// client.close().await;
+    /// let Some(ConnectionEvent::Closed(gone, reason)) = connections.next().await else { unreachable!() };
+    /// assert_eq!((gone, reason.unsent_messages), (client_id, 0));
+    ///
+    /// server.close().await;
+    /// assert!(connections.next().await.is_none());
+    /// # std::fs::remove_dir_all(directory)?;
+    /// # Ok(()) }
+    /// ```
+    pub fn connections(&self) -> EventStream<ConnectionEvent> {
+        let (closed, stream) = event_stream(ConnectionEvent::Missed);
+        let opened = Arc::clone(&closed);
+        // The end first: a client that comes and goes meanwhile is then one that was connected before, and none
+        // that seems to stay for ever.
+        let listeners = vec![
+            self.on_connection_close(move |id, reason| {
+                closed.push(ConnectionEvent::Closed(id, reason.clone()));
+            }),
+            self.on_connection(move |id| opened.push(ConnectionEvent::Opened(id))),
+        ];
+        let state: Weak<dyn Detach> = Arc::<State>::downgrade(&self.state);
+        stream.attached(state, listeners)
+    }
+}

@@ -1,0 +1,424 @@
+//! Who comes and goes, and what becomes of a client's connection, as bounded streams.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt, future, stream};
+use serde::{Deserialize, Serialize};
+use socket_ipc::limits::EVENTS_LEN;
+use socket_ipc::{
+    Client, ClientState, CloseCause, ConnectError, ConnectionEvent, EventStream, Server, Topic,
+};
+use support::{Events, Place, RawPeer, soon};
+
+#[derive(Topic, Serialize, Deserialize, Debug, PartialEq)]
+#[topic = "number"]
+struct Number(u64);
+
+fn opened_or_closed(event: ConnectionEvent) -> String {
+    match event {
+        ConnectionEvent::Opened(id) => format!("{id} opened"),
+        ConnectionEvent::Closed(id, reason) => format!("{id} closed: {:?}", reason.cause),
+        ConnectionEvent::Missed(count) => format!("{count} missed"),
+        other => format!("{other:?}"),
+    }
+}
+
+fn state(state: ClientState) -> String {
+    match state {
+        ClientState::Connected { again } => format!("connected, again: {again}"),
+        ClientState::ConnectFailed(error) => match &*error {
+            ConnectError::Io { source, .. } => format!("failed: {:?}", source.kind()),
+            other => format!("failed: {other:?}"),
+        },
+        ClientState::Disconnected(reason) => format!("disconnected: {:?}", reason.cause),
+        ClientState::Missed(count) => format!("{count} missed"),
+        other => format!("{other:?}"),
+    }
+}
+
+/// The next event in words.
+async fn next(connections: &mut EventStream<ConnectionEvent>) -> String {
+    opened_or_closed(soon("an event", connections.next()).await.expect("the end instead of an event"))
+}
+
+/// All that come until the end, in words.
+async fn rest<E>(events: EventStream<E>, words: fn(E) -> String) -> Vec<String> {
+    soon("the end", events.map(words).collect()).await
+}
+
+async fn listening() -> (Place, Server) {
+    let place = Place::new();
+    let server = Server::new(place.socket());
+    server.listen().await.unwrap();
+    (place, server)
+}
+
+/// Opens a connection and closes it, `count` times. `closed` reports each end to its listener.
+async fn come_and_go(place: &Place, count: usize, closed: &mut Events<u64>) {
+    for _ in 0..count {
+        drop(RawPeer::connect(place.socket()).await);
+        closed.next().await;
+    }
+}
+
+/// A client that does not let the tests wait.
+fn eager(place: &Place) -> Client {
+    let delay = Duration::from_millis(20);
+    Client::builder(place.socket()).retry_delay(delay).reconnect_delay(delay).build()
+}
+
+support::both_flavours! {
+    async fn a_connection_is_opened_before_it_is_closed_and_says_why() {
+        let (place, server) = listening().await;
+        let mut connections = server.connections();
+        let first = RawPeer::connect(place.socket()).await;
+        assert_eq!(next(&mut connections).await, "1 opened");
+        let mut second = RawPeer::connect(place.socket()).await;
+        let Some(ConnectionEvent::Opened(second_id)) = soon("the second", connections.next()).await else { panic!() };
+        drop(first);
+        assert_eq!(next(&mut connections).await, "1 closed: PeerClosed");
+        assert!(server.disconnect(second_id));
+        second.closed().await;
+        assert_eq!(next(&mut connections).await, "2 closed: Disconnected");
+        let mut third = RawPeer::connect(place.socket()).await;
+        third.write("unfinished").await;
+        drop(third);
+        assert_eq!(next(&mut connections).await, "3 opened");
+        let closed = soon("the end of the third", connections.next()).await.unwrap();
+        let ConnectionEvent::Closed(id, reason) = closed.clone() else { panic!("{closed:?}") };
+        assert_eq!((id.get(), reason.unfinished_bytes), (3, 10));
+    }
+
+    async fn a_client_that_is_connected_already_has_its_end_only() {
+        let (place, server) = listening().await;
+        let mut all = server.connections();
+        let peer = RawPeer::connect(place.socket()).await;
+        assert_eq!(next(&mut all).await, "1 opened");
+        let mut later = server.connections();
+        drop(peer);
+        assert_eq!(next(&mut later).await, "1 closed: PeerClosed");
+        assert_eq!(next(&mut all).await, "1 closed: PeerClosed");
+    }
+
+    async fn several_have_each_event_and_dropping_one_leaves_the_others() {
+        let (place, server) = listening().await;
+        let (mut first, second, mut third) = (server.connections(), server.connections(), server.connections());
+        let mut closed = Events::new();
+        let report = closed.reporter();
+        let listener = server.on_connection_close(move |id, _| report(id.get()));
+        come_and_go(&place, 1, &mut closed).await;
+        assert_eq!(format!("{second:?}"), "EventStream { held: 2, .. }");
+        drop(second);
+        come_and_go(&place, 1, &mut closed).await;
+        assert!(server.off(listener), "the listener beside them was left alone");
+        assert!(!server.off(listener));
+        for stream in [&mut first, &mut third] {
+            for id in [1, 2] {
+                assert_eq!(next(stream).await, format!("{id} opened"));
+                assert_eq!(next(stream).await, format!("{id} closed: PeerClosed"));
+            }
+        }
+    }
+
+    async fn one_may_be_made_and_dropped_inside_a_listener_of_the_same_event() {
+        let (place, server) = listening().await;
+        let mut streams = Events::new();
+        let (report, handle) = (streams.reporter(), server.handle());
+        // Dropped by a listener that is called before those of the stream.
+        let to_drop = std::sync::Arc::new(std::sync::Mutex::new(None));
+        let dropped = std::sync::Arc::clone(&to_drop);
+        server.on_connection(move |_| {
+            drop(dropped.lock().unwrap().take());
+            report(handle.connections());
+        });
+        *to_drop.lock().unwrap() = Some(server.connections());
+        let peer = RawPeer::connect(place.socket()).await;
+        let mut made: EventStream<_> = streams.next().await;
+        drop(peer);
+        assert_eq!(next(&mut made).await, "1 closed: PeerClosed", "from the next event on");
+        assert!(to_drop.lock().unwrap().is_none());
+    }
+
+    async fn events_without_room_are_counted_where_they_are_missing() {
+        let (place, server) = listening().await;
+        let mut slow = server.connections();
+        let mut quick = server.connections();
+        let mut closed = Events::new();
+        let report = closed.reporter();
+        server.on_connection_close(move |id, _| report(id.get()));
+        // Each is two events. Nobody reads them, and nobody is held up.
+        const FIRST: usize = EVENTS_LEN / 2 + 30;
+        for _ in 0..FIRST {
+            come_and_go(&place, 1, &mut closed).await;
+            for _ in 0..2 {
+                soon("an event", quick.next()).await.unwrap();
+            }
+        }
+        assert_eq!(format!("{slow:?}"), format!("EventStream {{ held: {EVENTS_LEN}, .. }}"));
+        // Room for one: the first of the next two.
+        assert_eq!(next(&mut slow).await, "1 opened");
+        come_and_go(&place, 1, &mut closed).await;
+        let mut expected = vec!["1 closed: PeerClosed".to_owned()];
+        for id in 2..=EVENTS_LEN / 2 {
+            expected.extend([format!("{id} opened"), format!("{id} closed: PeerClosed")]);
+        }
+        expected.extend(["60 missed".into(), format!("{} opened", FIRST + 1), "1 missed".into()]);
+        for expected in expected {
+            assert_eq!(next(&mut slow).await, expected);
+        }
+        // All is read: from here on nothing is missing.
+        come_and_go(&place, 1, &mut closed).await;
+        assert_eq!(next(&mut slow).await, format!("{} opened", FIRST + 2));
+        server.close().await;
+        assert_eq!(rest(slow, opened_or_closed).await, [format!("{} closed: PeerClosed", FIRST + 2)]);
+        let quick = rest(quick, opened_or_closed).await;
+        assert_eq!(quick.len(), 4, "it kept up: {quick:?}");
+    }
+
+    async fn whatever_the_crowd_each_event_is_read_or_counted() {
+        const CLIENTS: u64 = 8;
+        const EACH: u64 = 100;
+        let (place, server) = listening().await;
+        let mut connections = server.connections();
+        let path = place.socket();
+        let crowd = tokio::spawn(async move {
+            let clients = (0..CLIENTS).map(async |_| {
+                for _ in 0..EACH {
+                    drop(RawPeer::connect(&path).await);
+                    tokio::task::yield_now().await;
+                }
+            });
+            future::join_all(clients).await;
+        });
+        let (mut total, mut open) = (0, HashMap::new());
+        while total < 2 * CLIENTS * EACH {
+            match soon("an event", connections.next()).await.unwrap() {
+                ConnectionEvent::Opened(id) => {
+                    assert_eq!(open.insert(id, true), None, "{id} was opened before, or closed");
+                    total += 1;
+                }
+                ConnectionEvent::Closed(id, _) => {
+                    assert_ne!(open.insert(id, false), Some(false), "{id} was closed twice");
+                    total += 1;
+                }
+                ConnectionEvent::Missed(count) => total += count,
+                other => panic!("{other:?}"),
+            }
+            if total % 7 == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+        crowd.await.unwrap();
+        server.close().await;
+        assert_eq!(rest(connections, opened_or_closed).await, [""; 0]);
+    }
+
+    async fn it_ends_after_the_last_event_when_its_server_is_closed() {
+        let (place, server) = listening().await;
+        let (mut read, kept) = (server.connections(), server.connections());
+        let mut peer = RawPeer::connect(place.socket()).await;
+        assert_eq!(next(&mut read).await, "1 opened");
+        let waiting = tokio::spawn(rest(read, opened_or_closed));
+        let closing = server.close();
+        peer.closed().await;
+        drop(peer);
+        soon("the close", closing).await;
+        assert_eq!(soon("the end", waiting).await.unwrap(), ["1 closed: Closed"]);
+        let mut kept = kept.fuse();
+        let of_kept: Vec<_> = kept.by_ref().map(opened_or_closed).collect().await;
+        assert_eq!(of_kept, ["1 opened", "1 closed: Closed"]);
+        let mut kept = kept.into_inner();
+        assert!(kept.next().await.is_none(), "it stays ended");
+        let mut late = server.connections();
+        assert!(soon("the end of one made later", late.next()).await.is_none());
+    }
+
+    async fn it_ends_when_its_server_is_dropped_which_it_does_not_keep_alive() {
+        let (place, server) = listening().await;
+        let (read, kept, late) = (server.connections(), server.connections(), server.handle());
+        let mut opened = Events::new();
+        let report = opened.reporter();
+        server.on_connection(move |id| report(id.get()));
+        let mut peer = RawPeer::connect(place.socket()).await;
+        opened.next().await;
+        let waiting = tokio::spawn(rest(read, opened_or_closed));
+        drop(server);
+        peer.closed().await;
+        // Dropping a server reports nothing more.
+        assert_eq!(soon("the end", waiting).await.unwrap(), ["1 opened"]);
+        let other = Server::new(place.socket());
+        soon("the path is free", other.listen()).await.unwrap();
+        assert_eq!(rest(kept, opened_or_closed).await, ["1 opened"]);
+        assert_eq!(rest(late.connections(), opened_or_closed).await, [""; 0]);
+    }
+
+    async fn a_loop_may_close_its_own_server() {
+        let (place, server) = listening().await;
+        let mut connections = server.connections();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        let mut seen = Vec::new();
+        while let Some(event) = soon("an event", connections.next()).await {
+            if matches!(event, ConnectionEvent::Opened(_)) {
+                drop(server.close());
+                peer.closed().await;
+                peer = RawPeer::over(tokio::net::UnixStream::pair().unwrap().0);
+            }
+            seen.push(opened_or_closed(event));
+        }
+        assert_eq!(seen, ["1 opened", "1 closed: Closed"]);
+        soon("the close", server.closed()).await;
+    }
+
+    async fn states_follow_a_server_that_goes_and_comes_back() {
+        let place = Place::new();
+        let client = eager(&place);
+        let (mut states, whole) = (client.states(), client.states());
+        let connecting = tokio::spawn(async move {
+            soon("the connection", client.connect()).await.unwrap();
+            client
+        });
+        assert_eq!(state(soon("a failure", states.next()).await.unwrap()), "failed: NotFound");
+        // Failures come as often as it tries.
+        let mut states = states.map(state).filter(|state| future::ready(state != "failed: NotFound"));
+        let mut next = async || soon("a state", states.next()).await.unwrap();
+        let server = Server::new(place.socket());
+        server.listen().await.unwrap();
+        assert_eq!(next().await, "connected, again: false");
+        let client = connecting.await.unwrap();
+        server.close().await;
+        assert_eq!(next().await, "disconnected: PeerClosed");
+        let server = Server::new(place.socket());
+        server.listen().await.unwrap();
+        assert_eq!(next().await, "connected, again: true");
+        assert!(client.is_connected());
+        // One that is made later knows that it is not the first connection.
+        let later = client.states();
+        drop(server);
+        assert_eq!(next().await, "disconnected: PeerClosed");
+        let server = Server::new(place.socket());
+        server.listen().await.unwrap();
+        assert_eq!(next().await, "connected, again: true");
+        client.close().await;
+        assert_eq!(next().await, "disconnected: Closed");
+        assert!(soon("the end", states.next()).await.is_none());
+        let steady = |all: Vec<String>| all.into_iter().filter(|state| state != "failed: NotFound").collect::<Vec<_>>();
+        let later = steady(rest(later, state).await);
+        assert_eq!(later, ["disconnected: PeerClosed", "connected, again: true", "disconnected: Closed"]);
+        let whole = steady(rest(whole, state).await);
+        assert_eq!(whole.len(), 6, "each has every state: {whole:?}");
+        assert_eq!(rest(client.states(), state).await, [""; 0]);
+    }
+
+    async fn states_end_when_the_client_gives_up_or_is_dropped() {
+        let place = Place::new();
+        let delay = Duration::from_millis(1);
+        let client = Client::builder(place.socket()).retry_delay(delay).give_up_after(3).build();
+        let states = client.states();
+        let error = soon("the end of the attempts", client.connect()).await.unwrap_err();
+        assert_eq!(rest(states, state).await, ["failed: NotFound"; 3]);
+        // The last failure is what giving up names as its source.
+        let ConnectError::GaveUp { source, .. } = error else { panic!("{error:?}") };
+        assert!(matches!(&*source, ConnectError::Io { .. }), "{source:?}");
+
+        let (place, server) = listening().await;
+        let client = eager(&place);
+        let (states, dropped) = (client.states(), client.states());
+        drop(dropped);
+        soon("the connection", client.connect()).await.unwrap();
+        let waiting = tokio::spawn(rest(states, state));
+        drop(client);
+        assert_eq!(soon("the end", waiting).await.unwrap(), ["connected, again: false"]);
+        server.close().await;
+    }
+
+    async fn states_without_room_are_counted_too() {
+        let place = Place::new();
+        let count = EVENTS_LEN as u32 + 45;
+        let client = Client::builder(place.socket()).retry_delay(Duration::ZERO).give_up_after(count).build();
+        let states = client.states();
+        assert!(soon("the end of the attempts", client.connect()).await.is_err());
+        let all = rest(states, state).await;
+        assert_eq!(all.len(), EVENTS_LEN + 1);
+        assert!(all[..EVENTS_LEN].iter().all(|state| state == "failed: NotFound"), "{all:?}");
+        assert_eq!(all[EVENTS_LEN], "45 missed");
+    }
+
+    async fn they_compose_as_streams() {
+        #[derive(Debug)]
+        enum Input {
+            Number(u64),
+            Came(u64),
+            Left(u64),
+        }
+        let (place, server) = listening().await;
+        let numbers = server.subscribe::<Number>().map(|(number, _)| Input::Number(number.0));
+        let connections = server.connections().filter_map(|event| {
+            future::ready(match event {
+                ConnectionEvent::Opened(id) => Some(Input::Came(id.get())),
+                ConnectionEvent::Closed(id, reason) => {
+                    assert!(matches!(reason.cause, CloseCause::PeerClosed), "{reason:?}");
+                    Some(Input::Left(id.get()))
+                }
+                _ => None,
+            })
+        });
+        fn is_a_stream<S: Stream + Send + Unpin + 'static>(_: &S) {}
+        is_a_stream(&server.connections());
+        let mut inputs = stream::select(numbers, connections).take(3 * 4);
+        let client = eager(&place);
+        let mut states = client.states();
+        soon("the connection", client.connect()).await.unwrap();
+        client.send(&Number(7)).unwrap();
+        client.close().await;
+        for number in 8..=10 {
+            let mut peer = RawPeer::connect(place.socket()).await;
+            peer.write(format!("{{\"topic\":\"number\",\"message\":{number}}}\n")).await;
+        }
+        let (mut heard, mut came, mut left) = (Vec::new(), Vec::new(), Vec::new());
+        while let Some(input) = soon("an input", inputs.next()).await {
+            match input {
+                Input::Number(number) => heard.push(number),
+                Input::Came(id) => came.push(id),
+                Input::Left(id) => left.push(id),
+            }
+        }
+        for (found, expected) in [(&mut heard, 7..=10), (&mut came, 1..=4), (&mut left, 1..=4)] {
+            found.sort();
+            assert!(found.iter().copied().eq(expected.clone()), "{found:?} instead of {expected:?}");
+        }
+        // The same with `select!`, without anything of `futures`.
+        let mut connections = server.connections();
+        let peer = RawPeer::connect(place.socket()).await;
+        let mut ends = 0;
+        while ends < 2 {
+            tokio::select! {
+                Some(state) = states.next() => ends += usize::from(matches!(state, ClientState::Disconnected(_))),
+                event = connections.next() => {
+                    assert_eq!(opened_or_closed(event.unwrap()), "5 opened");
+                    ends += 1;
+                }
+            }
+        }
+        drop(peer);
+    }
+
+    async fn a_wait_that_is_given_up_loses_no_event() {
+        let (place, server) = listening().await;
+        let mut connections = server.connections();
+        for id in 1..=50 {
+            {
+                let mut next = std::pin::pin!(connections.next());
+                assert!(futures::poll!(next.as_mut()).is_pending());
+            }
+            let peer = RawPeer::connect(place.socket()).await;
+            assert_eq!(next(&mut connections).await, format!("{id} opened"));
+            {
+                let mut next = std::pin::pin!(connections.next());
+                assert!(futures::poll!(next.as_mut()).is_pending());
+            }
+            drop(peer);
+            assert_eq!(next(&mut connections).await, format!("{id} closed: PeerClosed"));
+        }
+    }
+}
