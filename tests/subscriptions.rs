@@ -124,6 +124,37 @@ support::both_flavours! {
         assert!(errors.rest().is_empty());
     }
 
+    async fn several_have_every_message_each_and_dropping_one_leaves_the_others() {
+        let (place, server) = listening().await;
+        let (mut first, mut second, mut third) =
+            (server.subscribe::<Number>(), server.subscribe::<Number>(), server.subscribe::<Number>());
+        let client = Client::new(place.socket());
+        let (mut of_client, gone) = (client.subscribe::<Number>(), client.subscribe::<Number>());
+        client.connect().await.unwrap();
+        for number in 0..10 {
+            client.send(&Number(number)).unwrap();
+        }
+        for number in 0..10 {
+            for subscription in [&mut first, &mut second, &mut third] {
+                assert_eq!(soon("a message", subscription.next()).await.unwrap().0, Number(number));
+            }
+        }
+        drop(second);
+        drop(gone);
+        // More than it held: nobody waits for its room.
+        let last = 10 + 2 * SUBSCRIPTION_LEN;
+        for number in 10..last {
+            client.send_async(&Number(number)).await.unwrap();
+            for subscription in [&mut first, &mut third] {
+                assert_eq!(soon("a message", subscription.next()).await.unwrap().0, Number(number));
+            }
+        }
+        for number in 0..2 * SUBSCRIPTION_LEN {
+            server.broadcast(&Number(number)).unwrap();
+            assert_eq!(soon("a message", of_client.next()).await, Some(Number(number)));
+        }
+    }
+
     async fn it_ends_when_its_server_does_and_keeps_what_was_heard() {
         let (place, server) = listening().await;
         let mut heard = Events::new();
