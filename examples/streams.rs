@@ -1,0 +1,112 @@
+//! A server and a client in one process, both written as loops: what happens is read from streams, and there is no
+//! callback. It ends by itself.
+//!
+//! ```text
+//! cargo run --example streams
+//! ```
+//!
+//! The server greets whoever says hello, and then closes; a second one takes its place. Watch the client lose the
+//! first and find the second by itself.
+
+use std::error::Error;
+use std::path::Path;
+use std::time::Duration;
+
+use futures::StreamExt;
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Client, ClientState, ConnectionEvent, Server, Topic};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "hello"]
+struct Hello {
+    name: String,
+}
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "greeting"]
+struct Greeting {
+    text: String,
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("myApp.sock");
+    let one_server_after_the_other = async {
+        serve("the first server", &path).await?;
+        serve("the second server", &path).await
+    };
+    tokio::try_join!(one_server_after_the_other, talk(&path))?;
+    println!("both loops have ended");
+    Ok(())
+}
+
+/// A server as a loop with `select!`: over who comes and goes, and over what they say.
+async fn serve(name: &str, path: &Path) -> Result<(), Box<dyn Error>> {
+    let server = Server::new(path);
+    // Before anybody can connect, so that nothing is missing.
+    let mut connections = server.connections();
+    let mut hellos = server.subscribe::<Hello>();
+    server.listen().await?;
+    loop {
+        tokio::select! {
+            Some(event) = connections.next() => match event {
+                ConnectionEvent::Opened(client_id) => println!("{name}: client {client_id} connected"),
+                ConnectionEvent::Closed(client_id, reason) => println!("{name}: client {client_id} is gone: {reason}"),
+                // A loop that is too slow is told how much it missed, and looks around.
+                ConnectionEvent::Missed(count) => println!("{name}: {count} missed, now {:?}", server.clients()),
+                _ => {}
+            },
+            Some((hello, client_id)) = hellos.next() => {
+                let greeting = Greeting { text: format!("Hello, {}, from {name}!", hello.name) };
+                if let Err(error) = server.send(&greeting, client_id) {
+                    eprintln!("{name}: {error}");
+                }
+                // Closing begins here. What is queued is written, and both streams end after the last event.
+                drop(server.close());
+            },
+            // Both have ended.
+            else => return Ok(()),
+        }
+    }
+}
+
+/// What the client's loop reads.
+enum Input {
+    State(ClientState),
+    Greeting(Greeting),
+}
+
+/// A client as a loop over one stream that is made of two.
+///
+/// Each of the two is a queue of its own: a greeting may be read after the end of the connection that it came by.
+async fn talk(path: &Path) -> Result<(), Box<dyn Error>> {
+    let delay = Duration::from_millis(50);
+    let client = Client::builder(path).retry_delay(delay).reconnect_delay(delay).build();
+    let states = client.states().map(Input::State);
+    let greetings = client.subscribe::<Greeting>().map(Input::Greeting);
+    let mut inputs = futures::stream::select(states, greetings);
+    client.connect().await?;
+    let mut greeted = 0;
+    while let Some(input) = inputs.next().await {
+        match input {
+            Input::State(ClientState::Connected { again }) => {
+                println!("client: connected{}", if again { " again" } else { "" });
+                if let Err(error) = client.send(&Hello { name: "crussell52".into() }) {
+                    eprintln!("client: {error}");
+                }
+            }
+            Input::State(ClientState::ConnectFailed(error)) => println!("client: {error}; trying again"),
+            Input::State(ClientState::Disconnected(reason)) => println!("client: disconnected: {reason}"),
+            Input::State(other) => println!("client: {other:?}"),
+            Input::Greeting(greeting) => {
+                println!("client: {}", greeting.text);
+                greeted += 1;
+                if greeted == 2 {
+                    drop(client.close()); // ends both streams, and so the loop
+                }
+            }
+        }
+    }
+    Ok(())
+}
