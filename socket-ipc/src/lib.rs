@@ -71,6 +71,43 @@
 //! `on_async`: what it returns is awaited before the next message of that connection is heard, and nobody
 //! else waits for it.
 //!
+//! # Callbacks or loops?
+//!
+//! A listener ([`on`](ServerHandle::on), [`on_connection`](ServerHandle::on_connection) and the like) is called
+//! where things happen: the shortest way for what is done at once, and the only one that keeps events and messages
+//! of a connection in their order to each other. Where the work has to wait, [`on_async`](ServerHandle::on_async)
+//! has that one connection wait with it. A loop over [`subscribe`](ServerHandle::subscribe) has state of its own
+//! without a lock, and one place where everything comes together, with `tokio::select!` or the combinators of the
+//! `futures` crate; a loop that does not keep up slows down whoever sends its topic, and loses nothing.
+//! [`connections`](ServerHandle::connections) of a server and [`states`](ClientHandle::states) of a client bring
+//! who comes and goes into the same loop. They slow down nobody: what has no room is counted, and the count stands
+//! where it is missing. Each stream is a queue of its own, so a loop over two may read a client's last message
+//! after the event of its end; what must not, belongs in listeners. All of them go together, on the same server.
+//!
+//! ```no_run
+//! # use socket_ipc::{ConnectionEvent, Server, Topic}; use serde::{Deserialize, Serialize};
+//! # #[derive(Topic, Serialize, Deserialize)] #[topic = "vote"] struct Vote { choice: String }
+//! # async fn example(server: Server) -> Result<(), Box<dyn std::error::Error>> {
+//! let (mut connections, mut votes) = (server.connections(), server.subscribe::<Vote>());
+//! server.listen().await?;
+//! let mut count = std::collections::BTreeMap::<String, u32>::new();
+//! loop {
+//!     tokio::select! {
+//!         Some((vote, _client_id)) = votes.next() => *count.entry(vote.choice).or_default() += 1,
+//!         Some(event) = connections.next() => match event {
+//!             ConnectionEvent::Opened(client_id) => {
+//!                 if let Err(error) = server.send_raw("so far", &count, client_id) {
+//!                     eprintln!("{error}");
+//!                 }
+//!             }
+//!             other => println!("{other:?}"),
+//!         },
+//!         else => break, // both have ended: the server is closed
+//!     }
+//! }
+//! # Ok(()) }
+//! ```
+//!
 //! # What happens when a client disappears?
 //!
 //! Its last messages are heard, then [`on_connection_close`](ServerHandle::on_connection_close) says who
