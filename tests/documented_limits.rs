@@ -46,6 +46,8 @@ fn written() -> Vec<(&'static str, String)> {
         ("HELD_BACK_LEN", bytes(limits::HELD_BACK_LEN)),
         ("SUBSCRIPTION_LEN", format!("{} messages", limits::SUBSCRIPTION_LEN)),
         ("EVENTS_LEN", format!("{} events", limits::EVENTS_LEN)),
+        ("REQUESTS", limits::REQUESTS.to_string()),
+        ("REQUEST_TIMEOUT", time(limits::REQUEST_TIMEOUT)),
         ("WRITE_STALL", time(limits::WRITE_STALL)),
         ("INCOMPLETE_TIMEOUT", time(limits::INCOMPLETE_TIMEOUT)),
         ("MAX_CLIENTS", limits::MAX_CLIENTS.to_string()),

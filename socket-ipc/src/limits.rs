@@ -11,7 +11,7 @@
 //! | [`SUBSCRIPTION_LEN`] | 256 messages | the clients that send the topic wait, each in its turn |
 //! | [`EVENTS_LEN`] | 256 events | an event is counted, and the count stands in its place |
 //! | [`REQUESTS`] | 1024 a connection | `request` fails with `TooManyRequests`; questions that arrive wait until one is answered |
-//! | [`REQUEST_TIMEOUT`] | 10 s | the request fails with `Timeout` |
+//! | [`REQUEST_TIMEOUT`] | 10 s | `request` fails with `Timeout` |
 //! | [`WRITE_STALL`] | 10 s without progress | the connection ends as slow |
 //! | [`INCOMPLETE_TIMEOUT`] | 30 s | the unfinished message is reported and the connection ends |
 //! | [`MAX_CLIENTS`] | 4096, at most three quarters of the limit of open files | a further client is accepted, closed at once and reported |
