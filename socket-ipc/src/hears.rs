@@ -268,6 +268,10 @@ where
 
 /// A set of topics, all of which a struct hears: a tuple of topics, or a protocol, whose set is what travels to that
 /// side. There is nothing to implement.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` has no topics for `{S}` to hear",
+    label = "nothing to hear"
+)]
 pub trait Attaches<L, S: Side> {
     #[doc(hidden)]
     fn attach_to(room: &Attaching<'_, L, S>) -> Result<(), RespondError>;

@@ -62,6 +62,11 @@ pub trait Request: Topic {
 /// What a method that hears a topic returns: nothing, or the answer where the topic is a question.
 ///
 /// Implemented with [`#[derive(Topic)]`](macro@crate::Topic); see [`Hears`](crate::Hears).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a topic",
+    label = "not a topic",
+    note = "add `#[derive(Topic)]` and `#[topic = \"…\"]` to the declaration of `{Self}`"
+)]
 pub trait Exchange: Topic {
     /// `()` for a topic, `Result<Reply, Refusal>` for a [`Request`].
     type Outcome;
