@@ -1,6 +1,6 @@
-//! The `Topic` derive of socket-ipc.
+//! The `Topic` and `Protocol` derives of socket-ipc.
 //!
-//! Depend on `socket-ipc`, which re-exports it beside the trait of the same name: `use socket_ipc::Topic`
+//! Depend on `socket-ipc`, which re-exports each beside the trait of the same name: `use socket_ipc::Topic`
 //! brings both.
 //!
 //! ```
@@ -16,12 +16,13 @@
 //! assert_eq!(Hello::NAME, "hello");
 //! ```
 //!
-//! All that there is to know of it stands at [`Topic`](derive@Topic).
+//! All that there is to know of them stands at [`Topic`](derive@Topic) and at [`Protocol`](derive@Protocol).
 
 #![forbid(unsafe_code)]
 
 mod keys;
 mod mistakes;
+mod protocol;
 mod topic;
 mod types;
 
@@ -164,4 +165,148 @@ use syn::{DeriveInput, parse_macro_input};
 pub fn derive_topic(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     topic::topic(&input).into()
+}
+
+/// Makes a protocol of a type: which topics travel to the server, and which to clients.
+///
+/// The type is only a name for them; no value of it is ever made. Its servers and clients listen for and send what
+/// travels in their direction, and for anything else a program does not compile.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{Protocol, Topic};
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "hello"]
+/// struct Hello {
+///     name: String,
+/// }
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "greeting"]
+/// struct Greeting {
+///     text: String,
+/// }
+///
+/// #[derive(Protocol)]
+/// #[protocol(to_server(Hello), to_client(Greeting))]
+/// struct Chat;
+///
+/// let server = Chat::server("/tmp/myApp.sock").build();
+/// server.on::<Hello>(|msg, client_id| println!("client {client_id} is {}", msg.name));
+///
+/// let client = Chat::client("/tmp/myApp.sock").build();
+/// client.on::<Greeting>(|msg| println!("{}", msg.text));
+/// ```
+///
+/// # The attribute
+///
+/// | key | value | default |
+/// |---|---|---|
+/// | `to_server(…)` | the topics that travel from clients to the server | none |
+/// | `to_client(…)` | the topics that travel from the server to clients | none |
+/// | `crate` | the path of the library, in a string or bare | `::socket_ipc` |
+///
+/// The keys come in any order. A direction may have no topics, but not both. A topic may travel both ways: it then
+/// stands in both lists. `crate` is what it is for [`Topic`](derive@Topic).
+///
+/// # How is a topic named?
+///
+/// By its type, as a path. A type that borrows has `'_` for its lifetime, and its type arguments stand as they are:
+///
+/// ```
+/// # use serde::{Deserialize, Serialize};
+/// # use socket_ipc::{Protocol, Topic};
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "log"]
+/// struct Log<'m> {
+///     text: &'m str,
+/// }
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "samples"]
+/// struct Samples<T>(Vec<T>);
+///
+/// #[derive(Protocol)]
+/// #[protocol(to_server(Log<'_>, Samples<f32>))]
+/// struct Telemetry;
+///
+/// let server = Telemetry::server("/tmp/myApp.sock").build();
+/// server.on::<Log>(|msg, _client_id| println!("{}", msg.text));
+/// ```
+///
+/// # How does an answer travel?
+///
+/// `Add -> Sum` says that the question `Add` travels in this direction, and that its answers travel back. They do so
+/// as answers only: who attaches a struct that hears all topics of the other direction need not hear `Sum`. The arrow
+/// says nothing that `#[topic(reply = …)]` does not, and is checked against it. A question may stand without one; its
+/// answer then travels back only if it is a topic of the other direction, too.
+///
+/// ```
+/// # use serde::{Deserialize, Serialize};
+/// # use socket_ipc::{Protocol, ToClient, Topic};
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic(name = "add", reply = Sum)]
+/// struct Add {
+///     left: i64,
+///     right: i64,
+/// }
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "sum"]
+/// struct Sum(i64);
+///
+/// #[derive(Protocol)]
+/// #[protocol(to_server(Add -> Sum))]
+/// struct Calculator;
+///
+/// fn travels_to_clients<P: ToClient<Sum>>() {}
+///
+/// travels_to_clients::<Calculator>();
+/// ```
+///
+/// # Can two types have the same topic?
+///
+/// Not in one direction, answers included: whoever hears a topic would not know which of the two it was. They are
+/// refused, as is a type that stands twice in a list.
+///
+/// ```compile_fail
+/// # use socket_ipc::{Protocol, Topic};
+/// #[derive(Topic)]
+/// #[topic = "hello"]
+/// struct Hello;
+///
+/// #[derive(Topic)]
+/// #[topic = "hello"]
+/// struct Goodbye;
+///
+/// #[derive(Protocol)]
+/// #[protocol(to_server(Hello, Goodbye))] // error: topic `hello` stands twice among those to the server in `Chat`
+/// struct Chat;
+/// ```
+///
+/// # Which types are allowed?
+///
+/// Structs and enums without generics; one without fields is all that it takes. Where it stands does not matter, a
+/// crate that server and client share being the usual place.
+///
+/// # What does it implement?
+///
+/// `Protocol`, with the type's name; `ToServer<T>` and `ToClient<T>` for what travels; and for each direction with
+/// topics `Attaches`, so that a struct which hears all of them is attached in one call, and one that forgets a topic
+/// does not compile.
+///
+/// # Mistakes
+///
+/// All mistakes of the attribute are reported at once, each where it was made and with what to write instead:
+///
+/// ```compile_fail
+/// # use socket_ipc::Protocol;
+/// #[derive(Protocol)]
+/// struct Chat; // error: missing topics: add `#[protocol(to_server(…), to_client(…))]` above `Chat`
+/// ```
+#[proc_macro_derive(Protocol, attributes(protocol))]
+pub fn derive_protocol(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    protocol::protocol(&input).into()
 }

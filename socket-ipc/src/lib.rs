@@ -334,12 +334,14 @@ pub use hears::{Attaches, Hears, Sender, Side};
 pub use listener::Listener;
 pub use peer::Peer;
 pub use protocol::Protocol;
+#[doc(hidden)]
+pub use protocol::{is_answered_by, stands_once};
 pub use raw_message::RawMessage;
 pub use refusal::{IntoReply, Refusal};
 pub use router::Subscription;
 pub use server::{
     AsyncListener, AsyncResponder, ConnectionEvent, Responder, Server, ServerBuilder, ServerHandle,
 };
-pub use socket_ipc_derive::Topic;
+pub use socket_ipc_derive::{Protocol, Topic};
 pub use topic::{Exchange, Request, Topic};
 pub use wire::{EncodeError, Envelope, EnvelopeError, Kind, Wire, WireError};

@@ -4,20 +4,211 @@ use std::path::Path;
 
 use crate::client::ClientBuilder;
 use crate::server::ServerBuilder;
+use crate::topic::Request;
 
 /// A type that says which topics travel to the server and which to clients. Implemented with
 /// [`#[derive(Protocol)]`](macro@crate::Protocol).
+///
+/// Its servers and clients are those of every other program, with one difference: what may be listened for and sent
+/// with a type is what the protocol lets travel in that direction, and the compiler says so. Raw messages know no
+/// protocol, and nor do bytes: a peer may speak whatever it likes, in any language.
+///
+/// # Examples
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{Protocol, Topic};
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "hello"]
+/// struct Hello { name: String }
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "greeting"]
+/// struct Greeting { text: String }
+///
+/// #[derive(Protocol)]
+/// #[protocol(to_server(Hello), to_client(Greeting))]
+/// struct Chat;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let directory = std::env::temp_dir().join(format!("socket-ipc-protocol-{}", std::process::id()));
+/// # std::fs::create_dir_all(&directory)?;
+/// # let path = directory.join("myApp.sock");
+/// let server = Chat::server(&path).build();
+/// let reply = server.handle();
+/// server.on::<Hello>(move |msg, client_id| {
+///     let greeting = Greeting { text: format!("Hello, {}!", msg.name) };
+///     if let Err(error) = reply.send(&greeting, client_id) {
+///         eprintln!("{error}");
+///     }
+/// });
+/// server.listen().await?;
+///
+/// let client = Chat::client(&path).build();
+/// client.on::<Greeting>(|msg| println!("{}", msg.text));
+/// client.connect().await?;
+/// client.send(&Hello { name: "crussell52".into() })?;
+/// # client.close().await;
+/// # server.close().await;
+/// # std::fs::remove_dir_all(directory)?;
+/// # Ok(()) }
+/// ```
+///
+/// What does not travel does not compile:
+///
+/// ```compile_fail
+/// # use serde::{Deserialize, Serialize};
+/// # use socket_ipc::{Protocol, Topic};
+/// # #[derive(Topic, Serialize, Deserialize)]
+/// # #[topic = "hello"]
+/// # struct Hello { name: String }
+/// # #[derive(Topic, Serialize, Deserialize)]
+/// # #[topic = "greeting"]
+/// # struct Greeting { text: String }
+/// # #[derive(Protocol)]
+/// # #[protocol(to_server(Hello), to_client(Greeting))]
+/// # struct Chat;
+/// let server = Chat::server("/tmp/myApp.sock").build();
+/// server.on::<Greeting>(|msg, _client_id| println!("{}", msg.text));
+/// // error: `Greeting` never travels from client to server in `Chat`
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a protocol",
+    label = "not a protocol",
+    note = "add `#[derive(Protocol)]` and `#[protocol(to_server(…), to_client(…))]` to the declaration of `{Self}`"
+)]
 pub trait Protocol: Sized + 'static {
     /// What the protocol is called: the name of its type.
     const NAME: &'static str;
 
-    /// Begins a server of this protocol for the socket at `path`.
+    /// Begins a server of this protocol for the socket at `path`, with the options of every server.
+    ///
+    /// ```
+    /// use socket_ipc::{Protocol, Server};
+    ///
+    /// fn server<P: Protocol>() -> Server<P> {
+    ///     P::server("/tmp/myApp.sock").mode(0o660).max_clients(100).build()
+    /// }
+    /// ```
     fn server(path: impl AsRef<Path>) -> ServerBuilder<Self> {
         ServerBuilder::new(path.as_ref().to_owned())
     }
 
-    /// Begins a client of this protocol, of the server at `path`.
+    /// Begins a client of this protocol, of the server at `path`, with the options of every client.
+    ///
+    /// ```
+    /// use socket_ipc::{Client, Protocol};
+    /// use std::time::Duration;
+    ///
+    /// fn client<P: Protocol>() -> Client<P> {
+    ///     P::client("/tmp/myApp.sock").retry_delay(Duration::from_millis(500)).build()
+    /// }
+    /// ```
     fn client(path: impl AsRef<Path>) -> ClientBuilder<Self> {
         ClientBuilder::new(path.as_ref().to_owned())
+    }
+}
+
+/// Fails to compile where the topic at `index` is among those before it. `#[derive(Protocol)]` calls it for each type
+/// of a direction; the message stands at the call, on that type.
+#[doc(hidden)]
+#[track_caller]
+#[expect(clippy::panic, reason = "at compile time: it is the error")]
+pub const fn stands_once(topics: &[&str], index: usize, direction: &str, protocol: &str) {
+    let mut before = 0;
+    while before < index {
+        if same(topics[before], topics[index]) {
+            let mut text = Text { bytes: [0; 1024], len: 0 };
+            text.push("topic `");
+            text.push(topics[index]);
+            text.push("` stands twice among those ");
+            text.push(direction);
+            text.push(" in `");
+            text.push(protocol);
+            text.push("`");
+            panic!("{}", text.get());
+        }
+        before += 1;
+    }
+}
+
+/// `==`, which is no constant function.
+const fn same(left: &str, right: &str) -> bool {
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    let mut at = 0;
+    while at < left.len() && at < right.len() && left[at] == right[at] {
+        at += 1;
+    }
+    at == left.len() && at == right.len()
+}
+
+/// A text that is put together at compile time, when nothing can be allocated. Names are short: a topic has 256 bytes
+/// at most.
+struct Text {
+    bytes: [u8; 1024],
+    len: usize,
+}
+
+impl Text {
+    const fn push(&mut self, text: &str) {
+        let text = text.as_bytes();
+        let mut at = 0;
+        while at < text.len() && self.len < self.bytes.len() {
+            self.bytes[self.len] = text[at];
+            self.len += 1;
+            at += 1;
+        }
+    }
+
+    const fn get(&self) -> &str {
+        match str::from_utf8(self.bytes.split_at(self.len).0) {
+            Ok(text) => text,
+            // Too long, and cut within a character.
+            Err(_) => "a topic stands twice in one direction of a protocol",
+        }
+    }
+}
+
+/// Compiles where `R` is what answers `Q`. `#[derive(Protocol)]` calls it for each `Q -> R`.
+#[doc(hidden)]
+pub const fn is_answered_by<Q: Request, R: Answers<Q, Q::Reply>>() {}
+
+/// A type that is the answer `R` of the question `Q`. A bound `Q: Request<Reply = R>` would say it too, in the
+/// compiler's words.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Q}` is answered by `{R}`, not by `{Self}`",
+    label = "not the answer to `{Q}`",
+    note = "the answer stands in `#[topic(name = \"…\", reply = …)]` above `{Q}`"
+)]
+pub trait Answers<Q, R> {}
+
+impl<Q, R> Answers<Q, R> for R {}
+
+#[cfg(test)]
+mod tests {
+    use super::stands_once;
+
+    #[test]
+    fn other_names_stand_beside_each_other() {
+        let topics = ["hello", "", "hell", "hello ", "Hello"];
+        for index in 0..topics.len() {
+            stands_once(&topics, index, "to the server", "Chat");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "topic `hello` stands twice among those to clients in `Chat`")]
+    fn the_message_names_the_topic_and_the_protocol() {
+        stands_once(&["hello", "greeting", "hello"], 2, "to clients", "Chat");
+    }
+
+    #[test]
+    #[should_panic(expected = "a topic stands twice in one direction of a protocol")]
+    fn a_topic_that_no_derive_would_let_pass_is_still_refused() {
+        let topic = "ü".repeat(1000);
+        stands_once(&[&topic, &topic], 1, "to clients", "Chat");
     }
 }

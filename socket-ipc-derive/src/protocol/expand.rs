@@ -1,0 +1,268 @@
+//! Checks a type and writes its protocol: what travels in which direction, and who has to hear it.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt;
+use syn::spanned::Spanned;
+use syn::{Data, DeriveInput, Error, GenericParam, Path, TypePath, parse_quote};
+
+use super::attr::{self, Entry, ProtocolAttribute};
+use crate::mistakes::reported;
+use crate::types::with_lifetime;
+
+/// What makes a protocol of a type, preceded by every mistake that was found in it.
+///
+/// With mistakes it is a stand-in in which everything may travel, so that uses of the type aren't reported as well.
+pub(crate) fn protocol(input: &DeriveInput) -> TokenStream {
+    let mut errors = Vec::new();
+    let attribute = attr::read(input, &mut errors);
+    check_kind(input, &mut errors);
+    check_no_generics(input, &mut errors);
+
+    match reported(errors) {
+        Some(errors) => {
+            let stand_in = stand_in(input, &attribute);
+            quote!(#errors #stand_in)
+        }
+        None => implementations(input, &attribute),
+    }
+}
+
+/// A protocol has no values, and a union is nothing but a puzzle about them.
+fn check_kind(input: &DeriveInput, errors: &mut Vec<Error>) {
+    if let Data::Union(_) = input.data {
+        errors.push(Error::new(
+            input.ident.span(),
+            "a union cannot be a protocol; use a struct without fields",
+        ));
+    }
+}
+
+/// Both sides have to mean the same topics by a protocol, whatever either would choose for a parameter.
+fn check_no_generics(input: &DeriveInput, errors: &mut Vec<Error>) {
+    if !input.generics.params.is_empty() {
+        errors.push(Error::new_spanned(
+            &input.generics,
+            format_args!("a protocol is the same on both sides: remove the generics of `{}`", input.ident),
+        ));
+    }
+}
+
+/// Where the library is. Code whose mistakes are a type's is located at the type, and reported there; but a path that
+/// the user wrote stays where it is, so that one which leads nowhere is reported once.
+fn library(attribute: &ProtocolAttribute, span: Span) -> TokenStream {
+    attribute.krate.as_ref().map_or_else(|| quote_spanned!(span=> ::socket_ipc), Path::to_token_stream)
+}
+
+/// The span for generated code that is located at a type. It is still generated, so that lints pass it over.
+fn at(ty: &TypePath) -> Span {
+    Span::call_site().located_at(ty.span())
+}
+
+/// Writes the impls.
+fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenStream {
+    let krate = library(attribute, Span::call_site());
+    let (ident, name) = (&input.ident, input.ident.unraw().to_string());
+    let to_server = Direction {
+        listed: &attribute.to_server,
+        answers_to: &attribute.to_client,
+        marker: quote!(#krate::ToServer),
+        side: quote!(#krate::Server<#ident>),
+        words: "to the server",
+    };
+    let to_client = Direction {
+        listed: &attribute.to_client,
+        answers_to: &attribute.to_server,
+        marker: quote!(#krate::ToClient),
+        side: quote!(#krate::Client<#ident>),
+        words: "to clients",
+    };
+    let directions = [to_server, to_client].map(|direction| {
+        let travels = direction.travels(input);
+        let attaches = direction.attaches(input, &krate);
+        let names = direction.names(&name, attribute);
+        quote!(#travels #attaches #names)
+    });
+    let questions = attribute.to_server.iter().chain(&attribute.to_client);
+    let answers = questions.filter_map(|entry| answer(entry, attribute));
+
+    // What is deprecated is no less part of the protocol; who sends it is warned.
+    quote! {
+        #[allow(deprecated)]
+        const _: () = {
+            #[automatically_derived]
+            impl #krate::Protocol for #ident {
+                const NAME: &'static ::core::primitive::str = #name;
+            }
+            #(#directions)*
+            #(#answers)*
+        };
+    }
+}
+
+/// One direction of a protocol.
+struct Direction<'a> {
+    listed: &'a [Entry],
+    /// The other direction's topics, whose answers travel in this one.
+    answers_to: &'a [Entry],
+    /// The trait that says that a topic travels in it.
+    marker: TokenStream,
+    /// Who hears it.
+    side: TokenStream,
+    /// What it is called.
+    words: &'static str,
+}
+
+impl Direction<'_> {
+    /// All that travels in this direction, each type once: several questions may have the same answer, and it may be
+    /// a topic of its own, too.
+    fn topics(&self) -> Vec<&TypePath> {
+        let answers = self.answers_to.iter().filter_map(|entry| entry.answer.as_ref());
+        let mut topics: Vec<&TypePath> = Vec::new();
+        let mut seen = Vec::new();
+        for topic in self.listed.iter().map(|entry| &entry.topic).chain(answers) {
+            let text = topic.to_token_stream().to_string();
+            if !seen.contains(&text) {
+                seen.push(text);
+                topics.push(topic);
+            }
+        }
+        topics
+    }
+
+    /// `impl ToServer<Hello> for Chat {}` for each.
+    fn travels(&self, input: &DeriveInput) -> TokenStream {
+        let (marker, ident) = (&self.marker, &input.ident);
+        let topics = self.topics();
+        // From a single impl the compiler would conclude that every message is of its type, and report another one as
+        // mismatched, with no word of the protocol. So there are two; the other's type is no topic, nobody can send it.
+        let second = (topics.len() == 1).then(|| {
+            quote! {
+                #[automatically_derived]
+                #[diagnostic::do_not_recommend]
+                impl #marker<::core::convert::Infallible> for #ident {}
+            }
+        });
+        quote! {
+            #(
+                #[automatically_derived]
+                impl #marker<#topics> for #ident {}
+            )*
+            #second
+        }
+    }
+
+    /// The impl that attaches a struct which hears every listed topic. Without any there is nothing to attach, and
+    /// whoever tries is told so.
+    fn attaches(&self, input: &DeriveInput, krate: &TokenStream) -> Option<TokenStream> {
+        if self.listed.is_empty() {
+            return None;
+        }
+        let (ident, side) = (&input.ident, &self.side);
+        let heard = self.listed.iter().map(|Entry { topic, .. }| {
+            let any = with_lifetime(topic, "m");
+            let binder = (any.to_string() != topic.to_token_stream().to_string()).then(|| quote!(for<'m>));
+            quote!(#binder __L: #krate::Hears<#any, #side>)
+        });
+        let attached = self.listed.iter().map(|Entry { topic, .. }| with_lifetime(topic, "static"));
+        Some(quote! {
+            #[automatically_derived]
+            impl<__L> #krate::Attaches<__L, #side> for #ident
+            where
+                #(#heard,)*
+            {
+                fn attach_to(
+                    __room: &#krate::Attaching<'_, __L, #side>,
+                ) -> ::core::result::Result<(), #krate::RespondError> {
+                    #(#krate::Attaching::method::<#attached>(__room)?;)*
+                    ::core::result::Result::Ok(())
+                }
+            }
+        })
+    }
+
+    /// The check that no two types of this direction have the same topic: one of them could never be decoded.
+    ///
+    /// Only the compiler knows the topics of types. Each has a constant of its own, so that all mistakes are reported
+    /// at once, each on the later type.
+    fn names(&self, protocol: &str, attribute: &ProtocolAttribute) -> Option<TokenStream> {
+        let topics = self.topics();
+        let words = self.words;
+        let checks = topics.iter().enumerate().skip(1).map(|(index, topic)| {
+            let span = at(topic);
+            let krate = library(attribute, span);
+            quote_spanned! {span=>
+                const _: () = #krate::stands_once(&NAMES, #index, #words, #protocol);
+            }
+        });
+        let krate = library(attribute, Span::call_site());
+        let names = topics.iter().map(|topic| {
+            let topic = with_lifetime(topic, "static");
+            quote!(<#topic as #krate::Topic>::NAME)
+        });
+        let count = topics.len();
+        (count > 1).then(|| {
+            quote! {
+                const _: () = {
+                    const NAMES: [&::core::primitive::str; #count] = [#(#names),*];
+                    #(#checks)*
+                };
+            }
+        })
+    }
+}
+
+/// The check that a question has the answer that the arrow says.
+fn answer(entry: &Entry, attribute: &ProtocolAttribute) -> Option<TokenStream> {
+    let Entry { topic: question, answer } = entry;
+    let answer = answer.as_ref()?;
+    let span = at(answer);
+    let krate = library(attribute, span);
+    Some(quote_spanned! {span=>
+        const _: () = #krate::is_answered_by::<#question, #answer>();
+    })
+}
+
+/// A protocol in which everything may travel and everybody may be attached.
+fn stand_in(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenStream {
+    let krate = library(attribute, Span::call_site());
+    let (ident, name) = (&input.ident, input.ident.unraw().to_string());
+    // Generics are a mistake, but the stand-in has to compile all the same.
+    let mut generics = input.generics.clone();
+    if !generics.params.is_empty() {
+        generics.make_where_clause().predicates.push(parse_quote!(Self: 'static));
+    }
+    let (params, arguments, where_clause) = generics.split_for_impl();
+    let with = |param: GenericParam| {
+        let mut generics = generics.clone();
+        generics.params.push(param);
+        generics
+    };
+    let (of_topic, of_struct) = (with(parse_quote!(__T)), with(parse_quote!(__L)));
+    let (of_topic, of_struct) = (of_topic.split_for_impl().0, of_struct.split_for_impl().0);
+    let attaches = ["Server", "Client"].map(|side| {
+        let side = Ident::new(side, Span::call_site());
+        quote! {
+            #[automatically_derived]
+            impl #of_struct #krate::Attaches<__L, #krate::#side<Self>> for #ident #arguments #where_clause {
+                fn attach_to(
+                    _: &#krate::Attaching<'_, __L, #krate::#side<Self>>,
+                ) -> ::core::result::Result<(), #krate::RespondError> {
+                    ::core::result::Result::Ok(())
+                }
+            }
+        }
+    });
+
+    quote! {
+        #[automatically_derived]
+        impl #params #krate::Protocol for #ident #arguments #where_clause {
+            const NAME: &'static ::core::primitive::str = #name;
+        }
+        #[automatically_derived]
+        impl #of_topic #krate::ToServer<__T> for #ident #arguments #where_clause {}
+        #[automatically_derived]
+        impl #of_topic #krate::ToClient<__T> for #ident #arguments #where_clause {}
+        #(#attaches)*
+    }
+}

@@ -1,0 +1,6 @@
+//! `#[derive(Protocol)]`.
+
+mod attr;
+mod expand;
+
+pub(crate) use expand::protocol;
