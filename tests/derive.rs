@@ -1,4 +1,5 @@
-//! What `#[derive(Topic)]` makes of every shape of type. What it refuses is in `tests/ui/derive`.
+//! What `#[derive(Topic)]` and `#[derive(Protocol)]` make of every shape of type. What they refuse is in
+//! `tests/ui/derive`.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -6,7 +7,10 @@ use std::fmt::Display;
 use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Exchange, Refusal, Request, Topic};
+use socket_ipc::{
+    Attaches, Client, ClientHandle, Exchange, Hears, Protocol, Refusal, Request, Sender, Server, ToClient,
+    ToServer, Topic,
+};
 
 /// Decodes as a typed listener does: `T` is named once, the message borrows from the bytes.
 fn hear<'m, T: Topic>(json: &'m str) -> T::Message<'m>
@@ -318,6 +322,7 @@ mod questions {
     }
 
     /// Compiles if `Q` is answered by an `R`.
+    #[allow(clippy::extra_unused_type_parameters)]
     fn answered_by<Q: Request<Reply = R> + Exchange<Outcome = Result<R, Refusal>>, R: Topic>() -> &'static str
     {
         R::NAME
@@ -342,7 +347,7 @@ mod questions {
 
     #[derive(Topic)]
     #[topic = "log"]
-    struct Log<'m, T: 'static>(&'m T);
+    struct Log<'m, T: 'static>(#[allow(dead_code)] &'m T);
 
     #[test]
     fn whatever_is_no_question_is_heard_and_that_is_all() {
@@ -413,6 +418,224 @@ mod questions {
     }
 }
 
+mod protocols {
+    use super::*;
+
+    #[derive(Topic, Deserialize)]
+    #[topic = "hello"]
+    struct Hello;
+
+    #[derive(Topic, Deserialize)]
+    #[topic(name = "add", reply = Sum)]
+    struct Add;
+
+    #[derive(Topic, Deserialize)]
+    #[topic(name = "subtract", reply = Sum)]
+    struct Subtract;
+
+    #[derive(Topic, Deserialize)]
+    #[topic = "sum"]
+    struct Sum;
+
+    #[derive(Topic, Deserialize)]
+    #[topic = "tagged"]
+    struct Tagged<'a, T: 'static>(&'a str, T);
+
+    #[derive(Topic, Deserialize)]
+    #[topic = "batch"]
+    struct Batch<T>(Vec<T>);
+
+    /// Compiles if a client may send `T` and a server listen for it.
+    fn to_server<P: ToServer<T>, T>() {}
+
+    /// Compiles if a server may send `T` and a client listen for it.
+    fn to_client<P: ToClient<T>, T>() {}
+
+    /// Compiles if an `L` may be attached to a server.
+    fn server_attaches<P: Attaches<L, Server<P>> + 'static, L>() {}
+
+    /// Compiles if an `L` may be attached to a client.
+    fn client_attaches<P: Attaches<L, Client<P>> + 'static, L>() {}
+
+    #[derive(Protocol)]
+    #[protocol(to_server(Hello), to_client(Sum))]
+    struct Unit;
+
+    #[derive(Protocol)]
+    #[protocol(to_client(Hello,))]
+    enum Empty {}
+
+    #[derive(Protocol)]
+    #[protocol(to_client(), to_server(self::Hello))]
+    struct Named {
+        _field: u8,
+    }
+
+    #[derive(Protocol)]
+    #[protocol(to_server(Hello), to_client(Hello))]
+    #[allow(non_camel_case_types)]
+    struct r#type(#[allow(dead_code)] u8);
+
+    #[test]
+    fn a_protocol_is_called_what_its_type_is_called() {
+        assert_eq!([Unit::NAME, Empty::NAME, Named::NAME, r#type::NAME], ["Unit", "Empty", "Named", "type"]);
+    }
+
+    #[test]
+    fn the_same_topic_may_travel_both_ways() {
+        to_server::<r#type, Hello>();
+        to_client::<r#type, Hello>();
+    }
+
+    /// Everything at once. `Sum` is an answer of two questions that travel to the server, an answer of one that travels
+    /// to clients, and a topic of its own to clients.
+    #[derive(Protocol)]
+    #[protocol(
+        to_server(Add -> Sum, Subtract -> Sum, Tagged<'_, &'static str>, Batch<Tagged<'_, u8>>),
+        to_client(Hello, Sum, Add -> Sum),
+    )]
+    struct Everything;
+
+    #[test]
+    fn what_borrows_travels_for_any_lifetime_and_answers_travel_back() {
+        fn borrowed<'m>(_: &'m str) {
+            to_server::<Everything, Tagged<'m, &'static str>>();
+            to_server::<Everything, Batch<Tagged<'m, u8>>>();
+        }
+        borrowed("");
+        to_server::<Everything, Add>();
+        to_server::<Everything, Subtract>();
+        to_client::<Everything, Sum>();
+        to_client::<Everything, Hello>();
+        to_client::<Everything, Add>();
+        to_server::<Everything, Sum>();
+    }
+
+    /// Hears what travels to a server of `Everything`.
+    struct Room;
+
+    impl Hears<Add, Server<Everything>> for Room {
+        fn hear(&self, _: Add, _: Sender<'_, Everything>) -> Result<Sum, Refusal> {
+            Ok(Sum)
+        }
+    }
+
+    impl Hears<Subtract, Server<Everything>> for Room {
+        fn hear(&self, _: Subtract, _: Sender<'_, Everything>) -> Result<Sum, Refusal> {
+            Err(Refusal::new("never", "no"))
+        }
+    }
+
+    impl Hears<Tagged<'_, &'static str>, Server<Everything>> for Room {
+        fn hear(&self, _: Tagged<'_, &'static str>, _: Sender<'_, Everything>) {}
+    }
+
+    impl<'a> Hears<Batch<Tagged<'a, u8>>, Server<Everything>> for Room {
+        fn hear(&self, _: Batch<Tagged<'a, u8>>, _: Sender<'_, Everything>) {}
+    }
+
+    /// Hears what travels to a client, and no answers but those that are a topic, too.
+    struct Guest;
+
+    impl Hears<Hello, Client<Everything>> for Guest {
+        fn hear(&self, _: Hello, _: &ClientHandle<Everything>) {}
+    }
+
+    impl Hears<Sum, Client<Everything>> for Guest {
+        fn hear(&self, _: Sum, _: &ClientHandle<Everything>) {}
+    }
+
+    impl Hears<Add, Client<Everything>> for Guest {
+        fn hear(&self, _: Add, _: &ClientHandle<Everything>) -> Result<Sum, Refusal> {
+            Ok(Sum)
+        }
+    }
+
+    /// A protocol whose answers are nothing but answers.
+    #[derive(Protocol)]
+    #[protocol(to_server(Add -> Sum), to_client(Hello))]
+    struct Answers;
+
+    impl Hears<Hello, Client<Answers>> for Guest {
+        fn hear(&self, _: Hello, _: &ClientHandle<Answers>) {}
+    }
+
+    #[test]
+    fn whoever_hears_all_topics_is_attached_and_need_hear_no_answer() {
+        server_attaches::<Everything, Room>();
+        client_attaches::<Everything, Guest>();
+        client_attaches::<Answers, Guest>();
+        to_client::<Answers, Sum>();
+    }
+
+    /// The names that generated code uses, and a topic whose name is the protocol's.
+    mod shadowed {
+        #![allow(dead_code, non_camel_case_types, non_upper_case_globals, clippy::upper_case_acronyms)]
+
+        mod core {}
+        mod std {}
+        mod socket_ipc {}
+        struct str;
+        enum Option {}
+        enum Result {}
+        trait Protocol {}
+        trait Topic {}
+        trait Hears {}
+        const room: () = ();
+
+        #[derive(::socket_ipc::Topic)]
+        #[topic = "L"]
+        struct L;
+        #[derive(::socket_ipc::Topic)]
+        #[topic(name = "T", reply = NAMES)]
+        struct T;
+        #[derive(::socket_ipc::Topic)]
+        #[topic = "NAMES"]
+        struct NAMES;
+        #[derive(::socket_ipc::Topic)]
+        #[topic = "Server"]
+        struct Server<'m>(&'m u8);
+
+        #[derive(::socket_ipc::Protocol)]
+        #[protocol(to_server(L, T -> NAMES, Server<'_>), to_client(L))]
+        struct Shadowed;
+
+        #[test]
+        fn generated_code_means_the_real_ones() {
+            assert_eq!(<Shadowed as ::socket_ipc::Protocol>::NAME, "Shadowed");
+            super::to_client::<Shadowed, NAMES>();
+        }
+    }
+
+    macro_rules! protocol {
+        ($ident:ident, $to_server:ty, $to_client:path, $question:ident => $answer:ty) => {
+            #[derive(Protocol)]
+            #[protocol(to_server($to_server), to_client($to_client, $question -> $answer))]
+            struct $ident;
+        };
+    }
+    protocol!(FromMacro, Tagged<'_, u8>, super::protocols::Hello, Add => Sum);
+
+    #[test]
+    fn topics_may_come_from_a_macro_and_a_protocol_may_stand_in_a_function() {
+        #[derive(Topic)]
+        #[topic = "local"]
+        struct Local;
+        #[derive(Protocol)]
+        #[protocol(to_server(Local, FromOutside))]
+        struct Here;
+        type FromOutside = Hello;
+
+        to_server::<Here, Local>();
+        to_server::<Here, Hello>();
+        to_client::<FromMacro, Add>();
+        to_server::<FromMacro, Sum>();
+        to_server::<FromMacro, Tagged<'static, u8>>();
+        assert_eq!(hear::<Tagged<'_, u8>>(r#"["x",1]"#).1, hear::<Batch<u8>>("[1]").0[0]);
+        assert_eq!(hear::<Tagged<'_, u8>>(r#"["x",1]"#).0, "x");
+    }
+}
+
 /// The library under other names.
 mod renamed {
     /// As a crate that re-exports the library would.
@@ -427,6 +650,7 @@ mod renamed {
             type Message<'m>;
         }
 
+        #[allow(dead_code)]
         pub trait Exchange {
             type Outcome;
         }
@@ -469,6 +693,23 @@ mod renamed {
     #[topic(name = "question", reply = Bare, crate = reexport::ipc)]
     struct Question;
 
+    #[derive(socket_ipc::Protocol)]
+    #[protocol(to_server(Question -> Bare, InString), to_client(InString), crate = "crate::renamed::reexport::ipc")]
+    struct Chat;
+
+    macro_rules! protocol_by_crate {
+        ($path:path) => {
+            #[derive(socket_ipc::Protocol)]
+            #[protocol(crate = $crate::renamed::reexport::ipc, to_server(Question -> Bare, InString))]
+            struct DollarChat;
+
+            #[derive(socket_ipc::Protocol)]
+            #[protocol(crate = $path, to_client(InString))]
+            struct FragmentChat;
+        };
+    }
+    protocol_by_crate!(super::renamed::reexport::ipc);
+
     #[test]
     fn the_trait_is_found_where_the_attribute_says() {
         fn name<T: socket_ipc::Topic>() -> &'static str {
@@ -476,6 +717,12 @@ mod renamed {
         }
         assert_eq!(name::<InString>(), "string");
         assert_eq!(name::<Bare>(), "bare");
+        fn protocol<P: socket_ipc::Protocol + socket_ipc::ToClient<T>, T>() -> &'static str {
+            P::NAME
+        }
+        assert_eq!(protocol::<Chat, Bare>(), "Chat");
+        assert_eq!(protocol::<DollarChat, Bare>(), "DollarChat");
+        assert_eq!(protocol::<FragmentChat, InString>(), "FragmentChat");
         assert_eq!(name::<Relative>(), "relative");
         assert_eq!(name::<Absolute>(), "absolute");
         assert_eq!(name::<Dollar>(), "dollar");

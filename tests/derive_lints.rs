@@ -1,4 +1,4 @@
-//! The code that the derive writes raises no lint, however many its user turns on.
+//! The code that the derives write raises no lint, however many its user turns on.
 
 #![deny(warnings, missing_docs)]
 #![deny(clippy::all, clippy::pedantic, clippy::nursery, clippy::cargo)]
@@ -39,7 +39,7 @@
 
 use core::fmt::Display;
 
-use socket_ipc::Topic;
+use socket_ipc::{Protocol, Topic};
 
 /// A struct with fields.
 #[derive(Topic, Debug)]
@@ -126,12 +126,57 @@ macro_rules! from_a_macro {
 }
 from_a_macro!(FromMacro, "from a macro", 'a);
 
+/// A lifetime, and a type that may have one of its own.
+#[derive(Topic, Debug)]
+#[topic = "tagged"]
+pub struct Tagged<'a, T: 'static>(pub &'a str, pub T);
+
+/// A protocol of all sorts.
+#[derive(Protocol, Debug)]
+#[protocol(
+    to_server(Named, Borrowed<'_>, Tagged<'_, &'static str>, Question -> Unit, GenericQuestion<str> -> Unsized<str>),
+    to_client(Path, Unit, private::Private<'_>, Deprecated<'_>),
+)]
+pub struct Chat;
+
+/// One with a single topic in each direction, and with fields.
+#[derive(Protocol, Debug)]
+#[protocol(to_server(Named), to_client(Unit))]
+pub struct Small {
+    /// A field.
+    pub number: u8,
+}
+
+/// One with a single topic that borrows.
+#[derive(Protocol, Debug)]
+#[protocol(to_client(Borrowed<'_>))]
+pub enum Alone {}
+
+/// The path of the library, needlessly long.
+#[derive(Protocol, Debug)]
+#[protocol(to_server(Question -> Unit, Named), crate = "::socket_ipc")]
+pub struct Renamed;
+
+macro_rules! protocol_from_a_macro {
+    ($ident:ident, $question:ty => $answer:path, $borrowed:ty) => {
+        /// From a macro.
+        #[derive(Protocol, Debug)]
+        #[protocol(to_server($question -> $answer, $borrowed), to_client($answer), crate = ::socket_ipc)]
+        pub struct $ident;
+    };
+}
+protocol_from_a_macro!(ProtocolFromMacro, Question => Unit, Borrowed<'_>);
+
 mod private {
-    use socket_ipc::Topic;
+    use socket_ipc::{Protocol, Topic};
 
     #[derive(Topic, Debug)]
     #[topic = "private"]
     pub(super) struct Private<'a>(pub(super) &'a str);
+
+    #[derive(Protocol, Debug)]
+    #[protocol(to_server(Private<'_>))]
+    pub(super) struct Inside;
 }
 
 #[test]
@@ -140,6 +185,13 @@ fn it_compiles_and_the_names_are_there() {
     #[topic = "local"]
     struct Local;
 
+    #[derive(Protocol)]
+    #[protocol(to_server(Local, Named))]
+    struct LocalChat;
+
+    let protocols = [Chat::NAME, Small::NAME, Alone::NAME, Renamed::NAME, ProtocolFromMacro::NAME];
+    assert_eq!(protocols, ["Chat", "Small", "Alone", "Renamed", "ProtocolFromMacro"]);
+    assert_eq!([private::Inside::NAME, LocalChat::NAME], ["Inside", "LocalChat"]);
     let names = [Named::NAME, Unit::NAME, Borrowed::NAME, Path::NAME, FromMacro::NAME, Unsized::<str>::NAME];
     assert_eq!(names, ["named", "unit", "borrowed", "path", "from a macro", "unsized"]);
     assert_eq!([private::Private("x").0, private::Private::NAME, Local::NAME], ["x", "private", "local"]);

@@ -21,6 +21,7 @@ fn every_mistake_says_what_to_write() {
     let cases = trybuild::TestCases::new();
     cases.compile_fail("tests/ui/derive/*.rs");
     cases.compile_fail("tests/ui/api/*.rs");
+    cases.compile_fail("tests/ui/protocol/*.rs");
 }
 
 /// The compiler that cargo runs for the cases.

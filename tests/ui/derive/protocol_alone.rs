@@ -1,0 +1,7 @@
+use socket_ipc::Protocol;
+
+#[derive(Protocol)]
+#[protocol]
+struct Chat;
+
+fn main() {}

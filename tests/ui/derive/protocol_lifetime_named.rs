@@ -1,0 +1,11 @@
+use socket_ipc::{Protocol, Topic};
+
+#[derive(Topic)]
+#[topic = "log"]
+struct Log<'m>(&'m str);
+
+#[derive(Protocol)]
+#[protocol(to_server(Log<'m>))]
+struct Chat;
+
+fn main() {}

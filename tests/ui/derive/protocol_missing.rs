@@ -1,0 +1,6 @@
+use socket_ipc::Protocol;
+
+#[derive(Protocol)]
+struct Chat;
+
+fn main() {}

@@ -1,0 +1,7 @@
+use socket_ipc::Protocol;
+
+#[derive(Protocol)]
+#[protocol = "chat"]
+struct Chat;
+
+fn main() {}

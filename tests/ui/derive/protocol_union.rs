@@ -1,0 +1,18 @@
+use socket_ipc::{Protocol, Topic};
+
+#[derive(Topic)]
+#[topic = "hello"]
+struct Hello;
+
+#[derive(Topic)]
+#[topic = "greeting"]
+struct Greeting;
+
+#[derive(Protocol)]
+#[protocol(to_server(Hello))]
+union Chat {
+    signed: i8,
+    unsigned: u8,
+}
+
+fn main() {}

@@ -1,0 +1,33 @@
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Attaches, Hears, Protocol, Sender, Server, Topic};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "hello"]
+struct Hello;
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "greeting"]
+struct Greeting;
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "log"]
+struct Log<'m> {
+    text: &'m str,
+}
+
+#[derive(Protocol)]
+#[protocol(to_server(Hello, Log<'_>), to_client(Greeting))]
+struct Chat;
+
+struct Room;
+
+impl Hears<Hello, Server<Chat>> for Room {
+    fn hear(&self, _: Hello, _: Sender<'_, Chat>) {}
+}
+
+fn attach<L, P: Attaches<L, Server<P>> + 'static>(_: &Server<P>, _: L) {}
+
+fn main() {
+    let server = Chat::server("/tmp/myApp.sock").build();
+    attach(&server, Room);
+}
