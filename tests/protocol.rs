@@ -1,0 +1,203 @@
+//! What a protocol lets travel, over a real socket. What it refuses is in `tests/ui/protocol`.
+
+use std::borrow::Cow;
+use std::os::unix::fs::PermissionsExt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use socket_ipc::{
+    Client, ClientHandle, ClientId, MessageErrorKind, Protocol, SendError, Server, ServerHandle, ToClient,
+    Topic, Wire,
+};
+use support::{Events, Place, RawPeer, soon};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "hello"]
+struct Hello {
+    name: String,
+}
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "greeting"]
+struct Greeting {
+    text: String,
+}
+
+/// Travels both ways, and borrows on both.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "log"]
+struct Log<'m> {
+    level: u8,
+    #[serde(borrow)]
+    text: Cow<'m, str>,
+    target: &'m str,
+}
+
+#[derive(Protocol)]
+#[protocol(to_server(Hello, Log<'_>), to_client(Greeting, Log<'_>))]
+struct Chat;
+
+fn hello(name: &str) -> Hello {
+    Hello { name: name.into() }
+}
+
+/// Listens and connects; both have their listeners already.
+async fn connected(server: &Server<Chat>, client: &Client<Chat>) -> ClientId {
+    server.listen().await.unwrap();
+    let mut connections = Events::new();
+    server.on_connection(connections.reporter());
+    soon("a connection", client.connect()).await.unwrap();
+    connections.next().await
+}
+
+/// Greets; the handle says to whom it may be said what.
+fn greet(server: &ServerHandle<Chat>, name: &str, client_id: ClientId) -> Result<(), SendError> {
+    server.send(&Greeting { text: format!("Hello, {name}!") }, client_id)
+}
+
+support::both_flavours! {
+    async fn typed_messages_travel_both_ways() {
+        let (place, mut greetings) = (Place::new(), Events::new());
+        let (server, client) = (Chat::server(place.socket()).build(), Chat::client(place.socket()).build());
+        let reply: ServerHandle<Chat> = server.handle();
+        server.on::<Hello>(move |msg, client_id| greet(&reply, &msg.name, client_id).unwrap());
+        let report = greetings.reporter();
+        client.on::<Greeting>(move |msg| report(msg.text));
+        connected(&server, &client).await;
+
+        client.send(&hello("crussell52")).unwrap();
+        assert_eq!(greetings.next().await, "Hello, crussell52!");
+        client.send_async(&hello("again")).await.unwrap();
+        assert_eq!(greetings.next().await, "Hello, again!");
+        assert_eq!(server.broadcast(&Greeting { text: "all".into() }).unwrap(), 1);
+        assert_eq!(greetings.next().await, "all");
+        assert_eq!(server.broadcast_async(&Greeting { text: "all, later".into() }).await.unwrap(), 1);
+        assert_eq!(greetings.next().await, "all, later");
+    }
+
+    async fn a_borrowing_topic_travels_both_ways() {
+        let (place, mut logs) = (Place::new(), Events::new());
+        let (server, client) = (Chat::server(place.socket()).build(), Chat::client(place.socket()).build());
+        let echo = server.handle();
+        // What is sent borrows from the message, and that from the bytes it arrived in.
+        server.on::<Log>(move |msg, client_id| {
+            let text = format!("{}!", msg.text);
+            echo.send(&Log { level: msg.level + 1, text: Cow::Borrowed(&text), target: msg.target }, client_id).unwrap();
+        });
+        let report = logs.reporter();
+        client.on::<Log>(move |msg| report((msg.level, msg.text.into_owned(), msg.target.to_owned())));
+        connected(&server, &client).await;
+
+        let (text, target) = (String::from("text"), String::from("here"));
+        client.send(&Log { level: 1, text: Cow::Borrowed(&text), target: &target }).unwrap();
+        assert_eq!(logs.next().await, (2, "text!".to_owned(), "here".to_owned()));
+    }
+
+    async fn handles_inside_listeners_attach_and_send_what_the_protocol_lets_travel() {
+        let (place, mut events) = (Place::new(), Events::new());
+        let (server, client) = (Chat::server(place.socket()).build(), Chat::client(place.socket()).build());
+        let (inside, report) = (server.handle(), events.reporter());
+        server.on_async::<Hello>(move |msg, client_id| {
+            let (inside, report) = (inside.clone(), report.clone());
+            async move {
+                let later = inside.clone();
+                inside.on::<Log>(move |msg, _| {
+                    report(format!("server: {}", msg.text));
+                    drop(later.close());
+                });
+                greet(&inside, &msg.name, client_id).unwrap();
+            }
+        });
+        let (inside, report): (ClientHandle<Chat>, _) = (client.handle(), events.reporter());
+        client.on::<Greeting>(move |msg| {
+            report(format!("client: {}", msg.text));
+            inside.send(&Log { level: 1, text: "log".into(), target: "here" }).unwrap();
+        });
+        connected(&server, &client).await;
+
+        client.send(&hello("you")).unwrap();
+        assert_eq!(events.take(2).await, ["client: Hello, you!", "server: log"]);
+        soon("the server's end", server.closed()).await;
+    }
+
+    async fn a_protocol_has_subscriptions() {
+        let place = Place::new();
+        let (server, client) = (Chat::server(place.socket()).build(), Chat::client(place.socket()).build());
+        let (mut hellos, mut greetings) = (server.subscribe::<Hello>(), client.subscribe::<Greeting>());
+        let client_id = connected(&server, &client).await;
+
+        client.send(&hello("you")).unwrap();
+        let (msg, from) = soon("the message", hellos.next()).await.unwrap();
+        assert_eq!((msg.name.as_str(), from), ("you", client_id));
+        greet(&server, &msg.name, from).unwrap();
+        assert_eq!(soon("the greeting", greetings.next()).await.unwrap().text, "Hello, you!");
+    }
+
+    async fn raw_listeners_and_raw_messages_know_no_protocol() {
+        let (place, mut events) = (Place::new(), Events::new());
+        let (server, client) = (Chat::server(place.socket()).build(), Chat::client(place.socket()).build());
+        let (every, topic) = (events.reporter(), events.reporter());
+        server.on_message(move |message, name, _| every(format!("server: {name} {message}")));
+        server.on_topic("greeting", move |message, _| topic(format!("greeting: {message}")));
+        let (every, topic) = (events.reporter(), events.reporter());
+        client.on_message(move |message, name| every(format!("client: {name} {message}")));
+        client.on_topic("other", move |message| topic(format!("other: {message}")));
+        let client_id = connected(&server, &client).await;
+
+        client.send_raw("greeting", &1).unwrap();
+        assert_eq!(events.take(2).await, ["server: greeting 1", "greeting: 1"]);
+        server.send_raw("other", &2, client_id).unwrap();
+        assert_eq!(events.take(2).await, ["client: other 2", "other: 2"]);
+        assert_eq!(server.broadcast_raw("hello", &3).unwrap(), 1);
+        assert_eq!(events.next().await, "client: hello 3");
+    }
+
+    async fn a_peer_without_the_protocol_is_heard_as_ever() {
+        let (place, mut events) = (Place::new(), Events::new());
+        let server = Chat::server(place.socket()).build();
+        let report = events.reporter();
+        server.on::<Hello>(move |msg, _| report(msg.name));
+        let report = events.reporter();
+        server.on_message_error(move |error, _| {
+            assert!(matches!(error.kind(), MessageErrorKind::Decode { .. }), "{error}");
+            report("a message error".to_owned());
+        });
+        server.listen().await.unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        peer.write("{\"topic\":\"hello\",\"message\":5}\n{\"topic\":\"hello\",\"message\":{\"name\":\"nc\"}}\n").await;
+        assert_eq!(events.take(2).await, ["a message error", "nc"]);
+        assert_eq!(server.broadcast(&Greeting { text: "hi".into() }).unwrap(), 1);
+        assert_eq!(peer.line().await, r#"{"topic":"greeting","message":{"text":"hi"}}"#);
+    }
+
+    async fn a_server_and_a_client_of_a_protocol_take_all_options() {
+        let (place, mut heard) = (Place::new(), Events::new());
+        let server = Chat::server(place.socket()).wire(Wire::NODE_0_4).mode(0o640).max_clients(1).max_message_len(100).build();
+        let client = Chat::client(place.socket()).wire(Wire::NODE_0_4).retry_delay(Duration::from_millis(1)).build();
+        let report = heard.reporter();
+        server.on::<Hello>(move |msg, _| report(msg.name));
+        connected(&server, &client).await;
+
+        let mode = std::fs::metadata(place.socket()).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o640);
+        client.send(&hello("node")).unwrap();
+        assert_eq!(heard.next().await, "node");
+        let refused = server.broadcast(&Greeting { text: "x".repeat(100) });
+        assert!(matches!(refused, Err(SendError::TooLarge { .. })), "{refused:?}");
+        assert_eq!(RawPeer::connect(place.socket()).await.closed().await, b"");
+    }
+
+    async fn a_function_may_be_for_every_protocol_that_lets_its_topic_travel() {
+        fn goodbye<P: ToClient<Greeting>>(server: &ServerHandle<P>) -> usize {
+            server.broadcast(&Greeting { text: "bye".into() }).unwrap()
+        }
+        let (place, mut greetings) = (Place::new(), Events::new());
+        let (server, client) = (Chat::server(place.socket()).build(), Chat::client(place.socket()).build());
+        let report = greetings.reporter();
+        client.on::<Greeting>(move |msg| report(msg.text));
+        connected(&server, &client).await;
+        assert_eq!(goodbye(&server), 1);
+        assert_eq!(greetings.next().await, "bye");
+        assert_eq!(goodbye(&Server::new(place.socket())), 0);
+    }
+}
