@@ -433,7 +433,7 @@ mod protocols {
     #[topic(name = "subtract", reply = Sum)]
     struct Subtract;
 
-    #[derive(Topic, Deserialize)]
+    #[derive(Topic, Serialize, Deserialize)]
     #[topic = "sum"]
     struct Sum;
 
@@ -491,16 +491,21 @@ mod protocols {
     /// to clients, and a topic of its own to clients.
     #[derive(Protocol)]
     #[protocol(
-        to_server(Add -> Sum, Subtract -> Sum, Tagged<'_, &'static str>, Batch<Tagged<'_, u8>>),
+        to_server(Add -> Sum, Subtract -> Sum, Tagged<'_, u16>),
         to_client(Hello, Sum, Add -> Sum),
     )]
     struct Everything;
 
+    /// The lifetime of a type argument. Such a message may be sent; no listener could be called with it.
+    #[derive(Protocol)]
+    #[protocol(to_server(Batch<Tagged<'_, u8>>))]
+    struct Nested;
+
     #[test]
     fn what_borrows_travels_for_any_lifetime_and_answers_travel_back() {
         fn borrowed<'m>(_: &'m str) {
-            to_server::<Everything, Tagged<'m, &'static str>>();
-            to_server::<Everything, Batch<Tagged<'m, u8>>>();
+            to_server::<Everything, Tagged<'m, u16>>();
+            to_server::<Nested, Batch<Tagged<'m, u8>>>();
         }
         borrowed("");
         to_server::<Everything, Add>();
@@ -526,12 +531,8 @@ mod protocols {
         }
     }
 
-    impl Hears<Tagged<'_, &'static str>, Server<Everything>> for Room {
-        fn hear(&self, _: Tagged<'_, &'static str>, _: Sender<'_, Everything>) {}
-    }
-
-    impl<'a> Hears<Batch<Tagged<'a, u8>>, Server<Everything>> for Room {
-        fn hear(&self, _: Batch<Tagged<'a, u8>>, _: Sender<'_, Everything>) {}
+    impl Hears<Tagged<'_, u16>, Server<Everything>> for Room {
+        fn hear(&self, _: Tagged<'_, u16>, _: Sender<'_, Everything>) {}
     }
 
     /// Hears what travels to a client, and no answers but those that are a topic, too.

@@ -294,7 +294,43 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 ///
 /// `Protocol`, with the type's name; `ToServer<T>` and `ToClient<T>` for what travels; and for each direction with
 /// topics `Attaches`, so that a struct which hears all of them is attached in one call, and one that forgets a topic
-/// does not compile.
+/// does not compile:
+///
+/// ```
+/// # use serde::{Deserialize, Serialize};
+/// use socket_ipc::{Hears, Protocol, Refusal, Sender, Server, Topic};
+///
+/// # #[derive(Topic, Serialize, Deserialize)]
+/// # #[topic(name = "add", reply = Sum)]
+/// # struct Add { left: i64, right: i64 }
+/// # #[derive(Topic, Serialize, Deserialize)]
+/// # #[topic = "sum"]
+/// # struct Sum(i64);
+/// # #[derive(Topic, Serialize, Deserialize)]
+/// # #[topic = "log"]
+/// # struct Log<'m> { text: &'m str }
+/// #[derive(Protocol)]
+/// #[protocol(to_server(Add -> Sum, Log<'_>))]
+/// struct Calculator;
+///
+/// struct Abacus;
+///
+/// impl Hears<Add, Server<Calculator>> for Abacus {
+///     fn hear(&self, add: Add, _: Sender<'_, Calculator>) -> Result<Sum, Refusal> {
+///         Ok(Sum(add.left + add.right))
+///     }
+/// }
+///
+/// impl Hears<Log<'_>, Server<Calculator>> for Abacus {
+///     fn hear(&self, log: Log<'_>, _: Sender<'_, Calculator>) {
+///         println!("{}", log.text);
+///     }
+/// }
+///
+/// let server = Calculator::server("/tmp/myApp.sock").build();
+/// server.attach(Abacus)?;
+/// # Ok::<(), socket_ipc::RespondError>(())
+/// ```
 ///
 /// # Mistakes
 ///

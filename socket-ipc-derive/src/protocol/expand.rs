@@ -159,36 +159,37 @@ impl Direction<'_> {
             return None;
         }
         let (ident, side) = (&input.ident, &self.side);
-        let heard = self.listed.iter().map(|Entry { topic, .. }| {
-            let any = with_lifetime(topic, "m");
-            let binder = (any.to_string() != topic.to_token_stream().to_string()).then(|| quote!(for<'m>));
-            quote!(#binder __L: #krate::Hears<#any, #side>)
-        });
-        let attached = self.listed.iter().map(|Entry { topic, .. }| with_lifetime(topic, "static"));
+        // Bounds that name the struct: what it has to hear, and that this can be decoded, matters to who attaches one.
+        // A struct that hears `Log<'static>` hears every `Log<'_>`: its method takes a message of any lifetime.
+        let sets: Vec<_> =
+            self.listed.iter().map(|Entry { topic, .. }| with_lifetime(topic, "static")).collect();
         Some(quote! {
             #[automatically_derived]
             impl<__L> #krate::Attaches<__L, #side> for #ident
             where
-                #(#heard,)*
+                #((#sets,): #krate::Attaches<__L, #side>,)*
             {
                 fn attach_to(
                     __room: &#krate::Attaching<'_, __L, #side>,
                 ) -> ::core::result::Result<(), #krate::RespondError> {
-                    #(#krate::Attaching::method::<#attached>(__room)?;)*
+                    #(<(#sets,) as #krate::Attaches<__L, #side>>::attach_to(__room)?;)*
                     ::core::result::Result::Ok(())
                 }
             }
         })
     }
 
-    /// The check that no two types of this direction have the same topic: one of them could never be decoded.
+    /// The check that all are topics, and no two of this direction the same one: nobody could tell them apart.
     ///
     /// Only the compiler knows the topics of types. Each has a constant of its own, so that all mistakes are reported
     /// at once, each on the later type.
     fn names(&self, protocol: &str, attribute: &ProtocolAttribute) -> Option<TokenStream> {
         let topics = self.topics();
+        if topics.is_empty() {
+            return None;
+        }
         let words = self.words;
-        let checks = topics.iter().enumerate().skip(1).map(|(index, topic)| {
+        let checks = topics.iter().enumerate().map(|(index, topic)| {
             let span = at(topic);
             let krate = library(attribute, span);
             quote_spanned! {span=>
@@ -201,13 +202,11 @@ impl Direction<'_> {
             quote!(<#topic as #krate::Topic>::NAME)
         });
         let count = topics.len();
-        (count > 1).then(|| {
-            quote! {
-                const _: () = {
-                    const NAMES: [&::core::primitive::str; #count] = [#(#names),*];
-                    #(#checks)*
-                };
-            }
+        Some(quote! {
+            const _: () = {
+                const NAMES: [&::core::primitive::str; #count] = [#(#names),*];
+                #(#checks)*
+            };
         })
     }
 }

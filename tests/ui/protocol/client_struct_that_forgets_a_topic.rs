@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Attaches, Client, Protocol, Topic};
+use socket_ipc::{Protocol, Topic};
 
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "hello"]
@@ -15,9 +15,7 @@ struct Chat;
 
 struct Room;
 
-fn attach<L, P: Attaches<L, Client<P>> + 'static>(_: &Client<P>, _: L) {}
-
 fn main() {
     let client = Chat::client("/tmp/myApp.sock").build();
-    attach(&client, Room);
+    let _ = client.attach(Room);
 }

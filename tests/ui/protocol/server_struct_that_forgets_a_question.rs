@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Attaches, Hears, Protocol, Sender, Server, Topic};
+use socket_ipc::{Hears, Protocol, Sender, Server, Topic};
 
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "hello"]
@@ -23,9 +23,7 @@ impl Hears<Hello, Server<Chat>> for Room {
     fn hear(&self, _: Hello, _: Sender<'_, Chat>) {}
 }
 
-fn attach<L, P: Attaches<L, Server<P>> + 'static>(_: &Server<P>, _: L) {}
-
 fn main() {
     let server = Chat::server("/tmp/myApp.sock").build();
-    attach(&server, Room);
+    let _ = server.attach(Room);
 }
