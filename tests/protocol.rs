@@ -2,12 +2,13 @@
 
 use std::borrow::Cow;
 use std::os::unix::fs::PermissionsExt;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use socket_ipc::{
-    Client, ClientHandle, ClientId, MessageErrorKind, Protocol, SendError, Server, ServerHandle, ToClient,
-    Topic, Wire,
+    Client, ClientHandle, ClientId, Hears, MessageErrorKind, Protocol, Refusal, RequestError, SendError,
+    Sender, Server, ServerHandle, ToClient, Topic, Wire,
 };
 use support::{Events, Place, RawPeer, soon};
 
@@ -33,9 +34,55 @@ struct Log<'m> {
     target: &'m str,
 }
 
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "how many", reply = Count)]
+struct HowMany;
+
+#[derive(Topic, Serialize, Deserialize, Debug, PartialEq)]
+#[topic = "count"]
+struct Count(usize);
+
 #[derive(Protocol)]
-#[protocol(to_server(Hello, Log<'_>), to_client(Greeting, Log<'_>))]
+#[protocol(to_server(Hello, Log<'_>, HowMany -> Count), to_client(Greeting, Log<'_>))]
 struct Chat;
+
+/// Hears all that travels to a server of `Chat`.
+struct Room<R> {
+    greeted: AtomicUsize,
+    report: R,
+}
+
+impl<R: Send + Sync + 'static> Hears<Hello, Server<Chat>> for Room<R> {
+    fn hear(&self, msg: Hello, sender: Sender<'_, Chat>) {
+        self.greeted.fetch_add(1, Ordering::SeqCst);
+        sender.reply(&Greeting { text: format!("Hello, {}!", msg.name) }).unwrap();
+    }
+}
+
+impl<R: Fn(String) + Send + Sync + 'static> Hears<Log<'_>, Server<Chat>> for Room<R> {
+    fn hear(&self, msg: Log<'_>, _: Sender<'_, Chat>) {
+        (self.report)(format!("server: {}", msg.text));
+    }
+}
+
+impl<R: Send + Sync + 'static> Hears<HowMany, Server<Chat>> for Room<R> {
+    fn hear(&self, _: HowMany, _: Sender<'_, Chat>) -> Result<Count, Refusal> {
+        Ok(Count(self.greeted.load(Ordering::SeqCst)))
+    }
+}
+
+/// Hears all that travels to a client; `Count`, which is nothing but an answer, is not of it.
+struct Guest;
+
+impl Hears<Greeting, Client<Chat>> for Guest {
+    fn hear(&self, msg: Greeting, client: &ClientHandle<Chat>) {
+        client.send(&Log { level: 1, text: Cow::Borrowed(&msg.text), target: "guest" }).unwrap();
+    }
+}
+
+impl Hears<Log<'_>, Client<Chat>> for Guest {
+    fn hear(&self, _: Log<'_>, _: &ClientHandle<Chat>) {}
+}
 
 fn hello(name: &str) -> Hello {
     Hello { name: name.into() }
@@ -118,6 +165,21 @@ support::both_flavours! {
         client.send(&hello("you")).unwrap();
         assert_eq!(events.take(2).await, ["client: Hello, you!", "server: log"]);
         soon("the server's end", server.closed()).await;
+    }
+
+    async fn structs_that_hear_all_topics_are_attached_in_one_call() {
+        let (place, mut heard) = (Place::new(), Events::new());
+        let (server, client) = (Chat::server(place.socket()).build(), Chat::client(place.socket()).build());
+        let room = server.attach(Room { greeted: AtomicUsize::new(0), report: heard.reporter() }).unwrap();
+        client.attach(Guest).unwrap();
+        connected(&server, &client).await;
+
+        client.send(&hello("you")).unwrap();
+        assert_eq!(heard.next().await, "server: Hello, you!");
+        assert_eq!(soon("the answer", client.request(&HowMany)).await.unwrap(), Count(1));
+        assert!(server.off(room));
+        let unanswered = soon("the refusal", client.request(&HowMany)).await.unwrap_err();
+        assert!(matches!(unanswered, RequestError::NoResponder { .. }), "{unanswered:?}");
     }
 
     async fn a_protocol_has_subscriptions() {
