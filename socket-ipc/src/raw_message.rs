@@ -41,11 +41,6 @@ impl<'m> RawMessage<'m> {
         Self { text: Cow::Borrowed(text) }
     }
 
-    /// `text` must be well-formed JSON.
-    pub(crate) fn owned(text: String) -> Self {
-        Self { text: Cow::Owned(text) }
-    }
-
     /// Returns the JSON text.
     #[must_use]
     pub fn as_str(&self) -> &str {

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::state::{Phase, State};
-use crate::connection::{Answer, Link, PushError, Read, ask, encoded, queue_paced};
+use crate::connection::{Answer, Link, PushError, Read, encoded, queue_paced};
 use crate::error::SendError;
 use crate::wire::Kind;
 
@@ -31,7 +31,7 @@ impl State {
         match self.linked(topic) {
             Ok(link) => {
                 let send = |kind| self.push(&link, kind, topic, question);
-                ask(&link, &self.options.limits, topic, send, read)
+                Answer::ask(&link, &self.options.limits, topic, send, read)
             }
             Err(error) => Answer::failed(error, read),
         }

@@ -171,7 +171,7 @@ impl State {
     pub(super) fn connected(&self, again: bool) -> Option<Link> {
         let Limits { outbox_len, max_requests, .. } = self.options.limits;
         let outbox = Arc::new(Outbox::new(outbox_len, Total::new(usize::MAX)));
-        let link = Link { outbox, questions: Arc::new(Questions::new(max_requests, Handle::current())) };
+        let link = Link { outbox, questions: Questions::new(max_requests, Handle::current()) };
         {
             let mut current = write(&self.link);
             // Under the lock: closing begins by telling whichever connection is in here.

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
-use super::questions::{Arrived, Questions};
-use crate::error::RequestError;
+use super::questions::{Arrived, AskError, Questions};
+use super::{Limits, Link};
+use crate::error::{RequestError, SendError};
 use crate::raw_message::RawMessage;
 use crate::refusal::{REFUSAL_TOPIC, Refusal};
 use crate::topic::Topic;
+use crate::wire::{Envelope, Kind, Wire, decode_any_kind, utf8};
 
 /// Waits for the answer to a question: a future of `Result<R, RequestError>`, which `request` returns.
 ///
@@ -64,8 +66,8 @@ pub struct Answer<R> {
     read: Read<R>,
 }
 
-/// Makes the result of the question's topic and what arrived.
-pub(crate) type Read<R> = fn(&str, Arrived) -> Result<R, RequestError>;
+/// Makes the result of the question's topic and the envelope that answers it.
+pub(crate) type Read<R> = fn(Wire, &str, &[u8]) -> Result<R, RequestError>;
 
 enum Progress {
     Waiting(Question),
@@ -77,27 +79,47 @@ enum Progress {
 /// A question that was sent.
 struct Question {
     topic: Box<str>,
+    wire: Wire,
     id: u64,
     questions: Arc<Questions>,
     answer: oneshot::Receiver<Arrived>,
     asked: Instant,
     timeout: Duration,
-    /// Made when first needed: most answers are there before.
-    alarm: Option<Pin<Box<Sleep>>>,
+    /// Nobody has to be told when this is dropped.
+    settled: bool,
 }
 
 impl<R> Answer<R> {
-    pub(super) fn new(
+    /// Asks over a connection: `send` queues the question. What goes wrong is found in the answer.
+    pub(crate) fn ask(
+        link: &Link,
+        limits: &Limits,
         topic: &str,
-        id: u64,
-        questions: &Arc<Questions>,
-        answer: oneshot::Receiver<Arrived>,
-        timeout: Duration,
+        send: impl FnOnce(Kind) -> Result<(), SendError>,
         read: Read<R>,
     ) -> Self {
-        let (topic, questions) = (topic.into(), Arc::clone(questions));
-        let question = Question { topic, id, questions, answer, asked: Instant::now(), timeout, alarm: None };
-        Self { progress: Progress::Waiting(question), read }
+        let Limits { wire, request_timeout: timeout, .. } = *limits;
+        let asked = || -> Result<Self, RequestError> {
+            let topic = || topic.to_owned();
+            let (id, answer) = link.questions.ask(timeout).map_err(|error| match error {
+                AskError::TooMany { limit } => RequestError::TooManyRequests { topic: topic(), limit },
+                AskError::Ended(cause) => RequestError::ConnectionLost { topic: topic(), cause },
+            })?;
+            // Made before the question is sent, so that no answer can be there sooner; dropped, it forgets the question.
+            let question = Question {
+                topic: topic().into(),
+                wire,
+                id,
+                questions: Arc::clone(&link.questions),
+                answer,
+                asked: Instant::now(),
+                timeout,
+                settled: false,
+            };
+            send(Kind::Question(id))?;
+            Ok(Self { progress: Progress::Waiting(question), read })
+        };
+        asked().unwrap_or_else(|error| Self::failed(error, read))
     }
 
     /// The answer to a question that was not sent.
@@ -117,7 +139,8 @@ impl<R> Answer<R> {
     /// ```
     pub fn within(mut self, timeout: Duration) -> Self {
         if let Progress::Waiting(question) = &mut self.progress {
-            (question.timeout, question.alarm) = (timeout, None);
+            question.timeout = timeout;
+            question.questions.set_deadline(question.id, question.asked.checked_add(timeout));
         }
         self
     }
@@ -133,7 +156,7 @@ impl<R> Future for Answer<R> {
         };
         match std::mem::replace(&mut self.progress, Progress::Done) {
             Progress::Waiting(question) => Poll::Ready(match arrived {
-                Some(arrived) => (self.read)(&question.topic, arrived),
+                Some(arrived) => (self.read)(question.wire, &question.topic, &arrived),
                 None => Err(question.unanswered()),
             }),
             Progress::Failed(error) => Poll::Ready(Err(error)),
@@ -146,16 +169,9 @@ impl<R> Future for Answer<R> {
 impl Question {
     /// Waits for the answer; `None` once there will be none, or its time is over.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arrived>> {
-        if let Poll::Ready(arrived) = Pin::new(&mut self.answer).poll(cx) {
-            return Poll::Ready(arrived.ok());
-        }
-        let Some(deadline) = self.asked.checked_add(self.timeout) else { return Poll::Pending };
-        let alarm = self.alarm.get_or_insert_with(|| {
-            // Whoever awaits may do so on any executor; the clock is that of the connection's.
-            let _runtime = self.questions.runtime().enter();
-            Box::pin(sleep_until(deadline))
-        });
-        alarm.as_mut().poll(cx).map(|()| None)
+        let arrived = ready!(Pin::new(&mut self.answer).poll(cx));
+        self.settled = true;
+        Poll::Ready(arrived.ok())
     }
 
     /// Why there is no answer.
@@ -170,7 +186,9 @@ impl Question {
 
 impl Drop for Question {
     fn drop(&mut self) {
-        self.questions.forget(self.id);
+        if !self.settled {
+            self.questions.forget(self.id);
+        }
     }
 }
 
@@ -187,34 +205,55 @@ impl<R> fmt::Debug for Answer<R> {
 }
 
 /// Reads the answer to the question `asked`, of a type.
-pub(crate) fn read_typed<R: Topic + DeserializeOwned>(
-    asked: &str,
-    arrived: Arrived,
-) -> Result<R, RequestError> {
-    let Arrived { topic, message } = arrived;
-    if *topic == *R::NAME {
-        return serde_json::from_str(&message).map_err(|error| RequestError::Undecodable {
-            topic: asked.to_owned(),
-            type_name: std::any::type_name::<R>(),
-            reason: error.to_string(),
-        });
+pub(crate) fn read_typed<R>(wire: Wire, asked: &str, envelope: &[u8]) -> Result<R, RequestError>
+where
+    R: Topic + DeserializeOwned,
+{
+    let undecodable = |reason| {
+        let (topic, type_name) = (asked.to_owned(), std::any::type_name::<R>());
+        RequestError::Undecodable { topic, type_name, reason }
+    };
+    let text = utf8(envelope).map_err(|error| undecodable(error.to_string()))?;
+    if let Some(head) = wire.head(text).filter(|head| head.topic == R::NAME)
+        && let Some((reply, _)) = decode_any_kind(head.rest)
+    {
+        return Ok(reply);
+    }
+    let Envelope { topic, message, .. } =
+        wire.decode_text(text).map_err(|error| undecodable(error.to_string()))?;
+    if topic == R::NAME {
+        return message.decode().map_err(|error| undecodable(error.to_string()));
     }
     refuse_refusal(asked, &topic, &message)?;
-    Err(RequestError::UnexpectedTopic { topic: asked.to_owned(), found: topic.into(), expected: R::NAME })
+    Err(RequestError::UnexpectedTopic {
+        topic: asked.to_owned(),
+        found: topic.into_owned(),
+        expected: R::NAME,
+    })
 }
 
 /// Reads the answer to the question `asked`, of a topic that is known only at run time.
-pub(crate) fn read_raw(asked: &str, arrived: Arrived) -> Result<RawMessage<'static>, RequestError> {
-    refuse_refusal(asked, &arrived.topic, &arrived.message)?;
-    Ok(RawMessage::owned(arrived.message.into()))
+pub(crate) fn read_raw(
+    wire: Wire,
+    asked: &str,
+    envelope: &[u8],
+) -> Result<RawMessage<'static>, RequestError> {
+    let Envelope { topic, message, .. } =
+        wire.decode(envelope).map_err(|error| RequestError::Undecodable {
+            topic: asked.to_owned(),
+            type_name: "RawMessage",
+            reason: error.to_string(),
+        })?;
+    refuse_refusal(asked, &topic, &message)?;
+    Ok(message.into_owned())
 }
 
 /// Turns a refusal into its error.
-fn refuse_refusal(asked: &str, topic: &str, message: &str) -> Result<(), RequestError> {
+fn refuse_refusal(asked: &str, topic: &str, message: &RawMessage<'_>) -> Result<(), RequestError> {
     if topic != REFUSAL_TOPIC {
         return Ok(());
     }
     // Whatever a peer has to say counts, if not in the form that it should have.
-    let refusal = serde_json::from_str(message).unwrap_or_else(|_| Refusal::new(Refusal::FAILED, message));
+    let refusal = message.decode().unwrap_or_else(|_| Refusal::new(Refusal::FAILED, message.as_str()));
     Err(RequestError::refused(asked, &refusal))
 }

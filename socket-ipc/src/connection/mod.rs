@@ -11,7 +11,6 @@
 
 mod alarm;
 mod answer;
-mod ask;
 mod closing;
 mod encode;
 mod look_ahead;
@@ -34,7 +33,6 @@ use crate::wire::Wire;
 
 pub use answer::Answer;
 pub(crate) use answer::{Read, read_raw, read_typed};
-pub(crate) use ask::ask;
 pub use closing::Closing;
 pub(crate) use encode::{encoded, queue_paced};
 pub(crate) use outbox::{Ask, Broadcast, Outbox, PushError, Total};

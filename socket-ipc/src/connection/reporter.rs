@@ -39,8 +39,8 @@ impl<E: Endpoint> Report<E::From> for Reporter<E> {
         self.endpoint.listener_panicked(heard, from, panic);
     }
 
-    fn answered(&self, re: u64, topic: &str, message: &str, from: E::From) {
-        if !self.link.questions.answered(re, topic, message) {
+    fn answered(&self, re: u64, topic: &str, envelope: &[u8], from: E::From) {
+        if !self.link.questions.answered(re, envelope) {
             self.endpoint.late_answer(re, topic, from);
         }
     }

@@ -24,7 +24,7 @@ use crate::error::{MessageError, MessageErrorKind};
 use crate::events::{CloseCause, CloseReason};
 use crate::limits::{HELD_BACK_LEN, LINGER, RAW_LEN};
 use crate::router::{Cached, Held, Router};
-use crate::wire::{Frame, Framer};
+use crate::wire::{Frame, Framer, answer_at_the_end};
 
 /// How many bytes of messages a session handles before it lets other tasks have their turn.
 const TURN: usize = 64 * 1024;
@@ -206,6 +206,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                     self.incomplete_until = None;
                     let bytes = &unread[..len];
                     if bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n')) {
+                        self.consume(taken);
+                        continue;
+                    }
+                    // Whoever asked reads the rest; an answer that nobody waits for is read here.
+                    if let Some(re) = answer_at_the_end(bytes)
+                        && self.reporter.link.questions.answered(re, bytes)
+                    {
                         self.consume(taken);
                         continue;
                     }

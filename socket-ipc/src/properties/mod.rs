@@ -197,8 +197,8 @@ impl Report<()> for Log {
         panic!("the listener of {heard} panicked: {panic}");
     }
 
-    fn answered(&self, re: u64, topic: &str, message: &str, (): ()) {
-        self.note(format!("answer to {re}: {topic} {message}"));
+    fn answered(&self, re: u64, topic: &str, envelope: &[u8], (): ()) {
+        self.note(format!("answer to {re}: {topic}, {} bytes", envelope.len()));
     }
 
     // Nobody responds here, which is no matter of what is heard.

@@ -149,7 +149,7 @@ impl<F: Copy> Router<F> {
     pub(crate) fn take_answer(&self, bytes: &[u8], from: F, report: &impl Report<F>) -> bool {
         let Ok(envelope) = self.wire.decode(bytes) else { return false };
         let Kind::Answer(re) = envelope.kind else { return false };
-        report.answered(re, &envelope.topic, envelope.message.as_str(), from);
+        report.answered(re, &envelope.topic, bytes, from);
         true
     }
 
@@ -180,7 +180,7 @@ impl<F: Copy> Router<F> {
             return None;
         }
         if let Kind::Answer(re) = kind {
-            report.answered(re, topic, message, from);
+            report.answered(re, topic, bytes, from);
             return None;
         }
         let of_topic = table.of_topic(topic);

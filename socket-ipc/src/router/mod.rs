@@ -120,8 +120,8 @@ pub(crate) trait Report<F> {
     fn message_error(&self, error: MessageError, from: F);
     /// `heard` names what the listener listened for.
     fn listener_panicked(&self, heard: String, from: F, panic: String);
-    /// An answer arrived, to the question `re`.
-    fn answered(&self, re: u64, topic: &str, message: &str, from: F);
+    /// An answer arrived to the question `re`, in this envelope.
+    fn answered(&self, re: u64, topic: &str, envelope: &[u8], from: F);
     /// A question, or a message that would have been one, has no other answer than this.
     fn refuse(&self, kind: Kind, topic: &str, refusal: Refusal, from: F);
 }

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::{Hear, Heard};
 use crate::listener::caught;
 use crate::raw_message::RawMessage;
-use crate::wire::{Kind, decode_question};
+use crate::wire::{Kind, decode_any_kind};
 
 /// A responder to the questions of a type.
 pub(crate) struct Responding<T, L> {
@@ -38,7 +38,10 @@ where
     #[inline]
     fn hear_one_pass(&self, rest: &str, from: F) -> Option<Heard> {
         // A `Deserialize` that panics is for a closer look, which knows whom to tell.
-        let (question, kind) = caught(|| decode_question(rest)).ok()??;
+        let (question, kind) = caught(|| decode_any_kind(rest)).ok()??;
+        if let Kind::Answer(_) = kind {
+            return None;
+        }
         Some(called(kind, || (self.respond)(question, from, kind)))
     }
 

@@ -43,8 +43,9 @@ impl Report<u64> for Log {
         self.note(format!("{from}: {heard} panicked: {panic}"));
     }
 
-    fn answered(&self, re: u64, topic: &str, message: &str, from: u64) {
-        self.note(format!("{from}: answer to {re}: {topic} {message}"));
+    fn answered(&self, re: u64, topic: &str, envelope: &[u8], from: u64) {
+        let len = envelope.len();
+        self.note(format!("{from}: answer to {re}: {topic}, {len} bytes"));
     }
 
     fn refuse(&self, kind: Kind, topic: &str, refusal: Refusal, from: u64) {
@@ -364,12 +365,18 @@ fn a_question_is_heard_by_all_and_answered_by_the_responder_and_an_answer_is_hea
     assert_eq!(fixture.hear(r#"{"topic":"number","message":5,"id":1}"#), ["7: Question(1) 5 is 10"]);
     assert_eq!(fixture.hear(r#"{"id":1,"message":5,"topic":"number"}"#), ["7: Question(1) 5 is 10"]);
     assert_eq!(fixture.hear(r#"{"topic":"number","message":5}"#), ["7: Message 5 is 10"]);
-    assert_eq!(fixture.hear(r#"{"topic":"number","message":5,"re":1}"#), ["7: answer to 1: number 5"]);
+    assert_eq!(
+        fixture.hear(r#"{"topic":"number","message":5,"re":1}"#),
+        ["7: answer to 1: number, 37 bytes"]
+    );
     fixture.raw(None, "all");
     fixture.typed("typed");
     let heard = fixture.hear(r#"{"topic":"number","message":5,"id":2}"#);
     assert_eq!(heard, ["7: all number 5", "7: Question(2) 5 is 10", "7: typed 5"]);
-    assert_eq!(fixture.hear(r#"{"topic":"number","message":5,"re":2}"#), ["7: answer to 2: number 5"]);
+    assert_eq!(
+        fixture.hear(r#"{"topic":"number","message":5,"re":2}"#),
+        ["7: answer to 2: number, 37 bytes"]
+    );
 }
 
 #[test]

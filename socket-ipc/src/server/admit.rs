@@ -35,7 +35,7 @@ impl State {
         let _ = self.runtime.set(runtime.clone());
         let Limits { outbox_len, max_requests, .. } = self.options.limits;
         let outbox = Arc::new(Outbox::new(outbox_len, Arc::clone(&self.total)));
-        let questions = Arc::new(Questions::new(max_requests, runtime.clone()));
+        let questions = Questions::new(max_requests, runtime.clone());
         let link = Link { outbox, questions };
         let (announced, reported) = (AtomicBool::new(false), AtomicBool::new(false));
         let member = Arc::new(Member { link, peer, task: OnceLock::new(), announced, reported });

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::state::{Member, Phase, State};
 use crate::client_id::ClientId;
-use crate::connection::{Answer, Ask, Broadcast, PushError, Read, ask, encoded, queue_paced};
+use crate::connection::{Answer, Ask, Broadcast, PushError, Read, encoded, queue_paced};
 use crate::error::SendError;
 use crate::events::CloseCause;
 use crate::wire::Kind;
@@ -32,7 +32,7 @@ impl State {
         match self.known(topic, id) {
             Ok(member) => {
                 let send = |kind| self.push(&member, kind, topic, question, id);
-                ask(&member.link, &self.options.limits, topic, send, read)
+                Answer::ask(&member.link, &self.options.limits, topic, send, read)
             }
             Err(error) => Answer::failed(error, read),
         }

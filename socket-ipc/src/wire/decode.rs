@@ -140,22 +140,48 @@ pub(crate) fn decode_one_pass<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<T
     ends_envelope(after).then_some(message)
 }
 
-/// [`decode_one_pass`] for a message that may be a question.
+/// [`decode_one_pass`] for a message that may be a question or an answer.
 #[inline]
-pub(crate) fn decode_question<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<(T, Kind)> {
+pub(crate) fn decode_any_kind<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<(T, Kind)> {
     let (message, after) = decode_front(rest)?;
-    let Some(number) = after.strip_prefix(QUESTION) else {
-        return ends_envelope(after).then_some((message, Kind::Message));
+    let (kind, after) = if let Some(after) = after.strip_prefix(QUESTION) {
+        let (id, after) = number(after)?;
+        (Kind::Question(id), after)
+    } else if let Some(after) = after.strip_prefix(ANSWER) {
+        let (re, after) = number(after)?;
+        (Kind::Answer(re), after)
+    } else {
+        (Kind::Message, after)
     };
-    let digits = number.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, after) = number.split_at(digits);
-    // JSON has no zeros in front: whatever is wrong with such a number is for a closer look.
-    let id = number.parse().ok().filter(|_| number.len() == 1 || !number.starts_with('0'))?;
-    ends_envelope(after).then_some((message, Kind::Question(id)))
+    ends_envelope(after).then_some((message, kind))
 }
 
-/// How the number of a question begins, as every peer of this library writes it.
+/// How the number of a question begins, as every peer of this library writes it, and that of an answer.
 const QUESTION: &str = ",\"id\":";
+const ANSWER: &str = ",\"re\":";
+
+/// The number that the text begins with. JSON has no zeros in front: whatever is wrong with a number is for a closer look.
+#[inline]
+fn number(text: &str) -> Option<(u64, &str)> {
+    let (digits, after) = text.split_at(text.bytes().take_while(u8::is_ascii_digit).count());
+    let number = digits.parse().ok().filter(|_| digits.len() == 1 || !digits.starts_with('0'))?;
+    Some((number, after))
+}
+
+/// The number of an answer that is written as every peer of this library writes it, at the end of its envelope. Whether
+/// the rest is an envelope is not known yet; if it is, the number is its: in JSON text the last brace closes the
+/// envelope, and only a key of the envelope can stand right before the last value in it.
+#[inline]
+pub(crate) fn answer_at_the_end(bytes: &[u8]) -> Option<u64> {
+    // Most messages end in another way.
+    let front = bytes.strip_suffix(b"}").filter(|front| front.last().is_some_and(u8::is_ascii_digit))?;
+    let digits = front.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let (front, digits) = front.split_at(front.len() - digits);
+    if !front.ends_with(ANSWER.as_bytes()) {
+        return None;
+    }
+    number(std::str::from_utf8(digits).ok()?).map(|(re, _)| re)
+}
 
 /// Decodes what the text begins with, and returns what follows.
 #[inline]

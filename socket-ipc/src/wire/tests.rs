@@ -484,7 +484,7 @@ fn what_kind_an_envelope_is_of_is_read_whatever_the_order_of_its_keys() {
     ] {
         let text = format!("{{{tail}}}");
         assert_eq!(Wire::JSON_LINES.decode_text(&text).unwrap().kind, kind, "{text}");
-        let one_pass = Wire::JSON_LINES.head(&text).and_then(|head| decode_question::<Value>(head.rest));
+        let one_pass = Wire::JSON_LINES.head(&text).and_then(|head| decode_any_kind::<Value>(head.rest));
         assert!(one_pass.is_none_or(|(_, read)| read == kind), "{text} in one pass");
     }
     for text in [r#"{"topic":"t","id":1,"id":2}"#, r#"{"topic":"t","re":1,"message":1,"re":1}"#] {
@@ -495,7 +495,7 @@ fn what_kind_an_envelope_is_of_is_read_whatever_the_order_of_its_keys() {
 
 #[test]
 fn a_question_is_read_in_one_pass_as_it_is_written_and_by_the_full_parser_else() {
-    let one_pass = |tail: &str| decode_question::<u8>(&format!("5{tail}")).map(|(_, kind)| kind);
+    let one_pass = |tail: &str| decode_any_kind::<u8>(&format!("5{tail}")).map(|(_, kind)| kind);
     assert_eq!(one_pass("}"), Some(Kind::Message));
     assert_eq!(one_pass(r#","id":7}"#), Some(Kind::Question(7)));
     assert_eq!(one_pass(",\"id\":7 } \r"), Some(Kind::Question(7)));
@@ -507,9 +507,54 @@ fn a_question_is_read_in_one_pass_as_it_is_written_and_by_the_full_parser_else()
         r#","id":7"#,
         r#","id":7.5}"#,
         r#","id":-7}"#,
-        r#","re":7}"#,
+        r#","re":7 "#,
     ] {
         assert_eq!(one_pass(tail), None, "{tail}");
     }
     assert_eq!(one_pass(r#","id":18446744073709551616}"#), None);
+    assert_eq!(one_pass(r#","re":7}"#), Some(Kind::Answer(7)));
+}
+
+#[test]
+fn the_number_of_an_answer_is_seen_at_its_end_and_nowhere_else() {
+    for kind in [Kind::Answer(0), Kind::Answer(7), Kind::Answer(u64::MAX), Kind::Question(7), Kind::Message] {
+        for message in
+            [serde_json::json!(5), serde_json::json!({"re": 7}), serde_json::json!(",\"re\":7}"), Value::Null]
+        {
+            let mut bytes = Vec::new();
+            Wire::JSON_LINES.encode_within(usize::MAX, kind, "t", &message, &mut bytes).unwrap();
+            bytes.pop();
+            let expected = if let Kind::Answer(re) = kind { Some(re) } else { None };
+            assert_eq!(answer_at_the_end(&bytes), expected, "{}", String::from_utf8_lossy(&bytes));
+        }
+    }
+    for text in [
+        "",
+        "}",
+        "7}",
+        r#""re":7}"#,
+        r#","re":}"#,
+        r#","re":07}"#,
+        r#","re":7 }"#,
+        r#","re":7}}"#,
+        r#","re":99999999999999999999}"#,
+    ] {
+        assert_eq!(answer_at_the_end(text.as_bytes()), None, "{text}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+
+    /// What is seen at the end is what the full parser reads.
+    #[test]
+    fn an_envelope_that_ends_like_an_answer_is_one(
+        front in "\\{(\"topic\":\"t\",?|\"message\":[0-9]{1,2},?|\"re\":[0-9],?|\"a\":\\{\"b\":1,?){0,3}",
+        tail in "(,?\"re\":[0-9]{1,2}\\}){1,2}",
+    ) {
+        let text = format!("{front}{tail}");
+        if let (Some(re), Ok(envelope)) = (answer_at_the_end(text.as_bytes()), Wire::JSON_LINES.decode_text(&text)) {
+            prop_assert_eq!(envelope.kind, Kind::Answer(re), "{}", text);
+        }
+    }
 }

@@ -10,7 +10,7 @@ use hdrhistogram::Histogram;
 use socket_ipc::{Client, Server, Topic};
 use tokio::sync::mpsc;
 
-use crate::run::{Failed, Players};
+use crate::run::{Failed, Players, word};
 use crate::systems::{Done, System};
 use crate::work::{Small, say_ready};
 
@@ -91,10 +91,6 @@ pub fn compare(count: u64) -> Result<(), Failed> {
         }
     }
     Ok(())
-}
-
-fn word(value: impl ValueEnum) -> String {
-    value.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned())
 }
 
 pub async fn play(part: Part, meanwhile: Meanwhile, count: u64, path: &Path) -> Done {

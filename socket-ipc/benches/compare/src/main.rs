@@ -3,6 +3,7 @@
 mod curves;
 mod latency;
 mod picture;
+mod questions;
 mod report;
 mod run;
 mod systems;
@@ -52,6 +53,9 @@ enum Task {
     /// Plays one part of a measurement of latency, as a process of its own.
     #[command(hide = true)]
     Part { system: System, part: Part, meanwhile: Meanwhile, count: u64, path: PathBuf },
+    /// Plays one part of a measurement of questions, as a process of its own.
+    #[command(hide = true)]
+    Ask { system: System, part: questions::Part, way: questions::Way, count: u64, path: PathBuf },
     /// Plays one side of a step of a curve, as a process of its own.
     #[command(hide = true)]
     Step { side: Side, curve: Curve, step: u64, path: PathBuf },
@@ -70,6 +74,15 @@ enum Task {
         #[arg(long, default_value_t = 100_000)]
         count: u64,
     },
+    /// What a question costs, beside the same echo written by hand.
+    Questions {
+        /// How many round trips.
+        #[arg(long, default_value_t = 30_000)]
+        count: u64,
+        /// How often each is measured.
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+    },
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -85,6 +98,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             return systems::block_on(system == System::SocketIpcMultiThread, playing)
                 .map_err(|error| error as _);
         }
+        Some(Task::Ask { system, part, way, count, path }) => {
+            let playing = questions::play(part, way, count, &path);
+            return systems::block_on(system == System::SocketIpcMultiThread, playing)
+                .map_err(|error| error as _);
+        }
         Some(Task::Step { side, curve, step, path }) => {
             return systems::block_on(false, curves::play(side, curve, step, &path))
                 .map_err(|error| error as _);
@@ -96,6 +114,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some(Task::Latency { count }) => {
             println!("{}\n", report::machine());
             return latency::compare(count);
+        }
+        Some(Task::Questions { count, runs }) => {
+            println!("{}\n", report::machine());
+            return questions::compare(count, runs);
         }
     }
     let or_all = |some: Vec<_>| if some.is_empty() { System::value_variants().to_vec() } else { some };

@@ -6,6 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use clap::ValueEnum;
+
 use crate::systems::{Side, System};
 use crate::work::{Outcome, Work};
 
@@ -13,6 +15,11 @@ use crate::work::{Outcome, Work};
 const DEADLINE: Duration = Duration::from_secs(180);
 
 pub type Failed = Box<dyn std::error::Error>;
+
+/// How a value is written as an argument of a player.
+pub fn word(value: impl ValueEnum) -> String {
+    value.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned())
+}
 
 /// What one run came to.
 #[derive(Clone, Copy, Debug)]

@@ -8,6 +8,7 @@ mod parts;
 mod tests;
 
 use std::fmt::{self, Display, Write as _};
+use std::io::Write as _;
 
 use serde::ser::{Error as _, Serialize, Serializer};
 use serde_json::Error;
@@ -65,7 +66,9 @@ impl<'b> Json<'b> {
 
     /// Writes a further key of an object, and its number.
     pub(super) fn number(&mut self, key: &str, number: u64) {
-        self.text.put_all([",\"", key, "\":", &number.to_string()]);
+        self.text.put_all([",\"", key, "\":"]);
+        // Never fails: what has no place is counted.
+        let _ = write!(self.text, "{number}");
     }
 
     /// Opens an array or object.
