@@ -1,0 +1,82 @@
+//! A server that answers the questions of programs written with the Node library `@crussell52/socket-ipc`, and asks
+//! them one.
+//!
+//! The Node library knows messages and no questions. To a responder a plain message is a question all the same: its answer
+//! is a plain message, too, under the topic of the reply, or under `error`. The other way round it takes a message and a
+//! listener.
+//!
+//! In one terminal, start the server; it runs until Ctrl-C:
+//!
+//! ```text
+//! cargo run --example node_calculator
+//! ```
+//!
+//! In another, ask from Node:
+//!
+//! ```text
+//! cd examples/node
+//! npm ci
+//! node calculator.js
+//! ```
+//!
+//! Both take the path of the socket as an argument, if it is not to be `socket-ipc-node-calculator.sock` in the
+//! directory for temporary files.
+
+use std::error::Error;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Refusal, Server, Topic, Wire};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "add", reply = Sum)]
+struct Add {
+    left: i64,
+    right: i64,
+}
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "sum"]
+struct Sum(i64);
+
+/// What the server asks. Programs in Node answer with a `Product`, but can't say to which question.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "multiply"]
+struct Multiply {
+    left: i64,
+    right: i64,
+}
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "product"]
+struct Product(i64);
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let path = std::env::args_os()
+        .nth(1)
+        .map_or_else(|| std::env::temp_dir().join("socket-ipc-node-calculator.sock"), PathBuf::from);
+    let server = Server::builder(&path).wire(Wire::NODE_0_4).build();
+
+    server.respond::<Add>(|Add { left, right }, client_id| {
+        println!("{client_id} asks for {left} + {right}");
+        let sum = left.checked_add(right).map(Sum);
+        sum.ok_or_else(|| Refusal::new("too_much", "that is more than I can count"))
+    })?;
+
+    let ask = server.handle();
+    server.on_connection(move |client_id| {
+        println!("{client_id} connected");
+        if let Err(error) = ask.send(&Multiply { left: 6, right: 7 }, client_id) {
+            eprintln!("{error}");
+        }
+    });
+    server.on::<Product>(|Product(product), client_id| println!("{client_id} says that 6 * 7 = {product}"));
+    server.on_connection_close(|client_id, reason| println!("{client_id} left: {reason}"));
+
+    server.listen().await?;
+    println!("listening at {}", path.display());
+    tokio::signal::ctrl_c().await?;
+    server.close().await;
+    Ok(())
+}
