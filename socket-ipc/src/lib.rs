@@ -173,6 +173,48 @@
 //! slow, so a stuck client holds up a `broadcast_async` no longer than that. Two sides that both wait in
 //! listeners for the other to read stand still until then.
 //!
+//! # How do I grow a protocol?
+//!
+//! Servers and clients are seldom replaced at the same moment, so the new ones have to get on with the old. Fields are
+//! read by name, and topics are told apart by theirs:
+//!
+//! | change | what comes of it |
+//! |---|---|
+//! | a field is added | Old peers ignore it. Those that leave it out are understood if it is an `Option`, or has `#[serde(default)]`. |
+//! | a topic is added | Old peers don't listen for it: [`on_unheard`](ServerHandle::on_unheard) hears what nobody else takes. |
+//! | a question is added | Asked of an old peer it fails at once, with [`RequestError::NoResponder`]: ask in the old way then. |
+//! | a variant is added to an enum | Old peers take it for the one with `#[serde(other)]`, if the enum has `#[serde(tag = "…")]`. |
+//! | a field goes, or its name or type changes, or it is added without a default | This breaks: a [`MessageError`] names the field, and a question fails with [`RequestError::QuestionUndecodable`]. The connection lives. |
+//!
+//! What would break belongs in a new topic. `#[serde(deny_unknown_fields)]` makes every new field such a change.
+//!
+//! ```
+//! use serde::{Deserialize, Serialize};
+//! use socket_ipc::{Server, Topic};
+//!
+//! #[derive(Topic, Serialize, Deserialize)]
+//! #[topic = "hello"]
+//! struct Hello {
+//!     name: String,
+//!     #[serde(default)]
+//!     languages: Vec<String>, // since 1.1
+//! }
+//!
+//! #[derive(Topic, Serialize, Deserialize)]
+//! #[topic = "mood"]
+//! #[serde(tag = "is")]
+//! enum Mood {
+//!     Happy,
+//!     Puzzled { by: String }, // since 1.2
+//!     #[serde(other)]
+//!     Other,                  // since ever
+//! }
+//!
+//! let server = Server::new("/tmp/myApp.sock");
+//! server.on::<Hello>(|msg, _client_id| println!("{} speaks {:?}", msg.name, msg.languages));
+//! server.on_unheard(|message, topic, client_id| eprintln!("client {client_id} is newer: {topic} {message}"));
+//! ```
+//!
 //! # How do I test my listeners?
 //!
 //! Join a server and a client in memory: [`serve`](ServerHandle::serve) on one side,
