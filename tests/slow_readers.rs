@@ -214,7 +214,12 @@ support::both_flavours! {
         let server = scene.server.handle();
         let sending = tokio::spawn(async move {
             for number in 0..MUCH / Block::LINE_LEN {
-                server.send_async(&Block::new(number), id).await.unwrap();
+                let block = Block::new(number);
+                match number % 2 {
+                    0 => server.send_async(&block, id).await.unwrap(),
+                    // By name, it waits all the same.
+                    _ => server.send_raw_async(Block::NAME, &block, id).await.unwrap(),
+                }
             }
         });
         for number in 0..MUCH / Block::LINE_LEN {

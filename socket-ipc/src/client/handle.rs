@@ -127,6 +127,24 @@ impl<P> ClientHandle<P> {
         self.state.send(topic, message)
     }
 
+    /// Queues any value as [`send_raw`](Self::send_raw) does, once little is queued, as
+    /// [`send_async`](Self::send_async) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send) but `OutboxFull`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, nothing was queued.
+    pub async fn send_raw_async<M: Serialize + ?Sized>(
+        &self,
+        topic: &str,
+        message: &M,
+    ) -> Result<(), SendError> {
+        self.state.send_async(topic, message).await
+    }
+
     /// Waits until all that was queued has been handed to the kernel. What is queued meanwhile is not waited
     /// for.
     ///

@@ -162,6 +162,25 @@ impl<P> ServerHandle<P> {
         self.state.send(topic, message, client_id)
     }
 
+    /// Queues any value as [`send_raw`](Self::send_raw) does, once little is queued, as
+    /// [`send_async`](Self::send_async) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send) but `OutboxFull`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, nothing was queued.
+    pub async fn send_raw_async<M: Serialize + ?Sized>(
+        &self,
+        topic: &str,
+        message: &M,
+        client_id: ClientId,
+    ) -> Result<(), SendError> {
+        self.state.send_async(topic, message, client_id).await
+    }
+
     /// Queues a message for every client and returns how many that are. Encodes once, never waits.
     ///
     /// A client whose outbox has no room is disconnected as slow. That of a client that keeps up is never
@@ -251,6 +270,24 @@ impl<P> ServerHandle<P> {
     /// Those of [`broadcast`](Self::broadcast).
     pub fn broadcast_raw<M: Serialize + ?Sized>(&self, topic: &str, message: &M) -> Result<usize, SendError> {
         self.state.broadcast(topic, message, None)
+    }
+
+    /// Queues any value for every client as [`broadcast_raw`](Self::broadcast_raw) does, once little is queued for every
+    /// client, as [`broadcast_async`](Self::broadcast_async) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`broadcast`](Self::broadcast).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, nobody gets the message.
+    pub async fn broadcast_raw_async<M: Serialize + ?Sized>(
+        &self,
+        topic: &str,
+        message: &M,
+    ) -> Result<usize, SendError> {
+        self.state.broadcast_async(topic, message, None).await
     }
 
     /// Attends to a client that is connected by other means: anything that reads and writes asynchronously.
