@@ -155,6 +155,52 @@ support::both_flavours! {
         }
     }
 
+    async fn a_raw_one_has_the_messages_of_all_topics_in_their_order_and_who_sent_them() {
+        let (place, server) = listening().await;
+        let mut on_server = server.subscribe_raw();
+        let client = Client::new(place.socket());
+        let mut on_client = client.subscribe_raw();
+        client.connect().await.unwrap();
+        for number in 0..10 {
+            client.send(&Number(number)).unwrap();
+            client.send_raw("", &[number]).unwrap();
+        }
+        for number in 0..10 {
+            let (topic, message, id) = soon("a message", on_server.next()).await.unwrap();
+            assert_eq!((&*topic, message.decode().unwrap(), id.get()), ("number", Number(number), 1));
+            let (topic, message, id) = soon("a message", on_server.next()).await.unwrap();
+            assert_eq!((&*topic, message.decode().unwrap(), id.get()), ("none", [number], 1));
+            // And back, as it came.
+            server.send_raw(&topic, &message, id).unwrap();
+        }
+        for number in 0..10 {
+            let (topic, message) = soon("a message", on_client.next()).await.unwrap();
+            assert_eq!((&*topic, message.as_str()), ("none", &*format!("[{number}]")));
+        }
+        client.close().await;
+        assert_eq!(soon("the end", on_client.next()).await, None);
+    }
+
+    async fn a_full_raw_one_holds_every_message_back_and_loses_none() {
+        const COUNT: usize = 10 * SUBSCRIPTION_LEN;
+        let (place, server) = listening().await;
+        let mut all = server.subscribe_raw();
+        let mut heard = Events::new();
+        let report = heard.reporter();
+        server.on::<Number>(move |Number(number), _| report(number));
+        let mut peer = RawPeer::connect(place.socket()).await;
+        peer.write(numbers(0..COUNT)).await;
+        // The one that found no room is held back before the listeners of its topic.
+        assert!(heard.take(SUBSCRIPTION_LEN).await.into_iter().eq(0..SUBSCRIPTION_LEN));
+        assert_eq!(format!("{all:?}"), format!("Subscription {{ held: {SUBSCRIPTION_LEN}, .. }}"));
+        for number in 0..COUNT - 1 {
+            let (_, message, _) = soon("a message", all.next()).await.unwrap();
+            assert_eq!(message.decode::<Number>().unwrap(), Number(number));
+        }
+        drop(all);
+        assert!(heard.take(COUNT - SUBSCRIPTION_LEN).await.into_iter().eq(SUBSCRIPTION_LEN..COUNT));
+    }
+
     async fn it_ends_when_its_server_does_and_keeps_what_was_heard() {
         let (place, server) = listening().await;
         let mut heard = Events::new();

@@ -12,7 +12,7 @@ use crate::error::{ConnectError, Error, MessageError, RespondError};
 use crate::events::CloseReason;
 use crate::listener::Listener;
 use crate::raw_message::RawMessage;
-use crate::router::{Audience, Detach, Heard, Owned, Raw, Subscription, Typed, subscription};
+use crate::router::{Audience, Detach, Heard, Owned, Raw, RawWaiting, Subscription, Typed, subscription};
 use crate::topic::Topic;
 use crate::wire::topic_or_none;
 
@@ -172,6 +172,33 @@ impl<P> ClientHandle<P> {
         let (hand_over, subscription) = subscription();
         let hear = Owned::<T, _>::new(move |message, ()| hand_over(message));
         let listener = self.state.router.attach(Audience::Topic(T::NAME), hear);
+        let router: Weak<dyn Detach> = Arc::<State>::downgrade(&self.state);
+        subscription.attached(router, listener)
+    }
+
+    /// Returns every message, its topic and its JSON text, as a bounded stream, from now on.
+    ///
+    /// The loop to the callback of [`on_message`](Self::on_message), called in the same place: before the listeners
+    /// of the topic. A full one slows down all that the server sends to this client.
+    ///
+    /// ```no_run
+    /// use socket_ipc::Client;
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::new("/tmp/myApp.sock");
+    /// let mut messages = client.subscribe_raw();
+    /// client.connect().await?;
+    /// while let Some((topic, message)) = messages.next().await {
+    ///     println!("{topic} {message}");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn subscribe_raw(&self) -> Subscription<(String, RawMessage<'static>)> {
+        let (hand_over, subscription) = subscription();
+        let hear = RawWaiting(move |message: RawMessage<'_>, topic: &str, ()| {
+            hand_over((topic.to_owned(), message.into_owned()))
+        });
+        let listener = self.state.router.attach(Audience::Every, Box::new(hear));
         let router: Weak<dyn Detach> = Arc::<State>::downgrade(&self.state);
         subscription.attached(router, listener)
     }

@@ -136,3 +136,15 @@ where
         Ok(Heard::Done)
     }
 }
+
+/// A listener of the text itself that may have the next one wait: a subscription.
+pub(crate) struct RawWaiting<L>(pub(crate) L);
+
+impl<F, L> Hear<F> for RawWaiting<L>
+where
+    L: Fn(RawMessage<'_>, &str, F) -> Heard + Send + Sync,
+{
+    fn hear(&self, text: &str, topic: &str, from: F, _kind: Kind) -> Result<Heard, serde_json::Error> {
+        Ok((self.0)(RawMessage::borrowed(text), topic, from))
+    }
+}

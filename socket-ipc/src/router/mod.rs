@@ -23,7 +23,7 @@ use crate::sync::lock;
 use crate::wire::{Kind, Wire, utf8};
 
 pub(crate) use dispatch::{Begun, Held};
-pub(crate) use hear::{Hear, Heard, Owned, Raw, Typed, Wait};
+pub(crate) use hear::{Hear, Heard, Owned, Raw, RawWaiting, Typed, Wait};
 pub(crate) use responder::{Responding, RespondingRaw};
 pub use subscription::Subscription;
 pub(crate) use subscription::{Detach, subscription};

@@ -18,7 +18,7 @@ pub(crate) trait Detach: Send + Sync {
     fn detach(&self, listener: Listener);
 }
 
-/// The messages of one topic as a bounded stream, made by `subscribe`.
+/// The messages of one topic as a bounded stream, made by `subscribe`, or those of all topics, made by `subscribe_raw`.
 ///
 /// It holds at most [`limits::SUBSCRIPTION_LEN`](crate::limits::SUBSCRIPTION_LEN) messages; a full one slows
 /// down the clients that send its topic, each in its turn, and nobody else. It ends when its server or client

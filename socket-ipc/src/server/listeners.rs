@@ -12,7 +12,7 @@ use crate::error::{Error, MessageError, RespondError};
 use crate::events::CloseReason;
 use crate::listener::Listener;
 use crate::raw_message::RawMessage;
-use crate::router::{Audience, Detach, Heard, Owned, Raw, Subscription, Typed, subscription};
+use crate::router::{Audience, Detach, Heard, Owned, Raw, RawWaiting, Subscription, Typed, subscription};
 use crate::topic::Topic;
 use crate::wire::topic_or_none;
 
@@ -208,6 +208,33 @@ impl<P> ServerHandle<P> {
             Audience::Topic(T::NAME),
             Owned::<T, _>::new(move |message, id| hand_over((message, id))),
         );
+        let router: Weak<dyn Detach> = Arc::<super::state::State>::downgrade(&self.state);
+        subscription.attached(router, listener)
+    }
+
+    /// Returns every message, its topic, its JSON text and who sent it, as a bounded stream, from now on.
+    ///
+    /// The loop to the callback of [`on_message`](Self::on_message), called in the same place: before the listeners
+    /// of the topic. A full one slows down all clients that send, each in its turn.
+    ///
+    /// ```no_run
+    /// use socket_ipc::Server;
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let server = Server::new("/tmp/myApp.sock");
+    /// let mut messages = server.subscribe_raw();
+    /// server.listen().await?;
+    /// while let Some((topic, message, client_id)) = messages.next().await {
+    ///     println!("{client_id} {topic} {message}");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn subscribe_raw(&self) -> Subscription<(String, RawMessage<'static>, ClientId)> {
+        let (hand_over, subscription) = subscription();
+        let hear = RawWaiting(move |message: RawMessage<'_>, topic: &str, client_id| {
+            hand_over((topic.to_owned(), message.into_owned(), client_id))
+        });
+        let listener = self.state.router.attach(Audience::Every, Box::new(hear));
         let router: Weak<dyn Detach> = Arc::<super::state::State>::downgrade(&self.state);
         subscription.attached(router, listener)
     }
