@@ -280,6 +280,11 @@ pub trait Attaches<L, S: Side> {
 /// A struct that hears all of a set of topics: [`Attaches`] the other way round, so that the set is all that a call has to
 /// name.
 #[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` does not hear all of `{Topics}`",
+    label = "hears not all of these topics",
+    note = "implement `Hears<…, {S}>` for `{Self}`, once for each topic"
+)]
 pub trait HearsAll<Topics, S: Side> {
     fn attach_all(
         self,

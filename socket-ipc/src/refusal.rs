@@ -78,6 +78,11 @@ impl<E: Display> From<E> for Refusal {
 /// What a responder may return: the reply, or a `Result` of it whose error turns into a [`Refusal`].
 ///
 /// There is nothing to implement.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no answer where `{R}` is asked for",
+    label = "returns no `{R}`",
+    note = "return a `{R}`, or a `Result` of it whose error can be displayed"
+)]
 pub trait IntoReply<R> {
     /// Returns the reply, or why there is none.
     ///

@@ -135,20 +135,20 @@ impl Direction<'_> {
         let (marker, ident) = (&self.marker, &input.ident);
         let topics = self.topics();
         // From a single impl the compiler would conclude that every message is of its type, and report another one as
-        // mismatched, with no word of the protocol. So there are two; the other's type is no topic, nobody can send it.
-        let second = (topics.len() == 1).then(|| {
-            quote! {
-                #[automatically_derived]
-                #[diagnostic::do_not_recommend]
-                impl #marker<::core::convert::Infallible> for #ident {}
-            }
-        });
+        // mismatched, with no word of the protocol; and where there is none, it would not wait to learn the type it names.
+        // So there are two at least, if of types that are no topics and that nobody can send.
+        let others = [quote!(::core::convert::Infallible), quote!(::core::marker::PhantomPinned)];
+        let others = others.into_iter().take(2_usize.saturating_sub(topics.len()));
         quote! {
             #(
                 #[automatically_derived]
                 impl #marker<#topics> for #ident {}
             )*
-            #second
+            #(
+                #[automatically_derived]
+                #[diagnostic::do_not_recommend]
+                impl #marker<#others> for #ident {}
+            )*
         }
     }
 

@@ -1,0 +1,19 @@
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Protocol, Topic};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "add", reply = Sum)]
+struct Add;
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "sum"]
+struct Sum;
+
+#[derive(Protocol)]
+#[protocol(to_server(Add))]
+struct Chat;
+
+fn main() {
+    let client = Chat::client("/tmp/myApp.sock").build();
+    let _ = client.request(&Add);
+}
