@@ -215,6 +215,82 @@
 //! server.on_unheard(|message, topic, client_id| eprintln!("client {client_id} is newer: {topic} {message}"));
 //! ```
 //!
+//! # How do I ask and have an answer?
+//!
+//! A question is a topic that names the type of its reply. [`request`](ClientHandle::request) sends it and returns a
+//! future, an [`Answer`]; the other side answers by [`respond`](ServerHandle::respond), or
+//! [`respond_async`](ServerHandle::respond_async) where that takes a while. Servers ask their clients the same way.
+//!
+//! ```
+//! # use socket_ipc::{Client, RequestError, Server, Topic}; use serde::{Deserialize, Serialize};
+//! #[derive(Topic, Serialize, Deserialize)]
+//! #[topic(name = "add", reply = Sum)]
+//! struct Add { left: i64, right: i64 }
+//!
+//! #[derive(Topic, Serialize, Deserialize, Debug, PartialEq)]
+//! #[topic = "sum"]
+//! struct Sum(i64);
+//!
+//! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let server = Server::new("in memory");
+//! # let other_side = server.handle();
+//! # let client = Client::builder("in memory")
+//! #     .connector(move || {
+//! #         let (ours, theirs) = tokio::io::duplex(64 * 1024);
+//! #         let served = other_side.serve(theirs).map_err(std::io::Error::other);
+//! #         async move { served.map(|_client_id| ours) }
+//! #     })
+//! #     .build();
+//! # client.connect().await?;
+//! server.respond::<Add>(|Add { left, right }, _client_id| left.checked_add(right).map(Sum).ok_or("more than fits"))?;
+//!
+//! let (five, too_much) = (Add { left: 2, right: 3 }, Add { left: i64::MAX, right: 1 });
+//! let answers = [client.request(&five), client.request(&too_much)]; // both are on their way
+//! let [five, too_much] = answers;
+//! assert_eq!(five.await?, Sum(5));
+//! assert!(matches!(too_much.await, Err(RequestError::Refused { text, .. }) if text == "more than fits"));
+//! # Ok(()) }
+//! ```
+//!
+//! Any number may be under way, up to [`max_requests`](ClientBuilder::max_requests), and each answer finds its question
+//! by number. A question fails by the name of what went wrong ([`RequestError`]), and at once: only a responder that
+//! takes too long is waited for, until [`request_timeout`](ClientBuilder::request_timeout) or what
+//! [`within`](Answer::within) says. A listener or responder that is asynchronous may itself ask, over its own connection
+//! too: while it waits, other messages stay in line, and answers pass them by.
+//!
+//! # How do I have a whole protocol checked?
+//!
+//! [`#[derive(Protocol)]`](macro@Protocol) lists which topics travel to the server and which to clients. Its
+//! [`server`](Protocol::server) and [`client`](Protocol::client) are those of every other program, but what travels in the
+//! wrong direction, or not at all, does not compile. A struct that implements [`Hears`] for every topic is attached in one
+//! call, and one that forgets a topic does not compile either. It is the form to choose for a program with more than a
+//! few topics.
+//!
+//! ```
+//! # use socket_ipc::{Client, Hears, Protocol, RespondError, Sender, Server, Topic}; use serde::{Deserialize, Serialize};
+//! # #[derive(Topic, Serialize, Deserialize)] #[topic = "hello"] struct Hello { name: String }
+//! # #[derive(Topic, Serialize, Deserialize)] #[topic = "greeting"] struct Greeting { text: String }
+//! #[derive(Protocol)]
+//! #[protocol(to_server(Hello), to_client(Greeting))]
+//! struct Chat;
+//!
+//! struct Room { welcome: String }
+//!
+//! impl Hears<Hello, Server<Chat>> for Room {
+//!     fn hear(&self, hello: Hello, sender: Sender<'_, Chat>) {
+//!         if let Err(error) = sender.reply(&Greeting { text: format!("{}, {}!", self.welcome, hello.name) }) {
+//!             eprintln!("{error}");
+//!         }
+//!     }
+//! }
+//!
+//! let server = Chat::server("/tmp/myApp.sock").build();
+//! server.attach(Room { welcome: "Hello".into() })?;
+//! let client = Chat::client("/tmp/myApp.sock").build();
+//! client.on::<Greeting>(|msg| println!("{}", msg.text));
+//! # Ok::<(), RespondError>(())
+//! ```
+//!
 //! # How do I test my listeners?
 //!
 //! Join a server and a client in memory: [`serve`](ServerHandle::serve) on one side,
