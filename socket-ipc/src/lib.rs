@@ -408,6 +408,7 @@ mod direction;
 mod error;
 mod event_stream;
 mod events;
+mod figures;
 mod hears;
 /// How fast is it, and how to keep it so?
 ///
@@ -427,6 +428,7 @@ mod refusal;
 mod router;
 mod server;
 mod socket_file;
+mod stats;
 mod sync;
 mod topic;
 mod wire;
@@ -461,5 +463,6 @@ pub use server::{
     AsyncListener, AsyncResponder, ConnectionEvent, Responder, Server, ServerBuilder, ServerHandle,
 };
 pub use socket_ipc_derive::{Protocol, Topic};
+pub use stats::{Stats, TopicTraffic, Traffic};
 pub use topic::{Exchange, Request, Topic};
 pub use wire::{EncodeError, Envelope, EnvelopeError, Kind, Wire, WireError};

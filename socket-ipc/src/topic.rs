@@ -71,3 +71,21 @@ pub trait Exchange: Topic {
     /// `()` for a topic, `Result<Reply, Refusal>` for a [`Request`].
     type Outcome;
 }
+
+/// A topic on its way out, by where its name is from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum TopicName<'t> {
+    /// A type's: there are no more of them than types.
+    OfType(&'static str),
+    /// Somebody made it up at run time.
+    AtRunTime(&'t str),
+}
+
+impl TopicName<'_> {
+    pub(crate) fn as_str(&self) -> &str {
+        match self {
+            Self::OfType(name) => name,
+            Self::AtRunTime(name) => name,
+        }
+    }
+}

@@ -10,7 +10,8 @@ use super::state::{Phase, State};
 use crate::connection::Closing;
 use crate::direction::{Open, ToServer};
 use crate::error::{FlushError, SendError};
-use crate::topic::Topic;
+use crate::stats::Stats;
+use crate::topic::{Topic, TopicName};
 
 /// A client's face to its listeners and to the rest of the program: attaches listeners, sends, looks around,
 /// closes.
@@ -77,7 +78,7 @@ impl<P> ClientHandle<P> {
         P: ToServer<T>,
         T: Topic + Serialize,
     {
-        self.send_raw(T::NAME, message)
+        self.state.send(TopicName::OfType(T::NAME), message)
     }
 
     /// Queues a message for the server once little is queued: while the outbox holds more than
@@ -115,7 +116,7 @@ impl<P> ClientHandle<P> {
         P: ToServer<T>,
         T: Topic + Serialize,
     {
-        self.state.send_async(T::NAME, message).await
+        self.state.send_async(TopicName::OfType(T::NAME), message).await
     }
 
     /// Queues any value for the server under a topic known only at run time; an empty one becomes `none`.
@@ -124,7 +125,7 @@ impl<P> ClientHandle<P> {
     ///
     /// Those of [`send`](Self::send).
     pub fn send_raw<M: Serialize + ?Sized>(&self, topic: &str, message: &M) -> Result<(), SendError> {
-        self.state.send(topic, message)
+        self.state.send(TopicName::AtRunTime(topic), message)
     }
 
     /// Queues any value as [`send_raw`](Self::send_raw) does, once little is queued, as
@@ -142,7 +143,7 @@ impl<P> ClientHandle<P> {
         topic: &str,
         message: &M,
     ) -> Result<(), SendError> {
-        self.state.send_async(topic, message).await
+        self.state.send_async(TopicName::AtRunTime(topic), message).await
     }
 
     /// Waits until all that was queued has been handed to the kernel. What is queued meanwhile is not waited
@@ -181,6 +182,13 @@ impl<P> ClientHandle<P> {
     #[must_use]
     pub fn is_connected(&self) -> bool {
         self.state.link().is_some()
+    }
+
+    /// Returns what has been counted since the client was made: messages and bytes by topic, errors, what is queued. Counting
+    /// is always on; [`Stats`] has an example.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.state.stats()
     }
 
     /// Closes the client, for good.

@@ -15,7 +15,7 @@ use crate::listener::Listener;
 use crate::raw_message::RawMessage;
 use crate::refusal::{IntoReply, Refusal};
 use crate::router::{Hear, Heard, Responding, RespondingRaw};
-use crate::topic::{Request, Topic};
+use crate::topic::{Request, Topic, TopicName};
 use crate::wire::{Kind, topic_or_none};
 
 /// A responder of a client: any `Fn(T)` that returns the reply, or a `Result` of it.
@@ -93,7 +93,7 @@ impl<P> ClientHandle<P> {
         T: Request + Serialize,
         T::Reply: DeserializeOwned,
     {
-        self.state.request(T::NAME, question, read_typed)
+        self.state.request(TopicName::OfType(T::NAME), question, read_typed)
     }
 
     /// Asks the server any value under a topic known only at run time, and returns the future of the answer's JSON text.
@@ -114,14 +114,14 @@ impl<P> ClientHandle<P> {
         topic: &str,
         question: &M,
     ) -> Answer<RawMessage<'static>> {
-        self.state.request(topic, question, read_raw)
+        self.state.request(TopicName::AtRunTime(topic), question, read_raw)
     }
 
     /// Returns how many answers arrived that nobody waited for, or no longer: their questions had been forgotten, or
     /// were never asked.
     #[must_use]
     pub fn late_answers(&self) -> u64 {
-        self.state.late_answers.load(std::sync::atomic::Ordering::Relaxed)
+        self.state.figures.late_answers.load(std::sync::atomic::Ordering::Relaxed)
     }
 }
 
@@ -188,7 +188,7 @@ impl<P> ClientHandle<P> {
         let hear = Responding::<T, _>::new(move |question, (), kind| {
             let outcome = responder(question).into_reply();
             if let Some(state) = state.upgrade() {
-                state.reply(kind, T::Reply::NAME, &outcome);
+                state.reply(kind, TopicName::OfType(T::Reply::NAME), &outcome);
             }
             Heard::Done
         });
@@ -239,7 +239,7 @@ impl<P> ClientHandle<P> {
             let wait = Box::pin(async move {
                 let outcome = answer.await.into_reply();
                 let Some(state) = state.upgrade() else { return };
-                state.reply_paced(kind, T::Reply::NAME, outcome).await;
+                state.reply_paced(kind, TopicName::OfType(T::Reply::NAME), outcome).await;
             });
             Heard::Begun { wait, kind }
         });
@@ -270,7 +270,7 @@ impl<P> ClientHandle<P> {
         let hear = RespondingRaw(move |question: RawMessage<'_>, (): (), kind| {
             let outcome = responder(question);
             if let Some(state) = state.upgrade() {
-                state.reply(kind, &reply_topic, &outcome);
+                state.reply(kind, TopicName::AtRunTime(&reply_topic), &outcome);
             }
             Heard::Done
         });
@@ -285,13 +285,13 @@ impl<P> ClientHandle<P> {
 }
 
 impl State {
-    fn reply<R: Serialize>(&self, kind: Kind, topic: &str, outcome: &Result<R, Refusal>) {
+    fn reply<R: Serialize>(&self, kind: Kind, topic: TopicName<'_>, outcome: &Result<R, Refusal>) {
         if let Some(outbox) = self.answers_to(()) {
             reply(self, &outbox, kind, topic, outcome);
         }
     }
 
-    async fn reply_paced<R: Serialize>(&self, kind: Kind, topic: &str, outcome: Result<R, Refusal>) {
+    async fn reply_paced<R: Serialize>(&self, kind: Kind, topic: TopicName<'_>, outcome: Result<R, Refusal>) {
         if let Some(outbox) = self.answers_to(()) {
             reply_paced(self, &outbox, kind, topic, outcome).await;
         }

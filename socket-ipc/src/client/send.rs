@@ -5,33 +5,38 @@ use serde::Serialize;
 use super::state::{Phase, State};
 use crate::connection::{Answer, Link, PushError, Read, encoded, queue_paced};
 use crate::error::SendError;
+use crate::topic::TopicName;
 use crate::wire::Kind;
 
 impl State {
-    pub(super) fn send<M: Serialize + ?Sized>(&self, topic: &str, message: &M) -> Result<(), SendError> {
-        self.push(&self.linked(topic)?, Kind::Message, topic, message)
+    pub(super) fn send<M: Serialize + ?Sized>(
+        &self,
+        topic: TopicName<'_>,
+        message: &M,
+    ) -> Result<(), SendError> {
+        self.push(&self.linked(topic.as_str())?, Kind::Message, topic, message)
     }
 
     pub(super) async fn send_async<M: Serialize + ?Sized>(
         &self,
-        topic: &str,
+        topic: TopicName<'_>,
         message: &M,
     ) -> Result<(), SendError> {
-        let link = self.linked(topic)?;
+        let link = self.linked(topic.as_str())?;
         let queued = queue_paced(self, &link.outbox, topic, message).await?;
-        if queued { Ok(()) } else { Err(self.not_connected(topic)) }
+        if queued { Ok(()) } else { Err(self.not_connected(topic.as_str())) }
     }
 
     pub(super) fn request<M: Serialize + ?Sized, R>(
         &self,
-        topic: &str,
+        topic: TopicName<'_>,
         question: &M,
         read: Read<R>,
     ) -> Answer<R> {
-        match self.linked(topic) {
+        match self.linked(topic.as_str()) {
             Ok(link) => {
                 let send = |kind| self.push(&link, kind, topic, question);
-                Answer::ask(&link, &self.options.limits, topic, send, read)
+                Answer::ask(&link, &self.options.limits, topic.as_str(), send, read)
             }
             Err(error) => Answer::failed(error, read),
         }
@@ -41,21 +46,23 @@ impl State {
         &self,
         link: &Link,
         kind: Kind,
-        topic: &str,
+        topic: TopicName<'_>,
         message: &M,
     ) -> Result<(), SendError> {
         let outbox = &link.outbox;
-        encoded(self, kind, topic, message, |bytes| {
+        encoded(self, kind, topic.as_str(), message, |bytes| {
             outbox.push(bytes).map_err(|error| match error {
-                PushError::Ended => self.not_connected(topic),
+                PushError::Ended => self.not_connected(topic.as_str()),
                 PushError::Full { queued } => SendError::OutboxFull {
-                    topic: topic.to_owned(),
+                    topic: topic.as_str().to_owned(),
                     client_id: None,
                     size: bytes.len(),
                     queued,
                     limit: outbox.limit(),
                 },
-            })
+            })?;
+            self.figures.sent(topic, 1, bytes.len());
+            Ok(())
         })?
     }
 

@@ -1,6 +1,6 @@
 //! What a client, its handles and its connection share.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, OnceLock, RwLock};
 use std::time::Duration;
 
@@ -14,9 +14,11 @@ use crate::connection::{Ask, Endpoint, Limits, Link, Outbox, Questions, Session,
 use crate::delay::Delay;
 use crate::error::{ConnectError, Error, MessageError};
 use crate::events::{CloseCause, CloseReason};
+use crate::figures::Figures;
 use crate::listener::Listener;
 use crate::options::ClientOptions;
 use crate::router::{Detach, Router};
+use crate::stats::Stats;
 use crate::sync::{lock, read, write};
 
 /// How long after the drain a connection that is stuck in a listener is still waited for.
@@ -44,8 +46,9 @@ pub(super) struct State {
     connector: Connector,
     /// The connection there is. Whoever takes it reports its end.
     link: RwLock<Option<Link>>,
-    /// Answers that nobody waited for, or no longer.
-    pub(super) late_answers: AtomicU64,
+    pub(super) figures: Arc<Figures>,
+    /// What its connections have queued, one after the other; nothing bounds it but the bound of each.
+    total: Arc<Total>,
     /// What `close` spawns on: it may be called where there is no runtime.
     runtime: OnceLock<Handle>,
     keeper: Mutex<Option<AbortHandle>>,
@@ -62,7 +65,12 @@ impl Endpoint for State {
         &self.options.limits
     }
 
+    fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
     fn message_error(&self, error: MessageError, (): ()) {
+        self.figures.message_errors.fetch_add(1, Ordering::Relaxed);
         self.events.report_message_error(&error);
     }
 
@@ -75,7 +83,7 @@ impl Endpoint for State {
     }
 
     fn late_answer(&self, re: u64, topic: &str, (): ()) {
-        self.late_answers.fetch_add(1, Ordering::Relaxed);
+        self.figures.late_answers.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(re, topic, "an answer came that nobody waits for");
     }
 }
@@ -89,13 +97,15 @@ impl Detach for State {
 impl State {
     pub(super) fn new(options: ClientOptions, connector: Connector) -> Arc<Self> {
         let Limits { wire, max_topic_len, raw_len, .. } = options.limits;
+        let figures = Figures::new();
         Arc::new(Self {
-            router: Router::new(wire, max_topic_len, raw_len),
+            router: Router::new(wire, max_topic_len, raw_len, Arc::clone(&figures)),
             events: Events::default(),
             phase: watch::Sender::new(Phase::Idle),
             connector,
             link: RwLock::new(None),
-            late_answers: AtomicU64::new(0),
+            figures,
+            total: Total::new(usize::MAX),
             runtime: OnceLock::new(),
             keeper: Mutex::new(None),
             options,
@@ -127,6 +137,11 @@ impl State {
     pub(super) fn answers_to(&self, (): ()) -> Option<Arc<Outbox>> {
         // One that takes no more messages still takes the answers to what was asked before.
         read(&self.link).as_ref().map(|link| Arc::clone(&link.outbox))
+    }
+
+    /// What has been counted.
+    pub(super) fn stats(&self) -> Stats {
+        self.figures.stats(self.link().is_some().into(), &self.total)
     }
 
     // Connecting
@@ -170,7 +185,7 @@ impl State {
     /// Notes that there is a connection, and says so. `None` if the client was closed meanwhile.
     pub(super) fn connected(&self, again: bool) -> Option<Link> {
         let Limits { outbox_len, max_requests, .. } = self.options.limits;
-        let outbox = Arc::new(Outbox::new(outbox_len, Total::new(usize::MAX)));
+        let outbox = Arc::new(Outbox::new(outbox_len, Arc::clone(&self.total)));
         let link = Link { outbox, questions: Questions::new(max_requests, Handle::current()) };
         {
             let mut current = write(&self.link);
@@ -180,6 +195,7 @@ impl State {
                 return None;
             }
             *current = Some(link.clone());
+            self.figures.connections.fetch_add(1, Ordering::Relaxed);
         }
         self.events.report_connect(again);
         Some(link)
@@ -200,6 +216,7 @@ impl State {
 
     fn report_end(&self, reason: &CloseReason) {
         if write(&self.link).take().is_some() {
+            self.figures.ended(reason);
             self.events.report_disconnect(reason);
         }
     }

@@ -8,6 +8,7 @@ use super::outbox::{Outbox, PushError};
 use super::{Endpoint, Limits};
 use crate::error::{Error, SendError};
 use crate::listener::caught;
+use crate::topic::TopicName;
 use crate::wire::{Kind, topic_or_none};
 
 /// The largest buffer that a thread keeps. A message of 1 MiB fits.
@@ -58,17 +59,20 @@ pub(crate) fn encoded<M: Serialize + ?Sized, R>(
 pub(crate) async fn queue_paced<M: Serialize + ?Sized>(
     endpoint: &impl Endpoint,
     outbox: &Outbox,
-    topic: &str,
+    topic: TopicName<'_>,
     message: &M,
 ) -> Result<bool, SendError> {
     let mut len = 0;
     while outbox.wait_until(|outbox| outbox.has_room(len)).await.is_ok() {
-        let queued = encoded(endpoint, Kind::Message, topic, message, |bytes| {
+        let queued = encoded(endpoint, Kind::Message, topic.as_str(), message, |bytes| {
             len = bytes.len();
             if outbox.has_room(len) { outbox.push(bytes) } else { Err(PushError::Full { queued: 0 }) }
         })?;
         match queued {
-            Ok(()) => return Ok(true),
+            Ok(()) => {
+                endpoint.figures().sent(topic, 1, len);
+                return Ok(true);
+            }
             Err(PushError::Full { .. }) => {}
             Err(PushError::Ended) => break,
         }

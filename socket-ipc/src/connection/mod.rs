@@ -28,6 +28,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, MessageError};
+use crate::figures::Figures;
 use crate::router::Router;
 use crate::wire::Wire;
 
@@ -46,6 +47,7 @@ pub(crate) trait Endpoint: Send + Sync + 'static {
 
     fn router(&self) -> &Router<Self::From>;
     fn limits(&self) -> &Limits;
+    fn figures(&self) -> &Figures;
     fn message_error(&self, error: MessageError, from: Self::From);
     fn listener_panicked(&self, heard: String, from: Self::From, panic: String);
     fn error(&self, error: Error);

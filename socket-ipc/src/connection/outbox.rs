@@ -21,16 +21,32 @@ const SHARE_FROM: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct Total {
     queued: AtomicUsize,
+    /// The most that there ever was.
+    most: AtomicUsize,
     limit: usize,
 }
 
 impl Total {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { queued: AtomicUsize::new(0), limit })
+        Arc::new(Self { queued: AtomicUsize::new(0), most: AtomicUsize::new(0), limit })
+    }
+
+    /// What is queued, and the most that ever was.
+    pub(crate) fn queued(&self) -> (u64, u64) {
+        let (queued, most) = (self.queued.load(Ordering::Relaxed), self.most.load(Ordering::Relaxed));
+        (queued as u64, most as u64)
     }
 
     fn is_full(&self) -> bool {
         self.queued.load(Ordering::Relaxed) >= self.limit
+    }
+
+    fn add(&self, len: usize) {
+        let queued = self.queued.fetch_add(len, Ordering::Relaxed) + len;
+        // Mostly there was more before, and nothing is written.
+        if queued > self.most.load(Ordering::Relaxed) {
+            self.most.fetch_max(queued, Ordering::Relaxed);
+        }
     }
 }
 
@@ -43,7 +59,7 @@ pub(crate) struct Shared {
 
 impl Shared {
     fn new(bytes: Vec<u8>, total: Arc<Total>) -> Arc<Self> {
-        total.queued.fetch_add(bytes.len(), Ordering::Relaxed);
+        total.add(bytes.len());
         Arc::new(Self { bytes, total })
     }
 }
@@ -217,7 +233,7 @@ impl Outbox {
         let mut queue = lock(&self.queue);
         self.check(&queue, message.len())?;
         queue.append(message);
-        self.total.queued.fetch_add(message.len(), Ordering::Relaxed);
+        self.total.add(message.len());
         self.pushed(queue, message.len());
         Ok(())
     }
@@ -236,7 +252,7 @@ impl Outbox {
         match &broadcast.shared {
             None => {
                 queue.append(broadcast.bytes);
-                self.total.queued.fetch_add(broadcast.bytes.len(), Ordering::Relaxed);
+                self.total.add(broadcast.bytes.len());
             }
             Some(shared) => {
                 if let Some(before) = queue.take_tail() {
@@ -257,7 +273,7 @@ impl Outbox {
             return false;
         }
         queue.append(answer);
-        self.total.queued.fetch_add(answer.len(), Ordering::Relaxed);
+        self.total.add(answer.len());
         if queue.len + answer.len() > self.limit {
             self.overfull.store(true, Ordering::Release);
         }

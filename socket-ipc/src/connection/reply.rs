@@ -8,6 +8,7 @@ use super::outbox::Outbox;
 use super::{Endpoint, encoded};
 use crate::error::SendError;
 use crate::refusal::{REFUSAL_TOPIC, Refusal};
+use crate::topic::TopicName;
 use crate::wire::Kind;
 
 /// Queues the answer to a message of this kind, whatever the outbox holds: the session hears nothing more until there is
@@ -16,14 +17,10 @@ pub(crate) fn reply<R: Serialize>(
     endpoint: &impl Endpoint,
     outbox: &Outbox,
     kind: Kind,
-    topic: &str,
+    topic: TopicName<'_>,
     outcome: &Result<R, Refusal>,
 ) {
-    encoded_answer(endpoint, kind, topic, outcome, |bytes| {
-        if !outbox.push_answer(bytes) {
-            tracing::debug!(topic, "an answer came after its connection had ended");
-        }
-    });
+    encoded_answer(endpoint, kind, topic, outcome, |topic, answer| queue(endpoint, outbox, topic, answer));
 }
 
 /// Queues the answer to a message of this kind once there is room for it.
@@ -31,47 +28,65 @@ pub(crate) async fn reply_paced<R: Serialize>(
     endpoint: &impl Endpoint,
     outbox: &Outbox,
     kind: Kind,
-    topic: &str,
+    topic: TopicName<'_>,
     outcome: Result<R, Refusal>,
 ) {
-    let mut bytes = Vec::new();
-    encoded_answer(endpoint, kind, topic, &outcome, |encoded| {
-        if outbox.has_room(encoded.len()) {
-            outbox.push_answer(encoded);
+    let mut waiting = None;
+    encoded_answer(endpoint, kind, topic, &outcome, |topic, answer| {
+        if outbox.has_room(answer.len()) {
+            queue(endpoint, outbox, topic, answer);
         } else {
-            bytes = encoded.to_vec();
+            waiting = Some((topic, answer.to_vec()));
         }
     });
     drop(outcome);
-    if bytes.is_empty() {
-        return;
-    }
-    // A connection that is about to end takes what fits.
-    let _ = outbox.wait_until(|outbox| outbox.has_room(bytes.len())).await;
-    if !outbox.has_room(bytes.len()) || !outbox.push_answer(&bytes) {
-        tracing::debug!(topic, "an answer came after its connection had ended");
+    let Some((topic, answer)) = waiting else { return };
+    match outbox.wait_until(|outbox| outbox.has_room(answer.len())).await {
+        Ok(()) => queue(endpoint, outbox, topic, &answer),
+        // A connection that is about to end takes what fits.
+        Err(_) if outbox.has_room(answer.len()) => queue(endpoint, outbox, topic, &answer),
+        Err(_) => lost(topic),
     }
 }
 
+fn queue(endpoint: &impl Endpoint, outbox: &Outbox, topic: TopicName<'_>, answer: &[u8]) {
+    if outbox.push_answer(answer) {
+        endpoint.figures().sent(topic, 1, answer.len());
+    } else {
+        lost(topic);
+    }
+}
+
+/// Whoever asked is told by the end of the connection.
+fn lost(topic: TopicName<'_>) {
+    tracing::debug!(topic = topic.as_str(), "an answer came after its connection had ended");
+}
+
 /// Encodes an answer; where it has no form in which it could travel, a refusal that says so.
-fn encoded_answer<R: Serialize>(
+fn encoded_answer<'t, R: Serialize>(
     endpoint: &impl Endpoint,
     kind: Kind,
-    topic: &str,
+    topic: TopicName<'t>,
     outcome: &Result<R, Refusal>,
-    then: impl FnOnce(&[u8]),
+    then: impl FnOnce(TopicName<'t>, &[u8]),
 ) {
-    let mut then = Some(then);
-    let mut hand_over = |bytes: &[u8]| then.take().map(|then| then(bytes));
+    const REFUSAL: TopicName<'static> = TopicName::AtRunTime(REFUSAL_TOPIC);
     let kind = kind.answer();
-    let refused = match outcome {
-        Ok(reply) => encoded(endpoint, kind, topic, reply, &mut hand_over),
-        Err(refusal) => encoded(endpoint, kind, REFUSAL_TOPIC, refusal, &mut hand_over),
+    let mut then = Some(then);
+    let mut hand_over = |topic, bytes: &[u8]| {
+        if let Some(then) = then.take() {
+            then(topic, bytes);
+        }
     };
-    let Err(error) = refused else { return };
+    let encoded_as_it_is = match outcome {
+        Ok(reply) => encoded(endpoint, kind, topic.as_str(), reply, |bytes| hand_over(topic, bytes)),
+        Err(refusal) => encoded(endpoint, kind, REFUSAL_TOPIC, refusal, |bytes| hand_over(REFUSAL, bytes)),
+    };
+    let Err(error) = encoded_as_it_is else { return };
+    let topic = topic.as_str();
     tracing::warn!(topic, error = &error as &dyn std::error::Error, "an answer can't be sent");
     let refusal = Refusal::new(Refusal::FAILED, in_full(&error));
-    if let Err(error) = encoded(endpoint, kind, REFUSAL_TOPIC, &refusal, &mut hand_over) {
+    if let Err(error) = encoded(endpoint, kind, REFUSAL_TOPIC, &refusal, |bytes| hand_over(REFUSAL, bytes)) {
         tracing::warn!(topic, error = &error as &dyn std::error::Error, "a question stays without an answer");
     }
 }

@@ -7,6 +7,7 @@ use super::{Endpoint, Link};
 use crate::error::MessageError;
 use crate::refusal::Refusal;
 use crate::router::Report;
+use crate::topic::TopicName;
 use crate::wire::Kind;
 
 /// The endpoint of a connection, with what others hold of the connection itself.
@@ -46,6 +47,6 @@ impl<E: Endpoint> Report<E::From> for Reporter<E> {
     }
 
     fn refuse(&self, kind: Kind, topic: &str, refusal: Refusal, _from: E::From) {
-        reply::<()>(&*self.endpoint, &self.link.outbox, kind, topic, &Err(refusal));
+        reply::<()>(&*self.endpoint, &self.link.outbox, kind, TopicName::AtRunTime(topic), &Err(refusal));
     }
 }

@@ -110,6 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             self.consume(taken);
         }
         self.discard();
+        self.listeners.count();
         self.reporter.link.questions.end(&cause);
         let writing = self.writer.take_writing();
         let unsent = self.outbox().give_up(self.limits().wire, writing);
@@ -148,6 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             if turn == 0 || intake == 0 {
                 // A peer that never pauses must not keep the clock from being looked at.
                 self.look_at_clock();
+                self.listeners.count();
                 // Not just woken again: the runtime is to look at what has arrived for others before it comes
                 // back.
                 if std::pin::pin!(yield_now()).poll(cx).is_pending() {
@@ -158,6 +160,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             if self.poll_read(cx, &mut intake).is_ready() || self.poll_deadlines(cx).is_ready() {
                 continue;
             }
+            self.listeners.count();
             if self.outbox().park(cx.waker(), blocked) {
                 return Poll::Pending;
             }
@@ -213,6 +216,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                     if let Some(re) = answer_at_the_end(bytes)
                         && self.reporter.link.questions.answered(re, bytes)
                     {
+                        self.router().count_answer(bytes);
                         self.consume(taken);
                         continue;
                     }

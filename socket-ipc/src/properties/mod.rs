@@ -19,6 +19,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::error::{MessageError, MessageErrorKind};
+use crate::figures::Figures;
 use crate::refusal::Refusal;
 use crate::router::{Audience, Heard, Owned, Raw, Report, Router};
 use crate::socket_file::{MAX_PATH_LEN, refuse_path};
@@ -207,7 +208,7 @@ impl Report<()> for Log {
 
 fn heard_alike(wire: Wire, topic: &str, bytes: &[u8]) {
     let log = Log::default();
-    let router = Router::<()>::new(wire, TOPIC_LEN, usize::MAX);
+    let router = Router::<()>::new(wire, TOPIC_LEN, usize::MAX, Figures::new());
     let attach_typed = || {
         let log = log.clone();
         let hear = Owned::<Value, _>::new(move |message, ()| {

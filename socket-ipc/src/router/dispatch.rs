@@ -107,25 +107,32 @@ impl<F: Copy> Router<F> {
             && only.is_attached()
             && !self.is_closed()
         {
-            match caught(|| only.hear.hear_one_pass(rest, from)) {
-                Ok(Some(Heard::Done)) => return None,
+            let mut held = None;
+            let heard = match caught(|| only.hear.hear_one_pass(rest, from)) {
+                Ok(Some(Heard::Done)) => true,
                 Ok(Some(Heard::Wait(wait))) => {
-                    return Some(Held { wait, entry: Arc::clone(only), rest: None });
+                    held = Some(Held { wait, entry: Arc::clone(only), rest: None });
+                    true
                 }
                 Ok(Some(Heard::Begun { wait, kind })) => {
                     let begun = Begun { wait: Some(wait), entry: Arc::clone(only), kind };
                     cached.begun.push(begun);
-                    return None;
+                    true
                 }
                 Ok(Some(Heard::Panicked { kind, panic })) => {
                     only.panicked(kind, panic, from, report);
-                    return None;
+                    true
                 }
-                Ok(None) => {}
+                Ok(None) => false,
                 Err(panic) => {
                     report.listener_panicked(only.heard(), from, panic);
-                    return None;
+                    true
                 }
+            };
+            if heard {
+                cached.uncounted.0 += 1;
+                cached.uncounted.1 += bytes.len() + self.wire.end().len();
+                return held;
             }
         }
         let Cached { table, begun, .. } = cached;
@@ -145,10 +152,16 @@ impl<F: Copy> Router<F> {
         self.dispatch_from(table, *called, &mut cached.begun, bytes, from, report)
     }
 
+    /// Counts an answer that was handed to whoever waits for it.
+    pub(crate) fn count_answer(&self, bytes: &[u8]) {
+        self.figures.others.received.add(1, bytes.len() + self.wire.end().len());
+    }
+
     /// Takes the message for whoever waits for it if it is an answer, and says whether it was one.
     pub(crate) fn take_answer(&self, bytes: &[u8], from: F, report: &impl Report<F>) -> bool {
         let Ok(envelope) = self.wire.decode(bytes) else { return false };
         let Kind::Answer(re) = envelope.kind else { return false };
+        self.count_answer(bytes);
         report.answered(re, &envelope.topic, bytes, from);
         true
     }
@@ -179,11 +192,15 @@ impl<F: Copy> Router<F> {
             refuse(MessageErrorKind::TopicTooLong { size: topic.len(), limit: self.max_topic_len });
             return None;
         }
+        let of_topic = table.of_topic(topic);
+        if first == 0 {
+            let counters = of_topic.first().map_or(&self.figures.others, |entry| &entry.counters);
+            counters.received.add(1, bytes.len() + self.wire.end().len());
+        }
         if let Kind::Answer(re) = kind {
             report.answered(re, topic, bytes, from);
             return None;
         }
-        let of_topic = table.of_topic(topic);
         if let Kind::Question(_) = kind
             && first == 0
             && !of_topic.iter().any(|entry| entry.responds())

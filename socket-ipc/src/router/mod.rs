@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex};
 use foldhash::fast::FixedState;
 
 use crate::error::{MessageError, RespondError};
+use crate::figures::{Figures, TopicCounters};
 use crate::listener::Listener;
 use crate::refusal::Refusal;
 use crate::sync::lock;
@@ -37,6 +38,7 @@ pub(crate) struct Router<F> {
     wire: Wire,
     max_topic_len: usize,
     raw_len: usize,
+    figures: Arc<Figures>,
 }
 
 /// The listeners at one moment.
@@ -66,6 +68,8 @@ pub(crate) struct Entry<F> {
     topic: Option<Arc<str>>,
     attached: AtomicBool,
     hear: Box<dyn Hear<F>>,
+    /// Those of its topic, or of all others.
+    counters: Arc<TopicCounters>,
 }
 
 /// The table that a connection saw last.
@@ -80,11 +84,14 @@ pub(crate) struct Cached<F> {
     front: Vec<u8>,
     /// Responders that were called and are still at work, since the last look.
     pub(crate) begun: Vec<Begun<F>>,
+    /// What the only listener was given and is not counted yet: messages, and their bytes.
+    uncounted: (u64, usize),
 }
 
 impl<F> Cached<F> {
     /// Takes up the listeners that there are now.
     fn renew(&mut self, router: &Router<F>) {
+        self.count();
         let begun = std::mem::take(&mut self.begun);
         *self = Self { begun, ..router.cached() };
     }
@@ -105,6 +112,7 @@ impl<F> Cached<F> {
         }
         let text = utf8(bytes).ok()?;
         let head = wire.head(text).filter(|head| head.topic.len() <= max_topic_len)?;
+        self.count();
         self.only = match self.table.topics.get(head.topic).map(Vec::as_slice) {
             Some([only]) if self.table.every.is_empty() => Some(Arc::clone(only)),
             _ => None,
@@ -112,6 +120,18 @@ impl<F> Cached<F> {
         self.front.clear();
         self.front.extend_from_slice(&bytes[..bytes.len() - head.rest.len()]);
         Some((self.only.as_ref()?, head.rest))
+    }
+}
+
+impl<F> Cached<F> {
+    /// Hands over what was counted. Here and not message by message: others count on other threads.
+    #[inline]
+    pub(crate) fn count(&mut self) {
+        if let (messages @ 1.., bytes) = std::mem::take(&mut self.uncounted)
+            && let Some(only) = &self.only
+        {
+            only.counters.received.add(messages, bytes);
+        }
     }
 }
 
@@ -159,7 +179,7 @@ impl<F> Entry<F> {
 }
 
 impl<F> Router<F> {
-    pub(crate) fn new(wire: Wire, max_topic_len: usize, raw_len: usize) -> Self {
+    pub(crate) fn new(wire: Wire, max_topic_len: usize, raw_len: usize, figures: Arc<Figures>) -> Self {
         Self {
             table: Mutex::new(Arc::new(Table::empty())),
             generation: AtomicU64::new(0),
@@ -167,6 +187,7 @@ impl<F> Router<F> {
             wire,
             max_topic_len,
             raw_len,
+            figures,
         }
     }
 
@@ -210,7 +231,12 @@ impl<F> Router<F> {
             Audience::Topic(topic) => Some(topic.into()),
             Audience::Every | Audience::Unheard => None,
         };
-        let entry = Arc::new(Entry { token, topic: topic.clone(), attached: AtomicBool::new(true), hear });
+        let counters = match &topic {
+            Some(topic) => self.figures.of_topic(topic),
+            None => Arc::clone(&self.figures.others),
+        };
+        let attached = AtomicBool::new(true);
+        let entry = Arc::new(Entry { token, topic: topic.clone(), attached, hear, counters });
         let table = Arc::make_mut(current);
         match (topic, audience) {
             (Some(topic), _) => table.topics.entry(topic).or_default().push(entry),
@@ -268,6 +294,7 @@ impl<F> Router<F> {
             only: None,
             front: Vec::new(),
             begun: Vec::new(),
+            uncounted: (0, 0),
         }
     }
 }

@@ -61,7 +61,7 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let router = Arc::new(Router::new(Wire::JSON_LINES, 10, 64));
+        let router = Arc::new(Router::new(Wire::JSON_LINES, 10, 64, Figures::new()));
         Self { cached: router.cached(), log: Log::default(), router }
     }
 

@@ -49,6 +49,7 @@ impl State {
             return Err(Error::TooManyClients { path: self.options.path.clone(), limit });
         }
         let id = ClientId::new(self.next_id.fetch_add(1, Ordering::Relaxed));
+        self.figures.connections.fetch_add(1, Ordering::Relaxed);
         clients.insert(id, Arc::clone(&member));
         let attended = Attended::new(Arc::clone(self), id, Arc::clone(&member));
         drop(clients);

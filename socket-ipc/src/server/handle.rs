@@ -14,7 +14,8 @@ use crate::direction::{Open, ToClient};
 use crate::error::{Error, SendError};
 use crate::events::CloseCause;
 use crate::peer::Peer;
-use crate::topic::Topic;
+use crate::stats::Stats;
+use crate::topic::{Topic, TopicName};
 
 pub use super::listeners::AsyncListener;
 
@@ -91,7 +92,7 @@ impl<P> ServerHandle<P> {
         P: ToClient<T>,
         T: Topic + Serialize,
     {
-        self.state.send(T::NAME, message, client_id)
+        self.state.send(TopicName::OfType(T::NAME), message, client_id)
     }
 
     /// Queues a message for one client once little is queued for it: while its outbox holds more than
@@ -133,7 +134,7 @@ impl<P> ServerHandle<P> {
         P: ToClient<T>,
         T: Topic + Serialize,
     {
-        self.state.send_async(T::NAME, message, client_id).await
+        self.state.send_async(TopicName::OfType(T::NAME), message, client_id).await
     }
 
     /// Queues any value for one client under a topic known only at run time; an empty one becomes `none`.
@@ -159,7 +160,7 @@ impl<P> ServerHandle<P> {
         message: &M,
         client_id: ClientId,
     ) -> Result<(), SendError> {
-        self.state.send(topic, message, client_id)
+        self.state.send(TopicName::AtRunTime(topic), message, client_id)
     }
 
     /// Queues any value as [`send_raw`](Self::send_raw) does, once little is queued, as
@@ -178,7 +179,7 @@ impl<P> ServerHandle<P> {
         message: &M,
         client_id: ClientId,
     ) -> Result<(), SendError> {
-        self.state.send_async(topic, message, client_id).await
+        self.state.send_async(TopicName::AtRunTime(topic), message, client_id).await
     }
 
     /// Queues a message for every client and returns how many that are. Encodes once, never waits.
@@ -210,7 +211,7 @@ impl<P> ServerHandle<P> {
         P: ToClient<T>,
         T: Topic + Serialize,
     {
-        self.state.broadcast(T::NAME, message, None)
+        self.state.broadcast(TopicName::OfType(T::NAME), message, None)
     }
 
     /// [`broadcast`](Self::broadcast) to every client but one.
@@ -223,7 +224,7 @@ impl<P> ServerHandle<P> {
         P: ToClient<T>,
         T: Topic + Serialize,
     {
-        self.state.broadcast(T::NAME, message, Some(client_id))
+        self.state.broadcast(TopicName::OfType(T::NAME), message, Some(client_id))
     }
 
     /// [`broadcast`](Self::broadcast), once little is queued for every client.
@@ -260,7 +261,7 @@ impl<P> ServerHandle<P> {
         P: ToClient<T>,
         T: Topic + Serialize,
     {
-        self.state.broadcast_async(T::NAME, message, None).await
+        self.state.broadcast_async(TopicName::OfType(T::NAME), message, None).await
     }
 
     /// Queues any value for every client under a topic known only at run time; an empty one becomes `none`.
@@ -269,7 +270,7 @@ impl<P> ServerHandle<P> {
     ///
     /// Those of [`broadcast`](Self::broadcast).
     pub fn broadcast_raw<M: Serialize + ?Sized>(&self, topic: &str, message: &M) -> Result<usize, SendError> {
-        self.state.broadcast(topic, message, None)
+        self.state.broadcast(TopicName::AtRunTime(topic), message, None)
     }
 
     /// Queues any value for every client as [`broadcast_raw`](Self::broadcast_raw) does, once little is queued for every
@@ -287,7 +288,7 @@ impl<P> ServerHandle<P> {
         topic: &str,
         message: &M,
     ) -> Result<usize, SendError> {
-        self.state.broadcast_async(topic, message, None).await
+        self.state.broadcast_async(TopicName::AtRunTime(topic), message, None).await
     }
 
     /// Attends to a client that is connected by other means: anything that reads and writes asynchronously.
@@ -356,6 +357,13 @@ impl<P> ServerHandle<P> {
     pub fn disconnect(&self, client_id: ClientId) -> bool {
         let member = self.state.member(client_id);
         member.map(|member| member.link.outbox.ask(Ask::Drain(CloseCause::Disconnected))).is_some()
+    }
+
+    /// Returns what has been counted since the server was made: messages and bytes by topic, errors, what is queued. Counting
+    /// is always on; [`Stats`] has an example.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.state.stats()
     }
 
     /// Closes the server, for good.

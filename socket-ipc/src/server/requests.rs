@@ -15,7 +15,7 @@ use crate::listener::Listener;
 use crate::raw_message::RawMessage;
 use crate::refusal::{IntoReply, Refusal};
 use crate::router::{Hear, Heard, Responding, RespondingRaw};
-use crate::topic::{Request, Topic};
+use crate::topic::{Request, Topic, TopicName};
 use crate::wire::{Kind, topic_or_none};
 
 /// A responder of a server: any `Fn(T, ClientId)` that returns the reply, or a `Result` of it.
@@ -93,7 +93,7 @@ impl<P> ServerHandle<P> {
         T: Request + Serialize,
         T::Reply: DeserializeOwned,
     {
-        self.state.request(T::NAME, question, client_id, read_typed)
+        self.state.request(TopicName::OfType(T::NAME), question, client_id, read_typed)
     }
 
     /// Asks one client any value under a topic known only at run time, and returns the future of the answer's JSON text.
@@ -118,14 +118,14 @@ impl<P> ServerHandle<P> {
         question: &M,
         client_id: ClientId,
     ) -> Answer<RawMessage<'static>> {
-        self.state.request(topic, question, client_id, read_raw)
+        self.state.request(TopicName::AtRunTime(topic), question, client_id, read_raw)
     }
 
     /// Returns how many answers arrived that nobody waited for, or no longer: their questions had been forgotten, or
     /// were never asked.
     #[must_use]
     pub fn late_answers(&self) -> u64 {
-        self.state.late_answers.load(std::sync::atomic::Ordering::Relaxed)
+        self.state.figures.late_answers.load(std::sync::atomic::Ordering::Relaxed)
     }
 }
 
@@ -194,7 +194,7 @@ impl<P> ServerHandle<P> {
         let hear = Responding::<T, _>::new(move |question, client_id, kind| {
             let outcome = responder(question, client_id).into_reply();
             if let Some(state) = state.upgrade() {
-                state.reply(client_id, kind, T::Reply::NAME, &outcome);
+                state.reply(client_id, kind, TopicName::OfType(T::Reply::NAME), &outcome);
             }
             Heard::Done
         });
@@ -246,7 +246,7 @@ impl<P> ServerHandle<P> {
             let wait = Box::pin(async move {
                 let outcome = answer.await.into_reply();
                 let Some(state) = state.upgrade() else { return };
-                state.reply_paced(client_id, kind, T::Reply::NAME, outcome).await;
+                state.reply_paced(client_id, kind, TopicName::OfType(T::Reply::NAME), outcome).await;
             });
             Heard::Begun { wait, kind }
         });
@@ -280,7 +280,7 @@ impl<P> ServerHandle<P> {
         let hear = RespondingRaw(move |question: RawMessage<'_>, client_id: ClientId, kind| {
             let outcome = responder(question, client_id);
             if let Some(state) = state.upgrade() {
-                state.reply(client_id, kind, &reply_topic, &outcome);
+                state.reply(client_id, kind, TopicName::AtRunTime(&reply_topic), &outcome);
             }
             Heard::Done
         });
@@ -299,7 +299,7 @@ impl State {
         &self,
         client_id: ClientId,
         kind: Kind,
-        topic: &str,
+        topic: TopicName<'_>,
         outcome: &Result<R, Refusal>,
     ) {
         if let Some(outbox) = self.answers_to(client_id) {
@@ -311,7 +311,7 @@ impl State {
         &self,
         client_id: ClientId,
         kind: Kind,
-        topic: &str,
+        topic: TopicName<'_>,
         outcome: Result<R, Refusal>,
     ) {
         if let Some(outbox) = self.answers_to(client_id) {

@@ -18,11 +18,13 @@ use crate::client_id::ClientId;
 use crate::connection::{Ask, Endpoint, Limits, Link, Outbox, Total};
 use crate::error::{Error, MessageError};
 use crate::events::{CloseCause, CloseReason};
+use crate::figures::Figures;
 use crate::listener::Listener;
 use crate::options::ServerOptions;
 use crate::peer::Peer;
 use crate::router::{Detach, Router};
 use crate::socket_file::SocketFile;
+use crate::stats::Stats;
 use crate::sync::{lock, read, write};
 
 /// How long after the drain a connection that is stuck in a listener is still waited for.
@@ -45,8 +47,7 @@ pub(super) struct State {
     pub(super) router: Router<ClientId>,
     pub(super) events: Events,
     pub(super) total: Arc<Total>,
-    /// Answers that nobody waited for, or no longer.
-    pub(super) late_answers: AtomicU64,
+    pub(super) figures: Arc<Figures>,
     pub(super) phase: watch::Sender<Phase>,
     /// Whoever is connected. Held only to look up, add and remove.
     pub(super) clients: RwLock<HashMap<ClientId, Arc<Member>, FixedState>>,
@@ -85,7 +86,12 @@ impl Endpoint for State {
         &self.options.limits
     }
 
+    fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
     fn message_error(&self, error: MessageError, from: ClientId) {
+        self.figures.message_errors.fetch_add(1, Ordering::Relaxed);
         self.events.report_message_error(&error, from);
     }
 
@@ -98,7 +104,7 @@ impl Endpoint for State {
     }
 
     fn late_answer(&self, re: u64, topic: &str, from: ClientId) {
-        self.late_answers.fetch_add(1, Ordering::Relaxed);
+        self.figures.late_answers.fetch_add(1, Ordering::Relaxed);
         tracing::debug!(client = from.get(), re, topic, "an answer came that nobody waits for");
     }
 }
@@ -112,11 +118,12 @@ impl Detach for State {
 impl State {
     pub(super) fn new(options: ServerOptions, inherited: Option<UnixListener>) -> Arc<Self> {
         let Limits { wire, max_topic_len, raw_len, .. } = options.limits;
+        let figures = Figures::new();
         Arc::new(Self {
-            router: Router::new(wire, max_topic_len, raw_len),
+            router: Router::new(wire, max_topic_len, raw_len, Arc::clone(&figures)),
             events: Events::default(),
             total: Total::new(options.outbox_total_len),
-            late_answers: AtomicU64::new(0),
+            figures,
             phase: watch::Sender::new(Phase::Idle),
             clients: RwLock::default(),
             next_id: AtomicU64::new(1),
@@ -163,6 +170,13 @@ impl State {
     pub(super) fn answers_to(&self, id: ClientId) -> Option<Arc<Outbox>> {
         // One that takes no more messages still takes the answers to what was asked before.
         read(&self.clients).get(&id).map(|member| Arc::clone(&member.link.outbox))
+    }
+
+    /// What has been counted.
+    pub(super) fn stats(&self) -> Stats {
+        let mut connected = 0;
+        self.for_each(|_, _| connected += 1);
+        self.figures.stats(connected, &self.total)
     }
 
     // Listening
@@ -247,6 +261,7 @@ impl State {
     /// Reports the end of a connection, once.
     pub(super) fn report_end(&self, id: ClientId, member: &Member, reason: &CloseReason) {
         if member.announced.load(Ordering::Acquire) && !member.reported.swap(true, Ordering::AcqRel) {
+            self.figures.ended(reason);
             self.events.report_connection_close(id, reason);
         }
     }
