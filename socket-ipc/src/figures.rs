@@ -1,9 +1,9 @@
 //! What is counted of an endpoint's messages, always.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use foldhash::fast::FixedState;
 
@@ -44,9 +44,11 @@ pub(crate) struct TopicCounters {
 pub(crate) struct Figures {
     /// Tells endpoints apart, in the memory of threads too.
     id: u64,
-    /// Those of the topics that the program itself names: it listens for them, or sends messages of their types. So nobody
-    /// else can make them more.
-    topics: RwLock<HashMap<Arc<str>, Arc<TopicCounters>, FixedState>>,
+    /// Where the counters of each topic stand that the program itself names: it listens for it, or sends messages of its
+    /// type. So nobody else can make them more.
+    topics: RwLock<HashMap<Arc<str>, usize, FixedState>>,
+    /// The counters themselves, which are found without a lock. None is ever removed.
+    counters: [OnceLock<Box<[Arc<TopicCounters>]>>; BLOCKS],
     /// Those of all others together.
     pub(crate) others: Arc<TopicCounters>,
     pub(crate) message_errors: AtomicU64,
@@ -58,17 +60,16 @@ pub(crate) struct Figures {
     pub(crate) late_answers: AtomicU64,
 }
 
-thread_local! {
-    /// The topic that this thread sent last, and whose: most messages are of the topic of the one before.
-    static LAST: RefCell<Last> = RefCell::default();
-}
+/// How many counters are made together.
+const BLOCK: usize = 32;
 
-#[derive(Default)]
-struct Last {
-    figures: u64,
-    /// Where the topic's name is.
-    name: usize,
-    counters: Arc<TopicCounters>,
+/// How many times that. What a program names beyond 2,048 topics is counted with the others.
+const BLOCKS: usize = 64;
+
+thread_local! {
+    /// The topic that this thread sent last: whose, where its name is, and where its counters are. Most messages are of the
+    /// topic of the one before.
+    static LAST: Cell<(u64, usize, usize)> = const { Cell::new((0, 0, 0)) };
 }
 
 impl Figures {
@@ -77,6 +78,7 @@ impl Figures {
         Arc::new(Self {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
             topics: RwLock::default(),
+            counters: [const { OnceLock::new() }; BLOCKS],
             others: Arc::default(),
             message_errors: AtomicU64::new(0),
             connections: AtomicU64::new(0),
@@ -87,25 +89,46 @@ impl Figures {
 
     /// The counters of a topic that the program names.
     pub(crate) fn of_topic(&self, topic: &str) -> Arc<TopicCounters> {
-        if let Some(counters) = read(&self.topics).get(topic) {
-            return Arc::clone(counters);
+        Arc::clone(self.at(self.place(topic)))
+    }
+
+    /// Where the counters of a topic stand that the program names.
+    fn place(&self, topic: &str) -> usize {
+        if let Some(place) = read(&self.topics).get(topic) {
+            return *place;
         }
-        Arc::clone(write(&self.topics).entry(topic.into()).or_default())
+        let mut topics = write(&self.topics);
+        let next = topics.len();
+        *topics.entry(topic.into()).or_insert(next)
+    }
+
+    #[inline]
+    fn at(&self, place: usize) -> &Arc<TopicCounters> {
+        let block = self
+            .counters
+            .get(place / BLOCK)
+            .map(|block| block.get_or_init(|| std::iter::repeat_with(Arc::default).take(BLOCK).collect()));
+        block.and_then(|block| block.get(place % BLOCK)).unwrap_or(&self.others)
     }
 
     /// Counts messages that were queued, each of `len` bytes.
     #[inline]
     pub(crate) fn sent(&self, topic: TopicName<'_>, messages: usize, len: usize) {
-        let TopicName::OfType(topic) = topic else {
-            return self.others.sent.add(messages as u64, messages * len);
-        };
-        let name = topic.as_ptr().addr();
-        LAST.with_borrow_mut(|last| {
-            if (last.figures, last.name) != (self.id, name) {
-                *last = Last { figures: self.id, name, counters: self.of_topic(topic) };
+        let counters = match topic {
+            TopicName::OfType(topic) => {
+                let name = topic.as_ptr().addr();
+                match LAST.get() {
+                    (id, last, place) if (id, last) == (self.id, name) => self.at(place),
+                    _ => {
+                        let place = self.place(topic);
+                        LAST.set((self.id, name, place));
+                        self.at(place)
+                    }
+                }
             }
-            last.counters.sent.add(messages as u64, messages * len);
-        });
+            TopicName::AtRunTime(_) => &self.others,
+        };
+        counters.sent.add(messages as u64, messages * len);
     }
 
     /// Counts a connection that ended.
@@ -139,7 +162,7 @@ impl Figures {
             sent: counters.sent.traffic(),
         };
         let mut topics: Vec<_> =
-            read(&self.topics).iter().map(|(topic, counters)| traffic(topic, counters)).collect();
+            read(&self.topics).iter().map(|(topic, place)| traffic(topic, self.at(*place))).collect();
         topics.sort_unstable_by(|one, other| one.topic.cmp(&other.topic));
         (topics, traffic("", &self.others))
     }

@@ -12,18 +12,29 @@ pub(super) struct LookAhead {
     seen: usize,
     /// Finds the end of the message that begins there.
     framer: Framer,
+    /// Something was looked at since the front was last where the looking begins.
+    used: bool,
     wire: Wire,
     limit: usize,
 }
 
 impl LookAhead {
     pub(super) fn new(wire: Wire, limit: usize) -> Self {
-        Self { seen: 0, framer: Framer::new(wire, limit, 0), wire, limit }
+        Self { seen: 0, framer: Framer::new(wire, limit, 0), used: false, wire, limit }
     }
 
     /// Notes that `count` bytes were taken off the front.
+    #[inline]
     pub(super) fn taken(&mut self, count: usize) {
+        // Mostly nothing is held back, and nothing looked at.
+        if self.used {
+            self.taken_from_seen(count);
+        }
+    }
+
+    fn taken_from_seen(&mut self, count: usize) {
         if count > self.seen {
+            self.used = false;
             // What was at the front has been handled, and with it the beginning of what was looked at last.
             self.framer = Framer::new(self.wire, self.limit, 0);
         }
@@ -32,7 +43,7 @@ impl LookAhead {
 
     /// Notes that bytes in the middle are gone.
     pub(super) fn disturbed(&mut self) {
-        self.taken(self.seen + 1);
+        self.taken_from_seen(self.seen + 1);
     }
 
     /// The next whole message that was not looked at, as its place in `received`, of which the first `skip` bytes are
@@ -42,6 +53,7 @@ impl LookAhead {
             self.disturbed();
             self.seen = skip;
         }
+        self.used = true;
         loop {
             let start = self.seen;
             match self.framer.next(received.get(start..)?) {
