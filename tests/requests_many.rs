@@ -1,0 +1,91 @@
+//! A great many questions, answered out of order.
+
+use std::time::Duration;
+
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Client, ClientHandle, RequestError, Server, Topic};
+use support::{Place, soon};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "square", reply = Squared)]
+struct Square(u64);
+
+#[derive(Topic, Serialize, Deserialize, Debug, PartialEq)]
+#[topic = "squared"]
+struct Squared(u64);
+
+const QUESTIONS: u64 = 100_000;
+const IN_FLIGHT: u64 = 512;
+
+/// Longer than any test takes: what fails before it does not wait for it.
+const LONG: Duration = Duration::from_secs(3_600);
+
+/// A server whose answers come after random delays, and so in any order, and a client of it that is connected.
+async fn connected() -> (Place, Server, Client) {
+    let seed = fastrand::u64(..);
+    println!("seed {seed}");
+    let place = Place::new();
+    let server = Server::builder(place.socket()).request_timeout(LONG).build();
+    let random = std::sync::Mutex::new(fastrand::Rng::with_seed(seed));
+    server
+        .respond_async::<Square>(move |Square(number), _client_id| {
+            let delay = Duration::from_micros(random.lock().unwrap().u64(0..2_000));
+            async move {
+                // What is tested is that answers overtake each other; nothing waits for the time itself.
+                tokio::time::sleep(delay).await;
+                Squared(number * number)
+            }
+        })
+        .unwrap();
+    server.listen().await.unwrap();
+    let client = Client::builder(place.socket()).request_timeout(LONG).build();
+    client.connect().await.unwrap();
+    (place, server, client)
+}
+
+/// Asks, and says which question it was that was answered.
+async fn ask(client: &ClientHandle, number: u64) -> (u64, Result<Squared, RequestError>) {
+    (number, client.request(&Square(number)).await)
+}
+
+support::both_flavours! {
+    async fn each_of_a_hundred_thousand_answers_reaches_its_question_whatever_their_order() {
+        let (_place, _server, client) = connected().await;
+        let mut answers: FuturesUnordered<_> = (0..IN_FLIGHT).map(|number| ask(&client, number)).collect();
+        let (mut next, mut answered) = (IN_FLIGHT, 0);
+        let (mut newest, mut overtaken) = (0, 0);
+        while let Some((number, answer)) = soon("an answer", answers.next()).await {
+            assert_eq!(answer.unwrap(), Squared(number * number));
+            answered += 1;
+            overtaken += u64::from(number < newest);
+            newest = newest.max(number);
+            if next < QUESTIONS {
+                answers.push(ask(&client, next));
+                next += 1;
+            }
+        }
+        assert_eq!(answered, QUESTIONS);
+        assert!(overtaken > QUESTIONS / 10, "only {overtaken} answers were overtaken by later ones");
+        assert_eq!(client.late_answers(), 0);
+    }
+
+    async fn a_question_without_a_responder_has_failed_by_the_time_that_the_next_one_is_answered() {
+        let (_place, server, client) = connected().await;
+        server.respond_raw("echo", "echo", |message, _| Ok(message.into_owned())).unwrap();
+        client.respond_raw("echo", "echo", |message| Ok(message.into_owned())).unwrap();
+        for round in 0..1_000 {
+            let (nobody, echo) = (client.request_raw("nobody", &round), client.request_raw("echo", &round));
+            assert_eq!(soon("the echo", echo).await.unwrap().as_str(), round.to_string());
+            let error = nobody.now_or_never().expect("it still waits").unwrap_err();
+            assert!(matches!(&error, RequestError::NoResponder { topic } if topic == "nobody"), "{error:?}");
+            // The other way round.
+            let id = server.clients()[0];
+            let (nobody, echo) = (server.request_raw("nobody", &round, id), server.request_raw("echo", &round, id));
+            assert_eq!(soon("the echo", echo).await.unwrap().as_str(), round.to_string());
+            let error = nobody.now_or_never().expect("it still waits").unwrap_err();
+            assert!(matches!(&error, RequestError::NoResponder { topic } if topic == "nobody"), "{error:?}");
+        }
+    }
+}
