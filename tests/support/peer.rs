@@ -36,6 +36,24 @@ struct Prepared<'m> {
     text: &'m RawValue,
 }
 
+/// A question that is answered after a while.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "square", reply = Squared)]
+struct Square(u64);
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "squared"]
+struct Squared(u64);
+
+/// A question that is never answered.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "wait", reply = Waited)]
+struct Wait;
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "waited"]
+struct Waited;
+
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// The runtime is a current-thread one unless `PEER_FLAVOUR` is `multi_thread`; with `PEER_SIGPIPE` set, a write to
@@ -87,11 +105,20 @@ fn say(line: impl std::fmt::Display) {
     let _ = writeln!(output, "{line}").and_then(|()| output.flush());
 }
 
-/// Answers pings; says who comes and goes, and what could not be heard. A line `status` asks what the process
+/// Up to 2 ms later, and of several in no particular order.
+async fn squared(Square(number): Square) -> Squared {
+    let scattered = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 53;
+    tokio::time::sleep(Duration::from_micros(scattered)).await;
+    Squared(number * number)
+}
+
+/// Answers pings and questions; says who comes and goes, and what could not be heard. A line `status` asks what the process
 /// holds, `child` has it start one of its own. Ends with its input.
 async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
     let reply = server.handle();
     server.on::<Ping>(move |Ping(number), id| reply.send(&Pong(number), id).unwrap_or_else(say));
+    server.respond_async::<Square>(|question, _| squared(question))?;
+    server.respond_async::<Wait>(|_, _| std::future::pending::<Waited>())?;
     server.on_connection(|id| say(format_args!("connection {id}")));
     server.on_connection_close(|id, reason| say(format_args!("close {id} {:?}", reason.cause)));
     server.on_error(|error| say(format_args!("error {error}")));
@@ -213,7 +240,8 @@ async fn blast(
     Ok(())
 }
 
-/// Connects, and again whenever it has to; says what happens. A line `ping N` sends one.
+/// Connects, and again whenever it has to; answers questions, and says what happens. A line `ping N` sends one, `ask N`
+/// asks so many questions and waits for no answer.
 async fn client(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
     let client = Client::builder(path).retry_delay(Duration::from_millis(20)).build();
     client.on_connect(|| say("connect"));
@@ -221,12 +249,19 @@ async fn client(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
     client.on_disconnect(|reason| say(format_args!("disconnect {:?}", reason.cause)));
     client.on::<Pong>(|Pong(number)| say(format_args!("pong {number}")));
     client.on::<Block>(|block| say(format_args!("block {} {}", block.number, block.text.len())));
+    client.respond_async::<Square>(squared)?;
+    client.respond_async::<Wait>(|_| std::future::pending::<Waited>())?;
     client.connect().await?;
     while let Some(line) = input.next_line().await? {
         if let Some(number) = line.strip_prefix("ping ")
             && let Err(error) = client.send(&Ping(number.parse()?))
         {
             say(error);
+        }
+        if let Some(count) = line.strip_prefix("ask ") {
+            (0..count.parse()?).for_each(|number| drop(client.request(&Square(number))));
+            client.flush().await?;
+            say("asked");
         }
     }
     client.close().await;

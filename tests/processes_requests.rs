@@ -1,0 +1,201 @@
+//! Questions between whole processes, one of which is killed.
+//!
+//! They take longer than `cargo test` should: `cargo test --test 'processes*' -- --ignored`.
+
+use std::future::ready;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Answer, Client, CloseCause, RequestError, SendError, Server, Topic};
+use support::process::{Peer, command, text};
+use support::{Events, Place, soon};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "square", reply = Squared)]
+struct Square(u64);
+
+#[derive(Topic, Serialize, Deserialize, Debug, PartialEq)]
+#[topic = "squared"]
+struct Squared(u64);
+
+/// A question that is never answered.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "wait", reply = Waited)]
+struct Wait;
+
+#[derive(Topic, Serialize, Deserialize, Debug)]
+#[topic = "waited"]
+struct Waited;
+
+support::whole_processes! {
+    of_a_server_killed_half_way_every_question_fails_at_once_and_the_next_server_answers,
+    of_a_client_killed_while_it_is_asked_every_question_fails_at_once_and_another_answers,
+    a_client_killed_while_it_is_answered_leaves_nothing_behind,
+}
+
+const QUESTIONS: u64 = 100_000;
+/// Half of them are answered before long, the others never.
+const IN_FLIGHT: u64 = 512;
+
+/// Longer than any test takes: what fails before it does not wait for it.
+const LONG: Duration = Duration::from_secs(3_600);
+
+fn start(flavour: &str, arguments: &[&str]) -> Peer {
+    Peer::of(&mut command(env!("CARGO_BIN_EXE_peer"), flavour, arguments))
+}
+
+fn runtime(flavour: &str) -> tokio::runtime::Runtime {
+    let mut runtime = match flavour {
+        "multi_thread" => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    runtime.worker_threads(2).enable_all().build().unwrap()
+}
+
+/// Keeps questions in flight until `count` have been answered, each with what it asked for; returns those that were not.
+async fn keep_asking(
+    count: u64,
+    square: impl Fn(u64) -> Answer<Squared>,
+) -> FuturesUnordered<impl Future<Output = (u64, Result<Squared, RequestError>)>> {
+    let ask = |number| {
+        // Asked by now, not when it is first awaited.
+        let answer = square(number);
+        async move { (number, answer.await) }
+    };
+    let mut answers: FuturesUnordered<_> = (0..IN_FLIGHT / 2).map(ask).collect();
+    for number in IN_FLIGHT / 2..IN_FLIGHT / 2 + count {
+        let (answered, answer) = soon("an answer", answers.next()).await.unwrap();
+        assert_eq!(answer.unwrap(), Squared(answered * answered));
+        answers.push(ask(number));
+    }
+    answers
+}
+
+fn assert_lost(error: &RequestError, asked: &str) {
+    assert!(
+        matches!(error, RequestError::ConnectionLost { topic, cause: CloseCause::PeerClosed } if topic == asked),
+        "{error:?}"
+    );
+}
+
+/// All fail, but for what was answered before the other side was killed.
+async fn all_are_lost(
+    answers: FuturesUnordered<impl Future<Output = (u64, Result<Squared, RequestError>)>>,
+    waiting: Vec<Answer<Waited>>,
+) {
+    let killed = Instant::now();
+    let outcomes: Vec<_> = soon("the failures", answers.collect()).await;
+    let (mut answered, mut lost) = (0, waiting.len());
+    for (number, outcome) in outcomes {
+        match outcome {
+            Ok(squared) => {
+                assert_eq!(squared, Squared(number * number));
+                answered += 1;
+            }
+            Err(error) => {
+                assert_lost(&error, "square");
+                lost += 1;
+            }
+        }
+    }
+    for answer in waiting {
+        assert_lost(&soon("the failure", answer).await.unwrap_err(), "wait");
+    }
+    let took = killed.elapsed();
+    println!("{lost} failed and {answered} had been answered, known {took:?} after the kill");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+}
+
+fn of_a_server_killed_half_way_every_question_fails_at_once_and_the_next_server_answers(flavour: &str) {
+    let place = Place::new();
+    let path = place.socket();
+    let mut server = start(flavour, &["server", text(&path)]);
+    server.line_with("listening");
+    runtime(flavour).block_on(async {
+        let client =
+            Client::builder(&path).request_timeout(LONG).retry_delay(Duration::from_millis(20)).build();
+        let mut events = Events::new();
+        let report = events.reporter();
+        client.on_disconnect(move |_| report("disconnect"));
+        let report = events.reporter();
+        client.on_reconnect(move || report("reconnect"));
+        client.connect().await.unwrap();
+
+        let waiting = (0..IN_FLIGHT / 2).map(|_| client.request(&Wait)).collect();
+        let answers = keep_asking(QUESTIONS / 2, |number| client.request(&Square(number))).await;
+        server.kill();
+        all_are_lost(answers, waiting).await;
+        assert_eq!(events.next().await, "disconnect");
+        let error = soon("the refusal", client.request(&Square(1))).await.unwrap_err();
+        assert!(matches!(error, RequestError::Send(SendError::NotConnected { .. })), "{error:?}");
+
+        server = start(flavour, &["server", text(&path)]);
+        assert_eq!(events.next().await, "reconnect");
+        let mut answers = keep_asking(1_000, |number| client.request(&Square(number))).await;
+        while let Some((number, answer)) = soon("an answer", answers.next()).await {
+            assert_eq!(answer.unwrap(), Squared(number * number));
+        }
+        assert_eq!(client.late_answers(), 0);
+    });
+    server.exits_well();
+}
+
+fn of_a_client_killed_while_it_is_asked_every_question_fails_at_once_and_another_answers(flavour: &str) {
+    let place = Place::new();
+    let path = place.socket();
+    runtime(flavour).block_on(async {
+        let server = Server::builder(&path).request_timeout(LONG).build();
+        let (mut connections, mut closes) = (Events::new(), Events::new());
+        server.on_connection(connections.reporter());
+        let report = closes.reporter();
+        server.on_connection_close(move |id, reason| report((id, reason.cause.to_string())));
+        server.listen().await.unwrap();
+        let mut doomed = start(flavour, &["client", text(&path)]);
+        let doomed_id = connections.next().await;
+        let witness = start(flavour, &["client", text(&path)]);
+        let witness_id = connections.next().await;
+
+        let waiting = (0..IN_FLIGHT / 2).map(|_| server.request(&Wait, doomed_id)).collect();
+        let answers = keep_asking(5_000, |number| server.request(&Square(number), doomed_id)).await;
+        let meanwhile = keep_asking(0, |number| server.request(&Square(number), witness_id)).await;
+        doomed.kill();
+        all_are_lost(answers, waiting).await;
+        assert_eq!(closes.next().await, (doomed_id, CloseCause::PeerClosed.to_string()));
+        let error = soon("the refusal", server.request(&Square(1), doomed_id)).await.unwrap_err();
+        assert!(matches!(error, RequestError::Send(SendError::UnknownClient { .. })), "{error:?}");
+
+        let answered =
+            meanwhile.filter(|(number, answer)| ready(*answer.as_ref().unwrap() == Squared(number * number)));
+        assert_eq!(soon("the other's answers", answered.count()).await as u64, IN_FLIGHT / 2);
+        let _another = start(flavour, &["client", text(&path)]);
+        let id = connections.next().await;
+        assert_eq!(soon("the answer", server.request(&Square(9), id)).await.unwrap(), Squared(81));
+        assert_eq!(server.late_answers(), 0);
+        assert!(closes.rest().is_empty());
+        witness.exits_well();
+    });
+}
+
+fn a_client_killed_while_it_is_answered_leaves_nothing_behind(flavour: &str) {
+    let place = Place::new();
+    let path = place.socket();
+    let mut server = start(flavour, &["server", text(&path)]);
+    server.line_with("listening");
+    let before = server.status_once(|status| status.clients == 0);
+    for round in 1..=20 {
+        let mut client = start(flavour, &["client", text(&path)]);
+        client.line_with("connect");
+        client.tell("ask 5000");
+        assert_eq!(client.line(), "asked");
+        client.kill();
+        assert_eq!(server.line(), format!("connection {round}"));
+        assert_eq!(server.line(), format!("close {round} PeerClosed"));
+    }
+    let after = server.status_once(|status| {
+        (status.clients, status.descriptors, status.tasks) == (0, before.descriptors, before.tasks)
+    });
+    println!("before: {before:?}, after: {after:?}");
+    server.exits_well();
+}
