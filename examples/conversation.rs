@@ -8,8 +8,9 @@
 //! cargo run --example conversation
 //! ```
 //!
-//! Messages are not answers to each other as far as the library knows. What belongs together says so itself:
-//! here by the number that each hello carries and that is repeated to the end of its conversation.
+//! These messages are not answers to each other as far as the library knows; `calculator.rs` has those. What
+//! belongs together says so itself: here by the number that each hello carries and that is repeated to the end of
+//! its conversation.
 
 use std::error::Error;
 use std::path::Path;

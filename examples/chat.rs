@@ -1,0 +1,149 @@
+//! A chat room: a protocol, a struct that hears it on the server, and one that hears it on each client.
+//!
+//! ```text
+//! cargo run --example chat -- serve /tmp/chat.sock      # the room, in one terminal, until Ctrl-C
+//! cargo run --example chat -- join /tmp/chat.sock ann   # in another, bob in a third: each line is said, until Ctrl-D
+//! cargo run --example chat -- --demo                    # or all in one process, which ends by itself
+//! ```
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use serde::{Deserialize, Serialize};
+use socket_ipc::{
+    Client, ClientHandle, ClientId, Hears, Protocol, Refusal, Sender, Server, ServerHandle, Topic,
+};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+/// Who says what to whom. A server that sends `Say`, or a client that listens for it, does not compile.
+#[derive(Protocol)]
+#[protocol(to_server(Join -> News, Say), to_client(News))]
+struct Chat;
+
+/// The name of whoever joins.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "join", reply = News)]
+struct Join(String);
+
+/// What a member says.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "say"]
+struct Say(String);
+
+/// What the room says: in answer to a join who is here, and to everybody what happens.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "news"]
+struct News(String);
+
+/// The server's side, with its members. It hears all that the protocol lets travel there, or does not compile.
+#[derive(Default)]
+struct Room(Mutex<BTreeMap<ClientId, String>>);
+
+impl Hears<Join, Server<Chat>> for Room {
+    fn hear(&self, Join(name): Join, sender: Sender<'_, Chat>) -> Result<News, Refusal> {
+        let mut members = self.0.lock().unwrap();
+        if members.values().any(|member| *member == name) {
+            return Err(Refusal::new("taken", format!("there is a {name} already")));
+        }
+        tell_others(sender.server(), sender.client_id(), format!("{name} joined"));
+        members.insert(sender.client_id(), name);
+        Ok(News(format!("here are {:?}", members.values())))
+    }
+}
+
+impl Hears<Say, Server<Chat>> for Room {
+    fn hear(&self, Say(text): Say, sender: Sender<'_, Chat>) {
+        // Who has not joined is not heard.
+        let Some(name) = self.0.lock().unwrap().get(&sender.client_id()).cloned() else { return };
+        tell_others(sender.server(), sender.client_id(), format!("{name}: {text}"));
+    }
+}
+
+fn tell_others(server: &ServerHandle<Chat>, client_id: ClientId, news: String) {
+    if let Err(error) = server.broadcast_except(&News(news), client_id) {
+        eprintln!("{error}");
+    }
+}
+
+async fn serve(path: &Path) -> Result<Server<Chat>, Box<dyn Error>> {
+    let room = Arc::new(Room::default());
+    let server = Chat::server(path).build();
+    server.attach(Arc::clone(&room))?;
+    let others = server.handle();
+    server.on_connection_close(move |client_id, _reason| {
+        let Some(name) = room.0.lock().unwrap().remove(&client_id) else { return };
+        tell_others(&others, client_id, format!("{name} left"));
+    });
+    server.listen().await?;
+    Ok(server)
+}
+
+/// A client's side, with the name of its owner.
+struct Screen(String);
+
+impl Hears<News, Client<Chat>> for Screen {
+    fn hear(&self, News(text): News, _: &ClientHandle<Chat>) {
+        println!("[{}] {text}", self.0);
+    }
+}
+
+async fn join(path: &Path, name: &str) -> Result<Client<Chat>, Box<dyn Error>> {
+    let client = Chat::client(path).build();
+    client.attach(Screen(name.to_owned()))?;
+    client.on_connect_error(|error| println!("no room yet: {error}"));
+    client.connect().await?;
+    let (room, name) = (client.handle(), name.to_owned());
+    introduce(room.clone(), name.clone()).await;
+    // A server that comes back knows nobody.
+    client.on_reconnect(move || drop(tokio::spawn(introduce(room.clone(), name.clone()))));
+    Ok(client)
+}
+
+async fn introduce(room: ClientHandle<Chat>, name: String) {
+    match room.request(&Join(name.clone())).await {
+        Ok(News(text)) => println!("[{name}] {text}"),
+        Err(error) => eprintln!("[{name}] {error}"),
+    }
+}
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn Error>> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["serve", path] => {
+            let server = serve(path.as_ref()).await?;
+            tokio::signal::ctrl_c().await?;
+            server.close().await;
+        }
+        ["join", path, name] => {
+            let client = join(path.as_ref(), name).await?;
+            let mut lines = BufReader::new(tokio::io::stdin()).lines();
+            while let Some(text) = lines.next_line().await? {
+                client.send(&Say(text)).unwrap_or_else(|error| eprintln!("{error}"));
+            }
+            client.close().await;
+        }
+        ["--demo"] => demo().await?,
+        _ => eprintln!("usage: chat serve PATH, chat join PATH NAME, or chat --demo"),
+    }
+    Ok(())
+}
+
+async fn demo() -> Result<(), Box<dyn Error>> {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("chat.sock");
+    let server = serve(&path).await?;
+    let (ann, bob) = (join(&path, "ann").await?, join(&path, "bob").await?);
+    // What their screens show says whose turn it is.
+    let (mut to_ann, mut to_bob) = (ann.subscribe::<News>(), bob.subscribe::<News>());
+    ann.send(&Say("hello, bob".into()))?;
+    to_bob.next().await;
+    bob.send(&Say("hello, ann; I must go".into()))?;
+    bob.close().await;
+    while to_ann.next().await.is_some_and(|News(text)| text != "bob left") {}
+    ann.close().await;
+    server.close().await;
+    Ok(())
+}
