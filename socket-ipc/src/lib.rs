@@ -362,6 +362,9 @@
 //! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
 //! ```
 //!
+//! A program without one, a script or a test, has a client whose calls wait, `socket_ipc::blocking::Client`, with the feature
+//! `blocking`.
+//!
 //! # What if a listener panics?
 //!
 //! The panic is caught and reported by [`on_error`](ServerHandle::on_error); the other listeners of the
@@ -400,6 +403,8 @@ compile_error!(
 );
 
 mod activation;
+#[cfg(feature = "blocking")]
+pub mod blocking;
 mod client;
 mod client_id;
 mod connection;

@@ -32,7 +32,7 @@ use crate::wire::Wire;
 /// ```
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct ClientBuilder<P = Open> {
-    options: ClientOptions,
+    pub(crate) options: ClientOptions,
     connector: Connector,
     protocol: PhantomData<fn() -> P>,
 }

@@ -61,6 +61,26 @@ pub enum ConnectError {
         /// Why the last one failed.
         source: Arc<ConnectError>,
     },
+    /// No connection was made within the time that `connect_within` of a [blocking client](crate::blocking) was given.
+    #[cfg(feature = "blocking")]
+    #[error("cannot connect to {}: no connection within {timeout:?}", path.display())]
+    NotInTime {
+        /// The path.
+        path: PathBuf,
+        /// What `connect_within` was given.
+        timeout: Duration,
+        /// Why the last attempt failed; `None` where none had the time to.
+        source: Option<Arc<ConnectError>>,
+    },
+    /// The thread that a [blocking client](crate::blocking) runs on could not be started.
+    #[cfg(feature = "blocking")]
+    #[error("cannot connect to {}: the client's thread could not be started", path.display())]
+    Thread {
+        /// The path.
+        path: PathBuf,
+        /// What the operating system has to say.
+        source: io::Error,
+    },
     /// `connect` was called before.
     #[error("cannot connect to {}: this client was told to connect before", path.display())]
     AlreadyConnecting {

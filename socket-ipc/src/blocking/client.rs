@@ -1,0 +1,516 @@
+//! What a program without a runtime holds of the client's side.
+
+use std::fmt;
+use std::panic::resume_unwind;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use super::messages::Messages;
+use super::thread::Thread;
+use super::wait::{deadline, wait, wait_until};
+use crate::client::{self, ClientBuilder, ClientHandle, ClientState};
+use crate::connection::Answer;
+use crate::direction::{Open, ToClient, ToServer};
+use crate::error::{ConnectError, FlushError, RequestError, SendError};
+use crate::raw_message::RawMessage;
+use crate::topic::{Request, Topic};
+
+/// A client whose calls wait: [`Client`](crate::Client) for scripts, tests and threads, with no runtime in sight.
+///
+/// Limits, reconnecting and promises are those of the asynchronous client, which it has within; the
+/// [module](super) says what else there is to know. All methods may be called from several threads, for which it is
+/// shared by reference or in an [`Arc`].
+///
+/// Making one touches nothing; [`connect`](Self::connect) starts its thread and connects. [`close`](Self::close) ends it
+/// in good order; dropping it ends it at once, and waits for nothing: nothing more is written, and no event is reported.
+///
+/// # Panics
+///
+/// Every method that waits (`connect`, `send`, `request`, `flush`, `close` and their like) panics inside a listener of
+/// the same client, whose thread would wait for itself. The panic is reported by `on_error`, as any of a listener is.
+/// What a listener sends it sends with a [`handle`](Self::handle).
+///
+/// # Examples
+///
+/// ```no_run
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{Topic, blocking};
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "hello"]
+/// struct Hello { name: String }
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "greeting"]
+/// struct Greeting { text: String }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = blocking::Client::new("/tmp/myApp.sock");
+/// let mut greetings = client.messages::<Greeting>();
+/// client.connect()?;
+/// client.send(&Hello { name: "crussell52".into() })?;
+/// if let Some(Greeting { text }) = greetings.next() {
+///     println!("{text}");
+/// }
+/// client.close();
+/// # Ok(()) }
+/// ```
+///
+/// # With options, and with a protocol
+///
+/// [`build_blocking`](ClientBuilder::build_blocking) makes one of any [`ClientBuilder`], so with every option, and of
+/// the protocol `P` that [`Protocol::client`](crate::Protocol::client) begins a client of.
+pub struct Client<P = Open> {
+    // Dropped before its thread is told to end.
+    client: Arc<client::Client<P>>,
+    thread: Thread,
+    path: PathBuf,
+    request_timeout: Duration,
+}
+
+impl Client {
+    /// Makes a client of the server at `path`, with the default options.
+    ///
+    /// Never fails and touches nothing: a path that can't be a socket's is an error of
+    /// [`connect`](Self::connect).
+    ///
+    /// ```
+    /// let client = socket_ipc::blocking::Client::new("/tmp/myApp.sock");
+    /// ```
+    #[must_use]
+    pub fn new(path: impl AsRef<Path>) -> Self {
+        crate::Client::builder(path).build_blocking()
+    }
+}
+
+/// # Waiting instead of awaiting
+impl<P> ClientBuilder<P> {
+    /// Makes the client as one whose calls wait: [`blocking::Client`](Client).
+    ///
+    /// It is there with the feature `blocking`.
+    ///
+    /// ```
+    /// use socket_ipc::{Client, Wire, blocking};
+    ///
+    /// let client: blocking::Client = Client::builder("/tmp/nodeApp.sock").wire(Wire::NODE_0_4).build_blocking();
+    /// ```
+    #[must_use]
+    pub fn build_blocking(self) -> Client<P> {
+        let (path, request_timeout) = (self.options.path.clone(), self.options.limits.request_timeout);
+        Client { client: Arc::new(self.build()), thread: Thread::default(), path, request_timeout }
+    }
+}
+
+/// # Connecting
+impl<P: 'static> Client<P> {
+    /// Connects: tries every `retry_delay` until there is a connection, however long that takes.
+    ///
+    /// The listeners of `on_connect` have been called once this returns. A connection that is lost is made again, by
+    /// itself.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Client::connect`](crate::Client::connect), and [`ConnectError::Thread`]: the client's thread could not
+    /// be started.
+    ///
+    /// # Panics
+    ///
+    /// Inside a listener of the same client.
+    pub fn connect(&self) -> Result<(), ConnectError> {
+        self.connecting(None)
+    }
+
+    /// Connects as [`connect`](Self::connect) does, but for at most this long.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::NotInTime`], with what the last attempt failed with: the client is as if this had not been called,
+    /// and it may be called again. And those of [`connect`](Self::connect).
+    ///
+    /// # Panics
+    ///
+    /// Inside a listener of the same client.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use socket_ipc::{ConnectError, blocking};
+    /// use std::time::Duration;
+    ///
+    /// let client = blocking::Client::new("/nowhere/to/be/found.sock");
+    /// match client.connect_within(Duration::from_millis(50)) {
+    ///     Ok(()) => println!("connected"),
+    ///     Err(error @ ConnectError::NotInTime { .. }) => {
+    ///         assert_eq!(error.to_string(), "cannot connect to /nowhere/to/be/found.sock: no connection within 50ms");
+    ///     }
+    ///     Err(error) => println!("{error}"),
+    /// }
+    /// ```
+    pub fn connect_within(&self, timeout: Duration) -> Result<(), ConnectError> {
+        self.connecting(Some(timeout))
+    }
+
+    fn connecting(&self, within: Option<Duration>) -> Result<(), ConnectError> {
+        self.thread.own().must_not_wait();
+        let path = || self.path.clone();
+        let runtime = self
+            .thread
+            .runtime(self.client.closed())
+            .map_err(|source| ConnectError::Thread { path: path(), source })?;
+        let (client, target) = (Arc::clone(&self.client), path());
+        // Over there, so that the client runs on that thread from its first attempt on, and the runtime can't go while
+        // it is in use: who closes the client ends it.
+        let connecting = runtime.spawn(async move {
+            match within {
+                Some(within) => connect_within(&client, target, within).await,
+                None => client.connect().await,
+            }
+        });
+        match wait(connecting) {
+            Ok(outcome) => outcome,
+            Err(ended) => match ended.try_into_panic() {
+                // Code of the user's, which would have panicked here without the thread.
+                Ok(panic) => resume_unwind(panic),
+                Err(_) => Err(ConnectError::Closed { path: path() }),
+            },
+        }
+    }
+}
+
+async fn connect_within<P>(
+    client: &client::Client<P>,
+    path: PathBuf,
+    within: Duration,
+) -> Result<(), ConnectError> {
+    let mut states = client.states();
+    let mut last = None;
+    let mut connecting = pin!(timeout(within, client.connect()));
+    loop {
+        let outcome = tokio::select! {
+            biased;
+            Some(state) = states.next() => {
+                if let ClientState::ConnectFailed(error) = state {
+                    last = Some(error);
+                }
+                continue;
+            }
+            outcome = &mut connecting => outcome,
+        };
+        return outcome.unwrap_or(Err(ConnectError::NotInTime { path, timeout: within, source: last }));
+    }
+}
+
+/// # Sending
+impl<P> Client<P> {
+    /// Queues a message for the server once little is queued: while the outbox holds more than
+    /// [`limits::OUTBOX_MARK`](crate::limits::OUTBOX_MARK) (64 KiB), or has no room, it waits.
+    ///
+    /// It waits until the server has read enough, or has read nothing for `write_stall` (10 s), which ends the
+    /// connection. A send that never waits is that of a [`handle`](Self::handle). `Ok` means queued, as it does
+    /// [there](ClientHandle::send): what must have been handed to the kernel is [flushed](Self::flush), or sent
+    /// before [`close`](Self::close).
+    ///
+    /// # Errors
+    ///
+    /// [`SendError`]: `NotConnected`, also where the connection ends meanwhile, `Closed`, `TooLarge`, `TopicTooLong`,
+    /// `Encode` or `EncodePanicked`. Nothing is queued then.
+    ///
+    /// # Panics
+    ///
+    /// Inside a listener of the same client.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use serde::{Deserialize, Serialize};
+    /// # use socket_ipc::{SendError, Topic, blocking};
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "row"]
+    /// struct Row(u64);
+    ///
+    /// fn export(client: &blocking::Client) -> Result<(), SendError> {
+    ///     for number in 0..1_000_000 {
+    ///         client.send(&Row(number))?;
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
+    pub fn send<T>(&self, message: &T) -> Result<(), SendError>
+    where
+        P: ToServer<T>,
+        T: Topic + Serialize,
+    {
+        self.send_raw(T::NAME, message)
+    }
+
+    /// Queues any value for the server under a topic known only at run time; an empty one becomes `none`. Waits as
+    /// [`send`](Self::send) does.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`send`](Self::send).
+    ///
+    /// # Panics
+    ///
+    /// Inside a listener of the same client.
+    pub fn send_raw<M: Serialize + ?Sized>(&self, topic: &str, message: &M) -> Result<(), SendError> {
+        self.thread.own().must_not_wait();
+        wait(self.client.send_raw_async(topic, message))
+    }
+
+    /// Waits until all that was queued has been handed to the kernel. What is queued meanwhile is not waited for.
+    ///
+    /// Handed to the kernel is not heard by the server: it may still end before it reads.
+    ///
+    /// # Errors
+    ///
+    /// [`FlushError`]: there is no connection, or it ended before.
+    ///
+    /// # Panics
+    ///
+    /// Inside a listener of the same client.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn example(client: socket_ipc::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// client.send_raw("farewell", &"so long")?;
+    /// client.flush()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn flush(&self) -> Result<(), FlushError> {
+        self.thread.own().must_not_wait();
+        wait(self.client.flush())
+    }
+}
+
+/// # Asking
+impl<P> Client<P> {
+    /// Asks the server, and waits for its answer, for at most `request_timeout`
+    /// ([`limits::REQUEST_TIMEOUT`](crate::limits::REQUEST_TIMEOUT), 10 s, unless set).
+    ///
+    /// Several threads may ask at once; each gets its own answer.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ClientHandle::request`], known as soon as they can be: nobody responds, the responder fails, the
+    /// connection is lost, the time is over.
+    ///
+    /// # Panics
+    ///
+    /// Inside a listener of the same client.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// use serde::{Deserialize, Serialize};
+    /// use socket_ipc::{RequestError, Topic, blocking};
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic(name = "add", reply = Sum)]
+    /// struct Add { left: i64, right: i64 }
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "sum"]
+    /// struct Sum(i64);
+    ///
+    /// # fn example(client: blocking::Client) -> Result<(), RequestError> {
+    /// let Sum(five) = client.request(&Add { left: 2, right: 3 })?;
+    /// # Ok(()) }
+    /// ```
+    pub fn request<T>(&self, question: &T) -> Result<T::Reply, RequestError>
+    where
+        P: ToServer<T> + ToClient<T::Reply>,
+        T: Request + Serialize,
+        T::Reply: DeserializeOwned,
+    {
+        self.request_within(question, self.request_timeout)
+    }
+
+    /// Asks the server, and waits for its answer, for at most this long.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`request`](Self::request).
+    ///
+    /// # Panics
+    ///
+    /// Inside a listener of the same client.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use serde::{Deserialize, Serialize};
+    /// # use socket_ipc::{RequestError, Topic, blocking};
+    /// # use std::time::Duration;
+    /// # #[derive(Topic, Serialize, Deserialize)] #[topic(name = "report", reply = Report)] struct MakeReport;
+    /// # #[derive(Topic, Serialize, Deserialize)] #[topic = "report is"] struct Report(String);
+    /// # fn example(client: blocking::Client) -> Result<(), RequestError> {
+    /// let Report(text) = client.request_within(&MakeReport, Duration::from_secs(60))?;
+    /// # Ok(()) }
+    /// ```
+    pub fn request_within<T>(&self, question: &T, timeout: Duration) -> Result<T::Reply, RequestError>
+    where
+        P: ToServer<T> + ToClient<T::Reply>,
+        T: Request + Serialize,
+        T::Reply: DeserializeOwned,
+    {
+        self.answered(T::NAME, timeout, || self.client.request(question))
+    }
+
+    /// Asks the server any value under a topic known only at run time, and waits for the answer's JSON text, for at most
+    /// `request_timeout`.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`request`](Self::request).
+    ///
+    /// # Panics
+    ///
+    /// Inside a listener of the same client.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn example(client: socket_ipc::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// let sum: i64 = client.request_raw("add", &[2, 3])?.decode()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn request_raw<M: Serialize + ?Sized>(
+        &self,
+        topic: &str,
+        question: &M,
+    ) -> Result<RawMessage<'static>, RequestError> {
+        self.request_raw_within(topic, question, self.request_timeout)
+    }
+
+    /// Asks the server any value under a topic known only at run time, and waits for the answer's JSON text, for at most
+    /// this long.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`request`](Self::request).
+    ///
+    /// # Panics
+    ///
+    /// Inside a listener of the same client.
+    pub fn request_raw_within<M: Serialize + ?Sized>(
+        &self,
+        topic: &str,
+        question: &M,
+        timeout: Duration,
+    ) -> Result<RawMessage<'static>, RequestError> {
+        self.answered(topic, timeout, || self.client.request_raw(topic, question))
+    }
+
+    fn answered<R>(
+        &self,
+        topic: &str,
+        timeout: Duration,
+        ask: impl FnOnce() -> Answer<R>,
+    ) -> Result<R, RequestError> {
+        self.thread.own().must_not_wait();
+        let deadline = deadline(timeout);
+        // The deadline is kept here: one of the answer's own needs the runtime, which goes when somebody closes the client.
+        wait_until(deadline, ask().within(Duration::MAX))
+            .unwrap_or_else(|| Err(RequestError::Timeout { topic: topic.to_owned(), timeout }))
+    }
+}
+
+/// # Listening
+impl<P> Client<P> {
+    /// Returns the messages of type `T` as an iterator that waits for them, from now on: what is sent before is not
+    /// heard, so it is made before [`connect`](Self::connect).
+    ///
+    /// A message that is not a `T` is reported by [`on_message_error`](ClientHandle::on_message_error) of the
+    /// [`handle`](Self::handle), and skipped. [`Messages`] has an example.
+    pub fn messages<T>(&self) -> Messages<T>
+    where
+        P: ToClient<T>,
+        T: Topic + DeserializeOwned + Send + 'static,
+    {
+        Messages::new(self.client.subscribe::<T>(), Some(T::NAME), self.thread.own().clone())
+    }
+
+    /// Returns every message, its topic and its JSON text, as an iterator that waits for them, from now on.
+    ///
+    /// ```no_run
+    /// use socket_ipc::blocking;
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = blocking::Client::new("/tmp/myApp.sock");
+    /// let messages = client.raw_messages();
+    /// client.connect()?;
+    /// for (topic, message) in messages {
+    ///     println!("{topic} {message}");
+    /// }
+    /// # Ok(()) }
+    /// ```
+    pub fn raw_messages(&self) -> Messages<(String, RawMessage<'static>)> {
+        Messages::new(self.client.subscribe_raw(), None, self.thread.own().clone())
+    }
+
+    /// Returns the asynchronous handle to the client: what it attaches, listeners, responders and events, is called on
+    /// the client's thread; what it sends it sends without waiting, from any thread; and it can close the client.
+    ///
+    /// ```
+    /// let client = socket_ipc::blocking::Client::new("/tmp/myApp.sock");
+    /// let handle = client.handle();
+    /// handle.on_disconnect(|reason| eprintln!("lost the server: {reason}"));
+    /// handle.on_message_error(|error| eprintln!("the server sent {error}"));
+    /// ```
+    #[must_use]
+    pub fn handle(&self) -> ClientHandle<P> {
+        self.client.handle()
+    }
+
+    /// Says whether there is a connection to send over. It may end the moment after: what counts is what
+    /// [`send`](Self::send) returns.
+    ///
+    /// ```
+    /// assert!(!socket_ipc::blocking::Client::new("/tmp/myApp.sock").is_connected());
+    /// ```
+    #[must_use]
+    pub fn is_connected(&self) -> bool {
+        self.client.is_connected()
+    }
+}
+
+/// # Closing
+impl<P> Client<P> {
+    /// Closes the client, for good, and waits until it is closed.
+    ///
+    /// What is queued is written, for `drain` (5 s) at most, and the connection ends once the server has closed its end
+    /// too, or a second later. Whoever waits for a message or an answer is told that none will come. It may be called in
+    /// every state, and any number of times; [`ClientHandle::close`] begins the same without waiting for its end. A
+    /// listener that keeps the client's thread busy is waited for.
+    ///
+    /// # Panics
+    ///
+    /// Inside a listener of the same client.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # fn example(client: socket_ipc::blocking::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// client.send_raw("farewell", &"so long")?;
+    /// client.close(); // it has been handed to the kernel, or `on_disconnect` has said that it was not
+    /// # Ok(()) }
+    /// ```
+    pub fn close(&self) {
+        self.thread.own().must_not_wait();
+        wait(self.client.close());
+    }
+}
+
+impl<P> fmt::Debug for Client<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("blocking::Client").field(&self.client).finish()
+    }
+}

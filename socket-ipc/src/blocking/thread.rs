@@ -1,0 +1,88 @@
+//! The thread that a blocking client runs on.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::{Arc, Mutex, OnceLock, mpsc};
+use std::thread::{self, ThreadId};
+
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+
+use crate::connection::Closing;
+use crate::sync::lock;
+
+/// What the thread is called; the kernel keeps 15 bytes of it.
+const NAME: &str = "socket-ipc";
+
+/// The thread of one client: it begins when it is first needed, and ends with the client.
+#[derive(Debug, Default)]
+pub(super) struct Thread {
+    running: Mutex<Option<Running>>,
+    own: Own,
+}
+
+#[derive(Debug)]
+struct Running {
+    runtime: Handle,
+    /// Dropped, it ends the thread, which nobody waits for: a listener may have it stuck.
+    _stop: oneshot::Sender<Infallible>,
+}
+
+/// Knows a client's thread from others. Keeps no thread alive.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Own(Arc<OnceLock<ThreadId>>);
+
+impl Thread {
+    /// Returns the runtime of the thread, and begins it if it has not begun. It ends when `closed` does, too.
+    pub(super) fn runtime(&self, closed: Closing) -> io::Result<Handle> {
+        let mut running = lock(&self.running);
+        if let Some(Running { runtime, .. }) = &*running {
+            return Ok(runtime.clone());
+        }
+        let (stop, stopped) = oneshot::channel();
+        let (made, runtime) = mpsc::sync_channel(1);
+        // Made there and not here: a runtime must not be dropped inside another, and one that can't have its thread is
+        // dropped.
+        let thread = thread::Builder::new().name(NAME.into()).spawn(move || run(&made, stopped, closed))?;
+        let runtime = runtime.recv().map_err(io::Error::other)??;
+        // Nothing runs there before it is known which it is.
+        let _ = self.own.0.set(thread.thread().id());
+        *running = Some(Running { runtime: runtime.clone(), _stop: stop });
+        Ok(runtime)
+    }
+
+    pub(super) fn own(&self) -> &Own {
+        &self.own
+    }
+}
+
+impl Own {
+    /// Refuses to have the client's own thread wait for what only that thread can bring.
+    #[track_caller]
+    pub(super) fn must_not_wait(&self) {
+        assert!(
+            self.0.get() != Some(&thread::current().id()),
+            "a listener of a blocking client must not wait for the client: it would wait for its own thread; send with \
+             `handle()`, or have another thread wait"
+        );
+    }
+}
+
+fn run(made: &mpsc::SyncSender<io::Result<Handle>>, stopped: oneshot::Receiver<Infallible>, closed: Closing) {
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let _ = made.send(Err(error));
+            return;
+        }
+    };
+    let _ = made.send(Ok(runtime.handle().clone()));
+    runtime.block_on(async {
+        tokio::select! {
+            _ = stopped => {}
+            () = closed => {}
+        }
+    });
+    // What a listener has spawned to block does not hold the thread.
+    runtime.shutdown_background();
+}
