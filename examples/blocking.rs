@@ -1,0 +1,112 @@
+//! A client as a script has it: every call waits, and no runtime is in sight. It ends by itself.
+//!
+//! ```text
+//! cargo run --example blocking
+//! ```
+//!
+//! The server, which a real script would find running, runs on a thread of its own. It adds what it is asked to, counts
+//! down on request, and closes when told to.
+
+use std::error::Error;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Client, RequestError, Server, Topic, blocking};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "add", reply = Sum)]
+struct Add {
+    left: i64,
+    right: i64,
+}
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "sum"]
+struct Sum(i64);
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "count down"]
+struct CountDown {
+    from: u32,
+}
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "left"]
+struct Left(u32);
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "the end"]
+struct TheEnd;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let directory = tempfile::tempdir()?;
+    let path = directory.path().join("myApp.sock");
+    let serving = {
+        let path = path.clone();
+        thread::spawn(move || serve(path).map_err(|error| error.to_string()))
+    };
+    script(&path)?;
+    serving.join().map_err(|_| "the server panicked")??;
+    println!("server: closed");
+    Ok(())
+}
+
+fn script(path: &Path) -> Result<(), Box<dyn Error>> {
+    let client: blocking::Client =
+        Client::builder(path).retry_delay(Duration::from_millis(20)).build_blocking();
+    // Before it is connected, so that nothing is missed.
+    let left = client.messages::<Left>();
+    let mut everything = client.raw_messages();
+
+    // The server may take its time to start, but not all day.
+    client.connect_within(Duration::from_secs(10))?;
+    let Sum(sum) = client.request(&Add { left: 2, right: 3 })?;
+    println!("2 and 3 are {sum}");
+    match client.request_within(&Add { left: i64::MAX, right: 1 }, Duration::from_secs(1)) {
+        Err(error @ RequestError::Refused { .. }) => println!("an error: {error}"),
+        other => println!("unexpected: {:?}", other.map(|Sum(sum)| sum)),
+    }
+
+    client.send(&CountDown { from: 3 })?;
+    for Left(seconds) in left {
+        println!("left: {seconds}");
+        if seconds == 0 {
+            break;
+        }
+    }
+    // The same messages, as JSON text: an iterator has its own of each.
+    while let Ok(Some((topic, message))) = everything.next_within(Duration::ZERO) {
+        println!("raw: {topic} {message}");
+    }
+
+    client.send(&TheEnd)?;
+    client.close(); // what was sent is written before
+    Ok(())
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn serve(path: PathBuf) -> Result<(), Box<dyn Error>> {
+    let server = Server::new(path);
+    server.respond::<Add>(|Add { left, right }, _client_id| {
+        left.checked_add(right).map(Sum).ok_or("the sum is too large")
+    })?;
+    let reply = server.handle();
+    server.on_async::<CountDown>(move |CountDown { from }, client_id| {
+        let reply = reply.clone();
+        async move {
+            for left in (0..=from).rev() {
+                if let Err(error) = reply.send(&Left(left), client_id) {
+                    eprintln!("{error}");
+                }
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    });
+    let itself = server.handle();
+    server.on::<TheEnd>(move |TheEnd, _client_id| drop(itself.close()));
+    server.listen().await?;
+    server.closed().await;
+    Ok(())
+}
