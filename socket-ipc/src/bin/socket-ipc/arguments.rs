@@ -1,0 +1,210 @@
+//! What can be asked of the command, and its help.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::builder::ValueHint;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use socket_ipc::Wire;
+
+use crate::json::Given;
+
+/// Speak to programs over their Unix sockets: listen to a server, send to it, ask it, or be one.
+#[derive(Debug, Parser)]
+#[command(name = "socket-ipc", version, after_help = STATUSES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const STATUSES: &str = "\
+Exit status:
+  0  well done; also when Ctrl-C, SIGTERM, or the end of whoever reads it ends `listen` or `serve`
+  1  any other error
+  2  a mistake in the arguments
+  3  no connection, or it was lost
+  4  the server refused
+  5  no answer in time
+
+On a terminal output is for people, in colour unless NO_COLOR is set; anywhere else each line
+of it is JSON. Each command has an example in its own help.
+
+Example: socket-ipc listen /tmp/myApp.sock";
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print every message of a server, one a line
+    #[command(after_help = LISTEN)]
+    Listen(Listen),
+    /// Send a message, or one for each line of standard input
+    #[command(after_help = SEND)]
+    Send(Send),
+    /// Ask the server, and print its answer
+    #[command(after_help = REQUEST)]
+    Request(Request),
+    /// Be a server: print every message, and broadcast standard input
+    #[command(after_help = SERVE)]
+    Serve(Serve),
+    /// Tell whether a server is alive, and who runs it
+    #[command(after_help = STATUS)]
+    Status(Status),
+    /// Print the completions of this command for a shell
+    #[command(after_help = COMPLETIONS)]
+    Completions(Completions),
+}
+
+const LISTEN: &str = "\
+It waits for the server, and comes back to it after it was lost; standard error says so.
+In a pipe each message is a line:
+  {\"time\":\"2026-01-31T12:00:00.000Z\",\"topic\":\"news\",\"message\":{\"text\":\"hello\"}}
+
+Example: socket-ipc listen /tmp/myApp.sock news weather | jq .message";
+
+#[derive(Args, Debug)]
+pub(crate) struct Listen {
+    #[command(flatten)]
+    pub(crate) server: Place,
+    /// The topics to print: all, unless some are given
+    #[arg(value_name = "TOPIC")]
+    pub(crate) topics: Vec<String>,
+}
+
+const SEND: &str = "\
+It ends when all has been written. The JSON travels as it is given, whatever its numbers.
+
+Example: socket-ipc send /tmp/myApp.sock hello '{\"name\":\"shell\"}' --wait greeting
+Example: seq 3 | socket-ipc send /tmp/myApp.sock number -";
+
+#[derive(Args, Debug)]
+pub(crate) struct Send {
+    #[command(flatten)]
+    pub(crate) server: Place,
+    /// The topic to send it under
+    pub(crate) topic: String,
+    /// The message as JSON; `-` is one for each line of standard input
+    #[arg(value_name = "JSON", default_value = "null", allow_negative_numbers = true)]
+    pub(crate) message: Given,
+    /// Then wait for the next message of this topic, and print it
+    #[arg(long, value_name = "TOPIC")]
+    pub(crate) wait: Option<String>,
+    /// How long to wait for it, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+}
+
+const REQUEST: &str = "\
+The server answers with a responder (`respond`). One that uses the Node library has none:
+`send --wait` is for that.
+
+Example: socket-ipc request /tmp/myApp.sock add '{\"left\":2,\"right\":3}'";
+
+#[derive(Args, Debug)]
+pub(crate) struct Request {
+    #[command(flatten)]
+    pub(crate) server: Place,
+    /// The topic of the question
+    pub(crate) topic: String,
+    /// The question as JSON; `-` is all of standard input
+    #[arg(value_name = "JSON", default_value = "null", allow_negative_numbers = true)]
+    pub(crate) question: Given,
+    /// How long the answer may take, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+}
+
+const SERVE: &str = "\
+It prints what it hears as `listen` does, with the number of the client:
+  {\"time\":\"2026-01-31T12:00:00.000Z\",\"client\":1,\"topic\":\"hello\",\"message\":{\"name\":\"shell\"}}
+Standard error says who comes and goes. Each line of standard input goes to every client. It
+is a topic, a space and JSON, or an envelope, which is what `listen` prints:
+  news {\"text\":\"hello\"}
+  {\"topic\":\"news\",\"message\":{\"text\":\"hello\"}}
+It goes on when standard input ends; in the background give it </dev/null. Ctrl-C and SIGTERM
+close it, and remove the socket file.
+
+Example: socket-ipc serve /tmp/myApp.sock --echo
+Example: socket-ipc listen /tmp/one.sock | socket-ipc serve /tmp/other.sock";
+
+#[derive(Args, Debug)]
+pub(crate) struct Serve {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Send each message back to its client, under its topic
+    #[arg(long)]
+    pub(crate) echo: bool,
+}
+
+const STATUS: &str = "\
+Example: socket-ipc status /tmp/myApp.sock && echo it is alive";
+
+#[derive(Args, Debug)]
+pub(crate) struct Status {
+    #[command(flatten)]
+    pub(crate) server: Place,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+}
+
+const COMPLETIONS: &str = "\
+Example: source <(socket-ipc completions bash)";
+
+#[derive(Args, Debug)]
+pub(crate) struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub(crate) shell: Shell,
+}
+
+/// A socket, and how its server writes.
+#[derive(Args, Debug)]
+pub(crate) struct Place {
+    /// The path of the socket
+    #[arg(value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(crate) path: PathBuf,
+    /// How messages are written: JSON lines, or as a version of the Node library does
+    #[arg(long, value_enum, default_value = "json")]
+    wire: WireName,
+}
+
+impl Place {
+    pub(crate) fn wire(&self) -> Wire {
+        match self.wire {
+            WireName::Json => Wire::JSON_LINES,
+            WireName::Node04 => Wire::NODE_0_4,
+            WireName::Node02 => Wire::NODE_0_2,
+            WireName::Node01 => Wire::NODE_0_1,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum WireName {
+    Json,
+    #[value(name = "node-0.4")]
+    Node04,
+    #[value(name = "node-0.2")]
+    Node02,
+    #[value(name = "node-0.1")]
+    Node01,
+}
+
+/// How long a server is waited for that is not there.
+#[derive(Args, Debug)]
+pub(crate) struct Patience {
+    /// How long an attempt to connect may take, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
+    pub(crate) connect_timeout: Duration,
+    /// Wait for a server that is not there, rather than fail
+    #[arg(long)]
+    pub(crate) retry: bool,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text.parse().ok().and_then(|number| Duration::try_from_secs_f64(number).ok());
+    number.filter(|time| !time.is_zero()).ok_or_else(|| "expected seconds, such as 10 or 0.5".to_owned())
+}

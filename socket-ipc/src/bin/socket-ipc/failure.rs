@@ -1,0 +1,103 @@
+//! Why the command failed, as one line and an exit status.
+
+use std::error::Error;
+use std::fmt::{self, Display};
+use std::io::Write;
+use std::process::ExitCode;
+
+use socket_ipc::{ListenError, RequestError, SendError};
+
+use crate::paint::one_line;
+
+/// What an exit status means. The numbers are in the help of the command.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub(crate) enum Status {
+    Other = 1,
+    Usage = 2,
+    NoConnection = 3,
+    Refused = 4,
+    Deadline = 5,
+}
+
+#[derive(Debug)]
+pub(crate) struct Failure {
+    status: Status,
+    text: String,
+}
+
+impl Failure {
+    pub(crate) fn new(status: Status, text: impl Into<String>) -> Self {
+        Self { status, text: text.into() }
+    }
+
+    pub(crate) fn other(text: impl Into<String>) -> Self {
+        Self::new(Status::Other, text)
+    }
+
+    /// Says on standard error what went wrong.
+    pub(crate) fn report(&self) -> ExitCode {
+        say(self);
+        ExitCode::from(self.status as u8)
+    }
+}
+
+impl Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl From<ListenError> for Failure {
+    fn from(error: ListenError) -> Self {
+        let status = match error {
+            ListenError::InvalidPath { .. } => Status::Usage,
+            _ => Status::Other,
+        };
+        Self::new(status, with_causes(&error))
+    }
+}
+
+impl From<SendError> for Failure {
+    fn from(error: SendError) -> Self {
+        let status = match error {
+            SendError::NotConnected { .. } | SendError::Closed { .. } => Status::NoConnection,
+            _ => Status::Other,
+        };
+        Self::new(status, with_causes(&error))
+    }
+}
+
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        let status = match error {
+            RequestError::Send(error) => return error.into(),
+            RequestError::Timeout { .. } => Status::Deadline,
+            RequestError::ConnectionLost { .. } => Status::NoConnection,
+            RequestError::NoResponder { .. }
+            | RequestError::QuestionUndecodable { .. }
+            | RequestError::ResponderPanicked { .. }
+            | RequestError::Refused { .. } => Status::Refused,
+            _ => Status::Other,
+        };
+        Self::new(status, with_causes(&error))
+    }
+}
+
+/// Says something on standard error, in one line whatever it quotes.
+pub(crate) fn say(text: impl Display) {
+    let line = format!("socket-ipc: {}\n", one_line(&text.to_string()));
+    // Where nobody can read it there is nobody to tell.
+    let _ = std::io::stderr().lock().write_all(line.as_bytes());
+}
+
+/// An error and what caused it.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

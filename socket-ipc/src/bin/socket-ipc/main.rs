@@ -1,0 +1,47 @@
+//! The command `socket-ipc`: speaks to programs that use the library, from a shell.
+//!
+//! Arguments become a command (`arguments`), which runs, and ends as an exit status and, where it failed, one line on
+//! standard error (`failure`).
+
+#![forbid(unsafe_code)]
+
+mod arguments;
+mod completions;
+mod failure;
+mod json;
+mod lines;
+mod listen;
+mod output;
+mod paint;
+mod peer;
+mod reach;
+mod request;
+mod running;
+mod send;
+mod serve;
+mod status;
+mod usage;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use arguments::{Arguments, Command};
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let outcome =
+        Arguments::try_parse().map_or_else(|error| usage::explain(&error), |given| run(given.command));
+    outcome.map_or_else(|failure| failure.report(), |()| ExitCode::SUCCESS)
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Listen(arguments) => listen::run(arguments),
+        Command::Send(arguments) => send::run(arguments),
+        Command::Request(arguments) => request::run(arguments),
+        Command::Serve(arguments) => serve::run(arguments),
+        Command::Status(arguments) => status::run(arguments),
+        Command::Completions(arguments) => completions::run(&arguments),
+    }
+}

@@ -1,0 +1,167 @@
+//! Reaching a server, and saying why it can't be reached.
+
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
+
+use socket_ipc::{Client, ClientBuilder, CloseReason, ConnectError};
+use tokio::net::UnixStream;
+use tokio::sync::mpsc;
+
+use crate::arguments::{Patience, Place};
+use crate::failure::{Failure, Status, say, with_causes};
+use crate::peer::Peer;
+
+/// How long to wait before a connection is tried again that found the server's backlog full.
+const BACKLOG_PAUSE: Duration = Duration::from_millis(10);
+
+/// A client of the server there, which does not wait for it for ever.
+pub(crate) fn client(server: &Place, patience: &Patience) -> Client {
+    patient(builder(server), patience)
+}
+
+/// The same, and who was found on the other side, once it is connected.
+pub(crate) fn client_that_asks_who(server: &Place, patience: &Patience) -> (Client, Arc<OnceLock<Peer>>) {
+    let found = Arc::new(OnceLock::new());
+    let (path, finding) = (server.path.clone(), Arc::clone(&found));
+    let connector = move || {
+        let (path, finding) = (path.clone(), Arc::clone(&finding));
+        async move {
+            let stream = connect(&path).await?;
+            if let Ok(credentials) = stream.peer_cred() {
+                finding.get_or_init(|| Peer::from(credentials));
+            }
+            Ok(stream)
+        }
+    };
+    (patient(builder(server).connector(connector), patience), found)
+}
+
+fn patient(builder: ClientBuilder, patience: &Patience) -> Client {
+    let builder = builder.connect_timeout(patience.connect_timeout);
+    if !patience.retry {
+        return builder.give_up_after(1).build();
+    }
+    let client = builder.build();
+    say_what_is_new(&client);
+    client
+}
+
+async fn connect(path: &Path) -> io::Result<UnixStream> {
+    loop {
+        match UnixStream::connect(path).await {
+            // What `connect(2)` says of a full backlog.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => tokio::time::sleep(BACKLOG_PAUSE).await,
+            connected => return connected,
+        }
+    }
+}
+
+pub(crate) fn builder(server: &Place) -> ClientBuilder {
+    Client::builder(&server.path).wire(server.wire())
+}
+
+/// Has standard error say why there is no connection, once for each reason.
+pub(crate) fn say_what_is_new(client: &Client) {
+    let said = Mutex::new(String::new());
+    client.on_connect_error(move |error| {
+        let text = explain(error);
+        let Ok(mut said) = said.lock() else { return };
+        if *said != text {
+            say(format_args!("{text}; trying again"));
+            *said = text;
+        }
+    });
+}
+
+impl From<ConnectError> for Failure {
+    fn from(error: ConnectError) -> Self {
+        let text = explain(&error);
+        match last(&error) {
+            ConnectError::InvalidPath { .. } => Self::new(Status::Usage, text),
+            ConnectError::Io { source, .. } if source.kind() == ErrorKind::InvalidInput => {
+                Self::new(Status::Usage, text)
+            }
+            ConnectError::Io { path, source } if may_come(path, source) => {
+                Self::new(Status::NoConnection, format!("{text}; start it, or wait for it with --retry"))
+            }
+            _ => Self::new(Status::NoConnection, text),
+        }
+    }
+}
+
+/// Why a connection could not be made.
+fn explain(error: &ConnectError) -> String {
+    match last(error) {
+        ConnectError::Io { path, source } => explain_io(path, source),
+        ConnectError::Timeout { path, timeout } => {
+            let path = path.display();
+            format!("the server at {path} took no connection within {timeout:?}: it is stopped, or too busy")
+        }
+        other => with_causes(other),
+    }
+}
+
+/// What the last attempt failed of. A single attempt is no giving up.
+fn last(error: &ConnectError) -> &ConnectError {
+    match error {
+        ConnectError::GaveUp { source, .. } => last(source),
+        other => other,
+    }
+}
+
+/// Why the system would not connect to a path.
+fn explain_io(path: &Path, error: &io::Error) -> String {
+    let shown = path.display();
+    match error.kind() {
+        ErrorKind::NotFound => format!("no server: {shown} does not exist"),
+        ErrorKind::ConnectionRefused if is_socket(path) => {
+            format!("no server: {shown} is the socket of one that is gone")
+        }
+        // What `connect(2)` says of a file of another kind.
+        ErrorKind::ConnectionRefused => format!("no server: {shown} is not a socket"),
+        ErrorKind::PermissionDenied => {
+            let user = rustix::process::geteuid().as_raw();
+            format!(
+                "user {user} may not connect to {shown}: its mode, or that of a directory above, is in the way"
+            )
+        }
+        _ => format!("cannot connect to {shown}: {error}"),
+    }
+}
+
+/// Whether it is only that there is no server yet, or no longer.
+fn may_come(path: &Path, error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.kind() == ErrorKind::ConnectionRefused && is_socket(path)
+}
+
+fn is_socket(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
+}
+
+/// The ends of connections, to be waited for.
+pub(crate) struct Losses(mpsc::UnboundedReceiver<CloseReason>);
+
+impl Losses {
+    pub(crate) fn of(client: &Client) -> Self {
+        let (sender, losses) = mpsc::unbounded_channel();
+        client.on_disconnect(move |reason| drop(sender.send(reason.clone())));
+        Self(losses)
+    }
+
+    /// Waits for the end of the connection.
+    pub(crate) async fn next(&mut self) -> CloseReason {
+        match self.0.recv().await {
+            Some(reason) => reason,
+            // The client is gone, with its connection never lost.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// A connection that ended too early.
+pub(crate) fn lost(reason: &CloseReason) -> Failure {
+    Failure::new(Status::NoConnection, format!("lost the server: {reason}"))
+}

@@ -1,0 +1,100 @@
+//! Running a command: to its end, or until it is told to end.
+
+use std::fs::File;
+use std::future::pending;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileTypeExt;
+
+use tokio::io::Interest;
+use tokio::net::unix::pipe::Sender;
+use tokio::runtime::{Builder, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use crate::failure::Failure;
+use crate::output;
+
+/// Runs what ends by itself.
+pub(crate) fn to_the_end(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = started(&mut Builder::new_current_thread())?;
+    let outcome = runtime.block_on(work);
+    // A thread that waits for standard input is not waited for.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Runs what goes on until Ctrl-C, SIGTERM, or the end of whoever reads the output; then has it `close`, which a second
+/// signal cuts short.
+///
+/// The work has a runtime of its own, so that its listeners may be stuck in writing to a reader that has stopped, and
+/// a signal still ends the command.
+pub(crate) fn until_told(
+    work: impl Future<Output = Result<(), Failure>> + Send + 'static,
+    mut broken: mpsc::Receiver<io::Error>,
+    close: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    let workers = started(Builder::new_multi_thread().worker_threads(2))?;
+    let runtime = started(&mut Builder::new_current_thread())?;
+    let outcome = runtime.block_on(async {
+        let mut told = Told::new()?;
+        let mut working = workers.spawn(work);
+        let outcome = tokio::select! {
+            worked = &mut working => {
+                return worked.unwrap_or_else(|error| Err(Failure::other(error.to_string())));
+            }
+            () = told.next() => Ok(()),
+            Some(error) = broken.recv() => output::unwritten(&error),
+            () = nobody_reads() => Ok(()),
+        };
+        tokio::select! {
+            () = close => {}
+            () = told.next() => {}
+        }
+        outcome
+    });
+    workers.shutdown_background();
+    outcome
+}
+
+fn started(builder: &mut Builder) -> Result<Runtime, Failure> {
+    builder.enable_all().build().map_err(|error| Failure::other(format!("cannot start: {error}")))
+}
+
+/// The signals that ask a command to end.
+struct Told {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Told {
+    fn new() -> Result<Self, Failure> {
+        let listen =
+            |kind| signal(kind).map_err(|error| Failure::other(format!("cannot hear signals: {error}")));
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// Resolves when standard output is a pipe that nobody reads any longer: without a message to print, which may never
+/// come, nothing else would tell.
+async fn nobody_reads() {
+    match output_pipe() {
+        // The only error that a pipe has.
+        Some(pipe) if pipe.ready(Interest::ERROR).await.is_ok() => {}
+        _ => pending().await,
+    }
+}
+
+fn output_pipe() -> Option<Sender> {
+    let output = File::from(io::stdout().as_fd().try_clone_to_owned().ok()?);
+    let is_pipe = output.metadata().ok()?.file_type().is_fifo();
+    // Unchecked, as the check would have it not block, for others who hold it, too. It is never written to.
+    is_pipe.then(|| Sender::from_file_unchecked(output).ok())?
+}

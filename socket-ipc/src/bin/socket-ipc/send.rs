@@ -1,0 +1,113 @@
+//! `send`: a message, or one for each line of standard input.
+
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use socket_ipc::{Client, RawMessage, SendError};
+use tokio::sync::mpsc;
+
+use crate::arguments::Send;
+use crate::failure::{Failure, Status};
+use crate::json::{self, Given};
+use crate::output::{self, Reader};
+use crate::reach::{self, Losses, lost};
+use crate::{lines, running};
+
+pub(crate) fn run(arguments: Send) -> Result<(), Failure> {
+    running::to_the_end(async move {
+        let client = reach::client(&arguments.server, &arguments.patience);
+        let mut losses = Losses::of(&client);
+        // Listened for before anything is sent, as the answer may be quick.
+        let mut awaited = arguments.wait.map(|topic| (heard(&client, &topic), topic));
+        client.connect().await?;
+        write(&client, &mut losses, &arguments.topic, arguments.message).await?;
+        if let Some((message, topic)) = &mut awaited {
+            let message = next(message, &mut losses, topic, arguments.timeout).await?;
+            output::print(&Reader::find().json(message.as_str()))?;
+        }
+        client.close().await;
+        Ok(())
+    })
+}
+
+/// Sends what there is to send, and waits until all of it has been written.
+async fn write(client: &Client, losses: &mut Losses, topic: &str, message: Given) -> Result<(), Failure> {
+    let writing = async {
+        let outcome = match message {
+            Given::Text(message) => client.send_raw_async(topic, &*message).await.map_err(Unsent::from),
+            Given::Input => write_lines(client, topic).await,
+        };
+        // Also what stood before a line that is wrong.
+        match (outcome, client.flush().await) {
+            (Ok(()), Ok(())) => Ok(()),
+            (Err(Unsent::Failed(failure)), _) => Err(Unsent::Failed(failure)),
+            (_, Err(_)) | (Err(Unsent::Lost), _) => Err(Unsent::Lost),
+        }
+    };
+    tokio::select! {
+        biased;
+        written = writing => match written {
+            Ok(()) => Ok(()),
+            Err(Unsent::Failed(failure)) => Err(failure),
+            Err(Unsent::Lost) => Err(lost(&losses.next().await)),
+        },
+        reason = losses.next() => Err(lost(&reason)),
+    }
+}
+
+async fn write_lines(client: &Client, topic: &str) -> Result<(), Unsent> {
+    let mut lines = lines::lines();
+    while let Some(line) = lines.recv().await {
+        let line = line?;
+        let message: Box<RawValue> = json::parse(&line.text).map_err(|reason| {
+            Failure::other(format!("line {} of standard input: expected JSON: {reason}", line.number))
+        })?;
+        client.send_raw_async(topic, &*message).await?;
+    }
+    Ok(())
+}
+
+/// Why something was not written.
+enum Unsent {
+    /// The connection has ended; its end says why.
+    Lost,
+    Failed(Failure),
+}
+
+impl From<Failure> for Unsent {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<SendError> for Unsent {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::NotConnected { .. } => Self::Lost,
+            error => Self::Failed(error.into()),
+        }
+    }
+}
+
+/// The messages of a topic, of which only the first is kept.
+fn heard(client: &Client, topic: &str) -> mpsc::Receiver<RawMessage<'static>> {
+    let (sender, messages) = mpsc::channel(1);
+    client.on_topic(topic, move |message| drop(sender.try_send(message.into_owned())));
+    messages
+}
+
+async fn next(
+    messages: &mut mpsc::Receiver<RawMessage<'static>>,
+    losses: &mut Losses,
+    topic: &str,
+    timeout: Duration,
+) -> Result<RawMessage<'static>, Failure> {
+    let none = || Failure::new(Status::Deadline, format!("no message of `{topic}` came within {timeout:?}"));
+    tokio::select! {
+        // The message first: a server may say it and leave.
+        biased;
+        message = messages.recv() => message.ok_or_else(none),
+        reason = losses.next() => Err(lost(&reason)),
+        () = tokio::time::sleep(timeout) => Err(none()),
+    }
+}

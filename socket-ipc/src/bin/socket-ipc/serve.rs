@@ -1,0 +1,87 @@
+//! `serve`: a server that prints what it hears, and broadcasts standard input.
+
+use socket_ipc::{RawMessage, Server, ServerHandle, Wire};
+
+use crate::arguments::Serve;
+use crate::failure::{Failure, say};
+use crate::lines::Line;
+use crate::output::Printer;
+use crate::{json, lines, running};
+
+pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
+    let Serve { place, echo } = arguments;
+    let (printer, broken) = Printer::new();
+    let server = Server::builder(&place.path).wire(place.wire()).build();
+    let replies = server.handle();
+    server.on_message(move |message, topic, client_id| {
+        printer.message(Some(client_id), topic, &message);
+        if echo && let Err(error) = replies.send_raw(topic, &message, client_id) {
+            say(error);
+        }
+    });
+    say_what_happens(&server);
+    let closing = server.handle();
+    let work = async move {
+        server.listen().await?;
+        say(format_args!("listening on {}", place.path.display()));
+        broadcast_input(&server).await;
+        server.closed().await;
+        Ok(())
+    };
+    running::until_told(work, broken, async move { closing.close().await })
+}
+
+fn say_what_happens(server: &Server) {
+    let peers = server.handle();
+    server.on_connection(move |client_id| match peers.peer(client_id) {
+        Some(peer) => say(format_args!("client {client_id} connected: {peer}")),
+        None => say(format_args!("client {client_id} connected")),
+    });
+    server.on_connection_close(|client_id, reason| say(format_args!("client {client_id} is gone: {reason}")));
+    server.on_message_error(|error, client_id| say(format_args!("client {client_id} sent {error}")));
+    server.on_error(|error| say(error));
+}
+
+/// Sends each line of standard input to every client, at the pace of the slowest. One that is wrong is passed over.
+async fn broadcast_input(server: &ServerHandle) {
+    let mut lines = lines::lines();
+    let mut heard = true;
+    while let Some(line) = lines.recv().await {
+        let outcome = match line {
+            Ok(line) => broadcast(server, &line).await.map(|clients| (clients, line.number)),
+            Err(failure) => Err(failure),
+        };
+        match outcome {
+            Ok((0, number)) => {
+                // Once, until somebody hears again.
+                if std::mem::take(&mut heard) {
+                    say(format_args!("nobody is connected to hear line {number} of standard input"));
+                }
+            }
+            Ok(_) => heard = true,
+            // The exit status is that of the server, which lives on.
+            Err(failure) => say(failure),
+        }
+    }
+}
+
+async fn broadcast(server: &ServerHandle, line: &Line) -> Result<usize, Failure> {
+    let text = line.text.trim_ascii();
+    let wrong = |reason| {
+        let number = line.number;
+        Failure::other(format!(
+            "line {number} of standard input is neither `TOPIC JSON` nor an envelope: {reason}"
+        ))
+    };
+    if text.starts_with(b"{") {
+        let envelope = Wire::JSON_LINES.decode(text).map_err(|error| wrong(error.to_string()))?;
+        let message: &RawMessage<'_> = &envelope.message;
+        return Ok(server.broadcast_raw_async(&envelope.topic, message).await?);
+    }
+    let topic = text.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    let message = text[topic.len()..].trim_ascii();
+    let topic = std::str::from_utf8(topic).map_err(|_| wrong("the topic is not UTF-8".to_owned()))?;
+    // A topic alone is a message of nothing, as it is for `send`.
+    let message = json::parse(if message.is_empty() { b"null" } else { message }).map_err(wrong)?;
+    Ok(server.broadcast_raw_async(topic, &*message).await?)
+}

@@ -1,0 +1,72 @@
+//! A mistake in the arguments, in one line. Help and the version, too, are found by clap as errors.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{CommandFactory, Error};
+
+use crate::arguments::Arguments;
+use crate::failure::{Failure, Status};
+use crate::json::cut;
+use crate::output;
+
+/// Prints help where it was asked for, and otherwise says what is wrong with the arguments.
+pub(crate) fn explain(error: &Error) -> Result<(), Failure> {
+    if let ErrorKind::DisplayHelp | ErrorKind::DisplayVersion = error.kind() {
+        return error.print().or_else(|error| output::unwritten(&error));
+    }
+    Err(Failure::new(Status::Usage, one_line(error)))
+}
+
+/// What clap says over several lines, in its parts.
+fn one_line(error: &Error) -> String {
+    let usage = text(error, ContextKind::Usage);
+    let usage = usage.trim().trim_start_matches("Usage: ");
+    let argument = || text(error, ContextKind::InvalidArg);
+    let value = || cut(&text(error, ContextKind::InvalidValue));
+    match error.kind() {
+        ErrorKind::MissingSubcommand
+        | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        | ErrorKind::InvalidSubcommand => {
+            let commands: Vec<_> =
+                Arguments::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
+            let found = text(error, ContextKind::InvalidSubcommand);
+            let found = if found.is_empty() { String::new() } else { format!(", found '{}'", cut(&found)) };
+            format!("expected one of {}{found}; --help says more", commands.join(", "))
+        }
+        ErrorKind::InvalidValue => {
+            let expected = text(error, ContextKind::ValidValue);
+            let found = value();
+            let found = if found.is_empty() { "nothing".to_owned() } else { format!("'{found}'") };
+            let expected =
+                if expected.is_empty() { "a value".to_owned() } else { format!("one of {expected}") };
+            format!("{}: expected {expected}, found {found}; --help says more", argument())
+        }
+        ErrorKind::ValueValidation => {
+            let reason = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+            format!("{}: {reason}, found '{}'; --help says more", argument(), value())
+        }
+        ErrorKind::UnknownArgument => {
+            let known = text(error, ContextKind::SuggestedArg);
+            let known = if known.is_empty() { String::new() } else { format!(", did you mean '{known}'?") };
+            format!("unexpected argument '{}'{known}; expected {usage}; --help says more", cut(&argument()))
+        }
+        ErrorKind::MissingRequiredArgument => {
+            format!("missing {}; expected {usage}; --help says more", argument())
+        }
+        _ => {
+            // Only its first paragraph says what is wrong.
+            let rendered = error.to_string();
+            let said = rendered.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+            format!("{said}; --help says more")
+        }
+    }
+}
+
+/// What clap knows of a kind, as plain text.
+fn text(error: &Error, kind: ContextKind) -> String {
+    match error.get(kind) {
+        Some(ContextValue::String(text)) => text.clone(),
+        Some(ContextValue::Strings(texts)) => texts.join(", "),
+        Some(ContextValue::StyledStr(text)) => text.to_string(),
+        _ => String::new(),
+    }
+}
