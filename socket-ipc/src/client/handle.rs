@@ -146,16 +146,6 @@ impl<P> ClientHandle<P> {
         self.state.send_async(TopicName::AtRunTime(topic), message).await
     }
 
-    /// [`send_async`](Self::send_async) under a topic known only at run time.
-    #[cfg(feature = "blocking")]
-    pub(crate) async fn send_raw_async<M: Serialize + ?Sized>(
-        &self,
-        topic: &str,
-        message: &M,
-    ) -> Result<(), SendError> {
-        self.state.send_async(topic, message).await
-    }
-
     /// Waits until all that was queued has been handed to the kernel. What is queued meanwhile is not waited
     /// for.
     ///
