@@ -246,7 +246,8 @@ impl<P> Client<P> {
         P: ToServer<T>,
         T: Topic + Serialize,
     {
-        self.send_raw(T::NAME, message)
+        self.thread.own().must_not_wait();
+        wait(self.client.send_async(message))
     }
 
     /// Queues any value for the server under a topic known only at run time; an empty one becomes `none`. Waits as
