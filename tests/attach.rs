@@ -173,7 +173,7 @@ support::both_flavours! {
         let report = errors.reporter();
         server.on_message_error(move |error, _| {
             let MessageErrorKind::Decode { type_name, .. } = error.kind() else { panic!("{error:?}") };
-            report(type_name);
+            report(type_name.to_string());
         });
         client.send(&Log { text: "two\nlines" }).unwrap();
         assert!(errors.next().await.contains("::Log"));

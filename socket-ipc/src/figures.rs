@@ -141,13 +141,12 @@ impl Figures {
     /// All of it, with what the endpoint knows of its connections.
     pub(crate) fn stats(&self, connected: u64, total: &Total) -> Stats {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let (outbox_len, outbox_most) = total.queued();
         Stats {
             connected,
             connections: count(&self.connections),
             message_errors: count(&self.message_errors),
-            outbox_len,
-            outbox_most,
+            outbox_len: total.queued() as u64,
+            outbox_most: total.most() as u64,
             slow: count(&self.slow),
             late_answers: count(&self.late_answers),
             ..Stats::of_topics(self.topics())

@@ -41,7 +41,7 @@ pub const TOPIC_LEN: usize = 256;
 /// The most that one connection has queued, in bytes. An empty outbox takes any allowed message.
 pub const OUTBOX_LEN: usize = 8 * 1024 * 1024;
 /// The most that all connections of a server have queued together, in bytes. They share the bytes of a
-/// broadcast of 16 KiB and more, which count once; shorter ones are copied, and count for each.
+/// broadcast of 16 KiB and more, which count once; shorter ones count for each that holds them.
 pub const OUTBOX_TOTAL_LEN: usize = 512 * 1024 * 1024;
 /// The most that a connection may have queued for `send_async` and `broadcast_async` not to wait, in bytes.
 pub const OUTBOX_MARK: usize = 64 * 1024;

@@ -1,121 +1,23 @@
 //! What is queued for the other side, bounded by bytes.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 
 use tokio::sync::Notify;
 
+use self::broadcast::{Body, SHARE_FROM};
+pub(crate) use self::broadcast::{Broadcast, Total};
+use self::contents::Contents;
+pub(crate) use self::contents::Segment;
 use super::spares::SPARES_OF_PROCESS;
 use crate::events::CloseCause;
 use crate::limits::OUTBOX_MARK;
 use crate::sync::lock;
 use crate::wire::{Wire, count_ends};
 
-/// From this length on, outboxes share the bytes of a broadcast; shorter ones are cheaper to copy into the
-/// buffer that goes out in one write than to write apart.
-const SHARE_FROM: usize = 16 * 1024;
-
-/// What all outboxes of a server hold together, in bytes.
-#[derive(Debug)]
-pub(crate) struct Total {
-    queued: AtomicUsize,
-    /// The most that there ever was.
-    most: AtomicUsize,
-    limit: usize,
-}
-
-impl Total {
-    pub(crate) fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { queued: AtomicUsize::new(0), most: AtomicUsize::new(0), limit })
-    }
-
-    /// What is queued, and the most that ever was.
-    pub(crate) fn queued(&self) -> (u64, u64) {
-        let (queued, most) = (self.queued.load(Ordering::Relaxed), self.most.load(Ordering::Relaxed));
-        (queued as u64, most as u64)
-    }
-
-    fn is_full(&self) -> bool {
-        self.queued.load(Ordering::Relaxed) >= self.limit
-    }
-
-    fn add(&self, len: usize) {
-        let queued = self.queued.fetch_add(len, Ordering::Relaxed) + len;
-        // Mostly there was more before, and nothing is written.
-        if queued > self.most.load(Ordering::Relaxed) {
-            self.most.fetch_max(queued, Ordering::Relaxed);
-        }
-    }
-}
-
-/// An encoded broadcast, its bytes counted once however many outboxes hold it.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    bytes: Vec<u8>,
-    total: Arc<Total>,
-}
-
-impl Shared {
-    fn new(bytes: Vec<u8>, total: Arc<Total>) -> Arc<Self> {
-        total.add(bytes.len());
-        Arc::new(Self { bytes, total })
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        self.total.queued.fetch_sub(self.bytes.len(), Ordering::Relaxed);
-    }
-}
-
-/// An encoded broadcast on its way into the outboxes.
-pub(crate) struct Broadcast<'b> {
-    bytes: &'b [u8],
-    shared: Option<Arc<Shared>>,
-}
-
-impl<'b> Broadcast<'b> {
-    pub(crate) fn new(bytes: &'b [u8], total: &Arc<Total>) -> Self {
-        let shared = (bytes.len() >= SHARE_FROM).then(|| Shared::new(bytes.to_vec(), Arc::clone(total)));
-        Self { bytes, shared }
-    }
-}
-
-/// Bytes on their way to the socket, whole messages.
-#[derive(Debug)]
-pub(crate) enum Segment {
-    Own {
-        bytes: Vec<u8>,
-        messages: u64,
-    },
-    /// One message.
-    Shared(Arc<Shared>),
-}
-
-impl Segment {
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match self {
-            Self::Own { bytes, .. } => bytes,
-            Self::Shared(shared) => &shared.bytes,
-        }
-    }
-
-    fn messages(&self) -> u64 {
-        match self {
-            Self::Own { messages, .. } => *messages,
-            Self::Shared(_) => 1,
-        }
-    }
-
-    /// Keeps what it was written from for others.
-    pub(super) fn reuse(self) {
-        if let Self::Own { bytes, .. } = self {
-            SPARES_OF_PROCESS.give(bytes);
-        }
-    }
-}
+mod broadcast;
+mod contents;
 
 /// Why a message was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,10 +66,7 @@ pub(crate) struct Outbox {
 
 #[derive(Debug, Default)]
 struct Queue {
-    /// What goes out before `tail`.
-    segments: VecDeque<Segment>,
-    tail: Vec<u8>,
-    tail_messages: u64,
+    contents: Contents,
     /// Bytes queued, those the session is writing included.
     len: usize,
     /// Messages queued, those of the segment that the session is writing included.
@@ -181,26 +80,6 @@ struct Queue {
     session: Option<Waker>,
     /// Whether the sleeping session has nothing to write, and so has to hear of a new message.
     idle: bool,
-}
-
-impl Queue {
-    /// Appends a message to what goes out in one write.
-    fn append(&mut self, message: &[u8]) {
-        if self.tail.capacity() == 0 {
-            self.tail = SPARES_OF_PROCESS.take();
-        }
-        self.tail.extend_from_slice(message);
-        self.tail_messages += 1;
-    }
-
-    /// Takes what was queued last.
-    fn take_tail(&mut self) -> Option<Segment> {
-        if self.tail.is_empty() {
-            return None;
-        }
-        let bytes = std::mem::take(&mut self.tail);
-        Some(Segment::Own { bytes, messages: std::mem::take(&mut self.tail_messages) })
-    }
 }
 
 impl Outbox {
@@ -231,8 +110,8 @@ impl Outbox {
     /// Queues an encoded message, if it fits. An empty outbox takes any.
     pub(crate) fn push(&self, message: &[u8]) -> Result<(), PushError> {
         let mut queue = lock(&self.queue);
-        self.check(&queue, message.len())?;
-        queue.append(message);
+        self.check(&queue, message.len(), || self.total.is_full())?;
+        queue.contents.append(message);
         self.total.add(message.len());
         self.pushed(queue, message.len());
         Ok(())
@@ -245,23 +124,20 @@ impl Outbox {
         over_limit: bool,
     ) -> Result<(), PushError> {
         let mut queue = lock(&self.queue);
-        match self.check(&queue, broadcast.bytes.len()) {
+        match self.check(&queue, broadcast.bytes().len(), || broadcast.fills_total()) {
             Err(PushError::Full { .. }) if over_limit => {}
             checked => checked?,
         }
-        match &broadcast.shared {
-            None => {
-                queue.append(broadcast.bytes);
-                self.total.add(broadcast.bytes.len());
-            }
-            Some(shared) => {
-                if let Some(before) = queue.take_tail() {
-                    queue.segments.push_back(before);
+        match broadcast.body() {
+            Body::Long(shared) => queue.contents.share(shared),
+            Body::Short(span) => {
+                if !span.as_ref().is_some_and(|span| queue.contents.extend(span)) {
+                    queue.contents.append(broadcast.bytes());
                 }
-                queue.segments.push_back(Segment::Shared(Arc::clone(shared)));
+                broadcast.count();
             }
         }
-        self.pushed(queue, broadcast.bytes.len());
+        self.pushed(queue, broadcast.bytes().len());
         Ok(())
     }
 
@@ -272,7 +148,7 @@ impl Outbox {
         if queue.unsent.is_some() {
             return false;
         }
-        queue.append(answer);
+        queue.contents.append(answer);
         self.total.add(answer.len());
         if queue.len + answer.len() > self.limit {
             self.overfull.store(true, Ordering::Release);
@@ -286,18 +162,23 @@ impl Outbox {
         self.overfull.load(Ordering::Acquire)
     }
 
-    fn check(&self, queue: &Queue, len: usize) -> Result<(), PushError> {
+    fn check(
+        &self,
+        queue: &Queue,
+        len: usize,
+        total_is_full: impl FnOnce() -> bool,
+    ) -> Result<(), PushError> {
         if self.has_ended() {
             return Err(PushError::Ended);
         }
         // An empty outbox is no part of what fills all of them together.
-        if queue.len > 0 && (queue.len.saturating_add(len) > self.limit || self.total.is_full()) {
+        if queue.len > 0 && (queue.len.saturating_add(len) > self.limit || total_is_full()) {
             return Err(PushError::Full { queued: queue.len });
         }
         Ok(())
     }
 
-    fn pushed(&self, mut queue: std::sync::MutexGuard<'_, Queue>, len: usize) {
+    fn pushed(&self, mut queue: MutexGuard<'_, Queue>, len: usize) {
         queue.len += len;
         queue.messages += 1;
         self.queued.store(queue.len, Ordering::Release);
@@ -392,15 +273,24 @@ impl Outbox {
 
     /// Takes what is to be written next.
     pub(super) fn take(&self) -> Option<Segment> {
-        let mut queue = lock(&self.queue);
-        queue.segments.pop_front().or_else(|| queue.take_tail())
+        let first = lock(&self.queue).contents.pop()?;
+        if !matches!(first, Segment::Span(_)) || first.len() >= SHARE_FROM {
+            return Some(first);
+        }
+        // Short broadcasts go out in one write with what follows them. They are copied without the lock, so that who
+        // sends does not wait.
+        let (mut bytes, mut messages, mut next) = (SPARES_OF_PROCESS.take(), 0, Some(first));
+        while let Some(segment) = next {
+            messages += segment.messages();
+            segment.copy_to(&mut bytes);
+            next = lock(&self.queue).contents.pop_short(OUTBOX_MARK.saturating_sub(bytes.len()));
+        }
+        Some(Segment::Own { bytes, messages })
     }
 
     /// Accounts for `count` bytes that were handed to the kernel, the last of `segment` if it is `done`.
     pub(super) fn written(&self, segment: &Segment, count: usize, done: bool) {
-        if let Segment::Own { .. } = segment {
-            self.total.queued.fetch_sub(count, Ordering::Relaxed);
-        }
+        self.total.subtract(segment.counted(count));
         let mut queue = lock(&self.queue);
         // Nothing is left to count where the queue was given up meanwhile.
         queue.len = queue.len.saturating_sub(count);
@@ -423,7 +313,7 @@ impl Outbox {
     /// that waits for the socket to take what it writes.
     pub(super) fn park(&self, session: &Waker, blocked: bool) -> bool {
         let mut queue = lock(&self.queue);
-        if queue.ask.is_some() || (!blocked && (!queue.tail.is_empty() || !queue.segments.is_empty())) {
+        if queue.ask.is_some() || (!blocked && !queue.contents.is_empty()) {
             return false;
         }
         queue.idle = !blocked;
@@ -444,21 +334,18 @@ impl Outbox {
             return unsent;
         }
         let mut unsent = Unsent { messages: queue.messages, bytes: queue.len as u64 };
-        let mut queued: Vec<Segment> = std::mem::take(&mut queue.segments).into();
-        queued.extend(queue.take_tail());
+        let queued = std::iter::from_fn(|| queue.contents.pop());
+        let mut counted: usize = queued.map(|segment| segment.counted(segment.len())).sum();
         if let Some((segment, written)) = &writing {
             // A message counts as sent once its end is. Segments begin where a message does.
             let sent = count_ends(wire, &segment.bytes()[..*written]) as u64;
             unsent.messages = unsent.messages.saturating_sub(sent);
+            counted += segment.counted(segment.len() - written);
         }
         (queue.len, queue.messages, queue.unsent) = (0, 0, Some(unsent));
         self.queued.store(0, Ordering::Release);
         drop(queue);
-        for (segment, written) in writing.into_iter().chain(queued.into_iter().map(|segment| (segment, 0))) {
-            if let Segment::Own { bytes, .. } = segment {
-                self.total.queued.fetch_sub(bytes.len() - written, Ordering::Relaxed);
-            }
-        }
+        self.total.subtract(counted);
         self.room.notify_waiters();
         unsent
     }

@@ -77,8 +77,8 @@ impl<P> ServerBuilder<P> {
     /// Sets how much all connections together may have queued, in bytes:
     /// [`limits::OUTBOX_TOTAL_LEN`](crate::limits::OUTBOX_TOTAL_LEN) (512 MiB) unless set.
     ///
-    /// A broadcast of 16 KiB and more is shared by the connections and counts once; a shorter one is copied,
-    /// and counts for each. Beyond the limit an outbox that is not empty counts as full.
+    /// A broadcast of 16 KiB and more is shared by the connections and counts once; a shorter one counts for
+    /// each that holds it. Beyond the limit an outbox that is not empty counts as full.
     pub fn outbox_total_len(mut self, bytes: usize) -> Self {
         self.options.outbox_total_len = bytes;
         self

@@ -9,6 +9,7 @@ use crate::client_id::ClientId;
 use crate::connection::{Answer, Ask, Broadcast, PushError, Read, encoded, queue_paced};
 use crate::error::SendError;
 use crate::events::CloseCause;
+use crate::sync::read;
 use crate::topic::TopicName;
 use crate::wire::Kind;
 
@@ -116,7 +117,7 @@ impl State {
         except: Option<ClientId>,
         over_limit: bool,
     ) -> usize {
-        let broadcast = Broadcast::new(bytes, &self.total);
+        let broadcast = Broadcast::new(bytes, &self.total, read(&self.clients).len());
         let mut reached = 0;
         self.for_each(|id, member| {
             if Some(id) == except {

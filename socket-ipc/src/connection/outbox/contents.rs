@@ -1,0 +1,200 @@
+//! What an outbox holds, in the order in which it goes out.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::broadcast::{SHARE_FROM, Shared, Span};
+use crate::connection::spares::SPARES_OF_PROCESS;
+
+/// Bytes on their way to the socket, whole messages.
+#[derive(Debug)]
+pub(crate) enum Segment {
+    Own {
+        bytes: Vec<u8>,
+        messages: u64,
+    },
+    Span(Span),
+    /// One message.
+    Shared(Arc<Shared>),
+}
+
+impl Segment {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Own { bytes, .. } => bytes,
+            Self::Span(span) => span.bytes(),
+            Self::Shared(shared) => shared.bytes(),
+        }
+    }
+
+    pub(super) fn messages(&self) -> u64 {
+        match self {
+            Self::Own { messages, .. } => *messages,
+            Self::Span(span) => span.messages(),
+            Self::Shared(_) => 1,
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            // Not by its bytes, to which others may still be added.
+            Self::Span(span) => span.len(),
+            _ => self.bytes().len(),
+        }
+    }
+
+    /// How many of `len` of its bytes count in the total for this outbox. What is shared counts by itself.
+    pub(super) fn counted(&self, len: usize) -> usize {
+        if let Self::Shared(_) = self { 0 } else { len }
+    }
+
+    /// Appends its bytes, and keeps what they were in for others.
+    pub(super) fn copy_to(self, buffer: &mut Vec<u8>) {
+        if let Self::Span(span) = self {
+            return span.copy_to(buffer);
+        }
+        buffer.extend_from_slice(self.bytes());
+        self.reuse();
+    }
+
+    /// Keeps what it was written from for others.
+    pub(in crate::connection) fn reuse(self) {
+        if let Self::Own { bytes, .. } = self {
+            SPARES_OF_PROCESS.give(bytes);
+        }
+    }
+}
+
+/// Segments, the last of which still take in messages.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    before: VecDeque<Segment>,
+    /// Goes out after `before`: broadcasts that nothing but `tail` was queued after.
+    span: Option<Span>,
+    /// Goes out last.
+    tail: Vec<u8>,
+    tail_messages: u64,
+}
+
+impl Contents {
+    pub(super) fn is_empty(&self) -> bool {
+        self.tail.is_empty() && self.span.is_none() && self.before.is_empty()
+    }
+
+    /// Appends a message to what goes out in one write.
+    pub(super) fn append(&mut self, message: &[u8]) {
+        if self.tail.capacity() == 0 {
+            self.tail = SPARES_OF_PROCESS.take();
+        }
+        self.tail.extend_from_slice(message);
+        self.tail_messages += 1;
+    }
+
+    /// Adds a short broadcast without a copy of it, and says whether it did. To do so where another was left out
+    /// would keep whole chunks for a few messages of each.
+    pub(super) fn extend(&mut self, next: &Span) -> bool {
+        if !self.tail.is_empty() {
+            return false;
+        }
+        match &mut self.span {
+            Some(span) if span.is_followed_by(next) => {
+                if !span.extend(next) {
+                    self.before.push_back(Segment::Span(std::mem::replace(span, next.clone())));
+                }
+                true
+            }
+            None if self.before.is_empty() => {
+                self.span = Some(next.clone());
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Adds a long broadcast.
+    pub(super) fn share(&mut self, shared: &Arc<Shared>) {
+        self.before.extend(self.span.take().map(Segment::Span));
+        let tail = self.take_tail();
+        self.before.extend(tail);
+        self.before.push_back(Segment::Shared(Arc::clone(shared)));
+    }
+
+    /// Takes what goes out first.
+    pub(super) fn pop(&mut self) -> Option<Segment> {
+        if let Some(first) = self.before.pop_front() {
+            if self.before.is_empty() {
+                // An idle connection keeps no memory for it.
+                self.before = VecDeque::new();
+            }
+            return Some(first);
+        }
+        self.span.take().map(Segment::Span).or_else(|| self.take_tail())
+    }
+
+    /// Takes what goes out first, if it is shorter than `room` and cheaper to copy than to write apart.
+    pub(super) fn pop_short(&mut self, room: usize) -> Option<Segment> {
+        let len = match (self.before.front(), &self.span) {
+            (Some(first), _) => first.len(),
+            (None, Some(span)) => span.len(),
+            (None, None) => self.tail.len(),
+        };
+        if len < SHARE_FROM.min(room) { self.pop() } else { None }
+    }
+
+    fn take_tail(&mut self) -> Option<Segment> {
+        if self.tail.is_empty() {
+            return None;
+        }
+        let bytes = std::mem::take(&mut self.tail);
+        Some(Segment::Own { bytes, messages: std::mem::take(&mut self.tail_messages) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::broadcast::{Body, Broadcast, Total};
+    use super::{Contents, SHARE_FROM};
+
+    #[test]
+    fn who_misses_a_broadcast_shares_no_further_ones_until_all_is_taken() {
+        let total = Total::new(usize::MAX);
+        let bytes = vec![b'x'; SHARE_FROM - 1];
+        // They take several chunks.
+        let broadcasts: Vec<_> = (0..20).map(|_| Broadcast::new(&bytes, &total, 2)).collect();
+        let spans = broadcasts.iter().filter_map(|broadcast| match broadcast.body() {
+            Body::Short(span) => span.as_ref(),
+            Body::Long(_) => None,
+        });
+        let (mut all, mut some, mut sent) = (Contents::default(), Contents::default(), Contents::default());
+        for (at, span) in spans.enumerate() {
+            assert!(all.extend(span));
+            if at == 1 {
+                sent.append(b"x");
+            } else {
+                assert_eq!(some.extend(span), at < 1);
+            }
+            assert_eq!(sent.extend(span), at < 1);
+        }
+        for mut contents in [all, some, sent] {
+            while contents.pop().is_some() {}
+            assert!(contents.is_empty());
+            let broadcast = Broadcast::new(&bytes, &total, 2);
+            assert!(matches!(broadcast.body(), Body::Short(Some(span)) if contents.extend(span)));
+        }
+    }
+
+    #[test]
+    fn chunks_are_gone_once_nobody_holds_a_part_of_them() {
+        let total = Total::new(usize::MAX);
+        let mut contents = Contents::default();
+        for _ in 0..3 {
+            for _ in 0..1_000 {
+                let broadcast = Broadcast::new(&[b'x'; 100], &total, 2);
+                assert!(matches!(broadcast.body(), Body::Short(Some(span)) if contents.extend(span)));
+            }
+            assert!(total.keeps_a_chunk());
+            while contents.pop().is_some() {}
+            assert!(!total.keeps_a_chunk());
+        }
+    }
+}
