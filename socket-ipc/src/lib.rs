@@ -295,7 +295,7 @@
 //!
 //! Join a server and a client in memory: [`serve`](ServerHandle::serve) on one side,
 //! [`connector`](ClientBuilder::connector) on the other. No file is touched, and [paused
-//! time](tokio::time::pause) works, which it does not on a real socket.
+//! time](https://docs.rs/tokio/1/tokio/time/fn.pause.html) works, which it does not on a real socket.
 //!
 //! ```
 //! # use socket_ipc::{Client, Server, Topic}; use serde::{Deserialize, Serialize};

@@ -96,7 +96,7 @@ impl<P> ClientBuilder<P> {
     /// # Examples
     ///
     /// A server and a client joined in memory, which is how to test listeners: no file, no kernel, and
-    /// [paused time](tokio::time::pause) works.
+    /// [paused time](https://docs.rs/tokio/1/tokio/time/fn.pause.html) works.
     ///
     /// ```
     /// use socket_ipc::{Client, Server};
