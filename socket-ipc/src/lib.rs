@@ -378,6 +378,31 @@
 //! server.on_error(|error| eprintln!("{error}"));
 //! ```
 //!
+//! # How do I look after a running program?
+//!
+//! By figures: [`stats`](ServerHandle::stats) has messages and bytes both ways and by topic, errors, connections, and what
+//! is queued now and was at most. They are always on.
+//!
+//! ```
+//! # let server = socket_ipc::Server::new("/tmp/myApp.sock");
+//! let stats = server.stats();
+//! println!("{} messages from {} clients", stats.received.messages, stats.connected);
+//! ```
+//!
+//! And by traces, with any subscriber of [`tracing`](https://docs.rs/tracing). What happens is in the spans of whom it
+//! concerns, listeners of yours included; without a subscriber all of it costs a comparison each.
+//!
+//! | span | level | fields |
+//! |---|---|---|
+//! | `server`, `client` | info | `path` |
+//! | `connection` | debug | `client`; `user` and `process` of the other side, as the kernel tells them; on a client none |
+//! | `request`, while a responder is at work | debug | `topic`; `id`, if it has one |
+//!
+//! | level | event |
+//! |---|---|
+//! | warn | what an event (`on_message_error`, `on_error`, `on_connect_error`, a connection that ended with a loss) would report and nobody listens for; an answer that can't be sent |
+//! | debug | connections that end; messages and answers that nobody waits for |
+//!
 //! # What is guaranteed, and which tests hold it?
 //!
 #![doc = include_str!("guarantees.md")]

@@ -15,6 +15,8 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
+use tracing::Instrument as _;
+
 use crate::direction::Open;
 use crate::error::ConnectError;
 use crate::options::ClientOptions;
@@ -118,7 +120,7 @@ impl<P> Client<P> {
         if let Some(refusal) = state.refuse() {
             return Err(refusal);
         }
-        let connected = match state.establish(None).await {
+        let connected = match state.establish(None).instrument(state.span().clone()).await {
             Ok(connected) => connected,
             Err(error) => {
                 if matches!(error, ConnectError::GaveUp { .. }) {

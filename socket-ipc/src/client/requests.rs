@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Instrument as _;
 
 use super::handle::ClientHandle;
 use super::state::State;
 
-use crate::connection::{Answer, read_raw, read_typed, reply, reply_paced};
+use crate::connection::{Answer, read_raw, read_typed, reply, reply_paced, request_span};
 use crate::direction::{ToClient, ToServer};
 use crate::error::RespondError;
 use crate::listener::Listener;
@@ -186,7 +187,7 @@ impl<P> ClientHandle<P> {
     {
         let state = Arc::downgrade(&self.state);
         let hear = Responding::<T, _>::new(move |question, (), kind| {
-            let outcome = responder(question).into_reply();
+            let outcome = request_span(T::NAME, kind).in_scope(|| responder(question).into_reply());
             if let Some(state) = state.upgrade() {
                 state.reply(kind, TopicName::OfType(T::Reply::NAME), &outcome);
             }
@@ -235,12 +236,16 @@ impl<P> ClientHandle<P> {
     {
         let state = Arc::downgrade(&self.state);
         let hear = Responding::<T, _>::new(move |question, (), kind| {
-            let (answer, state) = (responder(question), state.clone());
-            let wait = Box::pin(async move {
-                let outcome = answer.await.into_reply();
-                let Some(state) = state.upgrade() else { return };
-                state.reply_paced(kind, TopicName::OfType(T::Reply::NAME), outcome).await;
-            });
+            let span = request_span(T::NAME, kind);
+            let (answer, state) = (span.in_scope(|| responder(question)), state.clone());
+            let wait = Box::pin(
+                async move {
+                    let outcome = answer.await.into_reply();
+                    let Some(state) = state.upgrade() else { return };
+                    state.reply_paced(kind, TopicName::OfType(T::Reply::NAME), outcome).await;
+                }
+                .instrument(span),
+            );
             Heard::Begun { wait, kind }
         });
         self.attach_responder(T::NAME, hear)
@@ -266,9 +271,10 @@ impl<P> ClientHandle<P> {
         reply_topic: &str,
         responder: impl Fn(RawMessage<'_>) -> Result<M, Refusal> + Send + Sync + 'static,
     ) -> Result<Listener, RespondError> {
-        let (state, reply_topic) = (Arc::downgrade(&self.state), topic_or_none(reply_topic).to_owned());
+        let [asked, reply_topic] = [topic, reply_topic].map(|topic| topic_or_none(topic).to_owned());
+        let state = Arc::downgrade(&self.state);
         let hear = RespondingRaw(move |question: RawMessage<'_>, (): (), kind| {
-            let outcome = responder(question);
+            let outcome = request_span(&asked, kind).in_scope(|| responder(question));
             if let Some(state) = state.upgrade() {
                 state.reply(kind, TopicName::AtRunTime(&reply_topic), &outcome);
             }

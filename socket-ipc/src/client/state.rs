@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tracing::{Instrument as _, Span};
 
 use super::connector::{Connected, Connector};
 use super::events::Events;
@@ -47,6 +48,8 @@ pub(super) struct State {
     /// The connection there is. Whoever takes it reports its end.
     link: RwLock<Option<Link>>,
     pub(super) figures: Arc<Figures>,
+    /// What happens on behalf of this client happens in it, from when it has begun to connect.
+    pub(super) span: OnceLock<Span>,
     /// What its connections have queued, one after the other; nothing bounds it but the bound of each.
     total: Arc<Total>,
     /// What `close` spawns on: it may be called where there is no runtime.
@@ -105,6 +108,7 @@ impl State {
             connector,
             link: RwLock::new(None),
             figures,
+            span: OnceLock::new(),
             total: Total::new(usize::MAX),
             runtime: OnceLock::new(),
             keeper: Mutex::new(None),
@@ -126,6 +130,11 @@ impl State {
             before.is_some()
         });
         before
+    }
+
+    /// The span of this client.
+    pub(super) fn span(&self) -> &Span {
+        self.span.get_or_init(|| tracing::info_span!("client", path = %self.options.path.display()))
     }
 
     /// The connection, while there is one.
@@ -205,7 +214,8 @@ impl State {
     pub(super) fn keep(self: &Arc<Self>, connected: Connected, link: Link) {
         let runtime = Handle::current();
         let _ = self.runtime.set(runtime.clone());
-        let task = runtime.spawn(keep(Finish(Arc::clone(self)), connected, link));
+        let task =
+            runtime.spawn(keep(Finish(Arc::clone(self)), connected, link).instrument(self.span().clone()));
         *lock(&self.keeper) = Some(task.abort_handle());
         if self.phase() == Phase::Closing {
             // It was closed after it had connected and before it could be told on which runtime to see to
@@ -342,5 +352,6 @@ async fn attend<S>(state: &Arc<State>, stream: S, link: Link) -> CloseReason
 where
     S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
 {
-    Session::new(stream, Arc::clone(state), (), link, CloseCause::SlowServer).run().await
+    let span = tracing::debug_span!("connection");
+    Session::new(stream, Arc::clone(state), (), link, CloseCause::SlowServer).run().instrument(span).await
 }

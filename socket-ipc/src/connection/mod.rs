@@ -38,7 +38,7 @@ pub use closing::Closing;
 pub(crate) use encode::{encoded, queue_paced};
 pub(crate) use outbox::{Ask, Broadcast, Outbox, PushError, Total};
 pub(crate) use questions::Questions;
-pub(crate) use reply::{reply, reply_paced};
+pub(crate) use reply::{reply, reply_paced, request_span};
 pub(crate) use session::Session;
 
 /// Whose connection it is: a server or a client. `From` says who a message is from.

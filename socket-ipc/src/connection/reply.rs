@@ -3,6 +3,7 @@
 use std::error::Error as _;
 
 use serde::Serialize;
+use tracing::Span;
 
 use super::outbox::Outbox;
 use super::{Endpoint, encoded};
@@ -89,6 +90,12 @@ fn encoded_answer<'t, R: Serialize>(
     if let Err(error) = encoded(endpoint, kind, REFUSAL_TOPIC, &refusal, |bytes| hand_over(REFUSAL, bytes)) {
         tracing::warn!(topic, error = &error as &dyn std::error::Error, "a question stays without an answer");
     }
+}
+
+/// What a responder does happens in it.
+pub(crate) fn request_span(topic: &str, kind: Kind) -> Span {
+    let id = if let Kind::Question(id) = kind { Some(id) } else { None };
+    tracing::debug_span!("request", topic, id)
 }
 
 /// What an error says, and what its cause does.

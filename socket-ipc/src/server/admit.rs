@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
+use tracing::{Instrument as _, Span};
 
 use super::state::{Member, Phase, State};
 use crate::client_id::ClientId;
@@ -53,10 +54,16 @@ impl State {
         clients.insert(id, Arc::clone(&member));
         let attended = Attended::new(Arc::clone(self), id, Arc::clone(&member));
         drop(clients);
-        let task = runtime.spawn(attend(attended, stream));
+        let span = self.connection_span(id, peer);
+        let task = runtime.spawn(attend(attended, stream).instrument(span));
         // Set once, here.
         let _ = member.task.set(task.abort_handle());
         Ok(Some(id))
+    }
+
+    fn connection_span(&self, id: ClientId, peer: Option<Peer>) -> Span {
+        let (user, process) = (peer.map(|peer| peer.uid), peer.and_then(|peer| peer.pid));
+        tracing::debug_span!(parent: self.span(), "connection", client = id.get(), user, process)
     }
 }
 

@@ -16,6 +16,8 @@ use std::ops::Deref;
 use std::path::Path;
 use std::sync::Arc;
 
+use tracing::Instrument as _;
+
 use crate::direction::Open;
 use crate::error::ListenError;
 use crate::options::ServerOptions;
@@ -233,7 +235,8 @@ impl<'s> Starting<'s> {
         listener: tokio::net::UnixListener,
         socket: Option<socket_file::SocketFile>,
     ) -> Result<(), ListenError> {
-        let accepting = tokio::spawn(accept::accept(listener, Arc::clone(self.state)));
+        let accept = accept::accept(listener, Arc::clone(self.state)).instrument(self.state.span().clone());
+        let accepting = tokio::spawn(accept);
         if !self.state.started(socket, accepting.abort_handle()) {
             return Err(ListenError::Closed { path: self.state.options.path.clone() });
         }

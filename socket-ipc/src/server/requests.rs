@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tracing::Instrument as _;
 
 use super::handle::ServerHandle;
 use super::state::State;
 use crate::client_id::ClientId;
-use crate::connection::{Answer, read_raw, read_typed, reply, reply_paced};
+use crate::connection::{Answer, read_raw, read_typed, reply, reply_paced, request_span};
 use crate::direction::{ToClient, ToServer};
 use crate::error::RespondError;
 use crate::listener::Listener;
@@ -192,7 +193,8 @@ impl<P> ServerHandle<P> {
     {
         let state = Arc::downgrade(&self.state);
         let hear = Responding::<T, _>::new(move |question, client_id, kind| {
-            let outcome = responder(question, client_id).into_reply();
+            let outcome =
+                request_span(T::NAME, kind).in_scope(|| responder(question, client_id).into_reply());
             if let Some(state) = state.upgrade() {
                 state.reply(client_id, kind, TopicName::OfType(T::Reply::NAME), &outcome);
             }
@@ -242,12 +244,16 @@ impl<P> ServerHandle<P> {
     {
         let state = Arc::downgrade(&self.state);
         let hear = Responding::<T, _>::new(move |question, client_id, kind| {
-            let (answer, state) = (responder(question, client_id), state.clone());
-            let wait = Box::pin(async move {
-                let outcome = answer.await.into_reply();
-                let Some(state) = state.upgrade() else { return };
-                state.reply_paced(client_id, kind, TopicName::OfType(T::Reply::NAME), outcome).await;
-            });
+            let span = request_span(T::NAME, kind);
+            let (answer, state) = (span.in_scope(|| responder(question, client_id)), state.clone());
+            let wait = Box::pin(
+                async move {
+                    let outcome = answer.await.into_reply();
+                    let Some(state) = state.upgrade() else { return };
+                    state.reply_paced(client_id, kind, TopicName::OfType(T::Reply::NAME), outcome).await;
+                }
+                .instrument(span),
+            );
             Heard::Begun { wait, kind }
         });
         self.attach_responder(T::NAME, hear)
@@ -276,9 +282,10 @@ impl<P> ServerHandle<P> {
         reply_topic: &str,
         responder: impl Fn(RawMessage<'_>, ClientId) -> Result<M, Refusal> + Send + Sync + 'static,
     ) -> Result<Listener, RespondError> {
-        let (state, reply_topic) = (Arc::downgrade(&self.state), topic_or_none(reply_topic).to_owned());
+        let [asked, reply_topic] = [topic, reply_topic].map(|topic| topic_or_none(topic).to_owned());
+        let state = Arc::downgrade(&self.state);
         let hear = RespondingRaw(move |question: RawMessage<'_>, client_id: ClientId, kind| {
-            let outcome = responder(question, client_id);
+            let outcome = request_span(&asked, kind).in_scope(|| responder(question, client_id));
             if let Some(state) = state.upgrade() {
                 state.reply(client_id, kind, TopicName::AtRunTime(&reply_topic), &outcome);
             }

@@ -12,6 +12,7 @@ use foldhash::fast::FixedState;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
+use tracing::Span;
 
 use super::events::Events;
 use crate::client_id::ClientId;
@@ -48,6 +49,8 @@ pub(super) struct State {
     pub(super) events: Events,
     pub(super) total: Arc<Total>,
     pub(super) figures: Arc<Figures>,
+    /// What happens on behalf of this server happens in it, from when it has begun to serve.
+    pub(super) span: OnceLock<Span>,
     pub(super) phase: watch::Sender<Phase>,
     /// Whoever is connected. Held only to look up, add and remove.
     pub(super) clients: RwLock<HashMap<ClientId, Arc<Member>, FixedState>>,
@@ -124,6 +127,7 @@ impl State {
             events: Events::default(),
             total: Total::new(options.outbox_total_len),
             figures,
+            span: OnceLock::new(),
             phase: watch::Sender::new(Phase::Idle),
             clients: RwLock::default(),
             next_id: AtomicU64::new(1),
@@ -150,6 +154,11 @@ impl State {
             }
             fits
         })
+    }
+
+    /// The span of this server.
+    pub(super) fn span(&self) -> &Span {
+        self.span.get_or_init(|| tracing::info_span!("server", path = %self.options.path.display()))
     }
 
     // Who is connected

@@ -1,0 +1,98 @@
+//! In which spans things happen: server or client, connection, request.
+
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Client, Server, Topic};
+use support::{Place, RawPeer, soon};
+use tracing_subscriber::fmt::MakeWriter;
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "double", reply = Doubled)]
+struct Double(u64);
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "doubled"]
+struct Doubled(u64);
+
+/// What is traced, as text.
+#[derive(Clone, Default)]
+struct Traced(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Traced {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'w> MakeWriter<'w> for Traced {
+    type Writer = Self;
+
+    fn make_writer(&'w self) -> Self {
+        self.clone()
+    }
+}
+
+impl Traced {
+    fn line_with(&self, part: &str) -> String {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        text.lines()
+            .find(|line| line.contains(part))
+            .unwrap_or_else(|| panic!("no {part} in:\n{text}"))
+            .to_owned()
+    }
+}
+
+/// One test of the whole process, since there is one subscriber for all of it.
+#[tokio::test]
+async fn what_happens_is_traced_in_the_spans_of_whom_it_concerns() {
+    let traced = Traced::default();
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::DEBUG)
+        .with_ansi(false)
+        .with_writer(traced.clone())
+        .init();
+    let place = Place::new();
+    let server = Server::new(place.socket());
+    server
+        .respond::<Double>(|Double(number), _| {
+            tracing::info!("at once");
+            Doubled(2 * number)
+        })
+        .unwrap();
+    server.listen().await.unwrap();
+    let client = Client::new(place.socket());
+    client
+        .respond_async::<Double>(|Double(number)| async move {
+            tokio::task::yield_now().await;
+            tracing::info!("later");
+            Doubled(2 * number)
+        })
+        .unwrap();
+    client.connect().await.unwrap();
+    soon("the answer", client.request(&Double(1))).await.unwrap();
+    let id = server.clients()[0];
+    soon("the answer", server.request(&Double(1), id)).await.unwrap();
+
+    let path = place.socket().display().to_string();
+    let process = std::process::id();
+    let line = traced.line_with("at once");
+    let spans = format!("server{{path={path}}}:connection{{client=1 user=");
+    assert!(line.contains(&spans), "{line}");
+    assert!(line.contains(&format!("process={process}}}:request{{topic=\"double\" id=1}}")), "{line}");
+    let line = traced.line_with("later");
+    let spans = format!("client{{path={path}}}:connection:request{{topic=\"double\" id=1}}");
+    assert!(line.contains(&spans), "{line}");
+
+    let mut peer = RawPeer::connect(place.socket()).await;
+    peer.write("no message\n{\"topic\":\"double\",\"message\":1}\n").await;
+    peer.line().await;
+    let line = traced.line_with("a message could not be heard");
+    assert!(line.contains("connection{client=2") && line.trim_start().contains("WARN"), "{line}");
+}
