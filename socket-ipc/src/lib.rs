@@ -291,6 +291,11 @@
 //! # Ok::<(), RespondError>(())
 //! ```
 //!
+//! # How does a program tell what it speaks?
+//!
+//! A server that is built with [`describe`](ServerBuilder::describe) answers a question about its topics, in any
+//! language: [`description`] has the chapter.
+//!
 //! # How do I test my listeners?
 //!
 //! Join a server and a client in memory: [`serve`](ServerHandle::serve) on one side,
@@ -434,6 +439,7 @@ mod client;
 mod client_id;
 mod connection;
 mod delay;
+pub mod description;
 mod direction;
 mod error;
 mod event_stream;
@@ -471,6 +477,7 @@ pub use client::{
 pub use client_id::ClientId;
 pub use connection::{Answer, Closing};
 pub use delay::Delay;
+pub use description::Description;
 pub use direction::{Open, ToClient, ToServer};
 pub use error::{
     ConnectError, Error, FlushError, ListenError, MessageError, MessageErrorKind, RequestError, RespondError,
@@ -485,7 +492,7 @@ pub use listener::Listener;
 pub use peer::Peer;
 pub use protocol::Protocol;
 #[doc(hidden)]
-pub use protocol::{is_answered_by, stands_once};
+pub use protocol::{Travels, is_answered_by, stands_once};
 pub use raw_message::RawMessage;
 pub use refusal::{IntoReply, Refusal};
 pub use router::Subscription;
@@ -494,5 +501,7 @@ pub use server::{
 };
 pub use socket_ipc_derive::{Protocol, Topic};
 pub use stats::{Stats, TopicTraffic, Traffic};
+#[doc(hidden)]
+pub use topic::reply_of;
 pub use topic::{Exchange, Request, Topic};
 pub use wire::{EncodeError, Envelope, EnvelopeError, Kind, Wire, WireError};

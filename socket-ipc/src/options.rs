@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::connection::Limits;
 use crate::delay::Delay;
+use crate::description::Description;
 use crate::limits;
 
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct ServerOptions {
     pub(crate) outbox_total_len: usize,
     /// The users that are let in; `None` is everybody whom the socket file's permissions let in.
     pub(crate) allowed_users: Option<Vec<u32>>,
+    /// What the server says of itself, before it adds who listens; `None` is nothing.
+    pub(crate) description: Option<Box<Description>>,
 }
 
 impl ServerOptions {
@@ -29,6 +32,7 @@ impl ServerOptions {
             accept_pause: limits::ACCEPT_PAUSE,
             outbox_total_len: limits::OUTBOX_TOTAL_LEN,
             allowed_users: None,
+            description: None,
         }
     }
 }

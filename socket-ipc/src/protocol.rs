@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::client::ClientBuilder;
+use crate::description::Direction;
 use crate::server::ServerBuilder;
 use crate::topic::Request;
 
@@ -83,6 +84,10 @@ pub trait Protocol: Sized + 'static {
     /// What the protocol is called: the name of its type.
     const NAME: &'static str;
 
+    /// What travels, as [`Description::of`](crate::Description::of) lists it.
+    #[doc(hidden)]
+    const TOPICS: &'static [Travels] = &[];
+
     /// Begins a server of this protocol for the socket at `path`, with the options of every server.
     ///
     /// ```
@@ -108,6 +113,26 @@ pub trait Protocol: Sized + 'static {
     /// ```
     fn client(path: impl AsRef<Path>) -> ClientBuilder<Self> {
         ClientBuilder::new(path.as_ref().to_owned())
+    }
+}
+
+/// One topic of a protocol, in one direction. Answers are no topics of their own: they belong to their questions.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Travels {
+    pub topic: &'static str,
+    pub direction: Direction,
+    pub reply: Option<&'static str>,
+}
+
+impl Travels {
+    // Constants rather than a type parameter, whose bound would report a type that is no topic a second time.
+    pub const fn to_server(topic: &'static str, reply: Option<&'static str>) -> Self {
+        Self { topic, direction: Direction::TowardServer, reply }
+    }
+
+    pub const fn to_client(topic: &'static str, reply: Option<&'static str>) -> Self {
+        Self { topic, direction: Direction::TowardClient, reply }
     }
 }
 

@@ -26,6 +26,12 @@ pub trait Topic {
     /// characters.
     const NAME: &'static str;
 
+    /// The topic of the answers, where this one is a question.
+    ///
+    /// Written by the derive for every [`Request`]; who implements that by hand says it here, for a server that
+    /// [describes itself](crate::description).
+    const REPLY: Option<&'static str> = None;
+
     /// `Self` with its lifetime parameter, if it has one, replaced by `'m`: the type that a listener hears,
     /// which may borrow from the bytes it arrived in.
     type Message<'m>;
@@ -57,6 +63,13 @@ pub trait Topic {
 pub trait Request: Topic {
     /// The type of the answer.
     type Reply: Topic;
+}
+
+/// The topic of the answers to a question. `#[derive(Topic)]` calls it.
+#[doc(hidden)]
+#[must_use]
+pub const fn reply_of<Q: Request>() -> &'static str {
+    Q::Reply::NAME
 }
 
 /// What a method that hears a topic returns: nothing, or the answer where the topic is a question.

@@ -83,6 +83,20 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
         let names = direction.names(&name, attribute);
         quote!(#travels #attaches #names)
     });
+    let travels = [(&attribute.to_server, "to_server"), (&attribute.to_client, "to_client")].map(
+        |(entries, direction)| {
+            let direction = Ident::new(direction, Span::call_site());
+            let topics: Vec<_> = entries.iter().map(|entry| with_lifetime(&entry.topic, "static")).collect();
+            quote! {
+                #(
+                    #krate::Travels::#direction(
+                        <#topics as #krate::Topic>::NAME,
+                        <#topics as #krate::Topic>::REPLY,
+                    ),
+                )*
+            }
+        },
+    );
     let questions = attribute.to_server.iter().chain(&attribute.to_client);
     let answers = questions.filter_map(|entry| answer(entry, attribute));
 
@@ -93,6 +107,7 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
             #[automatically_derived]
             impl #krate::Protocol for #ident {
                 const NAME: &'static ::core::primitive::str = #name;
+                const TOPICS: &'static [#krate::Travels] = &[#(#travels)*];
             }
             #(#directions)*
             #(#answers)*

@@ -145,6 +145,13 @@ fn implementations(input: &DeriveInput, attribute: TopicAttribute) -> TokenStrea
         Some(reply) => quote!(::core::result::Result<#reply, #krate::Refusal>),
         None => quote!(()),
     };
+    // By way of `Request`, which asks for a topic already: a reply that is none is reported once.
+    let reply_name = reply.is_some().then(|| {
+        quote! {
+            const REPLY: ::core::option::Option<&'static ::core::primitive::str> =
+                ::core::option::Option::Some(#krate::reply_of::<Self>());
+        }
+    });
     let request = reply.map(|reply| {
         quote! {
             #[automatically_derived]
@@ -158,6 +165,7 @@ fn implementations(input: &DeriveInput, attribute: TopicAttribute) -> TokenStrea
         #[automatically_derived]
         impl #params #krate::Topic for #ident #self_arguments #where_clause {
             const NAME: &'static ::core::primitive::str = #name;
+            #reply_name
             #message
         }
         #[automatically_derived]

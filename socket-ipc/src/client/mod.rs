@@ -2,6 +2,7 @@
 
 mod builder;
 mod connector;
+mod describe;
 mod events;
 mod handle;
 mod listeners;

@@ -271,16 +271,17 @@ impl<P> ClientHandle<P> {
         reply_topic: &str,
         responder: impl Fn(RawMessage<'_>) -> Result<M, Refusal> + Send + Sync + 'static,
     ) -> Result<Listener, RespondError> {
-        let [asked, reply_topic] = [topic, reply_topic].map(|topic| topic_or_none(topic).to_owned());
-        let state = Arc::downgrade(&self.state);
-        let hear = RespondingRaw(move |question: RawMessage<'_>, (): (), kind| {
-            let outcome = request_span(&asked, kind).in_scope(|| responder(question));
+        let [asked, replied] = [topic, reply_topic].map(|topic| Arc::<str>::from(topic_or_none(topic)));
+        let (state, name, reply_topic) =
+            (Arc::downgrade(&self.state), Arc::clone(&asked), Arc::clone(&replied));
+        let hear = RespondingRaw::new(reply_topic, move |question: RawMessage<'_>, (): (), kind| {
+            let outcome = request_span(&name, kind).in_scope(|| responder(question));
             if let Some(state) = state.upgrade() {
-                state.reply(kind, TopicName::AtRunTime(&reply_topic), &outcome);
+                state.reply(kind, TopicName::AtRunTime(&replied), &outcome);
             }
             Heard::Done
         });
-        self.attach_responder(topic_or_none(topic), Box::new(hear))
+        self.attach_responder(&asked, hear)
     }
 
     fn attach_responder(&self, topic: &str, hear: Box<dyn Hear<()>>) -> Result<Listener, RespondError> {

@@ -50,6 +50,11 @@ pub(crate) trait Hear<F>: Send + Sync {
     fn responds(&self) -> bool {
         false
     }
+
+    /// The topic that its answers travel under, if it answers questions.
+    fn reply_topic(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// A synchronous listener of a type, which may borrow from the receive buffer.

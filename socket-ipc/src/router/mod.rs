@@ -269,6 +269,21 @@ impl<F> Router<F> {
         true
     }
 
+    /// The topics that somebody listens for by name, in alphabetical order, each with the topic of its answers.
+    pub(crate) fn topics(&self) -> Vec<(Arc<str>, Option<String>)> {
+        let table = Arc::clone(&lock(&self.table));
+        let mut topics: Vec<_> = table
+            .topics
+            .iter()
+            .map(|(topic, entries)| {
+                let reply = entries.iter().find_map(|entry| entry.hear.reply_topic());
+                (Arc::clone(topic), reply.map(str::to_owned))
+            })
+            .collect();
+        topics.sort();
+        topics
+    }
+
     /// From now on no message listener starts.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);

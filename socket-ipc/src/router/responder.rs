@@ -1,12 +1,14 @@
 //! Responders behind the interface of listeners: what they return goes back to whoever sent the message.
 
 use std::marker::PhantomData;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
 use super::{Hear, Heard};
 use crate::listener::caught;
 use crate::raw_message::RawMessage;
+use crate::topic::{Request, Topic};
 use crate::wire::{Kind, decode_any_kind};
 
 /// A responder to the questions of a type.
@@ -27,7 +29,7 @@ impl<T, L> Responding<T, L> {
 
 impl<F, T, L> Hear<F> for Responding<T, L>
 where
-    T: DeserializeOwned,
+    T: Request + DeserializeOwned,
     L: Fn(T, F, Kind) -> Heard + Send + Sync,
 {
     fn hear(&self, text: &str, _topic: &str, from: F, kind: Kind) -> Result<Heard, serde_json::Error> {
@@ -52,21 +54,43 @@ where
     fn responds(&self) -> bool {
         true
     }
+
+    fn reply_topic(&self) -> Option<&str> {
+        Some(T::Reply::NAME)
+    }
 }
 
 /// A responder to the text itself.
-pub(crate) struct RespondingRaw<L>(pub(crate) L);
+pub(crate) struct RespondingRaw<L> {
+    respond: L,
+    reply_topic: Arc<str>,
+}
+
+impl<L> RespondingRaw<L> {
+    /// `respond` is given the question, who asks, and what kind of answer that calls for, which travels under
+    /// `reply_topic`.
+    pub(crate) fn new<F>(reply_topic: Arc<str>, respond: L) -> Box<Self>
+    where
+        L: Fn(RawMessage<'_>, F, Kind) -> Heard,
+    {
+        Box::new(Self { respond, reply_topic })
+    }
+}
 
 impl<F, L> Hear<F> for RespondingRaw<L>
 where
     L: Fn(RawMessage<'_>, F, Kind) -> Heard + Send + Sync,
 {
     fn hear(&self, text: &str, _topic: &str, from: F, kind: Kind) -> Result<Heard, serde_json::Error> {
-        Ok(called(kind, || (self.0)(RawMessage::borrowed(text), from, kind)))
+        Ok(called(kind, || (self.respond)(RawMessage::borrowed(text), from, kind)))
     }
 
     fn responds(&self) -> bool {
         true
+    }
+
+    fn reply_topic(&self) -> Option<&str> {
+        Some(&self.reply_topic)
     }
 }
 

@@ -9,7 +9,7 @@ use crate::raw_message::RawMessage;
 use crate::refusal::Refusal;
 
 #[derive(socket_ipc::Topic, serde::Serialize, serde::Deserialize)]
-#[topic = "number"]
+#[topic(name = "number", reply = Number)]
 struct Number(u64);
 
 /// What listeners heard and what was reported, in order.
@@ -436,8 +436,8 @@ fn a_topic_has_one_responder_and_the_second_is_told_of_the_first() {
     let fixture = Fixture::new();
     let first = Listener::next();
     fixture.router.attach_as(first, "number", doubling(&fixture)).unwrap();
-    let raw = RespondingRaw(|_: RawMessage<'_>, _: u64, _| Heard::Done);
-    let error = fixture.router.attach_as(Listener::next(), "number", Box::new(raw)).unwrap_err();
+    let raw = RespondingRaw::new("number".into(), |_: RawMessage<'_>, _: u64, _| Heard::Done);
+    let error = fixture.router.attach_as(Listener::next(), "number", raw).unwrap_err();
     let text = error.to_string();
     assert!(
         text.starts_with("`RawMessage` can't respond to `number`: `socket_ipc::router::tests::Number` does"),

@@ -34,7 +34,7 @@ use crate::wire::Wire;
 /// ```
 #[must_use = "a builder makes nothing until `build` is called"]
 pub struct ServerBuilder<P = Open> {
-    options: ServerOptions,
+    pub(super) options: ServerOptions,
     inherited: Option<UnixListener>,
     protocol: PhantomData<fn() -> P>,
 }

@@ -4,6 +4,7 @@ mod accept;
 mod admit;
 mod builder;
 mod connections;
+mod describe;
 mod events;
 mod handle;
 mod listeners;
@@ -125,7 +126,9 @@ impl Server {
 
 impl<P> Server<P> {
     fn with_options(options: ServerOptions, inherited: Option<std::os::unix::net::UnixListener>) -> Self {
-        Self { handle: ServerHandle::new(State::new(options, inherited)) }
+        let state = State::new(options, inherited);
+        describe::respond(&state);
+        Self { handle: ServerHandle::new(state) }
     }
 
     /// Binds the path and begins to accept clients. They can connect once this resolves.

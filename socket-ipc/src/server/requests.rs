@@ -282,16 +282,18 @@ impl<P> ServerHandle<P> {
         reply_topic: &str,
         responder: impl Fn(RawMessage<'_>, ClientId) -> Result<M, Refusal> + Send + Sync + 'static,
     ) -> Result<Listener, RespondError> {
-        let [asked, reply_topic] = [topic, reply_topic].map(|topic| topic_or_none(topic).to_owned());
-        let state = Arc::downgrade(&self.state);
-        let hear = RespondingRaw(move |question: RawMessage<'_>, client_id: ClientId, kind| {
-            let outcome = request_span(&asked, kind).in_scope(|| responder(question, client_id));
-            if let Some(state) = state.upgrade() {
-                state.reply(client_id, kind, TopicName::AtRunTime(&reply_topic), &outcome);
-            }
-            Heard::Done
-        });
-        self.attach_responder(topic_or_none(topic), Box::new(hear))
+        let [asked, replied] = [topic, reply_topic].map(|topic| Arc::<str>::from(topic_or_none(topic)));
+        let (state, name, reply_topic) =
+            (Arc::downgrade(&self.state), Arc::clone(&asked), Arc::clone(&replied));
+        let hear =
+            RespondingRaw::new(reply_topic, move |question: RawMessage<'_>, client_id: ClientId, kind| {
+                let outcome = request_span(&name, kind).in_scope(|| responder(question, client_id));
+                if let Some(state) = state.upgrade() {
+                    state.reply(client_id, kind, TopicName::AtRunTime(&replied), &outcome);
+                }
+                Heard::Done
+            });
+        self.attach_responder(&asked, hear)
     }
 
     fn attach_responder(&self, topic: &str, hear: Box<dyn Hear<ClientId>>) -> Result<Listener, RespondError> {
@@ -302,7 +304,7 @@ impl<P> ServerHandle<P> {
 }
 
 impl State {
-    fn reply<R: Serialize>(
+    pub(super) fn reply<R: Serialize>(
         &self,
         client_id: ClientId,
         kind: Kind,

@@ -1,0 +1,196 @@
+//! How does a program tell what it speaks?
+//!
+//! A server that is built with [`describe`](crate::ServerBuilder::describe) answers the question
+//! [`socket-ipc.describe`](DESCRIBE) with a [`Description`]: the version of the library, the protocol, the limits and
+//! the wire, and every topic with its direction and the topic of its answers. Without that option nobody answers, and
+//! whoever asks is told so at once.
+//!
+//! # How is it asked?
+//!
+//! By [`describe_server`](crate::ClientHandle::describe_server) of a client, or in any language: it is a question like
+//! every other. The message is ignored. With a number it is answered under that number; without, which is how a program
+//! on the Node library asks, by a message under the same topic.
+//!
+//! ```
+//! use serde::{Deserialize, Serialize};
+//! use socket_ipc::description::Direction;
+//! use socket_ipc::{Protocol, Topic};
+//!
+//! #[derive(Topic, Serialize, Deserialize)]
+//! #[topic = "hello"]
+//! struct Hello { name: String }
+//!
+//! #[derive(Topic, Serialize, Deserialize)]
+//! #[topic = "greeting"]
+//! struct Greeting { text: String }
+//!
+//! #[derive(Protocol)]
+//! #[protocol(to_server(Hello), to_client(Greeting))]
+//! struct Chat;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let directory = std::env::temp_dir().join(format!("socket-ipc-describe-{}", std::process::id()));
+//! # std::fs::create_dir_all(&directory)?;
+//! # let path = directory.join("myApp.sock");
+//! let server = Chat::server(&path).describe().build();
+//! server.listen().await?;
+//!
+//! let client = Chat::client(&path).build();
+//! client.connect().await?;
+//! let description = client.describe_server().await?;
+//! assert_eq!(description.protocol.as_deref(), Some("Chat"));
+//! let hello = description.topic("hello", Direction::TowardServer).expect("it travels to the server");
+//! assert_eq!(hello.reply, None);
+//! # client.close().await;
+//! # server.close().await;
+//! # std::fs::remove_dir_all(directory)?;
+//! # Ok(()) }
+//! ```
+//!
+//! From a shell, the server listening at `/tmp/myApp.sock`:
+//!
+//! ```sh
+//! echo '{"topic":"socket-ipc.describe"}' | socat -t 5 - UNIX-CONNECT:/tmp/myApp.sock | jq .message
+//! ```
+//!
+//! # What is in it?
+//!
+//! With a protocol its topics, both ways, in the order they are listed. Answers by arrow stand with their questions.
+//! Beyond that, and without a protocol that is all, the topics that somebody listens for or responds to at the time of
+//! the question: what a listener of every message would take, nobody knows. What a server without a protocol sends is
+//! known only if it [is said](crate::ServerBuilder::describe_as).
+//!
+//! # Who may ask?
+//!
+//! Whoever may connect. What a server speaks is no secret to those; a server that wants it to be one leaves the option
+//! off, as it is unless set.
+
+mod topics;
+
+use serde::{Deserialize, Serialize};
+
+use crate::limits;
+use crate::protocol::Protocol;
+use crate::wire::Wire;
+
+pub use topics::{Direction, TopicDescription};
+
+/// The topic of the question that a server answers with its [`Description`], and of the answer.
+pub const DESCRIBE: &str = "socket-ipc.describe";
+
+/// The topics that the library itself responds to where they are enabled. A description does not list them.
+pub(crate) const RESERVED: [&str; 1] = [DESCRIBE];
+
+/// What a server speaks, as it says so itself. The [module](self) has more.
+///
+/// What a later version of the library adds, an earlier one ignores.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Description {
+    /// The version of the library.
+    pub version: String,
+    /// The name of the protocol, if it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// What a message may have.
+    pub limits: Limits,
+    /// How messages are told apart.
+    pub wire: Framing,
+    /// What travels.
+    pub topics: Vec<TopicDescription>,
+}
+
+/// The limits that a server has for messages, both ways.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The longest message: that of its encoded envelope without the end of the message, in bytes.
+    pub max_message_len: usize,
+    /// The longest topic, in bytes.
+    pub max_topic_len: usize,
+}
+
+/// How envelopes are written and told apart: what a [`Wire`] says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Framing {
+    /// The text that ends a message.
+    pub end: String,
+    /// The envelope's key for the message.
+    pub message_key: String,
+}
+
+impl Description {
+    /// Makes a description without topics, with the limits and the wire that a server has unless they are set.
+    ///
+    /// ```
+    /// use socket_ipc::Description;
+    /// use socket_ipc::description::{Direction, TopicDescription};
+    ///
+    /// let mut description = Description::new();
+    /// description.topics.push(TopicDescription::new("greeting", Direction::TowardClient));
+    /// ```
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            protocol: None,
+            limits: Limits { max_message_len: limits::MESSAGE_LEN, max_topic_len: limits::TOPIC_LEN },
+            wire: Framing::of(Wire::default()),
+            topics: Vec::new(),
+        }
+    }
+
+    /// Describes a protocol, without schemas, with the limits and the wire that a server has unless they are set.
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// use socket_ipc::{Description, Protocol, Topic};
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic(name = "add", reply = Sum)]
+    /// struct Add { left: i64, right: i64 }
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "sum"]
+    /// struct Sum(i64);
+    ///
+    /// #[derive(Protocol)]
+    /// #[protocol(to_server(Add -> Sum))]
+    /// struct Calculator;
+    ///
+    /// let description = Description::of::<Calculator>();
+    /// assert_eq!(description.topics[0].topic, "add");
+    /// assert_eq!(description.topics[0].reply.as_deref(), Some("sum"));
+    /// ```
+    #[must_use]
+    pub fn of<P: Protocol>() -> Self {
+        let topics = P::TOPICS.iter().map(TopicDescription::from).collect();
+        Self { protocol: Some(P::NAME.to_owned()), topics, ..Self::new() }
+    }
+
+    /// Returns what is said of a topic in a direction.
+    #[must_use]
+    pub fn topic(&self, topic: &str, direction: Direction) -> Option<&TopicDescription> {
+        self.topics.iter().find(|it| it.topic == topic && it.direction == direction)
+    }
+}
+
+impl Default for Description {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Limits {
+    pub(crate) fn new(max_message_len: usize, max_topic_len: usize) -> Self {
+        Self { max_message_len, max_topic_len }
+    }
+}
+
+impl Framing {
+    pub(crate) fn of(wire: Wire) -> Self {
+        Self { end: wire.end().to_owned(), message_key: wire.message_key().to_owned() }
+    }
+}

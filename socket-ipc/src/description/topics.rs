@@ -1,0 +1,58 @@
+//! What a description says of one topic.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::protocol::Travels;
+
+/// One topic, in one direction. A topic that travels both ways is described twice.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TopicDescription {
+    /// The topic.
+    pub topic: String,
+    /// Where its messages travel.
+    pub direction: Direction,
+    /// The topic of the answers, which travel back, where this one is a question.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply: Option<String>,
+    /// The JSON schema of its messages, draft 2020-12, if it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema: Option<Value>,
+    /// The JSON schema of the answers, if there are any and it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reply_schema: Option<Value>,
+}
+
+/// Where the messages of a topic travel.
+// Not `ToServer` and `ToClient`: with variants of those names the compiler would write `socket_ipc::ToServer` of the
+// traits in what it says of a message that does not travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Direction {
+    /// From clients to the server, written `to_server`.
+    #[serde(rename = "to_server")]
+    TowardServer,
+    /// From the server to clients, written `to_client`.
+    #[serde(rename = "to_client")]
+    TowardClient,
+}
+
+impl TopicDescription {
+    /// Describes a topic of which nothing else is known.
+    ///
+    /// ```
+    /// use socket_ipc::description::{Direction, TopicDescription};
+    ///
+    /// let mut topic = TopicDescription::new("add", Direction::TowardServer);
+    /// topic.reply = Some("sum".to_owned());
+    /// ```
+    pub fn new(topic: impl Into<String>, direction: Direction) -> Self {
+        Self { topic: topic.into(), direction, reply: None, schema: None, reply_schema: None }
+    }
+}
+
+impl From<&Travels> for TopicDescription {
+    fn from(travels: &Travels) -> Self {
+        Self { reply: travels.reply.map(str::to_owned), ..Self::new(travels.topic, travels.direction) }
+    }
+}

@@ -1,0 +1,115 @@
+//! What a server says of itself, if it is asked and may.
+
+use std::sync::Arc;
+
+use super::builder::ServerBuilder;
+use super::state::State;
+use crate::client_id::ClientId;
+use crate::description::{DESCRIBE, Description, Direction, Framing, Limits, RESERVED, TopicDescription};
+use crate::listener::Listener;
+use crate::protocol::Protocol;
+use crate::raw_message::RawMessage;
+use crate::router::{Heard, RespondingRaw};
+use crate::topic::TopicName;
+
+/// # Describing itself
+impl ServerBuilder {
+    /// Has the server answer the question [`socket-ipc.describe`](DESCRIBE) with a [`Description`]: its limits, its wire
+    /// and the topics that somebody listens for. Off unless set: nobody answers then.
+    ///
+    /// What such a server sends is not known to it; [`describe_as`](Self::describe_as) says it. The topic is the
+    /// server's own from then on: to respond to it is [`RespondError::Taken`](crate::RespondError::Taken).
+    ///
+    /// ```
+    /// use socket_ipc::Server;
+    ///
+    /// let server = Server::builder("/tmp/myApp.sock").describe().build();
+    /// ```
+    pub fn describe(self) -> Self {
+        self.describe_as(Description::new())
+    }
+}
+
+/// # Describing itself
+impl<P: Protocol> ServerBuilder<P> {
+    /// Has the server answer the question [`socket-ipc.describe`](DESCRIBE) with a [`Description`]: its limits, its
+    /// wire, its protocol, and the topics of that, both ways. Off unless set: nobody answers then.
+    ///
+    /// It has no schemas; those come with `describe_as(Chat::schema())`. The topic is the server's own from then on: to
+    /// respond to it is [`RespondError::Taken`](crate::RespondError::Taken).
+    ///
+    /// ```
+    /// use socket_ipc::{Protocol, Server};
+    ///
+    /// fn server<P: Protocol>() -> Server<P> {
+    ///     P::server("/tmp/myApp.sock").describe().build()
+    /// }
+    /// ```
+    pub fn describe(self) -> Self {
+        self.describe_as(Description::of::<P>())
+    }
+}
+
+/// # Describing itself
+impl<P> ServerBuilder<P> {
+    /// Does what `describe` does, with a description that says more: schemas, or what a server without a protocol sends.
+    ///
+    /// Its version, limits and wire are replaced by the server's, and the topics that somebody listens for and that it
+    /// does not have are added to those that it has.
+    ///
+    /// ```
+    /// use socket_ipc::description::{Description, Direction, TopicDescription};
+    /// use socket_ipc::Server;
+    ///
+    /// let mut description = Description::new();
+    /// description.topics.push(TopicDescription::new("greeting", Direction::TowardClient));
+    /// let server = Server::builder("/tmp/myApp.sock").describe_as(description).build();
+    /// ```
+    pub fn describe_as(mut self, description: Description) -> Self {
+        self.options.description = Some(Box::new(description));
+        self
+    }
+}
+
+/// Attaches the responders of the library's own topics, if the server's options have them.
+pub(super) fn respond(state: &Arc<State>) {
+    if state.options.description.is_some() {
+        respond_to(state, DESCRIBE, State::describe);
+    }
+}
+
+/// Attaches one of them. Its answer travels under the topic itself.
+fn respond_to<M: serde::Serialize>(
+    state: &Arc<State>,
+    topic: &'static str,
+    answer: impl Fn(&State) -> M + Send + Sync + 'static,
+) {
+    let weak = Arc::downgrade(state);
+    let hear = RespondingRaw::new(topic.into(), move |_: RawMessage<'_>, client_id: ClientId, kind| {
+        if let Some(state) = weak.upgrade() {
+            state.reply(client_id, kind, TopicName::OfType(topic), &Ok(answer(&state)));
+        }
+        Heard::Done
+    });
+    // Nobody can have attached another before: the server is about to be made.
+    let _ = state.router.attach_as(Listener::next(), topic, hear);
+}
+
+impl State {
+    /// What the server was given to say, and who listens at this moment.
+    fn describe(&self) -> Description {
+        let mut description = self.options.description.as_deref().cloned().unwrap_or_default();
+        let options = &self.options.limits;
+        description.version = Description::new().version;
+        description.limits = Limits::new(options.max_message_len, options.max_topic_len);
+        description.wire = Framing::of(options.wire);
+        for (topic, reply) in self.router.topics() {
+            let is_known = description.topic(&topic, Direction::TowardServer).is_some();
+            if !is_known && !RESERVED.contains(&&*topic) {
+                let topic = TopicDescription::new(&*topic, Direction::TowardServer);
+                description.topics.push(TopicDescription { reply, ..topic });
+            }
+        }
+        description
+    }
+}

@@ -1,0 +1,227 @@
+//! A server that says what it speaks, and one that does not.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use socket_ipc::description::{DESCRIBE, Description, Direction, TopicDescription};
+use socket_ipc::{Client, Protocol, RequestError, RespondError, Server, Topic, Wire, limits};
+use support::{Place, RawPeer, soon};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "hello"]
+struct Hello {
+    name: String,
+}
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "log"]
+struct Log<'m> {
+    text: &'m str,
+}
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "how many", reply = Count)]
+struct HowMany;
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "count again", reply = "Count")]
+struct CountAgain;
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "count"]
+struct Count(usize);
+
+#[derive(Protocol)]
+#[protocol(to_server(Hello, Log<'_>, HowMany -> Count), to_client(Log<'_>, CountAgain))]
+struct Chat;
+
+/// A topic that was made by hand, before there was anything to describe.
+struct ByHand;
+
+impl Topic for ByHand {
+    const NAME: &'static str = "by hand";
+    type Message<'m> = Self;
+}
+
+#[derive(Protocol)]
+#[protocol(to_server(ByHand))]
+struct OldChat;
+
+/// What is said of each topic: its name, where it travels and what answers it.
+fn topics(description: &Description) -> Vec<(&str, Direction, Option<&str>)> {
+    let topics = description.topics.iter();
+    topics.map(|topic| (&*topic.topic, topic.direction, topic.reply.as_deref())).collect()
+}
+
+const TO_SERVER: Direction = Direction::TowardServer;
+const TO_CLIENT: Direction = Direction::TowardClient;
+/// All that travels in `Chat`.
+const CHAT: [(&str, Direction, Option<&str>); 5] = [
+    ("hello", TO_SERVER, None),
+    ("log", TO_SERVER, None),
+    ("how many", TO_SERVER, Some("count")),
+    ("log", TO_CLIENT, None),
+    ("count again", TO_CLIENT, Some("count")),
+];
+
+async fn connected<P>(server: &Server<P>, place: &Place) -> Client {
+    server.listen().await.unwrap();
+    let client = Client::new(place.socket());
+    soon("a connection", client.connect()).await.unwrap();
+    client
+}
+
+#[test]
+fn a_protocol_is_described_without_a_server() {
+    let description = Description::of::<Chat>();
+    let manifest = include_str!("../Cargo.toml");
+    assert!(manifest.contains(&format!("[workspace.package]\nversion = \"{}\"", description.version)));
+    assert_eq!(description.protocol.as_deref(), Some("Chat"));
+    assert_eq!(topics(&description), CHAT);
+    assert!(description.topics.iter().all(|topic| topic.schema.is_none() && topic.reply_schema.is_none()));
+    assert_eq!(topics(&Description::of::<OldChat>()), [("by hand", TO_SERVER, None)]);
+}
+
+#[test]
+fn what_a_later_version_adds_is_ignored_and_what_is_not_known_is_left_out() {
+    let mut description = Description::of::<OldChat>();
+    let text = serde_json::to_value(&description).unwrap();
+    assert_eq!(text["topics"], json!([{"topic": "by hand", "direction": "to_server"}]));
+    assert_eq!(serde_json::from_value::<Description>(text.clone()).unwrap(), description);
+
+    let mut later = text;
+    later["weather"] = json!("fine");
+    later["topics"][0]["since"] = json!("1.2");
+    later.as_object_mut().unwrap().remove("protocol");
+    description.protocol = None;
+    assert_eq!(serde_json::from_value::<Description>(later).unwrap(), description);
+}
+
+support::both_flavours! {
+    async fn nobody_answers_unless_it_is_enabled() {
+        let place = Place::new();
+        let client = connected(&Server::new(place.socket()), &place).await;
+        drop(client);
+
+        let server = Chat::server(place.socket()).build();
+        let client = connected(&server, &place).await;
+        let error = soon("an answer", client.describe_server()).await.unwrap_err();
+        assert!(matches!(&error, RequestError::NoResponder { topic } if topic == DESCRIBE), "{error}");
+        // The topic is like any other then.
+        server.respond_raw(DESCRIBE, "mine", |_, _| Ok("whatever I like")).unwrap();
+        let mine = soon("an answer", client.request_raw(DESCRIBE, &())).await.unwrap();
+        assert_eq!(mine.as_str(), r#""whatever I like""#);
+    }
+
+    async fn a_server_with_a_protocol_answers_with_all_of_it() {
+        let place = Place::new();
+        let server = Chat::server(place.socket())
+            .describe()
+            .max_message_len(5000)
+            .max_topic_len(50)
+            .build();
+        server.on::<Hello>(|_, _| {});
+        server.on_topic("weather", |_, _| {});
+        let client = connected(&server, &place).await;
+        let description = soon("the description", client.describe_server()).await.unwrap();
+        assert_eq!(description.version, Description::new().version);
+        assert_eq!(description.protocol.as_deref(), Some("Chat"));
+        assert_eq!((description.limits.max_message_len, description.limits.max_topic_len), (5000, 50));
+        assert_eq!((&*description.wire.end, &*description.wire.message_key), ("\n", "message"));
+        let (chat, beyond) = topics(&description).into_iter().partition::<Vec<_>, _>(|it| it.0 != "weather");
+        assert_eq!(chat, CHAT);
+        assert_eq!(beyond, [("weather", TO_SERVER, None)]);
+        // A client with the protocol may ask, too, though the question is not of it.
+        let client = Chat::client(place.socket()).build();
+        soon("a connection", client.connect()).await.unwrap();
+        assert_eq!(soon("the description", client.describe_server()).await.unwrap(), description);
+    }
+
+    async fn a_server_without_a_protocol_answers_with_what_it_listens_for() {
+        let place = Place::new();
+        let server = Server::builder(place.socket()).describe().build();
+        let client = connected(&server, &place).await;
+        let ask = || async { soon("the description", client.describe_server()).await.unwrap() };
+        assert_eq!(topics(&ask().await), []);
+
+        server.on_message(|_, _, _| {});
+        server.on_unheard(|_, _, _| {});
+        let hello = server.on::<Hello>(|_, _| {});
+        server.on_async::<Count>(|_, _| async {});
+        let _subscription = server.subscribe::<Count>();
+        server.on_topic("weather", |_, _| {});
+        server.respond_raw("length", "", |_, _| Ok(0)).unwrap();
+        server.respond_async::<CountAgain>(|_, _| async { Count(0) }).unwrap();
+        let how_many = server.respond::<HowMany>(|_, _| Count(0)).unwrap();
+        let description = ask().await;
+        assert_eq!(description.protocol, None);
+        assert_eq!(description.limits.max_message_len, limits::MESSAGE_LEN);
+        let all = [
+            ("count", TO_SERVER, None),
+            ("count again", TO_SERVER, Some("count")),
+            ("hello", TO_SERVER, None),
+            ("how many", TO_SERVER, Some("count")),
+            ("length", TO_SERVER, Some("none")),
+            ("weather", TO_SERVER, None),
+        ];
+        assert_eq!(topics(&description), all);
+
+        assert!(server.off(hello) && server.off(how_many));
+        assert_eq!(topics(&ask().await), [all[0], all[1], all[4], all[5]]);
+    }
+
+    async fn what_it_is_given_to_say_comes_first_and_the_numbers_are_its_own() {
+        let place = Place::new();
+        let mut given = Description::new();
+        given.version = "of somebody else".to_owned();
+        let mut hello = TopicDescription::new("hello", TO_SERVER);
+        hello.schema = Some(json!({"type": "object"}));
+        given.topics = vec![hello, TopicDescription::new("weather", TO_CLIENT)];
+        let server = Server::builder(place.socket()).describe_as(given.clone()).max_topic_len(100).build();
+        server.on::<Hello>(|_, _| {});
+        server.on_topic("weather", |_, _| {});
+        let client = connected(&server, &place).await;
+        let description = soon("the description", client.describe_server()).await.unwrap();
+        assert_eq!(description.version, Description::new().version);
+        assert_eq!(description.limits.max_topic_len, 100);
+        assert_eq!(description.topics[..2], given.topics);
+        assert_eq!(topics(&description)[2..], [("weather", TO_SERVER, None)]);
+    }
+
+    async fn the_topic_belongs_to_the_server_once_it_is_enabled() {
+        let place = Place::new();
+        let server = Server::builder(place.socket()).describe().build();
+        let RespondError::Taken { topic, .. } =
+            server.respond_raw(DESCRIBE, "mine", |_, _| Ok(())).unwrap_err() else { panic!("not taken") };
+        assert_eq!(topic, DESCRIBE);
+        // Who only listens may.
+        server.on_topic(DESCRIBE, |_, _| {});
+        let client = connected(&server, &place).await;
+        assert_eq!(topics(&soon("the description", client.describe_server()).await.unwrap()), []);
+    }
+
+    async fn a_program_that_knows_nothing_of_numbers_asks_by_a_message() {
+        for (wire, key) in
+            [(Wire::JSON_LINES, "message"), (Wire::NODE_0_4, "message"), (Wire::NODE_0_1, "data")]
+        {
+            let place = Place::new();
+            let server = Chat::server(place.socket()).wire(wire).describe().build();
+            server.listen().await.unwrap();
+            let mut peer = RawPeer::connect(place.socket()).await;
+            // With a number, without, and without a message, which is how Node says `undefined`.
+            for question in [
+                format!(r#"{{"topic":"socket-ipc.describe","{key}":null,"id":7}}"#),
+                format!(r#"{{"topic":"socket-ipc.describe","{key}":{{"any":"thing"}}}}"#),
+                r#"{"topic":"socket-ipc.describe"}"#.to_owned(),
+            ] {
+                peer.write(format!("{question}{}", wire.end())).await;
+                let answer = peer.until(wire.end().as_bytes()).await.expect("an answer");
+                let answer: Value = serde_json::from_slice(&answer).unwrap();
+                assert_eq!(answer["topic"], DESCRIBE);
+                assert_eq!(answer.get("re").and_then(Value::as_u64), question.contains("\"id\"").then_some(7));
+                let description: Description = serde_json::from_value(answer[key].clone()).unwrap();
+                assert_eq!((&*description.wire.end, &*description.wire.message_key), (wire.end(), key));
+                assert_eq!(topics(&description), CHAT);
+            }
+        }
+    }
+}
