@@ -35,6 +35,7 @@ pub(crate) fn run(arguments: Listen) -> Result<(), Failure> {
 
 fn say_what_happens(client: &Client, path: String) {
     reach::say_what_is_new(client);
+    reach::say_what_is_wrong(client);
     let again = path.clone();
     client.on_connect({
         let first = std::sync::Once::new();
@@ -42,6 +43,4 @@ fn say_what_happens(client: &Client, path: String) {
     });
     client.on_reconnect(move || say(format_args!("connected to {again} again")));
     client.on_disconnect(|reason| say(format_args!("lost the server: {reason}; trying again")));
-    client.on_message_error(|error| say(format_args!("the server sent {error}")));
-    client.on_error(|error| say(error));
 }

@@ -41,12 +41,17 @@ pub(crate) fn client_that_asks_who(server: &Place, patience: &Patience) -> (Clie
 
 fn patient(builder: ClientBuilder, patience: &Patience) -> Client {
     let builder = builder.connect_timeout(patience.connect_timeout);
-    if !patience.retry {
-        return builder.give_up_after(1).build();
+    let client = if patience.retry { builder.build() } else { builder.give_up_after(1).build() };
+    if patience.retry {
+        say_what_is_new(&client);
     }
-    let client = builder.build();
-    say_what_is_new(&client);
+    say_what_is_wrong(&client);
     client
+}
+
+/// Has standard error say what could not be heard: often it is another wire.
+pub(crate) fn say_what_is_wrong(client: &Client) {
+    client.on_message_error(|error| say(format_args!("the server sent {error}")));
 }
 
 async fn connect(path: &Path) -> io::Result<UnixStream> {
@@ -141,27 +146,34 @@ fn is_socket(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
 
-/// The ends of connections, to be waited for.
-pub(crate) struct Losses(mpsc::UnboundedReceiver<CloseReason>);
-
-impl Losses {
-    pub(crate) fn of(client: &Client) -> Self {
-        let (sender, losses) = mpsc::unbounded_channel();
-        client.on_disconnect(move |reason| drop(sender.send(reason.clone())));
-        Self(losses)
-    }
-
-    /// Waits for the end of the connection.
-    pub(crate) async fn next(&mut self) -> CloseReason {
-        match self.0.recv().await {
-            Some(reason) => reason,
-            // The client is gone, with its connection never lost.
-            None => std::future::pending().await,
-        }
-    }
+/// The end of a connection, to be waited for.
+pub(crate) struct Loss {
+    ends: mpsc::UnboundedReceiver<CloseReason>,
+    first: Option<CloseReason>,
 }
 
-/// A connection that ended too early.
-pub(crate) fn lost(reason: &CloseReason) -> Failure {
-    Failure::new(Status::NoConnection, format!("lost the server: {reason}"))
+impl Loss {
+    pub(crate) fn of(client: &Client) -> Self {
+        let (sender, ends) = mpsc::unbounded_channel();
+        client.on_disconnect(move |reason| drop(sender.send(reason.clone())));
+        Self { ends, first: None }
+    }
+
+    /// Waits for the end of the first connection, and gives it again and again.
+    pub(crate) async fn reason(&mut self) -> &CloseReason {
+        let first = match self.first.take() {
+            Some(first) => first,
+            None => match self.ends.recv().await {
+                Some(first) => first,
+                // The client is gone, and its connection was never lost.
+                None => std::future::pending().await,
+            },
+        };
+        self.first.insert(first)
+    }
+
+    /// Waits for the end of the connection, where it comes too early.
+    pub(crate) async fn failure(&mut self) -> Failure {
+        Failure::new(Status::NoConnection, format!("lost the server: {}", self.reason().await))
+    }
 }

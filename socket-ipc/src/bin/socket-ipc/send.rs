@@ -10,19 +10,19 @@ use crate::arguments::Send;
 use crate::failure::{Failure, Status};
 use crate::json::{self, Given};
 use crate::output::{self, Reader};
-use crate::reach::{self, Losses, lost};
+use crate::reach::{self, Loss};
 use crate::{lines, running};
 
 pub(crate) fn run(arguments: Send) -> Result<(), Failure> {
     running::to_the_end(async move {
         let client = reach::client(&arguments.server, &arguments.patience);
-        let mut losses = Losses::of(&client);
+        let mut loss = Loss::of(&client);
         // Listened for before anything is sent, as the answer may be quick.
         let mut awaited = arguments.wait.map(|topic| (heard(&client, &topic), topic));
         client.connect().await?;
-        write(&client, &mut losses, &arguments.topic, arguments.message).await?;
+        write(&client, &mut loss, &arguments.topic, arguments.message).await?;
         if let Some((message, topic)) = &mut awaited {
-            let message = next(message, &mut losses, topic, arguments.timeout).await?;
+            let message = next(message, &mut loss, topic, arguments.timeout).await?;
             output::print(&Reader::find().json(message.as_str()))?;
         }
         client.close().await;
@@ -31,31 +31,31 @@ pub(crate) fn run(arguments: Send) -> Result<(), Failure> {
 }
 
 /// Sends what there is to send, and waits until all of it has been written.
-async fn write(client: &Client, losses: &mut Losses, topic: &str, message: Given) -> Result<(), Failure> {
-    let writing = async {
-        let outcome = match message {
-            Given::Text(message) => client.send_raw_async(topic, &*message).await.map_err(Unsent::from),
-            Given::Input => write_lines(client, topic).await,
-        };
-        // Also what stood before a line that is wrong.
-        match (outcome, client.flush().await) {
-            (Ok(()), Ok(())) => Ok(()),
-            (Err(Unsent::Failed(failure)), _) => Err(Unsent::Failed(failure)),
-            (_, Err(_)) | (Err(Unsent::Lost), _) => Err(Unsent::Lost),
+async fn write(client: &Client, loss: &mut Loss, topic: &str, message: Given) -> Result<(), Failure> {
+    let queueing = async {
+        match message {
+            Given::Text(message) => Ok(client.send_raw_async(topic, &*message).await?),
+            Given::Input => queue_lines(client, topic).await,
         }
     };
-    tokio::select! {
+    let queued = tokio::select! {
         biased;
-        written = writing => match written {
-            Ok(()) => Ok(()),
-            Err(Unsent::Failed(failure)) => Err(failure),
-            Err(Unsent::Lost) => Err(lost(&losses.next().await)),
-        },
-        reason = losses.next() => Err(lost(&reason)),
+        queued = queueing => queued,
+        // Also while standard input brings nothing.
+        failure = loss.failure() => return Err(failure),
+    };
+    // What stands before a line that is wrong is sent, too.
+    let flushed = client.flush().await.is_ok();
+    match queued {
+        Err(Unsent::Failed(failure)) => Err(failure),
+        Err(Unsent::Lost) => Err(loss.failure().await),
+        // One who has read all may leave at once.
+        Ok(()) if flushed || loss.reason().await.unsent_bytes == 0 => Ok(()),
+        Ok(()) => Err(loss.failure().await),
     }
 }
 
-async fn write_lines(client: &Client, topic: &str) -> Result<(), Unsent> {
+async fn queue_lines(client: &Client, topic: &str) -> Result<(), Unsent> {
     let mut lines = lines::lines();
     while let Some(line) = lines.recv().await {
         let line = line?;
@@ -67,7 +67,7 @@ async fn write_lines(client: &Client, topic: &str) -> Result<(), Unsent> {
     Ok(())
 }
 
-/// Why something was not written.
+/// Why something was not queued.
 enum Unsent {
     /// The connection has ended; its end says why.
     Lost,
@@ -98,7 +98,7 @@ fn heard(client: &Client, topic: &str) -> mpsc::Receiver<RawMessage<'static>> {
 
 async fn next(
     messages: &mut mpsc::Receiver<RawMessage<'static>>,
-    losses: &mut Losses,
+    loss: &mut Loss,
     topic: &str,
     timeout: Duration,
 ) -> Result<RawMessage<'static>, Failure> {
@@ -107,7 +107,7 @@ async fn next(
         // The message first: a server may say it and leave.
         biased;
         message = messages.recv() => message.ok_or_else(none),
-        reason = losses.next() => Err(lost(&reason)),
+        failure = loss.failure() => Err(failure),
         () = tokio::time::sleep(timeout) => Err(none()),
     }
 }

@@ -1,0 +1,365 @@
+//! The command `socket-ipc` as whole processes: listening, sending, asking, serving.
+
+mod command;
+
+use std::io::{Read, Write};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use rustix::process::Signal;
+use serde_json::json;
+use socket_ipc::{Refusal, Server};
+use tokio::runtime::Runtime;
+
+use command::{Place, Running, accept, command, run, run_with};
+
+/// A server of this process, with its runtime.
+struct Ours {
+    runtime: Runtime,
+    server: Server,
+}
+
+impl Ours {
+    /// Listens once `attach` has given it its listeners.
+    fn listen(path: &str, attach: impl FnOnce(&Server)) -> Self {
+        let runtime = Runtime::new().unwrap();
+        let server = Server::new(path);
+        attach(&server);
+        runtime.block_on(server.listen()).unwrap();
+        Self { runtime, server }
+    }
+
+    fn close(&self) {
+        self.runtime.block_on(self.server.close());
+    }
+}
+
+#[test]
+fn a_server_a_listener_and_senders_in_several_terminals() {
+    let place = Place::new();
+    let path = place.socket();
+    let mut server = Running::serve(&path, []);
+    let listener = Running::start(["listen", &path]);
+    assert_eq!(listener.error(), format!("socket-ipc: connected to {path}"));
+    let listening = format!("client 1 connected: process {}", listener.child.id());
+    assert!(server.error().contains(&listening));
+    assert_eq!(run(["send", &path, "hello", r#"{"name":"shell"}"#]).well(), "");
+    assert_eq!(server.json(), json!({"client": 2, "topic": "hello", "message": {"name": "shell"}}));
+    assert!(server.error().contains("client 2 connected: process "));
+    assert_eq!(server.error(), "socket-ipc: client 2 is gone: the other side closed the connection");
+    server.tell(r#"news {"text": "from the server"}"#);
+    server.tell(r#"{"message": [1, 2], "topic": "an envelope", "time": "of others"}"#);
+    server.tell("");
+    server.tell("alone");
+    assert_eq!(listener.json(), json!({"topic": "news", "message": {"text": "from the server"}}));
+    assert_eq!(listener.json(), json!({"topic": "an envelope", "message": [1, 2]}));
+    assert_eq!(listener.json(), json!({"topic": "alone", "message": null}));
+    assert_eq!(run(["send", &path, "bye"]).well(), "");
+    assert_eq!(server.json(), json!({"client": 3, "topic": "bye", "message": null}));
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().status, Some(0));
+    assert!(!Path::new(&path).exists());
+    assert!(listener.error().contains("lost the server: the other side closed the connection; trying again"));
+    assert!(listener.error().contains("does not exist; trying again"));
+    let _server = Running::serve(&path, []);
+    assert_eq!(listener.error(), format!("socket-ipc: connected to {path} again"));
+    listener.signal(Signal::INT);
+    assert_eq!(listener.end().status, Some(0));
+}
+
+#[test]
+fn listen_prints_the_topics_it_was_given_once_each() {
+    let place = Place::new();
+    let path = place.socket();
+    let ours = Ours::listen(&path, |_| {});
+    let (connected, connections) = std::sync::mpsc::channel();
+    ours.server.on_connection(move |client_id| connected.send(client_id).unwrap());
+    let listener = Running::start(["listen", &path, "b", "two words", "b"]);
+    connections.recv_timeout(command::DEADLINE).unwrap();
+    for topic in ["a", "b", "two words"] {
+        ours.server.broadcast_raw(topic, &topic).unwrap();
+    }
+    assert_eq!(listener.json(), json!({"topic": "b", "message": "b"}));
+    assert_eq!(listener.json(), json!({"topic": "two words", "message": "two words"}));
+    ours.close();
+}
+
+#[test]
+fn listen_ends_well_when_nobody_reads_before_and_after_a_message() {
+    let place = Place::new();
+    let path = place.socket();
+    let _server = Running::serve(&path, ["--echo"]);
+    // No message will come that could fail to be printed.
+    let mut quiet = command(["listen", &path]);
+    let mut quiet = quiet.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    drop(quiet.stdout.take());
+    assert_eq!(quiet.wait().unwrap().code(), Some(0));
+    let output = std::process::Command::new("sh")
+        .args(["-c", r#""$0" listen "$1" 2>&1 | head -1"#, env!("CARGO_BIN_EXE_socket-ipc"), &path])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("socket-ipc: connected to {path}\n"));
+}
+
+#[test]
+fn listen_ends_on_a_signal_though_its_reader_has_stopped() {
+    let place = Place::new();
+    let path = place.socket();
+    let ours = Ours::listen(&path, |_| {});
+    let (connected, connections) = std::sync::mpsc::channel();
+    ours.server.on_connection(move |client_id| connected.send(client_id).unwrap());
+    let mut listener = command(["listen", &path]);
+    let mut listener = listener.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let client_id = connections.recv_timeout(command::DEADLINE).unwrap();
+    // Much more than a pipe holds: once it has begun to arrive, the listener is stuck in printing.
+    ours.server.send_raw("long", &"x".repeat(1 << 20), client_id).unwrap();
+    listener.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
+    rustix::process::kill_process(rustix::process::Pid::from_child(&listener), Signal::TERM).unwrap();
+    assert_eq!(listener.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_full_disk_is_an_error() {
+    let place = Place::new();
+    let path = place.socket();
+    let _server = Running::serve(&path, ["--echo"]);
+    let mut sender = command(["send", &path, "hello", "--wait", "hello"]);
+    sender.stdout(std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap());
+    let output = sender.output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        String::from_utf8(output.stderr).unwrap().contains("cannot write to standard output: No space left")
+    );
+}
+
+#[test]
+fn what_is_sent_arrives_as_it_was_given() {
+    let place = Place::new();
+    let path = place.socket();
+    let listener = UnixListener::bind(&path).unwrap();
+    let exact = r#"{"big": 12345678901234567890.12345678901234567890, "b": 1, "a": 1E400, "b": -0}"#;
+    for (given, written) in [(exact, exact), (" [1,\n2] ", "[1, 2]"), ("-5", "-5"), ("null", "null")] {
+        let sender = Running::start(["send", &path, "hello", given]);
+        let mut received = String::new();
+        accept(&listener).read_to_string(&mut received).unwrap();
+        assert_eq!(received, format!("{{\"topic\":\"hello\",\"message\":{written}}}\n"));
+        sender.end().well();
+    }
+}
+
+#[test]
+fn each_line_of_standard_input_is_a_message_and_a_wrong_one_is_named() {
+    let place = Place::new();
+    let path = place.socket();
+    let server = Running::serve(&path, []);
+    // Much more than an outbox of the client may hold.
+    let text = "x".repeat(10_000);
+    let input: String = (0..2000).map(|number| format!("[{number},\"{text}\"]\n\n")).collect();
+    assert_eq!(run_with(["send", &path, "rows", "-"], input.as_bytes()).well(), "");
+    for number in 0..2000 {
+        assert_eq!(server.json()["message"][0], number);
+    }
+    // What stands before the mistake is sent.
+    let end = run_with(["send", &path, "rows", "-"], b"1\n\n2\n{\"a\":}\n4\n");
+    assert_eq!(end.failed(1), "line 4 of standard input: expected JSON: expected value at line 1 column 6");
+    assert_eq!(server.json()["message"], 1);
+    assert_eq!(server.json()["message"], 2);
+    // Without an end, and longer than any message.
+    assert_eq!(run_with(["send", &path, "rows", "-"], b"5").well(), "");
+    assert_eq!(server.json()["message"], 5);
+    let endless = vec![b'1'; 5 << 20];
+    let end = run_with(["send", &path, "rows", "-"], &endless);
+    assert_eq!(end.failed(1), "line 1 of standard input is over the limit of 4194304 bytes for a message");
+}
+
+#[test]
+fn limits_of_the_library_are_errors_in_its_words() {
+    let place = Place::new();
+    let path = place.socket();
+    let _server = Running::serve(&path, []);
+    let error = run(["send", &path, &"t".repeat(300), "1"]).failed(1);
+    assert!(error.ends_with(
+        "takes 300 bytes, over the limit of 256: shorten it, or raise `max_topic_len` on both sides"
+    ));
+    let line = format!("\"{}\"\n", "x".repeat(4 * 1024 * 1024 - 2));
+    let error = run_with(["send", &path, "t", "-"], line.as_bytes()).failed(1);
+    assert!(error.contains("over the limit of 4194304: send less"), "{error}");
+}
+
+#[test]
+fn send_waits_for_an_answer_and_says_when_none_comes() {
+    let place = Place::new();
+    let path = place.socket();
+    let ours = Ours::listen(&path, |server| {
+        let reply = server.handle();
+        server.on_topic("hello", move |message, client_id| {
+            reply.send_raw("noise", &1, client_id).unwrap();
+            reply.send_raw("greeting", &message, client_id).unwrap();
+            reply.send_raw("greeting", &"a second", client_id).unwrap();
+        });
+        let leaves = server.handle();
+        server.on_topic("leave", move |_message, client_id| assert!(leaves.disconnect(client_id)));
+    });
+    let greeted = run(["send", &path, "hello", "[1.0,\n 2]", "--wait", "greeting"]);
+    assert_eq!(greeted.well(), "[1.0,  2]\n");
+    let nothing = run(["send", &path, "silence", "--wait", "greeting", "--timeout", "0.1"]);
+    assert_eq!(nothing.failed(5), "no message of `greeting` came within 100ms");
+    let left = run(["send", &path, "leave", "--wait", "greeting"]);
+    assert_eq!(left.failed(3), "lost the server: the other side closed the connection");
+    ours.close();
+}
+
+#[test]
+fn send_fails_when_the_server_goes_while_it_reads() {
+    let place = Place::new();
+    let path = place.socket();
+    let server = Running::serve(&path, []);
+    let mut sender = Running::start(["send", &path, "row", "-"]);
+    sender.tell("1");
+    assert_eq!(server.json(), json!({"client": 1, "topic": "row", "message": 1}));
+    server.signal(Signal::TERM);
+    assert_eq!(server.end().status, Some(0));
+    // Its input is still open.
+    let error = sender.error();
+    assert_eq!(error, "socket-ipc: lost the server: the other side closed the connection");
+    assert_eq!(sender.end().status, Some(3));
+}
+
+#[test]
+fn a_request_is_answered_refused_late_or_lost() {
+    let place = Place::new();
+    let path = place.socket();
+    let ours = Ours::listen(&path, |server| {
+        server.respond_raw("echo", "echo", |message, _| Ok(message.into_owned())).unwrap();
+        let refuse = |_: socket_ipc::RawMessage<'_>, _| {
+            Err::<(), _>(Refusal::new("closed", "come back\n tomorrow\u{1b}[2J"))
+        };
+        server.respond_raw("refuse", "refuse", refuse).unwrap();
+        server.respond_raw("panic", "panic", |_, _| -> Result<(), Refusal> { panic!("on purpose") }).unwrap();
+        let leaves = server.handle();
+        server.on_topic("leave", move |_message, client_id| assert!(leaves.disconnect(client_id)));
+    });
+    assert_eq!(run(["request", &path, "echo", r#"{"n": 1.50}"#]).well(), "{\"n\": 1.50}\n");
+    assert_eq!(run(["request", &path, "echo"]).well(), "null\n");
+    assert_eq!(run_with(["request", &path, "echo", "-"], b"[1,\n2]\n").well(), "[1, 2]\n");
+    assert_eq!(
+        run_with(["request", &path, "echo", "-"], b"[1,\n").failed(1),
+        "standard input: expected JSON: EOF while parsing a value at line 2 column 0"
+    );
+    // Whatever a server says, it is one line, and does nothing to the terminal.
+    assert_eq!(
+        run(["request", &path, "refuse"]).failed(4),
+        "`refuse` was refused (closed): come back tomorrow\\u001b[2J"
+    );
+    assert_eq!(run(["request", &path, "panic"]).failed(4), "the responder of `panic` panicked");
+    assert_eq!(run(["request", &path, "nobody"]).failed(4), "nobody on the other side responds to `nobody`");
+    ours.close();
+
+    let listener = UnixListener::bind(&path).unwrap();
+    // One that knows nothing of questions, such as a server of the Node library.
+    let asking = Running::start(["request", &path, "slow", "--timeout", "0.1"]);
+    let silent = accept(&listener);
+    assert_eq!(asking.end().failed(5), "`slow` was not answered within 100ms");
+    drop(silent);
+    let asking = Running::start(["request", &path, "lost"]);
+    drop(accept(&listener));
+    let error = asking.end().failed(3);
+    assert!(error.starts_with("`lost` was not answered: the "), "{error}");
+}
+
+#[test]
+fn retry_waits_for_the_server() {
+    let place = Place::new();
+    let path = place.socket();
+    let waiting = Running::start(["send", &path, "hello", "--retry"]);
+    assert_eq!(waiting.error(), format!("socket-ipc: no server: {path} does not exist; trying again"));
+    let server = Running::serve(&path, []);
+    assert_eq!(server.json(), json!({"client": 1, "topic": "hello", "message": null}));
+    assert_eq!(waiting.end().status, Some(0));
+}
+
+#[test]
+fn serve_echoes_and_says_what_is_wrong_with_its_input_and_its_clients() {
+    let place = Place::new();
+    let path = place.socket();
+    let mut server = Running::serve(&path, ["--echo"]);
+    assert_eq!(run(["send", &path, "ping", "[1.0]", "--wait", "ping"]).well(), "[1.0]\n");
+    server.error_with("socket-ipc: client 1 is gone");
+    server.tell("early 1");
+    server.tell("too early 2");
+    server.tell("early 3");
+    server.tell(r#"{"topic":5}"#);
+    assert_eq!(server.error(), "socket-ipc: nobody is connected to hear line 1 of standard input");
+    let neither = "of standard input is neither `TOPIC JSON` nor an envelope";
+    assert!(server.error().starts_with(&format!("socket-ipc: line 2 {neither}: expected ")));
+    assert!(server.error().starts_with(&format!("socket-ipc: line 4 {neither}: invalid type")));
+    let mut raw = std::os::unix::net::UnixStream::connect(&path).unwrap();
+    server.error_with("socket-ipc: client 2 connected");
+    raw.write_all(b"no envelope\n").unwrap();
+    assert!(server.error().starts_with("socket-ipc: client 2 sent a message of 11 bytes: not an envelope"));
+    // The end of its input is not its own.
+    server.input = None;
+    assert_eq!(run(["send", &path, "ping", "2", "--wait", "ping"]).well(), "2\n");
+    let second = run(["serve", &path]).failed(1);
+    assert!(second.starts_with(&format!("cannot listen on {path}: ")), "{second}");
+}
+
+#[test]
+fn a_listener_feeds_another_server() {
+    let place = Place::new();
+    let (one, other) = (place.socket(), place.file("other.sock").to_str().unwrap().to_owned());
+    let mut first = Running::serve(&one, []);
+    let mut relay = std::process::Command::new("sh");
+    relay.args([
+        "-c",
+        r#""$0" listen "$1" | "$0" serve "$2""#,
+        env!("CARGO_BIN_EXE_socket-ipc"),
+        &one,
+        &other,
+    ]);
+    let relay = Running::of(&mut relay);
+    relay.error_with(&format!("socket-ipc: listening on {other}"));
+    first.error_with("socket-ipc: client 1 connected");
+    let listener = Running::start(["listen", &other]);
+    relay.error_with("socket-ipc: client 1 connected");
+    first.tell(r#"news {"exact": 1.0}"#);
+    assert!(listener.line().ends_with(r#""topic":"news","message":{"exact": 1.0}}"#));
+    // The shell passes no signal on: the first to go takes the others with it.
+    listener.signal(Signal::TERM);
+    assert_eq!(listener.end().status, Some(0));
+}
+
+#[test]
+fn every_wire_has_its_bytes() {
+    for (wire, key, end) in [
+        ("json", "message", "\n"),
+        ("node-0.4", "message", "\0\0"),
+        ("node-0.2", "message", "%EOM%"),
+        ("node-0.1", "data", "%<EOM>%\n"),
+    ] {
+        let place = Place::new();
+        let path = place.socket();
+        let listener = UnixListener::bind(&path).unwrap();
+        let sender = Running::start(["send", &path, "hello", "1", "--wait", "back", "--wire", wire]);
+        let mut stream = accept(&listener);
+        let expected = format!("{{\"topic\":\"hello\",\"{key}\":1}}{end}");
+        let mut received = vec![0; expected.len()];
+        stream.read_exact(&mut received).unwrap();
+        assert_eq!(String::from_utf8(received).unwrap(), expected);
+        // Others may break lines between the tokens, unless that ends the message.
+        let space = if wire == "json" { " " } else { "\n" };
+        write!(stream, "{{\"topic\":\"back\",\"{key}\":[{space}2]}}{end}").unwrap();
+        drop(stream);
+        assert_eq!(sender.end().well(), "[ 2]\n");
+
+        std::fs::remove_file(&path).unwrap();
+        let server = Running::serve(&path, ["--wire", wire]);
+        run(["send", &path, "hello", "1", "--wire", wire]).well();
+        assert_eq!(server.json(), json!({"client": 1, "topic": "hello", "message": 1}));
+        let asking = run(["request", &path, "hello", "1", "--wire", wire]);
+        assert_eq!(asking.failed(4), "nobody on the other side responds to `hello`");
+        assert!(run(["status", &path, "--wire", wire]).status == Some(0));
+        let listening = Running::start(["listen", &path, "--wire", wire]);
+        assert_eq!(listening.error(), format!("socket-ipc: connected to {path}"));
+    }
+}

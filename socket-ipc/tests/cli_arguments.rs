@@ -1,0 +1,279 @@
+//! The command `socket-ipc` as whole processes: its help, mistakes in its arguments, servers that are not there, and
+//! what it looks like on a terminal.
+
+mod command;
+
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use command::{Place, Running, command, run, run_with, skip};
+
+const COMMANDS: [&str; 6] = ["listen", "send", "request", "serve", "status", "completions"];
+
+#[test]
+fn help_lists_every_command_in_a_line_and_each_has_an_example() {
+    let help = run(["-h"]).well();
+    for name in COMMANDS {
+        let of_it: Vec<_> = help.lines().filter(|line| line.starts_with(&format!("  {name} "))).collect();
+        assert_eq!(of_it.len(), 1, "{name} in {help}");
+        let of_its_own = run([name, "--help"]).well();
+        assert!(of_its_own.contains("\nExample: "), "{of_its_own}");
+        assert!(of_its_own.contains("socket-ipc "), "{of_its_own}");
+    }
+    for status in ["0  ", "1  ", "2  ", "3  ", "4  ", "5  "] {
+        assert!(help.contains(&format!("\n  {status}")), "{help}");
+    }
+    assert!(run(["--version"]).well().starts_with("socket-ipc "));
+}
+
+#[test]
+fn a_mistake_in_any_argument_is_one_line_that_says_what_was_expected() {
+    let wrong = |arguments: &[&str], expected: &str| {
+        let line = Running::of(&mut command(arguments)).end().failed(2);
+        assert!(line.contains(expected), "{arguments:?}: {line}");
+    };
+    wrong(&[], "expected one of listen, send, request, serve, ");
+    wrong(&["lisen"], "found 'lisen'");
+    for name in ["listen", "serve", "status"] {
+        wrong(&[name], "missing <PATH>; expected socket-ipc ");
+        wrong(&[name, ""], "<PATH>: expected a value, found nothing");
+    }
+    for name in ["send", "request"] {
+        wrong(&[name], "missing <PATH>, <TOPIC>; expected socket-ipc ");
+        wrong(&[name, "a.sock"], "missing <TOPIC>; expected socket-ipc ");
+        wrong(
+            &[name, "a.sock", "t", "{\"a\":\n1,}"],
+            "[JSON]: expected JSON: key must be a string at line 2 column 3, found '{\"a\": 1,}'",
+        );
+        wrong(&[name, "a.sock", "t", "hello"], "a string has quotes of its own, '\"hello\"'");
+        wrong(&[name, "a.sock", "t", "1 2"], "trailing characters at line 1 column 3");
+        wrong(
+            &[name, "a.sock", "t", ""],
+            "[JSON]: expected JSON: EOF while parsing a value at line 1 column 0",
+        );
+        wrong(&[name, "a.sock", "t", &"[".repeat(1000)], "[[[…'");
+        wrong(&[name, "a.sock", "t", "1", "2"], "unexpected argument '2'; expected socket-ipc ");
+        for seconds in ["soon", "-1", "0", "NaN", "1e300"] {
+            wrong(
+                &[name, "a.sock", "t", &format!("--timeout={seconds}")],
+                "--timeout <SECONDS>: expected seconds, such as 10 or 0.5",
+            );
+        }
+        wrong(
+            &[name, "a.sock", "t", "--connect-timeout", "x"],
+            "--connect-timeout <SECONDS>: expected seconds",
+        );
+        wrong(&[name, "a.sock", "t", "--timeout"], "--timeout <SECONDS>: expected a value");
+        wrong(&[name, "a.sock", "t", "--retri"], "unexpected argument '--retri', did you mean '--retry'?");
+        wrong(&[name, "a.sock", "t", "--retry", "--retry"], "cannot be used multiple times");
+    }
+    for arguments in [
+        &["listen", "a.sock"][..],
+        &["send", "a.sock", "t"],
+        &["request", "a.sock", "t"],
+        &["serve", "a.sock"],
+        &["status", "a.sock"],
+    ] {
+        let arguments = [arguments, &["--wire", "node"]].concat();
+        wrong(&arguments, "--wire <WIRE>: expected one of json, node-0.4, node-0.2, node-0.1, found 'node'");
+    }
+    wrong(&["send", "a.sock", "t", "--wait"], "--wait <TOPIC>: expected a value");
+    wrong(&["serve", "a.sock", "--eccho"], "did you mean '--echo'?");
+    wrong(&["completions"], "missing <SHELL>");
+    wrong(
+        &["completions", "dash"],
+        "<SHELL>: expected one of bash, elvish, fish, powershell, zsh, found 'dash'",
+    );
+    // Longer than a socket's path may be.
+    let long = format!("/tmp/{}", "x".repeat(200));
+    for arguments in [
+        &["listen", &long][..],
+        &["send", &long, "t"],
+        &["request", &long, "t"],
+        &["serve", &long],
+        &["status", &long],
+    ] {
+        wrong(arguments, &long);
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_is_told_apart_and_what_to_do() {
+    let place = Place::new();
+    let path = place.socket();
+    let all = |expected: &str| {
+        for end in [run(["send", &path, "t"]), run(["request", &path, "t"]), run(["status", &path])] {
+            assert_eq!(end.failed(3), expected);
+        }
+    };
+    all(&format!("no server: {path} does not exist; start it, or wait for it with --retry"));
+    drop(UnixListener::bind(&path).unwrap());
+    all(&format!(
+        "no server: {path} is the socket of one that is gone; start it, or wait for it with --retry"
+    ));
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "").unwrap();
+    all(&format!("no server: {path} is not a socket"));
+}
+
+#[test]
+fn a_server_that_lets_nobody_in_is_told_apart() {
+    let place = Place::new();
+    let path = place.socket();
+    // The superuser may connect to everything, so another user has to try, with a binary that they can reach.
+    let binary = place.file("socket-ipc");
+    std::fs::copy(env!("CARGO_BIN_EXE_socket-ipc"), &binary).unwrap();
+    std::fs::set_permissions(binary.parent().unwrap(), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let _listener = UnixListener::bind(&path).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
+    let mut somebody = Command::new(&binary);
+    somebody.args(["status", &path]);
+    let root = rustix::process::geteuid().is_root();
+    if root {
+        somebody.uid(65534).gid(65534);
+    }
+    let line = Running::of(&mut somebody).end().failed(3);
+    let user = if root { 65534 } else { rustix::process::geteuid().as_raw() };
+    assert_eq!(
+        line,
+        format!(
+            "user {user} may not connect to {path}: its mode, or that of a directory above, is in the way"
+        )
+    );
+}
+
+#[test]
+fn a_server_that_accepts_nobody_is_waited_for_no_longer_than_the_timeout() {
+    let place = Place::new();
+    let path = place.socket();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let (_listener, waiting) = runtime.block_on(async {
+        let socket = tokio::net::UnixSocket::new_stream().unwrap();
+        socket.bind(&path).unwrap();
+        let listener = socket.listen(1).unwrap();
+        let mut waiting = Vec::new();
+        // Until the backlog is full.
+        while let Ok(stream) = tokio::net::UnixStream::connect(&path).await {
+            waiting.push(stream);
+        }
+        (listener, waiting)
+    });
+    assert!(!waiting.is_empty());
+    for name in ["send", "request", "status"] {
+        let mut arguments = vec![name, path.as_str(), "--connect-timeout", "0.1"];
+        if name != "status" {
+            arguments.push("t");
+        }
+        let line = Running::of(&mut command(arguments)).end().failed(3);
+        assert_eq!(
+            line,
+            format!("the server at {path} took no connection within 100ms: it is stopped, or too busy")
+        );
+    }
+}
+
+#[test]
+fn completions_are_those_of_every_command_for_every_shell() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = run(["completions", shell]).well();
+        for name in COMMANDS {
+            assert!(script.contains(name), "{name} for {shell}");
+        }
+    }
+    let mut bash = Command::new("bash");
+    let Ok(checked) =
+        bash.arg("-n").stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).status()
+    else {
+        return skip("completions", "bash is not here");
+    };
+    assert!(checked.success());
+    let mut bash = Command::new("bash");
+    let loads = r#"source <("$0" completions bash) && complete -p socket-ipc"#;
+    let output = bash.args(["--norc", "-c", loads, env!("CARGO_BIN_EXE_socket-ipc")]).output().unwrap();
+    assert!(String::from_utf8_lossy(&output.stdout).contains("-F _socket__ipc socket-ipc"), "{output:?}");
+}
+
+/// Runs a command line of `socket-ipc` on a terminal of its own, with these words set in its environment.
+fn on_a_terminal(words: &str, line: &str) -> Option<Running> {
+    let mut script = Command::new("script");
+    if script.arg("--version").output().is_err() {
+        skip("on a terminal", "script (of util-linux) is not here");
+        return None;
+    }
+    let line = format!("env -u NO_COLOR TERM=xterm {words} '{}' {line}", env!("CARGO_BIN_EXE_socket-ipc"));
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]);
+    Some(Running::of(&mut script))
+}
+
+#[test]
+fn on_a_terminal_output_is_coloured_and_for_people() {
+    let place = Place::new();
+    let path = place.socket();
+    let _server = Running::serve(&path, ["--echo"]);
+    let send = format!(r#"send {path} echo '{{"text":"a\u001b","n":[1.50,null]}}' --wait echo"#);
+    let Some(coloured) = on_a_terminal("", &send) else { return };
+    let painted = "{\u{1b}[34m\"text\"\u{1b}[0m:\u{1b}[32m\"a\\u001b\"\u{1b}[0m,\u{1b}[34m\"n\"\u{1b}[0m:[\u{1b}[33m1.50\u{1b}[0m,\u{1b}[35mnull\u{1b}[0m]}";
+    assert_eq!(coloured.line(), painted);
+    for words in ["NO_COLOR=1", "TERM=dumb"] {
+        let plain = on_a_terminal(words, &send).unwrap();
+        assert_eq!(plain.line(), r#"{"text":"a\u001b","n":[1.50,null]}"#);
+    }
+}
+
+#[test]
+fn on_a_terminal_a_message_is_its_time_its_topic_and_itself() {
+    let place = Place::new();
+    let path = place.socket();
+    let mut server = Running::serve(&path, []);
+    let listen = format!("listen {path}");
+    let Some(coloured) = on_a_terminal("", &listen) else { return };
+    let plain = on_a_terminal("NO_COLOR=1 TZ=UTC", &listen).unwrap();
+    for listener in [&coloured, &plain] {
+        assert_eq!(listener.line(), format!("socket-ipc: connected to {path}"));
+    }
+    // A topic that would clear the screen.
+    server.tell(r#"{"topic":"\u001b[2J","message":["\u001b", "\u009b2J"]}"#);
+    server.tell("news 1");
+    assert!(plain.line().ends_with(r#" "\u001b[2J" ["\u001b", "\u009b2J"]"#));
+    let line = plain.line();
+    let (time, rest) = line.split_once(' ').unwrap();
+    assert_eq!((time.len(), time.matches(':').count(), rest), ("12:00:00.000".len(), 2, "news 1"));
+    assert!(coloured.line().contains(r#""\u001b[2J""#));
+    let line = coloured.line();
+    assert!(line.starts_with("\u{1b}[2m"), "{line:?}");
+    assert!(line.ends_with("\u{1b}[1m\u{1b}[36mnews\u{1b}[0m \u{1b}[33m1\u{1b}[0m"), "{line:?}");
+}
+
+#[test]
+fn status_says_who_runs_a_server_that_is_alive() {
+    let place = Place::new();
+    let path = place.socket();
+    let server = Running::serve(&path, []);
+    let report: Value = serde_json::from_str(&run(["status", &path]).output).unwrap();
+    assert_eq!(report["path"], path);
+    assert_eq!(report["alive"], true);
+    assert_eq!(report["process"], server.child.id());
+    assert_eq!(report["program"], "socket-ipc");
+    assert_eq!(report["user"], rustix::process::geteuid().as_raw());
+    let name = Command::new("id").arg("-un").output().unwrap().stdout;
+    assert_eq!(report["name"], json!(String::from_utf8(name).unwrap().trim()));
+    let Some(terminal) = on_a_terminal("NO_COLOR=1", &format!("status {path}")) else { return };
+    let line = terminal.line();
+    let process = server.child.id();
+    assert!(line.starts_with(&format!("{path} is alive, process {process} (socket-ipc) of user ")), "{line}");
+}
+
+#[test]
+fn whoever_reads_help_may_stop() {
+    let output = Command::new("sh")
+        .args(["-c", r#""$0" --help | true; "$0" completions zsh | true"#, env!("CARGO_BIN_EXE_socket-ipc")])
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), "");
+    assert_eq!(run_with(["send", "/nowhere", "t", "-"], b"").failed(3).split(':').next(), Some("no server"));
+}
