@@ -1,6 +1,8 @@
 //! The command `socket-ipc` as whole processes: its help, mistakes in its arguments, servers that are not there, and
 //! what it looks like on a terminal.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by them")]
+
 mod command;
 
 use std::os::unix::fs::PermissionsExt;
@@ -10,9 +12,10 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use command::{Place, Running, command, run, run_with, skip};
+use command::{Place, Running, command, on_a_terminal, run, run_with, skip};
 
-const COMMANDS: [&str; 6] = ["listen", "send", "request", "serve", "status", "completions"];
+const COMMANDS: [&str; 8] =
+    ["listen", "send", "request", "serve", "topics", "types", "status", "completions"];
 
 #[test]
 fn help_lists_every_command_in_a_line_and_each_has_an_example() {
@@ -38,7 +41,7 @@ fn a_mistake_in_any_argument_is_one_line_that_says_what_was_expected() {
     };
     wrong(&[], "expected one of listen, send, request, serve, ");
     wrong(&["lisen"], "found 'lisen'");
-    for name in ["listen", "serve", "status"] {
+    for name in ["listen", "serve", "status", "topics"] {
         wrong(&[name], "missing <PATH>; expected socket-ipc ");
         wrong(&[name, ""], "<PATH>: expected a value, found nothing");
     }
@@ -106,7 +109,12 @@ fn a_server_that_is_not_there_is_told_apart_and_what_to_do() {
     let place = Place::new();
     let path = place.socket();
     let all = |expected: &str| {
-        for end in [run(["send", &path, "t"]), run(["request", &path, "t"]), run(["status", &path])] {
+        for end in [
+            run(["send", &path, "t"]),
+            run(["request", &path, "t"]),
+            run(["status", &path]),
+            run(["topics", &path]),
+        ] {
             assert_eq!(end.failed(3), expected);
         }
     };
@@ -197,19 +205,6 @@ fn completions_are_those_of_every_command_for_every_shell() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("-F _socket__ipc socket-ipc"), "{output:?}");
 }
 
-/// Runs a command line of `socket-ipc` on a terminal of its own, with these words set in its environment.
-fn on_a_terminal(words: &str, line: &str) -> Option<Running> {
-    let mut script = Command::new("script");
-    if script.arg("--version").output().is_err() {
-        skip("on a terminal", "script (of util-linux) is not here");
-        return None;
-    }
-    let line = format!("env -u NO_COLOR TERM=xterm {words} '{}' {line}", env!("CARGO_BIN_EXE_socket-ipc"));
-    let mut script = Command::new("script");
-    script.args(["-qec", &line, "/dev/null"]);
-    Some(Running::of(&mut script))
-}
-
 #[test]
 fn on_a_terminal_output_is_coloured_and_for_people() {
     let place = Place::new();
@@ -263,7 +258,7 @@ fn status_says_who_runs_a_server_that_is_alive() {
     let name = Command::new("id").arg("-un").output().unwrap().stdout;
     assert_eq!(report["name"], json!(String::from_utf8(name).unwrap().trim()));
     let Some(terminal) = on_a_terminal("NO_COLOR=1", &format!("status {path}")) else { return };
-    let line = terminal.line();
+    let line = std::iter::repeat_with(|| terminal.line()).find(|line| line.starts_with(&path)).unwrap();
     let process = server.child.id();
     assert!(line.starts_with(&format!("{path} is alive, process {process} (socket-ipc) of user ")), "{line}");
 }

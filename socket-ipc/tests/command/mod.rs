@@ -187,3 +187,16 @@ pub(crate) fn skip(test: &str, why: &str) {
     );
     eprintln!("SKIPPED {test}: {why}");
 }
+
+/// Runs a command line of `socket-ipc` on a terminal of its own, with these words set in its environment.
+pub(crate) fn on_a_terminal(words: &str, line: &str) -> Option<Running> {
+    let mut script = Command::new("script");
+    if script.arg("--version").output().is_err() {
+        skip("on a terminal", "script (of util-linux) is not here");
+        return None;
+    }
+    let line = format!("env -u NO_COLOR TERM=xterm {words} '{}' {line}", env!("CARGO_BIN_EXE_socket-ipc"));
+    let mut script = Command::new("script");
+    script.args(["-qec", &line, "/dev/null"]);
+    Some(Running::of(&mut script))
+}

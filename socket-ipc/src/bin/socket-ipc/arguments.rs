@@ -46,6 +46,12 @@ pub(crate) enum Command {
     /// Be a server: print every message, and broadcast standard input
     #[command(after_help = SERVE)]
     Serve(Serve),
+    /// List the topics of a server that describes itself
+    #[command(after_help = TOPICS)]
+    Topics(Topics),
+    /// Print the types of the messages of a server that describes itself
+    #[command(after_help = TYPES)]
+    Types(Types),
     /// Tell whether a server is alive, and who runs it
     #[command(after_help = STATUS)]
     Status(Status),
@@ -139,13 +145,66 @@ pub(crate) struct Serve {
     pub(crate) echo: bool,
 }
 
+const TOPICS: &str = "\
+In a pipe each topic is a line, with all that the server says of it:
+  {\"topic\":\"add\",\"direction\":\"to_server\",\"reply\":\"sum\",\"schema\":{…},\"reply_schema\":{…}}
+A server describes itself where its program says so (`describe`). One that does not is told
+by the exit status: 4, or 5 where it is silent.
+
+Example: socket-ipc topics /tmp/myApp.sock";
+
+#[derive(Args, Debug)]
+pub(crate) struct Topics {
+    #[command(flatten)]
+    pub(crate) server: Place,
+    /// How long the server may take to describe itself, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "2")]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+}
+
+const TYPES: &str = "\
+The types are those that the server has schemas for; anything else may be anything.
+
+Example: socket-ipc types /tmp/myApp.sock --lang typescript > messages.ts";
+
+#[derive(Args, Debug)]
+pub(crate) struct Types {
+    #[command(flatten)]
+    pub(crate) server: Place,
+    /// The language of the types
+    #[arg(long, value_enum)]
+    pub(crate) lang: Language,
+    /// How long the server may take to describe itself, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "2")]
+    pub(crate) timeout: Duration,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+}
+
+/// What types are written in.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Language {
+    Typescript,
+    JsonSchema,
+}
+
 const STATUS: &str = "\
+It exits with 0 if the server is alive, and with 3 if there is none, or it lets nobody in. In a
+pipe it prints one line, whose description and stats are null where the server gives none:
+  {\"path\":\"/tmp/myApp.sock\",\"alive\":true,\"process\":42,\"program\":\"myApp\",\"user\":1000,
+   \"name\":\"me\",\"description\":{…},\"stats\":{…}}
+
 Example: socket-ipc status /tmp/myApp.sock && echo it is alive";
 
 #[derive(Args, Debug)]
 pub(crate) struct Status {
     #[command(flatten)]
     pub(crate) server: Place,
+    /// How long the server may take to describe itself, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "2")]
+    pub(crate) timeout: Duration,
     #[command(flatten)]
     pub(crate) patience: Patience,
 }

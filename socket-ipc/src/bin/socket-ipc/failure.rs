@@ -35,6 +35,10 @@ impl Failure {
         Self::new(Status::Other, text)
     }
 
+    pub(crate) fn status(&self) -> Status {
+        self.status
+    }
+
     /// Says on standard error what went wrong.
     pub(crate) fn report(&self) -> ExitCode {
         say(self);

@@ -7,6 +7,7 @@
 
 mod arguments;
 mod completions;
+mod description;
 mod failure;
 mod json;
 mod lines;
@@ -20,6 +21,9 @@ mod running;
 mod send;
 mod serve;
 mod status;
+mod topics;
+mod types;
+mod typescript;
 mod usage;
 
 use std::process::ExitCode;
@@ -41,6 +45,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Send(arguments) => send::run(arguments),
         Command::Request(arguments) => request::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Topics(arguments) => topics::run(arguments),
+        Command::Types(arguments) => types::run(arguments),
         Command::Status(arguments) => status::run(arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }

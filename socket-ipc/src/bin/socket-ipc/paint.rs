@@ -1,7 +1,5 @@
 //! Text that others sent, for a terminal: in colour, in one line, and without what would steer the terminal.
 
-use std::fmt::Write;
-
 use anstyle::{AnsiColor, Style};
 
 pub(crate) const TIME: Style = Style::new().dimmed();
@@ -85,8 +83,8 @@ fn escaped(text: &str) -> String {
     for character in text.chars() {
         match character {
             '\n' | '\r' | '\t' => escaped.push(' '),
-            // All of these are in the basic plane: four digits are enough. Writing to a string can't fail.
-            steering if steers(steering) => drop(write!(escaped, "\\u{:04x}", u32::from(steering))),
+            // All of these are in the basic plane: four digits are enough.
+            steering if steers(steering) => escaped += &format!("\\u{:04x}", u32::from(steering)),
             other => escaped.push(other),
         }
     }

@@ -1,0 +1,178 @@
+//! The command `socket-ipc` as whole processes: what servers say of themselves, or do not.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by them")]
+
+mod command;
+
+use std::os::unix::net::UnixListener;
+
+use serde_json::{Value, json};
+use socket_ipc::{RawMessage, Refusal, Server};
+use tokio::runtime::Runtime;
+
+use command::{Place, Running, accept, on_a_terminal, run};
+
+/// A server that answers as one does that describes itself, of whichever version.
+fn described(path: &str, description: &str) -> (Runtime, Server) {
+    let runtime = Runtime::new().unwrap();
+    let server = Server::new(path);
+    for (topic, answer) in
+        [("socket-ipc.describe", description.to_owned()), ("socket-ipc.stats", STATS.to_owned())]
+    {
+        let answer: Box<serde_json::value::RawValue> = serde_json::from_str(&answer).unwrap();
+        let answers = move |_: RawMessage<'_>, _| Ok::<_, Refusal>(answer.clone());
+        server.respond_raw(topic, topic, answers).unwrap();
+    }
+    runtime.block_on(server.listen()).unwrap();
+    (runtime, server)
+}
+
+const STATS: &str = r#"{"connected":1,"connections":7,"received":{"messages":3,"bytes":90},
+    "sent":{"messages":2,"bytes":80},"topics":[],"other_topics":{"topic":"","received":{"messages":0,"bytes":0},
+    "sent":{"messages":0,"bytes":0}},"message_errors":0,"outbox_len":0,"outbox_most":0,"slow":0,"late_answers":0}"#;
+
+const CALCULATOR: &str = r##"{"version":"9.9.9","protocol":"Calculator","later":true,
+    "limits":{"max_message_len":4194304,"max_topic_len":256},"wire":{"end":"\n","message_key":"message"},
+    "topics":[
+        {"topic":"add","direction":"to_server","reply":"sum","exact":1.0,
+            "schema":{"$schema":"https://json-schema.org/draft/2020-12/schema","title":"Add","type":"object",
+                "properties":{"left":{"$ref":"#/$defs/Term"},"right":{"$ref":"#/$defs/Term"},"note":{"type":["string","null"]}},
+                "required":["left","right"],
+                "$defs":{"Term":{"description":"One of two.","type":"integer"}}},
+            "reply_schema":{"title":"Sum","type":"integer"}},
+        {"topic":"the news","direction":"to_client"}]}"##;
+
+#[test]
+fn topics_are_listed_as_the_server_says_them() {
+    let place = Place::new();
+    let path = place.socket();
+    let (_runtime, _server) = described(&path, CALCULATOR);
+    let listed = run(["topics", &path]).well();
+    let lines: Vec<_> = listed.lines().collect();
+    assert_eq!(lines.len(), 2, "{listed}");
+    assert!(
+        lines[0].starts_with(r#"{"topic":"add","direction":"to_server","reply":"sum","exact":1.0,"#),
+        "{listed}"
+    );
+    assert_eq!(lines[1], r#"{"topic":"the news","direction":"to_client"}"#);
+    let Some(terminal) = on_a_terminal("NO_COLOR=1", &format!("topics {path}")) else { return };
+    assert_eq!(terminal.line(), "to server  add, answered by sum");
+    assert_eq!(terminal.line(), "to client  \"the news\"");
+}
+
+const TYPESCRIPT: &str = r#"// The messages of Calculator. Made by `socket-ipc types`: make it again rather than change it.
+
+export type Add = {
+  left: Term;
+  note?: string | null;
+  right: Term;
+};
+
+export type Sum = number;
+
+/** One of two. */
+export type Term = number;
+
+/** What travels to the server, by topic. */
+export interface ToServer {
+  add: Add;
+}
+
+/** What travels to clients, by topic. */
+export interface ToClient {
+  "the news": unknown;
+}
+
+/** What answers a question, by the topic of the question. */
+export interface Replies {
+  add: Sum;
+}
+"#;
+
+#[test]
+fn types_are_written_in_each_language() {
+    let place = Place::new();
+    let path = place.socket();
+    let (_runtime, _server) = described(&path, CALCULATOR);
+    assert_eq!(run(["types", &path, "--lang", "typescript"]).well(), TYPESCRIPT);
+    let schemas: Value =
+        serde_json::from_str(&run(["types", &path, "--lang", "json-schema"]).well()).unwrap();
+    assert_eq!(schemas["title"], "Calculator");
+    assert_eq!(schemas["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    let all = &schemas["$defs"];
+    assert_eq!(all["to_server/add"]["$id"], "to_server/add");
+    assert_eq!(all["to_server/add"]["$defs"]["Term"]["type"], "integer");
+    assert_eq!(
+        all["to_server/add/reply"],
+        json!({"$id": "to_server/add/reply", "title": "Sum", "type": "integer"})
+    );
+    assert_eq!(all["to_client/the news"], json!({"$id": "to_client/the%20news"}));
+    let wrong = run(["types", &path, "--lang", "java"]).failed(2);
+    assert!(
+        wrong.starts_with("--lang <LANG>: expected one of typescript, json-schema, found 'java'"),
+        "{wrong}"
+    );
+    assert!(run(["types", &path]).failed(2).starts_with("missing --lang <LANG>; expected "));
+}
+
+#[test]
+fn status_has_what_the_server_says_of_itself() {
+    let place = Place::new();
+    let path = place.socket();
+    let (_runtime, _server) = described(&path, CALCULATOR);
+    let report: Value = serde_json::from_str(&run(["status", &path]).well()).unwrap();
+    assert_eq!(report["alive"], true);
+    assert_eq!(report["description"]["protocol"], "Calculator");
+    assert_eq!(report["stats"]["connections"], 7);
+    let Some(terminal) = on_a_terminal("NO_COLOR=1", &format!("status {path}")) else { return };
+    assert!(terminal.line().starts_with(&format!("{path} is alive, process {} ", std::process::id())));
+    assert_eq!(terminal.line(), "socket-ipc 9.9.9, protocol Calculator, 2 topics");
+    assert_eq!(terminal.line(), "clients: 1 now, 7 in all; messages: 3 received, 2 sent");
+}
+
+#[test]
+fn one_that_does_not_describe_itself_is_alive_all_the_same() {
+    let place = Place::new();
+    let path = place.socket();
+    let runtime = Runtime::new().unwrap();
+    let server = Server::new(&path);
+    runtime.block_on(server.listen()).unwrap();
+    let nobody = "the server does not describe itself: nobody there responds to `socket-ipc.describe`";
+    let alive = run(["status", &path]);
+    assert_eq!((alive.status, alive.errors), (Some(0), format!("socket-ipc: {nobody}\n")));
+    let report: Value = serde_json::from_str(&alive.output).unwrap();
+    assert_eq!((&report["description"], &report["stats"]), (&Value::Null, &Value::Null));
+    assert_eq!(run(["topics", &path]).failed(4), nobody);
+    assert_eq!(run(["types", &path, "--lang", "typescript"]).failed(4), nobody);
+    runtime.block_on(server.close());
+
+    // One that knows nothing of questions.
+    let listener = UnixListener::bind(&path).unwrap();
+    let silence = "the server does not describe itself: no answer to `socket-ipc.describe` came within 100ms";
+    for (arguments, status) in [
+        (&["status", &path][..], 0),
+        (&["topics", &path], 5),
+        (&["types", &path, "--lang", "json-schema"], 5),
+    ] {
+        let asking = Running::of(&mut command::command([arguments, &["--timeout", "0.1"]].concat()));
+        let silent = accept(&listener);
+        // Said while the connection is still there.
+        assert_eq!(asking.error(), format!("socket-ipc: {silence}"));
+        drop(silent);
+        assert_eq!(asking.end().status, Some(status));
+    }
+}
+
+#[test]
+fn what_is_no_description_is_said_to_be_none() {
+    let place = Place::new();
+    let path = place.socket();
+    let (_runtime, _server) = described(&path, r#"{"version":1}"#);
+    let failed = run(["topics", &path]).failed(1);
+    assert!(
+        failed.starts_with(
+            "the server answered `socket-ipc.describe` with something else than a description: "
+        )
+    );
+    assert_eq!(run(["status", &path]).status, Some(0));
+}
