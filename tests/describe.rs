@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use socket_ipc::description::{DESCRIBE, Description, Direction, TopicDescription};
-use socket_ipc::{Client, Protocol, RequestError, RespondError, Server, Topic, Wire, limits};
+use socket_ipc::description::{DESCRIBE, Description, Direction, STATS, TopicDescription};
+use socket_ipc::{Client, Protocol, RequestError, RespondError, Server, Stats, Topic, Wire, limits};
 use support::{Place, RawPeer, soon};
 
 #[derive(Topic, Serialize, Deserialize)]
@@ -185,6 +185,24 @@ support::both_flavours! {
         assert_eq!(description.limits.max_topic_len, 100);
         assert_eq!(description.topics[..2], given.topics);
         assert_eq!(topics(&description)[2..], [("weather", TO_SERVER, None)]);
+    }
+
+    async fn its_figures_are_answered_beside_it() {
+        let place = Place::new();
+        let server = Chat::server(place.socket()).describe().build();
+        server.on::<Hello>(|_, _| {});
+        let client = connected(&server, &place).await;
+        client.send_raw("hello", &json!({"name": "crussell52"})).unwrap();
+        let stats = soon("the figures", client.request_raw(STATS, &())).await.unwrap();
+        let stats: Stats = stats.decode().unwrap();
+        assert_eq!((stats.connected, stats.topics[0].received.messages), (1, 1), "{stats:?}");
+        assert!(server.stats().topics.iter().any(|topic| topic.topic == STATS && topic.sent.messages == 1));
+
+        let place = Place::new();
+        let server = Chat::server(place.socket()).build();
+        let client = connected(&server, &place).await;
+        let error = soon("the refusal", client.request_raw(STATS, &())).await.unwrap_err();
+        assert!(matches!(error, RequestError::NoResponder { .. }), "{error:?}");
     }
 
     async fn the_topic_belongs_to_the_server_once_it_is_enabled() {

@@ -61,6 +61,11 @@
 //! the question: what a listener of every message would take, nobody knows. What a server without a protocol sends is
 //! known only if it [is said](crate::ServerBuilder::describe_as).
 //!
+//! # And how much?
+//!
+//! The same option has the server answer [`socket-ipc.stats`](STATS) with its figures, those of
+//! [`stats`](crate::ServerHandle::stats).
+//!
 //! # Who may ask?
 //!
 //! Whoever may connect. What a server speaks is no secret to those; a server that wants it to be one leaves the option
@@ -79,8 +84,21 @@ pub use topics::{Direction, TopicDescription};
 /// The topic of the question that a server answers with its [`Description`], and of the answer.
 pub const DESCRIBE: &str = "socket-ipc.describe";
 
+/// The topic of the question that such a server answers with its [`Stats`](crate::Stats), and of the answer.
+///
+/// ```
+/// use socket_ipc::description::STATS;
+/// use socket_ipc::{Client, Stats};
+///
+/// async fn messages_heard(client: &Client) -> Result<u64, Box<dyn std::error::Error>> {
+///     let stats: Stats = client.request_raw(STATS, &()).await?.decode()?;
+///     Ok(stats.received.messages)
+/// }
+/// ```
+pub const STATS: &str = "socket-ipc.stats";
+
 /// The topics that the library itself responds to where they are enabled. A description does not list them.
-pub(crate) const RESERVED: [&str; 1] = [DESCRIBE];
+pub(crate) const RESERVED: [&str; 2] = [DESCRIBE, STATS];
 
 /// What a server speaks, as it says so itself. The [module](self) has more.
 ///

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::builder::ServerBuilder;
 use super::state::State;
 use crate::client_id::ClientId;
-use crate::description::{DESCRIBE, Description, Direction, Framing, Limits, RESERVED, TopicDescription};
+use crate::description::{
+    DESCRIBE, Description, Direction, Framing, Limits, RESERVED, STATS, TopicDescription,
+};
 use crate::listener::Listener;
 use crate::protocol::Protocol;
 use crate::raw_message::RawMessage;
@@ -75,6 +77,7 @@ impl<P> ServerBuilder<P> {
 pub(super) fn respond(state: &Arc<State>) {
     if state.options.description.is_some() {
         respond_to(state, DESCRIBE, State::describe);
+        respond_to(state, STATS, State::stats);
     }
 }
 
