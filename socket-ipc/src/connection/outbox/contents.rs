@@ -6,6 +6,9 @@ use std::sync::Arc;
 use super::broadcast::{SHARE_FROM, Shared, Span};
 use crate::connection::spares::SPARES_OF_PROCESS;
 
+/// How many segments an outbox keeps the memory for.
+const FEW: usize = 4;
+
 /// Bytes on their way to the socket, whole messages.
 #[derive(Debug)]
 pub(crate) enum Segment {
@@ -113,9 +116,12 @@ impl Contents {
 
     /// Adds a long broadcast.
     pub(super) fn share(&mut self, shared: &Arc<Shared>) {
-        self.before.extend(self.span.take().map(Segment::Span));
-        let tail = self.take_tail();
-        self.before.extend(tail);
+        if let Some(span) = self.span.take() {
+            self.before.push_back(Segment::Span(span));
+        }
+        if let Some(tail) = self.take_tail() {
+            self.before.push_back(tail);
+        }
         self.before.push_back(Segment::Shared(Arc::clone(shared)));
     }
 
@@ -123,8 +129,8 @@ impl Contents {
     pub(super) fn pop(&mut self) -> Option<Segment> {
         if let Some(first) = self.before.pop_front() {
             if self.before.is_empty() {
-                // An idle connection keeps no memory for it.
-                self.before = VecDeque::new();
+                // An idle connection keeps no more than a long broadcast now and then needs.
+                self.before.shrink_to(FEW);
             }
             return Some(first);
         }
