@@ -1,16 +1,19 @@
 //! TypeScript out of JSON schemas. They come from a server, so nothing in them ends up as anything but a type, a name or
 //! a comment.
 
+mod definitions;
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
 use crate::description::{Direction, Topic};
+use definitions::Definitions;
 
 /// What the module itself declares.
 const OURS: [&str; 3] = ["ToServer", "ToClient", "Replies"];
-/// Where the definitions of a schema stand in it.
-const DEFINITIONS: &str = "#/$defs/";
 
 /// The module of what a server speaks.
 pub(crate) fn written(protocol: Option<&str>, topics: &[Topic]) -> String {
@@ -48,17 +51,16 @@ struct Module {
     declared: BTreeMap<String, String>,
     /// Which of them is that of a definition: two schemas may define the same, and different things by one name.
     named: Vec<(Definition, String)>,
+    /// Those that have a name and are not declared yet.
+    ahead: Vec<(Definition, String)>,
 }
 
 /// A definition, and all that it refers to.
-#[derive(PartialEq)]
+#[derive(Clone, PartialEq)]
 struct Definition {
     name: String,
-    definitions: Map<String, Value>,
+    definitions: Definitions,
 }
-
-/// The definitions of one schema, itself among them.
-type Definitions = Map<String, Value>;
 
 /// A type as it is written, and whether it has to be put into parentheses before anything else is.
 struct Type {
@@ -116,32 +118,38 @@ impl Module {
     fn message(&mut self, schema: Option<&Value>, topic: &str) -> String {
         let Some(Value::Object(schema)) = schema else { return "unknown".to_owned() };
         let name = schema.get("title").and_then(Value::as_str).unwrap_or(topic);
-        let mut definitions = schema.get("$defs").and_then(Value::as_object).cloned().unwrap_or_default();
-        // As a definition among the others, it is the same wherever it is used.
-        let mut own = Value::Object(schema.clone());
-        refer_to_root_by(&mut own, &format!("{DEFINITIONS}{}", name.replace('~', "~0").replace('/', "~1")));
-        if let Value::Object(own) = &mut own {
-            own.retain(|key, _| !["$schema", "$id", "$defs", "title"].contains(&key.as_str()));
-        }
-        definitions.insert(name.to_owned(), own);
-        self.definition(&definitions, name).unwrap_or_else(|| "unknown".to_owned())
+        let definitions = definitions::of(schema, name);
+        let declared = self.definition(&definitions, name);
+        self.declare();
+        declared.unwrap_or_else(|| "unknown".to_owned())
     }
 
-    /// The name of a definition, which is declared unless it was before.
+    /// The name of a definition, which will be declared unless it was before: not at once, as definitions may refer to
+    /// each other in long chains, and to themselves.
     fn definition(&mut self, all: &Definitions, name: &str) -> Option<String> {
-        let schema = all.get(name)?;
-        let definition = Definition { name: name.to_owned(), definitions: reached(all, name) };
+        let definition = Definition {
+            name: all.get_key_value(name)?.0.clone(),
+            definitions: definitions::reached(all, name),
+        };
         if let Some((_, declared)) = self.named.iter().find(|(known, _)| *known == definition) {
             return Some(declared.clone());
         }
         let declared = self.free(&identifier(name));
-        // Noted before it is written, as it may refer to itself.
-        self.named.push((definition, declared.clone()));
         self.declared.insert(declared.clone(), String::new());
-        let text =
-            format!("\n{}export type {declared} = {};\n", comment(schema, ""), self.of(all, schema, 0).text);
-        self.declared.insert(declared.clone(), text);
+        self.ahead.push((definition.clone(), declared.clone()));
+        self.named.push((definition, declared.clone()));
         Some(declared)
+    }
+
+    /// Declares what has got a name and nothing else yet.
+    fn declare(&mut self) {
+        while let Some((Definition { name, definitions }, declared)) = self.ahead.pop() {
+            if let Some(schema) = definitions.get(&name) {
+                let of = self.of(&definitions, schema, 0).text;
+                let text = format!("\n{}export type {declared} = {of};\n", comment(schema, ""));
+                self.declared.insert(declared, text);
+            }
+        }
     }
 
     fn free(&self, name: &str) -> String {
@@ -157,7 +165,7 @@ impl Module {
         };
         let mut of = Vec::new();
         if let Some(reference) = schema.get("$ref").and_then(Value::as_str) {
-            let name = definition_name(reference).and_then(|name| self.definition(all, &name));
+            let name = definitions::name(reference).and_then(|name| self.definition(all, &name));
             of.push(name.map_or_else(Type::unknown, Type::plain));
         }
         match (schema.get("const"), schema.get("enum"), types(schema)) {
@@ -246,52 +254,6 @@ fn types(schema: &Map<String, Value>) -> Option<Vec<&str>> {
     }
 }
 
-/// The definitions that one of them reaches, itself among them.
-fn reached(all: &Definitions, name: &str) -> Definitions {
-    let mut reached = Map::new();
-    let mut ahead = vec![name.to_owned()];
-    while let Some(name) = ahead.pop() {
-        if let Some(schema) = all.get(&name).filter(|_| !reached.contains_key(&name)) {
-            each_reference(schema, &mut |reference| ahead.extend(definition_name(reference)));
-            reached.insert(name, schema.clone());
-        }
-    }
-    reached
-}
-
-fn each_reference(schema: &Value, with: &mut impl FnMut(&str)) {
-    match schema {
-        Value::Object(parts) => {
-            if let Some(Value::String(reference)) = parts.get("$ref") {
-                with(reference);
-            }
-            parts.values().for_each(|part| each_reference(part, with));
-        }
-        Value::Array(parts) => parts.iter().for_each(|part| each_reference(part, with)),
-        _ => {}
-    }
-}
-
-/// Has a schema call itself by another name than that of the root, `#`.
-fn refer_to_root_by(schema: &mut Value, name: &str) {
-    match schema {
-        Value::Object(parts) => {
-            for (key, part) in parts {
-                if key == "$ref" && part == "#" {
-                    *part = name.into();
-                }
-                refer_to_root_by(part, name);
-            }
-        }
-        Value::Array(parts) => parts.iter_mut().for_each(|part| refer_to_root_by(part, name)),
-        _ => {}
-    }
-}
-
-fn definition_name(reference: &str) -> Option<String> {
-    Some(reference.strip_prefix(DEFINITIONS)?.replace("~1", "/").replace("~0", "~"))
-}
-
 fn literal(value: &Value) -> Type {
     match value {
         Value::Array(_) | Value::Object(_) => Type::unknown(),
@@ -331,132 +293,4 @@ fn comment(schema: &Value, space: &str) -> String {
         comment += &format!("\n{space} * {line}");
     }
     comment + " */\n"
-}
-
-#[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn topic(topic: &str, schema: Value) -> Topic {
-        Topic {
-            topic: topic.into(),
-            direction: Direction::ToServer,
-            reply: None,
-            schema: Some(schema),
-            reply_schema: None,
-        }
-    }
-
-    /// What is written for one schema of this title.
-    fn declared(schema: Value) -> String {
-        let text = written(None, &[topic("t", schema)]);
-        let declarations = text.split("\n/** What travels to the server").next().unwrap_or_default();
-        declarations.split_once("\n\n").unwrap().1.trim_end().to_owned()
-    }
-
-    #[test]
-    fn every_kind_of_schema_is_its_type() {
-        for (schema, expected) in [
-            (json!({"type": "integer", "format": "int64"}), "number"),
-            (json!({"type": ["string", "null"]}), "string | null"),
-            (json!({"type": "array", "items": {"type": ["string", "null"]}}), "(string | null)[]"),
-            (
-                json!({"type": "array", "prefixItems": [{"type": "string"}, {"type": "number"}], "minItems": 2, "maxItems": 2}),
-                "[string, number]",
-            ),
-            (json!({"type": "array", "prefixItems": [{"type": "string"}]}), "[string, ...unknown[]]"),
-            (json!({"enum": ["a", 1, null, "a"]}), "\"a\" | 1 | null"),
-            (json!({"const": "a\"b"}), "\"a\\\"b\""),
-            (json!({"type": "object"}), "{ [key: string]: unknown }"),
-            (
-                json!({"type": "object", "additionalProperties": {"type": "boolean"}}),
-                "{ [key: string]: boolean }",
-            ),
-            (
-                json!({"type": "object", "properties": {"a": {"type": "string"}, "b c": {}}, "required": ["a"]}),
-                "{\n  a: string;\n  \"b c\"?: unknown;\n}",
-            ),
-            (
-                json!({"properties": {"a": {}}, "oneOf": [{"type": "string"}, {"type": "null"}]}),
-                "{\n  a?: unknown;\n} & (string | null)",
-            ),
-            (json!({"not": {}}), "unknown"),
-            (json!({"anyOf": [{"type": "string"}, true]}), "unknown"),
-            (json!({"type": "array", "items": false}), "never[]"),
-            (json!({"$ref": "https://elsewhere.example/schema"}), "unknown"),
-            (json!({"$ref": "#/$defs/not there"}), "unknown"),
-        ] {
-            let titled = match schema {
-                Value::Object(mut parts) => {
-                    parts.insert("title".into(), "Hello".into());
-                    Value::Object(parts)
-                }
-                other => other,
-            };
-            assert_eq!(declared(titled), format!("export type Hello = {expected};"));
-        }
-    }
-
-    #[test]
-    fn what_several_topics_use_is_declared_once_and_what_differs_apart() {
-        let point = |of: &str| json!({"Point": {"type": of}});
-        let uses = |of: &str| json!({"title": of, "type": "array", "items": {"$ref": "#/$defs/Point"}, "$defs": point(of)});
-        let topics = [
-            topic("one", uses("string")),
-            topic("the same", uses("string")),
-            topic("other", uses("number")),
-            topic("alone", json!({"title": "Point", "type": "string"})),
-        ];
-        let text = written(Some("Geo*/\n"), &topics);
-        assert!(text.starts_with("// The messages of Geo*/\\n. Made by"), "{text}");
-        let declarations: Vec<_> = text.lines().filter(|line| line.starts_with("export type")).collect();
-        assert_eq!(
-            declarations,
-            [
-                "export type Number = Point2[];",
-                "export type Point = string;",
-                "export type Point2 = number;",
-                "export type String = Point[];",
-            ]
-        );
-        assert!(
-            text.contains("  one: String;\n  \"the same\": String;\n  other: Number;\n  alone: Point;\n"),
-            "{text}"
-        );
-    }
-
-    #[test]
-    fn a_type_may_refer_to_itself() {
-        let tree = json!({"title": "Tree", "type": "array", "items": {"$ref": "#"}});
-        let in_another = json!({
-            "title": "Forest",
-            "type": "array",
-            "items": {"$ref": "#/$defs/Tree"},
-            "$defs": {"Tree": {"type": "array", "items": {"$ref": "#/$defs/Tree"}}},
-        });
-        let text = written(None, &[topic("tree", tree), topic("forest", in_another)]);
-        assert!(text.contains("export type Tree = Tree[];"), "{text}");
-        assert!(text.contains("export type Forest = Tree[];"), "{text}");
-        assert!(!text.contains("Tree2"), "{text}");
-    }
-
-    #[test]
-    fn names_and_comments_are_nothing_else() {
-        let schema = json!({
-            "title": "ToServer",
-            "description": "ends */ here\nand\u{0} there",
-            "type": "object",
-            "properties": {"a: string; b": {"description": "x", "type": "string"}},
-        });
-        let text = declared(schema);
-        assert_eq!(
-            text,
-            "/** ends *\\/ here\n * and  there */\nexport type ToServer2 = {\n  /** x */\n  \"a: string; b\"?: string;\n};"
-        );
-        assert_eq!(identifier("two words/1"), "TwoWords1");
-        assert_eq!(identifier("5"), "Message5");
-        assert_eq!(identifier("class"), "Class");
-    }
 }
