@@ -1,5 +1,5 @@
 //! The server of the quick start as a program of its own, to be spoken to from anywhere: it greets whoever
-//! says hello, and prints all that it hears. It runs until Ctrl-C.
+//! says hello, and prints all that it hears. It runs until Ctrl-C, or until it is told to end by SIGTERM.
 //!
 //! ```text
 //! cargo run --example hello_server -- /tmp/myApp.sock
@@ -13,13 +13,14 @@
 //!
 //! The README has the same with jq, nc, Python and Node. Without an argument the socket is
 //! `socket-ipc-hello.sock` in `$XDG_RUNTIME_DIR`, or in the directory for temporary files where that is not
-//! set.
+//! set. A socket that systemd passes is used instead: `examples/systemd` has the units.
 
 use std::error::Error;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Server, Topic};
+use socket_ipc::{Server, Topic, activated_listener};
+use tokio::signal::unix::{SignalKind, signal};
 
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "hello"]
@@ -36,7 +37,12 @@ struct Greeting {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args_os().nth(1).map_or_else(default_path, PathBuf::from);
-    let server = Server::new(&path);
+    // It says what it speaks to whoever asks: `socket-ipc topics PATH`.
+    let builder = Server::builder(&path).describe();
+    let server = match activated_listener()? {
+        Some(listener) => builder.listener(listener).build(),
+        None => builder.build(),
+    };
 
     server.on_message(|message, topic, client_id| println!("{client_id} {topic} {message}"));
     let reply = server.handle();
@@ -56,7 +62,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     server.listen().await?;
     println!("listening at {}", path.display());
-    tokio::signal::ctrl_c().await?;
+    let mut told_to_end = signal(SignalKind::terminate())?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted?,
+        _ = told_to_end.recv() => {}
+    }
     server.close().await;
     Ok(())
 }

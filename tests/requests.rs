@@ -455,6 +455,40 @@ support::both_flavours! {
         soon("the close", server.closed()).await;
     }
 
+    async fn what_is_at_work_for_a_client_that_is_gone_is_dropped_and_its_place_is_free() {
+        struct Dropped(Box<dyn Fn() + Send + Sync>);
+        impl Drop for Dropped {
+            fn drop(&mut self) {
+                self.0();
+            }
+        }
+        let place = Place::new();
+        let server = Server::builder(place.socket()).max_clients(1).build();
+        let mut events = Events::new();
+        let report = events.reporter();
+        server
+            .respond_async::<Wait>(move |Wait(_), _| {
+                let (begun, ended) = (report.clone(), report.clone());
+                async move {
+                    let _dropped = Dropped(Box::new(move || ended("dropped")));
+                    begun("begun");
+                    std::future::pending::<Waited>().await
+                }
+            })
+            .unwrap();
+        let report = events.reporter();
+        server.on_connection_close(move |_, _| report("closed"));
+        server.listen().await.unwrap();
+        for _ in 0..3 {
+            let mut peer = RawPeer::connect(place.socket()).await;
+            peer.write("{\"topic\":\"wait\",\"message\":1,\"id\":1}\n").await;
+            assert_eq!(events.next().await, "begun");
+            drop(peer);
+            assert_eq!(events.take(2).await, ["dropped", "closed"]);
+        }
+        soon("the close", server.close()).await;
+    }
+
     async fn a_topic_has_one_responder_until_it_is_removed() {
         let (_place, server, client) = connected().await;
         let first = server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();

@@ -339,6 +339,26 @@
 //! let client = Client::builder("/tmp/nodeApp.sock").wire(Wire::NODE_0_4).build();
 //! ```
 //!
+//! # How do I run it under systemd?
+//!
+//! Have systemd make the socket and pass it: then clients can connect before the server runs and while it restarts. The
+//! repository has a pair of units and a server that goes with them (`examples/systemd`). The server takes what it was
+//! passed, and makes its own where it runs by hand:
+//!
+//! ```no_run
+//! # use socket_ipc::{Server, activated_listener};
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = match activated_listener()? {
+//!     Some(listener) => Server::from_listener(listener),
+//!     None => Server::new("/run/myApp/myApp.sock"),
+//! };
+//! server.listen().await?;
+//! # Ok(()) }
+//! ```
+//!
+//! The socket file is systemd's then: its mode is `SocketMode` of the unit, and the server never removes it. systemd ends
+//! a service by SIGTERM: a program that [closes](ServerHandle::close) on it has written what was queued when it ends.
+//!
 //! # Who may connect?
 //!
 //! Whoever may write to the socket file and enter the directories above it. Its [`mode`](ServerBuilder::mode)

@@ -202,6 +202,9 @@ impl<P> ClientHandle<P> {
     /// out as they are ready. At most [`max_requests`](crate::ClientBuilder::max_requests) are at work; then the next
     /// question waits, and what comes after it. It may itself ask.
     ///
+    /// What it does for a server that is gone is dropped, unfinished: work that has to be done all the same belongs in a
+    /// task of its own.
+    ///
     /// # Errors
     ///
     /// [`RespondError::Taken`]: the topic has a responder, which stays.

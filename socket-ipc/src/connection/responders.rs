@@ -38,6 +38,12 @@ impl<E: Endpoint> Responders<E> {
         }
     }
 
+    /// Drops them all, unfinished: nobody is left to be answered.
+    pub(super) fn give_up(&mut self) {
+        self.at_work.clear();
+        self.count = 0;
+    }
+
     /// Whether no further question is to be heard for now.
     pub(super) fn is_full(&self) -> bool {
         self.count >= self.limit

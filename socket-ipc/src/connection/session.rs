@@ -143,6 +143,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                 self.writer.poll_write(&mut self.stream, cx).is_pending() || self.writer.ended().is_some();
             let all_heard = self.poll_listeners(cx, &mut turn).is_ready();
             self.look_ahead();
+            if self.writer.ended().is_some() && self.read_ended.is_some() {
+                self.responders.give_up();
+            }
             if let Some(cause) = self.poll_end(cx, all_heard) {
                 return Poll::Ready(cause);
             }

@@ -210,7 +210,8 @@ impl<P> ServerHandle<P> {
     /// for a connection; then the next question waits, and what comes after it. It may itself ask, the same client
     /// included.
     ///
-    /// A client that is gone is reported once the responders at work for it are done. `close` gives them the drain.
+    /// What it does for a client that is gone is dropped, unfinished: work that has to be done all the same belongs in a
+    /// task of its own. `close` gives those at work the drain.
     ///
     /// # Errors
     ///
