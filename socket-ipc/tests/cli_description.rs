@@ -6,8 +6,9 @@ mod command;
 
 use std::os::unix::net::UnixListener;
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use socket_ipc::{RawMessage, Refusal, Server};
+use socket_ipc::{Protocol, RawMessage, Refusal, Server, Topic};
 use tokio::runtime::Runtime;
 
 use command::{Place, Running, accept, on_a_terminal, run};
@@ -58,6 +59,59 @@ fn topics_are_listed_as_the_server_says_them() {
     let Some(terminal) = on_a_terminal("NO_COLOR=1", &format!("topics {path}")) else { return };
     assert_eq!(terminal.line(), "to server  add, answered by sum");
     assert_eq!(terminal.line(), "to client  \"the news\"");
+}
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "hello"]
+struct Hello {
+    name: String,
+}
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "how many", reply = Count)]
+struct HowMany;
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "count"]
+struct Count(usize);
+
+#[derive(Protocol)]
+#[protocol(to_server(HowMany -> Count), to_client(Hello))]
+struct Chat;
+
+#[test]
+fn a_server_with_a_protocol_says_its_topics() {
+    let place = Place::new();
+    let path = place.socket();
+    let runtime = Runtime::new().unwrap();
+    let server = Chat::server(&path).describe().build();
+    runtime.block_on(server.listen()).unwrap();
+    let listed = run(["topics", &path]).well();
+    let lines: Vec<Value> = listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 2, "{listed}");
+    for (line, expected) in lines.iter().zip([["how many", "to_server"], ["hello", "to_client"]]) {
+        assert_eq!([&line["topic"], &line["direction"]], expected);
+    }
+    assert_eq!(lines[0]["reply"], "count");
+    let types = run(["types", &path, "--lang", "typescript"]).well();
+    assert!(types.starts_with("// The messages of Chat. "), "{types}");
+    assert!(types.contains("export interface ToServer {\n  \"how many\": "), "{types}");
+    assert!(types.contains("export interface Replies {\n  \"how many\": "), "{types}");
+    let report: Value = serde_json::from_str(&run(["status", &path]).well()).unwrap();
+    assert_eq!(report["description"]["protocol"], "Chat");
+    runtime.block_on(server.close());
+}
+
+#[test]
+fn serve_describes_itself_and_prints_no_questions_about_it() {
+    let place = Place::new();
+    let path = place.socket();
+    let server = Running::serve(&path, ["--echo"]);
+    assert_eq!(run(["topics", &path]).well(), "");
+    let report: Value = serde_json::from_str(&run(["status", &path]).well()).unwrap();
+    assert_eq!(report["description"]["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(run(["send", &path, "hello", "--wait", "hello"]).well(), "null\n");
+    assert_eq!(server.json(), json!({"client": 3, "topic": "hello", "message": null}));
 }
 
 const TYPESCRIPT: &str = r#"// The messages of Calculator. Made by `socket-ipc types`: make it again rather than change it.

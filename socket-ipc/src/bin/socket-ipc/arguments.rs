@@ -131,7 +131,7 @@ is a topic, a space and JSON, or an envelope, which is what `listen` prints:
   news {\"text\":\"hello\"}
   {\"topic\":\"news\",\"message\":{\"text\":\"hello\"}}
 It goes on when standard input ends; in the background give it </dev/null. Ctrl-C and SIGTERM
-close it, and remove the socket file.
+close it, and remove the socket file. It describes itself, and does not print who asks for that.
 
 Example: socket-ipc serve /tmp/myApp.sock --echo
 Example: socket-ipc listen /tmp/one.sock | socket-ipc serve /tmp/other.sock";

@@ -1,79 +1,40 @@
-//! What a server says of itself when it is asked.
+//! Asking a server what it says of itself.
 
 use std::time::Duration;
 
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
-use socket_ipc::{Answer, Client, RawMessage, RequestError};
+use socket_ipc::description::DESCRIBE;
+use socket_ipc::{Answer, Client, Description, RawMessage, RequestError};
 
 use crate::arguments::{Patience, Place};
 use crate::failure::Failure;
-use crate::reach;
+use crate::{reach, running};
 
-const DESCRIBE: &str = "socket-ipc.describe";
+/// The topic of the question for a server's figures.
 const STATS: &str = "socket-ipc.stats";
 
-/// What a server speaks. What later versions add is left aside; what earlier ones lack, too.
-#[derive(Debug, Deserialize)]
-pub(crate) struct Description {
-    pub(crate) version: String,
-    pub(crate) protocol: Option<String>,
-    /// Each as it was written, so that whatever is known of a topic is passed on.
-    #[serde(default)]
-    topics: Vec<Box<RawValue>>,
+/// Whether a topic is one that servers answer about themselves.
+pub(crate) fn is_about_the_server(topic: &str) -> bool {
+    [DESCRIBE, STATS].contains(&topic)
 }
 
-#[derive(Debug, Deserialize)]
-pub(crate) struct Topic {
-    pub(crate) topic: String,
-    pub(crate) direction: Direction,
-    pub(crate) reply: Option<String>,
-    pub(crate) schema: Option<Value>,
-    pub(crate) reply_schema: Option<Value>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Direction {
-    ToServer,
-    ToClient,
-}
-
-impl Description {
-    /// Reads it out of an answer.
-    pub(crate) fn read(answer: &RawMessage<'_>) -> Result<Self, Failure> {
-        answer.decode().map_err(|error| unreadable(&error))
-    }
-
-    /// Every topic, as it was written and as it is understood.
-    pub(crate) fn topics(&self) -> Result<Vec<(&str, Topic)>, Failure> {
-        let read = |raw: &'_ RawValue| serde_json::from_str(raw.get()).map_err(|error| unreadable(&error));
-        self.topics.iter().map(|raw| Ok((raw.get(), read(raw)?))).collect()
-    }
-}
-
-fn unreadable(error: &serde_json::Error) -> Failure {
-    Failure::other(format!(
-        "the server answered `{DESCRIBE}` with something else than a description: {error}"
-    ))
-}
-
-/// Connects, and asks a server that has to answer.
-pub(crate) async fn of(
+/// Connects to a server that has to describe itself, and returns what it says.
+pub(crate) fn of(
     server: &Place,
     patience: &Patience,
     timeout: Duration,
-) -> Result<Description, Failure> {
-    let client = reach::client(server, patience);
-    client.connect().await?;
-    let answer = describe(&client, timeout).await.map_err(|error| {
-        let why = unanswered(&error);
-        let failure = Failure::from(error);
-        Failure::new(failure.status(), why)
-    })?;
-    client.close().await;
-    Description::read(&answer)
+) -> Result<RawMessage<'static>, Failure> {
+    running::to_the_end(async move {
+        let client = reach::client(server, patience);
+        client.connect().await?;
+        let answer = describe(&client, timeout).await.map_err(|error| {
+            let why = unanswered(&error);
+            Failure::new(Failure::from(error).status(), why)
+        })?;
+        client.close().await;
+        Ok(answer)
+    })
 }
 
 pub(crate) fn describe(client: &Client, timeout: Duration) -> Answer<RawMessage<'static>> {
@@ -82,6 +43,28 @@ pub(crate) fn describe(client: &Client, timeout: Duration) -> Answer<RawMessage<
 
 pub(crate) fn stats(client: &Client, timeout: Duration) -> Answer<RawMessage<'static>> {
     client.request_raw(STATS, &()).within(timeout)
+}
+
+/// Reads a description.
+pub(crate) fn read(answer: &RawMessage<'_>) -> Result<Description, Failure> {
+    answer.decode().map_err(|error| unreadable(&error))
+}
+
+/// Every topic as it was written: a later version may say more of it than this one knows.
+pub(crate) fn topics_as_written(answer: &RawMessage<'_>) -> Result<Vec<Box<RawValue>>, Failure> {
+    #[derive(Deserialize)]
+    struct Topics {
+        topics: Vec<Box<RawValue>>,
+    }
+
+    let Topics { topics } = answer.decode().map_err(|error| unreadable(&error))?;
+    Ok(topics)
+}
+
+fn unreadable(error: &serde_json::Error) -> Failure {
+    Failure::other(format!(
+        "the server answered `{DESCRIBE}` with something else than a description: {error}"
+    ))
 }
 
 /// Why a server does not say what it is.

@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::output;
 
 /// Runs what ends by itself.
-pub(crate) fn to_the_end(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+pub(crate) fn to_the_end<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = started(&mut Builder::new_current_thread())?;
     let outcome = runtime.block_on(work);
     // A thread that waits for standard input is not waited for.

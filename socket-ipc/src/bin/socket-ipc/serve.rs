@@ -6,14 +6,18 @@ use crate::arguments::Serve;
 use crate::failure::{Failure, say};
 use crate::lines::Line;
 use crate::output::Printer;
-use crate::{json, lines, running};
+use crate::{description, json, lines, running};
 
 pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     let Serve { place, echo } = arguments;
     let (printer, broken) = Printer::new();
-    let server = Server::builder(&place.path).wire(place.wire()).build();
+    let server = Server::builder(&place.path).wire(place.wire()).describe().build();
     let replies = server.handle();
     server.on_message(move |message, topic, client_id| {
+        // Those are answered, and no messages for whoever watches.
+        if description::is_about_the_server(topic) {
+            return;
+        }
         printer.message(Some(client_id), topic, &message);
         if echo && let Err(error) = replies.send_raw(topic, &message, client_id) {
             say(error);

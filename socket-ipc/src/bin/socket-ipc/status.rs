@@ -5,11 +5,10 @@ use serde_json::value::RawValue;
 use socket_ipc::{RawMessage, Stats};
 
 use crate::arguments::Status;
-use crate::description::{self, Description};
 use crate::failure::{Failure, say};
 use crate::output::{self, Reader};
 use crate::peer::Peer;
-use crate::{paint, reach, running};
+use crate::{description, paint, reach, running};
 
 pub(crate) fn run(arguments: Status) -> Result<(), Failure> {
     let Status { server, timeout, patience } = arguments;
@@ -59,10 +58,10 @@ fn for_people(
 ) -> String {
     let by = report.peer.as_ref().map_or_else(String::new, |peer| format!(", {peer}"));
     let mut text = format!("{} is alive{by}\n", report.path);
-    if let Some(Ok(description)) = description.map(Description::read) {
+    if let Some(Ok(description)) = description.map(description::read) {
         let protocol =
             description.protocol.as_deref().map(|name| format!(", protocol {}", paint::one_line(name)));
-        let topics = description.topics().map_or(0, |topics| topics.len());
+        let topics = description.topics.len();
         let (version, protocol) = (paint::one_line(&description.version), protocol.unwrap_or_default());
         text += &format!("socket-ipc {version}{protocol}, {topics} topics\n");
     }

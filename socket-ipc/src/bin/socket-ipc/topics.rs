@@ -1,35 +1,32 @@
 //! `topics`: what a server speaks.
 
+use socket_ipc::description::{Direction, TopicDescription};
+
 use crate::arguments::Topics;
-use crate::description::{self, Description, Direction, Topic};
 use crate::failure::Failure;
 use crate::output::{self, Reader};
-use crate::{paint, running};
+use crate::{description, paint};
 
 pub(crate) fn run(arguments: Topics) -> Result<(), Failure> {
     let Topics { server, timeout, patience } = arguments;
-    running::to_the_end(async move {
-        let description = description::of(&server, &patience, timeout).await?;
-        output::print(&written(&description, Reader::find())?)
-    })
-}
-
-fn written(description: &Description, reader: Reader) -> Result<String, Failure> {
-    let mut text = String::new();
-    for (raw, topic) in description.topics()? {
-        match reader {
-            Reader::Program => text += &reader.json(raw),
-            Reader::Person { colours } => text += &line(&topic, colours),
+    let answer = description::of(&server, &patience, timeout)?;
+    // Also where only the topics themselves are wanted: what is no description is none for anybody.
+    let described = description::read(&answer)?;
+    let reader = Reader::find();
+    let text: String = match reader {
+        Reader::Program => {
+            description::topics_as_written(&answer)?.iter().map(|topic| reader.json(topic.get())).collect()
         }
-    }
-    Ok(text)
+        Reader::Person { colours } => described.topics.iter().map(|topic| line(topic, colours)).collect(),
+    };
+    output::print(&text)
 }
 
-fn line(topic: &Topic, colours: bool) -> String {
+fn line(topic: &TopicDescription, colours: bool) -> String {
     let named = |name: &str| paint::styled(&paint::topic(name), paint::TOPIC, colours);
     let direction = match topic.direction {
-        Direction::ToServer => "to server",
-        Direction::ToClient => "to client",
+        Direction::TowardServer => "to server",
+        Direction::TowardClient => "to client",
     };
     let direction = paint::styled(direction, paint::TIME, colours);
     match &topic.reply {

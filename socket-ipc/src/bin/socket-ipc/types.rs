@@ -1,33 +1,29 @@
 //! `types`: the types of what a server speaks, for programs in other languages.
 
 use serde_json::{Map, Value, json};
+use socket_ipc::Description;
+use socket_ipc::description::Direction;
 
 use crate::arguments::{Language, Types};
-use crate::description::{self, Direction, Topic};
 use crate::failure::Failure;
-use crate::typescript;
-use crate::{output, running};
+use crate::{description, output, typescript};
 
 pub(crate) fn run(arguments: Types) -> Result<(), Failure> {
     let Types { server, lang, timeout, patience } = arguments;
-    running::to_the_end(async move {
-        let description = description::of(&server, &patience, timeout).await?;
-        let topics: Vec<_> = description.topics()?.into_iter().map(|(_, topic)| topic).collect();
-        let protocol = description.protocol.as_deref();
-        output::print(&match lang {
-            Language::Typescript => typescript::written(protocol, &topics),
-            Language::JsonSchema => schemas(protocol, &topics),
-        })
+    let described = description::read(&description::of(&server, &patience, timeout)?)?;
+    output::print(&match lang {
+        Language::Typescript => typescript::written(&described),
+        Language::JsonSchema => schemas(&described),
     })
 }
 
 /// One document of all schemas. Each is a resource of its own, so that what it refers to is found in it.
-fn schemas(protocol: Option<&str>, topics: &[Topic]) -> String {
+fn schemas(described: &Description) -> String {
     let mut all = Map::new();
-    for topic in topics {
+    for topic in &described.topics {
         let direction = match topic.direction {
-            Direction::ToServer => "to_server",
-            Direction::ToClient => "to_client",
+            Direction::TowardServer => "to_server",
+            Direction::TowardClient => "to_client",
         };
         add(&mut all, format!("{direction}/{}", topic.topic), topic.schema.as_ref());
         if topic.reply.is_some() {
@@ -35,8 +31,8 @@ fn schemas(protocol: Option<&str>, topics: &[Topic]) -> String {
         }
     }
     let mut document = json!({"$schema": "https://json-schema.org/draft/2020-12/schema", "$defs": all});
-    if let Some(protocol) = protocol {
-        document["title"] = protocol.into();
+    if let Some(protocol) = &described.protocol {
+        document["title"] = protocol.as_str().into();
     }
     format!("{document:#}\n")
 }

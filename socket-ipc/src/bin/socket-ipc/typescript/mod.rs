@@ -8,27 +8,31 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
+use socket_ipc::Description;
+use socket_ipc::description::Direction;
 
-use crate::description::{Direction, Topic};
 use definitions::Definitions;
 
 /// What the module itself declares.
 const OURS: [&str; 3] = ["ToServer", "ToClient", "Replies"];
 
 /// The module of what a server speaks.
-pub(crate) fn written(protocol: Option<&str>, topics: &[Topic]) -> String {
-    let mut module = Module::default();
+pub(crate) fn written(described: &Description) -> String {
+    let (mut module, topics) = (Module::default(), &described.topics);
     let mut travels = |direction| -> Vec<_> {
         let of_it = topics.iter().filter(|topic| topic.direction == direction);
         of_it.map(|topic| (&*topic.topic, module.message(topic.schema.as_ref(), &topic.topic))).collect()
     };
-    let (to_server, to_client) = (travels(Direction::ToServer), travels(Direction::ToClient));
+    let (to_server, to_client) = (travels(Direction::TowardServer), travels(Direction::TowardClient));
     let questions = topics.iter().filter_map(|topic| Some((topic, topic.reply.as_deref()?)));
     let replies = questions
         .map(|(topic, reply)| (&*topic.topic, module.message(topic.reply_schema.as_ref(), reply)))
         .collect();
 
-    let of = protocol.map_or_else(String::new, |protocol| format!(" of {}", protocol.escape_default()));
+    let of = described
+        .protocol
+        .as_ref()
+        .map_or_else(String::new, |protocol| format!(" of {}", protocol.escape_default()));
     let mut text =
         format!("// The messages{of}. Made by `socket-ipc types`: make it again rather than change it.\n");
     text.extend(module.declared.into_values());

@@ -1,15 +1,20 @@
 use serde_json::json;
+use socket_ipc::description::TopicDescription;
 
 use super::*;
 
-fn topic(topic: &str, schema: Value) -> Topic {
-    Topic {
-        topic: topic.into(),
-        direction: Direction::ToServer,
-        reply: None,
-        schema: Some(schema),
-        reply_schema: None,
-    }
+fn topic(topic: &str, schema: Value) -> TopicDescription {
+    let mut described = TopicDescription::new(topic, Direction::TowardServer);
+    described.schema = Some(schema);
+    described
+}
+
+/// What is written for a protocol of these topics.
+fn written(protocol: Option<&str>, topics: &[TopicDescription]) -> String {
+    let mut described = Description::new();
+    described.protocol = protocol.map(str::to_owned);
+    described.topics = topics.to_vec();
+    super::written(&described)
 }
 
 /// What is written for one schema of this title.
