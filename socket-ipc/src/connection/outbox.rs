@@ -330,17 +330,19 @@ impl Outbox {
     pub(crate) fn give_up(&self, wire: Wire, writing: Option<(Segment, usize)>) -> Unsent {
         self.end();
         let mut queue = lock(&self.queue);
+        let left = writing.as_ref().map_or(0, |(segment, written)| segment.counted(segment.len() - written));
         if let Some(unsent) = queue.unsent {
+            // Whoever gave it up did not know what the session was writing.
+            self.total.subtract(left);
             return unsent;
         }
         let mut unsent = Unsent { messages: queue.messages, bytes: queue.len as u64 };
         let queued = std::iter::from_fn(|| queue.contents.pop());
-        let mut counted: usize = queued.map(|segment| segment.counted(segment.len())).sum();
+        let counted = left + queued.map(|segment| segment.counted(segment.len())).sum::<usize>();
         if let Some((segment, written)) = &writing {
             // A message counts as sent once its end is. Segments begin where a message does.
             let sent = count_ends(wire, &segment.bytes()[..*written]) as u64;
             unsent.messages = unsent.messages.saturating_sub(sent);
-            counted += segment.counted(segment.len() - written);
         }
         (queue.len, queue.messages, queue.unsent) = (0, 0, Some(unsent));
         self.queued.store(0, Ordering::Release);

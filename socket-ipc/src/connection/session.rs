@@ -493,7 +493,8 @@ impl<S, E: Endpoint> Drop for Session<S, E> {
     fn drop(&mut self) {
         // A session that is dropped with its runtime has not run to its end, and whoever sends must not take
         // it for alive.
-        self.reporter.link.outbox.end();
+        let writing = self.writer.take_writing();
+        self.reporter.link.outbox.give_up(self.reporter.endpoint.limits().wire, writing);
         self.reporter.link.questions.end(&CloseCause::Closed);
     }
 }

@@ -343,3 +343,19 @@ proptest! {
         assert_eq!(queued(&total), 0);
     }
 }
+
+#[test]
+fn who_gives_it_up_without_what_is_being_written_leaves_that_to_the_session() {
+    let total = Total::new(usize::MAX);
+    let outbox = Outbox::new(1_000, Arc::clone(&total));
+    outbox.push(&message(10)).unwrap();
+    outbox.push(&message(20)).unwrap();
+    let writing = outbox.take().unwrap();
+    outbox.written(&writing, 10, false);
+    outbox.push(&message(5)).unwrap();
+    let unsent = outbox.give_up(Wire::JSON_LINES, None);
+    assert_eq!((unsent.messages, unsent.bytes), (3, 25), "as far as it knows");
+    assert_eq!(queued(&total), 20);
+    assert_eq!(outbox.give_up(Wire::JSON_LINES, Some((writing, 10))), unsent);
+    assert_eq!(queued(&total), 0);
+}
