@@ -99,6 +99,12 @@ fn a_server_with_a_protocol_says_its_topics() {
     assert!(types.contains("export interface Replies {\n  \"how many\": "), "{types}");
     let report: Value = serde_json::from_str(&run(["status", &path]).well()).unwrap();
     assert_eq!(report["description"]["protocol"], "Chat");
+    // Those that asked for topics and types, and the one that asks for this.
+    assert_eq!(report["stats"]["connections"], 3);
+    let Some(terminal) = on_a_terminal("NO_COLOR=1", &format!("status {path}")) else { return };
+    assert!(terminal.line().starts_with(&format!("{path} is alive, process {} ", std::process::id())));
+    assert_eq!(terminal.line(), format!("socket-ipc {}, protocol Chat, 2 topics", env!("CARGO_PKG_VERSION")));
+    assert!(terminal.line().starts_with("clients: 1 now, 4 in all; messages: "));
     runtime.block_on(server.close());
 }
 

@@ -4,15 +4,12 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use socket_ipc::description::DESCRIBE;
+use socket_ipc::description::{DESCRIBE, STATS};
 use socket_ipc::{Answer, Client, Description, RawMessage, RequestError};
 
 use crate::arguments::{Patience, Place};
 use crate::failure::Failure;
 use crate::{reach, running};
-
-/// The topic of the question for a server's figures.
-const STATS: &str = "socket-ipc.stats";
 
 /// Whether a topic is one that servers answer about themselves.
 pub(crate) fn is_about_the_server(topic: &str) -> bool {
