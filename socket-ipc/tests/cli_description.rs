@@ -104,7 +104,11 @@ fn a_server_with_a_protocol_says_its_topics() {
     let Some(terminal) = on_a_terminal("NO_COLOR=1", &format!("status {path}")) else { return };
     assert!(terminal.line().starts_with(&format!("{path} is alive, process {} ", std::process::id())));
     assert_eq!(terminal.line(), format!("socket-ipc {}, protocol Chat, 2 topics", env!("CARGO_PKG_VERSION")));
-    assert!(terminal.line().starts_with("clients: 1 now, 4 in all; messages: "));
+    assert_eq!(terminal.line(), "clients: 1 now, 4 in all");
+    let messages = terminal.line();
+    assert!(messages.starts_with("messages: ") && messages.ends_with(" sent (0 a second)"), "{messages}");
+    let queued = terminal.line();
+    assert!(queued.starts_with("queued: ") && queued.ends_with(" at most"), "{queued}");
     runtime.block_on(server.close());
 }
 
@@ -184,10 +188,12 @@ fn status_has_what_the_server_says_of_itself() {
     assert_eq!(report["alive"], true);
     assert_eq!(report["description"]["protocol"], "Calculator");
     assert_eq!(report["stats"]["connections"], 7);
+    assert_eq!(report["rates"], json!({"received": 0.0, "sent": 0.0}), "nobody else says anything");
     let Some(terminal) = on_a_terminal("NO_COLOR=1", &format!("status {path}")) else { return };
     assert!(terminal.line().starts_with(&format!("{path} is alive, process {} ", std::process::id())));
     assert_eq!(terminal.line(), "socket-ipc 9.9.9, protocol Calculator, 2 topics");
-    assert_eq!(terminal.line(), "clients: 1 now, 7 in all; messages: 3 received, 2 sent");
+    assert_eq!(terminal.line(), "clients: 1 now, 7 in all");
+    assert_eq!(terminal.line(), "messages: 3 received (0 a second), 2 sent (0 a second)");
 }
 
 #[test]
@@ -201,7 +207,9 @@ fn one_that_does_not_describe_itself_is_alive_all_the_same() {
     let alive = run(["status", &path]);
     assert_eq!((alive.status, alive.errors), (Some(0), format!("socket-ipc: {nobody}\n")));
     let report: Value = serde_json::from_str(&alive.output).unwrap();
-    assert_eq!((&report["description"], &report["stats"]), (&Value::Null, &Value::Null));
+    for absent in ["description", "stats", "rates"] {
+        assert_eq!(report[absent], Value::Null, "{absent}");
+    }
     assert_eq!(run(["topics", &path]).failed(4), nobody);
     assert_eq!(run(["types", &path, "--lang", "typescript"]).failed(4), nobody);
     runtime.block_on(server.close());

@@ -192,9 +192,10 @@ pub(crate) enum Language {
 
 const STATUS: &str = "\
 It exits with 0 if the server is alive, and with 3 if there is none, or it lets nobody in. In a
-pipe it prints one line, whose description and stats are null where the server gives none:
+pipe it prints one line, whose description, stats and rates are null where the server gives none:
   {\"path\":\"/tmp/myApp.sock\",\"alive\":true,\"process\":42,\"program\":\"myApp\",\"user\":1000,
-   \"name\":\"me\",\"description\":{…},\"stats\":{…}}
+   \"name\":\"me\",\"description\":{…},\"stats\":{…},\"rates\":{\"received\":9.5,\"sent\":0.0}}
+Rates are messages a second, between two looks at the figures.
 
 Example: socket-ipc status /tmp/myApp.sock && echo it is alive";
 
@@ -205,6 +206,9 @@ pub(crate) struct Status {
     /// How long the server may take to describe itself, in seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "2")]
     pub(crate) timeout: Duration,
+    /// How long to wait between two looks at the figures, which rates are made of, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
+    pub(crate) interval: Duration,
     #[command(flatten)]
     pub(crate) patience: Patience,
 }

@@ -15,6 +15,7 @@ mod listen;
 mod output;
 mod paint;
 mod peer;
+mod rates;
 mod reach;
 mod request;
 mod running;

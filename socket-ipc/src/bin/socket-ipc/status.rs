@@ -1,17 +1,20 @@
 //! `status`: whether a server is alive, and who runs it.
 
+use std::time::{Duration, Instant};
+
 use serde::Serialize;
 use serde_json::value::RawValue;
-use socket_ipc::{RawMessage, Stats};
+use socket_ipc::{Client, RawMessage, Stats};
 
 use crate::arguments::Status;
 use crate::failure::{Failure, say};
 use crate::output::{self, Reader};
 use crate::peer::Peer;
+use crate::rates::Rates;
 use crate::{description, paint, reach, running};
 
 pub(crate) fn run(arguments: Status) -> Result<(), Failure> {
-    let Status { server, timeout, patience } = arguments;
+    let Status { server, timeout, interval, patience } = arguments;
     running::to_the_end(async move {
         let (client, peer) = reach::client_that_asks_who(&server, &patience);
         client.connect().await?;
@@ -20,6 +23,10 @@ pub(crate) fn run(arguments: Status) -> Result<(), Failure> {
             (description::describe(&client, timeout), description::stats(&client, timeout));
         let description = description.await.map_err(|error| say(description::unanswered(&error))).ok();
         let stats = stats.await.ok();
+        let rates = match stats.as_ref().map(RawMessage::decode::<Stats>) {
+            Some(Ok(before)) => rates(&client, &before, interval, timeout).await,
+            _ => None,
+        };
         client.close().await;
         let report = Report {
             path: server.path.display().to_string(),
@@ -27,6 +34,7 @@ pub(crate) fn run(arguments: Status) -> Result<(), Failure> {
             peer: peer.get().cloned(),
             description: raw(description.as_ref()),
             stats: raw(stats.as_ref()),
+            rates,
         };
         output::print(&match Reader::find() {
             Reader::Program => serde_json::to_string(&report).unwrap_or_default() + "\n",
@@ -44,6 +52,15 @@ struct Report {
     peer: Option<Peer>,
     description: Option<Box<RawValue>>,
     stats: Option<Box<RawValue>>,
+    rates: Option<Rates>,
+}
+
+/// Looks again after a while; `None` where the server does not answer any more.
+async fn rates(client: &Client, before: &Stats, interval: Duration, timeout: Duration) -> Option<Rates> {
+    let begun = Instant::now();
+    tokio::time::sleep(interval).await;
+    let after = description::stats(client, timeout).await.ok()?;
+    Some(Rates::between(before, &after.decode().ok()?, begun.elapsed()))
 }
 
 /// A message as it arrived, in one line.
@@ -66,10 +83,17 @@ fn for_people(
         text += &format!("socket-ipc {version}{protocol}, {topics} topics\n");
     }
     if let Some(Ok(stats)) = stats.map(RawMessage::decode::<Stats>) {
-        let Stats { connected, connections, received, sent, .. } = stats;
+        let Stats { connected, connections, received, sent, outbox_len, outbox_most, .. } = stats;
+        let a_second = |rate: fn(&Rates) -> f64| {
+            report.rates.as_ref().map_or_else(String::new, |rates| format!(" ({} a second)", rate(rates)))
+        };
         text += &format!(
-            "clients: {connected} now, {connections} in all; messages: {} received, {} sent\n",
-            received.messages, sent.messages
+            "clients: {connected} now, {connections} in all\nmessages: {} received{}, {} sent{}\nqueued: {outbox_len} bytes \
+             now, {outbox_most} at most\n",
+            received.messages,
+            a_second(|rates| rates.received),
+            sent.messages,
+            a_second(|rates| rates.sent),
         );
     }
     text

@@ -1,0 +1,55 @@
+//! How many messages a server hears and sends in a second: the difference of two looks at its figures.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use socket_ipc::Stats;
+use socket_ipc::description::{DESCRIBE, STATS};
+
+/// Messages a second, both ways, without those that whoever looks causes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub(crate) struct Rates {
+    pub(crate) received: f64,
+    pub(crate) sent: f64,
+}
+
+impl Rates {
+    pub(crate) fn between(before: &Stats, after: &Stats, passed: Duration) -> Self {
+        let (before, after) = (messages(before), messages(after));
+        let a_second = |before: u64, after: u64| {
+            let rate = after.saturating_sub(before) as f64 / passed.as_secs_f64().max(f64::MIN_POSITIVE);
+            (10.0 * rate).round() / 10.0
+        };
+        Self { received: a_second(before.0, after.0), sent: a_second(before.1, after.1) }
+    }
+}
+
+/// How many were received and sent, but for questions about the server itself and their answers.
+fn messages(stats: &Stats) -> (u64, u64) {
+    let own = stats.topics.iter().filter(|topic| [DESCRIBE, STATS].contains(&&*topic.topic));
+    own.fold((stats.received.messages, stats.sent.messages), |(received, sent), own| {
+        (received.saturating_sub(own.received.messages), sent.saturating_sub(own.sent.messages))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stats(received: u64, sent: u64, own: u64) -> Stats {
+        let traffic = |messages: u64| serde_json::json!({"messages": messages, "bytes": 0});
+        let topic = |name: &str, received: u64, sent: u64| serde_json::json!({"topic": name, "received": traffic(received), "sent": traffic(sent)});
+        serde_json::from_value(serde_json::json!({
+            "connected": 1, "connections": 1, "message_errors": 0, "outbox_len": 0, "outbox_most": 0, "slow": 0,
+            "late_answers": 0, "received": traffic(received + own), "sent": traffic(sent + own),
+            "topics": [topic(STATS, own, own)], "other_topics": topic("", received, sent),
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn whoever_looks_is_not_counted() {
+        let rates = Rates::between(&stats(10, 5, 1), &stats(30, 5, 2), Duration::from_secs(2));
+        assert_eq!(rates, Rates { received: 10.0, sent: 0.0 });
+    }
+}
