@@ -4,6 +4,8 @@ use std::path::Path;
 
 use crate::client::ClientBuilder;
 use crate::description::Direction;
+#[cfg(feature = "schema")]
+use crate::description::{DescribesItself, Description, Schemas};
 use crate::server::ServerBuilder;
 use crate::topic::Request;
 
@@ -99,6 +101,48 @@ pub trait Protocol: Sized + 'static {
     /// ```
     fn server(path: impl AsRef<Path>) -> ServerBuilder<Self> {
         ServerBuilder::new(path.as_ref().to_owned())
+    }
+
+    /// Describes the protocol, with the schemas of all its topics and answers; with the feature `schema`, where all of them
+    /// implement `JsonSchema`.
+    ///
+    /// The limits and the wire are those that a server has unless they are set. The schemas are JSON schemas of draft
+    /// 2020-12, for the side that does not have the types: of what travels to the server they say what that can read, of
+    /// what travels to clients what is written.
+    ///
+    /// ```
+    /// use schemars::JsonSchema;
+    /// use serde::{Deserialize, Serialize};
+    /// use socket_ipc::{Protocol, Topic};
+    ///
+    /// #[derive(Topic, JsonSchema, Serialize, Deserialize)]
+    /// #[topic(name = "add", reply = Sum)]
+    /// struct Add { left: i64, right: i64 }
+    ///
+    /// #[derive(Topic, JsonSchema, Serialize, Deserialize)]
+    /// #[topic = "sum"]
+    /// struct Sum(i64);
+    ///
+    /// #[derive(Protocol)]
+    /// #[protocol(to_server(Add -> Sum))]
+    /// struct Calculator;
+    ///
+    /// let schema = Calculator::schema();
+    /// assert_eq!(schema.topics[0].schema.as_ref().unwrap()["required"], serde_json::json!(["left", "right"]));
+    /// println!("{}", schema.typescript());
+    ///
+    /// // Whoever asks the server is told the same.
+    /// let server = Calculator::server("/tmp/myApp.sock").describe_as(schema).build();
+    /// ```
+    #[cfg(feature = "schema")]
+    #[must_use]
+    fn schema() -> Description
+    where
+        Self: DescribesItself<Schemas>,
+    {
+        let mut description = Description { protocol: Some(Self::NAME.to_owned()), ..Description::new() };
+        <Self as DescribesItself<Schemas>>::describe(&mut description);
+        description
     }
 
     /// Begins a client of this protocol, of the server at `path`, with the options of every client.

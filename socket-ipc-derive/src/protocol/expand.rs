@@ -97,6 +97,7 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
             }
         },
     );
+    let described = described(input, attribute, &krate);
     let questions = attribute.to_server.iter().chain(&attribute.to_client);
     let answers = questions.filter_map(|entry| answer(entry, attribute));
 
@@ -111,7 +112,33 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
             }
             #(#directions)*
             #(#answers)*
+            #described
         };
+    }
+}
+
+/// The impl that describes a protocol, in whatever kind of schema all its topics have. A topic without one is no mistake:
+/// who asks for it is told.
+fn described(input: &DeriveInput, attribute: &ProtocolAttribute, krate: &TokenStream) -> TokenStream {
+    let ident = &input.ident;
+    let (mut topics, mut directions) = (Vec::new(), Vec::new());
+    for (entries, direction) in
+        [(&attribute.to_server, "TowardServer"), (&attribute.to_client, "TowardClient")]
+    {
+        let direction = Ident::new(direction, Span::call_site());
+        topics.extend(entries.iter().map(|entry| with_lifetime(&entry.topic, "static")));
+        directions.extend(entries.iter().map(|_| quote!(#krate::description::Direction::#direction)));
+    }
+    quote! {
+        #[automatically_derived]
+        impl<__S> #krate::description::DescribesItself<__S> for #ident
+        where
+            #(#topics: #krate::description::DescribedIn<__S>,)*
+        {
+            fn describe(__description: &mut #krate::Description) {
+                #(__description.describe::<__S, #topics>(#directions);)*
+            }
+        }
     }
 }
 
@@ -252,8 +279,10 @@ fn stand_in(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenStream {
         generics.params.push(param);
         generics
     };
-    let (of_topic, of_struct) = (with(parse_quote!(__T)), with(parse_quote!(__L)));
-    let (of_topic, of_struct) = (of_topic.split_for_impl().0, of_struct.split_for_impl().0);
+    let [of_topic, of_struct, of_schema] =
+        [with(parse_quote!(__T)), with(parse_quote!(__L)), with(parse_quote!(__S))];
+    let [of_topic, of_struct, of_schema] =
+        [&of_topic, &of_struct, &of_schema].map(|generics| generics.split_for_impl().0);
     let attaches = ["Server", "Client"].map(|side| {
         let side = Ident::new(side, Span::call_site());
         quote! {
@@ -277,6 +306,10 @@ fn stand_in(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenStream {
         impl #of_topic #krate::ToServer<__T> for #ident #arguments #where_clause {}
         #[automatically_derived]
         impl #of_topic #krate::ToClient<__T> for #ident #arguments #where_clause {}
+        #[automatically_derived]
+        impl #of_schema #krate::description::DescribesItself<__S> for #ident #arguments #where_clause {
+            fn describe(_: &mut #krate::Description) {}
+        }
         #(#attaches)*
     }
 }

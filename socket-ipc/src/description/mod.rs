@@ -66,19 +66,81 @@
 //! The same option has the server answer [`socket-ipc.stats`](STATS) with its figures, those of
 //! [`stats`](crate::ServerHandle::stats).
 //!
+//! # And the types of the messages?
+//!
+//! With the feature `schema`, for topics that also derive `JsonSchema` of the crate
+//! [schemars](https://docs.rs/schemars), version 1. `Chat::schema()` is the description of a whole protocol with the JSON
+//! schemas (draft 2020-12) of all messages and answers, no socket needed; it exists where all its topics have one.
+//! `describe_as(Chat::schema())` in place of `describe()` has the server tell them. A server without a protocol lists its
+//! topics one by one: `Description::new().hears::<Hello>().sends::<Greeting>()`.
+//!
+#![cfg_attr(feature = "schema", doc = "```")]
+#![cfg_attr(not(feature = "schema"), doc = "```ignore")]
+//! use schemars::JsonSchema;
+//! use serde::{Deserialize, Serialize};
+//! use socket_ipc::{Protocol, Topic};
+//!
+//! #[derive(Topic, JsonSchema, Serialize, Deserialize)]
+//! #[topic = "hello"]
+//! struct Hello { name: String }
+//!
+//! #[derive(Topic, JsonSchema, Serialize, Deserialize)]
+//! #[topic = "greeting"]
+//! struct Greeting { text: String }
+//!
+//! #[derive(Protocol)]
+//! #[protocol(to_server(Hello), to_client(Greeting))]
+//! struct Chat;
+//!
+//! let server = Chat::server("/tmp/myApp.sock").describe_as(Chat::schema()).build();
+//!
+//! // A file for programs in TypeScript, and one for whatever else reads JSON schemas.
+//! println!("{}", Chat::schema().typescript());
+//! println!("{:#}", Chat::schema().json_schema());
+//! ```
+//!
+//! # How does a program in TypeScript use it?
+//!
+//! [`typescript`](Description::typescript) makes a file of a description, be it `Chat::schema()` or what a server
+//! answered: the types of all messages, the interfaces `ToServer` and `ToClient` from topic to message, `Replies` from
+//! question to the topic of its answer, and `typed`, which gives a `Client` of the Node library these types.
+//!
+//! ```ts
+//! import {typed} from './topics';
+//! const {Client} = require('@crussell52/socket-ipc');
+//!
+//! const client = new Client({socketFile: '/tmp/myApp.sock'});
+//! const chat = typed(client);
+//! chat.on('greeting', (greeting) => console.log(greeting.text));
+//! client.on('connect', () => chat.send('hello', {name: 'Node'})); // {nam: 'Node'} does not compile
+//! client.connect();
+//! ```
+//!
 //! # Who may ask?
 //!
 //! Whoever may connect. What a server speaks is no secret to those; a server that wants it to be one leaves the option
 //! off, as it is unless set.
 
+mod definitions;
+mod json_schema;
+mod schema;
+#[cfg(test)]
+mod tests;
 mod topics;
+mod typescript;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::limits;
 use crate::protocol::Protocol;
 use crate::wire::Wire;
 
+#[cfg(feature = "schema")]
+#[doc(hidden)]
+pub use schema::Schemas;
+#[doc(hidden)]
+pub use schema::{DescribedIn, DescribesItself};
 pub use topics::{Direction, TopicDescription};
 
 /// The topic of the question that a server answers with its [`Description`], and of the answer.
@@ -186,6 +248,53 @@ impl Description {
     pub fn of<P: Protocol>() -> Self {
         let topics = P::TOPICS.iter().map(TopicDescription::from).collect();
         Self { protocol: Some(P::NAME.to_owned()), topics, ..Self::new() }
+    }
+
+    /// Writes it as a file of TypeScript: the messages as types, the topics of each direction as an interface from topic
+    /// to message, and `typed`, which gives a `Client` of the Node library these types.
+    ///
+    /// A message of which no schema is known is `unknown`. Numbers are `number`s, which are exact up to 2⁵³.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use socket_ipc::description::{Description, Direction, TopicDescription};
+    ///
+    /// let mut hello = TopicDescription::new("hello", Direction::TowardServer);
+    /// hello.schema = Some(json!({
+    ///     "title": "Hello",
+    ///     "type": "object",
+    ///     "properties": {"name": {"type": "string"}},
+    ///     "required": ["name"],
+    /// }));
+    /// let mut description = Description::new();
+    /// description.topics.push(hello);
+    ///
+    /// let typescript = description.typescript();
+    /// assert!(typescript.contains("export interface Hello {\n    name: string;\n}"));
+    /// assert!(typescript.contains("export interface ToServer {\n    \"hello\": Hello;\n}"));
+    /// ```
+    #[must_use]
+    pub fn typescript(&self) -> String {
+        typescript::typescript(self)
+    }
+
+    /// Writes it as one JSON schema, draft 2020-12, of all envelopes that travel: those of each direction under
+    /// `$defs/ToServer` and `$defs/ToClient`, and the types of their messages beside them.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use socket_ipc::description::{Description, Direction, TopicDescription};
+    ///
+    /// let mut description = Description::new();
+    /// description.topics.push(TopicDescription::new("hello", Direction::TowardServer));
+    ///
+    /// let schema = description.json_schema();
+    /// let hello = &schema["$defs"]["ToServer"]["anyOf"][0];
+    /// assert_eq!(hello["properties"], json!({"topic": {"const": "hello"}, "message": true}));
+    /// ```
+    #[must_use]
+    pub fn json_schema(&self) -> Value {
+        json_schema::json_schema(self)
     }
 
     /// Returns what is said of a topic in a direction.

@@ -1,0 +1,443 @@
+//! What becomes of serde's types, as schemars describes them, in TypeScript and in one schema. That `tsc` takes it, the
+//! tests of the workspace see to.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::{Description, Direction, TopicDescription};
+
+/// The declarations of the types of a message that is sent to the server.
+fn declared(schema: Value) -> String {
+    let mut topic = TopicDescription::new("message", Direction::TowardServer);
+    topic.schema = Some(schema);
+    let description = Description { topics: vec![topic], ..Description::new() };
+    let file = description.typescript();
+    let (types, _) = file.split_once("\n/** What may be sent to the server").unwrap();
+    let (_, types) = types.split_once("*/\n").unwrap();
+    types.trim().to_owned()
+}
+
+fn read<T: JsonSchema>() -> Value {
+    SchemaSettings::draft2020_12().for_deserialize().into_generator().into_root_schema_for::<T>().to_value()
+}
+
+fn written<T: JsonSchema>() -> Value {
+    SchemaSettings::draft2020_12().for_serialize().into_generator().into_root_schema_for::<T>().to_value()
+}
+
+#[derive(JsonSchema, Serialize, Deserialize)]
+struct Point {
+    x: i32,
+}
+
+#[test]
+fn fields_of_every_kind() {
+    /// A struct. With `*/` in it.
+    ///
+    /// And a second paragraph.
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Fields<'m> {
+        /// The number.
+        an_integer: u64,
+        float: f32,
+        #[serde(borrow)]
+        text: Cow<'m, str>,
+        one_char: char,
+        #[serde(rename = "with-dash")]
+        flag: bool,
+        nothing: (),
+        anything: Value,
+        optional: Option<String>,
+        optional_struct: Option<Point>,
+        #[serde(default)]
+        with_default: Vec<Point>,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        left_out: Option<u8>,
+        nested: Box<Point>,
+        tuple: (u8, String),
+        pair: [bool; 2],
+        list_of_unions: Vec<Option<u8>>,
+        set: BTreeSet<i8>,
+        map: BTreeMap<String, Point>,
+        map_by_number: HashMap<u32, bool>,
+        result: Result<u8, String>,
+        #[deprecated]
+        old: u8,
+    }
+    assert_eq!(
+        declared(read::<Fields<'static>>()),
+        r#"/**
+ * A struct. With `*\/` in it.
+ *
+ * And a second paragraph.
+ */
+export interface Fields {
+    /** The number. */
+    anInteger: number;
+    anything: unknown;
+    float: number;
+    leftOut?: number | null;
+    listOfUnions: (number | null)[];
+    map: { [key: string]: Point };
+    mapByNumber: { [key: string]: boolean };
+    nested: Point;
+    nothing: null;
+    /** @deprecated */
+    old: number;
+    oneChar: string;
+    optional?: string | null;
+    optionalStruct?: Point | null;
+    pair: [boolean, boolean];
+    result: Result_of_uint8_or_string;
+    set: number[];
+    text: string;
+    tuple: [number, string];
+    "with-dash": boolean;
+    withDefault?: Point[];
+}
+
+export interface Point {
+    x: number;
+}
+
+export type Result_of_uint8_or_string =
+    | { Ok: number }
+    | { Err: string };"#
+    );
+    // What is written has all its fields, but for those that may be skipped.
+    let written = declared(written::<Fields<'static>>());
+    for field in ["optional: string | null;", "withDefault: Point[];", "leftOut?: number | null;"] {
+        assert!(written.contains(field), "{field}: {written}");
+    }
+}
+
+#[test]
+fn structs_without_names_for_their_fields() {
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    struct Unit;
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    struct Empty {}
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    struct Newtype(u64);
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    struct Wrapper(Point);
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    #[serde(transparent)]
+    struct Transparent {
+        point: Point,
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    struct Tuple(u64, Option<String>);
+    let point = "export interface Point {\n    x: number;\n}";
+    assert_eq!(declared(read::<Unit>()), "export type Unit = null;");
+    assert_eq!(declared(read::<Empty>()), "export interface Empty {\n    [key: string]: unknown;\n}");
+    assert_eq!(declared(read::<Newtype>()), "export type Newtype = number;");
+    assert_eq!(declared(read::<Wrapper>()), format!("{point}\n\nexport type Wrapper = Point;"));
+    assert_eq!(declared(read::<Transparent>()), point);
+    assert_eq!(declared(read::<Tuple>()), "export type Tuple = [number, string | null];");
+}
+
+#[test]
+fn enums_in_every_representation() {
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    enum Plain {
+        FirstOne,
+        Second,
+    }
+    /// Documented.
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    enum Documented {
+        /// The first.
+        One,
+        Two,
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    enum External {
+        Unit,
+        Newtype(u8),
+        Tuple(u8, String),
+        Struct { a: u8, b: Option<u8> },
+        Nested(Point),
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    #[serde(tag = "is")]
+    enum Internal {
+        Unit,
+        Struct {
+            a: u8,
+        },
+        Nested(Point),
+        #[serde(other)]
+        Other,
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    #[serde(tag = "is", content = "with")]
+    enum Adjacent {
+        Unit,
+        Newtype(u8),
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Untagged {
+        Number(u8),
+        Struct { a: u8 },
+        Unit,
+        List(Vec<Untagged>),
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    enum Never {}
+    let point = "\n\nexport interface Point {\n    x: number;\n}";
+    assert_eq!(declared(read::<Plain>()), r#"export type Plain = "first-one" | "second";"#);
+    assert_eq!(
+        declared(read::<Documented>()),
+        "/** Documented. */\nexport type Documented =\n    | \"Two\"\n    /** The first. */\n    | \"One\";"
+    );
+    assert_eq!(
+        declared(read::<External>()),
+        format!(
+            "export type External =
+    | \"Unit\"
+    | {{ Newtype: number }}
+    | {{ Tuple: [number, string] }}
+    | {{ Struct: {{ a: number; b?: number | null }} }}
+    | {{ Nested: Point }};{point}"
+        )
+    );
+    assert_eq!(
+        declared(read::<Internal>()),
+        format!(
+            "export type Internal =
+    | {{ is: \"Unit\" }}
+    | {{ a: number; is: \"Struct\" }}
+    | {{ is: \"Nested\" }} & Point
+    | {{ is: \"Other\" }};{point}"
+        )
+    );
+    assert_eq!(
+        declared(read::<Adjacent>()),
+        "export type Adjacent =\n    | { is: \"Unit\" }\n    | { is: \"Newtype\"; with: number };"
+    );
+    assert_eq!(
+        declared(read::<Untagged>()),
+        "export type Untagged = number | { a: number } | null | Untagged[];"
+    );
+    assert_eq!(declared(read::<Never>()), "export type Never = never;");
+}
+
+#[test]
+fn what_is_flattened() {
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    #[serde(tag = "is")]
+    enum Kind {
+        One,
+        Two { a: u8 },
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    struct Flat {
+        own: Option<u8>,
+        #[serde(flatten)]
+        point: Point,
+        #[serde(flatten)]
+        more: BTreeMap<String, bool>,
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    struct FlatEnum {
+        own: u8,
+        #[serde(flatten)]
+        kind: Kind,
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Closed {}
+    assert_eq!(
+        declared(read::<Flat>()),
+        "export interface Flat {
+    own?: number | null;
+    x: number;
+    [key: string]: boolean | (number | null) | undefined | number;
+}"
+    );
+    assert_eq!(
+        declared(read::<FlatEnum>()),
+        r#"export type FlatEnum = { own: number } & ({ is: "One" } | { a: number; is: "Two" });"#
+    );
+    assert_eq!(declared(read::<Closed>()), "export interface Closed {\n    [key: string]: never;\n}");
+}
+
+#[test]
+fn types_that_are_made_of_themselves() {
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    struct Tree {
+        children: Vec<Tree>,
+        other: Option<Box<Tree>>,
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    struct Chain(Option<Box<Chain>>);
+    assert_eq!(
+        declared(read::<Tree>()),
+        "export interface Tree {\n    children: Tree[];\n    other?: Tree | null;\n}"
+    );
+    // TypeScript has no word for this one.
+    assert_eq!(declared(read::<Chain>()), "export type Chain = unknown;");
+    let round_about = json!({
+        "title": "A", "$ref": "#/$defs/B",
+        "$defs": {"B": {"anyOf": [{"$ref": "#/$defs/C"}, {"type": "null"}]}, "C": {"anyOf": [{"$ref": "#"}, {"type": "string"}]}},
+    });
+    assert_eq!(
+        declared(round_about),
+        "export type A = unknown;\n\nexport type B = unknown;\n\nexport type C = unknown;"
+    );
+}
+
+#[test]
+fn names_of_types_are_names_in_the_file() {
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    #[schemars(rename = "a / b~ü")]
+    struct Other {
+        a: u8,
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    #[schemars(rename = "ToServer")]
+    struct Reserved {
+        other: Other,
+    }
+    assert_eq!(
+        declared(read::<Reserved>()),
+        "export interface A___b__ {\n    a: number;\n}\n\nexport interface ToServer2 {\n    other: A___b__;\n}"
+    );
+    // By the topic, where the schema has no name.
+    assert_eq!(declared(json!({"type": "string"})), "export type Message = string;");
+    // What leads nowhere is not known.
+    let dangling = json!({"type": "array", "items": {"$ref": "#/$defs/Missing"}});
+    assert_eq!(declared(dangling), "export type Message = unknown[];");
+}
+
+/// Two schemas, each with types of its own.
+fn described(schemas: [Value; 2]) -> Description {
+    let mut description = Description::new();
+    for (schema, topic) in schemas.into_iter().zip(["one", "two"]) {
+        let topic = TopicDescription::new(topic, Direction::TowardServer);
+        description.topics.push(TopicDescription { schema: Some(schema), ..topic });
+    }
+    description
+}
+
+#[test]
+fn the_same_type_is_declared_once_and_others_of_its_name_beside_it() {
+    let holder = |title: &str, x: &str| {
+        json!({
+            "title": title, "type": "object", "properties": {"point": {"$ref": "#/$defs/Point"}},
+            "$defs": {"Point": {"type": "object", "properties": {"x": {"type": x}}}},
+        })
+    };
+    let file = described([holder("One", "integer"), holder("Two", "integer")]).typescript();
+    assert_eq!(file.matches("export interface Point").count(), 1, "{file}");
+
+    // Two types are the same only if all that they are made of is.
+    let file = described([holder("Same", "integer"), holder("Same", "string")]).typescript();
+    for part in [
+        "Point {\n    x?: number",
+        "Point2 {\n    x?: string",
+        "Same {\n    point?: Point;",
+        "Same2 {\n    point?: Point2;",
+    ] {
+        assert!(file.contains(&format!("export interface {part}")), "{part}: {file}");
+    }
+    assert!(file.contains("    \"one\": Same;\n    \"two\": Same2;\n"), "{file}");
+
+    // A type that stands alone in one schema may be a part of another.
+    let point = json!({"title": "Point", "type": "object", "properties": {"x": {"type": "integer"}}});
+    let file = described([holder("One", "integer"), point]).typescript();
+    assert_eq!(file.matches("export interface Point").count(), 1, "{file}");
+    assert!(file.contains("    \"two\": Point;\n"), "{file}");
+}
+
+#[test]
+fn the_topics_and_what_answers_them() {
+    let question = |topic: &str, direction, reply: &str| TopicDescription {
+        reply: Some(reply.to_owned()),
+        ..TopicDescription::new(topic, direction)
+    };
+    let description = Description {
+        protocol: Some("Chat */ evil()\n".to_owned()),
+        topics: vec![
+            question("add", Direction::TowardServer, "sum"),
+            question("are you \"there\"?", Direction::TowardClient, "yes"),
+            TopicDescription {
+                schema: Some(read::<u8>()),
+                ..TopicDescription::new("sum", Direction::TowardClient)
+            },
+        ],
+        ..Description::new()
+    };
+    let file = description.typescript();
+    assert!(file.starts_with("/**\n * The topics of `Chat *\\/ evil()\n * `, as socket-ipc "), "{file}");
+    let maps =
+        file.split_once("\n/** What may be sent").unwrap().1.split_once("\n/** What is used").unwrap().0;
+    assert_eq!(
+        maps,
+        r#" to the server: the messages, by topic. */
+export interface ToServer {
+    "add": unknown;
+    "yes": unknown;
+}
+
+/** What comes from the server: the messages, by topic. */
+export interface ToClient {
+    "are you \"there\"?": unknown;
+    "error": Refusal;
+    "sum": unknown;
+}
+
+/** The topic under which each question to the server is answered. */
+export interface Replies {
+    "add": "sum";
+}
+"#
+    );
+}
+
+#[test]
+fn one_schema_has_the_envelopes_of_both_directions() {
+    let description = Description {
+        protocol: Some("Chat".to_owned()),
+        topics: vec![TopicDescription {
+            reply: Some("point".to_owned()),
+            schema: Some(json!({"title": "ToServer", "type": "null"})),
+            reply_schema: Some(written::<Point>()),
+            ..TopicDescription::new("where", Direction::TowardServer)
+        }],
+        ..Description::new()
+    };
+    let envelope = |topic: &str, name: &str| {
+        let message = json!({"$ref": format!("#/$defs/{name}")});
+        let properties = json!({"topic": {"const": topic}, "message": message});
+        json!({"type": "object", "properties": properties, "required": ["message", "topic"]})
+    };
+    assert_eq!(
+        description.json_schema(),
+        json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "title": "Chat",
+            "anyOf": [{"$ref": "#/$defs/ToServer"}, {"$ref": "#/$defs/ToClient"}],
+            "$defs": {
+                "ToServer": {"anyOf": [envelope("where", "ToServer2")]},
+                "ToServer2": {"type": "null"},
+                "ToClient": {"anyOf": [envelope("point", "Point")]},
+                "Point": {
+                    "type": "object",
+                    "properties": {"x": {"type": "integer", "format": "int32"}},
+                    "required": ["x"],
+                },
+            },
+        })
+    );
+    assert_eq!(Description::new().json_schema()["$defs"], json!({"ToServer": false, "ToClient": false}));
+}

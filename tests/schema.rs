@@ -1,0 +1,144 @@
+//! Descriptions with the schemas of messages and answers, with and without a socket.
+
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use socket_ipc::description::Direction;
+use socket_ipc::{Client, Description, Protocol, Server, Topic, limits};
+use support::{Place, soon};
+
+#[derive(Topic, JsonSchema, Serialize, Deserialize)]
+#[topic = "hello"]
+struct Hello {
+    name: String,
+    #[serde(default)]
+    languages: Vec<String>,
+}
+
+#[derive(Topic, JsonSchema, Serialize, Deserialize)]
+#[topic = "log"]
+struct Log<'m> {
+    #[serde(borrow)]
+    text: Cow<'m, str>,
+}
+
+#[derive(Topic, JsonSchema, Serialize, Deserialize)]
+#[topic(name = "how many", reply = Count)]
+struct HowMany;
+
+#[derive(Topic, JsonSchema, Serialize, Deserialize)]
+#[topic = "count"]
+struct Count {
+    #[serde(default)]
+    number: u8,
+}
+
+#[derive(Topic, JsonSchema, Serialize, Deserialize)]
+#[topic = "samples"]
+struct Samples<T>(Vec<T>);
+
+#[derive(Protocol)]
+#[protocol(to_server(Hello, Log<'_>, HowMany -> Count), to_client(Hello, HowMany, Samples<Count>))]
+struct Chat;
+
+/// A protocol without schemas is one all the same.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "plain"]
+struct Plain;
+
+#[derive(Protocol)]
+#[protocol(to_server(Hello, Plain))]
+struct Mixed;
+
+/// What a schema says must be there.
+fn required(schema: Option<&Value>) -> Option<&Value> {
+    schema.expect("a schema").get("required")
+}
+
+#[test]
+fn a_protocol_has_the_schemas_of_all_its_topics_without_a_socket() {
+    let schema = Chat::schema();
+    assert_eq!(schema.protocol.as_deref(), Some("Chat"));
+    assert_eq!(schema.limits.max_message_len, limits::MESSAGE_LEN);
+    let names = Description::of::<Chat>();
+    let without = |description: &Description| {
+        let mut description = description.clone();
+        for topic in &mut description.topics {
+            (topic.schema, topic.reply_schema) = (None, None);
+        }
+        description
+    };
+    assert_eq!(without(&schema), names, "it says the same, and more");
+    for topic in &schema.topics {
+        let schema = topic.schema.as_ref().expect("a schema");
+        assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+        assert_eq!(topic.reply.is_some(), topic.reply_schema.is_some());
+    }
+    let log = schema.topic("log", Direction::TowardServer).expect("it travels");
+    assert_eq!(log.schema.as_ref().expect("a schema")["properties"], json!({"text": {"type": "string"}}));
+    let samples = schema.topic("samples", Direction::TowardClient).expect("it travels");
+    assert_eq!(samples.schema.as_ref().expect("a schema")["items"], json!({"$ref": "#/$defs/Count"}));
+    assert_eq!(Description::of::<Mixed>().topics.len(), 2);
+}
+
+#[test]
+fn a_schema_is_of_what_the_server_reads_or_of_what_it_writes() {
+    let schema = Chat::schema();
+    let [to_server, to_client] = [Direction::TowardServer, Direction::TowardClient];
+    let hello = |direction| schema.topic("hello", direction).expect("it travels").schema.as_ref();
+    assert_eq!(required(hello(to_server)), Some(&json!(["name"])));
+    assert_eq!(required(hello(to_client)), Some(&json!(["name", "languages"])));
+    let count = |direction| schema.topic("how many", direction).expect("it travels").reply_schema.as_ref();
+    assert_eq!(required(count(to_server)), Some(&json!(["number"])), "the server writes it");
+    assert_eq!(required(count(to_client)), None, "the server reads it");
+}
+
+#[test]
+fn the_answer_to_a_question_has_its_schema_with_and_without_an_arrow() {
+    #[derive(Protocol)]
+    #[protocol(to_server(HowMany))]
+    struct WithoutAnArrow;
+
+    let description = WithoutAnArrow::schema();
+    assert_eq!(description.topics[0].reply.as_deref(), Some("count"));
+    assert!(description.topics[0].reply_schema.is_some());
+}
+
+support::both_flavours! {
+    async fn a_server_tells_whoever_asks_the_schemas_of_its_protocol() {
+        let place = Place::new();
+        let server =
+            Chat::server(place.socket()).describe_as(Chat::schema()).max_message_len(100_000).build();
+        server.listen().await.unwrap();
+        let client = Client::new(place.socket());
+        soon("a connection", client.connect()).await.unwrap();
+        let description = soon("the description", client.describe_server()).await.unwrap();
+        assert_eq!(description.topics, Chat::schema().topics);
+        assert_eq!(description.limits.max_message_len, 100_000);
+        assert_eq!(description.typescript(), Chat::schema().typescript());
+        assert_eq!(description.json_schema(), Chat::schema().json_schema());
+    }
+
+    async fn a_server_without_a_protocol_tells_what_it_was_told() {
+        let place = Place::new();
+        let description = Description::new().hears::<HowMany>().sends::<Log<'_>>().hears::<Hello>().hears::<HowMany>();
+        let server = Server::builder(place.socket()).describe_as(description).build();
+        server.respond::<HowMany>(|_, _| Count { number: 1 }).unwrap();
+        server.on_topic("weather", |_, _| {});
+        server.listen().await.unwrap();
+        let client = Client::new(place.socket());
+        soon("a connection", client.connect()).await.unwrap();
+        let description = soon("the description", client.describe_server()).await.unwrap();
+        let topics = description.topics.iter();
+        let topics: Vec<_> = topics.map(|topic| (&*topic.topic, topic.direction, topic.schema.is_some())).collect();
+        assert_eq!(topics, [
+            ("how many", Direction::TowardServer, true),
+            ("log", Direction::TowardClient, true),
+            ("hello", Direction::TowardServer, true),
+            ("weather", Direction::TowardServer, false),
+        ]);
+        assert!(description.topics[0].reply_schema.is_some());
+    }
+}
