@@ -471,35 +471,9 @@ impl Node {
     }
 
     async fn install_once(target: &Path) -> Result<Self, String> {
-        run(Command::new("node").arg("--version")).await?;
-
         let (package, lock) = (include_str!("node/package.json"), include_str!("node/package-lock.json"));
-        let mut hasher = DefaultHasher::new();
-        (package, lock).hash(&mut hasher);
-        let installed = target.join(format!("foreign-node-{:016x}", hasher.finish()));
-        let node = Node { modules: installed.join("node_modules") };
-        if installed.exists() {
-            return Ok(node);
-        }
-
-        let failed = |error: std::io::Error| format!("the npm packages can't be put in {target:?}: {error}");
-        // Installed beside and moved into place: complete as soon as it is there, whoever else is at it.
-        let beside = tempfile::tempdir_in(target).map_err(failed)?;
-        std::fs::write(beside.path().join("package.json"), package).map_err(failed)?;
-        std::fs::write(beside.path().join("package-lock.json"), lock).map_err(failed)?;
-        let npm = [
-            "ci",
-            "--ignore-scripts",
-            "--no-audit",
-            "--no-fund",
-            "--no-update-notifier",
-            "--fetch-retries=1",
-        ];
-        run(Command::new("npm").args(npm).current_dir(&beside)).await?;
-        match std::fs::rename(beside.path(), &installed) {
-            Err(error) if !installed.exists() => Err(failed(error)),
-            _ => Ok(node),
-        }
+        let installed = install(target, "foreign-node", package, lock).await?;
+        Ok(Node { modules: installed.join("node_modules") })
     }
 
     /// Starts a client or a server of one version.
@@ -512,6 +486,31 @@ impl Node {
         let peer = Peer::start(command, tongue).await.expect("node has been seen to run");
         assert!(peer.name.contains(version), "{version} was asked for, not {}", peer.name);
         peer
+    }
+}
+
+/// Installs npm packages below `target`, once for each lock file, and returns where.
+pub(super) async fn install(target: &Path, name: &str, package: &str, lock: &str) -> Result<PathBuf, String> {
+    run(Command::new("node").arg("--version")).await?;
+
+    let mut hasher = DefaultHasher::new();
+    (package, lock).hash(&mut hasher);
+    let installed = target.join(format!("{name}-{:016x}", hasher.finish()));
+    if installed.exists() {
+        return Ok(installed);
+    }
+
+    let failed = |error: std::io::Error| format!("the npm packages can't be put in {target:?}: {error}");
+    // Installed beside and moved into place: complete as soon as it is there, whoever else is at it.
+    let beside = tempfile::tempdir_in(target).map_err(failed)?;
+    std::fs::write(beside.path().join("package.json"), package).map_err(failed)?;
+    std::fs::write(beside.path().join("package-lock.json"), lock).map_err(failed)?;
+    let npm =
+        ["ci", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier", "--fetch-retries=1"];
+    run(Command::new("npm").args(npm).current_dir(&beside)).await?;
+    match std::fs::rename(beside.path(), &installed) {
+        Err(error) if !installed.exists() => Err(failed(error)),
+        _ => Ok(installed.clone()),
     }
 }
 

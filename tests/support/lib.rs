@@ -14,6 +14,8 @@ pub mod foreign;
 #[path = "../foreign/ours.rs"]
 pub mod ours;
 pub mod process;
+#[path = "../foreign/typescript.rs"]
+pub mod typescript;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,0 +1,36 @@
+// A program on the Node library, with the types that a server in Rust describes: `topics.ts` beside this file is
+// generated.
+
+import {Greeting, Mood, Replies, typed} from './topics';
+
+// Neither comes with types.
+declare function require(name: string): any;
+declare const process: {argv: string[]};
+
+const {Client} = require('@crussell52/socket-ipc');
+const client = new Client({socketFile: process.argv[2]});
+const chat = typed(client);
+
+const describe = (mood: Mood): string => (mood.is === 'Puzzled' ? `puzzled by ${mood.by}` : mood.is.toLowerCase());
+
+// The topic of an answer is a type, too.
+const answer: Replies['add'] = 'sum';
+
+client.on('connect', () => chat.send('hello', {name: 'Node', mood: {is: 'Puzzled', by: 'types'}}));
+
+chat.on('greeting', (greeting: Greeting) => {
+    console.log(`${greeting.text} You are ${describe(greeting.mood)}, number ${greeting.number}.`);
+    chat.send('add', {left: 2, right: 3});
+});
+
+chat.on(answer, (sum) => {
+    console.log(`2 + 3 = ${sum.toFixed(1)}`);
+    chat.send('add', {left: 255, right: 1});
+});
+
+chat.on('error', ({code, text}) => {
+    console.log(`refused (${code}): ${text}`);
+    client.close();
+});
+
+client.connect();

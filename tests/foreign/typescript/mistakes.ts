@@ -1,0 +1,23 @@
+// Lines that end in `mistake` are refused by the compiler, and no others.
+
+import {typed} from './topics';
+
+declare const client: any;
+const chat = typed(client);
+
+chat.send('hello', {name: 'Node', mood: {is: 'Happy'}});
+chat.send('hello', {nam: 'Node', mood: {is: 'Happy'}}); // mistake
+chat.send('hello', {name: 'Node'}); // mistake
+chat.send('hello', {name: 7, mood: {is: 'Happy'}}); // mistake
+chat.send('hello', {name: 'Node', mood: {is: 'Hungry'}}); // mistake
+chat.send('hello', {name: 'Node', mood: {is: 'Puzzled'}}); // mistake
+chat.send('hullo', {name: 'Node', mood: {is: 'Happy'}}); // mistake
+chat.send('greeting', {text: 'Hello!', mood: {is: 'Happy'}, number: null}); // mistake
+chat.send('add', {left: 1, right: '2'}); // mistake
+chat.on('greeting', (greeting) => console.log(greeting.text.length));
+chat.on('greeting', (greeting) => console.log(greeting.txt)); // mistake
+chat.on('greeting', (greeting) => console.log(greeting.number + 1)); // mistake
+chat.on('sum', (sum) => console.log(sum + 1));
+chat.on('sum', (sum) => console.log(sum.length)); // mistake
+chat.on('hello', () => {}); // mistake
+chat.on('error', ({code}) => console.log(code));

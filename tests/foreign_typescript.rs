@@ -1,0 +1,342 @@
+//! The TypeScript that a description becomes: the compiler takes it, whatever is described, and a program on the Node
+//! library that uses it talks to our server.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use socket_ipc::description::{Direction, TopicDescription};
+use socket_ipc::{Client, Description, Protocol, Topic, Wire};
+use support::foreign::skip;
+use support::typescript::TypeScript;
+use support::{Events, Place, soon};
+
+#[derive(Topic, JsonSchema, Serialize, Deserialize)]
+#[topic = "hello"]
+struct Hello {
+    name: String,
+    mood: Mood,
+}
+
+#[derive(JsonSchema, Serialize, Deserialize, PartialEq, Debug)]
+#[serde(tag = "is")]
+enum Mood {
+    Happy,
+    Puzzled { by: String },
+}
+
+#[derive(Topic, JsonSchema, Serialize, Deserialize)]
+#[topic = "greeting"]
+struct Greeting {
+    text: String,
+    mood: Mood,
+    number: Option<u32>,
+}
+
+#[derive(Topic, JsonSchema, Serialize, Deserialize)]
+#[topic(name = "add", reply = Sum)]
+struct Add {
+    left: u8,
+    right: u8,
+}
+
+#[derive(Topic, JsonSchema, Serialize, Deserialize)]
+#[topic = "sum"]
+struct Sum(u8);
+
+#[derive(Protocol)]
+#[protocol(to_server(Hello, Add -> Sum), to_client(Greeting))]
+struct Chat;
+
+/// `None`: it is not to be had here, and that has been said.
+async fn typescript(test: &str) -> Option<TypeScript> {
+    TypeScript::install(env!("CARGO_TARGET_TMPDIR")).await.map_err(|why| skip(test, &why)).ok()
+}
+
+/// Puts a program beside what was generated.
+fn put(place: &Place, program: &str) {
+    let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign/typescript");
+    std::fs::copy(scripts.join(program), place.directory().join(program)).unwrap();
+}
+
+support::both_flavours! {
+    async fn a_node_program_with_the_types_of_a_running_server_talks_to_it() {
+        let test = "a Node program with generated types";
+        let Some(typescript) = typescript(test).await else { return };
+        let (place, mut heard) = (Place::new(), Events::new());
+        let server = Chat::server(place.socket()).wire(Wire::NODE_0_4).describe_as(Chat::schema()).build();
+        let (reply, report) = (server.handle(), heard.reporter());
+        server.on::<Hello>(move |Hello { name, mood }, client_id| {
+            report(format!("{name} is {mood:?}"));
+            let greeting = Greeting { text: format!("Hello, {name}!"), mood, number: Some(1) };
+            reply.send(&greeting, client_id).unwrap();
+        });
+        server
+            .respond::<Add>(|Add { left, right }, _| left.checked_add(right).map(Sum).ok_or("that is too much"))
+            .unwrap();
+        server.listen().await.unwrap();
+
+        // The types are those that the server tells whoever asks.
+        let client = Client::builder(place.socket()).wire(Wire::NODE_0_4).build();
+        soon("a connection", client.connect()).await.unwrap();
+        let description = soon("the description", client.describe_server()).await.unwrap();
+        std::fs::write(place.directory().join("topics.ts"), description.typescript()).unwrap();
+        put(&place, "greet.ts");
+        let compiled = typescript.compile(place.directory(), &["greet.ts"]).await;
+        assert_eq!(compiled, Ok(()), "{}", description.typescript());
+
+        let program = typescript.start(&place.directory().join("greet.js"), &place.socket());
+        let output = soon("the end of the program", program.wait_with_output()).await.unwrap();
+        assert_eq!(
+            String::from_utf8(output.stdout).unwrap(),
+            "Hello, Node! You are puzzled by types, number 1.\n2 + 3 = 5.0\nrefused (failed): that is too much\n"
+        );
+        assert!(output.status.success());
+        assert_eq!(heard.next().await, r#"Node is Puzzled { by: "types" }"#);
+    }
+}
+
+/// Runs a test that needs no two flavours of runtime.
+fn run(test: impl Future<Output = ()>) {
+    support::run(tokio::runtime::Builder::new_current_thread(), test);
+}
+
+#[test]
+fn what_is_not_of_the_types_does_not_compile() {
+    run(async {
+        let Some(typescript) = typescript("mistakes with generated types").await else { return };
+        let place = Place::new();
+        std::fs::write(place.directory().join("topics.ts"), Chat::schema().typescript()).unwrap();
+        put(&place, "mistakes.ts");
+        let said = typescript.compile(place.directory(), &["mistakes.ts"]).await.unwrap_err();
+        let mistakes = include_str!("foreign/typescript/mistakes.ts").lines().zip(1..);
+        for (line, number) in mistakes.skip(1) {
+            let is_refused = said.iter().any(|said| said.starts_with(&format!("mistakes.ts({number},")));
+            assert_eq!(
+                is_refused,
+                line.ends_with("// mistake"),
+                "line {number}: {line}\n{}",
+                said.join("\n")
+            );
+        }
+        assert!(said.iter().all(|line| !line.starts_with("topics.ts")), "{}", said.join("\n"));
+    });
+}
+
+/// Types of every shape that serde has.
+mod shapes {
+    #![allow(dead_code)]
+
+    use super::*;
+
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    pub struct Unit;
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    pub struct Newtype(u64);
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    pub struct Tuple(u64, #[serde(default)] Option<String>);
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    pub struct Empty {}
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    pub struct Closed {
+        a: u8,
+    }
+    /// Comments may hold `*/ anything(`.
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    #[serde(rename_all = "kebab-case")]
+    pub struct Named<T> {
+        /// The "field" with a \ and ${a}.
+        some_field: T,
+        optional: Option<Vec<Option<T>>>,
+        #[serde(default)]
+        with_default: Vec<(u8, String)>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        left_out: Option<Box<Tree>>,
+        array: [f64; 3],
+        nothing: [u8; 0],
+        map: BTreeMap<String, Newtype>,
+        by_number: HashMap<i32, Plain>,
+        by_plain: BTreeMap<Plain, bool>,
+        unit: (),
+        anything: Value,
+        character: char,
+        result: Result<Unit, Adjacent>,
+        duration: std::time::Duration,
+        #[serde(rename = "constructor")]
+        constructor: bool,
+        #[serde(rename = "ü \"quoted\" \u{2028} \u{0}")]
+        quoted: bool,
+        #[deprecated]
+        old: bool,
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    pub struct Tree {
+        children: Vec<Tree>,
+        other: Option<Box<Tree>>,
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    pub struct Chain(Option<Box<Chain>>);
+    #[derive(JsonSchema, Serialize, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+    #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+    pub enum Plain {
+        FirstOne,
+        /// The second.
+        Second,
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    pub enum External {
+        Unit,
+        Newtype(u8),
+        Tuple(u8, String),
+        Struct { a: u8, b: Option<u8> },
+        Nested(Tree),
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    #[serde(tag = "is")]
+    pub enum Internal {
+        Unit,
+        Struct {
+            a: u8,
+        },
+        Nested(Tree),
+        #[serde(other)]
+        Other,
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    #[serde(tag = "is", content = "with")]
+    pub enum Adjacent {
+        Unit,
+        Newtype(u8),
+        Struct { a: u8 },
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    #[serde(untagged)]
+    pub enum Untagged {
+        Number(u8),
+        Struct { a: u8 },
+        Unit,
+        List(Vec<Untagged>),
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    pub enum Never {}
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    pub struct Flat {
+        own: Option<u8>,
+        #[serde(flatten)]
+        closed: Tree,
+        #[serde(flatten)]
+        more: BTreeMap<String, u32>,
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    pub struct FlatEnums {
+        own: u8,
+        #[serde(flatten)]
+        internal: Internal,
+        #[serde(flatten)]
+        adjacent: Adjacent,
+        #[serde(flatten)]
+        more: BTreeMap<String, bool>,
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    #[schemars(rename = "class")]
+    pub struct Class {
+        class: Option<Box<Class>>,
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    #[schemars(rename = "ToServer")]
+    pub struct Reserved(Class);
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    #[schemars(rename = "Array")]
+    pub struct Array(Vec<Vec<Option<u8>>>);
+}
+
+/// A description of a type, read and written: it travels both ways.
+fn shape<T: JsonSchema>(topics: &mut Vec<TopicDescription>) {
+    use schemars::generate::SchemaSettings;
+
+    let name = format!("{} {}", topics.len(), std::any::type_name::<T>());
+    let [settings, others] = [(); 2].map(|()| SchemaSettings::draft2020_12());
+    for (direction, settings) in [
+        (Direction::TowardServer, settings.for_deserialize()),
+        (Direction::TowardClient, others.for_serialize()),
+    ] {
+        let mut topic = TopicDescription::new(&name, direction);
+        topic.schema = Some(settings.into_generator().into_root_schema_for::<T>().to_value());
+        topic.reply = Some("answer".to_owned());
+        topic.reply_schema = topic.schema.clone();
+        topics.push(topic);
+    }
+}
+
+macro_rules! shapes {
+    ($($type:ty),* $(,)?) => {{
+        use shapes::*;
+        let mut description = Description::new();
+        $(shape::<$type>(&mut description.topics);)*
+        description
+    }};
+}
+
+#[test]
+fn whatever_is_described_compiles() {
+    run(async {
+        let Some(typescript) = typescript("generated types of every shape").await else { return };
+        let shapes = shapes![
+            Unit, Newtype, Tuple, Empty, Closed, Named<u8>, Named<External>, Tree, Chain, Plain, External,
+            Internal, Adjacent, Untagged, Never, Flat, FlatEnums, Class, Reserved, Array, (), u8, String,
+            Option<u8>, Vec<Option<Plain>>, BTreeMap<String, Value>, (u8, String), Value,
+        ];
+        // What no derive writes, but somebody on a socket may.
+        let hostile = [
+            json!(true),
+            json!(false),
+            json!(null),
+            json!(7),
+            json!({}),
+            json!({"$ref": "#"}),
+            json!({"$ref": 7}),
+            json!({"$ref": "#/$defs/Missing"}),
+            json!({"$ref": "https://example.com/schema.json#/$defs/A"}),
+            json!({"title": "*/ }; evil(", "description": "*/ evil(); /*\r\n\u{2028}*/", "type": "object"}),
+            json!({"title": "", "type": ["object", "array", "null", "integer", "nonsense", 7]}),
+            json!({"type": "nonsense"}),
+            json!({"type": []}),
+            json!({"enum": []}),
+            json!({"anyOf": []}),
+            json!({"allOf": []}),
+            json!({"const": {"a b": [1, null, "x\"\u{2028}", {"c": []}], "d": {}}}),
+            json!({"enum": [1e300, -0.0, -7, u64::MAX]}),
+            json!({"items": false}),
+            json!({"prefixItems": [], "items": {"type": ["string", "null"]}}),
+            json!({"prefixItems": [{"anyOf": [{"type": "null"}, {"type": "string"}]}, {}], "minItems": 1}),
+            json!({"type": "array", "minItems": 1_000_000_000, "maxItems": 1_000_000_000}),
+            json!({"properties": {"$ref": {"$ref": "#"}, "__proto__": {}, "": false}, "required": ["$ref", 7]}),
+            json!({"patternProperties": {"x": {"type": "string"}}, "additionalProperties": {"type": "null"}}),
+            json!({"type": "object", "properties": {"a": {"type": "string"}}, "additionalProperties": {"type": "integer"}, "oneOf": [{"type": "object"}]}),
+            json!({"title": "Self", "allOf": [{"$ref": "#"}, {"$ref": "#/$defs/Self"}], "$defs": {"Self": {"oneOf": [{"$ref": "#"}]}}}),
+            json!({"title": "a", "$ref": "#/$defs/a%20b~1c", "$defs": {"a b/c": {"$ref": "#/definitions/%ZZ%C3"}}, "definitions": {"%ZZ%C3": {"type": "null"}}}),
+            json!({"not": {}}),
+            json!({"not": {"type": "string"}}),
+        ];
+        let mut others = Description::new();
+        others.version = "*/ evil(".to_owned();
+        others.protocol = Some("\n*/ evil(".to_owned());
+        for (topic, schema) in
+            ["", "\"];", "${evil()}", "__proto__", "42", "\u{2028}\n*/"].iter().cycle().zip(&hostile)
+        {
+            let mut topic = TopicDescription::new(*topic, Direction::TowardServer);
+            (topic.schema, topic.reply) = (Some(schema.clone()), Some("`\\".to_owned()));
+            others.topics.push(topic);
+        }
+        let place = Place::new();
+        let files = [("shapes.ts", &shapes), ("others.ts", &others), ("none.ts", &Description::new())];
+        for (file, description) in files {
+            std::fs::write(place.directory().join(file), description.typescript()).unwrap();
+        }
+        let compiled = typescript.compile(place.directory(), &files.map(|(file, _)| file)).await;
+        assert_eq!(compiled, Ok(()), "{}{}", shapes.typescript(), others.typescript());
+    });
+}
