@@ -449,7 +449,10 @@ fn document(file: &mut String, indent: &str, schema: &Value) {
 
 /// A comment on what follows. Whatever the text holds, it ends where it should.
 fn comment(file: &mut String, indent: &str, text: &str) {
-    let text = text.trim().replace("*/", "*\\/");
+    // What is described is somebody else's: it may end up in a comment, on a terminal too, and nowhere else.
+    let printable = |character: &char| !character.is_control() || *character == '\n';
+    let text: String = text.trim().chars().filter(printable).collect();
+    let text = text.replace("*/", "*\\/");
     if text.is_empty() {
         return;
     }

@@ -24,7 +24,6 @@ mod serve;
 mod status;
 mod topics;
 mod types;
-mod typescript;
 mod usage;
 
 use std::process::ExitCode;
