@@ -69,8 +69,9 @@ impl Definitions {
             });
         }
         let mut added = Schema { types, names: BTreeMap::new() };
+        let mut compared = BTreeMap::new();
         for name in added.types.keys() {
-            let global = self.place(&added, name);
+            let global = self.place(&added, name, &mut compared);
             added.names.insert(name.clone(), global);
         }
         let reference = json!({"$ref": format!("{DEFINITIONS}{}", added.names[&root])});
@@ -78,8 +79,14 @@ impl Definitions {
         reference
     }
 
-    /// The name among all schemas of a type of one that is about to be added.
-    fn place(&mut self, added: &Schema, name: &str) -> String {
+    /// The name among all schemas of a type of one that is about to be added. `compared` is what is known of how it differs
+    /// from those that there are.
+    fn place(
+        &mut self,
+        added: &Schema,
+        name: &str,
+        compared: &mut BTreeMap<usize, BTreeSet<String>>,
+    ) -> String {
         for global in numbered(&identifier(name)) {
             if self.reserved.contains(&&*global) {
                 continue;
@@ -89,10 +96,13 @@ impl Definitions {
                     self.names.insert(global.clone(), (self.schemas.len(), name.to_owned()));
                     return global;
                 }
-                Some((schema, other)) if other == name => match self.schemas.get(*schema) {
-                    Some(schema) if is_same(schema, added, name) => return global,
-                    _ => {}
-                },
+                Some((index, other)) if other == name => {
+                    // One that is not there is that which is about to be.
+                    let Some(schema) = self.schemas.get(*index) else { continue };
+                    if !compared.entry(*index).or_insert_with(|| differing(schema, added)).contains(name) {
+                        return global;
+                    }
+                }
                 Some(_) => {}
             }
         }
@@ -120,23 +130,29 @@ pub(super) fn type_name(reference: &str) -> Option<&str> {
     reference.strip_prefix(DEFINITIONS)
 }
 
-/// Whether a name means the same type in both schemas: itself, and all that it refers to.
-fn is_same(one: &Schema, other: &Schema, name: &str) -> bool {
-    let (mut seen, mut ahead) = (BTreeSet::from([name.to_owned()]), vec![name.to_owned()]);
-    while let Some(name) = ahead.pop() {
-        let (Some(schema), Some(its)) = (one.types.get(&name), other.types.get(&name)) else { return false };
-        if schema != its {
-            return false;
+/// The names that mean another type in one schema than in the other: it differs itself, or something that it is made of.
+fn differing(one: &Schema, other: &Schema) -> BTreeSet<String> {
+    let mut made_of_it: BTreeMap<String, Vec<&String>> = BTreeMap::new();
+    let (mut differing, mut ahead) = (BTreeSet::new(), Vec::new());
+    for (name, schema) in &other.types {
+        if one.types.get(name) != Some(schema) {
+            differing.insert(name.clone());
+            ahead.push(name.clone());
         }
         for_each_reference(&mut schema.clone(), &mut |reference| {
-            if let Some(name) = type_name(reference)
-                && seen.insert(name.to_owned())
-            {
-                ahead.push(name.to_owned());
+            if let Some(part) = type_name(reference) {
+                made_of_it.entry(part.to_owned()).or_default().push(name);
             }
         });
     }
-    true
+    while let Some(name) = ahead.pop() {
+        for whole in made_of_it.remove(&name).into_iter().flatten() {
+            if differing.insert(whole.clone()) {
+                ahead.push(whole.clone());
+            }
+        }
+    }
+    differing
 }
 
 /// Calls `with` for every reference in a schema. What stands in it as data is passed over.

@@ -360,6 +360,29 @@ fn the_same_type_is_declared_once_and_others_of_its_name_beside_it() {
 }
 
 #[test]
+fn a_long_chain_of_types_takes_neither_long_nor_the_stack() {
+    let chain = |end: &str| {
+        let mut types: serde_json::Map<String, Value> = (0..5_000)
+            .map(|link| {
+                (
+                    format!("L{link:05}"),
+                    json!({"anyOf": [{"$ref": format!("#/$defs/L{:05}", link + 1)}, {"type": "null"}]}),
+                )
+            })
+            .collect();
+        types.insert("L05000".to_owned(), json!({"type": end}));
+        json!({"title": "Chain", "$ref": "#/$defs/L00000", "$defs": types})
+    };
+    let file = described([chain("string"), chain("string")]).typescript();
+    assert_eq!(file.matches("export type ").count(), 5_002);
+    assert!(file.contains("export type L00000 = L00001 | null;\n"));
+    // The ends make a difference to all that lead there.
+    let file = described([chain("string"), chain("integer")]).typescript();
+    assert_eq!(file.matches("export type ").count(), 2 * 5_002);
+    assert!(file.contains("export type L000002 = L000012 | null;\n"));
+}
+
+#[test]
 fn the_topics_and_what_answers_them() {
     let question = |topic: &str, direction, reply: &str| TopicDescription {
         reply: Some(reply.to_owned()),

@@ -176,34 +176,52 @@ fn intersection(types: impl IntoIterator<Item = Type>) -> Type {
 }
 
 /// Types that are made of each other without an object or an array in between, which TypeScript refuses: the references
-/// that close such a circle, as who refers and to whom.
+/// that are part of such a circle, as who refers and to whom.
 type Cycles = BTreeSet<(String, String)>;
 
 fn cycles(types: &BTreeMap<&str, Value>) -> Cycles {
-    let direct: BTreeMap<&str, Vec<&str>> = types
-        .iter()
-        .map(|(name, schema)| {
-            let mut names = Vec::new();
-            direct_references(schema, &mut names);
-            (*name, names)
-        })
-        .collect();
-    let none = Vec::new();
-    let of = |name: &str| direct.get(name).unwrap_or(&none);
-    let mut cycles = Cycles::new();
-    for (name, references) in &direct {
-        for reference in references {
-            let (mut seen, mut ahead) = (BTreeSet::from([*reference]), vec![*reference]);
-            while let Some(next) = ahead.pop() {
-                if next == *name {
-                    cycles.insert(((*name).to_owned(), (*reference).to_owned()));
-                    break;
-                }
-                ahead.extend(of(next).iter().filter(|next| seen.insert(next)));
+    let mut forth: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    let mut back: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for (name, schema) in types {
+        let mut names = Vec::new();
+        direct_references(schema, &mut names);
+        for reference in &names {
+            back.entry(reference).or_default().push(name);
+        }
+        forth.insert(name, names);
+    }
+    // Kosaraju's: what is reached backwards from the type that was left last, and is of no circle yet, is one. Without
+    // recursion, as somebody else says how long a chain is.
+    let mut circles: BTreeMap<&str, usize> = BTreeMap::new();
+    for (number, name) in order_of_leaving(&forth).into_iter().rev().enumerate() {
+        let mut ahead = vec![name];
+        while let Some(name) = ahead.pop() {
+            if !circles.contains_key(name) {
+                circles.insert(name, number);
+                ahead.extend(back.get(name).into_iter().flatten());
             }
         }
     }
-    cycles
+    let all = forth.iter().flat_map(|(name, references)| references.iter().map(move |other| (*name, *other)));
+    let within = all.filter(|(name, other)| circles.get(name) == circles.get(other));
+    within.map(|(name, other)| (name.to_owned(), other.to_owned())).collect()
+}
+
+/// All types, each behind those that it leads to, as far as that is possible.
+fn order_of_leaving<'t>(forth: &BTreeMap<&'t str, Vec<&'t str>>) -> Vec<&'t str> {
+    let (mut seen, mut left) = (BTreeSet::new(), Vec::new());
+    for start in forth.keys() {
+        let mut path = vec![(*start, false)];
+        while let Some((name, is_done)) = path.pop() {
+            if is_done {
+                left.push(name);
+            } else if seen.insert(name) {
+                path.push((name, true));
+                path.extend(forth.get(name).into_iter().flatten().map(|other| (*other, false)));
+            }
+        }
+    }
+    left
 }
 
 fn direct_references<'v>(schema: &'v Value, names: &mut Vec<&'v str>) {
