@@ -386,6 +386,31 @@ support::both_flavours! {
         assert_eq!(asked.load(Ordering::Relaxed), 50);
     }
 
+    async fn one_who_asks_and_goes_without_reading_is_gone() {
+        let place = Place::new();
+        let server = Server::builder(place.socket()).outbox_len(1_000).build();
+        server.listen().await.unwrap();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&asked);
+        server
+            .respond_raw("long", "long", move |_, _| {
+                counted.fetch_add(1, Ordering::Relaxed);
+                Ok("x".repeat(500_000))
+            })
+            .unwrap();
+        let mut gone = Events::new();
+        let report = gone.reporter();
+        server.on_connection_close(move |_, reason| report(reason.unsent_bytes));
+        for _ in 0..3 {
+            let mut greedy = RawPeer::connect(place.socket()).await;
+            greedy.write("{\"topic\":\"long\",\"message\":0,\"id\":1}\n".repeat(10_000)).await;
+            drop(greedy);
+            let unsent = gone.next().await;
+            assert!((1..2_000_000).contains(&unsent), "{unsent} bytes were queued for nobody");
+        }
+        assert_eq!(server.stats().outbox_len, 0);
+    }
+
     async fn no_more_responders_are_at_work_than_the_limit_allows() {
         let place = Place::new();
         let server = Server::builder(place.socket()).max_requests(3).build();

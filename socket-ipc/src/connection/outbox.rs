@@ -58,6 +58,8 @@ pub(crate) struct Outbox {
     asked: AtomicBool,
     /// Answers have filled it over its limit.
     overfull: AtomicBool,
+    /// The other side reads no more.
+    broken: AtomicBool,
     /// Tells those who wait that there may be room, or that the connection has ended.
     room: Notify,
     limit: usize,
@@ -91,6 +93,7 @@ impl Outbox {
             ended: AtomicBool::new(false),
             asked: AtomicBool::new(false),
             overfull: AtomicBool::new(false),
+            broken: AtomicBool::new(false),
             room: Notify::new(),
             limit,
             total,
@@ -141,11 +144,11 @@ impl Outbox {
         Ok(())
     }
 
-    /// Queues an answer, whatever there is already, until the connection is given up; says whether it could. Those who
+    /// Queues an answer, whatever there is already, as long as anybody writes; says whether it could. Those who
     /// ask and do not read are heard no further meanwhile: see [`is_overfull`](Self::is_overfull).
     pub(super) fn push_answer(&self, answer: &[u8]) -> bool {
         let mut queue = lock(&self.queue);
-        if queue.unsent.is_some() {
+        if queue.unsent.is_some() || self.is_broken() {
             return false;
         }
         queue.contents.append(answer);
@@ -155,6 +158,11 @@ impl Outbox {
         }
         self.pushed(queue, answer.len());
         true
+    }
+
+    /// Whether nobody is left to read what would be queued.
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Acquire)
     }
 
     /// Whether answers have filled it over its limit.
@@ -269,6 +277,16 @@ impl Outbox {
         self.ended.store(true, Ordering::Release);
         drop(queue);
         self.room.notify_waiters();
+    }
+
+    /// Takes no more from now on, not even answers: nothing of it will be written.
+    pub(super) fn break_off(&self) {
+        // Under the lock, so that whoever queues an answer meanwhile has either done so or is told.
+        let queue = lock(&self.queue);
+        self.broken.store(true, Ordering::Release);
+        self.overfull.store(false, Ordering::Release);
+        drop(queue);
+        self.end();
     }
 
     /// Takes what is to be written next.

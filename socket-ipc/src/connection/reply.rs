@@ -21,6 +21,10 @@ pub(crate) fn reply<R: Serialize>(
     topic: TopicName<'_>,
     outcome: &Result<R, Refusal>,
 ) {
+    // Nobody is left to read it: not worth encoding.
+    if outbox.is_broken() {
+        return lost(topic);
+    }
     encoded_answer(endpoint, kind, topic, outcome, |topic, answer| queue(endpoint, outbox, topic, answer));
 }
 

@@ -141,7 +141,7 @@ impl Writer {
     fn end(&mut self, cause: CloseCause) {
         self.ended = Some(cause);
         self.stalled_until = None;
-        self.outbox.end();
+        self.outbox.break_off();
     }
 }
 
