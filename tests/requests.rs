@@ -208,11 +208,21 @@ support::both_flavours! {
         server.respond_raw("map", "map", |_, _| Ok(std::collections::HashMap::from([((1, 2), 3)]))).unwrap();
         let client = Client::builder(place.socket()).request_timeout(LONG).build();
         client.connect().await.unwrap();
-        for (topic, says) in [("long", "over the limit of 200"), ("worse", "over the limit"), ("map", "key must be")] {
+        for (topic, expected, says) in
+            [("long", "failed", "over the limit of 200"), ("worse", "x", ""), ("map", "failed", "key must be")]
+        {
             let error = failed(client.request_raw(topic, &())).await;
             assert!(matches!(&error, RequestError::Refused { code, text, .. }
-                if code == "failed" && text.contains(says)), "{topic}: {error:?}");
+                if code == expected && text.contains(says)), "{topic}: {error:?}");
         }
+        // A refusal without its text still says by its code what is wrong.
+        let strict = Place::new();
+        let server = Server::builder(strict.socket()).max_message_len(80).build();
+        server.listen().await.unwrap();
+        let client = Client::builder(strict.socket()).request_timeout(LONG).build();
+        client.connect().await.unwrap();
+        let error = failed(client.request_raw("nobody responds to this", &())).await;
+        assert!(matches!(error, RequestError::NoResponder { .. }), "{error:?}");
     }
 
     async fn what_is_not_sent_fails_without_a_connection_to_ask() {
@@ -409,6 +419,166 @@ support::both_flavours! {
             assert!((1..2_000_000).contains(&unsent), "{unsent} bytes were queued for nobody");
         }
         assert_eq!(server.stats().outbox_len, 0);
+    }
+
+    async fn a_listener_may_ask_for_more_than_is_held_back() {
+        let (_place, server, client) = connected().await;
+        server.respond_raw("long", "long", |len, _| Ok("x".repeat(len.decode()?))).unwrap();
+        let mut heard = Events::new();
+        let (report, asking) = (heard.reporter(), client.handle());
+        client.on_async::<Waited>(move |Waited(len)| {
+            let (report, asking) = (report.clone(), asking.clone());
+            async move {
+                for _ in 0..40 {
+                    let answer = asking.request_raw("long", &len).await;
+                    report(answer.map(|text| text.as_str().len()).map_err(|error| error.to_string()));
+                }
+            }
+        });
+        let id = server.clients()[0];
+        for len in [100_000, 2_000_000] {
+            server.send(&Waited(len), id).unwrap();
+            for _ in 0..40 {
+                assert_eq!(heard.next().await, Ok(len as usize + 2));
+            }
+        }
+    }
+
+    async fn two_that_ask_each_other_for_more_than_fits_both_have_it() {
+        let (_place, server, client) = connected().await;
+        server.respond_raw("long", "long", |_, _| Ok("x".repeat(2_000_000))).unwrap();
+        client.respond_raw("long", "long", |_| Ok("y".repeat(2_000_000))).unwrap();
+        let id = server.clients()[0];
+        let answers: Vec<_> = (0..10)
+            .flat_map(|_| [client.request_raw("long", &()), server.request_raw("long", &(), id)])
+            .collect();
+        for answer in soon("all answers", join_all(answers)).await {
+            assert_eq!(answer.unwrap().as_str().len(), 2_000_002);
+        }
+    }
+
+    async fn what_is_over_a_limit_of_the_other_side_fails_at_once() {
+        let place = Place::new();
+        let server = Server::builder(place.socket()).max_message_len(100_000).max_topic_len(50).build();
+        server.listen().await.unwrap();
+        server.respond_raw("long", "long", |len, _| Ok("x".repeat(len.decode()?))).unwrap();
+        let client = Client::builder(place.socket())
+            .max_topic_len(1_000)
+            .max_message_len(90_000)
+            .request_timeout(LONG)
+            .build();
+        let asking = Client::builder(place.socket()).request_timeout(LONG).build();
+        client.connect().await.unwrap();
+        asking.connect().await.unwrap();
+        let error = failed(client.request_raw(&"t".repeat(60), &())).await;
+        assert!(matches!(&error, RequestError::QuestionUndecodable { text, .. }
+            if text.contains("60 bytes, over the limit of 50")), "{error:?}");
+        let error = failed(asking.request_raw("long", &"x".repeat(300_000))).await;
+        assert!(matches!(&error, RequestError::QuestionUndecodable { text, .. }
+            if text.contains("over the limit of 100000")), "{error:?}");
+        let error = failed(client.request_raw("long", &95_000)).await;
+        assert!(matches!(&error, RequestError::Undecodable { reason, .. }
+            if reason.contains("over the limit of 90000")), "{error:?}");
+        // Both connections live.
+        for client in [client, asking] {
+            assert_eq!(soon("an answer", client.request_raw("long", &1)).await.unwrap().as_str(), "\"x\"");
+        }
+    }
+
+    async fn an_answer_over_the_limit_is_no_answer_however_it_arrives() {
+        let place = Place::new();
+        let server = Server::builder(place.socket()).max_message_len(1_000_000).outbox_len(100_000).build();
+        let gate = Arc::new(Semaphore::new(0));
+        let opened = Arc::clone(&gate);
+        server.respond_raw("long", "long", |_, _| Ok("x".repeat(900_000))).unwrap();
+        server.respond_async::<Wait>(move |Wait(number), _| {
+            let opened = Arc::clone(&opened);
+            async move {
+                opened.acquire().await.unwrap().forget();
+                Waited(number)
+            }
+        }).unwrap();
+        let mut here = Events::new();
+        let report = here.reporter();
+        server.on_topic("here", move |_, client_id| report(client_id));
+        server.listen().await.unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        peer.write("{\"topic\":\"here\"}\n").await;
+        let answer = server.request(&ADD, here.next().await);
+        // Its beginning is given up; its end arrives while answers that are not read hold messages back.
+        peer.write(format!("{{\"topic\":\"sum\",\"message\":\"{}", "a".repeat(1_500_000))).await;
+        peer.write("bbb\",\"re\":1}\n{\"topic\":\"long\",\"id\":7}\n").await;
+        let error = failed(answer).await;
+        assert!(matches!(&error, RequestError::Undecodable { reason, .. } if reason.contains("over the limit of 1000000")), "{error:?}");
+        gate.add_permits(1);
+    }
+
+    async fn a_broken_answer_fails_at_once_inside_a_listener_too() {
+        let (place, server, _client) = connected().await;
+        let mut heard = Events::new();
+        let (report, asking) = (heard.reporter(), server.handle());
+        server.on_async::<Waited>(move |Waited(_), client_id| {
+            let (report, answer) = (report.clone(), asking.request(&ADD, client_id));
+            async move { report(answer.await.unwrap_err()) }
+        });
+        let mut peer = RawPeer::connect(place.socket()).await;
+        peer.write("{\"topic\":\"waited\",\"message\":1}\n").await;
+        peer.line().await;
+        peer.write("{\"topic\":\"sum\",\"message\":nope,\"re\":1}\n").await;
+        let error = heard.next().await;
+        assert!(matches!(error, RequestError::Undecodable { .. }), "{error:?}");
+    }
+
+    async fn a_responder_that_is_removed_while_its_question_is_held_answers_nobody_and_that_is_said() {
+        let (_place, server, client) = connected().await;
+        let responder = Arc::new(std::sync::OnceLock::new());
+        let (known, handle) = (Arc::clone(&responder), server.handle());
+        server.on_async::<Add>(move |_, _| {
+            let (known, handle) = (Arc::clone(&known), handle.clone());
+            async move {
+                tokio::task::yield_now().await;
+                handle.off(*known.get().unwrap());
+            }
+        });
+        responder.set(server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap()).unwrap();
+        let error = failed(client.request(&ADD)).await;
+        assert!(matches!(error, RequestError::NoResponder { .. }), "{error:?}");
+    }
+
+    async fn a_closing_server_sends_all_answers_that_are_ready_in_time_however_many() {
+        let (_place, server, client) = connected().await;
+        let gate = Arc::new(Semaphore::new(0));
+        let opened = Arc::clone(&gate);
+        server.respond_async::<Wait>(move |Wait(_), _| {
+            let opened = Arc::clone(&opened);
+            async move {
+                opened.acquire().await.unwrap().forget();
+                // Any question's reply; this one is long.
+                Err::<Waited, _>(Refusal::new("long", "x".repeat(20_000)))
+            }
+        }).unwrap();
+        let mut heard = Events::new();
+        let report = heard.reporter();
+        server.on_topic("wait", move |_, _| report(()));
+        let answers: Vec<_> = (0..100).map(|number| client.request(&Wait(number))).collect();
+        heard.take(100).await;
+        let closing = server.close();
+        gate.add_permits(100);
+        for answer in answers {
+            let error = failed(answer).await;
+            assert!(matches!(&error, RequestError::Refused { code, .. } if code == "long"), "{error:?}");
+        }
+        soon("the close", closing).await;
+    }
+
+    async fn a_deadline_that_has_passed_stays_what_it_was() {
+        let (_place, server, client) = connected().await;
+        let _gate = gated(&server);
+        let answer = client.request(&Wait(1)).within(Duration::ZERO);
+        // Asked later, and overdue later: both have been given up by now.
+        failed(client.request(&Wait(2)).within(Duration::from_millis(1))).await;
+        let error = failed(answer.within(LONG)).await;
+        assert!(matches!(&error, RequestError::Timeout { timeout: Duration::ZERO, .. }), "{error:?}");
     }
 
     async fn no_more_responders_are_at_work_than_the_limit_allows() {

@@ -7,7 +7,7 @@
 //! | [`OUTBOX_LEN`] | 8 MiB a connection | `send` fails with `OutboxFull`, `send_async` waits, `broadcast` ends the connection |
 //! | [`OUTBOX_TOTAL_LEN`] | 512 MiB a server | an outbox that is not empty counts as full |
 //! | [`OUTBOX_MARK`] | 64 KiB a connection | `send_async` and `broadcast_async` wait |
-//! | [`HELD_BACK_LEN`] | 1 MiB a connection | reading waits while an asynchronous listener or a full subscription holds messages back |
+//! | [`HELD_BACK_LEN`] | 1 MiB a connection | reading waits while a listener, a full subscription, or answers without room hold messages back |
 //! | [`SUBSCRIPTION_LEN`] | 256 messages | the clients that send the topic wait, each in its turn |
 //! | [`EVENTS_LEN`] | 256 events | an event is counted, and the count stands in its place |
 //! | [`REQUESTS`] | 1024 a connection | `request` fails with `TooManyRequests`; questions that arrive wait until one is answered |
@@ -38,15 +38,17 @@ use crate::delay::Delay;
 pub const MESSAGE_LEN: usize = 4 * 1024 * 1024;
 /// The longest topic, both ways, in bytes.
 pub const TOPIC_LEN: usize = 256;
-/// The most that one connection has queued, in bytes. An empty outbox takes any allowed message.
+/// The most that one connection has queued, in bytes. An empty outbox takes any allowed message. Answers are queued over
+/// it, and nothing more is heard of who asked until there is room again.
 pub const OUTBOX_LEN: usize = 8 * 1024 * 1024;
 /// The most that all connections of a server have queued together, in bytes. They share the bytes of a
 /// broadcast of 16 KiB and more, which count once; shorter ones count for each that holds them.
 pub const OUTBOX_TOTAL_LEN: usize = 512 * 1024 * 1024;
 /// The most that a connection may have queued for `send_async` and `broadcast_async` not to wait, in bytes.
 pub const OUTBOX_MARK: usize = 64 * 1024;
-/// How far a connection reads ahead while a listener or a full subscription holds its messages back, in
-/// bytes.
+/// How far a connection reads ahead while a listener, a full subscription, or answers without room hold its messages
+/// back, in bytes; while it waits for answers itself, further by the longest message. Answers in what it has read do not
+/// count: they are handed to whoever asked.
 pub const HELD_BACK_LEN: usize = 1024 * 1024;
 /// How many messages a subscription holds for whoever reads it.
 pub const SUBSCRIPTION_LEN: usize = 256;

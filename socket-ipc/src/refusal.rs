@@ -55,6 +55,11 @@ impl Refusal {
         Self { code: code.into(), text: text.into() }
     }
 
+    /// The same with no text.
+    pub(crate) fn without_text(self) -> Self {
+        Self { text: String::new(), ..self }
+    }
+
     /// Returns the code.
     #[must_use]
     pub fn code(&self) -> &str {

@@ -29,7 +29,7 @@ pub struct Stats {
     /// types. In the order of their names.
     pub topics: Vec<TopicTraffic>,
     /// The same for all other topics together, so that nobody else can make this longer: what nobody listens for, what is
-    /// sent under topics known only at run time, and refusals.
+    /// sent under topics known only at run time, answers that arrive, and refusals.
     pub other_topics: TopicTraffic,
     /// Messages that could not be heard, by all or by one of the listeners: as often as `on_message_error` was called.
     pub message_errors: u64,

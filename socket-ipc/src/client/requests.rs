@@ -115,7 +115,7 @@ impl<P> ClientHandle<P> {
         topic: &str,
         question: &M,
     ) -> Answer<RawMessage<'static>> {
-        self.state.request(TopicName::AtRunTime(topic), question, read_raw)
+        self.state.request(TopicName::AtRunTime(topic_or_none(topic)), question, read_raw)
     }
 
     /// Returns how many answers arrived that nobody waited for, or no longer: their questions had been forgotten, or

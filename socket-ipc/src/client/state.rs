@@ -236,6 +236,7 @@ impl State {
     fn report_cut(&self) {
         let link = read(&self.link).clone();
         if let Some(link) = link {
+            link.questions.end(&CloseCause::Closed);
             let unsent = link.outbox.give_up(self.options.limits.wire, None);
             self.report_end(&CloseReason::cut(CloseCause::Closed, (unsent.messages, unsent.bytes)));
         }
@@ -291,6 +292,7 @@ impl State {
         let link = write(&self.link).take();
         if let Some(link) = link {
             link.outbox.ask(Ask::Cut(CloseCause::Closed));
+            link.questions.end(&CloseCause::Closed);
         }
         if let Some(keeper) = lock(&self.keeper).take() {
             keeper.abort();

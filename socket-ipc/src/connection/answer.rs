@@ -10,9 +10,10 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::questions::{Arrived, AskError, Questions};
+use super::questions::{AskError, Outcome, Questions, Unanswered};
 use super::{Limits, Link};
 use crate::error::{RequestError, SendError};
+use crate::events::CloseCause;
 use crate::raw_message::RawMessage;
 use crate::refusal::{REFUSAL_TOPIC, Refusal};
 use crate::topic::Topic;
@@ -82,7 +83,7 @@ struct Question {
     wire: Wire,
     id: u64,
     questions: Arc<Questions>,
-    answer: oneshot::Receiver<Arrived>,
+    answer: oneshot::Receiver<Outcome>,
     asked: Instant,
     timeout: Duration,
     /// Nobody has to be told when this is dropped.
@@ -139,8 +140,10 @@ impl<R> Answer<R> {
     /// ```
     pub fn within(mut self, timeout: Duration) -> Self {
         if let Progress::Waiting(question) = &mut self.progress {
-            question.timeout = timeout;
-            question.questions.set_deadline(question.id, question.asked.checked_add(timeout));
+            let deadline = question.asked.checked_add(timeout);
+            if question.questions.set_deadline(question.id, deadline) {
+                question.timeout = timeout;
+            }
         }
         self
     }
@@ -150,14 +153,14 @@ impl<R> Future for Answer<R> {
     type Output = Result<R, RequestError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let arrived = match &mut self.progress {
+        let outcome = match &mut self.progress {
             Progress::Waiting(question) => ready!(question.poll(cx)),
-            Progress::Failed(_) | Progress::Done => None,
+            Progress::Failed(_) | Progress::Done => Err(Unanswered::Late),
         };
         match std::mem::replace(&mut self.progress, Progress::Done) {
-            Progress::Waiting(question) => Poll::Ready(match arrived {
-                Some(arrived) => (self.read)(question.wire, &question.topic, &arrived),
-                None => Err(question.unanswered()),
+            Progress::Waiting(question) => Poll::Ready(match outcome {
+                Ok(envelope) => (self.read)(question.wire, &question.topic, &envelope),
+                Err(unanswered) => Err(question.failed::<R>(unanswered)),
             }),
             Progress::Failed(error) => Poll::Ready(Err(error)),
             // It was awaited before.
@@ -167,19 +170,25 @@ impl<R> Future for Answer<R> {
 }
 
 impl Question {
-    /// Waits for the answer; `None` once there will be none, or its time is over.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Arrived>> {
-        let arrived = ready!(Pin::new(&mut self.answer).poll(cx));
+    /// Waits for what comes of it.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let outcome = ready!(Pin::new(&mut self.answer).poll(cx));
         self.settled = true;
-        Poll::Ready(arrived.ok())
+        // Whoever holds the other end says something before it goes, but where the whole runtime does.
+        Poll::Ready(outcome.unwrap_or(Err(Unanswered::Ended(CloseCause::Closed))))
     }
 
-    /// Why there is no answer.
-    fn unanswered(&self) -> RequestError {
+    /// The error of a question that has no answer of the type `R`.
+    fn failed<R>(&self, unanswered: Unanswered) -> RequestError {
         let topic = self.topic.to_string();
-        match self.questions.ended() {
-            Some(cause) => RequestError::ConnectionLost { topic, cause },
-            None => RequestError::Timeout { topic, timeout: self.timeout },
+        match unanswered {
+            Unanswered::Late => RequestError::Timeout { topic, timeout: self.timeout },
+            Unanswered::Ended(cause) => RequestError::ConnectionLost { topic, cause },
+            Unanswered::TooLong { size, limit } => RequestError::Undecodable {
+                topic,
+                type_name: std::any::type_name::<R>(),
+                reason: format!("it takes {size} bytes, over the limit of {limit}: raise `max_message_len`"),
+            },
         }
     }
 }

@@ -41,14 +41,22 @@ impl LookAhead {
         self.seen = self.seen.saturating_sub(count);
     }
 
+    /// Notes that `count` bytes of what was looked at are gone from the middle.
+    pub(super) fn removed(&mut self, count: usize) {
+        self.seen = self.seen.saturating_sub(count);
+    }
+
     /// Notes that bytes in the middle are gone.
     pub(super) fn disturbed(&mut self) {
         self.taken_from_seen(self.seen + 1);
     }
 
-    /// The next whole message that was not looked at, as its place in `received`, of which the first `skip` bytes are
-    /// none of those.
-    pub(super) fn next(&mut self, received: &[u8], skip: usize) -> Option<Range<usize>> {
+    /// The next whole message that was not looked at, its end included, as its place in `received`, of which the first
+    /// `skip` bytes are none of those. `front` is how far the message at the front is known.
+    pub(super) fn next(&mut self, received: &[u8], skip: usize, front: &Framer) -> Option<Range<usize>> {
+        if skip == 0 && !self.used {
+            self.framer = front.clone();
+        }
         if skip > self.seen {
             self.disturbed();
             self.seen = skip;
@@ -57,9 +65,9 @@ impl LookAhead {
         loop {
             let start = self.seen;
             match self.framer.next(received.get(start..)?) {
-                Frame::Message { len, taken } => {
+                Frame::Message { taken, .. } => {
                     self.seen += taken;
-                    return Some(start..start + len);
+                    return Some(start..start + taken);
                 }
                 Frame::TooLong { taken, .. } => self.seen += taken,
                 Frame::Incomplete => return None,
@@ -82,9 +90,8 @@ mod tests {
         let mut look_ahead = LookAhead::new(Wire::JSON_LINES, 100);
         let mut received = b"held\none\ntw".to_vec();
         let seen = |look_ahead: &mut LookAhead, received: &[u8], skip| {
-            look_ahead
-                .next(received, skip)
-                .map(|place| String::from_utf8_lossy(&received[place]).into_owned())
+            let place = look_ahead.next(received, skip, &Framer::new(Wire::JSON_LINES, 100, 0));
+            place.map(|place| String::from_utf8_lossy(&received[place]).trim_end().to_owned())
         };
         assert_eq!(seen(&mut look_ahead, &received, 5).as_deref(), Some("one"));
         assert_eq!(seen(&mut look_ahead, &received, 5), None);
@@ -109,6 +116,19 @@ mod tests {
     fn a_message_over_the_limit_is_passed_over() {
         let mut look_ahead = LookAhead::new(Wire::JSON_LINES, 5);
         let received = b"held\n123456789\nshort\n";
-        assert_eq!(look_ahead.next(received, 5), Some(15..20));
+        let front = Framer::new(Wire::JSON_LINES, 5, 0);
+        assert_eq!(look_ahead.next(received, 5, &front), Some(15..21));
+    }
+
+    #[test]
+    fn what_is_over_the_limit_at_the_front_stays_so_whatever_was_given_up_of_it() {
+        let mut front = Framer::new(Wire::JSON_LINES, 50, 5);
+        let mut received = [b'x'; 200].to_vec();
+        assert_eq!(front.next(&received), Frame::Incomplete);
+        received.drain(front.excess(&received).unwrap());
+        received.extend_from_slice(b"x\nnext\n");
+        let mut look_ahead = LookAhead::new(Wire::JSON_LINES, 50);
+        let place = look_ahead.next(&received, 0, &front).unwrap();
+        assert_eq!(&received[place], b"next\n");
     }
 }

@@ -153,7 +153,7 @@ impl Outbox {
         }
         queue.contents.append(answer);
         self.total.add(answer.len());
-        if queue.len + answer.len() > self.limit {
+        if queue.len + answer.len() > self.limit || (queue.len > 0 && self.total.is_full()) {
             self.overfull.store(true, Ordering::Release);
         }
         self.pushed(queue, answer.len());
@@ -317,7 +317,8 @@ impl Outbox {
         }
         let len = queue.len;
         self.queued.store(len, Ordering::Release);
-        if len <= self.limit {
+        // One that is empty is no part of what fills all of them together.
+        if len == 0 || (len <= self.limit && !self.total.is_full()) {
             self.overfull.store(false, Ordering::Release);
         }
         let flushing = self.handed.fetch_add(count as u64, Ordering::Release) < queue.flush_to;

@@ -13,8 +13,19 @@ use tokio::time::{Instant, sleep_until};
 use crate::events::CloseCause;
 use crate::sync::lock;
 
-/// The envelope of an answer, as it arrived.
-pub(super) type Arrived = Box<[u8]>;
+/// What comes of a question: the envelope of its answer, as it arrived, or why there is none.
+pub(super) type Outcome = Result<Box<[u8]>, Unanswered>;
+
+/// Why there is no answer.
+#[derive(Clone, Debug)]
+pub(super) enum Unanswered {
+    /// Its time is over.
+    Late,
+    /// The connection has ended.
+    Ended(CloseCause),
+    /// It was over the limit, and so not stored.
+    TooLong { size: u64, limit: usize },
+}
 
 /// Why a question can't be asked.
 #[derive(Debug)]
@@ -50,7 +61,7 @@ struct Waiting {
 
 #[derive(Debug)]
 struct Asker {
-    answer: oneshot::Sender<Arrived>,
+    answer: oneshot::Sender<Outcome>,
     /// `None` is beyond what a clock can say.
     deadline: Option<Instant>,
 }
@@ -71,7 +82,7 @@ impl Questions {
     pub(super) fn ask(
         self: &Arc<Self>,
         timeout: Duration,
-    ) -> Result<(u64, oneshot::Receiver<Arrived>), AskError> {
+    ) -> Result<(u64, oneshot::Receiver<Outcome>), AskError> {
         let deadline = Instant::now().checked_add(timeout);
         let (sender, receiver) = oneshot::channel();
         let mut waiting = lock(&self.waiting);
@@ -89,13 +100,13 @@ impl Questions {
         Ok((id, receiver))
     }
 
-    /// Gives a question that waits another deadline.
-    pub(super) fn set_deadline(self: &Arc<Self>, id: u64, deadline: Option<Instant>) {
+    /// Gives a question another deadline, if it still waits; says whether it does.
+    pub(super) fn set_deadline(self: &Arc<Self>, id: u64, deadline: Option<Instant>) -> bool {
         let mut waiting = lock(&self.waiting);
-        if let Some(asker) = waiting.askers.get_mut(&id) {
-            asker.deadline = deadline;
-            self.keep(&mut waiting, deadline);
-        }
+        let Some(asker) = waiting.askers.get_mut(&id) else { return false };
+        asker.deadline = deadline;
+        self.keep(&mut waiting, deadline);
+        true
     }
 
     /// Nobody waits for this answer any longer.
@@ -105,7 +116,14 @@ impl Questions {
 
     /// Hands an answer to whoever waits for it; says whether anybody does.
     pub(super) fn answered(&self, re: u64, envelope: &[u8]) -> bool {
-        self.is_waiting() && self.take(re).is_some_and(|asker| asker.answer.send(envelope.into()).is_ok())
+        self.is_waiting() && self.take(re).is_some_and(|asker| asker.answer.send(Ok(envelope.into())).is_ok())
+    }
+
+    /// Tells whoever waits for an answer that it was too long.
+    pub(super) fn too_long(&self, re: u64, size: u64, limit: usize) {
+        if let Some(asker) = self.take(re) {
+            let _ = asker.answer.send(Err(Unanswered::TooLong { size, limit }));
+        }
     }
 
     /// Whether anybody waits.
@@ -114,20 +132,17 @@ impl Questions {
     }
 
     /// No answer comes from now on: whoever waits for one is told.
-    pub(super) fn end(&self, cause: &CloseCause) {
+    pub(crate) fn end(&self, cause: &CloseCause) {
         let mut waiting = lock(&self.waiting);
         waiting.ended.get_or_insert_with(|| cause.clone());
         let askers = std::mem::take(&mut waiting.askers);
         self.counted(&waiting);
         drop(waiting);
         // Wakes them, without the lock.
-        drop(askers);
+        for asker in askers.into_values() {
+            let _ = asker.answer.send(Err(Unanswered::Ended(cause.clone())));
+        }
         self.earlier.notify_one();
-    }
-
-    /// Why no answer comes any more, if so.
-    pub(super) fn ended(&self) -> Option<CloseCause> {
-        lock(&self.waiting).ended.clone()
     }
 
     fn take(&self, id: u64) -> Option<Asker> {
@@ -171,12 +186,18 @@ impl Questions {
         let mut waiting = lock(&self.waiting);
         let is_over = |asker: &Asker| asker.deadline.is_some_and(|deadline| deadline <= now);
         let over: Vec<_> = waiting.askers.extract_if(|_, asker| is_over(asker)).collect();
+        if waiting.askers.is_empty() {
+            // What many questions once took is not kept for ever.
+            waiting.askers.shrink_to_fit();
+        }
         self.counted(&waiting);
         waiting.kept_until = waiting.askers.values().filter_map(|asker| asker.deadline).min();
         let next = waiting.kept_until;
         drop(waiting);
         // Wakes them, without the lock.
-        drop(over);
+        for (_, asker) in over {
+            let _ = asker.answer.send(Err(Unanswered::Late));
+        }
         next
     }
 }
@@ -198,7 +219,8 @@ mod tests {
         assert!(questions.answered(first, b"1"));
         assert!(!questions.answered(first, b"1"), "it was answered before");
         assert!(!questions.answered(99, b"1"), "nobody asked");
-        assert_eq!((&*first_answer.await.unwrap(), &*second_answer.await.unwrap()), (&b"1"[..], &b"2"[..]));
+        let answers = [first_answer.await.unwrap().unwrap(), second_answer.await.unwrap().unwrap()];
+        assert_eq!(answers.map(Vec::from), [b"1", b"2"]);
         assert!(!questions.is_waiting());
         let (third, _) = questions.ask(LONG).unwrap();
         assert!(third > second);
@@ -212,9 +234,9 @@ mod tests {
         let (_, answer) = questions.ask(LONG).unwrap();
         questions.end(&CloseCause::PeerClosed);
         questions.end(&CloseCause::Closed);
-        assert!(answer.await.is_err());
-        assert!(matches!(questions.ask(LONG), Err(AskError::Ended(CloseCause::PeerClosed))));
-        assert!(matches!(questions.ended(), Some(CloseCause::PeerClosed)), "the first cause counts");
+        assert!(matches!(answer.await, Ok(Err(Unanswered::Ended(CloseCause::PeerClosed)))));
+        let later = questions.ask(LONG);
+        assert!(matches!(later, Err(AskError::Ended(CloseCause::PeerClosed))), "the first cause counts");
     }
 
     #[tokio::test(start_paused = true)]
@@ -229,16 +251,16 @@ mod tests {
         questions.set_deadline(moved_up, after(2));
         questions.set_deadline(moved_down, after(30));
         for (answer, seconds) in [(second, 2), (first, 10), (third, 30)] {
-            assert!(answer.await.is_err());
+            assert!(matches!(answer.await, Ok(Err(Unanswered::Late))));
             assert_eq!(begun.elapsed().as_secs(), seconds);
         }
         // With nobody left to be told, who kept the deadlines has ended; the next question finds another.
         questions.end(&CloseCause::Closed);
-        assert!(never.await.is_err());
+        assert!(matches!(never.await, Ok(Err(Unanswered::Ended(_)))));
         let questions = Questions::new(10, Handle::current());
         for _ in 0..2 {
             let (_, answer) = questions.ask(Duration::from_secs(1)).unwrap();
-            assert!(answer.await.is_err());
+            assert!(matches!(answer.await, Ok(Err(Unanswered::Late))));
         }
         assert_eq!(begun.elapsed().as_secs(), 32);
     }

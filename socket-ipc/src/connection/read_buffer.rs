@@ -85,16 +85,17 @@ impl ReadBuffer {
         }
     }
 
-    /// Overwrites a range of the unread bytes with white space.
-    pub(super) fn blank(&mut self, range: Range<usize>) {
-        self.bytes[self.unread.start + range.start..self.unread.start + range.end].fill(b' ');
-    }
-
-    /// Takes a range out of the unread bytes.
-    pub(super) fn remove(&mut self, range: Range<usize>) {
+    /// Takes ranges out of the unread bytes, in order; each byte behind them is moved once.
+    pub(super) fn remove(&mut self, ranges: &[Range<usize>]) {
         let Range { start, end } = self.unread;
-        self.bytes.copy_within(start + range.end..end, start + range.start);
-        self.unread.end -= range.len();
+        let Some(first) = ranges.first() else { return };
+        let mut kept = start + first.start;
+        for (number, range) in ranges.iter().enumerate() {
+            let next = ranges.get(number + 1).map_or(end, |next| start + next.start);
+            self.bytes.copy_within(start + range.end..next, kept);
+            kept += next - (start + range.end);
+        }
+        self.unread.end = kept;
     }
 
     /// Reads what has arrived, a chunk at most; 0 is the end of the stream. While nothing is unread and
@@ -171,10 +172,19 @@ mod tests {
     fn what_is_removed_from_the_middle_is_gone_and_the_rest_is_not() {
         let mut buffer = filled_with(b"0123456789");
         buffer.consume(2);
-        buffer.remove(3..6);
+        let middle = 3..6;
+        buffer.remove(&[middle]);
         assert_eq!(buffer.unread(), b"23489");
         buffer.consume(5);
         assert_eq!(buffer.len(), 0);
+    }
+
+    #[test]
+    fn several_ranges_are_removed_at_once() {
+        let mut buffer = filled_with(b"0123456789");
+        buffer.consume(1);
+        buffer.remove(&[0..1, 3..5, 8..9]);
+        assert_eq!(buffer.unread(), b"23678");
     }
 
     #[test]

@@ -46,12 +46,9 @@ pub(crate) async fn reply_paced<R: Serialize>(
     });
     drop(outcome);
     let Some((topic, answer)) = waiting else { return };
-    match outbox.wait_until(|outbox| outbox.has_room(answer.len())).await {
-        Ok(()) => queue(endpoint, outbox, topic, &answer),
-        // A connection that is about to end takes what fits.
-        Err(_) if outbox.has_room(answer.len()) => queue(endpoint, outbox, topic, &answer),
-        Err(_) => lost(topic),
-    }
+    // One that is about to end takes it all the same: that is what the drain is for.
+    let _ = outbox.wait_until(|outbox| outbox.has_room(answer.len())).await;
+    queue(endpoint, outbox, topic, &answer);
 }
 
 fn queue(endpoint: &impl Endpoint, outbox: &Outbox, topic: TopicName<'_>, answer: &[u8]) {
@@ -67,33 +64,47 @@ fn lost(topic: TopicName<'_>) {
     tracing::debug!(topic = topic.as_str(), "an answer came after its connection had ended");
 }
 
-/// Encodes an answer; where it has no form in which it could travel, a refusal that says so.
+/// Encodes an answer; where it has no form in which it could travel, a refusal that says so. Calls `then` once, with what
+/// travels, if anything can.
 fn encoded_answer<'t, R: Serialize>(
     endpoint: &impl Endpoint,
     kind: Kind,
     topic: TopicName<'t>,
     outcome: &Result<R, Refusal>,
-    then: impl FnOnce(TopicName<'t>, &[u8]),
+    mut then: impl FnMut(TopicName<'t>, &[u8]),
 ) {
-    const REFUSAL: TopicName<'static> = TopicName::AtRunTime(REFUSAL_TOPIC);
     let kind = kind.answer();
-    let mut then = Some(then);
-    let mut hand_over = |topic, bytes: &[u8]| {
-        if let Some(then) = then.take() {
-            then(topic, bytes);
+    let unsent = match outcome {
+        Err(refusal) => encoded_refusal(endpoint, kind, refusal, &mut then).err().map(|_| refusal.clone()),
+        Ok(reply) => {
+            let unsent = encoded(endpoint, kind, topic.as_str(), reply, |bytes| then(topic, bytes)).err();
+            unsent.and_then(|error| {
+                warn(topic, &error, "an answer can't be sent");
+                let refusal = Refusal::new(Refusal::FAILED, in_full(&error));
+                encoded_refusal(endpoint, kind, &refusal, &mut then).err().map(|_| refusal)
+            })
         }
     };
-    let encoded_as_it_is = match outcome {
-        Ok(reply) => encoded(endpoint, kind, topic.as_str(), reply, |bytes| hand_over(topic, bytes)),
-        Err(refusal) => encoded(endpoint, kind, REFUSAL_TOPIC, refusal, |bytes| hand_over(REFUSAL, bytes)),
-    };
-    let Err(error) = encoded_as_it_is else { return };
-    let topic = topic.as_str();
-    tracing::warn!(topic, error = &error as &dyn std::error::Error, "an answer can't be sent");
-    let refusal = Refusal::new(Refusal::FAILED, in_full(&error));
-    if let Err(error) = encoded(endpoint, kind, REFUSAL_TOPIC, &refusal, |bytes| hand_over(REFUSAL, bytes)) {
-        tracing::warn!(topic, error = &error as &dyn std::error::Error, "a question stays without an answer");
+    // The code says most of it.
+    if let Some(refusal) = unsent
+        && let Err(error) = encoded_refusal(endpoint, kind, &refusal.without_text(), &mut then)
+    {
+        warn(topic, &error, "a question stays without an answer");
     }
+}
+
+fn encoded_refusal<'t>(
+    endpoint: &impl Endpoint,
+    kind: Kind,
+    refusal: &Refusal,
+    then: &mut impl FnMut(TopicName<'t>, &[u8]),
+) -> Result<(), SendError> {
+    let topic = TopicName::AtRunTime(REFUSAL_TOPIC);
+    encoded(endpoint, kind, REFUSAL_TOPIC, refusal, |bytes| then(topic, bytes))
+}
+
+fn warn(topic: TopicName<'_>, error: &SendError, what: &str) {
+    tracing::warn!(topic = topic.as_str(), error = error as &dyn std::error::Error, "{what}");
 }
 
 /// What a responder does happens in it.

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::ops::Range;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,8 +24,9 @@ use super::{Endpoint, Limits, Link};
 use crate::error::{MessageError, MessageErrorKind};
 use crate::events::{CloseCause, CloseReason};
 use crate::limits::{HELD_BACK_LEN, LINGER, RAW_LEN};
-use crate::router::{Cached, Held, Router};
-use crate::wire::{Frame, Framer, answer_at_the_end};
+use crate::refusal::Refusal;
+use crate::router::{Cached, Held, Report as _, Router};
+use crate::wire::{Frame, Framer, Kind, answer_at_the_end, question_at_the_end};
 
 /// How many bytes of messages a session handles before it lets other tasks have their turn.
 const TURN: usize = 64 * 1024;
@@ -215,11 +217,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                         self.consume(taken);
                         continue;
                     }
-                    // Whoever asked reads the rest; an answer that nobody waits for is read here.
-                    if let Some(re) = answer_at_the_end(bytes)
-                        && self.reporter.link.questions.answered(re, bytes)
-                    {
-                        self.router().count_answer(bytes);
+                    if self.take_answer(bytes) {
                         self.consume(taken);
                         continue;
                     }
@@ -242,6 +240,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
                     let kind = MessageErrorKind::TooLong { limit: self.limits().max_message_len };
                     let error = MessageError::new(kind, &unread[..kept], len, self.limits().raw_len);
                     self.reporter.endpoint.message_error(error, self.reporter.from);
+                    self.tell_of_too_long(taken, len);
                     self.consume(taken);
                 }
                 Frame::Incomplete => {
@@ -254,6 +253,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             }
         }
         if *turn > 0 { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Tells whoever asked that the message at the front, which takes `taken` bytes with its end, is over the limit: it
+    /// may be a question, or an answer.
+    fn tell_of_too_long(&self, taken: usize, size: u64) {
+        let Limits { wire, max_message_len: limit, .. } = *self.limits();
+        let bytes = &self.received.unread()[..taken - wire.end().len()];
+        if let Some(re) = answer_at_the_end(bytes) {
+            self.reporter.link.questions.too_long(re, size, limit);
+        } else if let Some(id) = question_at_the_end(bytes) {
+            let text = format!("it takes {size} bytes, over the limit of {limit}");
+            let refusal = Refusal::new(Refusal::UNDECODABLE, text);
+            self.reporter.refuse(Kind::Question(id), "", refusal, self.reporter.from);
+        }
     }
 
     /// Takes the responders on that were called just now, and has each do what it can at once.
@@ -326,7 +339,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
     /// Gives up what a message at the front has over the limit.
     fn remove_excess(&mut self) {
         if let Some(excess) = self.framer.excess(self.received.unread()) {
-            self.received.remove(excess);
+            self.received.remove(&[excess]);
             self.look_ahead.disturbed();
         }
     }
@@ -339,13 +352,42 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         if !self.reporter.link.questions.is_waiting() {
             return;
         }
-        while let Some(place) = self.look_ahead.next(self.received.unread(), skip) {
-            let bytes = &self.received.unread()[place.clone()];
-            if may_be_answer(bytes) && self.router().take_answer(bytes, self.reporter.from, &self.reporter) {
-                // Blank messages are passed over.
-                self.received.blank(place);
+        let end = self.limits().wire.end().len();
+        let mut taken = Vec::new();
+        while let Some(place) = self.look_ahead.next(self.received.unread(), skip, &self.framer) {
+            let bytes = &self.received.unread()[place.start..place.end - end];
+            if self.take_answer(bytes)
+                || (may_be_answer(bytes)
+                    && self.router().take_answer(bytes, self.reporter.from, &self.reporter))
+            {
+                taken.push(place);
             }
         }
+        if !taken.is_empty() {
+            self.received.remove(&taken);
+            self.look_ahead.removed(taken.iter().map(Range::len).sum());
+            if skip == 0 {
+                self.framer.restart();
+            }
+        }
+    }
+
+    /// Hands an answer to whoever asked, who reads the rest; one that nobody waits for is left.
+    fn take_answer(&self, bytes: &[u8]) -> bool {
+        let taken =
+            answer_at_the_end(bytes).is_some_and(|re| self.reporter.link.questions.answered(re, bytes));
+        if taken {
+            self.router().count_answer(bytes);
+        }
+        taken
+    }
+
+    /// How much may have arrived behind what holds it back.
+    fn held_back_len(&self) -> usize {
+        // The answer that it waits for, perhaps.
+        let answer =
+            if self.reporter.link.questions.is_waiting() { self.limits().max_message_len } else { 0 };
+        HELD_BACK_LEN.saturating_add(answer)
     }
 
     // Reading
@@ -354,7 +396,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
     /// already.
     fn poll_read(&mut self, cx: &mut Context<'_>, intake: &mut usize) -> Poll<()> {
         let discarding = self.ending.is_some() && self.held.is_none();
-        let full = self.held_back().is_some_and(|front| self.received.len() >= front + HELD_BACK_LEN);
+        let full = self
+            .held_back()
+            .is_some_and(|front| self.received.len() >= front.saturating_add(self.held_back_len()));
         if self.read_ended.is_some() || full {
             return Poll::Pending;
         }

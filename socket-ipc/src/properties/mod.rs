@@ -26,8 +26,9 @@ use crate::socket_file::{MAX_PATH_LEN, refuse_path};
 use crate::sync::lock;
 use crate::wire::{Frame, Framer, Kind, Wire, count_ends, topic_or_none};
 
-/// How many bytes of a message over the limit the framer keeps.
+/// How many bytes of a message over the limit the framer keeps, and how many of its end beside them.
 const KEEP: usize = 8;
+const TAIL: usize = 32;
 
 /// What serde_json says of text that is well-formed and that it can't turn into a tree all the same.
 const ONLY_A_DECODER_FINDS: [&str; 4] = [
@@ -97,7 +98,7 @@ fn framed(wire: Wire, limit: usize, pieces: &[&[u8]]) -> Framed {
         if let Some(excess) = framer.excess(&received) {
             received.drain(excess);
         }
-        let most = limit.max(KEEP) + wire.end().len() + piece.len();
+        let most = limit.max(KEEP) + TAIL + wire.end().len() + piece.len();
         assert!(received.len() <= most, "{} bytes are kept where {most} are the most", received.len());
     }
     (frames, framer.unfinished(&received))

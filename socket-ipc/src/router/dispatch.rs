@@ -188,8 +188,13 @@ impl<F: Copy> Router<F> {
             }
         };
         let (topic, kind, message) = (envelope.topic.as_ref(), envelope.kind, envelope.message.as_str());
-        if topic.len() > self.max_topic_len {
-            refuse(MessageErrorKind::TopicTooLong { size: topic.len(), limit: self.max_topic_len });
+        if topic.len() > self.max_topic_len && !matches!(kind, Kind::Answer(_)) {
+            let too_long = MessageErrorKind::TopicTooLong { size: topic.len(), limit: self.max_topic_len };
+            if let Kind::Question(_) = kind {
+                let text = too_long.to_string();
+                report.refuse(kind, "", Refusal::new(Refusal::UNDECODABLE, text), from);
+            }
+            refuse(too_long);
             return None;
         }
         let of_topic = table.of_topic(topic);
@@ -201,12 +206,18 @@ impl<F: Copy> Router<F> {
             report.answered(re, topic, bytes, from);
             return None;
         }
-        if let Kind::Question(_) = kind
-            && first == 0
-            && !of_topic.iter().any(|entry| entry.responds())
-        {
+        let nobody_responds = || {
+            // With the listeners went the responders, and the connection is about to: that is what whoever asks is told.
+            if self.is_closed() {
+                return;
+            }
             let text = format!("nobody responds to `{topic}`");
             report.refuse(kind, topic, Refusal::new(Refusal::NO_RESPONDER, text), from);
+        };
+        let asks = matches!(kind, Kind::Question(_));
+        let responds = of_topic.iter().any(|entry| entry.responds());
+        if asks && first == 0 && !responds {
+            nobody_responds();
         }
         if table.every.is_empty() && of_topic.is_empty() {
             tracing::debug!(topic, "nobody listens for this message");
@@ -216,6 +227,10 @@ impl<F: Copy> Router<F> {
                 return None;
             }
             if !entry.is_attached() {
+                // Removed while a listener before it was waited for, or just now.
+                if asks && entry.hear.responds() && (first > 0 || responds) {
+                    nobody_responds();
+                }
                 continue;
             }
             match caught(|| entry.hear.hear(message, topic, from, kind)) {

@@ -119,7 +119,7 @@ impl<P> ServerHandle<P> {
         question: &M,
         client_id: ClientId,
     ) -> Answer<RawMessage<'static>> {
-        self.state.request(TopicName::AtRunTime(topic), question, client_id, read_raw)
+        self.state.request(TopicName::AtRunTime(topic_or_none(topic)), question, client_id, read_raw)
     }
 
     /// Returns how many answers arrived that nobody waited for, or no longer: their questions had been forgotten, or

@@ -261,6 +261,7 @@ impl State {
         let members = std::mem::take(&mut *write(&self.clients));
         for member in members.into_values() {
             member.link.outbox.ask(Ask::Cut(CloseCause::Closed));
+            member.link.questions.end(&CloseCause::Closed);
             if let Some(task) = member.task.get() {
                 task.abort();
             }
@@ -277,6 +278,7 @@ impl State {
 
     /// Reports the end of a connection that could not do so itself.
     pub(super) fn report_cut(&self, id: ClientId, member: &Member) {
+        member.link.questions.end(&CloseCause::Closed);
         let unsent = member.link.outbox.give_up(self.options.limits.wire, None);
         self.report_end(id, member, &CloseReason::cut(CloseCause::Closed, (unsent.messages, unsent.bytes)));
     }

@@ -173,14 +173,24 @@ fn number(text: &str) -> Option<(u64, &str)> {
 /// envelope, and only a key of the envelope can stand right before the last value in it.
 #[inline]
 pub(crate) fn answer_at_the_end(bytes: &[u8]) -> Option<u64> {
+    number_at_the_end(bytes, ANSWER)
+}
+
+/// The number of a question, in the same way.
+pub(crate) fn question_at_the_end(bytes: &[u8]) -> Option<u64> {
+    number_at_the_end(bytes, QUESTION)
+}
+
+#[inline]
+fn number_at_the_end(bytes: &[u8], key: &str) -> Option<u64> {
     // Most messages end in another way.
     let front = bytes.strip_suffix(b"}").filter(|front| front.last().is_some_and(u8::is_ascii_digit))?;
     let digits = front.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let (front, digits) = front.split_at(front.len() - digits);
-    if !front.ends_with(ANSWER.as_bytes()) {
+    if !front.ends_with(key.as_bytes()) {
         return None;
     }
-    number(std::str::from_utf8(digits).ok()?).map(|(re, _)| re)
+    number(std::str::from_utf8(digits).ok()?).map(|(number, _)| number)
 }
 
 /// Decodes what the text begins with, and returns what follows.

@@ -15,9 +15,13 @@ pub(crate) enum Frame {
     Incomplete,
 }
 
+/// How many bytes at the end of a message over the limit are kept: what kind it is of stands there (`,"re":` and twenty
+/// digits), for whoever waits for its answer.
+pub(super) const TAIL: usize = 32;
+
 /// Finds the ends of messages. Bytes that were searched are not searched again, and of a message that is over
 /// the limit only the beginning is kept.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Framer {
     wire: Wire,
     /// The most that a message may be, in bytes.
@@ -57,19 +61,25 @@ impl Framer {
         }
     }
 
+    /// Notes that a whole message was taken out of the bytes: what was searched is searched again.
+    pub(crate) fn restart(&mut self) {
+        self.searched = 0;
+    }
+
     /// How many bytes of an incomplete message at the front of `bytes` may be given up: the range after what
-    /// is kept for its report. What is named must be gone at the next call.
+    /// is kept for its report, up to its last few bytes. What is named must be gone at the next call.
     pub(crate) fn excess(&mut self, bytes: &[u8]) -> Option<std::ops::Range<usize>> {
         if self.searched > self.limit {
             self.too_long = true;
         }
-        if !self.too_long || self.searched <= self.keep {
+        let end = self.searched.saturating_sub(TAIL);
+        if !self.too_long || end <= self.keep {
             return None;
         }
         debug_assert!(self.searched <= bytes.len());
-        let excess = self.keep..self.searched;
+        let excess = self.keep..end;
         self.dropped += excess.len() as u64;
-        self.searched = self.keep;
+        self.searched -= excess.len();
         Some(excess)
     }
 

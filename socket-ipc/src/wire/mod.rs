@@ -16,7 +16,9 @@ pub use decode::{Envelope, EnvelopeError};
 pub use encode::EncodeError;
 pub use kind::Kind;
 
-pub(crate) use decode::{answer_at_the_end, decode_any_kind, decode_one_pass, place, shift_place, utf8};
+pub(crate) use decode::{
+    answer_at_the_end, decode_any_kind, decode_one_pass, place, question_at_the_end, shift_place, utf8,
+};
 pub(crate) use encode::{count_ends, topic_or_none};
 pub(crate) use framer::{Frame, Framer};
 

@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::framer::TAIL;
 use super::*;
 
 const WIRES: [Wire; 6] = [
@@ -97,7 +98,7 @@ fn framed(wire: Wire, limit: usize, pieces: &[&[u8]]) -> Vec<(u64, Vec<u8>)> {
             received.drain(excess);
         }
         assert!(
-            received.len() <= limit.max(8).saturating_add(wire.end.len() + piece.len()),
+            received.len() <= limit.max(8).saturating_add(TAIL + wire.end.len() + piece.len()),
             "more is kept than the limit"
         );
     }
