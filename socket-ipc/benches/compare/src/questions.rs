@@ -36,7 +36,9 @@ struct Ask(Small);
 
 /// Measures each way on both kinds of runtime, in turns, and prints the table.
 pub fn compare(count: u64, runs: usize) -> Result<(), Failed> {
-    println!("| runtime | an echo | µs | least | most | of by hand, with a channel |\n|---|---|---:|---:|---:|---:|");
+    println!(
+        "| runtime | an echo | µs | least | most | of by hand, with a channel |\n|---|---|---:|---:|---:|---:|"
+    );
     for system in [System::SocketIpc, System::SocketIpcMultiThread] {
         let mut figures = [const { Vec::new() }; 3];
         for _ in 0..runs {
