@@ -80,6 +80,11 @@ impl ReadBuffer {
     /// Takes `count` bytes off the front.
     pub(super) fn consume(&mut self, count: usize) {
         self.unread.start = (self.unread.start + count).min(self.unread.end);
+        self.begin_anew_if_empty();
+    }
+
+    /// Where nothing is unread, there may soon be no memory for it to stand in.
+    fn begin_anew_if_empty(&mut self) {
         if self.unread.is_empty() {
             self.unread = 0..0;
         }
@@ -96,6 +101,7 @@ impl ReadBuffer {
             kept += next - (start + range.end);
         }
         self.unread.end = kept;
+        self.begin_anew_if_empty();
     }
 
     /// Reads what has arrived, a chunk at most; 0 is the end of the stream. While nothing is unread and
@@ -185,6 +191,11 @@ mod tests {
         buffer.consume(1);
         buffer.remove(&[0..1, 3..5, 8..9]);
         assert_eq!(buffer.unread(), b"23678");
+        // All of it: then the memory may go, and nothing be left to point into it.
+        let all = 0..buffer.len();
+        buffer.remove(&[all]);
+        buffer.give_back();
+        assert_eq!(buffer.unread(), b"");
     }
 
     #[test]

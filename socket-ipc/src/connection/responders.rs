@@ -12,35 +12,34 @@ use crate::router::Begun;
 
 /// Those at work, as many as a connection may have.
 pub(super) struct Responders<E: Endpoint> {
-    at_work: FuturesUnordered<AtWork<E>>,
+    /// Made when first needed: most connections have none, and it takes memory.
+    at_work: Option<FuturesUnordered<AtWork<E>>>,
     count: usize,
     limit: usize,
 }
 
 impl<E: Endpoint> Responders<E> {
     pub(super) fn new(limit: usize) -> Self {
-        Self { at_work: FuturesUnordered::new(), count: 0, limit: limit.max(1) }
+        Self { at_work: None, count: 0, limit: limit.max(1) }
     }
 
     /// Takes on a responder that was called.
     pub(super) fn begin(&mut self, begun: Begun<E::From>, reporter: &Reporter<E>) {
         self.count += 1;
-        self.at_work.push(AtWork { begun, reporter: reporter.clone() });
+        self.at_work.get_or_insert_default().push(AtWork { begun, reporter: reporter.clone() });
     }
 
     /// Goes on with whatever can.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
-        // Most connections have none, and few have some for long.
-        while self.count > 0
-            && let Poll::Ready(Some(())) = Pin::new(&mut self.at_work).poll_next(cx)
-        {
+        let Some(at_work) = self.at_work.as_mut().filter(|_| self.count > 0) else { return };
+        while let Poll::Ready(Some(())) = Pin::new(&mut *at_work).poll_next(cx) {
             self.count -= 1;
         }
     }
 
     /// Drops them all, unfinished: nobody is left to be answered.
     pub(super) fn give_up(&mut self) {
-        self.at_work.clear();
+        self.at_work = None;
         self.count = 0;
     }
 

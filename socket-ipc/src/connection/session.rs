@@ -56,7 +56,8 @@ pub(crate) struct Session<S, E: Endpoint> {
     listeners: Cached<E::From>,
     held: Option<HeldMessage<E::From>>,
     responders: Responders<E>,
-    look_ahead: LookAhead,
+    /// Made when first needed.
+    look_ahead: Option<Box<LookAhead>>,
 
     writer: Writer,
 
@@ -97,7 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             incomplete_until: None,
             held: None,
             responders: Responders::new(max_requests),
-            look_ahead: LookAhead::new(wire, max_message_len),
+            look_ahead: None,
             ending: None,
             alarm: Alarm::default(),
         }
@@ -333,14 +334,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
     /// Takes `count` bytes off the front.
     fn consume(&mut self, count: usize) {
         self.received.consume(count);
-        self.look_ahead.taken(count);
+        if let Some(look_ahead) = &mut self.look_ahead {
+            look_ahead.taken(count);
+        }
     }
 
     /// Gives up what a message at the front has over the limit.
     fn remove_excess(&mut self) {
         if let Some(excess) = self.framer.excess(self.received.unread()) {
             self.received.remove(&[excess]);
-            self.look_ahead.disturbed();
+            if let Some(look_ahead) = &mut self.look_ahead {
+                look_ahead.disturbed();
+            }
         }
     }
 
@@ -352,9 +357,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         if !self.reporter.link.questions.is_waiting() {
             return;
         }
-        let end = self.limits().wire.end().len();
-        let mut taken = Vec::new();
-        while let Some(place) = self.look_ahead.next(self.received.unread(), skip, &self.framer) {
+        let Limits { wire, max_message_len, .. } = *self.limits();
+        let (end, mut taken) = (wire.end().len(), Vec::new());
+        let made = || Box::new(LookAhead::new(wire, max_message_len));
+        // Taken from its place, so that the rest of the session can be looked at.
+        let mut look_ahead = self.look_ahead.take().unwrap_or_else(made);
+        while let Some(place) = look_ahead.next(self.received.unread(), skip, &self.framer) {
             let bytes = &self.received.unread()[place.start..place.end - end];
             if self.take_answer(bytes)
                 || (may_be_answer(bytes)
@@ -365,11 +373,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         }
         if !taken.is_empty() {
             self.received.remove(&taken);
-            self.look_ahead.removed(taken.iter().map(Range::len).sum());
+            look_ahead.removed(taken.iter().map(Range::len).sum());
             if skip == 0 {
                 self.framer.restart();
             }
         }
+        self.look_ahead = Some(look_ahead);
     }
 
     /// Hands an answer to whoever asked, who reads the rest; one that nobody waits for is left.
