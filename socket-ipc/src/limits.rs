@@ -21,6 +21,7 @@
 //! | [`RETRY_DELAY`] | 1 to 1.25 s | the pause between attempts |
 //! | [`DRAIN`] | 5 s | what `close` and `disconnect` have not written by then is lost, and reported |
 //! | [`LINGER`] | 1 s | a connection of which everything is written ends, whether or not the other side has closed its end |
+//! | [`PROBE_INTERVAL`] | 1 s | a peer that is not read from, since enough is read ahead or it has finished sending, is found to be gone |
 //! | [`RAW_LEN`] | 64 KiB | a `MessageError` keeps no more of the bytes |
 //! | [`MODE`] | 0600 | the permissions of the socket file |
 //!
@@ -78,6 +79,9 @@ pub const DRAIN: Duration = Duration::from_secs(5);
 /// How long a connection of which everything is written waits for the other side to close its end. Closing a
 /// socket with something unread in it would be an error for the other side (`ECONNRESET`).
 pub const LINGER: Duration = Duration::from_secs(1);
+/// How often a connection that is not read from is probed, while a listener or a responder works for it: nothing else
+/// tells that its peer is gone.
+pub const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// How many bytes of a message a `MessageError` keeps.
 pub const RAW_LEN: usize = 64 * 1024;
 /// The permissions of the socket file.

@@ -246,11 +246,12 @@ impl State {
 
     /// Begins closing, unless that has begun before.
     pub(super) fn close(self: &Arc<Self>) {
+        // Before the phase tells anybody: a responder that waits for the close is released where it finds both.
+        self.router.close();
         let Some(before) = self.advance(&[Phase::Idle, Phase::Connecting, Phase::Running], Phase::Closing)
         else {
             return;
         };
-        self.router.close();
         if before != Phase::Running {
             drop(Finish(Arc::clone(self)));
             return;

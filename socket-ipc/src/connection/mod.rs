@@ -74,6 +74,8 @@ pub(crate) struct Limits {
     pub(crate) drain: Duration,
     /// How many questions may wait for their answers, and how many responders be at work.
     pub(crate) max_requests: usize,
+    /// How far a connection reads ahead of a message that is held back.
+    pub(crate) read_ahead_len: usize,
     pub(crate) request_timeout: Duration,
     /// How many bytes of a message a `MessageError` keeps.
     pub(crate) raw_len: usize,
@@ -91,6 +93,7 @@ impl Default for Limits {
             incomplete_timeout: limits::INCOMPLETE_TIMEOUT,
             drain: limits::DRAIN,
             max_requests: limits::REQUESTS,
+            read_ahead_len: limits::HELD_BACK_LEN,
             request_timeout: limits::REQUEST_TIMEOUT,
             raw_len: limits::RAW_LEN,
         }

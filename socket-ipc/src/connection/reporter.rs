@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::reply::reply;
-use super::{Endpoint, Link};
+use super::{Endpoint, Limits, Link};
 use crate::error::MessageError;
 use crate::refusal::Refusal;
 use crate::router::Report;
@@ -21,6 +21,10 @@ impl<E: Endpoint> Reporter<E> {
     /// Tells endpoints apart.
     pub(super) fn identity(&self) -> usize {
         Arc::as_ptr(&self.endpoint).addr()
+    }
+
+    pub(super) fn limits(&self) -> &Limits {
+        self.endpoint.limits()
     }
 }
 

@@ -228,10 +228,11 @@ impl State {
 
     /// Begins closing, unless that has begun before.
     pub(super) fn close(self: &Arc<Self>) {
+        // Before the phase tells anybody: a responder that waits for the close is released where it finds both.
+        self.router.close();
         if !self.advance(&[Phase::Idle, Phase::Starting, Phase::Listening], Phase::Closing) {
             return;
         }
-        self.router.close();
         self.stop_accepting();
         let members: Vec<_> = read(&self.clients).values().cloned().collect();
         for member in members {

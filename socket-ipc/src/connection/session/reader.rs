@@ -1,0 +1,151 @@
+//! The receiving side of a session: bytes from the stream, and the messages in them.
+
+use std::future::poll_fn;
+use std::io;
+use std::ops::Range;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::AsyncRead;
+use tokio::task::unconstrained;
+use tokio::time::Instant;
+
+use crate::connection::Limits;
+use crate::connection::look_ahead::LookAhead;
+use crate::connection::read_buffer::ReadBuffer;
+use crate::events::CloseCause;
+use crate::limits::RAW_LEN;
+use crate::wire::{Frame, Framer, Wire};
+
+/// What was received and not dispatched yet.
+pub(super) struct Reader {
+    received: ReadBuffer,
+    framer: Framer,
+    /// The peer sends no more, or nothing more can be read.
+    ended: Option<CloseCause>,
+    /// When the message at the front has to be complete.
+    complete_until: Option<Instant>,
+    /// Made when first needed.
+    scanner: Option<Box<LookAhead>>,
+    wire: Wire,
+    max_message_len: usize,
+}
+
+impl Reader {
+    pub(super) fn new(limits: &Limits) -> Self {
+        let Limits { wire, max_message_len, raw_len, .. } = *limits;
+        // A message over the limit is not stored, however much of one a report may hold.
+        let keep = raw_len.min(max_message_len.max(RAW_LEN));
+        Self {
+            received: ReadBuffer::new(max_message_len.saturating_add(wire.end().len())),
+            framer: Framer::new(wire, max_message_len, keep),
+            ended: None,
+            complete_until: None,
+            scanner: None,
+            wire,
+            max_message_len,
+        }
+    }
+
+    /// Reads what has arrived, a chunk at most; 0 is the end of the stream. `Pending` while nothing has arrived.
+    pub(super) fn poll_fill<S: AsyncRead + Unpin>(
+        &mut self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        // Without tokio's budget, which the session's own turn stands in for: `Pending` is to mean that nothing has
+        // arrived.
+        Pin::new(&mut unconstrained(poll_fn(|cx| self.received.poll_fill(stream, cx)))).poll(cx)
+    }
+
+    pub(super) fn unread(&self) -> &[u8] {
+        self.received.unread()
+    }
+
+    /// Looks for the message at the front.
+    pub(super) fn next_frame(&mut self) -> Frame {
+        let frame = self.framer.next(self.received.unread());
+        if frame != Frame::Incomplete {
+            self.complete_until = None;
+        }
+        frame
+    }
+
+    /// Takes `count` bytes off the front.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.received.consume(count);
+        if let Some(scanner) = &mut self.scanner {
+            scanner.taken(count);
+        }
+    }
+
+    /// Gives up what an unfinished message has over the limit.
+    pub(super) fn remove_excess(&mut self) {
+        if let Some(excess) = self.framer.excess(self.received.unread()) {
+            self.received.remove(&[excess]);
+            if let Some(scanner) = &mut self.scanner {
+                scanner.disturbed();
+            }
+        }
+    }
+
+    /// Drops whole messages that nobody will get; what is left is the unfinished one.
+    pub(super) fn discard(&mut self) {
+        while let Frame::Message { taken, .. } | Frame::TooLong { taken, .. } = self.next_frame() {
+            self.consume(taken);
+        }
+        self.remove_excess();
+    }
+
+    /// Takes out the whole messages behind the first `skip` bytes that `take` wants. Each is shown to it once.
+    pub(super) fn extract(&mut self, skip: usize, mut take: impl FnMut(&[u8]) -> bool) {
+        let (wire, limit) = (self.wire, self.max_message_len);
+        let scanner = self.scanner.get_or_insert_with(|| Box::new(LookAhead::new(wire, limit)));
+        let mut taken = Vec::new();
+        while let Some(place) = scanner.next(self.received.unread(), skip, &self.framer) {
+            if take(&self.received.unread()[place.start..place.end - wire.end().len()]) {
+                taken.push(place);
+            }
+        }
+        if taken.is_empty() {
+            return;
+        }
+        self.received.remove(&taken);
+        scanner.removed(taken.iter().map(Range::len).sum());
+        if skip == 0 {
+            self.framer.restart();
+        }
+    }
+
+    /// Notes that nothing more can be read.
+    pub(super) fn end(&mut self, cause: CloseCause) {
+        self.ended = Some(cause);
+    }
+
+    /// Why nothing more can be read, if so.
+    pub(super) fn ended(&self) -> Option<&CloseCause> {
+        self.ended.as_ref()
+    }
+
+    /// Sets the time of an unfinished message, unless it is set.
+    pub(super) fn expect_rest(&mut self, timeout: Duration) {
+        if self.complete_until.is_none() && !self.unread().is_empty() {
+            self.complete_until = Instant::now().checked_add(timeout);
+        }
+    }
+
+    /// Gives an unfinished message its whole time again: the peer can't send the rest of it while nothing is read.
+    pub(super) fn excuse_rest(&mut self) {
+        self.complete_until = None;
+    }
+
+    pub(super) fn complete_until(&self) -> Option<Instant> {
+        self.complete_until
+    }
+
+    /// How many bytes of the message at the front have arrived, those given up included.
+    pub(super) fn unfinished(&self) -> u64 {
+        self.framer.unfinished(self.received.unread())
+    }
+}

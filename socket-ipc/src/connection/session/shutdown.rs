@@ -1,0 +1,67 @@
+//! How far a connection is on its way to its end.
+
+use tokio::time::Instant;
+
+use crate::events::CloseCause;
+
+/// The phases of a connection. It only ever moves down this list.
+#[derive(Debug)]
+pub(super) enum Shutdown {
+    /// Messages are dispatched.
+    Serving,
+    /// No further message is dispatched. What is queued is written, and what runs may finish, until the deadline.
+    Draining { cause: CloseCause, until: Option<Instant> },
+    /// All is written and the peer has been told so. The session reads on until the peer closes, too.
+    Lingering { cause: CloseCause, until: Option<Instant> },
+    /// The connection ends now.
+    Aborted(CloseCause),
+}
+
+impl Shutdown {
+    /// Begins to drain, at most until the deadline. Where that has begun before, the first cause and deadline stay.
+    pub(super) fn drain(&mut self, cause: CloseCause, deadline: Option<Instant>) {
+        if self.is_serving() {
+            *self = Self::Draining { cause, until: None };
+        }
+        self.limit(deadline);
+    }
+
+    /// Sets the deadline, where there is none.
+    pub(super) fn limit(&mut self, deadline: Option<Instant>) {
+        if let Self::Draining { until, .. } | Self::Lingering { until, .. } = self {
+            *until = until.or(deadline);
+        }
+    }
+
+    pub(super) fn abort(&mut self, cause: CloseCause) {
+        *self = Self::Aborted(cause);
+    }
+
+    /// The deadline has passed.
+    pub(super) fn expire(&mut self) {
+        if let Self::Draining { cause, .. } | Self::Lingering { cause, .. } = self {
+            *self = Self::Aborted(cause.clone());
+        }
+    }
+
+    /// The peer has been told that nothing more comes. It has until `deadline` to close, or less where the drain is over
+    /// sooner.
+    pub(super) fn linger(&mut self, deadline: Option<Instant>) {
+        if let Self::Draining { cause, until } = self {
+            let until = [*until, deadline].into_iter().flatten().min();
+            *self = Self::Lingering { cause: cause.clone(), until };
+        }
+    }
+
+    pub(super) fn is_serving(&self) -> bool {
+        matches!(self, Self::Serving)
+    }
+
+    /// When the connection ends at the latest.
+    pub(super) fn until(&self) -> Option<Instant> {
+        match self {
+            Self::Draining { until, .. } | Self::Lingering { until, .. } => *until,
+            Self::Serving | Self::Aborted(_) => None,
+        }
+    }
+}

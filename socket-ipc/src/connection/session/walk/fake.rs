@@ -1,0 +1,261 @@
+//! What the walk puts in the place of a socket, an endpoint, and the code of the user.
+
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::connection::reply::reply;
+use crate::connection::{Endpoint, Limits, Outbox};
+use crate::error::{Error, MessageError};
+use crate::figures::Figures;
+use crate::refusal::Refusal;
+use crate::router::{Audience, Heard, Owned, RespondingRaw, Router};
+use crate::sync::lock;
+use crate::topic::TopicName;
+
+/// Whether a task was woken since it was last polled.
+#[derive(Debug, Default)]
+pub(super) struct Woken(Mutex<bool>);
+
+impl Woken {
+    pub(super) fn take(&self) -> bool {
+        std::mem::take(&mut *lock(&self.0))
+    }
+}
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        *lock(&self.0) = true;
+    }
+}
+
+/// The peer, as the session sees it through a socket.
+#[derive(Debug, Default)]
+pub(super) struct Socket {
+    pub(super) arriving: VecDeque<u8>,
+    /// The peer sends no more.
+    pub(super) finished: bool,
+    /// The peer has closed both directions.
+    pub(super) gone: bool,
+    /// The connection was reset: a read fails as well.
+    pub(super) reset: bool,
+    /// The peer takes nothing.
+    pub(super) blocked: bool,
+    pub(super) written: Vec<u8>,
+    reading: Option<Waker>,
+    writing: Option<Waker>,
+    /// Leave a session that waits for bytes unwoken: what a walk must notice.
+    pub(super) forgets: bool,
+}
+
+impl Socket {
+    /// Wakes as the kernel does when something has happened.
+    pub(super) fn wake(&mut self) {
+        let reads = !self.arriving.is_empty() || self.finished || self.gone || self.reset;
+        let writes = !self.blocked || self.gone || self.reset;
+        for waker in [self.reading.take_if(|_| reads), self.writing.take_if(|_| writes)].into_iter().flatten()
+        {
+            waker.wake();
+        }
+    }
+}
+
+/// The session's end of it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stream(pub(super) Arc<Mutex<Socket>>);
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut socket = lock(&self.0);
+        if socket.reset {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        if socket.arriving.is_empty() && !socket.finished && !socket.gone {
+            if !socket.forgets {
+                socket.reading = Some(cx.waker().clone());
+            }
+            return Poll::Pending;
+        }
+        let count = socket.arriving.len().min(buf.remaining());
+        let bytes: Vec<u8> = socket.arriving.drain(..count).collect();
+        buf.put_slice(&bytes);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut socket = lock(&self.0);
+        if socket.gone || socket.reset {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        if socket.blocked {
+            socket.writing = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        socket.written.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// What a listener or a responder waits for, first come, first served.
+#[derive(Debug, Default)]
+pub(super) struct Gate(Mutex<Waiting>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    /// How many may pass at once.
+    open: usize,
+    wakers: Vec<Waker>,
+    /// How many are at work.
+    inside: usize,
+}
+
+impl Gate {
+    /// Lets one pass, if one waits, or all from now on.
+    pub(super) fn open(&self, all: bool) {
+        let wakers = {
+            let mut waiting = lock(&self.0);
+            if all {
+                waiting.open = usize::MAX;
+            } else if waiting.inside > waiting.open {
+                waiting.open += 1;
+            }
+            std::mem::take(&mut waiting.wakers)
+        };
+        wakers.into_iter().for_each(Waker::wake);
+    }
+
+    pub(super) fn inside(&self) -> usize {
+        lock(&self.0).inside
+    }
+
+    fn enter(self: &Arc<Self>) -> Pass {
+        lock(&self.0).inside += 1;
+        Pass(Arc::clone(self))
+    }
+}
+
+/// One that waits at a gate; dropped, it has left.
+struct Pass(Arc<Gate>);
+
+impl Future for Pass {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let mut waiting = lock(&self.0.0);
+        if waiting.open == 0 {
+            waiting.wakers.push(cx.waker().clone());
+            return Poll::Pending;
+        }
+        waiting.open = if waiting.open == usize::MAX { usize::MAX } else { waiting.open - 1 };
+        Poll::Ready(())
+    }
+}
+
+impl Drop for Pass {
+    fn drop(&mut self) {
+        let mut waiting = lock(&self.0.0);
+        waiting.inside -= 1;
+        // A place that was let pass and has gone otherwise is nobody else's.
+        if waiting.open != usize::MAX {
+            waiting.open = waiting.open.min(waiting.inside);
+        }
+    }
+}
+
+/// An endpoint with a listener of `note`, one of `wait` that has to be waited for, and an asynchronous responder to
+/// `ask`.
+pub(super) struct Fake {
+    router: Router<()>,
+    limits: Limits,
+    figures: Arc<Figures>,
+    pub(super) noted: Mutex<usize>,
+    pub(super) errors: Mutex<Vec<String>>,
+    /// Held by this endpoint alone, which outlives its connection.
+    pub(super) listening: Arc<Gate>,
+    pub(super) responding: Arc<Gate>,
+}
+
+impl Fake {
+    pub(super) fn new(limits: Limits, outbox: &Arc<Outbox>) -> Arc<Self> {
+        let figures = Figures::new();
+        let (listening, responding) = (Arc::<Gate>::default(), Arc::<Gate>::default());
+        let fake = Arc::new(Self {
+            router: Router::new(limits.wire, limits.max_topic_len, limits.raw_len, Arc::clone(&figures)),
+            limits,
+            figures,
+            noted: Mutex::default(),
+            errors: Mutex::default(),
+            listening: Arc::clone(&listening),
+            responding: Arc::clone(&responding),
+        });
+        let noting = Arc::downgrade(&fake);
+        let note = move |(): (), ()| {
+            if let Some(fake) = noting.upgrade() {
+                *lock(&fake.noted) += 1;
+            }
+            Heard::Done
+        };
+        fake.router.attach(Audience::Topic("note"), Owned::new(note));
+        let wait = move |(): (), ()| Heard::Wait(Box::pin(listening.enter()));
+        fake.router.attach(Audience::Topic("wait"), Owned::new(wait));
+        let (endpoint, outbox) = (Arc::downgrade(&fake), Arc::clone(outbox));
+        let ask = move |_: crate::RawMessage<'_>, (), kind| {
+            let (endpoint, outbox, pass) = (endpoint.clone(), Arc::clone(&outbox), responding.enter());
+            let wait = Box::pin(async move {
+                pass.await;
+                let Some(endpoint) = endpoint.upgrade() else { return };
+                let answer = Ok::<_, Refusal>(());
+                reply(&*endpoint, &outbox, kind, TopicName::AtRunTime("reply"), &answer);
+            });
+            Heard::Begun { wait, kind }
+        };
+        let attached =
+            fake.router.attach_as(crate::Listener::next(), "ask", RespondingRaw::new("reply".into(), ask));
+        assert!(attached.is_ok());
+        fake
+    }
+}
+
+impl Endpoint for Fake {
+    type From = ();
+
+    fn router(&self) -> &Router<()> {
+        &self.router
+    }
+
+    fn limits(&self) -> &Limits {
+        &self.limits
+    }
+
+    fn figures(&self) -> &Figures {
+        &self.figures
+    }
+
+    fn message_error(&self, error: MessageError, (): ()) {
+        lock(&self.errors).push(error.to_string());
+    }
+
+    fn listener_panicked(&self, heard: String, (): (), panic: String) {
+        lock(&self.errors).push(format!("{heard}: {panic}"));
+    }
+
+    fn error(&self, error: Error) {
+        lock(&self.errors).push(error.to_string());
+    }
+
+    fn late_answer(&self, _: u64, _: &str, (): ()) {}
+}
