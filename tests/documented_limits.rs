@@ -42,6 +42,7 @@ fn written() -> Vec<(&'static str, String)> {
         ("TOPIC_LEN", bytes(limits::TOPIC_LEN)),
         ("OUTBOX_LEN", bytes(limits::OUTBOX_LEN)),
         ("OUTBOX_TOTAL_LEN", bytes(limits::OUTBOX_TOTAL_LEN)),
+        ("INBOX_TOTAL_LEN", bytes(limits::INBOX_TOTAL_LEN)),
         ("OUTBOX_MARK", bytes(limits::OUTBOX_MARK)),
         ("HELD_BACK_LEN", bytes(limits::HELD_BACK_LEN)),
         ("SUBSCRIPTION_LEN", format!("{} messages", limits::SUBSCRIPTION_LEN)),
@@ -64,6 +65,7 @@ fn written() -> Vec<(&'static str, String)> {
         ("RETRY_DELAY", delay(limits::RETRY_DELAY)),
         ("DRAIN", time(limits::DRAIN)),
         ("LINGER", time(limits::LINGER)),
+        ("PROBE_INTERVAL", time(limits::PROBE_INTERVAL)),
         ("RAW_LEN", bytes(limits::RAW_LEN)),
         ("MODE", format!("{:04o}", limits::MODE)),
     ]

@@ -60,6 +60,8 @@ pub enum CloseCause {
     SlowServer,
     /// A message did not end within `incomplete_timeout`.
     Incomplete,
+    /// An unfinished message took room that other connections waited for: see `inbox_total_len`.
+    InboxFull,
     /// The operating system ended the connection.
     Io(Arc<io::Error>),
 }
@@ -100,6 +102,7 @@ impl fmt::Display for CloseCause {
             Self::SlowClient => f.write_str("the client is too slow"),
             Self::SlowServer => f.write_str("the server is too slow"),
             Self::Incomplete => f.write_str("a message was not completed in time"),
+            Self::InboxFull => f.write_str("an unfinished message took room that others needed"),
             Self::Io(error) => write!(f, "the connection failed: {error}"),
         }
     }

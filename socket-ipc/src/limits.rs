@@ -6,6 +6,7 @@
 //! | [`TOPIC_LEN`] | 256 bytes | `send` fails with `TopicTooLong`; one that arrives is reported |
 //! | [`OUTBOX_LEN`] | 8 MiB a connection | `send` fails with `OutboxFull`, `send_async` waits, `broadcast` ends the connection |
 //! | [`OUTBOX_TOTAL_LEN`] | 512 MiB a server | an outbox that is not empty counts as full |
+//! | [`INBOX_TOTAL_LEN`] | 512 MiB a server | connections with more than 64 KiB unread are read in turns; the largest that send nothing more are ended |
 //! | [`OUTBOX_MARK`] | 64 KiB a connection | `send_async` and `broadcast_async` wait |
 //! | [`HELD_BACK_LEN`] | 1 MiB a connection | reading waits while a listener, a full subscription, or answers without room hold messages back |
 //! | [`SUBSCRIPTION_LEN`] | 256 messages | the clients that send the topic wait, each in its turn |
@@ -45,6 +46,9 @@ pub const OUTBOX_LEN: usize = 8 * 1024 * 1024;
 /// The most that all connections of a server have queued together, in bytes. They share the bytes of a
 /// broadcast of 16 KiB and more, which count once; shorter ones count for each that holds them.
 pub const OUTBOX_TOTAL_LEN: usize = 512 * 1024 * 1024;
+/// The most that all connections of a server have received and not dispatched together, with the requests whose responders
+/// run, in bytes. Of each connection only what it has beyond 64 KiB of either counts.
+pub const INBOX_TOTAL_LEN: usize = 512 * 1024 * 1024;
 /// The most that a connection may have queued for `send_async` and `broadcast_async` not to wait, in bytes.
 pub const OUTBOX_MARK: usize = 64 * 1024;
 /// How far a connection reads ahead while a listener, a full subscription, or answers without room hold its messages

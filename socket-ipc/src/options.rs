@@ -16,6 +16,7 @@ pub(crate) struct ServerOptions {
     pub(crate) max_clients: usize,
     pub(crate) accept_pause: Delay,
     pub(crate) outbox_total_len: usize,
+    pub(crate) inbox_total_len: usize,
     /// The users that are let in; `None` is everybody whom the socket file's permissions let in.
     pub(crate) allowed_users: Option<Vec<u32>>,
     /// What the server says of itself, before it adds who listens; `None` is nothing.
@@ -31,6 +32,7 @@ impl ServerOptions {
             max_clients: limits::MAX_CLIENTS,
             accept_pause: limits::ACCEPT_PAUSE,
             outbox_total_len: limits::OUTBOX_TOTAL_LEN,
+            inbox_total_len: limits::INBOX_TOTAL_LEN,
             allowed_users: None,
             description: None,
         }

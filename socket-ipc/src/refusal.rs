@@ -50,6 +50,9 @@ impl Refusal {
     /// The code of the library where the responder panicked.
     pub const PANICKED: &'static str = "panicked";
 
+    /// The code of the library where as much is received and worked on as may be.
+    pub const TOO_MANY_REQUESTS: &'static str = "too_many_requests";
+
     /// Makes a refusal of a code that the other side's program understands and a text that people do.
     pub fn new(code: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
         Self { code: code.into(), text: text.into() }

@@ -11,7 +11,7 @@ use tracing::{Instrument as _, Span};
 
 use super::connector::{Connected, Connector};
 use super::events::Events;
-use crate::connection::{Ask, Endpoint, Limits, Link, Outbox, Questions, Session, Total};
+use crate::connection::{Ask, Endpoint, InboxBudget, Limits, Link, Outbox, Questions, Session, Total};
 use crate::delay::Delay;
 use crate::error::{ConnectError, Error, MessageError};
 use crate::events::{CloseCause, CloseReason};
@@ -52,6 +52,8 @@ pub(super) struct State {
     pub(super) span: OnceLock<Span>,
     /// What its connections have queued, one after the other; nothing bounds it but the bound of each.
     total: Arc<Total>,
+    /// What they have received; one connection needs no other bound than its own.
+    inbox: Arc<InboxBudget>,
     /// What `close` spawns on: it may be called where there is no runtime.
     runtime: OnceLock<Handle>,
     keeper: Mutex<Option<AbortHandle>>,
@@ -70,6 +72,14 @@ impl Endpoint for State {
 
     fn figures(&self) -> &Figures {
         &self.figures
+    }
+
+    fn inbox(&self) -> &Arc<InboxBudget> {
+        &self.inbox
+    }
+
+    fn user_of(&self, (): ()) -> Option<u32> {
+        None
     }
 
     fn message_error(&self, error: MessageError, (): ()) {
@@ -110,6 +120,7 @@ impl State {
             figures,
             span: OnceLock::new(),
             total: Total::new(usize::MAX),
+            inbox: InboxBudget::new(usize::MAX, usize::MAX),
             runtime: OnceLock::new(),
             keeper: Mutex::new(None),
             options,

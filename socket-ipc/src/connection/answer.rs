@@ -184,6 +184,7 @@ impl Question {
         match unanswered {
             Unanswered::Late => RequestError::Timeout { topic, timeout: self.timeout },
             Unanswered::Ended(cause) => RequestError::ConnectionLost { topic, cause },
+            Unanswered::NoRoom { limit } => RequestError::InboxFull { topic, limit },
             Unanswered::TooLong { size, limit } => RequestError::Undecodable {
                 topic,
                 type_name: std::any::type_name::<R>(),

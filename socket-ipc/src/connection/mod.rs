@@ -13,6 +13,7 @@ mod alarm;
 mod answer;
 mod closing;
 mod encode;
+mod inbox;
 mod look_ahead;
 mod outbox;
 mod questions;
@@ -36,6 +37,7 @@ pub use answer::Answer;
 pub(crate) use answer::{Read, read_raw, read_typed};
 pub use closing::Closing;
 pub(crate) use encode::{encoded, queue_paced};
+pub(crate) use inbox::InboxBudget;
 pub(crate) use outbox::{Ask, Broadcast, Outbox, PushError, Total};
 pub(crate) use questions::Questions;
 pub(crate) use reply::{reply, reply_paced, request_span};
@@ -48,6 +50,10 @@ pub(crate) trait Endpoint: Send + Sync + 'static {
     fn router(&self) -> &Router<Self::From>;
     fn limits(&self) -> &Limits;
     fn figures(&self) -> &Figures;
+    /// What bounds all that its connections have received.
+    fn inbox(&self) -> &Arc<InboxBudget>;
+    /// The user of a peer, where it is known.
+    fn user_of(&self, from: Self::From) -> Option<u32>;
     fn message_error(&self, error: MessageError, from: Self::From);
     fn listener_panicked(&self, heard: String, from: Self::From, panic: String);
     fn error(&self, error: Error);

@@ -25,6 +25,8 @@ pub(super) enum Unanswered {
     Ended(CloseCause),
     /// It was over the limit, and so not stored.
     TooLong { size: u64, limit: usize },
+    /// The connection was not read for long, since the inbox budget has no room.
+    NoRoom { limit: usize },
 }
 
 /// Why a question can't be asked.
@@ -123,6 +125,18 @@ impl Questions {
     pub(super) fn too_long(&self, re: u64, size: u64, limit: usize) {
         if let Some(asker) = self.take(re) {
             let _ = asker.answer.send(Err(Unanswered::TooLong { size, limit }));
+        }
+    }
+
+    /// No reply is read for now: all that wait for one are told, and later ones if it goes on.
+    pub(super) fn no_room(&self, limit: usize) {
+        let mut waiting = lock(&self.waiting);
+        let askers = std::mem::take(&mut waiting.askers);
+        self.counted(&waiting);
+        drop(waiting);
+        // Wakes them, without the lock.
+        for asker in askers.into_values() {
+            let _ = asker.answer.send(Err(Unanswered::NoRoom { limit }));
         }
     }
 

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, ReadBuf};
 
 /// The size of a read. Larger ones gain nothing.
-const CHUNK: usize = 64 * 1024;
+pub(super) const CHUNK: usize = 64 * 1024;
 
 /// How many chunks a thread keeps for the connections it serves.
 const SPARE_CHUNKS: usize = 4;
@@ -100,18 +100,44 @@ impl ReadBuffer {
         self.begin_anew_if_empty();
     }
 
-    /// Reads what has arrived, a chunk at most; 0 is the end of the stream. While nothing is unread and
-    /// nothing arrives, the memory is given back.
+    /// How much memory it takes.
+    pub(super) fn allocated(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// How much can be read without growing.
+    pub(super) fn free(&self) -> usize {
+        match self.bytes.len() {
+            0 => CHUNK,
+            len if self.is_worth_moving() => len - self.unread.len(),
+            len => len - self.unread.end,
+        }
+    }
+
+    /// By how much it is best to grow before the next read; 0 where there is enough room.
+    pub(super) fn growth(&self) -> usize {
+        if self.free() >= CHUNK / 4 {
+            return 0;
+        }
+        let len = self.bytes.len();
+        let spare = SPARE.with_borrow(|spare| spare.large.len());
+        let next = if spare > len { spare } else { (2 * len).min(self.ample.max(len + CHUNK)) };
+        next - len
+    }
+
+    /// Reads what has arrived, a chunk at most, into the room there is with `growth` more; 0 is the end of the stream. While
+    /// nothing is unread and nothing arrives, the memory is given back.
     pub(super) fn poll_fill<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,
         cx: &mut Context<'_>,
+        growth: usize,
     ) -> Poll<io::Result<usize>> {
-        self.make_room();
+        self.make_room(growth);
         let mut free = ReadBuf::new(&mut self.bytes[self.unread.end..]);
         let result = Pin::new(stream).poll_read(cx, &mut free);
         let received = free.filled().len();
-        if result.is_pending() && self.unread.is_empty() {
+        if result.is_pending() {
             self.give_back();
         }
         ready!(result)?;
@@ -119,41 +145,58 @@ impl ReadBuffer {
         Poll::Ready(Ok(received))
     }
 
-    fn make_room(&mut self) {
+    fn make_room(&mut self, growth: usize) {
         if self.bytes.is_empty() {
-            self.bytes = SPARE.with_borrow_mut(|spare| spare.chunks.pop()).unwrap_or_else(|| vec![0; CHUNK]);
+            self.bytes = chunk();
         }
-        if self.bytes.len() - self.unread.end >= CHUNK / 4 {
-            return;
-        }
-        // Moving no more than twice what was consumed keeps the cost of a byte constant.
-        if self.unread.start >= self.unread.len() / 2 {
+        if self.bytes.len() - self.unread.end < CHUNK / 4 && self.is_worth_moving() {
             self.bytes.copy_within(self.unread.clone(), 0);
             self.unread = 0..self.unread.len();
         }
-        if self.bytes.len() - self.unread.end < CHUNK / 4 {
-            self.grow();
+        if growth > 0 {
+            self.grow(growth);
         }
     }
 
-    fn grow(&mut self) {
+    /// Moving no more than twice what was consumed keeps the cost of a byte constant.
+    fn is_worth_moving(&self) -> bool {
+        self.unread.start >= self.unread.len() / 2
+    }
+
+    fn grow(&mut self, growth: usize) {
         FIRST_LARGE.call_once(keep_what_is_freed);
-        let len = self.bytes.len();
+        let len = self.bytes.len() + growth;
         let mut large = SPARE.with_borrow_mut(|spare| std::mem::take(&mut spare.large));
-        if large.len() > len {
-            large[..self.unread.len()].copy_from_slice(&self.bytes[self.unread.clone()]);
-            self.unread = 0..self.unread.len();
-            large = std::mem::replace(&mut self.bytes, large);
+        if large.len() == len {
+            self.move_to(&mut large);
         } else {
-            self.bytes.resize((2 * len).min(self.ample.max(len + CHUNK)), 0);
+            self.bytes.resize(len, 0);
         }
         SPARE.with_borrow_mut(|spare| spare.keep(large));
     }
 
+    /// Gives back what the unread bytes don't need: all of it, or what is beyond a chunk.
     fn give_back(&mut self) {
-        let bytes = std::mem::take(&mut self.bytes);
+        let mut bytes = Vec::new();
+        if self.unread.is_empty() {
+            std::mem::swap(&mut bytes, &mut self.bytes);
+        } else if self.bytes.len() > CHUNK && self.unread.len() <= CHUNK / 2 {
+            bytes = chunk();
+            self.move_to(&mut bytes);
+        }
         SPARE.with_borrow_mut(|spare| spare.keep(bytes));
     }
+
+    /// Moves to another buffer, and leaves its own in the place of it.
+    fn move_to(&mut self, bytes: &mut Vec<u8>) {
+        bytes[..self.unread.len()].copy_from_slice(&self.bytes[self.unread.clone()]);
+        self.unread = 0..self.unread.len();
+        std::mem::swap(bytes, &mut self.bytes);
+    }
+}
+
+fn chunk() -> Vec<u8> {
+    SPARE.with_borrow_mut(|spare| spare.chunks.pop()).unwrap_or_else(|| vec![0; CHUNK])
 }
 
 #[cfg(test)]
@@ -164,7 +207,9 @@ mod tests {
         let mut buffer = ReadBuffer::new(300_000);
         let mut rest = bytes;
         while !rest.is_empty() {
-            let filled = buffer.poll_fill(&mut rest, &mut Context::from_waker(std::task::Waker::noop()));
+            let growth = buffer.growth();
+            let mut cx = Context::from_waker(std::task::Waker::noop());
+            let filled = buffer.poll_fill(&mut rest, &mut cx, growth);
             assert!(matches!(filled, Poll::Ready(Ok(count)) if count > 0));
         }
         buffer
@@ -201,7 +246,9 @@ mod tests {
         assert_eq!(buffer.unread(), bytes);
         buffer.consume(399_000);
         let mut more: &[u8] = b"more";
-        assert!(buffer.poll_fill(&mut more, &mut Context::from_waker(std::task::Waker::noop())).is_ready());
+        let growth = buffer.growth();
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        assert!(buffer.poll_fill(&mut more, &mut cx, growth).is_ready());
         assert_eq!(buffer.unread(), [&bytes[399_000..], b"more"].concat());
     }
 }

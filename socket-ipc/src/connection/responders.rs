@@ -15,37 +15,50 @@ pub(super) struct Responders<E: Endpoint> {
     /// Made when first needed: most connections have none, and it takes memory.
     at_work: Option<FuturesUnordered<AtWork<E>>>,
     count: usize,
+    /// What the requests take that they work on, and they themselves.
+    len: usize,
     limit: usize,
 }
 
+/// What a running responder takes, beside its request: its place here and in the runtime, and its future.
+const LEN: usize = 1024;
+
 impl<E: Endpoint> Responders<E> {
     pub(super) fn new(limit: usize) -> Self {
-        Self { at_work: None, count: 0, limit: limit.max(1) }
+        Self { at_work: None, count: 0, len: 0, limit: limit.max(1) }
     }
 
-    /// Takes on a responder that was called.
-    pub(super) fn begin(&mut self, begun: Begun<E::From>, reporter: &Reporter<E>) {
+    /// Takes on a responder that was called with a request of `len` bytes.
+    pub(super) fn begin(&mut self, begun: Begun<E::From>, reporter: &Reporter<E>, len: usize) {
+        let len = LEN.saturating_add(len);
         self.count += 1;
-        self.at_work.get_or_insert_default().push(AtWork { begun, reporter: reporter.clone() });
+        self.len += len;
+        self.at_work.get_or_insert_default().push(AtWork { begun, reporter: reporter.clone(), len });
     }
 
     /// Goes on with whatever can.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
         let Some(at_work) = self.at_work.as_mut().filter(|_| self.count > 0) else { return };
-        while let Poll::Ready(Some(())) = Pin::new(&mut *at_work).poll_next(cx) {
+        while let Poll::Ready(Some(len)) = Pin::new(&mut *at_work).poll_next(cx) {
             self.count -= 1;
+            self.len -= len;
         }
     }
 
     /// Drops them all, unfinished: nobody is left to be answered.
     pub(super) fn give_up(&mut self) {
         self.at_work = None;
-        self.count = 0;
+        (self.count, self.len) = (0, 0);
     }
 
     /// Whether no further question is to be heard for now.
     pub(super) fn is_full(&self) -> bool {
         self.count >= self.limit
+    }
+
+    /// What those that run take, in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.len
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -57,13 +70,15 @@ impl<E: Endpoint> Responders<E> {
 struct AtWork<E: Endpoint> {
     begun: Begun<E::From>,
     reporter: Reporter<E>,
+    len: usize,
 }
 
 impl<E: Endpoint> Future for AtWork<E> {
-    type Output = ();
+    /// What it took.
+    type Output = usize;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { begun, reporter } = &mut *self;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<usize> {
+        let Self { begun, reporter, len } = &mut *self;
         let (poll, awaits_close) = polled(reporter.identity(), || begun.poll(cx, reporter.from, reporter));
         if poll.is_pending() && awaits_close && reporter.endpoint.router().is_closed() {
             // The closing that has begun does not wait for it.
@@ -71,9 +86,9 @@ impl<E: Endpoint> Future for AtWork<E> {
             tokio::spawn(async move {
                 std::future::poll_fn(|cx| begun.poll(cx, reporter.from, &reporter)).await;
             });
-            return Poll::Ready(());
+            return Poll::Ready(*len);
         }
-        poll
+        poll.map(|()| *len)
     }
 }
 

@@ -64,6 +64,16 @@ pub enum MessageErrorKind {
         /// `incomplete_timeout`.
         timeout: Duration,
     },
+    /// The message was not complete, and nothing of it came for a second, while all connections together had received more
+    /// than `inbox_total_len` allows; the connection is ended to make room for others.
+    #[error(
+        "not complete, and nothing of it came for a second, while what all connections have received takes more than \
+         {limit} bytes: raise `inbox_total_len`, or send it faster"
+    )]
+    InboxFull {
+        /// `inbox_total_len`, in bytes.
+        limit: usize,
+    },
     /// The message is not of the type that one of the topic's listeners hears. The others heard it.
     #[error("`{topic}` is not a `{type_name}`: {reason} at line {line} column {column}")]
     Decode {

@@ -41,6 +41,18 @@ pub enum RequestError {
         /// `request_timeout`, or what `within` was given.
         timeout: Duration,
     },
+    /// No reply can be read: the connection was not read from for a second, since all connections of this side together have
+    /// received more than `inbox_total_len` allows.
+    #[error(
+        "no reply to `{topic}` can be read: what all connections have received takes {limit} bytes, the most that \
+         `inbox_total_len` allows"
+    )]
+    InboxFull {
+        /// The topic of the request.
+        topic: String,
+        /// `inbox_total_len`, in bytes.
+        limit: usize,
+    },
     /// The connection ended before the answer came. The question may have been heard.
     #[error("`{topic}` was not answered: {cause}")]
     ConnectionLost {

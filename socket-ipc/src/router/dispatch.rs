@@ -65,6 +65,16 @@ impl<F: Copy> Begun<F> {
         }
     }
 
+    /// Drops the responder before it has done anything, and tells the requester that there is no room for its request.
+    pub(crate) fn refuse(&mut self, limit: usize, from: F, report: &impl Report<F>) {
+        self.give_up(from, report);
+        let topic = self.entry.topic.as_deref().unwrap_or_default();
+        let text = format!(
+            "what is received and worked on takes {limit} bytes, the most that `inbox_total_len` allows: try again later"
+        );
+        report.refuse(self.kind, topic, Refusal::new(Refusal::TOO_MANY_REQUESTS, text), from);
+    }
+
     /// Takes the responder over, and leaves nothing.
     pub(crate) fn take(&mut self) -> Self {
         Self { wait: self.wait.take(), entry: Arc::clone(&self.entry), kind: self.kind }

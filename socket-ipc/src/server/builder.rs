@@ -25,6 +25,7 @@ use crate::wire::Wire;
 ///     .max_topic_len(64)
 ///     .outbox_len(16 * 1024 * 1024)
 ///     .outbox_total_len(64 * 1024 * 1024)
+///     .inbox_total_len(64 * 1024 * 1024)
 ///     .write_stall(Duration::from_secs(5))
 ///     .incomplete_timeout(Duration::from_secs(5))
 ///     .drain(Duration::from_secs(1))
@@ -81,6 +82,27 @@ impl<P> ServerBuilder<P> {
     /// each that holds it. Beyond the limit an outbox that is not empty counts as full.
     pub fn outbox_total_len(mut self, bytes: usize) -> Self {
         self.options.outbox_total_len = bytes;
+        self
+    }
+
+    /// Sets how much all connections together may have received and not dispatched, with the requests whose responders run,
+    /// in bytes: [`limits::INBOX_TOTAL_LEN`](crate::limits::INBOX_TOTAL_LEN) (512 MiB) unless set.
+    ///
+    /// Of each connection only what it has beyond 64 KiB of either counts, so that small messages pass whatever others do.
+    /// Beyond the limit
+    ///
+    /// - connections that need more are read in turns, users in a ring and each user's connections in a ring, out of a
+    ///   reserve of two messages of the limit;
+    /// - of the connections with more than 64 KiB of an unfinished message that send nothing more for a second, the largest
+    ///   are reported by `on_message_error` and ended ([`CloseCause::InboxFull`](crate::CloseCause::InboxFull)), as many as
+    ///   make room for one message;
+    /// - a request of more than 64 KiB for an asynchronous responder is refused (code
+    ///   [`too_many_requests`](crate::Refusal::TOO_MANY_REQUESTS)), and a connection with more than 64 KiB of running
+    ///   requests waits for one of them;
+    /// - the server's own requests to a client that it has not read from for a second fail with
+    ///   [`RequestError::InboxFull`](crate::RequestError::InboxFull).
+    pub fn inbox_total_len(mut self, bytes: usize) -> Self {
+        self.options.inbox_total_len = bytes;
         self
     }
 

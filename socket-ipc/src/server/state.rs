@@ -16,7 +16,7 @@ use tracing::Span;
 
 use super::events::Events;
 use crate::client_id::ClientId;
-use crate::connection::{Ask, Endpoint, Limits, Link, Outbox, Total};
+use crate::connection::{Ask, Endpoint, InboxBudget, Limits, Link, Outbox, Total};
 use crate::error::{Error, MessageError};
 use crate::events::{CloseCause, CloseReason};
 use crate::figures::Figures;
@@ -48,6 +48,7 @@ pub(super) struct State {
     pub(super) router: Router<ClientId>,
     pub(super) events: Events,
     pub(super) total: Arc<Total>,
+    inbox: Arc<InboxBudget>,
     pub(super) figures: Arc<Figures>,
     /// What happens on behalf of this server happens in it, from when it has begun to serve.
     pub(super) span: OnceLock<Span>,
@@ -93,6 +94,14 @@ impl Endpoint for State {
         &self.figures
     }
 
+    fn inbox(&self) -> &Arc<InboxBudget> {
+        &self.inbox
+    }
+
+    fn user_of(&self, from: ClientId) -> Option<u32> {
+        read(&self.clients).get(&from).and_then(|member| member.peer).map(|peer| peer.uid)
+    }
+
     fn message_error(&self, error: MessageError, from: ClientId) {
         self.figures.message_errors.fetch_add(1, Ordering::Relaxed);
         self.events.report_message_error(&error, from);
@@ -120,12 +129,13 @@ impl Detach for State {
 
 impl State {
     pub(super) fn new(options: ServerOptions, inherited: Option<UnixListener>) -> Arc<Self> {
-        let Limits { wire, max_topic_len, raw_len, .. } = options.limits;
+        let Limits { wire, max_message_len, max_topic_len, raw_len, .. } = options.limits;
         let figures = Figures::new();
         Arc::new(Self {
             router: Router::new(wire, max_topic_len, raw_len, Arc::clone(&figures)),
             events: Events::default(),
             total: Total::new(options.outbox_total_len),
+            inbox: InboxBudget::new(options.inbox_total_len, max_message_len),
             figures,
             span: OnceLock::new(),
             phase: watch::Sender::new(Phase::Idle),

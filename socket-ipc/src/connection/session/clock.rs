@@ -34,10 +34,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         [self.shutdown.until(), self.writer.stalled_until(), complete_until, self.probe_at]
     }
 
-    /// Sees to it that the end of the peer is noticed while it is not read from and something is at work for it.
+    /// Sees to it that what nothing else tells is found out: the end of a peer that is not read from while something is at
+    /// work for it, and room in the inbox budget.
     fn plan_probe(&mut self) {
         let is_read_from = self.reader.ended().is_none() && !self.has_read_ahead();
-        if is_read_from || self.writer.ended().is_some() || self.dispatcher.is_idle() {
+        let needs_peer = !is_read_from && self.writer.ended().is_none() && !self.dispatcher.is_idle();
+        let needs_room = self.waits_for_room() || self.dispatcher.waits_for_room(&self.reporter);
+        if !needs_peer && !needs_room {
             self.probe_at = None;
         } else if self.probe_at.is_none() {
             self.probe_at = Instant::now().checked_add(PROBE_INTERVAL);
@@ -63,6 +66,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         } else if probe {
             self.probe_at = None;
             self.writer.probe(&mut self.stream, cx);
+            self.review_budget();
         } else {
             return false;
         }

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 use super::reader::Reader;
 use crate::connection::closing::polled;
 use crate::connection::look_ahead::may_be_answer;
+use crate::connection::read_buffer::CHUNK;
 use crate::connection::reporter::Reporter;
 use crate::connection::responders::Responders;
 use crate::connection::{Endpoint, Limits};
@@ -104,7 +105,7 @@ impl<E: Endpoint> Dispatcher<E> {
         }
         let router = reporter.endpoint.router();
         let held = router.dispatch(&mut self.listeners, bytes, reporter.from, reporter);
-        self.begin_responders(cx, reporter);
+        self.begin_responders(cx, reporter, len);
         match held {
             None => {
                 reader.consume(taken);
@@ -147,7 +148,7 @@ impl<E: Endpoint> Dispatcher<E> {
                     reader.consume(taken);
                 }
             }
-            self.begin_responders(cx, reporter);
+            self.begin_responders(cx, reporter, len);
         }
         Poll::Ready(())
     }
@@ -162,13 +163,20 @@ impl<E: Endpoint> Dispatcher<E> {
         }
     }
 
-    /// Takes on the responders that were called just now, and has each do what it can at once.
-    fn begin_responders(&mut self, cx: &mut Context<'_>, reporter: &Reporter<E>) {
+    /// Takes on the responders that were called just now with a message of `len` bytes, and has each do what it can at
+    /// once.
+    fn begin_responders(&mut self, cx: &mut Context<'_>, reporter: &Reporter<E>, len: usize) {
         if self.listeners.begun.is_empty() {
             return;
         }
-        for begun in self.listeners.begun.drain(..) {
-            self.responders.begin(begun, reporter);
+        let budget = reporter.endpoint.inbox();
+        for mut begun in self.listeners.begun.drain(..) {
+            // What fits in a chunk always finds a place.
+            if len > CHUNK && !budget.has_room(0) {
+                begun.refuse(budget.limit(), reporter.from, reporter);
+            } else {
+                self.responders.begin(begun, reporter, len);
+            }
         }
         self.responders.poll(cx);
     }
@@ -178,8 +186,21 @@ impl<E: Endpoint> Dispatcher<E> {
     pub(super) fn held_back(&self, reporter: &Reporter<E>) -> Option<usize> {
         match &self.held {
             Some(held) => Some(held.taken),
-            None => (self.responders.is_full() || reporter.link.outbox.is_overfull()).then_some(0),
+            None => {
+                let is_full = self.responders.is_full() || self.waits_for_room(reporter);
+                (is_full || reporter.link.outbox.is_overfull()).then_some(0)
+            }
         }
+    }
+
+    /// Whether the inbox budget has no room for further responders. Those within a chunk always have.
+    pub(super) fn waits_for_room(&self, reporter: &Reporter<E>) -> bool {
+        self.responders.len() > CHUNK && reporter.endpoint.inbox().is_full()
+    }
+
+    /// What the running responders take, in bytes.
+    pub(super) fn responders_len(&self) -> usize {
+        self.responders.len()
     }
 
     /// Hands replies to the requests that wait for them, past a message that holds back the others: what holds it may

@@ -38,6 +38,7 @@
 
 mod clock;
 mod dispatcher;
+mod intake;
 mod reader;
 mod shutdown;
 #[cfg(test)]
@@ -53,9 +54,11 @@ use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use self::dispatcher::Dispatcher;
+use self::intake::Intake;
 use self::reader::Reader;
 use self::shutdown::Shutdown;
 use super::alarm::Alarm;
+use super::inbox::Account;
 use super::outbox::{Ask, Outbox};
 use super::reporter::Reporter;
 use super::writer::{Writer, cause_of};
@@ -80,6 +83,8 @@ pub(crate) struct Session<S, E: Endpoint> {
     dispatcher: Dispatcher<E>,
     writer: Writer,
     shutdown: Shutdown,
+    /// What the connection has of the inbox budget, while it has more than a chunk.
+    account: Option<Box<Account>>,
     /// When to find out whether the peer is still there, while nothing else would tell.
     probe_at: Option<Instant>,
     timer: Alarm,
@@ -108,6 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             stream,
             slow_consumer,
             shutdown: Shutdown::Serving,
+            account: None,
             probe_at: None,
             timer: Alarm::default(),
         }
@@ -141,6 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             let blocked = self.writer.poll_write(&mut self.stream, cx).is_pending();
             self.dispatcher.poll_responders(cx, self.writer.ended().is_none());
             let dispatched = self.poll_dispatch(cx, &mut turn).is_ready();
+            self.count_responders();
             self.dispatcher.scan_replies(&mut self.reader, &self.reporter);
             if let Some(cause) = self.poll_shutdown(cx, dispatched) {
                 return Poll::Ready(cause);
@@ -203,19 +210,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         }
         if self.has_read_ahead() {
             self.reader.excuse_rest();
+            if let Some(account) = &mut self.account {
+                account.is_done();
+            }
             return Poll::Pending;
         }
-        match self.reader.poll_fill(&mut self.stream, cx) {
-            Poll::Ready(Ok(0)) => self.end_reading(CloseCause::PeerClosed, cx),
-            Poll::Ready(Ok(count)) => *intake = intake.saturating_sub(count),
+        match self.poll_intake(cx) {
+            Intake::Bytes(0) => self.end_reading(CloseCause::PeerClosed, cx),
+            Intake::Bytes(count) => *intake = intake.saturating_sub(count),
             // Nothing has gone wrong: it is to be tried again.
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-            Poll::Ready(Err(error)) => self.end_reading(cause_of(error), cx),
+            Intake::Failed(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Intake::Failed(error) => self.end_reading(cause_of(error), cx),
             // A peer that reads no more and has sent nothing more is gone.
-            Poll::Pending => match self.writer.ended().cloned() {
+            Intake::Empty => match self.writer.ended().cloned() {
                 Some(cause) => self.end_reading(cause, cx),
                 None => return Poll::Pending,
             },
+            Intake::NoRoom => {
+                self.reader.excuse_rest();
+                return Poll::Pending;
+            }
+            Intake::Blamed => self.report_no_room(),
         }
         if !self.shutdown.is_serving() && !self.dispatcher.holds_a_message() {
             self.reader.discard();

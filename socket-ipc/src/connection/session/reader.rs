@@ -28,6 +28,8 @@ pub(super) struct Reader {
     complete_until: Option<Instant>,
     /// Made when first needed.
     scanner: Option<Box<LookAhead>>,
+    /// Something was taken off the front since the last look.
+    has_dispatched: bool,
     wire: Wire,
     max_message_len: usize,
 }
@@ -43,20 +45,43 @@ impl Reader {
             ended: None,
             complete_until: None,
             scanner: None,
+            has_dispatched: false,
             wire,
             max_message_len,
         }
     }
 
-    /// Reads what has arrived, a chunk at most; 0 is the end of the stream. `Pending` while nothing has arrived.
+    /// Reads what has arrived, a chunk at most, into a buffer of so many bytes more; 0 is the end of the stream. `Pending`
+    /// while nothing has arrived.
     pub(super) fn poll_fill<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,
         cx: &mut Context<'_>,
+        growth: usize,
     ) -> Poll<io::Result<usize>> {
         // Without tokio's budget, which the session's own turn stands in for: `Pending` is to mean that nothing has
         // arrived.
-        Pin::new(&mut unconstrained(poll_fn(|cx| self.received.poll_fill(stream, cx)))).poll(cx)
+        Pin::new(&mut unconstrained(poll_fn(|cx| self.received.poll_fill(stream, cx, growth)))).poll(cx)
+    }
+
+    /// By how much the buffer had better grow before the next read.
+    pub(super) fn growth(&self) -> usize {
+        self.received.growth()
+    }
+
+    /// How much can be read without that.
+    pub(super) fn free(&self) -> usize {
+        self.received.free()
+    }
+
+    /// How much memory the buffer takes.
+    pub(super) fn allocated(&self) -> usize {
+        self.received.allocated()
+    }
+
+    /// Whether something was taken off the front since the last call.
+    pub(super) fn has_dispatched(&mut self) -> bool {
+        std::mem::take(&mut self.has_dispatched)
     }
 
     pub(super) fn unread(&self) -> &[u8] {
@@ -75,6 +100,7 @@ impl Reader {
     /// Takes `count` bytes off the front.
     pub(super) fn consume(&mut self, count: usize) {
         self.received.consume(count);
+        self.has_dispatched = true;
         if let Some(scanner) = &mut self.scanner {
             scanner.taken(count);
         }

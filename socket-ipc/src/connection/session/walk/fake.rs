@@ -9,7 +9,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connection::reply::reply;
-use crate::connection::{Endpoint, Limits, Outbox};
+use crate::connection::{Endpoint, InboxBudget, Limits, Outbox};
 use crate::error::{Error, MessageError};
 use crate::figures::Figures;
 use crate::refusal::Refusal;
@@ -182,6 +182,7 @@ pub(super) struct Fake {
     router: Router<()>,
     limits: Limits,
     figures: Arc<Figures>,
+    inbox: Arc<InboxBudget>,
     pub(super) noted: Mutex<usize>,
     pub(super) errors: Mutex<Vec<String>>,
     /// Held by this endpoint alone, which outlives its connection.
@@ -197,6 +198,7 @@ impl Fake {
             router: Router::new(limits.wire, limits.max_topic_len, limits.raw_len, Arc::clone(&figures)),
             limits,
             figures,
+            inbox: InboxBudget::new(usize::MAX, usize::MAX),
             noted: Mutex::default(),
             errors: Mutex::default(),
             listening: Arc::clone(&listening),
@@ -243,6 +245,14 @@ impl Endpoint for Fake {
 
     fn figures(&self) -> &Figures {
         &self.figures
+    }
+
+    fn inbox(&self) -> &Arc<InboxBudget> {
+        &self.inbox
+    }
+
+    fn user_of(&self, (): ()) -> Option<u32> {
+        None
     }
 
     fn message_error(&self, error: MessageError, (): ()) {

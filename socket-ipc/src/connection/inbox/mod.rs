@@ -1,0 +1,226 @@
+//! What all connections of an endpoint have received and not done with, bounded together.
+//!
+//! Counted is what a connection holds beyond a chunk: its read buffer, and the requests whose responders run. A
+//! connection that holds less is never counted and never waits, so small messages pass whatever others do.
+//!
+//! While there is room, read buffers grow at once. Once there is none, connections that need a larger one wait for their
+//! turn, in a ring of users and each user's connections in a ring. A turn takes what the socket holds, up to the end of
+//! the message in hand, out of a reserve of one message of the limit; it is over as soon as the socket is empty, so
+//! that no peer can hold it. Where the reserve is used up, too, room is made: of the connections whose unfinished message
+//! takes more than a chunk and whose socket has been empty for [`QUIET`], the largest are cut, as many as it takes for
+//! one message. A socket that the endpoint does not read from is never to blame. Where no connection is to blame, the
+//! one that has received most may finish its message beyond the reserve, one at a time. So all together never hold
+//! more than the limit and two messages.
+//!
+//! No wait depends on the budget for ever: what a connection itself requests fails by name once the connection has waited
+//! for [`QUIET`].
+
+mod ring;
+mod state;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Waker};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use self::state::{Entry, State};
+use crate::connection::read_buffer::CHUNK;
+use crate::sync::lock;
+
+/// How long a socket has to be empty, and a connection to wait, before either counts.
+pub(super) const QUIET: Duration = Duration::from_secs(1);
+
+/// What a peer has to send for its socket not to count as empty.
+const TRICKLE: usize = 16 * 1024;
+
+/// What the connections of an endpoint hold together.
+#[derive(Debug)]
+pub(crate) struct InboxBudget {
+    limit: usize,
+    /// What a message of the limit takes in a buffer.
+    message: usize,
+    /// What is counted, to be looked at without the lock.
+    used: AtomicUsize,
+    state: Mutex<State>,
+}
+
+/// Whether a read buffer may grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Growth {
+    Granted,
+    /// Not now. The session is woken when it is its turn.
+    Waits,
+    /// Never: others need the room that this connection takes.
+    Blamed,
+}
+
+impl InboxBudget {
+    /// Makes a budget of so many bytes, for messages of up to `message_len`, their delimiter included.
+    pub(crate) fn new(limit: usize, message_len: usize) -> Arc<Self> {
+        let message = message_len.saturating_add(2 * CHUNK);
+        Arc::new(Self { limit, message, used: AtomicUsize::new(0), state: Mutex::default() })
+    }
+
+    /// What is counted, in bytes.
+    pub(crate) fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// The most that is counted before connections wait.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        !self.has_room(1)
+    }
+
+    /// Whether so much more is within the limit.
+    pub(super) fn has_room(&self, more: usize) -> bool {
+        self.used().saturating_add(more) <= self.limit
+    }
+
+    /// Opens the account of a connection of `user`, `None` being unknown.
+    pub(super) fn open(self: &Arc<Self>, user: Option<u32>) -> Account {
+        let number = lock(&self.state).open(user);
+        Account {
+            budget: Arc::clone(self),
+            number,
+            buffer: 0,
+            responders: 0,
+            waits_since: None,
+            is_in_line: false,
+        }
+    }
+
+    /// Changes the state, and wakes the sessions whose turn it is then.
+    fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
+        let mut state = lock(&self.state);
+        let changed = change(&mut state);
+        let woken = state.pass_on(self.limit, self.message, Instant::now());
+        self.used.store(state.used(), Ordering::Relaxed);
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+        changed
+    }
+}
+
+/// What one connection holds of the budget. Dropped, it holds nothing.
+#[derive(Debug)]
+pub(super) struct Account {
+    budget: Arc<InboxBudget>,
+    number: u64,
+    /// What is counted of the read buffer, and of the requests of running responders.
+    buffer: usize,
+    responders: usize,
+    waits_since: Option<Instant>,
+    /// It may have a place in the ring, or the turn, or be quiet.
+    is_in_line: bool,
+}
+
+impl Account {
+    /// Asks whether the read buffer may take `more` bytes. Without `in_turn` it does not wait for a turn: the connection
+    /// would not get on by it.
+    pub(super) fn grow(&mut self, cx: &Context<'_>, more: usize, in_turn: bool) -> Growth {
+        let (limit, message, number) = (self.budget.limit, self.budget.message, self.number);
+        let growth =
+            self.budget.change(|state| state.grow(number, more, in_turn, limit, message, cx.waker()));
+        self.is_in_line |= in_turn;
+        match growth {
+            Growth::Granted => {
+                self.buffer += more;
+                self.waits_since = None;
+            }
+            Growth::Waits => drop(self.waits_since.get_or_insert_with(Instant::now)),
+            Growth::Blamed => {}
+        }
+        growth
+    }
+
+    /// Notes what the read buffer takes by now.
+    #[inline]
+    pub(super) fn set_buffer(&mut self, buffer: usize) {
+        if buffer != self.buffer {
+            self.buffer = buffer;
+            self.settle();
+        }
+    }
+
+    /// Notes what the requests of running responders take by now.
+    #[inline]
+    pub(super) fn set_responders(&mut self, responders: usize) {
+        if responders != self.responders {
+            self.responders = responders;
+            self.settle();
+        }
+    }
+
+    fn settle(&self) {
+        let (number, held) = (self.number, self.buffer + self.responders);
+        self.budget.change(|state| state.settle(number, held));
+    }
+
+    pub(super) fn holds_nothing(&self) -> bool {
+        self.buffer == 0 && self.responders == 0 && self.waits_since.is_none()
+    }
+
+    /// Notes that the peer has sent `count` bytes.
+    pub(super) fn received(&self, count: usize) {
+        let number = self.number;
+        self.budget.change(|state| state.entry(number, |entry| entry.received(count)));
+    }
+
+    /// Notes that the socket is empty in the middle of a message. That ends a turn.
+    pub(super) fn is_quiet(&mut self, cx: &Context<'_>) {
+        let number = self.number;
+        let now = Instant::now();
+        self.budget.change(|state| {
+            state.entry(number, |entry| entry.is_quiet(now, cx.waker()));
+            state.end_turn(number, false);
+        });
+        (self.waits_since, self.is_in_line) = (None, true);
+    }
+
+    /// Notes that a message is complete, or that the connection would not get on by reading more: that ends a turn.
+    pub(super) fn step_back(&mut self) {
+        if std::mem::take(&mut self.is_in_line) {
+            let number = self.number;
+            self.budget.change(|state| {
+                state.entry(number, Entry::is_done);
+                state.leave(number);
+                state.end_turn(number, true);
+            });
+        }
+    }
+
+    /// Notes that the connection needs no more room for now.
+    pub(super) fn is_done(&mut self) {
+        self.step_back();
+        self.waits_since = None;
+    }
+
+    /// Whether others need the room that this connection takes.
+    pub(super) fn is_blamed(&self) -> bool {
+        lock(&self.budget.state).is_blamed(self.number)
+    }
+
+    /// Looks for what time has changed, for this connection and all others; says whether this one has waited for
+    /// [`QUIET`].
+    pub(super) fn review(&self) -> bool {
+        self.budget.change(|_| {});
+        self.waits_since.is_some_and(|since| since.elapsed() >= QUIET)
+    }
+
+    pub(super) fn waits(&self) -> bool {
+        self.waits_since.is_some()
+    }
+}
+
+impl Drop for Account {
+    fn drop(&mut self) {
+        let number = self.number;
+        self.budget.change(|state| state.close(number));
+    }
+}

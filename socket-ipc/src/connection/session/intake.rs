@@ -1,0 +1,126 @@
+//! How much a session may read: the part of the inbox budget that its connection has.
+
+use std::io;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::Session;
+use crate::connection::Endpoint;
+use crate::connection::inbox::{Account, Growth};
+use crate::connection::read_buffer::CHUNK;
+use crate::error::{MessageError, MessageErrorKind};
+use crate::events::CloseCause;
+
+/// What came of an attempt to read.
+pub(super) enum Intake {
+    /// So many bytes; 0 is the end of the stream.
+    Bytes(usize),
+    Failed(io::Error),
+    /// Nothing has arrived.
+    Empty,
+    /// The budget has no room, and the session is told when it has.
+    NoRoom,
+    /// Others need the room that this connection takes.
+    Blamed,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
+    /// Reads what has arrived, as far as the budget allows.
+    pub(super) fn poll_intake(&mut self, cx: &mut Context<'_>) -> Intake {
+        let held_back = self.dispatcher.held_back(&self.reporter).is_some();
+        let has_dispatched = self.reader.has_dispatched();
+        if let Some(account) = &mut self.account {
+            if account.is_blamed() {
+                return Intake::Blamed;
+            }
+            // A turn is for one message.
+            if held_back || has_dispatched {
+                account.step_back();
+            }
+        }
+        let growth = match self.reader.growth() {
+            0 => 0,
+            growth => match self.grow(cx, growth, !held_back) {
+                Ok(growth) => growth,
+                Err(refused) => return refused,
+            },
+        };
+        let filled = self.reader.poll_fill(&mut self.stream, cx, growth);
+        self.note_intake(cx, &filled, held_back);
+        match filled {
+            Poll::Ready(Ok(count)) => Intake::Bytes(count),
+            Poll::Ready(Err(error)) => Intake::Failed(error),
+            Poll::Pending => Intake::Empty,
+        }
+    }
+
+    /// By how much the read buffer grows, which it wants to by `best`.
+    fn grow(&mut self, cx: &Context<'_>, best: usize, in_turn: bool) -> Result<usize, Intake> {
+        let budget = self.reporter.endpoint.inbox();
+        let growth = if budget.has_room(best) { best } else { CHUNK };
+        if growth < best && self.reader.free() > 0 {
+            // Whether the socket is empty is found out before it waits for anything.
+            return Ok(0);
+        }
+        let user = || self.reporter.endpoint.user_of(self.reporter.from);
+        let account = self.account.get_or_insert_with(|| Box::new(budget.open(user())));
+        match account.grow(cx, growth, in_turn) {
+            Growth::Granted => Ok(growth),
+            Growth::Waits => Err(Intake::NoRoom),
+            Growth::Blamed => Err(Intake::Blamed),
+        }
+    }
+
+    fn note_intake(&mut self, cx: &Context<'_>, filled: &Poll<io::Result<usize>>, held_back: bool) {
+        let Some(account) = &mut self.account else { return };
+        match filled {
+            Poll::Ready(Ok(count)) if *count > 0 => account.received(*count),
+            Poll::Pending if !held_back && self.reader.unread().len() > CHUNK => account.is_quiet(cx),
+            Poll::Pending | Poll::Ready(_) => account.is_done(),
+        }
+        account.set_buffer(self.reader.allocated().saturating_sub(CHUNK));
+        self.close_account();
+    }
+
+    /// Counts the requests of running responders, beyond a chunk.
+    pub(super) fn count_responders(&mut self) {
+        let len = self.dispatcher.responders_len();
+        if len <= CHUNK && self.account.is_none() {
+            return;
+        }
+        let (budget, reporter) = (self.reporter.endpoint.inbox(), &self.reporter);
+        let user = || reporter.endpoint.user_of(reporter.from);
+        let account = self.account.get_or_insert_with(|| Box::new(budget.open(user())));
+        // In steps, since each takes a lock.
+        account.set_responders(len.saturating_sub(CHUNK).next_multiple_of(CHUNK / 4));
+        self.close_account();
+    }
+
+    fn close_account(&mut self) {
+        self.account.take_if(|account| account.holds_nothing());
+    }
+
+    /// Whether the budget keeps the session from reading.
+    pub(super) fn waits_for_room(&self) -> bool {
+        self.account.as_deref().is_some_and(Account::waits)
+    }
+
+    /// Looks at the budget, of which time may have changed something. What this connection waits for itself fails, once it
+    /// was not read for long: the reply may be what others wait to be read for.
+    pub(super) fn review_budget(&self) {
+        if let Some(account) = &self.account
+            && account.review()
+        {
+            self.reporter.link.questions.no_room(self.reporter.endpoint.inbox().limit());
+        }
+    }
+
+    pub(super) fn report_no_room(&mut self) {
+        let limits = self.reporter.limits();
+        let kind = MessageErrorKind::InboxFull { limit: self.reporter.endpoint.inbox().limit() };
+        let error = MessageError::new(kind, self.reader.unread(), self.reader.unfinished(), limits.raw_len);
+        self.reporter.endpoint.message_error(error, self.reporter.from);
+        self.shutdown.abort(CloseCause::InboxFull);
+    }
+}
