@@ -11,9 +11,8 @@ use support::{DEADLINE, Place};
 /// Whether a program of systemd's is here. If not, the test says so, or fails under `CI`.
 fn is_here(program: &str) -> bool {
     let found = Command::new(program).arg("--version").stdout(Stdio::null()).status().is_ok();
-    assert!(found || std::env::var_os("CI").is_none(), "{program} is not here, and CI is set");
     if !found {
-        let _ = writeln!(std::io::stderr(), "skipped: {program} is not here");
+        support::skip("what systemd makes of it", &format!("{program} is not here"));
     }
     found
 }

@@ -44,9 +44,10 @@ use super::{DEADLINE, soon};
 /// Writes past the capture of the test harness: that a peer was spoken to, or was not there, is to be seen
 /// without asking for it.
 fn announce(line: &str) {
-    let flavour = match Handle::current().runtime_flavor() {
-        RuntimeFlavor::CurrentThread => "current-thread runtime",
-        _ => "multi-thread runtime",
+    let flavour = match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
+        Ok(RuntimeFlavor::CurrentThread) => "current-thread runtime",
+        Ok(_) => "multi-thread runtime",
+        Err(_) => "no runtime",
     };
     // In one piece, as tests run side by side.
     let _ = std::io::stderr().write_all(format!("{line} ({flavour})\n").as_bytes());

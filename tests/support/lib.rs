@@ -17,6 +17,8 @@ pub mod process;
 #[path = "../foreign/typescript.rs"]
 pub mod typescript;
 
+pub use foreign::skip;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -185,7 +185,8 @@ pub(crate) fn skip(test: &str, why: &str) {
         std::env::var_os("CI").is_none_or(|ci| ci.is_empty()),
         "{test} can't be skipped, as CI is set: {why}"
     );
-    eprintln!("SKIPPED {test}: {why}");
+    // Not `eprintln!`, which is only shown of tests that fail.
+    let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
 }
 
 /// Runs a command line of `socket-ipc` on a terminal of its own, with these words set in its environment.
