@@ -46,6 +46,7 @@ fn written() -> Vec<(&'static str, String)> {
         ("OUTBOX_MARK", bytes(limits::OUTBOX_MARK)),
         ("HELD_BACK_LEN", bytes(limits::HELD_BACK_LEN)),
         ("SUBSCRIPTION_LEN", format!("{} messages", limits::SUBSCRIPTION_LEN)),
+        ("SUBSCRIPTION_BYTES", bytes(limits::SUBSCRIPTION_BYTES)),
         ("EVENTS_LEN", format!("{} events", limits::EVENTS_LEN)),
         ("REQUESTS", limits::REQUESTS.to_string()),
         ("REQUEST_TIMEOUT", time(limits::REQUEST_TIMEOUT)),

@@ -163,4 +163,110 @@ support::both_flavours! {
         assert_eq!(events.next().await, "a listener of `number` panicked (client 1): while dropping");
         assert_eq!(events.next().await, "gone");
     }
+
+    async fn server_panic_payload_panics_as_it_is_dropped_connection_lives() {
+        let (place, mut events) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let (error, received) = (events.reporter(), events.reporter());
+        server.on_error(move |found| error(found.to_string()));
+        server.on_connection(|_| std::panic::panic_any(Bomb));
+        server.on::<Number>(|_, _| std::panic::panic_any(Bomb));
+        server.on_async::<Number>(|_, _| async { std::panic::panic_any(Bomb) });
+        server.on::<Number>(move |msg, _| received(format!("received {}", msg.0)));
+        server.respond_async::<Question>(|_, _| async { explode() }).unwrap();
+        server.listen().await.unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        peer.write([NUMBER, QUESTION].concat()).await;
+        let panicked = |of| format!("a listener of {of} panicked (client 1): (no text)");
+        let expected = [
+            panicked("the connection event"),
+            panicked("`number`"),
+            panicked("`number`"),
+            "received 1".to_owned(),
+            panicked("`question`"),
+        ];
+        assert_eq!(events.take(5).await, expected);
+        assert!(peer.line().await.contains("panicked"));
+        assert_eq!(server.clients().len(), 1);
+    }
+
+    async fn client_panic_payload_panics_as_it_is_dropped_connection_lives() {
+        let (place, mut events) = (Place::new(), Events::new());
+        let listener = UnixListener::bind(place.socket()).unwrap();
+        let client = Client::new(place.socket());
+        let error = events.reporter();
+        client.on_error(move |found| error(found.to_string()));
+        client.on::<Number>(|_| std::panic::panic_any(Bomb));
+        client.on_async::<Number>(|_| async { std::panic::panic_any(Bomb) });
+        client.respond::<Question>(|_| -> Reply { std::panic::panic_any(Bomb) }).unwrap();
+        client.connect().await.unwrap();
+        let mut peer = RawPeer::over(listener.accept().await.unwrap().0);
+        peer.write([NUMBER, QUESTION].concat()).await;
+        for of in ["`number`", "`number`", "`question`"] {
+            assert_eq!(events.next().await, format!("a listener of {of} panicked: (no text)"));
+        }
+        assert!(peer.line().await.contains("panicked"));
+        assert!(client.is_connected());
+    }
+
+    async fn server_removed_listener_panics_as_it_is_dropped_is_reported_and_connection_lives() {
+        let (place, mut events) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let (error, received) = (events.reporter(), events.reporter());
+        server.on_error(move |found| error(found.to_string()));
+        server.on_topic("next", move |message, _| received(message.to_string()));
+        let bomb = Bomb;
+        let number = server.on::<Number>(move |_, _| { let _ = &bomb; });
+        let bomb = Bomb;
+        let connection = server.on_connection(move |_| { let _ = &bomb; });
+        server.listen().await.unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        // The connection knows of the listener, and may be the last to drop it.
+        peer.write([NUMBER, NEXT].concat()).await;
+        assert_eq!(events.next().await, "1");
+        assert!(server.off(connection));
+        assert_eq!(events.next().await, "a listener of an event panicked: while dropping");
+        assert!(server.off(number));
+        peer.write(NEXT).await;
+        let mut both = events.take(2).await;
+        both.sort();
+        assert_eq!(both, ["1", "a listener of `number` panicked: while dropping"]);
+        assert_eq!(server.clients().len(), 1);
+    }
+
+    async fn client_removed_listener_panics_as_it_is_dropped_is_reported_and_connection_lives() {
+        let (place, mut events) = (Place::new(), Events::new());
+        let listener = UnixListener::bind(place.socket()).unwrap();
+        let client = Client::new(place.socket());
+        let (error, received) = (events.reporter(), events.reporter());
+        client.on_error(move |found| error(found.to_string()));
+        client.on_topic("next", move |message| received(message.to_string()));
+        let bomb = Bomb;
+        let number = client.on::<Number>(move |_| { let _ = &bomb; });
+        client.connect().await.unwrap();
+        let mut peer = RawPeer::over(listener.accept().await.unwrap().0);
+        peer.write([NUMBER, NEXT].concat()).await;
+        assert_eq!(events.next().await, "1");
+        assert!(client.off(number));
+        peer.write(NEXT).await;
+        let mut both = events.take(2).await;
+        both.sort();
+        assert_eq!(both, ["1", "a listener of `number` panicked: while dropping"]);
+        assert!(client.is_connected());
+    }
 }
+
+fn explode() -> Reply {
+    std::panic::panic_any(Bomb)
+}
+
+const NEXT: &str = "{\"topic\":\"next\",\"message\":1}\n";
+const QUESTION: &str = "{\"topic\":\"question\",\"message\":null,\"id\":1}\n";
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "question", reply = Reply)]
+struct Question;
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "reply"]
+struct Reply;

@@ -16,7 +16,7 @@ struct Work(usize);
 const LINE: &[u8] = b"{\"topic\":\"work\",\"message\":1}\n";
 
 async fn soon<F: Future>(what: &str, future: F) -> F::Output {
-    tokio::time::timeout(Duration::from_secs(5), future).await.unwrap_or_else(|_| panic!("{what}: too late"))
+    support::within(what, Duration::from_secs(5), future).await
 }
 
 /// A listener that would stop at the closing is awaited like any other as long as nobody closes the server.

@@ -327,6 +327,27 @@ support::both_flavours! {
         assert_eq!(client.late_answers(), 0);
     }
 
+    async fn reply_key_with_escapes_behind_a_held_message_is_found() {
+        let place = Place::new();
+        let listener = tokio::net::UnixListener::bind(place.socket()).unwrap();
+        let client = Client::builder(place.socket()).request_timeout(LONG).build();
+        let mut replies = Events::new();
+        let (report, requesting) = (replies.reporter(), client.handle());
+        client.on_async::<Waited>(move |_| {
+            let (report, reply) = (report.clone(), requesting.request(&ADD));
+            async move { report(reply.await.unwrap().0) }
+        });
+        client.connect().await.unwrap();
+        let mut server = RawPeer::over(listener.accept().await.unwrap().0);
+        for (number, key) in ["re", r"r\u0065", r"\u0072e", r"\u0072\u0065"].into_iter().enumerate() {
+            server.write("{\"topic\":\"waited\",\"message\":1}\n").await;
+            let id = number + 1;
+            assert!(server.line().await.ends_with(&format!("\"id\":{id}}}")));
+            server.write(format!("{{\"topic\":\"sum\",\"message\":{id},\"{key}\":{id}}}\n")).await;
+            assert_eq!(replies.next().await, id as i64);
+        }
+    }
+
     async fn a_responder_may_ask_back_and_so_on() {
         let (_place, server, client) = connected().await;
         let asking = server.handle();

@@ -2,7 +2,7 @@
 
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
-use socket_ipc::limits::SUBSCRIPTION_LEN;
+use socket_ipc::limits::{SUBSCRIPTION_BYTES, SUBSCRIPTION_LEN};
 use socket_ipc::{Client, Server, Topic};
 use support::{Events, Place, RawPeer, soon};
 
@@ -252,4 +252,81 @@ support::both_flavours! {
             assert_eq!(soon("a message", subscription.next()).await.unwrap().0, Number(number));
         }
     }
+
+    async fn subscription_of_long_messages_is_bounded_in_bytes_and_loses_none() {
+        let (place, server) = listening().await;
+        let mut raw = server.subscribe_raw();
+        let mut typed = server.subscribe::<Text>();
+        let mut noted = Events::new();
+        let report = noted.reporter();
+        server.on_topic("text", move |message, _| report(message.as_str().len()));
+        let mut peer = RawPeer::connect(place.socket()).await;
+        let sending = tokio::spawn(async move {
+            for number in 0..20 {
+                peer.write(text(number, MIB)).await;
+            }
+            peer
+        });
+        // The typed one is full as well, since both have the same messages; the next waits for either.
+        let most = SUBSCRIPTION_BYTES / MIB;
+        assert_eq!(noted.take(most).await.len(), most);
+        for number in 0..20 {
+            let (held_raw, held_typed) = (format!("{raw:?}"), format!("{typed:?}"));
+            for held in [held_raw, held_typed] {
+                let (_, held) = held.split_once("held: ").unwrap();
+                let held: usize = held.split_once(',').unwrap().0.parse().unwrap();
+                assert!(held <= most, "{held} MiB are held");
+            }
+            let (_, message, _) = soon("a raw message", raw.next()).await.unwrap();
+            assert!(message.as_str().starts_with(&format!("[{number},")));
+            let (Text(found, text), _) = soon("a message", typed.next()).await.unwrap();
+            assert_eq!((found, text.len() > MIB - 100), (number, true));
+        }
+        sending.await.unwrap();
+    }
+
+    async fn subscription_that_is_empty_takes_a_message_of_any_length() {
+        let place = Place::new();
+        let len = 2 * SUBSCRIPTION_BYTES;
+        let server = Server::builder(place.socket()).max_message_len(len).build();
+        server.listen().await.unwrap();
+        let mut subscription = server.subscribe::<Text>();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        let sending = tokio::spawn(async move {
+            for (number, len) in [(0, 100), (1, len), (2, len), (3, 100)] {
+                peer.write(text(number, len)).await;
+            }
+            peer
+        });
+        for number in 0..4 {
+            assert_eq!(soon("a message", subscription.next()).await.unwrap().0.0, number);
+        }
+        sending.await.unwrap();
+    }
+
+    async fn subscriptions_to_raw_messages_share_one_copy() {
+        let (place, server) = listening().await;
+        let mut subscriptions = [(); 3].map(|()| server.subscribe_raw());
+        let mut peer = RawPeer::connect(place.socket()).await;
+        peer.write(text(1, 1_000)).await;
+        let mut places = Vec::new();
+        for subscription in &mut subscriptions {
+            let (_, message, _) = soon("a message", subscription.next()).await.unwrap();
+            places.push((message.as_str().as_ptr() as usize, message));
+        }
+        assert!(places.iter().all(|(place, _)| *place == places[0].0));
+    }
+}
+
+const MIB: usize = 1024 * 1024;
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "text"]
+struct Text(usize, String);
+
+/// A line of so many bytes.
+fn text(number: usize, len: usize) -> String {
+    let (before, after) = (format!("{{\"topic\":\"text\",\"message\":[{number},\""), "\"]}\n");
+    let filler = "x".repeat(len - before.len() - after.len());
+    before + &filler + after
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::listener::{Listener, caught};
+use crate::listener::{DropReport, Listener, caught};
 use crate::sync::lock;
 
 /// Why a connection ended, and what was lost with it.
@@ -112,6 +112,7 @@ impl fmt::Display for CloseCause {
 pub(crate) struct EventList<F: ?Sized> {
     /// Replaced, never changed in place, so that they are called without the lock. `None` once cleared.
     listeners: Mutex<Option<Entries<F>>>,
+    report: DropReport,
 }
 
 type Entries<F> = Arc<Vec<Arc<Entry<F>>>>;
@@ -119,19 +120,30 @@ type Entries<F> = Arc<Vec<Arc<Entry<F>>>>;
 struct Entry<F: ?Sized> {
     token: Listener,
     attached: AtomicBool,
-    call: Box<F>,
+    /// `None` once it is dropped.
+    call: Option<Box<F>>,
+    report: DropReport,
 }
 
-impl<F: ?Sized> Default for EventList<F> {
-    fn default() -> Self {
-        Self { listeners: Mutex::new(Some(Arc::default())) }
+impl<F: ?Sized> Drop for Entry<F> {
+    fn drop(&mut self) {
+        self.report.drop_listener(self.call.take(), || "an event".to_owned());
     }
 }
 
 impl<F: ?Sized> EventList<F> {
+    pub(crate) fn new(report: &DropReport) -> Self {
+        Self { listeners: Mutex::new(Some(Arc::default())), report: report.clone() }
+    }
+
     pub(crate) fn attach(&self, call: Box<F>) -> Listener {
         let token = Listener::next();
-        let entry = Arc::new(Entry { token, attached: AtomicBool::new(true), call });
+        let entry = Arc::new(Entry {
+            token,
+            attached: AtomicBool::new(true),
+            call: Some(call),
+            report: self.report.clone(),
+        });
         if let Some(listeners) = &mut *lock(&self.listeners) {
             *listeners = Arc::new(listeners.iter().cloned().chain([entry]).collect());
         }
@@ -164,7 +176,9 @@ impl<F: ?Sized> EventList<F> {
     pub(crate) fn fire(&self, call: impl Fn(&F), panicked: impl Fn(String)) -> bool {
         let listeners = lock(&self.listeners).clone().unwrap_or_default();
         for entry in listeners.iter().filter(|entry| entry.attached.load(Ordering::Acquire)) {
-            if let Err(panic) = caught(|| call(&entry.call)) {
+            if let Some(listener) = &entry.call
+                && let Err(panic) = caught(|| call(listener))
+            {
                 panicked(panic);
             }
         }

@@ -10,6 +10,7 @@
 //! | [`OUTBOX_MARK`] | 64 KiB a connection | `send_async` and `broadcast_async` wait |
 //! | [`HELD_BACK_LEN`] | 1 MiB a connection | reading waits while a listener, a full subscription, or answers without room hold messages back |
 //! | [`SUBSCRIPTION_LEN`] | 256 messages | the clients that send the topic wait, each in its turn |
+//! | [`SUBSCRIPTION_BYTES`] | 8 MiB a subscription | the same; an empty one takes any message |
 //! | [`EVENTS_LEN`] | 256 events | an event is counted, and the count stands in its place |
 //! | [`REQUESTS`] | 1024 a connection | `request` fails with `TooManyRequests`; questions that arrive wait until one is answered |
 //! | [`REQUEST_TIMEOUT`] | 10 s | `request` fails with `Timeout` |
@@ -37,6 +38,10 @@ use std::time::Duration;
 use crate::delay::Delay;
 
 /// The longest message, both ways: that of its encoded envelope without the end of the message, in bytes.
+///
+/// What a text becomes may take more memory than the text: as a `serde_json::Value`, 4 MiB of `[{"":0},…]` take up to
+/// 383 MiB and a seventh of a second of one thread. Where peers are not trusted, lower it to what messages need
+/// (`max_message_len`), and decode into types.
 pub const MESSAGE_LEN: usize = 4 * 1024 * 1024;
 /// The longest topic, both ways, in bytes.
 pub const TOPIC_LEN: usize = 256;
@@ -57,6 +62,8 @@ pub const OUTBOX_MARK: usize = 64 * 1024;
 pub const HELD_BACK_LEN: usize = 1024 * 1024;
 /// How many messages a subscription holds for whoever reads it.
 pub const SUBSCRIPTION_LEN: usize = 256;
+/// How many bytes of messages a subscription holds, as JSON text. An empty one takes any message.
+pub const SUBSCRIPTION_BYTES: usize = 8 * 1024 * 1024;
 /// How many events a stream of events holds for whoever reads it: `connections` of a server, `states` of a client.
 pub const EVENTS_LEN: usize = 256;
 /// How many questions may wait for their answers over one connection, and how many asynchronous responders be at work

@@ -1,7 +1,7 @@
 //! A message as JSON text, for listeners that know no type for it.
 
-use std::borrow::Cow;
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
@@ -29,22 +29,35 @@ use serde_json::value::RawValue;
 /// });
 /// # Ok(()) }
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RawMessage<'m> {
-    /// Well-formed JSON.
-    text: Cow<'m, str>,
+#[derive(Clone)]
+pub struct RawMessage<'m>(Text<'m>);
+
+/// Well-formed JSON.
+#[derive(Clone)]
+enum Text<'m> {
+    /// With the place for the copy that all share who need one.
+    Borrowed(&'m str, Option<&'m OnceLock<Arc<str>>>),
+    Owned(Arc<str>),
 }
 
 impl<'m> RawMessage<'m> {
     /// `text` must be well-formed JSON.
     pub(crate) fn borrowed(text: &'m str) -> Self {
-        Self { text: Cow::Borrowed(text) }
+        Self(Text::Borrowed(text, None))
+    }
+
+    /// The same, for several listeners: those that need a copy share `copy`.
+    pub(crate) fn shared(text: &'m str, copy: &'m OnceLock<Arc<str>>) -> Self {
+        Self(Text::Borrowed(text, Some(copy)))
     }
 
     /// Returns the JSON text.
     #[must_use]
     pub fn as_str(&self) -> &str {
-        &self.text
+        match &self.0 {
+            Text::Borrowed(text, _) => text,
+            Text::Owned(text) => text,
+        }
     }
 
     /// Parses the text into a tree.
@@ -64,7 +77,7 @@ impl<'m> RawMessage<'m> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn to_value(&self) -> Result<Value, serde_json::Error> {
-        serde_json::from_str(&self.text)
+        serde_json::from_str(self.as_str())
     }
 
     /// Decodes the text into a type, which may borrow from it.
@@ -84,10 +97,10 @@ impl<'m> RawMessage<'m> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn decode<'t, T: Deserialize<'t>>(&'t self) -> Result<T, serde_json::Error> {
-        serde_json::from_str(&self.text)
+        serde_json::from_str(self.as_str())
     }
 
-    /// Copies the text, so that it outlives the bytes it arrived in.
+    /// Copies the text, so that it outlives the bytes it arrived in. All listeners of one message share one copy.
     ///
     /// ```
     /// use socket_ipc::{RawMessage, Server};
@@ -103,19 +116,37 @@ impl<'m> RawMessage<'m> {
     /// ```
     #[must_use]
     pub fn into_owned(self) -> RawMessage<'static> {
-        RawMessage { text: Cow::Owned(self.text.into_owned()) }
+        RawMessage(Text::Owned(match self.0 {
+            Text::Borrowed(text, None) => text.into(),
+            Text::Borrowed(text, Some(copy)) => Arc::clone(copy.get_or_init(|| text.into())),
+            Text::Owned(text) => text,
+        }))
+    }
+}
+
+impl PartialEq for RawMessage<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for RawMessage<'_> {}
+
+impl fmt::Debug for RawMessage<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("RawMessage").field(&self.as_str()).finish()
     }
 }
 
 impl fmt::Display for RawMessage<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
+        f.write_str(self.as_str())
     }
 }
 
 impl Serialize for RawMessage<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        <&RawValue>::deserialize(&mut serde_json::Deserializer::from_str(&self.text))
+        <&RawValue>::deserialize(&mut serde_json::Deserializer::from_str(self.as_str()))
             .map_err(serde::ser::Error::custom)?
             .serialize(serializer)
     }

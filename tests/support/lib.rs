@@ -111,9 +111,12 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 
 /// Waits for `future`, and fails the test if it takes longer than `deadline`.
 pub async fn within<T>(what: &str, deadline: Duration, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(deadline, future).await {
-        Ok(value) => value,
-        Err(_) => panic!("{what} did not happen within {deadline:?}"),
+    tokio::select! {
+        // First, so that the future is not polled once more because the time is over: that would hide a wake-up that was
+        // lost.
+        biased;
+        () = tokio::time::sleep(deadline) => panic!("{what} did not happen within {deadline:?}"),
+        value = future => value,
     }
 }
 

@@ -13,8 +13,9 @@ use crate::router::Subscription;
 ///
 /// It has every message from the moment it was made, in the order they were sent, those of later connections too;
 /// several have every message each. It holds at most
-/// [`limits::SUBSCRIPTION_LEN`](crate::limits::SUBSCRIPTION_LEN) (256) messages; a full one slows down the server's
-/// messages to this client, and loses none.
+/// [`limits::SUBSCRIPTION_LEN`](crate::limits::SUBSCRIPTION_LEN) (256) messages, of at most
+/// [`limits::SUBSCRIPTION_BYTES`](crate::limits::SUBSCRIPTION_BYTES) (8 MiB) of JSON text together; a full one slows down
+/// the server's messages to this client, and loses none.
 ///
 /// It ends, after the last message, when the client is closed or dropped, which it does not keep alive. Where there is no
 /// connection it waits for the next one. Dropping it removes it.

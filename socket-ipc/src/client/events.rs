@@ -4,12 +4,11 @@ use std::sync::Arc;
 
 use crate::error::{ConnectError, Error, MessageError};
 use crate::events::{CloseReason, EventList};
-use crate::listener::Listener;
+use crate::listener::{DropReport, Listener};
 
 type OnConnectError = dyn Fn(&Arc<ConnectError>) + Send + Sync;
 
 /// The listeners of every event of one client.
-#[derive(Default)]
 pub(super) struct Events {
     /// Whether it is not the first connection goes with each.
     pub(super) connect: EventList<dyn Fn(bool) + Send + Sync>,
@@ -22,6 +21,18 @@ pub(super) struct Events {
 }
 
 impl Events {
+    pub(super) fn new(report: &DropReport) -> Self {
+        Self {
+            connect: EventList::new(report),
+            reconnect: EventList::new(report),
+            connect_error: EventList::new(report),
+            disconnect: EventList::new(report),
+            message_error: EventList::new(report),
+            error: EventList::new(report),
+            close: EventList::new(report),
+        }
+    }
+
     pub(super) fn off(&self, listener: Listener) -> bool {
         self.connect.off(listener)
             || self.reconnect.off(listener)

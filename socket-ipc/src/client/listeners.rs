@@ -110,7 +110,7 @@ impl<P> ClientHandle<P> {
         P: ToClient<T>,
         T: Topic + DeserializeOwned + 'static,
     {
-        let hear = Owned::<T, _>::new(move |message, ()| Heard::Wait(Box::pin(listener(message))));
+        let hear = Owned::<T, _>::new(move |message, _, ()| Heard::Wait(Box::pin(listener(message))));
         self.state.router.attach(Audience::Topic(T::NAME), hear)
     }
 
@@ -170,7 +170,7 @@ impl<P> ClientHandle<P> {
         T: Topic + DeserializeOwned + Send + 'static,
     {
         let (hand_over, subscription) = subscription();
-        let hear = Owned::<T, _>::new(move |message, ()| hand_over(message));
+        let hear = Owned::<T, _>::new(move |message, len, ()| hand_over(message, len));
         let listener = self.state.router.attach(Audience::Topic(T::NAME), hear);
         let router: Weak<dyn Detach> = Arc::<State>::downgrade(&self.state);
         subscription.attached(router, listener)
@@ -196,7 +196,8 @@ impl<P> ClientHandle<P> {
     pub fn subscribe_raw(&self) -> Subscription<(String, RawMessage<'static>)> {
         let (hand_over, subscription) = subscription();
         let hear = RawWaiting(move |message: RawMessage<'_>, topic: &str, ()| {
-            hand_over((topic.to_owned(), message.into_owned()))
+            let len = message.as_str().len();
+            hand_over((topic.to_owned(), message.into_owned()), len)
         });
         let listener = self.state.router.attach(Audience::Every, Box::new(hear));
         let router: Weak<dyn Detach> = Arc::<State>::downgrade(&self.state);

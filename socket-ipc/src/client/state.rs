@@ -16,7 +16,7 @@ use crate::delay::Delay;
 use crate::error::{ConnectError, Error, MessageError};
 use crate::events::{CloseCause, CloseReason};
 use crate::figures::Figures;
-use crate::listener::Listener;
+use crate::listener::{DropReport, Listener};
 use crate::options::ClientOptions;
 use crate::router::{Detach, Router};
 use crate::stats::Stats;
@@ -110,10 +110,10 @@ impl Detach for State {
 impl State {
     pub(super) fn new(options: ClientOptions, connector: Connector) -> Arc<Self> {
         let Limits { wire, max_topic_len, raw_len, .. } = options.limits;
-        let figures = Figures::new();
-        Arc::new(Self {
-            router: Router::new(wire, max_topic_len, raw_len, Arc::clone(&figures)),
-            events: Events::default(),
+        let (figures, report) = (Figures::new(), DropReport::default());
+        let state = Arc::new(Self {
+            router: Router::new(wire, max_topic_len, raw_len, Arc::clone(&figures), report.clone()),
+            events: Events::new(&report),
             phase: watch::Sender::new(Phase::Idle),
             connector,
             link: RwLock::new(None),
@@ -124,7 +124,13 @@ impl State {
             runtime: OnceLock::new(),
             keeper: Mutex::new(None),
             options,
-        })
+        });
+        let reporting = Arc::downgrade(&state);
+        report.set(move |listens_for, panic| match reporting.upgrade() {
+            Some(state) => state.events.report_panic(listens_for, panic),
+            None => tracing::error!(panic, "a listener of {listens_for} panicked as it was dropped"),
+        });
+        state
     }
 
     pub(super) fn phase(&self) -> Phase {

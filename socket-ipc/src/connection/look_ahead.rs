@@ -76,14 +76,26 @@ impl LookAhead {
     }
 }
 
-/// Whether bytes could be an answer: they hold its key.
+/// Whether bytes could be a reply: they hold its key, or a letter of it as an escape.
 pub(super) fn may_be_answer(bytes: &[u8]) -> bool {
-    memchr::memmem::find(bytes, b"\"re\"").is_some()
+    [&b"\"re\""[..], b"\\u0072", b"\\u0065"]
+        .into_iter()
+        .any(|part| memchr::memmem::find(bytes, part).is_some())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn may_be_answer_key_with_escapes_is_found() {
+        for reply in
+            [r#"{"topic":"t","re":1}"#, r#"{"r\u0065":1}"#, r#"{"\u0072e":1}"#, r#"{"\u0072\u0065":1}"#]
+        {
+            assert!(may_be_answer(reply.as_bytes()), "{reply}");
+        }
+        assert!(!may_be_answer(br#"{"topic":"t","message":"re\n"}"#));
+    }
 
     #[test]
     fn each_message_behind_the_front_is_seen_once_however_it_arrives() {

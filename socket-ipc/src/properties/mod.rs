@@ -209,10 +209,16 @@ impl Report<()> for Log {
 
 fn heard_alike(wire: Wire, topic: &str, bytes: &[u8]) {
     let log = Log::default();
-    let router = Router::<()>::new(wire, TOPIC_LEN, usize::MAX, Figures::new());
+    let router = Router::<()>::new(
+        wire,
+        TOPIC_LEN,
+        usize::MAX,
+        Figures::new(),
+        crate::listener::DropReport::default(),
+    );
     let attach_typed = || {
         let log = log.clone();
-        let hear = Owned::<Value, _>::new(move |message, ()| {
+        let hear = Owned::<Value, _>::new(move |message, _, ()| {
             log.note(format!("typed: {message}"));
             Heard::Done
         });

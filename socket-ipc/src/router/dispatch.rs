@@ -1,12 +1,13 @@
 //! One message to its listeners.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use super::{Cached, Entry, Heard, Report, Router, Table, Wait};
 use crate::error::{MessageError, MessageErrorKind};
 use crate::listener::caught;
+use crate::raw_message::RawMessage;
 use crate::refusal::Refusal;
 use crate::wire::{Kind, place, shift_place, utf8};
 
@@ -14,9 +15,18 @@ use crate::wire::{Kind, place, shift_place, utf8};
 pub(crate) struct Held<F> {
     wait: Wait,
     entry: Arc<Entry<F>>,
-    /// The listeners that there were when the message arrived, and how many of its were called, if any are
-    /// left.
-    rest: Option<(Arc<Table<F>>, usize)>,
+    /// `None` where no listener is left.
+    rest: Option<Rest<F>>,
+}
+
+/// What is left of a message whose further listeners wait.
+struct Rest<F> {
+    /// The listeners that there were when the message arrived.
+    table: Arc<Table<F>>,
+    /// How many of those of the message were called.
+    called: usize,
+    /// The copy of its text that those share which need one.
+    copy: OnceLock<Arc<str>>,
 }
 
 /// A question whose responder was called and is at work. Nothing of its connection waits for it but the end.
@@ -146,20 +156,20 @@ impl<F: Copy> Router<F> {
             }
         }
         let Cached { table, begun, .. } = cached;
-        self.dispatch_from(table, 0, begun, bytes, from, report)
+        self.dispatch_from(table, 0, OnceLock::new(), begun, bytes, from, report)
     }
 
     /// Calls the listeners of a message that come after the one that was waited for.
     pub(crate) fn resume(
         &self,
         cached: &mut Cached<F>,
-        held: &Held<F>,
+        held: &mut Held<F>,
         bytes: &[u8],
         from: F,
         report: &impl Report<F>,
     ) -> Option<Held<F>> {
-        let (table, called) = held.rest.as_ref()?;
-        self.dispatch_from(table, *called, &mut cached.begun, bytes, from, report)
+        let Rest { table, called, copy } = held.rest.take()?;
+        self.dispatch_from(&table, called, copy, &mut cached.begun, bytes, from, report)
     }
 
     /// Counts an answer that was handed to whoever waits for it.
@@ -178,10 +188,15 @@ impl<F: Copy> Router<F> {
 
     /// Calls the listeners of a message from the one with the number `first` on, reading the envelope whole
     /// before.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a message, where its listeners stand, and where to report"
+    )]
     fn dispatch_from(
         &self,
         table: &Arc<Table<F>>,
         first: usize,
+        copy: OnceLock<Arc<str>>,
         begun: &mut Vec<Begun<F>>,
         bytes: &[u8],
         from: F,
@@ -243,12 +258,12 @@ impl<F: Copy> Router<F> {
                 }
                 continue;
             }
-            match caught(|| entry.hear.hear(message, topic, from, kind)) {
+            match caught(|| entry.hear.hear(&RawMessage::shared(message, &copy), topic, from, kind)) {
                 Ok(Ok(Heard::Done)) => {}
                 Ok(Ok(Heard::Wait(wait))) => {
                     let called = number + 1;
-                    let rest =
-                        (called < table.every.len() + of_topic.len()).then(|| (Arc::clone(table), called));
+                    let is_last = called == table.every.len() + of_topic.len();
+                    let rest = (!is_last).then(|| Rest { table: Arc::clone(table), called, copy });
                     return Some(Held { wait, entry: Arc::clone(entry), rest });
                 }
                 Ok(Ok(Heard::Begun { wait, kind })) => {

@@ -32,8 +32,14 @@ pub(crate) enum Heard {
 
 /// One listener, its message type and kind erased.
 pub(crate) trait Hear<F>: Send + Sync {
-    /// Calls the listener with a message, `text` being well-formed JSON.
-    fn hear(&self, text: &str, topic: &str, from: F, kind: Kind) -> Result<Heard, serde_json::Error>;
+    /// Calls the listener with a message.
+    fn hear(
+        &self,
+        message: &RawMessage<'_>,
+        topic: &str,
+        from: F,
+        kind: Kind,
+    ) -> Result<Heard, serde_json::Error>;
 
     /// Calls the listener with the message that `rest` begins with, `rest` being the unread part of an
     /// envelope. `None`, and no call, where that takes a closer look.
@@ -54,6 +60,15 @@ pub(crate) trait Hear<F>: Send + Sync {
     /// The topic that its answers travel under, if it answers questions.
     fn reply_topic(&self) -> Option<&str> {
         None
+    }
+}
+
+/// What is left in the place of a listener that is being dropped.
+pub(super) struct Gone;
+
+impl<F> Hear<F> for Gone {
+    fn hear(&self, _: &RawMessage<'_>, _: &str, _: F, _: Kind) -> Result<Heard, serde_json::Error> {
+        Ok(Heard::Done)
     }
 }
 
@@ -79,8 +94,14 @@ where
     L: for<'m> Fn(T::Message<'m>, F) + Send + Sync,
     for<'m> T::Message<'m>: Deserialize<'m>,
 {
-    fn hear(&self, text: &str, _topic: &str, from: F, _kind: Kind) -> Result<Heard, serde_json::Error> {
-        (self.listener)(serde_json::from_str(text)?, from);
+    fn hear(
+        &self,
+        message: &RawMessage<'_>,
+        _topic: &str,
+        from: F,
+        _kind: Kind,
+    ) -> Result<Heard, serde_json::Error> {
+        (self.listener)(serde_json::from_str(message.as_str())?, from);
         Ok(Heard::Done)
     }
 
@@ -104,7 +125,7 @@ pub(crate) struct Owned<T, L> {
 impl<T, L> Owned<T, L> {
     pub(crate) fn new<F>(listener: L) -> Box<Self>
     where
-        L: Fn(T, F) -> Heard,
+        L: Fn(T, usize, F) -> Heard,
     {
         Box::new(Self { listener, message: PhantomData })
     }
@@ -113,15 +134,22 @@ impl<T, L> Owned<T, L> {
 impl<F, T, L> Hear<F> for Owned<T, L>
 where
     T: DeserializeOwned,
-    L: Fn(T, F) -> Heard + Send + Sync,
+    L: Fn(T, usize, F) -> Heard + Send + Sync,
 {
-    fn hear(&self, text: &str, _topic: &str, from: F, _kind: Kind) -> Result<Heard, serde_json::Error> {
-        Ok((self.listener)(serde_json::from_str(text)?, from))
+    fn hear(
+        &self,
+        message: &RawMessage<'_>,
+        _topic: &str,
+        from: F,
+        _kind: Kind,
+    ) -> Result<Heard, serde_json::Error> {
+        let text = message.as_str();
+        Ok((self.listener)(serde_json::from_str(text)?, text.len(), from))
     }
 
     #[inline]
     fn hear_one_pass(&self, rest: &str, from: F) -> Option<Heard> {
-        Some((self.listener)(decode_one_pass(rest)?, from))
+        Some((self.listener)(decode_one_pass(rest)?, rest.len(), from))
     }
 
     fn type_name(&self) -> &'static str {
@@ -136,8 +164,14 @@ impl<F, L> Hear<F> for Raw<L>
 where
     L: Fn(RawMessage<'_>, &str, F) + Send + Sync,
 {
-    fn hear(&self, text: &str, topic: &str, from: F, _kind: Kind) -> Result<Heard, serde_json::Error> {
-        (self.0)(RawMessage::borrowed(text), topic, from);
+    fn hear(
+        &self,
+        message: &RawMessage<'_>,
+        topic: &str,
+        from: F,
+        _kind: Kind,
+    ) -> Result<Heard, serde_json::Error> {
+        (self.0)(message.clone(), topic, from);
         Ok(Heard::Done)
     }
 }
@@ -149,7 +183,13 @@ impl<F, L> Hear<F> for RawWaiting<L>
 where
     L: Fn(RawMessage<'_>, &str, F) -> Heard + Send + Sync,
 {
-    fn hear(&self, text: &str, topic: &str, from: F, _kind: Kind) -> Result<Heard, serde_json::Error> {
-        Ok((self.0)(RawMessage::borrowed(text), topic, from))
+    fn hear(
+        &self,
+        message: &RawMessage<'_>,
+        topic: &str,
+        from: F,
+        _kind: Kind,
+    ) -> Result<Heard, serde_json::Error> {
+        Ok((self.0)(message.clone(), topic, from))
     }
 }

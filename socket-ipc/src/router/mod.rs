@@ -18,12 +18,13 @@ use foldhash::fast::FixedState;
 
 use crate::error::{MessageError, RespondError};
 use crate::figures::{Figures, TopicCounters};
-use crate::listener::Listener;
+use crate::listener::{DropReport, Listener};
 use crate::refusal::Refusal;
 use crate::sync::lock;
 use crate::wire::{Kind, Wire, utf8};
 
 pub(crate) use dispatch::{Begun, Held};
+use hear::Gone;
 pub(crate) use hear::{Hear, Heard, Owned, Raw, RawWaiting, Typed, Wait};
 pub(crate) use responder::{Responding, RespondingRaw};
 pub use subscription::Subscription;
@@ -39,6 +40,7 @@ pub(crate) struct Router<F> {
     max_topic_len: usize,
     raw_len: usize,
     figures: Arc<Figures>,
+    report: DropReport,
 }
 
 /// The listeners at one moment.
@@ -70,6 +72,7 @@ pub(crate) struct Entry<F> {
     hear: Box<dyn Hear<F>>,
     /// Those of its topic, or of all others.
     counters: Arc<TopicCounters>,
+    report: DropReport,
 }
 
 /// The table that a connection saw last.
@@ -178,8 +181,21 @@ impl<F> Entry<F> {
     }
 }
 
+impl<F> Drop for Entry<F> {
+    fn drop(&mut self) {
+        let hear = std::mem::replace(&mut self.hear, Box::new(Gone));
+        self.report.drop_listener(hear, || self.heard());
+    }
+}
+
 impl<F> Router<F> {
-    pub(crate) fn new(wire: Wire, max_topic_len: usize, raw_len: usize, figures: Arc<Figures>) -> Self {
+    pub(crate) fn new(
+        wire: Wire,
+        max_topic_len: usize,
+        raw_len: usize,
+        figures: Arc<Figures>,
+        report: DropReport,
+    ) -> Self {
         Self {
             table: Mutex::new(Arc::new(Table::empty())),
             generation: AtomicU64::new(0),
@@ -188,6 +204,7 @@ impl<F> Router<F> {
             max_topic_len,
             raw_len,
             figures,
+            report,
         }
     }
 
@@ -236,7 +253,8 @@ impl<F> Router<F> {
             None => Arc::clone(&self.figures.others),
         };
         let attached = AtomicBool::new(true);
-        let entry = Arc::new(Entry { token, topic: topic.clone(), attached, hear, counters });
+        let report = self.report.clone();
+        let entry = Arc::new(Entry { token, topic: topic.clone(), attached, hear, counters, report });
         let table = Arc::make_mut(current);
         match (topic, audience) {
             (Some(topic), _) => table.topics.entry(topic).or_default().push(entry),

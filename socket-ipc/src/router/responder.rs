@@ -32,8 +32,14 @@ where
     T: Request + DeserializeOwned,
     L: Fn(T, F, Kind) -> Heard + Send + Sync,
 {
-    fn hear(&self, text: &str, _topic: &str, from: F, kind: Kind) -> Result<Heard, serde_json::Error> {
-        let question = serde_json::from_str(text)?;
+    fn hear(
+        &self,
+        message: &RawMessage<'_>,
+        _topic: &str,
+        from: F,
+        kind: Kind,
+    ) -> Result<Heard, serde_json::Error> {
+        let question = serde_json::from_str(message.as_str())?;
         Ok(called(kind, || (self.respond)(question, from, kind)))
     }
 
@@ -81,8 +87,14 @@ impl<F, L> Hear<F> for RespondingRaw<L>
 where
     L: Fn(RawMessage<'_>, F, Kind) -> Heard + Send + Sync,
 {
-    fn hear(&self, text: &str, _topic: &str, from: F, kind: Kind) -> Result<Heard, serde_json::Error> {
-        Ok(called(kind, || (self.respond)(RawMessage::borrowed(text), from, kind)))
+    fn hear(
+        &self,
+        message: &RawMessage<'_>,
+        _topic: &str,
+        from: F,
+        kind: Kind,
+    ) -> Result<Heard, serde_json::Error> {
+        Ok(called(kind, || (self.respond)(message.clone(), from, kind)))
     }
 
     fn responds(&self) -> bool {

@@ -5,6 +5,7 @@ use std::task::{Context, Poll, Waker};
 
 use super::*;
 use crate::error::MessageErrorKind;
+use crate::listener::DropReport;
 use crate::raw_message::RawMessage;
 use crate::refusal::Refusal;
 
@@ -61,7 +62,7 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let router = Arc::new(Router::new(Wire::JSON_LINES, 10, 64, Figures::new()));
+        let router = Arc::new(Router::new(Wire::JSON_LINES, 10, 64, Figures::new(), DropReport::default()));
         Self { cached: router.cached(), log: Log::default(), router }
     }
 
@@ -86,7 +87,7 @@ impl Fixture {
         let log = self.log.clone();
         self.router.attach(
             Audience::Topic("number"),
-            Owned::<Number, _>::new(move |Number(n), from: u64| {
+            Owned::<Number, _>::new(move |Number(n), _, from: u64| {
                 let log = log.clone();
                 log.note(format!("{from}: {name} {n} begins"));
                 let mut polled = false;
@@ -194,7 +195,7 @@ fn a_panic_is_reported_and_the_others_hear() {
         .attach(Audience::Topic("number"), Typed::<Number, _>::new(|_, _: u64| panic!("{}", "typed")));
     fixture.router.attach(
         Audience::Topic("number"),
-        Owned::<Number, _>::new(|_, _: u64| Heard::Wait(Box::pin(async { panic!("asynchronous") }))),
+        Owned::<Number, _>::new(|_, _, _: u64| Heard::Wait(Box::pin(async { panic!("asynchronous") }))),
     );
     fixture.typed("last");
     let heard = fixture.hear(r#"{"topic":"number","message":5}"#);
@@ -282,7 +283,13 @@ fn a_closed_router_calls_nobody_and_keeps_nobody() {
 struct Ways(Log);
 
 impl Hear<u64> for Ways {
-    fn hear(&self, _text: &str, _topic: &str, _from: u64, _kind: Kind) -> Result<Heard, serde_json::Error> {
+    fn hear(
+        &self,
+        _message: &RawMessage<'_>,
+        _topic: &str,
+        _from: u64,
+        _kind: Kind,
+    ) -> Result<Heard, serde_json::Error> {
         self.0.note("by its envelope");
         Ok(Heard::Done)
     }
@@ -331,7 +338,7 @@ fn typed_listeners_decode_in_one_pass() {
     let typed = Typed::<Number, _>::new(|Number(_), _: u64| {});
     assert!(typed.hear_one_pass("5}", 7).is_some());
     assert!(typed.hear_one_pass("5,\"id\":1}", 7).is_none(), "what follows takes a closer look");
-    let owned = Owned::<Number, _>::new(|Number(_), _: u64| Heard::Done);
+    let owned = Owned::<Number, _>::new(|Number(_), _, _: u64| Heard::Done);
     assert!(owned.hear_one_pass("5}", 7).is_some());
 }
 

@@ -3,13 +3,12 @@
 use crate::client_id::ClientId;
 use crate::error::{Error, MessageError};
 use crate::events::{CloseReason, EventList};
-use crate::listener::Listener;
+use crate::listener::{DropReport, Listener};
 
 type OnConnectionClose = dyn Fn(ClientId, &CloseReason) + Send + Sync;
 type OnMessageError = dyn Fn(&MessageError, ClientId) + Send + Sync;
 
 /// The listeners of every event of one server.
-#[derive(Default)]
 pub(super) struct Events {
     pub(super) listening: EventList<dyn Fn() + Send + Sync>,
     pub(super) connection: EventList<dyn Fn(ClientId) + Send + Sync>,
@@ -20,6 +19,17 @@ pub(super) struct Events {
 }
 
 impl Events {
+    pub(super) fn new(report: &DropReport) -> Self {
+        Self {
+            listening: EventList::new(report),
+            connection: EventList::new(report),
+            connection_close: EventList::new(report),
+            message_error: EventList::new(report),
+            error: EventList::new(report),
+            close: EventList::new(report),
+        }
+    }
+
     pub(super) fn off(&self, listener: Listener) -> bool {
         self.listening.off(listener)
             || self.connection.off(listener)

@@ -121,8 +121,9 @@ impl<P> ServerHandle<P> {
         P: ToServer<T>,
         T: Topic + DeserializeOwned + 'static,
     {
-        let hear =
-            Owned::<T, _>::new(move |message, client_id| Heard::Wait(Box::pin(listener(message, client_id))));
+        let hear = Owned::<T, _>::new(move |message, _, client_id| {
+            Heard::Wait(Box::pin(listener(message, client_id)))
+        });
         self.state.router.attach(Audience::Topic(T::NAME), hear)
     }
 
@@ -206,7 +207,7 @@ impl<P> ServerHandle<P> {
         let (hand_over, subscription) = subscription();
         let listener = self.state.router.attach(
             Audience::Topic(T::NAME),
-            Owned::<T, _>::new(move |message, id| hand_over((message, id))),
+            Owned::<T, _>::new(move |message, len, id| hand_over((message, id), len)),
         );
         let router: Weak<dyn Detach> = Arc::<super::state::State>::downgrade(&self.state);
         subscription.attached(router, listener)
@@ -232,7 +233,8 @@ impl<P> ServerHandle<P> {
     pub fn subscribe_raw(&self) -> Subscription<(String, RawMessage<'static>, ClientId)> {
         let (hand_over, subscription) = subscription();
         let hear = RawWaiting(move |message: RawMessage<'_>, topic: &str, client_id| {
-            hand_over((topic.to_owned(), message.into_owned(), client_id))
+            let len = message.as_str().len();
+            hand_over((topic.to_owned(), message.into_owned(), client_id), len)
         });
         let listener = self.state.router.attach(Audience::Every, Box::new(hear));
         let router: Weak<dyn Detach> = Arc::<super::state::State>::downgrade(&self.state);

@@ -20,7 +20,7 @@ use crate::connection::{Ask, Endpoint, InboxBudget, Limits, Link, Outbox, Total}
 use crate::error::{Error, MessageError};
 use crate::events::{CloseCause, CloseReason};
 use crate::figures::Figures;
-use crate::listener::Listener;
+use crate::listener::{DropReport, Listener};
 use crate::options::ServerOptions;
 use crate::peer::Peer;
 use crate::router::{Detach, Router};
@@ -130,10 +130,10 @@ impl Detach for State {
 impl State {
     pub(super) fn new(options: ServerOptions, inherited: Option<UnixListener>) -> Arc<Self> {
         let Limits { wire, max_message_len, max_topic_len, raw_len, .. } = options.limits;
-        let figures = Figures::new();
-        Arc::new(Self {
-            router: Router::new(wire, max_topic_len, raw_len, Arc::clone(&figures)),
-            events: Events::default(),
+        let (figures, report) = (Figures::new(), DropReport::default());
+        let state = Arc::new(Self {
+            router: Router::new(wire, max_topic_len, raw_len, Arc::clone(&figures), report.clone()),
+            events: Events::new(&report),
             total: Total::new(options.outbox_total_len),
             inbox: InboxBudget::new(options.inbox_total_len, max_message_len),
             figures,
@@ -148,7 +148,13 @@ impl State {
             socket: Mutex::new(None),
             accepting: Mutex::new(None),
             options,
-        })
+        });
+        let reporting = Arc::downgrade(&state);
+        report.set(move |listens_for, panic| match reporting.upgrade() {
+            Some(state) => state.events.report_panic(listens_for, None, panic),
+            None => tracing::error!(panic, "a listener of {listens_for} panicked as it was dropped"),
+        });
+        state
     }
 
     pub(super) fn phase(&self) -> Phase {

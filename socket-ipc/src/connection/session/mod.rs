@@ -299,7 +299,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
 
 impl<S, E: Endpoint> Drop for Session<S, E> {
     fn drop(&mut self) {
-        // A session that is dropped with its runtime has not run to its end, and no sender must take it for alive.
+        // A session that is dropped with its runtime has not run to its end: what it holds may panic as it goes, and no sender
+        // must take it for alive.
+        self.dispatcher.give_up(&mut self.reader, &self.reporter);
         let writing = self.writer.take_writing();
         self.reporter.link.outbox.give_up(self.reporter.limits().wire, writing);
         self.reporter.link.questions.end(&CloseCause::Closed);

@@ -12,6 +12,7 @@ use crate::connection::reply::reply;
 use crate::connection::{Endpoint, InboxBudget, Limits, Outbox};
 use crate::error::{Error, MessageError};
 use crate::figures::Figures;
+use crate::listener::DropReport;
 use crate::refusal::Refusal;
 use crate::router::{Audience, Heard, Owned, RespondingRaw, Router};
 use crate::sync::lock;
@@ -195,7 +196,13 @@ impl Fake {
         let figures = Figures::new();
         let (listening, responding) = (Arc::<Gate>::default(), Arc::<Gate>::default());
         let fake = Arc::new(Self {
-            router: Router::new(limits.wire, limits.max_topic_len, limits.raw_len, Arc::clone(&figures)),
+            router: Router::new(
+                limits.wire,
+                limits.max_topic_len,
+                limits.raw_len,
+                Arc::clone(&figures),
+                DropReport::default(),
+            ),
             limits,
             figures,
             inbox: InboxBudget::new(usize::MAX, usize::MAX),
@@ -205,14 +212,14 @@ impl Fake {
             responding: Arc::clone(&responding),
         });
         let noting = Arc::downgrade(&fake);
-        let note = move |(): (), ()| {
+        let note = move |(): (), _, ()| {
             if let Some(fake) = noting.upgrade() {
                 *lock(&fake.noted) += 1;
             }
             Heard::Done
         };
         fake.router.attach(Audience::Topic("note"), Owned::new(note));
-        let wait = move |(): (), ()| Heard::Wait(Box::pin(listening.enter()));
+        let wait = move |(): (), _, ()| Heard::Wait(Box::pin(listening.enter()));
         fake.router.attach(Audience::Topic("wait"), Owned::new(wait));
         let (endpoint, outbox) = (Arc::downgrade(&fake), Arc::clone(outbox));
         let ask = move |_: crate::RawMessage<'_>, (), kind| {
