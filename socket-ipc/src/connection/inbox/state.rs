@@ -184,21 +184,22 @@ impl State {
         }
         let full_since = self.full_since.unwrap_or(now);
         let mut woken = self.make_room(message, now, full_since);
+        let has_room = self.used.saturating_add(CHUNK) <= limit.saturating_add(message);
         if let Some(turn) = &self.turn {
             let holder = self.accounts.get_mut(&turn.number);
-            if turn.finishes {
+            if turn.finishes && !has_room {
                 // What it has taken beyond the reserve has to go before another may do so.
                 let Some(entry) = holder.filter(|entry| entry.is_to_blame(now, full_since)) else {
                     return woken;
                 };
                 self.leaving += entry.held;
                 woken.extend(entry.blame());
-            } else if now.duration_since(turn.since) < QUIET {
+            } else if !turn.finishes && now.duration_since(turn.since) < QUIET {
                 return woken;
             }
             self.turn = None;
         }
-        if self.used.saturating_add(CHUNK) <= limit.saturating_add(message) {
+        if has_room {
             let next = self.waiting.pop();
             woken.extend(next.and_then(|next| self.begin_turn(next, false, now)));
         } else if self.leaving == 0 {

@@ -22,6 +22,8 @@ pub(super) struct Dispatcher<E: Endpoint> {
     listeners: Cached<E::From>,
     held: Option<HeldMessage<E::From>>,
     responders: Responders<E>,
+    /// A reply still reaches the peer.
+    peer_reads: bool,
 }
 
 /// The message at the front of what was received, while listeners of it are still to be called.
@@ -37,14 +39,16 @@ impl<E: Endpoint> Dispatcher<E> {
             listeners: endpoint.router().cached(),
             held: None,
             responders: Responders::new(endpoint.limits().max_requests),
+            peer_reads: true,
         }
     }
 
-    /// Goes on with the responders that can. Once the peer reads no more they are dropped: no reply reaches it.
+    /// Goes on with the responders that can. Once the peer reads no more they are dropped, and later ones after they have
+    /// done what they can at once: no reply reaches it.
     pub(super) fn poll_responders(&mut self, cx: &mut Context<'_>, peer_reads: bool) {
-        if peer_reads {
-            self.responders.poll(cx);
-        } else {
+        self.peer_reads = peer_reads;
+        self.responders.poll(cx);
+        if !peer_reads {
             self.responders.give_up();
         }
     }
@@ -178,11 +182,12 @@ impl<E: Endpoint> Dispatcher<E> {
                 self.responders.begin(begun, reporter, len);
             }
         }
-        self.responders.poll(cx);
+        self.poll_responders(cx, self.peer_reads);
     }
 
     /// What holds back the messages that have arrived, as the number of bytes at the front that belong to none of them:
     /// a listener that has to be waited for, responders of which as many run as may, or replies without room.
+    #[inline]
     pub(super) fn held_back(&self, reporter: &Reporter<E>) -> Option<usize> {
         match &self.held {
             Some(held) => Some(held.taken),
@@ -194,6 +199,7 @@ impl<E: Endpoint> Dispatcher<E> {
     }
 
     /// Whether the inbox budget has no room for further responders. Those within a chunk always have.
+    #[inline]
     pub(super) fn waits_for_room(&self, reporter: &Reporter<E>) -> bool {
         self.responders.len() > CHUNK && reporter.endpoint.inbox().is_full()
     }

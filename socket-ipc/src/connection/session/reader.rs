@@ -84,20 +84,23 @@ impl Reader {
         std::mem::take(&mut self.has_dispatched)
     }
 
+    #[inline]
     pub(super) fn unread(&self) -> &[u8] {
         self.received.unread()
     }
 
     /// Looks for the message at the front.
+    #[inline]
     pub(super) fn next_frame(&mut self) -> Frame {
         let frame = self.framer.next(self.received.unread());
-        if frame != Frame::Incomplete {
+        if !matches!(frame, Frame::Incomplete) {
             self.complete_until = None;
         }
         frame
     }
 
     /// Takes `count` bytes off the front.
+    #[inline]
     pub(super) fn consume(&mut self, count: usize) {
         self.received.consume(count);
         self.has_dispatched = true;

@@ -120,8 +120,9 @@ struct Waiting {
     /// How many may pass at once.
     open: usize,
     wakers: Vec<Waker>,
-    /// How many are at work.
+    /// How many are at work, and how many ever were.
     inside: usize,
+    entered: usize,
 }
 
 impl Gate {
@@ -143,8 +144,15 @@ impl Gate {
         lock(&self.0).inside
     }
 
+    pub(super) fn entered(&self) -> usize {
+        lock(&self.0).entered
+    }
+
     fn enter(self: &Arc<Self>) -> Pass {
-        lock(&self.0).inside += 1;
+        let mut waiting = lock(&self.0);
+        waiting.inside += 1;
+        waiting.entered += 1;
+        drop(waiting);
         Pass(Arc::clone(self))
     }
 }

@@ -116,6 +116,8 @@ struct Seen {
     errors: usize,
     listening: usize,
     responding: usize,
+    /// How often a listener or a responder has begun to wait.
+    begun: usize,
     queued: usize,
     has_ended: bool,
 }
@@ -244,6 +246,7 @@ impl World {
             errors: lock(&self.endpoint.errors).len(),
             listening: self.endpoint.listening.inside(),
             responding: self.endpoint.responding.inside(),
+            begun: self.endpoint.responding.entered() + self.endpoint.listening.entered(),
             queued: self.total.queued(),
             has_ended: self.ended.is_some(),
         }
