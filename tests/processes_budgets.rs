@@ -185,7 +185,8 @@ fn server_4096_clients_at_their_worst_stays_within_its_budgets_and_serves_others
     let (wait, padding) =
         (r#"{"topic":"wait","message":null,"id":1}"#.to_owned() + "\n", "x".repeat(100 * KIB));
     let padded = format!(r#"{{"topic":"wait","message":null,"padding":"{padding}","id":1}}"#) + "\n";
-    let square = r#"{"topic":"square","message":1,"id":1}"#.to_owned() + "\n";
+    let text = "x".repeat(40 * KIB);
+    let echo = format!(r#"{{"topic":"echo","message":"{text}","id":1}}"#) + "\n";
     let worst: [Arc<[u8]>; 5] = [
         unfinished(MESSAGE_LEN),
         // As many requests as may run, and more than is read ahead behind them.
@@ -195,7 +196,7 @@ fn server_4096_clients_at_their_worst_stays_within_its_budgets_and_serves_others
         // Long requests, whose responders never end.
         padded.repeat(40).into_bytes().into(),
         // Requests whose replies are never read.
-        square.repeat(10_000).into_bytes().into(),
+        echo.repeat(40).into_bytes().into(),
     ];
     let crowd = Crowd::new(&path, MAX_CLIENTS - 2, |number| Arc::clone(&worst[number % worst.len()]));
     let (mut times, mut peak) = (Vec::new(), 0);
