@@ -62,9 +62,11 @@ pub const OUTBOX_MARK: usize = 64 * 1024;
 pub const HELD_BACK_LEN: usize = 1024 * 1024;
 /// How many messages a subscription holds for whoever reads it.
 pub const SUBSCRIPTION_LEN: usize = 256;
-/// How many bytes of messages a subscription holds, as JSON text. An empty one takes any message.
+/// How many bytes of messages a subscription holds, as JSON text. An empty one takes any message. Each connection that waits
+/// for room has one further message in hand.
 pub const SUBSCRIPTION_BYTES: usize = 8 * 1024 * 1024;
-/// How many events a stream of events holds for whoever reads it: `connections` of a server, `states` of a client.
+/// How many events a stream of events holds for whoever reads it: `connections` of a server, `states` of a client. That bounds
+/// their bytes as well: an event holds nothing of what a peer has sent.
 pub const EVENTS_LEN: usize = 256;
 /// How many questions may wait for their answers over one connection, and how many asynchronous responders be at work
 /// for it.

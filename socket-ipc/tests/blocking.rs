@@ -13,7 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use socket_ipc::limits::SUBSCRIPTION_LEN;
+use socket_ipc::limits::{SUBSCRIPTION_BYTES, SUBSCRIPTION_LEN};
 use socket_ipc::{
     Client, ClientHandle, ConnectError, Protocol, Refusal, RequestError, SendError, Server, ToClient,
     ToServer, Topic, blocking,
@@ -418,6 +418,38 @@ fn an_iterator_that_is_not_read_holds_a_fast_server_back_and_loses_nothing() {
         held_back(blocking::Client::raw_messages, |(topic, message)| {
             (topic == "number").then(|| message.decode().unwrap())
         });
+    });
+}
+
+#[test]
+fn iterator_over_long_messages_holds_no_more_bytes_than_it_may_and_loses_none() {
+    const MIB: usize = 1024 * 1024;
+    const COUNT: usize = 2 * SUBSCRIPTION_BYTES / MIB;
+    test(|| {
+        let (_directory, path) = place();
+        let serving = serve(&path);
+        let client = quick(&path).build_blocking();
+        let (mut messages, heard) = (client.raw_messages(), Events::new());
+        let report = heard.reporter();
+        client.handle().on::<Text>(move |Text(text)| report(text.len()));
+        client.connect().unwrap();
+        serving.arrivals.next();
+        let server = serving.server.handle();
+        let sending = serving.runtime.spawn(async move {
+            // With its quotes it is a MiB.
+            let text = Text("x".repeat(MIB - 2));
+            for _ in 0..COUNT {
+                server.broadcast_async(&text).await.unwrap();
+            }
+        });
+        let held = SUBSCRIPTION_BYTES / MIB;
+        for _ in 0..held {
+            heard.next();
+        }
+        let said = format!("{messages:?}");
+        assert!(said.contains(&format!("held: {held},")), "{said}");
+        assert!(messages.by_ref().take(COUNT).all(|(_, message)| message.as_str().len() == MIB));
+        serving.runtime.block_on(sending).unwrap();
     });
 }
 

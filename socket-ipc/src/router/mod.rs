@@ -5,6 +5,7 @@
 
 mod dispatch;
 mod hear;
+mod queue;
 mod responder;
 mod subscription;
 #[cfg(test)]

@@ -1,16 +1,16 @@
 //! Messages as a bounded stream.
 
 use std::fmt;
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
-use tokio::sync::mpsc::{self, Receiver};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::consume_budget;
 
 use super::Heard;
-use crate::limits::{SUBSCRIPTION_BYTES, SUBSCRIPTION_LEN};
+use super::queue::Queue;
 use crate::listener::Listener;
 
 /// Something that listeners can be removed from.
@@ -22,9 +22,11 @@ pub(crate) trait Detach: Send + Sync {
 ///
 /// It holds at most [`limits::SUBSCRIPTION_LEN`](crate::limits::SUBSCRIPTION_LEN) (256) messages, of at most
 /// [`limits::SUBSCRIPTION_BYTES`](crate::limits::SUBSCRIPTION_BYTES) (8 MiB) of JSON text together; an empty one takes any
-/// message. A full one slows down the clients that send its topic, each in its turn, and nobody else. What a message of a type
-/// takes in memory may be more than its text. It ends when its server or client
-/// is closed or dropped. Dropping it removes it.
+/// message. A full one slows down the clients that send its topic, each in its turn, and nobody else; each of them has one
+/// further message in hand, as for a listener that works on it. What a message of a type takes in memory may be more than its
+/// text: [`limits::MESSAGE_LEN`](crate::limits::MESSAGE_LEN) says how much more.
+///
+/// It ends when its server or client is closed or dropped. Dropping it removes it.
 ///
 /// # Cancel safety
 ///
@@ -50,7 +52,9 @@ pub(crate) trait Detach: Send + Sync {
 /// # Ok(()) }
 /// ```
 pub struct Subscription<M> {
-    messages: Receiver<(M, OwnedSemaphorePermit)>,
+    queue: Arc<Queue<M>>,
+    /// The task has had as many messages as tokio lets it have in one turn.
+    is_due_to_yield: bool,
     /// Set once the listener behind it is attached.
     listener: Option<(Weak<dyn Detach>, Listener)>,
 }
@@ -58,33 +62,12 @@ pub struct Subscription<M> {
 /// Makes a subscription and what hands it a message, whose text takes so many bytes.
 pub(crate) fn subscription<M: Send + 'static>()
 -> (impl Fn(M, usize) -> Heard + Send + Sync + 'static, Subscription<M>) {
-    let (sender, messages) = mpsc::channel(SUBSCRIPTION_LEN);
-    let room = Arc::new(Semaphore::new(SUBSCRIPTION_BYTES));
-    let hand_over = move |message, len: usize| {
-        // A longer one takes all the room there is.
-        let len = u32::try_from(len.min(SUBSCRIPTION_BYTES)).unwrap_or(u32::MAX);
-        if let Ok(slot) = sender.try_reserve()
-            && let Ok(bytes) = Arc::clone(&room).try_acquire_many_owned(len)
-        {
-            slot.send((message, bytes));
-            return Heard::Done;
-        }
-        if sender.is_closed() {
-            return Heard::Done;
-        }
-        let (sender, room) = (sender.clone(), Arc::clone(&room));
-        // Room is given out in the order it was asked for; an error means that nobody reads any more.
-        Heard::Wait(Box::pin(async move {
-            let bytes = tokio::select! {
-                bytes = room.acquire_many_owned(len) => bytes,
-                () = sender.closed() => return,
-            };
-            if let Ok(bytes) = bytes {
-                drop(sender.send((message, bytes)).await);
-            }
-        }))
+    let (sender, queue) = Queue::new();
+    let hand_over = move |message, len| match sender.send(message, len) {
+        None => Heard::Done,
+        Some(turn) => Heard::Wait(Box::pin(turn)),
     };
-    (hand_over, Subscription { messages, listener: None })
+    (hand_over, Subscription { queue, is_due_to_yield: false, listener: None })
 }
 
 impl<M> Subscription<M> {
@@ -95,7 +78,18 @@ impl<M> Subscription<M> {
 
     /// Waits for the next message; `None` when there will be no other.
     pub async fn next(&mut self) -> Option<M> {
-        self.messages.recv().await.map(|(message, _)| message)
+        poll_fn(|cx| self.poll(cx)).await
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<M>> {
+        // A task that always finds a message lets others have their turn nevertheless. One that finds none uses up nothing: it
+        // may poll many subscriptions.
+        if self.is_due_to_yield {
+            ready!(pin!(consume_budget()).poll(cx));
+        }
+        let message = ready!(self.queue.poll_next(cx));
+        self.is_due_to_yield = pin!(consume_budget()).poll(cx).is_pending();
+        Poll::Ready(message)
     }
 }
 
@@ -103,12 +97,13 @@ impl<M> Stream for Subscription<M> {
     type Item = M;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<M>> {
-        self.messages.poll_recv(cx).map(|received| received.map(|(message, _)| message))
+        self.poll(cx)
     }
 }
 
 impl<M> Drop for Subscription<M> {
     fn drop(&mut self) {
+        self.queue.close();
         if let Some((to, listener)) = self.listener.take()
             && let Some(to) = to.upgrade()
         {
@@ -119,6 +114,6 @@ impl<M> Drop for Subscription<M> {
 
 impl<M> fmt::Debug for Subscription<M> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subscription").field("held", &self.messages.len()).finish_non_exhaustive()
+        f.debug_struct("Subscription").field("held", &self.queue.len()).finish_non_exhaustive()
     }
 }

@@ -1,0 +1,330 @@
+//! A queue that is bounded in messages and in bytes. Senders that find no room wait, each in its turn.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use crate::limits::{SUBSCRIPTION_BYTES, SUBSCRIPTION_LEN};
+use crate::sync::lock;
+
+/// What both ends hold. A channel that counts messages alone would need a second lock for their bytes, message by message.
+pub(super) struct Queue<M>(Mutex<State<M>>);
+
+struct State<M> {
+    /// What can be taken, with its length: at most [`SUBSCRIPTION_LEN`] messages of [`SUBSCRIPTION_BYTES`] together, or one
+    /// of any length.
+    held: VecDeque<(M, usize)>,
+    /// How long those are together.
+    bytes: usize,
+    /// What has no room yet, in the order it came. There is none while nothing is held.
+    waiting: VecDeque<Waiting<M>>,
+    next_ticket: u64,
+    /// The reader, while it waits.
+    reader: Option<Waker>,
+    /// No sender is left.
+    ended: bool,
+    /// No reader is left.
+    closed: bool,
+}
+
+struct Waiting<M> {
+    ticket: u64,
+    message: M,
+    len: usize,
+    sender: Option<Waker>,
+}
+
+/// The sending end. The queue ends when it is dropped.
+pub(super) struct Sender<M>(Arc<Queue<M>>);
+
+/// Waits until a message has its room, or nobody reads any more. Dropped before, it takes the message back.
+pub(super) struct Turn<M> {
+    queue: Arc<Queue<M>>,
+    ticket: u64,
+}
+
+impl<M> Queue<M> {
+    pub(super) fn new() -> (Sender<M>, Arc<Self>) {
+        let state = State {
+            held: VecDeque::new(),
+            bytes: 0,
+            waiting: VecDeque::new(),
+            next_ticket: 0,
+            reader: None,
+            ended: false,
+            closed: false,
+        };
+        let queue = Arc::new(Self(Mutex::new(state)));
+        (Sender(Arc::clone(&queue)), queue)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        lock(&self.0).held.len()
+    }
+
+    /// Takes the next message; `None` when there will be no other.
+    pub(super) fn poll_next(&self, cx: &mut Context<'_>) -> Poll<Option<M>> {
+        if let Some(taken) = self.take() {
+            return Poll::Ready(taken);
+        }
+        // Wakers are code of somebody else: this one is made, and the one before dropped, without the lock.
+        let waker = cx.waker().clone();
+        let before = lock(&self.0).reader.replace(waker);
+        drop(before);
+        // A message may have come in between.
+        self.take().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    /// The next message, or `None` where there is no other; nothing while there may be one.
+    fn take(&self) -> Option<Option<M>> {
+        let mut state = lock(&self.0);
+        let Some((message, len)) = state.held.pop_front() else { return state.ended.then_some(None) };
+        state.bytes -= len;
+        let admitted = state.admit();
+        drop(state);
+        admitted.into_iter().for_each(Waker::wake);
+        Some(Some(message))
+    }
+
+    /// Lets everything go: nobody reads any more.
+    pub(super) fn close(&self) {
+        let mut state = lock(&self.0);
+        state.closed = true;
+        let gone = (std::mem::take(&mut state.held), std::mem::take(&mut state.waiting), state.reader.take());
+        state.bytes = 0;
+        drop(state);
+        // Messages and wakers are dropped without the lock, once all senders are told.
+        for waiting in &gone.1 {
+            if let Some(sender) = &waiting.sender {
+                sender.wake_by_ref();
+            }
+        }
+    }
+}
+
+impl<M> State<M> {
+    fn has_room(&self, len: usize) -> bool {
+        let fits = || self.bytes.saturating_add(len) <= SUBSCRIPTION_BYTES;
+        self.held.is_empty() || (self.held.len() < SUBSCRIPTION_LEN && fits())
+    }
+
+    fn hold(&mut self, message: M, len: usize) {
+        self.bytes += len;
+        self.held.push_back((message, len));
+    }
+
+    /// Gives the room that there is to those that wait, and returns whom to wake.
+    fn admit(&mut self) -> Vec<Waker> {
+        let mut admitted = Vec::new();
+        while self.waiting.front().is_some_and(|next| self.has_room(next.len))
+            && let Some(Waiting { message, len, sender, .. }) = self.waiting.pop_front()
+        {
+            self.hold(message, len);
+            admitted.extend(sender);
+        }
+        admitted
+    }
+
+    fn place_of(&self, ticket: u64) -> Option<usize> {
+        self.waiting.binary_search_by_key(&ticket, |waiting| waiting.ticket).ok()
+    }
+}
+
+impl<M> Sender<M> {
+    /// Hands over a message of so many bytes, or returns what waits for its room. Where nobody reads it is dropped.
+    #[inline]
+    pub(super) fn send(&self, message: M, len: usize) -> Option<Turn<M>> {
+        let mut state = lock(&self.0.0);
+        if state.closed {
+            return None;
+        }
+        if state.waiting.is_empty() && state.has_room(len) {
+            state.hold(message, len);
+            let reader = state.reader.take();
+            drop(state);
+            if let Some(reader) = reader {
+                reader.wake();
+            }
+            return None;
+        }
+        let ticket = state.next_ticket;
+        state.next_ticket += 1;
+        state.waiting.push_back(Waiting { ticket, message, len, sender: None });
+        drop(state);
+        Some(Turn { queue: Arc::clone(&self.0), ticket })
+    }
+}
+
+impl<M> Drop for Sender<M> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.0.0);
+        state.ended = true;
+        let reader = state.reader.take();
+        drop(state);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+}
+
+impl<M> Future for Turn<M> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let waker = cx.waker().clone();
+        let mut state = lock(&self.queue.0);
+        let Some(place) = state.place_of(self.ticket) else { return Poll::Ready(()) };
+        let before = state.waiting[place].sender.replace(waker);
+        drop(state);
+        drop(before);
+        Poll::Pending
+    }
+}
+
+impl<M> Drop for Turn<M> {
+    fn drop(&mut self) {
+        let mut state = lock(&self.queue.0);
+        let Some(place) = state.place_of(self.ticket) else { return };
+        let given_up = state.waiting.remove(place);
+        // Those behind it may be shorter.
+        let admitted = state.admit();
+        drop(state);
+        admitted.into_iter().for_each(Waker::wake);
+        drop(given_up);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Counts how often it was woken.
+    #[derive(Default)]
+    struct Woken(AtomicUsize);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    impl Woken {
+        fn poll<F: Future + Unpin>(self: &Arc<Self>, future: &mut F) -> Poll<F::Output> {
+            Pin::new(future).poll(&mut Context::from_waker(&Waker::from(Arc::clone(self))))
+        }
+
+        fn next<M>(self: &Arc<Self>, queue: &Queue<M>) -> Poll<Option<M>> {
+            queue.poll_next(&mut Context::from_waker(&Waker::from(Arc::clone(self))))
+        }
+
+        fn count(&self) -> usize {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    proptest! {
+        /// Whatever is sent, taken and given up: every message that was not given up comes out once and in its order, what is
+        /// held is within the bounds, and what waits has no room.
+        #[test]
+        fn queue_any_turns_of_its_ends_keeps_order_and_bounds(
+            steps in prop::collection::vec((0..4, 0..SUBSCRIPTION_BYTES * 5 / 4, any::<prop::sample::Index>()), 0..400),
+            small in any::<bool>(),
+        ) {
+            let (sender, queue) = Queue::new();
+            let woken = Arc::new(Woken::default());
+            let mut turns: Vec<(usize, Turn<usize>)> = Vec::new();
+            let (mut expected, mut number) = (VecDeque::new(), 0);
+            for (step, len, index) in steps {
+                match step {
+                    0 | 1 => {
+                        let len = if small { len / 512 } else { len };
+                        turns.extend(sender.send(number, len).map(|turn| (number, turn)));
+                        expected.push_back(number);
+                        number += 1;
+                    }
+                    2 => {
+                        let taken = match woken.next(&queue) {
+                            Poll::Ready(taken) => taken,
+                            Poll::Pending => None,
+                        };
+                        prop_assert_eq!(taken, expected.pop_front());
+                    }
+                    _ if turns.is_empty() => {}
+                    _ => {
+                        let (number, turn) = turns.remove(index.index(turns.len()));
+                        expected.retain(|other| *other != number);
+                        drop(turn);
+                    }
+                }
+                for (number, mut turn) in std::mem::take(&mut turns) {
+                    if woken.poll(&mut turn).is_pending() {
+                        turns.push((number, turn));
+                    }
+                }
+                let state = lock(&queue.0);
+                prop_assert_eq!(state.held.iter().map(|(_, len)| len).sum::<usize>(), state.bytes);
+                let within = state.held.len() <= SUBSCRIPTION_LEN && state.bytes <= SUBSCRIPTION_BYTES;
+                prop_assert!(within || state.held.len() == 1);
+                prop_assert!(state.waiting.front().is_none_or(|next| !state.has_room(next.len)));
+                prop_assert_eq!(state.waiting.len(), turns.len());
+            }
+        }
+    }
+
+    #[test]
+    fn queue_full_senders_are_woken_in_their_turn_as_soon_as_there_is_room() {
+        let (sender, queue) = Queue::new();
+        let [reader, one, two] = [(); 3].map(|()| Arc::new(Woken::default()));
+        assert!(reader.next(&queue).is_pending());
+        assert!(sender.send(0, SUBSCRIPTION_BYTES + 1).is_none(), "an empty one takes any");
+        assert_eq!(reader.count(), 1);
+        let mut first = sender.send(1, SUBSCRIPTION_BYTES).unwrap();
+        let mut second = sender.send(2, 1).unwrap();
+        assert!(one.poll(&mut first).is_pending());
+        assert!(two.poll(&mut second).is_pending());
+        assert_eq!(reader.next(&queue), Poll::Ready(Some(0)));
+        assert_eq!((one.count(), two.count()), (1, 0));
+        assert!(one.poll(&mut first).is_ready());
+        assert_eq!(reader.next(&queue), Poll::Ready(Some(1)));
+        assert_eq!((one.count(), two.count()), (1, 1));
+        assert_eq!(reader.next(&queue), Poll::Ready(Some(2)));
+        assert!(reader.next(&queue).is_pending());
+        drop(sender);
+        assert_eq!(reader.count(), 2);
+        assert_eq!(reader.next(&queue), Poll::Ready(None));
+    }
+
+    #[test]
+    fn queue_waiting_sender_gives_up_the_next_is_woken() {
+        let (sender, queue) = Queue::new();
+        assert!(sender.send(0, 1).is_none());
+        let long = sender.send(1, SUBSCRIPTION_BYTES).unwrap();
+        let (woken, mut short) = (Arc::new(Woken::default()), sender.send(2, 1).unwrap());
+        assert!(woken.poll(&mut short).is_pending());
+        drop(long);
+        assert_eq!(woken.count(), 1);
+        assert!(woken.poll(&mut short).is_ready());
+        assert_eq!(queue.len(), 2);
+    }
+
+    #[test]
+    fn queue_nobody_reads_senders_are_let_go_and_messages_dropped() {
+        let (sender, queue) = Queue::new();
+        let message = Arc::new(());
+        assert!(sender.send(Arc::clone(&message), SUBSCRIPTION_BYTES).is_none());
+        let (woken, mut waiting) =
+            (Arc::new(Woken::default()), sender.send(Arc::clone(&message), 1).unwrap());
+        assert!(woken.poll(&mut waiting).is_pending());
+        queue.close();
+        assert_eq!(woken.count(), 1);
+        assert!(woken.poll(&mut waiting).is_ready());
+        assert!(sender.send(Arc::clone(&message), 1).is_none());
+        assert_eq!(Arc::strong_count(&message), 1);
+    }
+}
