@@ -1,9 +1,15 @@
 //! Code of the user that panics: reported, and harmless to everything else.
 
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
 use serde::{Deserialize, Deserializer, Serialize};
 use socket_ipc::{Client, CloseCause, Error, Server, Topic};
-use std::time::Duration;
 use support::{Events, Place, RawPeer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixListener;
 
 #[derive(Topic, Serialize, Deserialize)]
@@ -253,6 +259,131 @@ support::both_flavours! {
         both.sort();
         assert_eq!(both, ["1", "a listener of `number` panicked: while dropping"]);
         assert!(client.is_connected());
+    }
+
+    async fn server_future_panics_as_it_is_dropped_at_its_end_is_reported_and_connection_lives() {
+        let (place, mut events) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let (error, received) = (events.reporter(), events.reporter());
+        server.on_error(move |found| error(found.to_string()));
+        server.on_async::<Number>(|_, _| BadEnd(Some(())));
+        server.on::<Number>(move |msg, _| received(format!("received {}", msg.0)));
+        server.respond_async::<Question>(|_, _| BadEnd(Some(Reply))).unwrap();
+        server.listen().await.unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        for _ in 0..2 {
+            peer.write([NUMBER, QUESTION].concat()).await;
+            let panicked = |of| format!("a listener of {of} panicked (client 1): while dropping");
+            assert_eq!(events.take(3).await, [panicked("`number`"), "received 1".to_owned(), panicked("`question`")]);
+            assert!(peer.line().await.contains("panicked"));
+        }
+        assert_eq!(server.clients().len(), 1);
+    }
+
+    async fn client_future_panics_as_it_is_dropped_at_its_end_is_reported_and_connection_lives() {
+        let (place, mut events) = (Place::new(), Events::new());
+        let listener = UnixListener::bind(place.socket()).unwrap();
+        let client = Client::new(place.socket());
+        let (error, received) = (events.reporter(), events.reporter());
+        client.on_error(move |found| error(found.to_string()));
+        client.on_async::<Number>(|_| BadEnd(Some(())));
+        client.on::<Number>(move |msg| received(format!("received {}", msg.0)));
+        client.respond_async::<Question>(|_| BadEnd(Some(Reply))).unwrap();
+        client.connect().await.unwrap();
+        let mut peer = RawPeer::over(listener.accept().await.unwrap().0);
+        for _ in 0..2 {
+            peer.write([NUMBER, QUESTION].concat()).await;
+            let panicked = |of| format!("a listener of {of} panicked: while dropping");
+            assert_eq!(events.take(3).await, [panicked("`number`"), "received 1".to_owned(), panicked("`question`")]);
+            assert!(peer.line().await.contains("panicked"));
+        }
+        assert!(client.is_connected());
+    }
+
+    async fn server_transport_panics_end_of_connection_says_so() {
+        let mut events = Events::new();
+        let server = Server::new("a transport that panics");
+        let gone = events.reporter();
+        server.on_connection_close(move |id, reason| gone(format!("{id}: {reason}")));
+        server.serve(BadStream { reads: true }).unwrap();
+        assert_eq!(events.next().await, "1: the connection failed: the transport panicked: while reading");
+        // Dropping it panics, too.
+        server.serve(BadStream { reads: false }).unwrap();
+        assert_eq!(events.next().await, "2: the other side closed the connection");
+        server.close().await;
+    }
+
+    async fn client_transport_panics_end_of_connection_says_so_and_next_attempt_is_made() {
+        let mut events = Events::new();
+        let attempts = AtomicUsize::new(0);
+        let connector = move || {
+            let attempt = attempts.fetch_add(1, Ordering::Relaxed);
+            assert_ne!(attempt, 1, "while connecting");
+            async move { Ok(BadStream { reads: attempt == 0 }) }
+        };
+        let soon = Duration::from_millis(1);
+        let client = Client::builder("a transport that panics")
+            .connector(connector)
+            .reconnect_delay(soon)
+            .retry_delay(soon)
+            .build();
+        let (gone, failed) = (events.reporter(), events.reporter());
+        client.on_disconnect(move |reason| gone(reason.to_string()));
+        client.on_connect_error(move |error| failed(std::error::Error::source(error).unwrap().to_string()));
+        client.connect().await.unwrap();
+        assert_eq!(events.next().await, "the connection failed: the transport panicked: while reading");
+        let failure = events.next().await;
+        assert!(failure.starts_with("the transport panicked: ") && failure.contains("while connecting"), "{failure}");
+        assert_eq!(events.next().await, "the other side closed the connection");
+    }
+}
+
+/// A future that is done at once, and panics when it is dropped.
+struct BadEnd<T>(Option<T>);
+
+impl<T: Unpin> Future for BadEnd<T> {
+    type Output = T;
+
+    fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<T> {
+        Poll::Ready(self.0.take().unwrap())
+    }
+}
+
+impl<T> Drop for BadEnd<T> {
+    fn drop(&mut self) {
+        drop(Bomb);
+    }
+}
+
+/// A stream that panics as it is read, or has ended and panics as it is dropped.
+struct BadStream {
+    reads: bool,
+}
+
+impl AsyncRead for BadStream {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        assert!(!self.reads, "while reading");
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for BadStream {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Drop for BadStream {
+    fn drop(&mut self) {
+        drop(Bomb);
     }
 }
 

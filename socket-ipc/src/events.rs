@@ -62,7 +62,7 @@ pub enum CloseCause {
     Incomplete,
     /// An unfinished message took room that other connections waited for: see `inbox_total_len`.
     InboxFull,
-    /// The operating system ended the connection.
+    /// The operating system ended the connection; or its stream is code of the program, and failed or panicked.
     Io(Arc<io::Error>),
 }
 

@@ -453,6 +453,51 @@ fn iterator_over_long_messages_holds_no_more_bytes_than_it_may_and_loses_none() 
     });
 }
 
+/// Panics when it is dropped.
+struct Bomb;
+
+impl Drop for Bomb {
+    fn drop(&mut self) {
+        // Not a second time while unwinding: that would abort.
+        if !thread::panicking() {
+            panic!("while dropping");
+        }
+    }
+}
+
+#[test]
+fn what_a_listener_panics_with_or_owns_panics_as_it_is_dropped_client_goes_on() {
+    test(|| {
+        let (_directory, path) = place();
+        let serving = serve(&path);
+        let client = quick(&path).build_blocking();
+        let (mut numbers, errors, handle) = (client.messages::<Number>(), Events::new(), client.handle());
+        let report = errors.reporter();
+        handle.on_error(move |error| report(error.to_string()));
+        handle.on::<Number>(|_| std::panic::panic_any(Bomb));
+        let bomb = Bomb;
+        let owner = handle.on::<Number>(move |_| {
+            let _ = &bomb;
+        });
+        client.connect().unwrap();
+        serving.arrivals.next();
+        serving.server.broadcast(&Number(1)).unwrap();
+        assert_eq!(numbers.next(), Some(Number(1)));
+        assert_eq!(errors.next(), "a listener of `number` panicked: (no text)");
+        // The connection knows of the listener, and may be the last to drop it.
+        assert!(handle.off(owner));
+        serving.server.broadcast(&Number(2)).unwrap();
+        assert_eq!(numbers.next(), Some(Number(2)));
+        let mut both = [errors.next(), errors.next()];
+        both.sort();
+        assert_eq!(
+            both,
+            ["(no text)", "while dropping"].map(|said| format!("a listener of `number` panicked: {said}"))
+        );
+        assert_eq!(client.request(&ADD).unwrap(), Sum(5));
+    });
+}
+
 #[test]
 fn a_send_waits_for_a_server_that_reads_slowly_and_loses_nothing() {
     const COUNT: usize = 256;

@@ -93,6 +93,9 @@ impl<P> ClientBuilder<P> {
     /// Has the client connect by code of yours, over anything that reads and writes asynchronously. The path
     /// then is only a name.
     ///
+    /// Where that code panics, [`connect`](Client::connect) does; when a lost connection is made again, it is an attempt that
+    /// failed. A stream that panics ends its connection with [`CloseCause::Io`](crate::CloseCause::Io).
+    ///
     /// # Examples
     ///
     /// A server and a client joined in memory, which is how to test listeners: no file, no kernel, and

@@ -1,15 +1,18 @@
 //! One attempt to reach the server.
 
+use std::future::poll_fn;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::OnceLock;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
 use crate::error::ConnectError;
+use crate::listener::caught;
 use crate::options::ClientOptions;
 use crate::socket_file::refuse_path;
 
@@ -84,6 +87,21 @@ impl Connector {
         }
         Ok(connected)
     }
+}
+
+/// What an attempt comes to, also where code of the user panics: where nobody called for the attempt, nobody hears of a panic.
+pub(super) async fn guarded<T>(
+    options: &ClientOptions,
+    attempt: impl Future<Output = Result<T, ConnectError>>,
+) -> Result<T, ConnectError> {
+    let mut attempt = pin!(attempt);
+    poll_fn(|cx| {
+        caught(|| attempt.as_mut().poll(cx)).unwrap_or_else(|panic| {
+            let source = io::Error::other(format!("the transport panicked: {panic}"));
+            Poll::Ready(Err(ConnectError::Io { path: options.path.clone(), source }))
+        })
+    })
+    .await
 }
 
 /// The path from the root, unless only the path as it was given is short enough for a socket.

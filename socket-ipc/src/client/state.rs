@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tracing::{Instrument as _, Span};
 
-use super::connector::{Connected, Connector};
+use super::connector::{Connected, Connector, guarded};
 use super::events::Events;
 use crate::connection::{Ask, Endpoint, InboxBudget, Limits, Link, Outbox, Questions, Session, Total};
 use crate::delay::Delay;
@@ -189,7 +189,12 @@ impl State {
                 if let Some(delay) = delay {
                     tokio::time::sleep(delay.draw()).await;
                 }
-                self.connector.attempt(&self.options).await
+                let attempt = self.connector.attempt(&self.options);
+                match first {
+                    // Whoever calls `connect` hears of a panic by the panic.
+                    None => attempt.await,
+                    Some(_) => guarded(&self.options, attempt).await,
+                }
             };
             let error = tokio::select! {
                 biased;

@@ -29,7 +29,7 @@ pub enum ConnectError {
     Io {
         /// The path.
         path: PathBuf,
-        /// What the operating system has to say.
+        /// What the operating system has to say, or the [`connector`](crate::ClientBuilder::connector).
         source: io::Error,
     },
     /// The server was there but had no room for a connection within `connect_timeout`.

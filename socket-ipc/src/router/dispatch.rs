@@ -13,7 +13,8 @@ use crate::wire::{Kind, place, shift_place, utf8};
 
 /// A message whose further listeners wait for one that was called.
 pub(crate) struct Held<F> {
-    wait: Wait,
+    /// `None` once there is nothing left of it.
+    wait: Option<Wait>,
     entry: Arc<Entry<F>>,
     /// `None` where no listener is left.
     rest: Option<Rest<F>>,
@@ -40,20 +41,19 @@ pub(crate) struct Begun<F> {
 impl<F: Copy> Held<F> {
     /// Goes on with what the called listener waits for. `Ready` also when it panics, which is reported.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, from: F, report: &impl Report<F>) -> Poll<()> {
-        match caught(|| self.wait.as_mut().poll(cx)) {
-            Ok(poll) => poll,
-            Err(panic) => {
-                report.listener_panicked(self.entry.heard(), from, panic);
-                Poll::Ready(())
-            }
+        let Some(wait) = &mut self.wait else { return Poll::Ready(()) };
+        match caught(|| wait.as_mut().poll(cx)) {
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(())) => {}
+            Err(panic) => report.listener_panicked(self.entry.heard(), from, panic),
         }
+        self.entry.drop_wait(&mut self.wait, from, report);
+        Poll::Ready(())
     }
 
-    /// Drops what the called listener waits for, unfinished. What it owns may panic then, too.
-    pub(crate) fn give_up(self, from: F, report: &impl Report<F>) {
-        if let Err(panic) = caught(|| drop(self.wait)) {
-            report.listener_panicked(self.entry.heard(), from, panic);
-        }
+    /// Drops what the called listener waits for, unfinished.
+    pub(crate) fn give_up(mut self, from: F, report: &impl Report<F>) {
+        self.entry.drop_wait(&mut self.wait, from, report);
     }
 
     /// Runs what the called listener waits for to its end, apart from its connection.
@@ -67,12 +67,12 @@ impl<F: Copy> Begun<F> {
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, from: F, report: &impl Report<F>) -> Poll<()> {
         let Some(wait) = &mut self.wait else { return Poll::Ready(()) };
         match caught(|| wait.as_mut().poll(cx)) {
-            Ok(poll) => poll,
-            Err(panic) => {
-                self.entry.panicked(self.kind, panic, from, report);
-                Poll::Ready(())
-            }
+            Ok(Poll::Pending) => return Poll::Pending,
+            Ok(Poll::Ready(())) => {}
+            Err(panic) => self.entry.panicked(self.kind, panic, from, report),
         }
+        self.give_up(from, report);
+        Poll::Ready(())
     }
 
     /// Drops the responder before it has done anything, and tells the requester that there is no room for its request.
@@ -90,15 +90,20 @@ impl<F: Copy> Begun<F> {
         Self { wait: self.wait.take(), entry: Arc::clone(&self.entry), kind: self.kind }
     }
 
-    /// Drops what the responder does, finished or not. What it owns may panic then.
+    /// Drops what the responder does, finished or not.
     pub(crate) fn give_up(&mut self, from: F, report: &impl Report<F>) {
-        if let Err(panic) = caught(|| drop(self.wait.take())) {
-            report.listener_panicked(self.entry.heard(), from, panic);
-        }
+        self.entry.drop_wait(&mut self.wait, from, report);
     }
 }
 
 impl<F: Copy> Entry<F> {
+    /// Drops what a listener waits for, finished or not: it may own what panics then, or itself be a future that does.
+    fn drop_wait(&self, wait: &mut Option<Wait>, from: F, report: &impl Report<F>) {
+        if let Err(panic) = caught(|| drop(wait.take())) {
+            report.listener_panicked(self.heard(), from, panic);
+        }
+    }
+
     /// Reports that a responder panicked, and tells whoever asked that there will be no other answer. What the panic
     /// said is for this side only.
     fn panicked(&self, kind: Kind, panic: String, from: F, report: &impl Report<F>) {
@@ -131,7 +136,7 @@ impl<F: Copy> Router<F> {
             let heard = match caught(|| only.hear.hear_one_pass(rest, from)) {
                 Ok(Some(Heard::Done)) => true,
                 Ok(Some(Heard::Wait(wait))) => {
-                    held = Some(Held { wait, entry: Arc::clone(only), rest: None });
+                    held = Some(Held { wait: Some(wait), entry: Arc::clone(only), rest: None });
                     true
                 }
                 Ok(Some(Heard::Begun { wait, kind })) => {
@@ -264,7 +269,7 @@ impl<F: Copy> Router<F> {
                     let called = number + 1;
                     let is_last = called == table.every.len() + of_topic.len();
                     let rest = (!is_last).then(|| Rest { table: Arc::clone(table), called, copy });
-                    return Some(Held { wait, entry: Arc::clone(entry), rest });
+                    return Some(Held { wait: Some(wait), entry: Arc::clone(entry), rest });
                 }
                 Ok(Ok(Heard::Begun { wait, kind })) => {
                     begun.push(Begun { wait: Some(wait), entry: Arc::clone(entry), kind });

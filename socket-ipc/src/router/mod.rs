@@ -212,8 +212,8 @@ impl<F> Router<F> {
     /// Attaches a listener.
     pub(crate) fn attach(&self, audience: Audience<'_>, hear: Box<dyn Hear<F>>) -> Listener {
         let token = Listener::next();
-        let mut current = lock(&self.table);
-        self.add(&mut current, token, audience, hear);
+        let entry = self.entry(token, audience, hear);
+        self.add(&mut lock(&self.table), audience, &entry);
         token
     }
 
@@ -224,40 +224,35 @@ impl<F> Router<F> {
         topic: &str,
         hear: Box<dyn Hear<F>>,
     ) -> Result<(), RespondError> {
+        let entry = self.entry(token, Audience::Topic(topic), hear);
         let mut current = lock(&self.table);
         let taken = current.topics.get(topic).into_iter().flatten().find(|entry| entry.responds());
-        if let Some(taken) = taken.filter(|_| hear.responds()) {
-            let (existing, refused) = (taken.hear.type_name(), hear.type_name());
+        if let Some(taken) = taken.filter(|_| entry.responds()) {
+            let (existing, refused) = (taken.hear.type_name(), entry.hear.type_name());
             return Err(RespondError::Taken { topic: topic.to_owned(), existing, refused });
         }
-        self.add(&mut current, token, Audience::Topic(topic), hear);
+        self.add(&mut current, Audience::Topic(topic), &entry);
         Ok(())
     }
 
-    fn add(
-        &self,
-        current: &mut Arc<Table<F>>,
-        token: Listener,
-        audience: Audience<'_>,
-        hear: Box<dyn Hear<F>>,
-    ) {
+    fn entry(&self, token: Listener, audience: Audience<'_>, hear: Box<dyn Hear<F>>) -> Arc<Entry<F>> {
+        let (topic, counters) = match audience {
+            Audience::Topic(topic) => (Some(topic.into()), self.figures.of_topic(topic)),
+            Audience::Every | Audience::Unheard => (None, Arc::clone(&self.figures.others)),
+        };
+        let (attached, report) = (AtomicBool::new(true), self.report.clone());
+        Arc::new(Entry { token, topic, attached, hear, counters, report })
+    }
+
+    /// Adds a listener to a table, whose lock is held. The caller keeps its own hold of `entry` beyond that lock: where it is
+    /// not added it is dropped, which may run code of the user.
+    fn add(&self, current: &mut Arc<Table<F>>, audience: Audience<'_>, entry: &Arc<Entry<F>>) {
         // With the lock of the table, so that none is attached after `clear`: it would be kept for nothing.
         if self.closed.load(Ordering::Acquire) {
             return;
         }
-        let topic: Option<Arc<str>> = match audience {
-            Audience::Topic(topic) => Some(topic.into()),
-            Audience::Every | Audience::Unheard => None,
-        };
-        let counters = match &topic {
-            Some(topic) => self.figures.of_topic(topic),
-            None => Arc::clone(&self.figures.others),
-        };
-        let attached = AtomicBool::new(true);
-        let report = self.report.clone();
-        let entry = Arc::new(Entry { token, topic: topic.clone(), attached, hear, counters, report });
-        let table = Arc::make_mut(current);
-        match (topic, audience) {
+        let (table, entry) = (Arc::make_mut(current), Arc::clone(entry));
+        match (entry.topic.clone(), audience) {
             (Some(topic), _) => table.topics.entry(topic).or_default().push(entry),
             (None, Audience::Unheard) => table.unheard.push(entry),
             (None, _) => table.every.push(entry),

@@ -279,6 +279,29 @@ fn a_closed_router_calls_nobody_and_keeps_nobody() {
     assert_eq!(Arc::strong_count(&kept), 1, "nor is one attached afterwards");
 }
 
+/// A listener that is refused is dropped without the lock of the table: what it owns may call the router as it goes.
+#[test]
+fn attach_to_a_closed_router_listener_that_calls_it_as_it_is_dropped_returns() {
+    struct Calls(Arc<Router<u64>>);
+
+    impl Drop for Calls {
+        fn drop(&mut self) {
+            self.0.topics();
+        }
+    }
+
+    let router = Fixture::new().router;
+    router.close();
+    let (sender, done) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let owned = Calls(Arc::clone(&router));
+        let hear = Raw(move |_: RawMessage<'_>, _: &str, _: u64| drop(Arc::clone(&owned.0)));
+        router.attach(Audience::Every, Box::new(hear));
+        sender.send(()).unwrap();
+    });
+    done.recv_timeout(std::time::Duration::from_secs(20)).expect("it returns");
+}
+
 /// Which of its two ways a message took to a listener.
 struct Ways(Log);
 

@@ -65,6 +65,7 @@ use super::writer::{Writer, cause_of};
 use super::{Endpoint, Link};
 use crate::events::{CloseCause, CloseReason};
 use crate::limits::LINGER;
+use crate::listener::caught;
 
 /// How many bytes of messages a session dispatches before it lets other tasks have their turn.
 const TURN: usize = 64 * 1024;
@@ -121,19 +122,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
 
     /// Runs the connection to its end. When this returns, nothing is written or dispatched any more.
     pub(crate) async fn run(mut self) -> CloseReason {
-        let cause = poll_fn(|cx| self.poll(cx)).await;
+        let cause = poll_fn(|cx| caught(|| self.poll(cx)).unwrap_or_else(transport_panicked)).await;
         self.dispatcher.give_up(&mut self.reader, &self.reporter);
         self.reader.discard();
         self.dispatcher.count();
         self.reporter.link.questions.end(&cause);
         let writing = self.writer.take_writing();
         let unsent = self.outbox().give_up(self.reporter.limits().wire, writing);
-        CloseReason {
+        let reason = CloseReason {
             cause,
             unsent_messages: unsent.messages,
             unsent_bytes: unsent.bytes,
             unfinished_bytes: self.reader.unfinished(),
+        };
+        // The reason is to be reported, whatever the stream does as it is dropped.
+        if let Err(panic) = caught(|| drop(self)) {
+            tracing::error!(panic, "the transport of a connection panicked as it was dropped");
         }
+        reason
     }
 
     fn outbox(&self) -> &Outbox {
@@ -295,6 +301,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
             _ => None,
         }
     }
+}
+
+/// The end of a connection whose stream, code of the user, has panicked. What else is code of the user is called inside a
+/// guard of its own.
+fn transport_panicked(panic: String) -> Poll<CloseCause> {
+    Poll::Ready(cause_of(io::Error::other(format!("the transport panicked: {panic}"))))
 }
 
 impl<S, E: Endpoint> Drop for Session<S, E> {
