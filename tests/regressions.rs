@@ -71,7 +71,7 @@ async fn a_listener_that_watches_for_the_closing_does_not_hold_it_up() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     let closing = server.close();
     drop(theirs);
-    tokio::time::timeout(Duration::from_secs(2), closing).await.expect("the listener is not waited for");
+    support::in_time(Duration::from_secs(2), closing).await.expect("the listener is not waited for");
 }
 
 /// A stream may keep what it is given until it is told to flush.
@@ -151,7 +151,7 @@ async fn a_flush_ends_while_others_go_on_sending() {
         }
     });
     tokio::time::sleep(Duration::from_millis(50)).await;
-    let flushed = tokio::time::timeout(Duration::from_secs(3), client.flush()).await;
+    let flushed = support::in_time(Duration::from_secs(3), client.flush()).await;
     sending.abort();
     flushed.expect("the flush ends").unwrap();
 }

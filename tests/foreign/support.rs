@@ -39,7 +39,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::sync::{OnceCell, mpsc};
 
-use super::{DEADLINE, soon};
+use super::{DEADLINE, in_time, soon};
 
 /// Writes past the capture of the test harness: that a peer was spoken to, or was not there, is to be seen
 /// without asking for it.
@@ -347,10 +347,10 @@ impl Peer {
         if let Some(line) = self.earlier.pop_front() {
             return line;
         }
-        match tokio::time::timeout(DEADLINE, self.lines.recv()).await {
-            Ok(Some(line)) => line,
-            Ok(None) => panic!("{} ended before {waiting_for}\n{}", self.name, self.complaints()),
-            Err(_) => panic!("{}: not within {DEADLINE:?}: {waiting_for}\n{}", self.name, self.complaints()),
+        match in_time(DEADLINE, self.lines.recv()).await {
+            Some(Some(line)) => line,
+            Some(None) => panic!("{} ended before {waiting_for}\n{}", self.name, self.complaints()),
+            None => panic!("{}: not within {DEADLINE:?}: {waiting_for}\n{}", self.name, self.complaints()),
         }
     }
 

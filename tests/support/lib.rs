@@ -111,12 +111,18 @@ pub async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
 
 /// Waits for `future`, and fails the test if it takes longer than `deadline`.
 pub async fn within<T>(what: &str, deadline: Duration, future: impl Future<Output = T>) -> T {
+    in_time(deadline, future).await.unwrap_or_else(|| panic!("{what} did not happen within {deadline:?}"))
+}
+
+/// Waits for `future`; `None` if it takes longer than `deadline`.
+///
+/// Unlike [`tokio::time::timeout`], which polls the future once more because the time is over: that would hide a wake-up that
+/// was lost, and the test would only take longer.
+pub async fn in_time<T>(deadline: Duration, future: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
-        // First, so that the future is not polled once more because the time is over: that would hide a wake-up that was
-        // lost.
         biased;
-        () = tokio::time::sleep(deadline) => panic!("{what} did not happen within {deadline:?}"),
-        value = future => value,
+        () = tokio::time::sleep(deadline) => None,
+        value = future => Some(value),
     }
 }
 
@@ -232,5 +238,30 @@ impl RawPeer {
         while soon("the end of the stream", self.stream.read_buf(&mut self.received)).await.unwrap_or(0) > 0 {
         }
         std::mem::take(&mut self.received)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Poll;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn in_time_wake_up_is_lost_future_is_not_polled_at_the_deadline() {
+        for wakes in [false, true] {
+            let mut polls = 0;
+            let future = std::future::poll_fn(|cx| {
+                polls += 1;
+                if polls > 1 {
+                    return Poll::Ready(());
+                }
+                if wakes {
+                    cx.waker().wake_by_ref();
+                }
+                Poll::Pending
+            });
+            assert_eq!(in_time(DEADLINE, future).await.is_some(), wakes);
+        }
     }
 }

@@ -39,10 +39,10 @@ pub(super) fn wait_until<F: Future>(deadline: Option<Instant>, future: F) -> Opt
             return Some(output);
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        // Not looked at again without having been woken: that would make a lost wake-up a long wait, which nobody notices.
+        if left.is_zero() || !sleeper.sleep_for(left) {
             return None;
         }
-        sleeper.sleep_for(left);
     }
 }
 
@@ -64,9 +64,10 @@ impl Sleeper {
         *woken.unwrap_or_else(PoisonError::into_inner) = false;
     }
 
-    fn sleep_for(&self, timeout: Duration) {
+    /// Says whether it was woken in time.
+    fn sleep_for(&self, timeout: Duration) -> bool {
         let woken = self.changed.wait_timeout_while(lock(&self.woken), timeout, |woken| !*woken);
-        *woken.unwrap_or_else(PoisonError::into_inner).0 = false;
+        std::mem::take(&mut *woken.unwrap_or_else(PoisonError::into_inner).0)
     }
 }
 
@@ -115,6 +116,16 @@ mod tests {
         assert_eq!(wait_until(deadline(SHORT), restless), None);
         assert!(begun.elapsed() >= 2 * SHORT);
         assert_eq!(deadline(Duration::MAX), None);
+    }
+
+    #[test]
+    fn wait_whose_wake_up_is_lost_ends_at_its_deadline_without_a_result() {
+        let mut polls = 0;
+        let lost = poll_fn(|_| {
+            polls += 1;
+            if polls == 1 { Poll::Pending } else { Poll::Ready(()) }
+        });
+        assert_eq!(wait_until(deadline(SHORT), lost), None);
     }
 
     #[test]
