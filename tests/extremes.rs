@@ -82,6 +82,10 @@ support::both_flavours! {
                     assert_eq!((client_id, limit), (Some(id), outbox));
                     assert!(queued > 0);
                 }
+                SendError::OutboxTotalFull { limit, queued, .. } => {
+                    assert_eq!(limit, total);
+                    assert!(queued > 0);
+                }
                 other => panic!("{other:?}"),
             }
             assert_eq!(server.clients(), [id], "a refused send ended the connection");

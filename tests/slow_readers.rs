@@ -229,14 +229,14 @@ support::both_flavours! {
         assert!(scene.gone.rest().is_empty());
     }
 
-    async fn all_outboxes_together_are_bounded_and_an_empty_one_takes_any_message() {
+    async fn all_outboxes_together_are_bounded_and_there_is_room_again_once_one_is_gone() {
         let mut scene = Scene::new(|options| options.outbox_len(2 * MUCH).outbox_total_len(MUCH)).await;
         let ((_one, one_id), (two, two_id)) = (scene.client().await, scene.client().await);
         let fill = |id, from| {
             let (until, error) = (from..)
                 .find_map(|number| scene.server.send(&Block::new(number), id).err().map(|error| (number, error)))
                 .unwrap();
-            assert!(matches!(error, SendError::OutboxFull { .. }), "{error}");
+            assert!(matches!(error, SendError::OutboxTotalFull { .. }), "{error}");
             until - from
         };
         let accepted = fill(one_id, 0);

@@ -54,7 +54,8 @@ pub enum CloseCause {
     Disconnected,
     /// This side was closed.
     Closed,
-    /// The client did not read: its outbox made no progress for `write_stall`, or a broadcast found it full.
+    /// The client did not read: its outbox made no progress for `write_stall`, or a broadcast found it full, or it held
+    /// more than its share of a full `outbox_total_len` for `write_stall`.
     SlowClient,
     /// The server did not read: the client's outbox made no progress for `write_stall`.
     SlowServer,

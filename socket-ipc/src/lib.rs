@@ -169,9 +169,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Whoever reads nothing of what is queued for [`write_stall`](ServerBuilder::write_stall) is disconnected as
-//! slow, so a stuck client holds up a `broadcast_async` no longer than that. Two sides that both wait in
-//! listeners for the other to read stand still until then.
+//! A peer that takes nothing of what is queued for [`write_stall`](ServerBuilder::write_stall) is disconnected as
+//! slow, and no client holds up [`broadcast_async`](ServerHandle::broadcast_async) for longer than that in all, however
+//! it trickles. Two sides that both wait in listeners for the other to read stand still until then.
 //!
 //! # How do I grow a protocol?
 //!

@@ -5,16 +5,16 @@
 //! | [`MESSAGE_LEN`] | 4 MiB | `send` fails with `TooLarge`; one that arrives is reported and skipped |
 //! | [`TOPIC_LEN`] | 256 bytes | `send` fails with `TopicTooLong`; one that arrives is reported |
 //! | [`OUTBOX_LEN`] | 8 MiB a connection | `send` fails with `OutboxFull`, `send_async` waits, `broadcast` ends the connection |
-//! | [`OUTBOX_TOTAL_LEN`] | 512 MiB a server | an outbox that is not empty counts as full |
+//! | [`OUTBOX_TOTAL_LEN`] | 512 MiB a server | an outbox holds no more than 64 KiB: `send` and `broadcast` fail with `OutboxTotalFull`, paced ones wait, a reply becomes an error reply; a client that holds more than its share for `write_stall` is ended as slow |
 //! | [`INBOX_TOTAL_LEN`] | 512 MiB a server | connections with more than 64 KiB unread are read in turns; the largest that send nothing more are ended |
-//! | [`OUTBOX_MARK`] | 64 KiB a connection | `send_async` and `broadcast_async` wait |
+//! | [`OUTBOX_MARK`] | 64 KiB a connection | `send_async` and `broadcast_async` wait, the latter for one client no longer than `write_stall` in all |
 //! | [`HELD_BACK_LEN`] | 1 MiB a connection | reading waits while a listener, a full subscription, or answers without room hold messages back |
 //! | [`SUBSCRIPTION_LEN`] | 256 messages | the clients that send the topic wait, each in its turn |
 //! | [`SUBSCRIPTION_BYTES`] | 8 MiB a subscription | the same; an empty one takes any message |
 //! | [`EVENTS_LEN`] | 256 events | an event is counted, and the count stands in its place |
 //! | [`REQUESTS`] | 1024 a connection | `request` fails with `TooManyRequests`; questions that arrive wait until one is answered |
 //! | [`REQUEST_TIMEOUT`] | 10 s | `request` fails with `Timeout` |
-//! | [`WRITE_STALL`] | 10 s without progress | the connection ends as slow |
+//! | [`WRITE_STALL`] | 10 s without progress | the connection ends as slow; a peer that takes 80 KB in that time never is |
 //! | [`INCOMPLETE_TIMEOUT`] | 30 s | the unfinished message is reported and the connection ends |
 //! | [`MAX_CLIENTS`] | 4096, at most three quarters of the limit of open files | a further client is accepted, closed at once and reported |
 //! | [`ACCEPT_PAUSE`] | 10 ms, doubling to 1 s | the pause after a connection that could not be accepted |
@@ -45,11 +45,16 @@ use crate::delay::Delay;
 pub const MESSAGE_LEN: usize = 4 * 1024 * 1024;
 /// The longest topic, both ways, in bytes.
 pub const TOPIC_LEN: usize = 256;
-/// The most that one connection has queued, in bytes. An empty outbox takes any allowed message. Answers are queued over
-/// it, and nothing more is heard of who asked until there is room again.
+/// The most that one connection has queued, in bytes. An empty outbox takes any allowed message. Replies are queued over
+/// it, and no further request is dispatched until there is room again. Replies of asynchronous responders wait beside it, up
+/// to eight times as much; beyond that a reply becomes an error reply.
 pub const OUTBOX_LEN: usize = 8 * 1024 * 1024;
-/// The most that all connections of a server have queued together, in bytes. They share the bytes of a
-/// broadcast of 16 KiB and more, which count once; shorter ones count for each that holds them.
+/// The most that all connections of a server have queued together, in bytes, replies that wait for room included. They share
+/// the bytes of a broadcast of 16 KiB and more, which count once; shorter ones count for each that holds them.
+///
+/// Each connection may have [`OUTBOX_MARK`] queued, and as much again in replies that wait, whatever the others have: so
+/// small messages pass, and the most there can be is this, and 128 KiB for each connection, beside error replies of less
+/// than 1 KiB to requests that run already. Where nothing is queued at all, any allowed message is taken.
 pub const OUTBOX_TOTAL_LEN: usize = 512 * 1024 * 1024;
 /// The most that all connections of a server have received and not dispatched together, with the requests whose responders
 /// run, in bytes. Of each connection only what it has beyond 64 KiB of either counts.
@@ -74,6 +79,11 @@ pub const REQUESTS: usize = 1024;
 /// How long a question may take to be answered.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection with something queued may make no progress.
+///
+/// Over a Unix socket, progress is that the peer takes bytes. Linux frees the buffers of a socket as a whole, of which
+/// the largest hold 37 KB. So a peer that takes 80 KB in this time is never ended, whatever is written to it (measured: up to
+/// 70 KB are needed); one that takes less may be, and one that takes nothing is. Over another transport only that it can be
+/// written to counts as progress.
 pub const WRITE_STALL: Duration = Duration::from_secs(10);
 /// How long a message may take from its first byte to its last.
 pub const INCOMPLETE_TIMEOUT: Duration = Duration::from_secs(30);

@@ -101,6 +101,10 @@ macro_rules! common_options {
             ///
             /// Beyond it `send` fails, `send_async` waits, and `broadcast` ends the connection as slow. An
             /// empty outbox takes any allowed message.
+            ///
+            /// Replies are queued over it, and no further request is dispatched meanwhile. Those of asynchronous responders
+            /// wait beside it until little is queued, up to eight times as much; a reply beyond that becomes an error
+            /// reply (code [`failed`](crate::Refusal::FAILED)) that says so.
             pub fn outbox_len(mut self, bytes: usize) -> Self {
                 self.options.limits.outbox_len = bytes;
                 self
@@ -108,6 +112,15 @@ macro_rules! common_options {
 
             /// Sets how long a connection with something queued may make no progress before it is ended as
             /// slow: [`limits::WRITE_STALL`](crate::limits::WRITE_STALL) (10 s) unless set.
+            ///
+            /// A peer that takes nothing for that long is ended. Over a Unix socket one that takes 80 KB in that time, 8 KB
+            /// a second unless set, never is. Over other transports
+            /// ([`serve`](crate::ServerHandle::serve), [`connector`](crate::ClientBuilder::connector)) only that they can
+            /// be written to counts as progress: one that buffers much has to empty its buffer as far as it takes to say
+            /// so.
+            ///
+            /// On a server it is also how long paced broadcasts wait for one client in all, see
+            /// [`broadcast_async`](crate::ServerHandle::broadcast_async).
             pub fn write_stall(mut self, stall: Duration) -> Self {
                 self.options.limits.write_stall = stall;
                 self

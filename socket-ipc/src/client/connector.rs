@@ -11,6 +11,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
+use crate::connection::Transport;
 use crate::error::ConnectError;
 use crate::listener::caught;
 use crate::options::ClientOptions;
@@ -19,12 +20,10 @@ use crate::socket_file::refuse_path;
 /// How long to wait before a connection is tried again that found the server's backlog full.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(10);
 
-/// Anything a connection can run over.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+/// A stream of the user's own type.
+type Stream = Box<dyn Transport + Send>;
 
-impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
-
-type Opening = Pin<Box<dyn Future<Output = io::Result<Box<dyn Stream>>> + Send>>;
+type Opening = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>;
 
 /// How a client reaches its server.
 pub(super) enum Connector {
@@ -37,7 +36,7 @@ pub(super) enum Connector {
 /// A connection that was made.
 pub(super) enum Connected {
     Unix(UnixStream),
-    Custom(Box<dyn Stream>),
+    Custom(Stream),
 }
 
 impl Connector {
@@ -48,7 +47,7 @@ impl Connector {
     {
         Self::Custom(Box::new(move || {
             let opening = open();
-            Box::pin(async move { opening.await.map(|stream| Box::new(stream) as Box<dyn Stream>) })
+            Box::pin(async move { opening.await.map(|stream| Box::new(stream) as Stream) })
         }))
     }
 

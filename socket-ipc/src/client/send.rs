@@ -60,6 +60,9 @@ impl State {
                     queued,
                     limit: outbox.limit(),
                 },
+                PushError::TotalFull => {
+                    SendError::outbox_total_full(topic.as_str(), bytes.len(), outbox.total())
+                }
             })?;
             self.figures.sent(topic, 1, bytes.len());
             Ok(())

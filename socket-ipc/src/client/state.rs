@@ -11,7 +11,9 @@ use tracing::{Instrument as _, Span};
 
 use super::connector::{Connected, Connector, guarded};
 use super::events::Events;
-use crate::connection::{Ask, Endpoint, InboxBudget, Limits, Link, Outbox, Questions, Session, Total};
+use crate::connection::{
+    Ask, Endpoint, InboxBudget, Limits, Link, Outbox, Questions, Session, Total, Transport,
+};
 use crate::delay::Delay;
 use crate::error::{ConnectError, Error, MessageError};
 use crate::events::{CloseCause, CloseReason};
@@ -375,7 +377,7 @@ async fn keep(finish: Finish, mut connected: Connected, mut link: Link) {
 
 async fn attend<S>(state: &Arc<State>, stream: S, link: Link) -> CloseReason
 where
-    S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin,
+    S: Transport,
 {
     let span = tracing::debug_span!("connection");
     Session::new(stream, Arc::clone(state), (), link, CloseCause::SlowServer).run().instrument(span).await

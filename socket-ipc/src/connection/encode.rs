@@ -63,7 +63,8 @@ pub(crate) async fn queue_paced<M: Serialize + ?Sized>(
     message: &M,
 ) -> Result<bool, SendError> {
     let mut len = 0;
-    while outbox.wait_until(|outbox| outbox.has_room(len)).await.is_ok() {
+    // Mostly there is room.
+    while (outbox.has_room(len) && !outbox.has_ended()) || outbox.wait_for_room(len).await.is_ok() {
         let queued = encoded(endpoint, Kind::Message, topic.as_str(), message, |bytes| {
             len = bytes.len();
             if outbox.has_room(len) { outbox.push(bytes) } else { Err(PushError::Full { queued: 0 }) }
@@ -73,7 +74,7 @@ pub(crate) async fn queue_paced<M: Serialize + ?Sized>(
                 endpoint.figures().sent(topic, 1, len);
                 return Ok(true);
             }
-            Err(PushError::Full { .. }) => {}
+            Err(PushError::Full { .. } | PushError::TotalFull) => {}
             Err(PushError::Ended) => break,
         }
     }

@@ -23,6 +23,7 @@ mod reporter;
 mod responders;
 mod session;
 mod spares;
+mod transport;
 mod writer;
 
 use std::sync::Arc;
@@ -38,10 +39,11 @@ pub(crate) use answer::{Read, read_raw, read_typed};
 pub use closing::Closing;
 pub(crate) use encode::{encoded, queue_paced};
 pub(crate) use inbox::InboxBudget;
-pub(crate) use outbox::{Ask, Broadcast, Outbox, PushError, Total};
+pub(crate) use outbox::{Ask, Broadcast, Outbox, PushError, Total, counted_for};
 pub(crate) use questions::Questions;
 pub(crate) use reply::{reply, reply_paced, request_span};
 pub(crate) use session::Session;
+pub(crate) use transport::Transport;
 
 /// Whose connection it is: a server or a client. `From` says who a message is from.
 pub(crate) trait Endpoint: Send + Sync + 'static {

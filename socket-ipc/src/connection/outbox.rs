@@ -7,9 +7,13 @@ use std::task::Waker;
 use tokio::sync::Notify;
 
 use self::broadcast::{Body, SHARE_FROM};
-pub(crate) use self::broadcast::{Broadcast, Total};
+pub(crate) use self::broadcast::{Broadcast, counted_for};
 use self::contents::Contents;
 pub(crate) use self::contents::Segment;
+use self::pace::Pace;
+use self::pace::Patience;
+pub(super) use self::replies::{HeldReply, Replied};
+pub(crate) use self::total::Total;
 use super::spares::SPARES_OF_PROCESS;
 use crate::events::CloseCause;
 use crate::limits::OUTBOX_MARK;
@@ -18,6 +22,10 @@ use crate::wire::{Wire, count_ends};
 
 mod broadcast;
 mod contents;
+mod pace;
+mod replies;
+mod room;
+mod total;
 
 /// Why a message was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +35,8 @@ pub(crate) enum PushError {
     Full {
         queued: usize,
     },
+    /// All outboxes together have no room for it.
+    TotalFull,
 }
 
 /// What its session is told to do with a connection.
@@ -56,7 +66,7 @@ pub(crate) struct Outbox {
     ended: AtomicBool,
     /// Set once the session has been told to end.
     asked: AtomicBool,
-    /// Answers have filled it over its limit.
+    /// Replies have filled it over its limit, those that wait for room beside it included.
     overfull: AtomicBool,
     /// The other side reads no more.
     broken: AtomicBool,
@@ -75,6 +85,10 @@ struct Queue {
     messages: u64,
     /// What was left when the queue was given up.
     unsent: Option<Unsent>,
+    /// Bytes of replies that wait for room, which no part of the queue are.
+    held: usize,
+    /// Made when the stream takes no more for the first time.
+    pace: Option<Box<Pace>>,
     /// How far somebody waits for `handed` to come.
     flush_to: u64,
     ask: Option<Ask>,
@@ -86,6 +100,7 @@ struct Queue {
 
 impl Outbox {
     pub(crate) fn new(limit: usize, total: Arc<Total>) -> Self {
+        total.outbox_comes();
         Self {
             queue: Mutex::default(),
             queued: AtomicUsize::new(0),
@@ -98,6 +113,11 @@ impl Outbox {
             limit,
             total,
         }
+    }
+
+    /// What all outboxes together hold, and may hold.
+    pub(crate) fn total(&self) -> (usize, usize) {
+        (self.total.queued(), self.total.limit())
     }
 
     /// The most that is queued, in bytes.
@@ -113,22 +133,22 @@ impl Outbox {
     /// Queues an encoded message, if it fits. An empty outbox takes any.
     pub(crate) fn push(&self, message: &[u8]) -> Result<(), PushError> {
         let mut queue = lock(&self.queue);
-        self.check(&queue, message.len(), || self.total.is_full())?;
+        self.check(&queue, message.len())?;
+        if !self.total.reserve(message.len(), is_below_mark(&queue, message.len())) {
+            return Err(PushError::TotalFull);
+        }
         queue.contents.append(message);
-        self.total.add(message.len());
         self.pushed(queue, message.len());
         Ok(())
     }
 
-    /// Queues a broadcast, if it fits or `over_limit` lets it.
-    pub(crate) fn push_broadcast(
-        &self,
-        broadcast: &Broadcast<'_>,
-        over_limit: bool,
-    ) -> Result<(), PushError> {
+    /// Queues a broadcast, if it fits, or is `paced` for this peer, too. Whether it fits into the total is looked at for
+    /// all outboxes at once.
+    pub(crate) fn push_broadcast(&self, broadcast: &Broadcast<'_>, paced: bool) -> Result<(), PushError> {
         let mut queue = lock(&self.queue);
-        match self.check(&queue, broadcast.bytes().len(), || broadcast.fills_total()) {
-            Err(PushError::Full { .. }) if over_limit => {}
+        match self.check(&queue, broadcast.bytes().len()) {
+            Err(PushError::Full { .. })
+                if paced && !queue.pace.as_ref().is_some_and(|pace| pace.is_left_behind()) => {}
             checked => checked?,
         }
         match broadcast.body() {
@@ -144,22 +164,6 @@ impl Outbox {
         Ok(())
     }
 
-    /// Queues an answer, whatever there is already, as long as anybody writes; says whether it could. Those who
-    /// ask and do not read are heard no further meanwhile: see [`is_overfull`](Self::is_overfull).
-    pub(super) fn push_answer(&self, answer: &[u8]) -> bool {
-        let mut queue = lock(&self.queue);
-        if queue.unsent.is_some() || self.is_broken() {
-            return false;
-        }
-        queue.contents.append(answer);
-        self.total.add(answer.len());
-        if queue.len + answer.len() > self.limit || (queue.len > 0 && self.total.is_full()) {
-            self.overfull.store(true, Ordering::Release);
-        }
-        self.pushed(queue, answer.len());
-        true
-    }
-
     /// Whether nobody is left to read what would be queued.
     pub(super) fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Acquire)
@@ -170,17 +174,11 @@ impl Outbox {
         self.overfull.load(Ordering::Acquire)
     }
 
-    fn check(
-        &self,
-        queue: &Queue,
-        len: usize,
-        total_is_full: impl FnOnce() -> bool,
-    ) -> Result<(), PushError> {
+    fn check(&self, queue: &Queue, len: usize) -> Result<(), PushError> {
         if self.has_ended() {
             return Err(PushError::Ended);
         }
-        // An empty outbox is no part of what fills all of them together.
-        if queue.len > 0 && (queue.len.saturating_add(len) > self.limit || total_is_full()) {
+        if queue.len > 0 && queue.len.saturating_add(len) > self.limit {
             return Err(PushError::Full { queued: queue.len });
         }
         Ok(())
@@ -195,13 +193,6 @@ impl Outbox {
         if let Some(session) = session {
             session.wake();
         }
-    }
-
-    /// Whether a paced sender may queue `len` bytes more.
-    pub(crate) fn has_room(&self, len: usize) -> bool {
-        let queued = self.queued.load(Ordering::Acquire);
-        queued == 0
-            || (queued <= OUTBOX_MARK && queued.saturating_add(len) <= self.limit && !self.total.is_full())
     }
 
     /// Waits until `done` holds, which is looked at whenever something was written; `Err` once the connection
@@ -259,6 +250,11 @@ impl Outbox {
     }
 
     // What the session calls:
+
+    /// Keeps no chunk of broadcasts in memory of which it needs little.
+    pub(super) fn release_chunks(&self) {
+        lock(&self.queue).contents.release_chunks();
+    }
 
     /// Whether the session was told to end, and so is to call no further listener.
     pub(super) fn is_asked(&self) -> bool {
@@ -318,8 +314,13 @@ impl Outbox {
         let len = queue.len;
         self.queued.store(len, Ordering::Release);
         // One that is empty is no part of what fills all of them together.
-        if len == 0 || (len <= self.limit && !self.total.is_full()) {
+        if len.saturating_add(queue.held) <= self.limit && (len == 0 || !self.total.is_full()) {
             self.overfull.store(false, Ordering::Release);
+        }
+        if len <= OUTBOX_MARK
+            && let Some(pace) = &mut queue.pace
+        {
+            pace.caught_up();
         }
         let flushing = self.handed.fetch_add(count as u64, Ordering::Release) < queue.flush_to;
         drop(queue);
@@ -370,6 +371,17 @@ impl Outbox {
         self.room.notify_waiters();
         unsent
     }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.total.outbox_goes();
+    }
+}
+
+/// Whether the outbox takes `len` bytes more whatever all of them together hold.
+fn is_below_mark(queue: &Queue, len: usize) -> bool {
+    queue.len.saturating_add(len) <= OUTBOX_MARK
 }
 
 #[cfg(test)]

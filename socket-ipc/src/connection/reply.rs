@@ -1,19 +1,19 @@
-//! A reply, or a refusal, to the outbox of whoever asked.
+//! A reply, or an error reply, to the outbox of the connection that the request came over.
 
 use std::error::Error as _;
 
 use serde::Serialize;
 use tracing::Span;
 
-use super::outbox::Outbox;
+use super::outbox::{HeldReply, Outbox, PushError, Replied};
 use super::{Endpoint, encoded};
 use crate::error::SendError;
 use crate::refusal::{REFUSAL_TOPIC, Refusal};
 use crate::topic::TopicName;
 use crate::wire::Kind;
 
-/// Queues the answer to a message of this kind, whatever the outbox holds: the session hears nothing more until there is
-/// room again.
+/// Queues the answer to a message of this kind, however much the outbox holds: the session dispatches no further message
+/// until there is room again. Where all outboxes together have no room for it, an error reply that says so.
 pub(crate) fn reply<R: Serialize>(
     endpoint: &impl Endpoint,
     outbox: &Outbox,
@@ -25,7 +25,9 @@ pub(crate) fn reply<R: Serialize>(
     if outbox.is_broken() {
         return lost(topic);
     }
-    encoded_answer(endpoint, kind, topic, outcome, |topic, answer| queue(endpoint, outbox, topic, answer));
+    encoded_answer(endpoint, kind, topic, outcome, |topic, answer| {
+        queue(endpoint, outbox, kind, topic, answer)
+    });
 }
 
 /// Queues the answer to a message of this kind once there is room for it.
@@ -38,24 +40,65 @@ pub(crate) async fn reply_paced<R: Serialize>(
 ) {
     let mut waiting = None;
     encoded_answer(endpoint, kind, topic, &outcome, |topic, answer| {
-        if outbox.has_room(answer.len()) {
-            queue(endpoint, outbox, topic, answer);
-        } else {
-            waiting = Some((topic, answer.to_vec()));
+        // One that is about to end takes it all the same: that is what the drain is for.
+        if outbox.has_ended() || outbox.has_room(answer.len()) {
+            return queue(endpoint, outbox, kind, topic, answer);
+        }
+        match outbox.hold_reply(answer.to_vec()) {
+            Ok(held) => waiting = Some((topic, held)),
+            Err(error) => refuse(endpoint, outbox, kind, topic, answer.len(), error),
         }
     });
     drop(outcome);
-    let Some((topic, answer)) = waiting else { return };
-    // One that is about to end takes it all the same: that is what the drain is for.
-    let _ = outbox.wait_until(|outbox| outbox.has_room(answer.len())).await;
-    queue(endpoint, outbox, topic, &answer);
+    let Some((topic, held)) = waiting else { return };
+    match HeldReply::queue(held).await {
+        Some(len) => endpoint.figures().sent(topic, 1, len),
+        None => lost(topic),
+    }
 }
 
-fn queue(endpoint: &impl Endpoint, outbox: &Outbox, topic: TopicName<'_>, answer: &[u8]) {
-    if outbox.push_answer(answer) {
-        endpoint.figures().sent(topic, 1, answer.len());
-    } else {
-        lost(topic);
+fn queue(endpoint: &impl Endpoint, outbox: &Outbox, kind: Kind, topic: TopicName<'_>, answer: &[u8]) {
+    match outbox.push_reply(answer) {
+        Replied::Queued => endpoint.figures().sent(topic, 1, answer.len()),
+        Replied::Lost => lost(topic),
+        Replied::TotalFull => refuse(endpoint, outbox, kind, topic, answer.len(), PushError::TotalFull),
+    }
+}
+
+/// Queues an error reply in the place of a reply of `len` bytes that has no room.
+fn refuse(
+    endpoint: &impl Endpoint,
+    outbox: &Outbox,
+    kind: Kind,
+    topic: TopicName<'_>,
+    len: usize,
+    error: PushError,
+) {
+    let name = topic.as_str();
+    let text = match error {
+        PushError::Full { queued } => format!(
+            "no room for a reply of {len} bytes, `{name}`: replies of {queued} bytes wait already to be read. Read them, \
+             request less at once, or raise `outbox_len`"
+        ),
+        _ => {
+            let (queued, limit) = outbox.total();
+            format!(
+                "no room for a reply of {len} bytes, `{name}`: all outboxes together hold {queued} of {limit} bytes. \
+                 Request it later, or raise `outbox_total_len`"
+            )
+        }
+    };
+    tracing::warn!(topic = name, len, "a reply has no room: {text}");
+    let refusal = Refusal::new(Refusal::FAILED, text);
+    let queued = encoded_refusal(endpoint, kind.answer(), &refusal, &mut |topic, answer: &[u8]| {
+        // It is short, and so is always queued.
+        match outbox.push_reply(answer) {
+            Replied::Queued => endpoint.figures().sent(topic, 1, answer.len()),
+            Replied::Lost | Replied::TotalFull => lost(topic),
+        }
+    });
+    if let Err(error) = queued {
+        warn(topic, &error, "a request stays without a reply");
     }
 }
 

@@ -11,8 +11,13 @@ use tokio::io::AsyncWrite;
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
+use super::Transport;
 use super::outbox::{Outbox, Segment};
 use crate::events::CloseCause;
+
+/// How much is handed to the kernel at once while the peer reads slowly. The kernel takes more only when the peer has
+/// read the whole of something that was handed over at once, of which it makes pieces of 37 KB at most.
+const SLOW_PIECE: usize = 8 * 1024;
 
 /// Writes what is queued.
 #[derive(Debug)]
@@ -28,11 +33,21 @@ pub(super) struct Writer {
     ended: Option<CloseCause>,
     /// When the stream has to have taken something more.
     stalled_until: Option<Instant>,
+    /// The stream took something when it had not been writable for as long as it may be, and was not since.
+    slow: bool,
 }
 
 impl Writer {
     pub(super) fn new(outbox: Arc<Outbox>, patience: Duration) -> Self {
-        Self { outbox, patience, writing: None, unflushed: false, ended: None, stalled_until: None }
+        Self {
+            outbox,
+            patience,
+            writing: None,
+            unflushed: false,
+            ended: None,
+            stalled_until: None,
+            slow: false,
+        }
     }
 
     /// Writes what is queued. `Pending` while the stream takes no more.
@@ -41,20 +56,11 @@ impl Writer {
         S: AsyncWrite + Unpin,
     {
         while self.ended.is_none() {
-            if self.writing.is_none() {
-                self.writing = self.outbox.take().map(|segment| (segment, 0));
-            }
-            let Some((segment, written)) = &mut self.writing else { break };
-            match Pin::new(&mut *stream).poll_write(cx, &segment.bytes()[*written..]) {
+            let Some(bytes) = self.next() else { break };
+            match Pin::new(&mut *stream).poll_write(cx, bytes) {
                 Poll::Ready(Ok(count)) if count > 0 => {
-                    *written += count;
-                    self.unflushed = true;
-                    let done = *written == segment.bytes().len();
-                    self.stalled_until = None;
-                    self.outbox.written(segment, count, done);
-                    if done && let Some((segment, _)) = self.writing.take() {
-                        segment.reuse();
-                    }
+                    self.slow = false;
+                    self.wrote(count);
                 }
                 // The other side may have sent something before it went: reading finds out.
                 Poll::Ready(Ok(_)) => self.end(CloseCause::PeerClosed),
@@ -68,6 +74,60 @@ impl Writer {
             }
         }
         self.poll_flush(stream, cx)
+    }
+
+    /// Writes what the stream takes though it has not been writable for as long as it may be; says whether it took
+    /// anything, or has turned out to have ended. Where it can't tell, the peer counts as taking nothing.
+    pub(super) fn write_regardless<S: Transport>(&mut self, stream: &S) -> bool {
+        let mut has_written = false;
+        while self.ended.is_none() {
+            let before = std::mem::replace(&mut self.slow, true);
+            let Some(bytes) = self.next() else { break };
+            match stream.write_now(bytes) {
+                Some(Ok(count)) if count > 0 => {
+                    has_written = true;
+                    self.wrote(count);
+                }
+                Some(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Some(Err(error)) if error.kind() != io::ErrorKind::WouldBlock => self.end(cause_of(error)),
+                _ => {
+                    self.slow = before || has_written;
+                    break;
+                }
+            }
+        }
+        if has_written {
+            // It is going to hold what is queued for long.
+            self.outbox.release_chunks();
+            if let Some((segment, _)) = &mut self.writing {
+                segment.release_chunk();
+            }
+        }
+        has_written || self.ended.is_some()
+    }
+
+    /// What is to be handed to the stream next.
+    #[inline]
+    fn next(&mut self) -> Option<&[u8]> {
+        if self.writing.is_none() {
+            self.writing = self.outbox.take().map(|segment| (segment, 0));
+        }
+        let (segment, written) = self.writing.as_ref()?;
+        let rest = &segment.bytes()[*written..];
+        Some(if self.slow { &rest[..rest.len().min(SLOW_PIECE)] } else { rest })
+    }
+
+    /// Accounts for what the stream has taken.
+    #[inline]
+    fn wrote(&mut self, count: usize) {
+        (self.unflushed, self.stalled_until) = (true, None);
+        let Some((segment, written)) = &mut self.writing else { return };
+        *written += count;
+        let done = *written == segment.bytes().len();
+        self.outbox.written(segment, count, done);
+        if done && let Some((segment, _)) = self.writing.take() {
+            segment.reuse();
+        }
     }
 
     /// Has the stream pass on what it keeps: one that buffers or encrypts may do so until it is told.
@@ -134,7 +194,9 @@ impl Writer {
     /// Notes that the stream takes no more, unless that is known.
     fn stall(&mut self) {
         if self.stalled_until.is_none() {
-            self.stalled_until = Instant::now().checked_add(self.patience);
+            let now = Instant::now();
+            self.stalled_until = now.checked_add(self.patience);
+            self.outbox.blocked(now, self.patience);
         }
     }
 
@@ -150,5 +212,165 @@ pub(super) fn cause_of(error: io::Error) -> CloseCause {
     match error.kind() {
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => CloseCause::PeerClosed,
         _ => CloseCause::Io(Arc::new(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::task::Waker;
+
+    use tokio::net::UnixStream;
+
+    use super::*;
+    use crate::connection::outbox::Total;
+
+    const STALL: Duration = Duration::from_secs(10);
+
+    /// What a peer has to take within `write_stall` for it to be safe, as the documentation says.
+    const SAFE: usize = 80_000;
+
+    /// A writer whose socket is as full as it gets with writes of these lengths, and its peer.
+    struct Scene {
+        writer: Writer,
+        stream: UnixStream,
+        peer: std::os::unix::net::UnixStream,
+        /// How much has been queued and read: the bytes are numbers, so that one that is missing is noticed.
+        queued: usize,
+        read: usize,
+    }
+
+    fn bytes(range: std::ops::Range<usize>) -> Vec<u8> {
+        let all: Vec<u8> = (0..=250).collect();
+        let mut bytes = all.repeat(range.len() / 251 + 2);
+        bytes.drain(..range.start % 251);
+        bytes.truncate(range.len());
+        bytes
+    }
+
+    impl Scene {
+        fn new(lens: impl IntoIterator<Item = usize>) -> Self {
+            let (stream, peer) = UnixStream::pair().unwrap();
+            let outbox = Arc::new(Outbox::new(usize::MAX, Total::new(usize::MAX)));
+            let writer = Writer::new(outbox, STALL);
+            let mut scene = Self { writer, stream, peer: peer.into_std().unwrap(), queued: 0, read: 0 };
+            for len in lens {
+                scene.queue(len);
+                if scene.poll().is_pending() {
+                    break;
+                }
+            }
+            assert!(scene.writer.stalled_until().is_some());
+            scene
+        }
+
+        fn queue(&mut self, len: usize) {
+            self.writer.outbox.push(&bytes(self.queued..self.queued + len)).unwrap();
+            self.queued += len;
+        }
+
+        fn poll(&mut self) -> Poll<()> {
+            self.writer.poll_write(&mut self.stream, &mut Context::from_waker(Waker::noop()))
+        }
+
+        /// Reads so many bytes, or all that there are.
+        fn read(&mut self, len: usize) {
+            let until = self.read + len;
+            let mut buffer = vec![0; len];
+            while self.read < until {
+                let Ok(count) = self.peer.read(&mut buffer[..until - self.read]) else { break };
+                assert!(buffer[..count] == bytes(self.read..self.read + count), "in order, each byte once");
+                self.read += count;
+            }
+        }
+    }
+
+    /// Lengths of writes that make the kernel cut what is written in the most different ways.
+    fn patterns() -> Vec<Box<dyn Iterator<Item = usize>>> {
+        let mut patterns: Vec<Box<dyn Iterator<Item = usize>>> = Vec::new();
+        for len in [80, 1_000, 8_192, 30_000, 36_000, 65_536, 65_616, 262_144, 1 << 20, 4 << 20] {
+            patterns.push(Box::new(std::iter::repeat(len)));
+        }
+        for seed in 0..10 {
+            let mut random = fastrand::Rng::with_seed(seed);
+            patterns.push(Box::new(std::iter::repeat_with(move || 1 << random.usize(6..21))));
+            let mut random = fastrand::Rng::with_seed(seed);
+            patterns.push(Box::new(std::iter::repeat_with(move || random.usize(20_000..200_000))));
+        }
+        patterns
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn writer_peer_that_takes_the_slowest_safe_amount_is_never_stalled() {
+        for lens in patterns() {
+            let mut scene = Scene::new(lens);
+            scene.queue(4 * SAFE);
+            for round in 0..20 {
+                scene.queue(2 * SAFE);
+                scene.read(SAFE);
+                tokio::time::advance(STALL).await;
+                // It may have become writable, which is progress, too.
+                if scene.poll().is_pending() && scene.writer.stalled_until() <= Some(Instant::now()) {
+                    assert!(scene.writer.write_regardless(&scene.stream), "in round {round}");
+                }
+                assert!(scene.poll().is_pending());
+                assert!(scene.writer.stalled_until() > Some(Instant::now()));
+            }
+            // Once it takes nothing, that is noticed at the first deadline.
+            tokio::time::advance(STALL).await;
+            assert!(!scene.writer.write_regardless(&scene.stream));
+            assert!(scene.writer.stalled_until() <= Some(Instant::now()));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn writer_peer_that_is_slow_for_long_needs_to_take_one_piece() {
+        let mut scene = Scene::new([1 << 20]);
+        scene.queue(4 << 20);
+        // Until nothing is left that was written in large pieces.
+        for _ in 0..6 {
+            scene.read(SAFE);
+            assert!(scene.writer.write_regardless(&scene.stream));
+        }
+        for _ in 0..50 {
+            scene.read(SLOW_PIECE);
+            assert!(scene.writer.write_regardless(&scene.stream));
+        }
+        // One that reads fast again gets large pieces again.
+        scene.read(1 << 20);
+        scene.stream.writable().await.unwrap();
+        assert!(scene.poll().is_pending());
+        assert!(!scene.writer.slow);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn writer_peer_that_is_gone_is_found_out_by_a_write_regardless_of_readiness() {
+        let mut scene = Scene::new([1 << 20]);
+        let Scene { peer, .. } = &scene;
+        peer.shutdown(std::net::Shutdown::Both).unwrap();
+        assert!(scene.writer.write_regardless(&scene.stream));
+        assert!(matches!(scene.writer.ended(), Some(CloseCause::PeerClosed)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn writer_other_transport_that_is_not_writable_takes_nothing() {
+        let (mut stream, _peer) = tokio::io::duplex(10);
+        let outbox = Arc::new(Outbox::new(usize::MAX, Total::new(usize::MAX)));
+        outbox.push(&[b'x'; 100]).unwrap();
+        let mut writer = Writer::new(outbox, STALL);
+        assert!(writer.poll_write(&mut stream, &mut Context::from_waker(Waker::noop())).is_pending());
+        assert!(!writer.write_regardless(&stream));
+        assert!(!writer.slow);
+    }
+
+    #[test]
+    fn writer_slowest_safe_amount_is_what_the_documentation_says() {
+        let said = format!("{} KB", SAFE / 1000);
+        let flat = |text: &str| text.replace("///", "").split_whitespace().collect::<Vec<_>>().join(" ");
+        for text in
+            [include_str!("../options.rs"), include_str!("../limits.rs"), include_str!("../../../README.md")]
+        {
+            assert!(flat(text).contains(&said), "{said}");
+        }
     }
 }

@@ -101,6 +101,22 @@ pub enum SendError {
         /// `outbox_len`, in bytes.
         limit: usize,
     },
+    /// All outboxes of the server together have no room for the message. No connection is to blame: wait with
+    /// `send_async` or `broadcast_async`, or try again later.
+    #[error(
+        "all outboxes together hold {queued} of {limit} bytes, no room for the {size} of `{topic}`: use `send_async` or \
+         `broadcast_async`, try again later, or raise `outbox_total_len`"
+    )]
+    OutboxTotalFull {
+        /// The topic of the message.
+        topic: String,
+        /// What the message would count for, in bytes: a broadcast of less than 16 KiB counts for each client.
+        size: usize,
+        /// What all outboxes together hold, in bytes.
+        queued: usize,
+        /// `outbox_total_len`, in bytes.
+        limit: usize,
+    },
 }
 
 fn outbox_of(client_id: Option<ClientId>) -> String {
@@ -108,6 +124,10 @@ fn outbox_of(client_id: Option<ClientId>) -> String {
 }
 
 impl SendError {
+    pub(crate) fn outbox_total_full(topic: &str, size: usize, (queued, limit): (usize, usize)) -> Self {
+        Self::OutboxTotalFull { topic: topic.to_owned(), size, queued, limit }
+    }
+
     pub(crate) fn encode(topic: &str, error: EncodeError) -> Self {
         let topic = topic.to_owned();
         match error {

@@ -4,13 +4,12 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
 use tracing::{Instrument as _, Span};
 
 use super::state::{Member, Phase, State};
 use crate::client_id::ClientId;
-use crate::connection::{Limits, Link, Outbox, Questions, Session};
+use crate::connection::{Limits, Link, Outbox, Questions, Session, Transport};
 use crate::error::Error;
 use crate::events::CloseCause;
 use crate::peer::Peer;
@@ -24,7 +23,7 @@ impl State {
     /// What speaks against it.
     pub(super) fn admit<S>(self: &Arc<Self>, stream: S, peer: Option<Peer>) -> Result<Option<ClientId>, Error>
     where
-        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        S: Transport + Send,
     {
         if let Some(allowed) = &self.options.allowed_users
             && !peer.is_some_and(|peer| allowed.contains(&peer.uid))
@@ -95,7 +94,7 @@ impl Drop for Attended {
 /// The life of one connection: its event, its messages, the event of its end.
 async fn attend<S>(attended: Attended, stream: S)
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: Transport,
 {
     let Attended { state, id, member } = &attended;
     member.announced.store(true, Ordering::Release);

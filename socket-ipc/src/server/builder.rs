@@ -79,7 +79,21 @@ impl<P> ServerBuilder<P> {
     /// [`limits::OUTBOX_TOTAL_LEN`](crate::limits::OUTBOX_TOTAL_LEN) (512 MiB) unless set.
     ///
     /// A broadcast of 16 KiB and more is shared by the connections and counts once; a shorter one counts for
-    /// each that holds it. Beyond the limit an outbox that is not empty counts as full.
+    /// each that holds it. Replies that wait for room count, and so do the buffers that connections share.
+    ///
+    /// Where a message has no room in it, an outbox takes the message only as long as that holds no more than
+    /// [`limits::OUTBOX_MARK`](crate::limits::OUTBOX_MARK) (64 KiB). Otherwise:
+    ///
+    /// - `send`, `request` and `broadcast` fail with [`SendError::OutboxTotalFull`](crate::SendError::OutboxTotalFull).
+    ///   Nobody gets the broadcast, and no connection is ended for it;
+    /// - `send_async` and `broadcast_async` wait for room;
+    /// - a reply becomes an error reply (code [`failed`](crate::Refusal::FAILED)) that names this option;
+    /// - a client that is behind for `write_stall`, and holds more than its share, this limit divided by the number of
+    ///   clients, is ended as slow ([`CloseCause::SlowClient`](crate::CloseCause::SlowClient)): so there is room again. A
+    ///   client is behind while its socket takes no more, until its outbox is below 64 KiB again.
+    ///
+    /// So there is never more than this limit and 128 KiB for each connection, beside error replies of less than 1 KiB to
+    /// requests that run already, and a single message that is longer than the limit.
     pub fn outbox_total_len(mut self, bytes: usize) -> Self {
         self.options.outbox_total_len = bytes;
         self

@@ -32,7 +32,7 @@ pub use super::listeners::AsyncListener;
 /// | [`send`](Self::send) | is an error; the connection lives |
 /// | [`send_async`](Self::send_async) | is waited for: what paces a program that sends much |
 /// | [`broadcast`](Self::broadcast) | ends that connection as slow |
-/// | [`broadcast_async`](Self::broadcast_async) | is waited for, up to `write_stall` |
+/// | [`broadcast_async`](Self::broadcast_async) | is waited for, up to `write_stall` in all |
 ///
 /// # Examples
 ///
@@ -71,8 +71,8 @@ impl<P> ServerHandle<P> {
     ///
     /// # Errors
     ///
-    /// [`SendError`]: `UnknownClient`, `Closed`, `TooLarge`, `TopicTooLong`, `Encode`, `EncodePanicked`, or `OutboxFull`, after which the
-    /// connection lives. Nothing is queued then.
+    /// [`SendError`]: `UnknownClient`, `Closed`, `TooLarge`, `TopicTooLong`, `Encode`, `EncodePanicked`, `OutboxFull`, or
+    /// `OutboxTotalFull`, after which the connection lives. Nothing is queued then.
     ///
     /// # Examples
     ///
@@ -103,7 +103,7 @@ impl<P> ServerHandle<P> {
     ///
     /// # Errors
     ///
-    /// Those of [`send`](Self::send) but `OutboxFull`.
+    /// Those of [`send`](Self::send) but `OutboxFull` and `OutboxTotalFull`.
     ///
     /// # Cancel safety
     ///
@@ -168,7 +168,7 @@ impl<P> ServerHandle<P> {
     ///
     /// # Errors
     ///
-    /// Those of [`send`](Self::send) but `OutboxFull`.
+    /// Those of [`send`](Self::send) but `OutboxFull` and `OutboxTotalFull`.
     ///
     /// # Cancel safety
     ///
@@ -186,11 +186,13 @@ impl<P> ServerHandle<P> {
     ///
     /// A client whose outbox has no room is disconnected as slow. That of a client that keeps up is never
     /// full for long; a program that sends faster than anybody could read uses
-    /// [`broadcast_async`](Self::broadcast_async).
+    /// [`broadcast_async`](Self::broadcast_async). That all outboxes together have no room is no client's fault alone, and
+    /// an error.
     ///
     /// # Errors
     ///
-    /// [`SendError`]: `Closed`, `TooLarge`, `TopicTooLong`, `Encode`, `EncodePanicked`. Nobody gets the message then.
+    /// [`SendError`]: `Closed`, `TooLarge`, `TopicTooLong`, `Encode`, `EncodePanicked`, `OutboxTotalFull`. Nobody gets the
+    /// message then.
     ///
     /// # Examples
     ///
@@ -229,12 +231,17 @@ impl<P> ServerHandle<P> {
 
     /// [`broadcast`](Self::broadcast), once little is queued for every client.
     ///
-    /// It waits for the slowest, and for one that has stopped reading no longer than `write_stall`, which
-    /// ends its connection.
+    /// It waits for the slowest, but for one client no longer than `write_stall` in all, however that client
+    /// trickles. A client earns the time back by what it takes: all of it by as many bytes as `outbox_len`, 8 MiB for
+    /// 10 s unless set. One that has used its time up is not waited for until less than 64 KiB are queued for it. What is
+    /// broadcast meanwhile is queued for it as [`broadcast`](Self::broadcast) does, which ends its connection where the
+    /// outbox is full.
+    ///
+    /// Where all outboxes together are full (`outbox_total_len`), it waits for room.
     ///
     /// # Errors
     ///
-    /// Those of [`broadcast`](Self::broadcast).
+    /// Those of [`broadcast`](Self::broadcast) but `OutboxTotalFull`.
     ///
     /// # Cancel safety
     ///
@@ -278,7 +285,7 @@ impl<P> ServerHandle<P> {
     ///
     /// # Errors
     ///
-    /// Those of [`broadcast`](Self::broadcast).
+    /// Those of [`broadcast`](Self::broadcast) but `OutboxTotalFull`.
     ///
     /// # Cancel safety
     ///

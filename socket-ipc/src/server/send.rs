@@ -1,17 +1,33 @@
 //! From a message to the outboxes of those it is for.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
 
 use serde::Serialize;
+use tokio::runtime::Handle;
+use tokio::time::Instant;
 
 use super::state::{Member, Phase, State};
 use crate::client_id::ClientId;
-use crate::connection::{Answer, Ask, Broadcast, PushError, Read, encoded, queue_paced};
+use crate::connection::{Answer, Ask, Broadcast, PushError, Read, counted_for, encoded, queue_paced};
 use crate::error::SendError;
 use crate::events::CloseCause;
 use crate::sync::read;
 use crate::topic::TopicName;
 use crate::wire::Kind;
+
+/// From which time on a wait for one client counts for all that have no room.
+const COUNTED_FOR_ALL: Duration = Duration::from_millis(1);
+
+/// What a paced broadcast waits for.
+enum Wait {
+    /// Room in the outbox of a client.
+    Client(Arc<Member>),
+    /// Room in all outboxes together.
+    Total,
+}
 
 impl State {
     pub(super) fn send<M: Serialize + ?Sized>(
@@ -75,8 +91,14 @@ impl State {
     ) -> Result<usize, SendError> {
         self.refuse_closed(topic.as_str())?;
         encoded(self, Kind::Message, topic.as_str(), message, |bytes| {
-            self.push_to_all(topic, bytes, except, false)
-        })
+            let (len, counted) = (bytes.len(), self.counted(bytes.len()));
+            if !self.total.has_room(counted) && self.needs_total(len, except) {
+                self.total.refuse(counted);
+                let full = (self.total.queued(), self.total.limit());
+                return Err(SendError::outbox_total_full(topic.as_str(), counted, full));
+            }
+            Ok(self.push_to_all(topic, bytes, except, false))
+        })?
     }
 
     pub(super) async fn broadcast_async<M: Serialize + ?Sized>(
@@ -87,25 +109,26 @@ impl State {
     ) -> Result<usize, SendError> {
         self.refuse_closed(topic.as_str())?;
         let attempt = encoded(self, Kind::Message, topic.as_str(), message, |bytes| {
-            match self.without_room(bytes.len(), except) {
+            match self.wait_for(bytes.len(), except) {
                 None => Ok(self.push_to_all(topic, bytes, except, true)),
-                Some(member) => Err((bytes.to_vec(), member)),
+                Some(wait) => Err((bytes.to_vec(), wait)),
             }
         })?;
-        let (bytes, mut slow) = match attempt {
+        let (bytes, mut wait) = match attempt {
             Ok(reached) => return Ok(reached),
             Err(waiting) => waiting,
         };
         loop {
-            // One that has ended holds nobody up.
-            let _ = slow.link.outbox.wait_until(|outbox| outbox.has_room(bytes.len())).await;
+            match wait {
+                Wait::Total => self.total.wait_for_room(self.counted(bytes.len())).await,
+                Wait::Client(slow) => self.wait_for_client(&slow, bytes.len()).await,
+            }
             self.refuse_closed(topic.as_str())?;
-            match self.without_room(bytes.len(), except) {
-                // Without another wait in between, so that it goes to all of them or, dropped before, to
-                // nobody. Whoever was faster just now may have filled an outbox again: that
-                // is no reason to end a connection.
+            match self.wait_for(bytes.len(), except) {
+                // Without another wait in between, so that it goes to all of them or, dropped before, to nobody. A
+                // sender that was faster just now may have filled an outbox again: that is no reason to end a connection.
                 None => return Ok(self.push_to_all(topic, &bytes, except, true)),
-                Some(next) => slow = next,
+                Some(next) => wait = next,
             }
         }
     }
@@ -115,7 +138,7 @@ impl State {
         topic: TopicName<'_>,
         bytes: &[u8],
         except: Option<ClientId>,
-        over_limit: bool,
+        paced: bool,
     ) -> usize {
         let broadcast = Broadcast::new(bytes, &self.total, read(&self.clients).len());
         let mut reached = 0;
@@ -123,24 +146,86 @@ impl State {
             if Some(id) == except {
                 return;
             }
-            match member.link.outbox.push_broadcast(&broadcast, over_limit) {
+            match member.link.outbox.push_broadcast(&broadcast, paced) {
                 Ok(()) => reached += 1,
                 Err(PushError::Full { .. }) => member.link.outbox.ask(Ask::Cut(CloseCause::SlowClient)),
-                Err(PushError::Ended) => {}
+                Err(PushError::Ended | PushError::TotalFull) => {}
             }
         });
         self.figures.sent(topic, reached, bytes.len());
         reached
     }
 
-    fn without_room(&self, len: usize, except: Option<ClientId>) -> Option<Arc<Member>> {
-        let mut without = None;
+    /// How much a broadcast of this length counts for in the total.
+    fn counted(&self, len: usize) -> usize {
+        counted_for(len, read(&self.clients).len())
+    }
+
+    /// Whether a broadcast of this length needs room in the total, which has none. A client that is to blame for that is
+    /// no reason to send nothing: its connection ends.
+    fn needs_total(&self, len: usize, except: Option<ClientId>) -> bool {
+        let (now, stall) = (Instant::now(), self.options.limits.write_stall);
+        let mut needs = false;
         self.for_each(|id, member| {
-            if without.is_none() && Some(id) != except && !member.link.outbox.has_room(len) {
-                without = Some(Arc::clone(member));
+            let outbox = &member.link.outbox;
+            if Some(id) == except || outbox.takes_over_total(len) {
+                return;
+            }
+            if outbox.is_to_blame(now, stall) {
+                outbox.ask(Ask::Cut(CloseCause::SlowClient));
+            } else {
+                needs = true;
             }
         });
-        without
+        needs
+    }
+
+    /// What a paced broadcast of this length has to wait for.
+    fn wait_for(&self, len: usize, except: Option<ClientId>) -> Option<Wait> {
+        let mut slow = None;
+        self.for_each(|id, member| {
+            let outbox = &member.link.outbox;
+            if slow.is_none() && Some(id) != except && !outbox.has_own_room(len) && !outbox.is_left_behind() {
+                slow = Some(Arc::clone(member));
+            }
+        });
+        if let Some(slow) = slow {
+            return Some(Wait::Client(slow));
+        }
+        let has_room = self.total.has_room(self.counted(len));
+        (!has_room && self.needs_total(len, except)).then_some(Wait::Total)
+    }
+
+    /// Waits until this client has room, has ended, or is not waited for any longer.
+    async fn wait_for_client(&self, slow: &Member, len: usize) {
+        let stall = self.options.limits.write_stall;
+        let Some(patience) = slow.link.outbox.patience(stall) else { return };
+        let from = Instant::now();
+        let impatient = {
+            // A broadcast may be made outside the runtime. There is one as soon as there are clients.
+            let _entered = self.runtime.get().map(Handle::enter);
+            tokio::time::sleep(patience)
+        };
+        let room = slow.link.outbox.wait_until(|outbox| outbox.has_own_room(len));
+        let (mut impatient, mut room) = (std::pin::pin!(impatient), std::pin::pin!(room));
+        poll_fn(|cx| match room.as_mut().poll(cx) {
+            Poll::Ready(_) => Poll::Ready(()),
+            Poll::Pending => impatient.as_mut().poll(cx),
+        })
+        .await;
+        let to = Instant::now();
+        slow.link.outbox.was_waited_for(from, to);
+        if to.saturating_duration_since(from) < COUNTED_FOR_ALL {
+            return;
+        }
+        // The time passes for all that have no room, so that many together hold up a broadcast for as long as one.
+        self.for_each(|_, member| {
+            let outbox = &member.link.outbox;
+            if !outbox.has_own_room(len) {
+                outbox.was_waited_for(from, to);
+                let _ = outbox.patience(stall);
+            }
+        });
     }
 
     fn refuse_closed(&self, topic: &str) -> Result<(), SendError> {
@@ -178,6 +263,7 @@ impl State {
                 queued,
                 limit: member.link.outbox.limit(),
             },
+            PushError::TotalFull => SendError::outbox_total_full(topic, size, member.link.outbox.total()),
         }
     }
 }

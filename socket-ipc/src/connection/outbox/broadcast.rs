@@ -7,79 +7,29 @@
 
 use std::cell::Cell;
 use std::ops::Range;
-use std::sync::atomic::{AtomicIsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
+use super::total::Total;
 use crate::sync::lock;
 
 /// From this length on, a broadcast is shared by itself; shorter ones are cheaper to copy into the buffer that
 /// goes out in one write than to write apart.
 pub(super) const SHARE_FROM: usize = 16 * 1024;
 
-/// How long a chunk grows. An outbox that holds some of it keeps all of it in memory.
+/// How long a chunk grows. An outbox that holds some of it keeps all of it in memory, which the total counts.
 const CHUNK: usize = 64 * 1024;
+
+/// How many of the bytes of a chunk count. A short one is mostly written at once, and counting costs more than that.
+fn counted(chunk: usize) -> usize {
+    if chunk < SHARE_FROM { 0 } else { chunk }
+}
 
 /// How much of a broadcast is counted later than it is queued, at most.
 const UNCOUNTED: usize = 64 * 1024;
 
-/// What all outboxes of a server hold together, in bytes.
-#[derive(Debug)]
-pub(crate) struct Total {
-    /// Below zero for a moment where a part of a broadcast is written before it is counted.
-    queued: AtomicIsize,
-    /// The most that there ever was.
-    most: AtomicIsize,
-    limit: usize,
-    log: Mutex<Log>,
-}
-
-impl Total {
-    pub(crate) fn new(limit: usize) -> Arc<Self> {
-        let [queued, most] = [const { AtomicIsize::new(0) }; 2];
-        Arc::new(Self { queued, most, limit, log: Mutex::default() })
-    }
-
-    #[cfg(test)]
-    pub(super) fn keeps_a_chunk(&self) -> bool {
-        lock(&self.log).open.strong_count() > 0
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.is_full_with(0)
-    }
-
-    /// Whether it is full together with what is not counted yet.
-    fn is_full_with(&self, uncounted: usize) -> bool {
-        self.queued().saturating_add(uncounted) >= self.limit
-    }
-
-    /// What is queued.
-    pub(crate) fn queued(&self) -> usize {
-        usize::try_from(self.queued.load(Ordering::Relaxed)).unwrap_or(0)
-    }
-
-    /// The most that ever was.
-    pub(crate) fn most(&self) -> usize {
-        usize::try_from(self.most.load(Ordering::Relaxed)).unwrap_or(0)
-    }
-
-    pub(super) fn add(&self, len: usize) {
-        let len = len.cast_signed();
-        let queued = self.queued.fetch_add(len, Ordering::Relaxed) + len;
-        // Mostly there was more before, and nothing is written.
-        if queued > self.most.load(Ordering::Relaxed) {
-            self.most.fetch_max(queued, Ordering::Relaxed);
-        }
-    }
-
-    pub(super) fn subtract(&self, len: usize) {
-        self.queued.fetch_sub(len.cast_signed(), Ordering::Relaxed);
-    }
-}
-
 /// All short broadcasts, one after the other, of which only those last queued are still in memory.
 #[derive(Debug, Default)]
-struct Log {
+pub(super) struct Log {
     /// The length of all of them.
     end: u64,
     /// What the next one is appended to, as long as an outbox holds something of it.
@@ -87,12 +37,17 @@ struct Log {
 }
 
 impl Log {
+    #[cfg(test)]
+    pub(super) fn keeps_a_chunk(&self) -> bool {
+        self.open.strong_count() > 0
+    }
+
     /// Appends a broadcast, and says where it stands.
-    fn append(&mut self, bytes: &[u8]) -> Span {
+    fn append(&mut self, bytes: &[u8], total: &Arc<Total>) -> Span {
         let start = self.end;
         self.end += bytes.len() as u64;
         let chunk = self.open.upgrade().filter(|chunk| chunk.append(bytes)).unwrap_or_else(|| {
-            let chunk = Chunk::new(start, bytes);
+            let chunk = Chunk::new(start, bytes, total);
             self.open = Arc::downgrade(&chunk);
             chunk
         });
@@ -107,11 +62,13 @@ struct Chunk {
     /// Until it is sealed.
     open: Mutex<Option<Vec<u8>>>,
     sealed: OnceLock<Vec<u8>>,
+    total: Arc<Total>,
 }
 
 impl Chunk {
-    fn new(start: u64, message: &[u8]) -> Arc<Self> {
-        Arc::new(Self { start, open: Mutex::new(Some(message.to_vec())), sealed: OnceLock::new() })
+    fn new(start: u64, message: &[u8], total: &Arc<Total>) -> Arc<Self> {
+        let open = Mutex::new(Some(message.to_vec()));
+        Arc::new(Self { start, open, sealed: OnceLock::new(), total: Arc::clone(total) })
     }
 
     /// Appends a broadcast, unless the chunk is full or sealed, or is being copied from: who broadcasts does not wait.
@@ -119,7 +76,11 @@ impl Chunk {
         let Ok(mut open) = self.open.try_lock() else { return false };
         match &mut *open {
             Some(bytes) if bytes.len() + message.len() <= CHUNK => {
+                let before = bytes.capacity();
                 bytes.extend_from_slice(message);
+                if bytes.capacity() != before {
+                    self.total.chunk_grows(counted(bytes.capacity()) - counted(before));
+                }
                 true
             }
             _ => false,
@@ -129,6 +90,23 @@ impl Chunk {
     /// All of it, to be written without a lock; from now on nothing is appended.
     fn seal(&self) -> &[u8] {
         self.sealed.get_or_init(|| lock(&self.open).take().unwrap_or_default())
+    }
+
+    /// How much memory it takes.
+    fn capacity(&self) -> usize {
+        match self.sealed.get() {
+            Some(bytes) => bytes.capacity(),
+            None => lock(&self.open).as_ref().map_or(0, Vec::capacity),
+        }
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        let counted = counted(self.capacity());
+        if counted > 0 {
+            self.total.chunk_goes(counted);
+        }
     }
 }
 
@@ -175,6 +153,11 @@ impl Span {
         &self.chunk.seal()[self.place()]
     }
 
+    /// Whether it keeps a chunk in memory of which it needs little.
+    pub(super) fn wastes_a_chunk(&self) -> bool {
+        self.len() < self.chunk.capacity() / 2
+    }
+
     pub(super) fn copy_to(&self, buffer: &mut Vec<u8>) {
         if let Some(bytes) = &*lock(&self.chunk.open) {
             return buffer.extend_from_slice(&bytes[self.place()]);
@@ -207,6 +190,11 @@ impl Drop for Shared {
     }
 }
 
+/// How much a broadcast of this length counts for so many clients.
+pub(crate) fn counted_for(len: usize, clients: usize) -> usize {
+    if len < SHARE_FROM { len.saturating_mul(clients) } else { len }
+}
+
 /// An encoded broadcast on its way into the outboxes.
 pub(crate) struct Broadcast<'b> {
     bytes: &'b [u8],
@@ -229,7 +217,7 @@ impl<'b> Broadcast<'b> {
         let body = if bytes.len() >= SHARE_FROM {
             Body::Long(Shared::new(bytes.to_vec(), Arc::clone(total)))
         } else {
-            Body::Short((clients > 1).then(|| lock(&total.log).append(bytes)))
+            Body::Short((clients > 1).then(|| lock(&total.log).append(bytes, total)))
         };
         Self { bytes, body, total, uncounted: Cell::new(0) }
     }
@@ -240,11 +228,6 @@ impl<'b> Broadcast<'b> {
 
     pub(super) fn body(&self) -> &Body {
         &self.body
-    }
-
-    /// Whether all outboxes together are full with what this broadcast has been queued in so far.
-    pub(super) fn fills_total(&self) -> bool {
-        self.total.is_full_with(self.uncounted.get())
     }
 
     /// Counts it for one more outbox.

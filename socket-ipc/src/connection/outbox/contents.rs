@@ -60,6 +60,17 @@ impl Segment {
         self.reuse();
     }
 
+    /// Has it in memory of its own, if it keeps a chunk for little.
+    pub(in crate::connection) fn release_chunk(&mut self) {
+        if let Self::Span(span) = self
+            && span.wastes_a_chunk()
+        {
+            let mut bytes = Vec::with_capacity(span.len());
+            span.copy_to(&mut bytes);
+            *self = Self::Own { bytes, messages: span.messages() };
+        }
+    }
+
     /// Keeps what it was written from for others.
     pub(in crate::connection) fn reuse(self) {
         if let Self::Own { bytes, .. } = self {
@@ -125,6 +136,19 @@ impl Contents {
         self.before.push_back(Segment::Shared(Arc::clone(shared)));
     }
 
+    /// Keeps no chunk for little.
+    pub(super) fn release_chunks(&mut self) {
+        self.before.iter_mut().for_each(Segment::release_chunk);
+        if let Some(span) = self.span.take() {
+            let mut segment = Segment::Span(span);
+            segment.release_chunk();
+            match segment {
+                Segment::Span(span) => self.span = Some(span),
+                copied => self.before.push_back(copied),
+            }
+        }
+    }
+
     /// Takes what goes out first.
     pub(super) fn pop(&mut self) -> Option<Segment> {
         if let Some(first) = self.before.pop_front() {
@@ -158,7 +182,8 @@ impl Contents {
 
 #[cfg(test)]
 mod tests {
-    use super::super::broadcast::{Body, Broadcast, Total};
+    use super::super::Total;
+    use super::super::broadcast::{Body, Broadcast};
     use super::{Contents, SHARE_FROM};
 
     #[test]

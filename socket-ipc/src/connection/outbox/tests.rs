@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::{collection, proptest};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
-use super::{Broadcast, Outbox, PushError, SHARE_FROM, Segment, Total, Unsent};
+use super::replies::{HELD_REPLIES, SHORT_REPLY};
+use super::{Ask, Broadcast, Outbox, PushError, Replied, SHARE_FROM, Segment, Total, Unsent};
+use crate::events::CloseCause;
 use crate::limits::OUTBOX_MARK;
 use crate::wire::Wire;
 
@@ -194,17 +196,182 @@ fn what_is_cut_in_the_middle_of_a_chunk_is_counted_exactly() {
     assert_eq!(queued(&total), 0);
 }
 
+/// Some outboxes with a total of `limit` bytes.
+fn outboxes<const COUNT: usize>(limit: usize) -> (Arc<Total>, [Outbox; COUNT]) {
+    let total = Total::new(limit);
+    let outboxes = [(); COUNT].map(|()| Outbox::new(usize::MAX, Arc::clone(&total)));
+    (total, outboxes)
+}
+
+const MANY: usize = 16 * OUTBOX_MARK;
+
 #[test]
-fn a_total_that_is_full_refuses_in_the_middle_of_a_broadcast() {
-    let total = Total::new(25);
-    let outboxes = [(); 3].map(|()| Outbox::new(usize::MAX, Arc::clone(&total)));
-    let broadcast = |bytes: &[u8]| {
-        let broadcast = Broadcast::new(bytes, &total, outboxes.len());
-        outboxes.each_ref().map(|outbox| outbox.push_broadcast(&broadcast, false))
+fn outbox_total_full_takes_up_to_the_mark_and_refuses_more() {
+    let (total, [first, second]) = outboxes(MANY);
+    first.push(&message(MANY)).unwrap();
+    assert_eq!(second.push(&message(OUTBOX_MARK + 1)), Err(PushError::TotalFull), "though it is empty");
+    assert!(!second.has_room(OUTBOX_MARK + 1) && second.has_room(OUTBOX_MARK));
+    second.push(&message(OUTBOX_MARK)).unwrap();
+    assert_eq!(second.push(&message(1)), Err(PushError::TotalFull));
+    assert_eq!(queued(&total), MANY + OUTBOX_MARK);
+    assert_eq!(total.most(), MANY + OUTBOX_MARK);
+    drain(&first);
+    second.push(&message(MANY - OUTBOX_MARK)).unwrap();
+    assert_eq!(second.push(&message(1)), Err(PushError::TotalFull));
+}
+
+#[test]
+fn outbox_total_empty_takes_any_message() {
+    let (total, [first, second]) = outboxes(10);
+    first.push(&message(MANY)).unwrap();
+    assert_eq!(second.push(&message(MANY)), Err(PushError::TotalFull));
+    drain(&first);
+    second.push(&message(MANY)).unwrap();
+    assert_eq!(queued(&total), MANY);
+}
+
+#[test]
+fn outbox_total_shared_by_threads_is_never_exceeded_by_more_than_the_marks() {
+    let (total, outboxes) = outboxes::<3>(MANY);
+    let len = OUTBOX_MARK + 10;
+    std::thread::scope(|scope| {
+        for outbox in &outboxes {
+            let total = &total;
+            scope.spawn(move || {
+                for _ in 0..2_000 {
+                    let _ = outbox.push(&message(len));
+                    assert!(total.most() <= MANY + 3 * OUTBOX_MARK);
+                    drain(outbox);
+                }
+            });
+        }
+    });
+    assert_eq!(queued(&total), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn outbox_sender_that_waits_for_the_total_is_told_by_another_outbox() {
+    let (_, [first, second]) = outboxes(MANY);
+    let second = Arc::new(second);
+    let len = 2 * OUTBOX_MARK;
+    first.push(&message(MANY)).unwrap();
+    let waiting: Vec<_> = (0..3)
+        .map(|_| {
+            let second = Arc::clone(&second);
+            tokio::spawn(async move { second.wait_for_room(len).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    assert!(waiting.iter().all(|waiting| !waiting.is_finished()));
+    drain(&first);
+    for waiting in waiting {
+        assert_eq!(timeout(Duration::from_secs(1), waiting).await.expect("it is woken").unwrap(), Ok(()));
+    }
+    first.push(&message(MANY)).unwrap();
+    let ending = Arc::clone(&second);
+    let waiting = tokio::spawn(async move { ending.wait_for_room(len).await });
+    tokio::task::yield_now().await;
+    second.end();
+    let ended = timeout(Duration::from_secs(1), waiting).await.expect("it is woken").unwrap();
+    assert_eq!(ended, Err(PushError::Ended));
+}
+
+#[test]
+fn outbox_replies_over_the_total_are_refused_but_for_short_ones() {
+    let (total, [first, second]) = outboxes(MANY);
+    first.push(&message(MANY)).unwrap();
+    assert_eq!(second.push_reply(&message(OUTBOX_MARK)), Replied::Queued);
+    assert!(!second.is_overfull());
+    assert_eq!(second.push_reply(&message(SHORT_REPLY + 1)), Replied::TotalFull);
+    assert_eq!(second.push_reply(&message(SHORT_REPLY)), Replied::Queued);
+    assert!(second.is_overfull(), "no further request is dispatched");
+    drain(&second);
+    assert!(!second.is_overfull());
+    assert_eq!(queued(&total), MANY);
+}
+
+#[tokio::test]
+async fn outbox_replies_that_wait_are_counted_and_bounded() {
+    let total = Total::new(20 * MANY);
+    let outbox = Outbox::new(MANY, Arc::clone(&total));
+    outbox.push(&message(2 * OUTBOX_MARK)).unwrap();
+    let mut held: Vec<_> = (0..HELD_REPLIES).map(|_| outbox.hold_reply(message(MANY)).unwrap()).collect();
+    assert!(outbox.is_overfull());
+    let Err(error) = outbox.hold_reply(message(1)) else { panic!("as many as may wait already do") };
+    assert_eq!(error, PushError::Full { queued: HELD_REPLIES * MANY });
+    assert_eq!(queued(&total), 2 * OUTBOX_MARK + HELD_REPLIES * MANY);
+    // One whose responder is dropped, and one that there is room for.
+    held.pop();
+    assert_eq!(queued(&total), 2 * OUTBOX_MARK + (HELD_REPLIES - 1) * MANY);
+    drain(&outbox);
+    assert_eq!(held.pop().unwrap().queue().await, Some(MANY));
+    drop(held);
+    assert_eq!(queued(&total), MANY);
+    drain(&outbox);
+    assert_eq!(queued(&total), 0);
+    assert!(!outbox.is_overfull());
+
+    let (_, [full, other]) = outboxes(MANY);
+    full.push(&message(MANY)).unwrap();
+    let Err(error) = other.hold_reply(message(OUTBOX_MARK + 1)) else { panic!("there is no room") };
+    assert_eq!(error, PushError::TotalFull);
+    let held = other.hold_reply(message(OUTBOX_MARK)).unwrap();
+    other.break_off();
+    assert_eq!(held.queue().await, None);
+    assert_eq!(queued(&full.total), MANY);
+}
+
+#[test]
+fn outbox_to_blame_for_a_full_total_is_behind_and_holds_more_than_its_share() {
+    let (total, [greedy, modest]) = outboxes(MANY);
+    let stall = Duration::from_secs(10);
+    let now = Instant::now();
+    greedy.push(&message(MANY - OUTBOX_MARK)).unwrap();
+    modest.push(&message(OUTBOX_MARK)).unwrap();
+    greedy.blocked(now, stall);
+    modest.blocked(now, stall);
+    for outbox in [&greedy, &modest] {
+        outbox.blocked(now + stall, stall);
+        assert!(!outbox.is_asked(), "nobody needs room");
+    }
+    assert_eq!(modest.push(&message(1)), Err(PushError::TotalFull));
+    greedy.blocked(now + stall - Duration::from_millis(1), stall);
+    assert!(!greedy.is_asked(), "not for long");
+    modest.blocked(now + stall, stall);
+    assert!(!modest.is_asked(), "it holds less than its share");
+    greedy.blocked(now + stall, stall);
+    assert!(matches!(greedy.take_ask(), Some(Ask::Cut(CloseCause::SlowClient))));
+    // One that was below the mark in between is not behind.
+    let again = Outbox::new(usize::MAX, Arc::clone(&total));
+    again.blocked(now, stall);
+    again.push(&message(10)).unwrap();
+    drain(&again);
+    again.blocked(now + stall, stall);
+    assert!(!again.is_to_blame(now + stall, stall));
+}
+
+#[test]
+fn outbox_chunk_kept_by_a_short_span_is_counted_until_it_is_released() {
+    let (total, [slow, fast]) = outboxes(usize::MAX);
+    let bytes = message(100);
+    let broadcast = |to: &[&Outbox]| {
+        let broadcast = Broadcast::new(&bytes, &total, CLIENTS);
+        to.iter().for_each(|outbox| outbox.push_broadcast(&broadcast, false).unwrap());
     };
-    assert_eq!(broadcast(&message(5)), [Ok(()), Ok(()), Ok(())]);
-    assert_eq!(broadcast(&message(5)), [Ok(()), Ok(()), Err(PushError::Full { queued: 5 })]);
-    assert_eq!(queued(&total), 25);
+    broadcast(&[&slow, &fast]);
+    // Nothing more is shared with it.
+    slow.push(&bytes).unwrap();
+    for _ in 0..300 {
+        broadcast(&[&fast]);
+    }
+    drain(&fast);
+    assert_eq!(queued(&total), 200, "what is queued is counted apart");
+    assert!(total.counted_bytes() > 200 + 30_000, "{}", total.counted_bytes());
+    slow.release_chunks();
+    assert_eq!(total.counted_bytes(), 200);
+    assert!(!total.keeps_a_chunk());
+    assert_eq!(bytes_of(&drain(&slow)), bytes.repeat(2));
+    assert_eq!(total.counted_bytes(), 0);
 }
 
 #[test]

@@ -2,16 +2,15 @@
 
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
 use super::{Session, Shutdown};
-use crate::connection::Endpoint;
+use crate::connection::{Endpoint, Transport};
 use crate::error::{MessageError, MessageErrorKind};
 use crate::events::CloseCause;
 use crate::limits::PROBE_INTERVAL;
 
-impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
+impl<S: Transport, E: Endpoint> Session<S, E> {
     /// Waits for the next deadline. `Ready` when one has passed, which changes what there is to do.
     pub(super) fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.plan_probe();
@@ -59,7 +58,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         if drained {
             self.shutdown.expire();
         } else if stalled {
-            self.shutdown.abort(self.slow_consumer.clone());
+            // That the stream is not writable may only mean that the peer reads slowly.
+            if !self.writer.write_regardless(&self.stream) {
+                self.shutdown.abort(self.slow_consumer.clone());
+            }
         } else if complete {
             self.report_incomplete();
             self.shutdown.abort(CloseCause::Incomplete);

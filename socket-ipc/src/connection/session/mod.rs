@@ -49,7 +49,6 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
@@ -62,7 +61,7 @@ use super::inbox::Account;
 use super::outbox::{Ask, Outbox};
 use super::reporter::Reporter;
 use super::writer::{Writer, cause_of};
-use super::{Endpoint, Link};
+use super::{Endpoint, Link, Transport};
 use crate::events::{CloseCause, CloseReason};
 use crate::limits::LINGER;
 use crate::listener::caught;
@@ -97,7 +96,7 @@ struct Turn {
     intake: usize,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
+impl<S: Transport, E: Endpoint> Session<S, E> {
     pub(crate) fn new(
         stream: S,
         endpoint: Arc<E>,

@@ -1,0 +1,104 @@
+//! Replies, which are queued over the limit of the outbox, and those that wait for room beside it.
+
+use std::sync::MutexGuard;
+use std::sync::atomic::Ordering;
+
+use super::{Outbox, PushError, Queue, is_below_mark};
+use crate::limits::OUTBOX_MARK;
+use crate::sync::lock;
+
+/// A reply of this length is queued in any case, in bytes: so that there is always an error reply where there is no room.
+pub(super) const SHORT_REPLY: usize = 1024;
+
+/// How many times as much as an outbox holds may wait beside it, as replies.
+pub(super) const HELD_REPLIES: usize = 8;
+
+/// What became of a reply.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::connection) enum Replied {
+    Queued,
+    /// Nobody is left to read it.
+    Lost,
+    /// All outboxes together have no room for it.
+    TotalFull,
+}
+
+impl Outbox {
+    /// Queues a reply over the limit of the outbox, as long as anybody writes and the total has room: no further request
+    /// is dispatched meanwhile, see [`is_overfull`](Self::is_overfull). A short reply is queued in any case.
+    pub(in crate::connection) fn push_reply(&self, reply: &[u8]) -> Replied {
+        let queue = lock(&self.queue);
+        if queue.unsent.is_some() || self.is_broken() {
+            return Replied::Lost;
+        }
+        let must = reply.len() <= SHORT_REPLY || is_below_mark(&queue, reply.len());
+        if !self.total.reserve(reply.len(), must) {
+            return Replied::TotalFull;
+        }
+        self.reply_reserved(queue, reply);
+        Replied::Queued
+    }
+
+    fn reply_reserved(&self, mut queue: MutexGuard<'_, Queue>, reply: &[u8]) {
+        queue.contents.append(reply);
+        let len = queue.len + reply.len();
+        if len + queue.held > self.limit || (queue.len > 0 && self.total.is_full()) {
+            self.overfull.store(true, Ordering::Release);
+        }
+        self.pushed(queue, reply.len());
+    }
+
+    /// Counts a reply that waits for room, before it does. `Err` if too many wait already, or the total has no room.
+    pub(in crate::connection) fn hold_reply(&self, reply: Vec<u8>) -> Result<HeldReply<'_>, PushError> {
+        let mut queue = lock(&self.queue);
+        let held = queue.held.saturating_add(reply.len());
+        if queue.held > 0 && held > self.limit.saturating_mul(HELD_REPLIES) {
+            return Err(PushError::Full { queued: queue.held });
+        }
+        if !self.total.reserve(reply.len(), held <= OUTBOX_MARK) {
+            return Err(PushError::TotalFull);
+        }
+        queue.held = held;
+        if queue.len.saturating_add(held) > self.limit {
+            self.overfull.store(true, Ordering::Release);
+        }
+        Ok(HeldReply { outbox: self, reply })
+    }
+}
+
+/// A reply that waits for room, and is counted meanwhile.
+#[derive(Debug)]
+pub(in crate::connection) struct HeldReply<'o> {
+    outbox: &'o Outbox,
+    reply: Vec<u8>,
+}
+
+impl HeldReply<'_> {
+    /// Queues it once there is room. An outbox that is about to end takes it at once: that is what the drain is for.
+    /// Returns its length, or `None` where nobody is left to read it.
+    pub(in crate::connection) async fn queue(mut self) -> Option<usize> {
+        let (outbox, len) = (self.outbox, self.reply.len());
+        // It is counted already, so that the total has room for it.
+        let _ = outbox.wait_until(|outbox| outbox.has_own_room(len)).await;
+        let reply = std::mem::take(&mut self.reply);
+        let mut queue = lock(&outbox.queue);
+        queue.held -= len;
+        if queue.unsent.is_some() || outbox.is_broken() {
+            drop(queue);
+            outbox.total.subtract(len);
+            return None;
+        }
+        outbox.reply_reserved(queue, &reply);
+        Some(len)
+    }
+}
+
+impl Drop for HeldReply<'_> {
+    fn drop(&mut self) {
+        let len = self.reply.len();
+        if len > 0 {
+            lock(&self.outbox.queue).held -= len;
+            self.outbox.total.subtract(len);
+        }
+    }
+}
