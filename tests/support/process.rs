@@ -96,6 +96,11 @@ impl Peer {
 
     /// Asks a server until what it says of itself is as it should be.
     pub fn status_once(&mut self, awaited: impl Fn(&Status) -> bool) -> Status {
+        self.status_within(DEADLINE, awaited)
+    }
+
+    /// The same, for what may take longer.
+    pub fn status_within(&mut self, deadline: Duration, awaited: impl Fn(&Status) -> bool) -> Status {
         let asked = Instant::now();
         loop {
             self.tell("status");
@@ -106,7 +111,7 @@ impl Peer {
             if awaited(&status) {
                 return status;
             }
-            assert!(asked.elapsed() < DEADLINE, "{status:?}");
+            assert!(asked.elapsed() < deadline, "{status:?}");
         }
     }
 
