@@ -49,7 +49,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     client.on_connect(|| println!("connected"));
     client.on_reconnect(|| println!("connected again"));
-    client.on_connect_error(|error| println!("{error}{}", because(error)));
+    client.on_connect_error(|error| println!("{error}"));
     client.on_disconnect(|reason| println!("lost the connection: {reason}"));
     client.on_message_error(|error| println!("the server sent {error}"));
     client.on_error(|error| println!("{error}"));
@@ -84,10 +84,6 @@ async fn tick(client: ClientHandle) {
         }
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
-}
-
-fn because(error: &ConnectError) -> String {
-    error.source().map_or_else(String::new, |source| format!(": {source}"))
 }
 
 fn default_path() -> PathBuf {

@@ -10,6 +10,7 @@
 //! memory are back where they were. The seed decides what each client does; when the kernel does what it does is
 //! not up to it.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,7 +37,8 @@ struct Count {
 #[topic = "tick"]
 struct Tick<'m> {
     number: u64,
-    text: &'m str,
+    #[serde(borrow)]
+    text: Cow<'m, str>,
 }
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -171,7 +173,7 @@ async fn crowd(
     let text = "tick ".repeat(20);
     let mut number = 0;
     while Instant::now() < until {
-        server.broadcast(&Tick { number, text: &text })?;
+        server.broadcast(&Tick { number, text: Cow::Borrowed(&text) })?;
         number += 1;
         tokio::time::sleep(Duration::from_millis(1)).await;
     }

@@ -16,6 +16,7 @@
 //! The clients send with `send_async`, which waits while much is queued: they flood as fast as the server
 //! reads, and neither side's memory grows.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -30,7 +31,8 @@ use tokio::sync::Notify;
 #[topic = "spam"]
 struct Spam<'m> {
     number: u64,
-    text: &'m str,
+    #[serde(borrow)]
+    text: Cow<'m, str>,
 }
 
 #[tokio::main]
@@ -90,7 +92,7 @@ async fn flood(path: &Path) -> Result<(), Box<dyn Error>> {
     let send = async {
         client.connect().await?;
         for number in 0.. {
-            match client.send_async(&Spam { number, text: "lovely spam, wonderful spam" }).await {
+            match client.send_async(&Spam { number, text: "lovely spam, wonderful spam".into() }).await {
                 Ok(()) => {}
                 // The client is at it already; what was lost with the connection `on_disconnect` has said.
                 Err(SendError::NotConnected { .. }) => connected.notified().await,

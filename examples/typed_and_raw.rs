@@ -8,6 +8,7 @@
 //! A client orders food. Watch in which order the listeners of a message are called, what becomes of a
 //! message that is not what its topic promises, and of one that nobody listens for in particular.
 
+use std::borrow::Cow;
 use std::error::Error;
 use std::sync::Arc;
 
@@ -18,8 +19,9 @@ use tokio::sync::Notify;
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "order"]
 struct Order<'m> {
-    /// Borrowed from the bytes the message arrived in: nothing is copied.
-    dish: &'m str,
+    /// Borrowed from the bytes the message arrived in: copied only where it holds an escape, such as that of a quote.
+    #[serde(borrow)]
+    dish: Cow<'m, str>,
     count: u32,
 }
 
@@ -70,7 +72,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     let client = Client::new(&path);
     client.connect().await?;
-    client.send(&Order { dish: "dumplings", count: 12 })?;
+    client.send(&Order { dish: "dumplings".into(), count: 12 })?;
     client.send_raw("desserts", &["ice cream", "cake"])?;
     client.send_raw("order", &"the same again")?; // not an `Order`: reported, and the connection lives
     client.send_raw("chat", &serde_json::json!({ "text": "nice place" }))?; // only the catch-all hears it

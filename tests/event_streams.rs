@@ -28,7 +28,7 @@ fn state(state: ClientState) -> String {
     match state {
         ClientState::Connected { again } => format!("connected, again: {again}"),
         ClientState::ConnectFailed(error) => match &*error {
-            ConnectError::Io { source, .. } => format!("failed: {:?}", source.kind()),
+            ConnectError::Io { cause: source, .. } => format!("failed: {:?}", source.kind()),
             other => format!("failed: {other:?}"),
         },
         ClientState::Disconnected(reason) => format!("disconnected: {:?}", reason.cause),
@@ -318,7 +318,7 @@ support::both_flavours! {
         let error = soon("the end of the attempts", client.connect()).await.unwrap_err();
         assert_eq!(rest(states, state).await, ["failed: NotFound"; 3]);
         // The last failure is what giving up names as its source.
-        let ConnectError::GaveUp { source, .. } = error else { panic!("{error:?}") };
+        let ConnectError::GaveUp { cause: source, .. } = error else { panic!("{error:?}") };
         assert!(matches!(&*source, ConnectError::Io { .. }), "{source:?}");
 
         let (place, server) = listening().await;

@@ -305,7 +305,7 @@ async fn an_attempt_that_hangs_fails_after_the_connect_timeout() {
     let client = Client::builder("in memory").connector(hangs).give_up_after(2).retry_delay(SECOND).build();
     let begin = Instant::now();
     let error = client.connect().await.unwrap_err();
-    let ConnectError::GaveUp { attempts: 2, source, .. } = error else { panic!("{error:?}") };
+    let ConnectError::GaveUp { attempts: 2, cause: source, .. } = error else { panic!("{error:?}") };
     assert!(matches!(*source, ConnectError::Timeout { timeout, .. } if timeout == 5 * SECOND), "{source:?}");
     assert_after(begin, 11 * SECOND);
 }

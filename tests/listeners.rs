@@ -277,6 +277,28 @@ support::both_flavours! {
         assert_eq!(heard.take(4).await, ["Number(7)", wrong, wrong, "raw 7"]);
     }
 
+    async fn listener_of_str_with_escapes_is_told_what_to_write() {
+        let (place, mut errors) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let report = errors.reporter();
+        server.on_message_error(move |error, _| report(error.to_string()));
+        let mut heard = Events::new();
+        let report = heard.reporter();
+        server.on::<Log>(move |log, _| report(log.target.to_owned()));
+        let mut peer = listening(&server, &place).await;
+        for target in [r#""plain""#, r#""a \"b\"""#, r#""a\nb""#, "5"] {
+            let line = format!("{{\"topic\":\"log\",\"message\":{{\"level\":1,\"text\":\"\\n\",\"target\":{target}}}}}\n");
+            peer.write(line.as_bytes()).await;
+        }
+        assert_eq!(heard.next().await, "plain");
+        for _ in 0..2 {
+            let error = errors.next().await;
+            assert!(error.contains("write `#[serde(borrow)] Cow<'_, str>` in the place of `&str` at line 1"), "{error}");
+        }
+        let error = errors.next().await;
+        assert!(error.contains("invalid type: integer `5`, expected a borrowed string at line 1"), "{error}");
+    }
+
     async fn a_borrowed_message_is_not_copied() {
         let (place, mut heard) = (Place::new(), Events::new());
         let server = Server::new(place.socket());

@@ -7,7 +7,9 @@ use serde::ser::Error as _;
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
-use socket_ipc::{Client, ClientHandle, ClientId, Error, SendError, Server, ServerHandle, Topic};
+use socket_ipc::{
+    Client, ClientHandle, ClientId, Error, RequestError, SendError, Server, ServerHandle, Topic,
+};
 use support::{Events, Place, RawPeer, soon};
 use tokio::net::UnixListener;
 
@@ -120,11 +122,11 @@ support::both_flavours! {
     async fn what_has_no_json_form_is_refused_and_writes_nothing() {
         let mut pair = Pair::new().await;
         for error in pair.refused(&HashMap::from([((1, 2), 3)])) {
-            let SendError::Encode { topic, source } = error else { panic!("{error:?}") };
+            let SendError::Encode { topic, cause: source } = error else { panic!("{error:?}") };
             assert_eq!((topic.as_str(), source.to_string().contains("key must be a string")), ("x", true));
         }
         for error in pair.refused(&("a", Failing)) {
-            let SendError::Encode { source, .. } = error else { panic!("{error:?}") };
+            let SendError::Encode { cause: source, .. } = error else { panic!("{error:?}") };
             assert!(source.to_string().contains("does not want to"), "{source}");
         }
         pair.nothing_was_written().await;
@@ -150,10 +152,52 @@ support::both_flavours! {
         pair.nothing_was_written().await;
     }
 
-    async fn what_is_no_number_is_null() {
+    async fn send_of_nan_or_infinity_is_refused_by_its_field() {
         let mut pair = Pair::new().await;
-        let line = pair.written(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1.5]).await;
-        assert_eq!(line, r#"{"topic":"x","message":[null,null,null,1.5]}"#);
+        for (number, name) in [(f64::NAN, "NaN"), (f64::INFINITY, "infinity"), (f64::NEG_INFINITY, "-infinity")] {
+            let message = serde_json::json!({"name": "a"});
+            for error in pair.refused(&HashMap::from([("points", [(message, Some(number))])])) {
+                let said = "cannot encode a message of `x`: points[0][1] is";
+                assert_eq!(error.to_string(), format!("{said} {name}, which JSON cannot represent"));
+            }
+        }
+        let id = pair.server.clients()[0];
+        let paced = pair.server.send_raw_async("x", &f64::NAN, id).await.unwrap_err();
+        assert_eq!(paced.to_string(), "cannot encode a message of `x`: the message is NaN, which JSON cannot represent");
+        assert!(matches!(pair.client.send_raw_async("x", &f64::NAN).await, Err(SendError::Encode { .. })));
+        assert!(matches!(pair.server.broadcast_raw_async("x", &f64::NAN).await, Err(SendError::Encode { .. })));
+        let request = pair.client.request_raw("x", &f64::NAN).await;
+        assert!(matches!(request, Err(RequestError::Send(SendError::Encode { .. }))), "{request:?}");
+        pair.nothing_was_written().await;
+        assert_eq!(pair.written(&(None::<f64>, 1.5)).await, r#"{"topic":"x","message":[null,1.5]}"#);
+    }
+
+    async fn errors_printed_alone_say_why_and_no_cause_twice() {
+        let nowhere = Place::new();
+        let client = Client::builder(nowhere.socket()).give_up_after(2).reconnect_delay(std::time::Duration::ZERO)
+            .retry_delay(std::time::Duration::ZERO).build();
+        let gave_up = client.connect().await.unwrap_err();
+        let path = nowhere.socket().display().to_string();
+        let why = format!("cannot connect to {path}: No such file or directory (os error 2)");
+        assert_eq!(gave_up.to_string(), format!("gave up after 2 attempts: {why}"));
+        let pair = Pair::new().await;
+        let send = pair.client.send_raw("x", &("a", Failing)).unwrap_err();
+        assert_eq!(send.to_string(), "cannot encode a message of `x`: does not want to");
+        let listen = Server::new(nowhere.socket().join("missing/s.sock")).listen().await.unwrap_err();
+        assert!(listen.to_string().contains("No such file or directory"), "{listen}");
+        let denied = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        let accept = Error::Accept { path: nowhere.socket().into(), cause: denied() };
+        let remove = Error::Remove { path: nowhere.socket().into(), cause: denied() };
+        let closed = Error::GaveUp(Client::new("").connect().await.unwrap_err());
+        for error in [&gave_up as &dyn std::error::Error, &send, &listen, &accept, &remove, &closed] {
+            let text = error.to_string();
+            assert!(text.contains(": "), "{text} does not say why");
+            let mut cause = error.source();
+            while let Some(found) = cause {
+                assert!(!text.contains(&found.to_string()), "{text} has its cause twice: {found}");
+                cause = found.source();
+            }
+        }
     }
 
     async fn a_serialize_that_sends_arrives_with_what_it_sends() {
@@ -199,7 +243,7 @@ support::both_flavours! {
             tree = Value::Array(vec![tree]);
         }
         for error in pair.refused(&tree) {
-            let SendError::Encode { source, .. } = error else { panic!("{error:?}") };
+            let SendError::Encode { cause: source, .. } = error else { panic!("{error:?}") };
             assert!(source.to_string().contains("nested deeper than 127"), "{source}");
         }
         pair.nothing_was_written().await;

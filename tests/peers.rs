@@ -207,7 +207,7 @@ support::both_flavours! {
         let connector = || async { Ok(duplex(1024).0) };
         let client = Client::builder("in memory").connector(connector).expect_server_user(own_user()).give_up_after(1).build();
         let error = soon("the refusal", client.connect()).await.unwrap_err();
-        let ConnectError::GaveUp { source, .. } = error else { panic!("{error:?}") };
+        let ConnectError::GaveUp { cause: source, .. } = error else { panic!("{error:?}") };
         assert!(matches!(*source, ConnectError::WrongUser { found: None, .. }), "{source:?}");
     }
 

@@ -28,7 +28,7 @@ fn watch(client: &Client, events: &Events<String>) {
         let report = report.clone();
         move |error| {
             report(match error {
-                ConnectError::Io { source, .. } => format!("{:?}", source.kind()),
+                ConnectError::Io { cause: source, .. } => format!("{:?}", source.kind()),
                 ConnectError::Timeout { .. } => "Timeout".into(),
                 other => format!("{other:?}"),
             })
@@ -194,7 +194,7 @@ support::both_flavours! {
         let begin = Instant::now();
         let error = soon("the end of the attempts", client.connect()).await.unwrap_err();
         assert!(begin.elapsed() >= 3 * timeout, "given up after {:?}", begin.elapsed());
-        let ConnectError::GaveUp { path, attempts, source } = error else { panic!("{error:?}") };
+        let ConnectError::GaveUp { path, attempts, cause: source } = error else { panic!("{error:?}") };
         assert_eq!((path, attempts), (place.socket(), 3));
         assert!(matches!(*source, ConnectError::Timeout { timeout: t, .. } if t == timeout), "{source:?}");
         soon("the close", client.closed()).await;

@@ -356,7 +356,7 @@ support::both_flavours! {
         let place = Place::new();
         let missing = place.directory().join("missing");
         let error = Server::new(missing.join("test.sock")).listen().await.unwrap_err();
-        let ListenError::Io { source, .. } = &error else { panic!("{error:?}") };
+        let ListenError::Io { cause: source, .. } = &error else { panic!("{error:?}") };
         assert_eq!(source.kind(), std::io::ErrorKind::NotFound);
         assert!(!missing.exists());
     }

@@ -136,7 +136,7 @@ support::both_flavours! {
         let path = place.socket();
         let error = as_somebody(move || refused(path));
         let Some(error) = error.await else { return };
-        let ListenError::Io { source, .. } = &error else { panic!("{error:?}") };
+        let ListenError::Io { cause: source, .. } = &error else { panic!("{error:?}") };
         assert_eq!(source.kind(), std::io::ErrorKind::PermissionDenied, "{error:?}");
         assert_eq!(fs::read_dir(place.directory()).unwrap().count(), 0);
     }
@@ -166,7 +166,7 @@ support::both_flavours! {
         let path = place.socket();
         let error = as_somebody(move || refused(path));
         let Some(error) = error.await else { return };
-        let ListenError::Io { source, .. } = &error else { panic!("{error:?}") };
+        let ListenError::Io { cause: source, .. } = &error else { panic!("{error:?}") };
         assert_eq!(source.kind(), std::io::ErrorKind::PermissionDenied, "{error:?}");
         assert!(error.to_string().contains("lock file"), "{error}");
         assert_eq!(fs::read(&lock).unwrap(), b"precious");

@@ -116,16 +116,19 @@ use syn::{DeriveInput, parse_macro_input};
 /// assert_eq!(Samples::<f32, 4>::NAME, "samples");
 /// ```
 ///
-/// With one lifetime, a message borrows from the bytes it arrived in, and nothing is copied. `Message<'m>` is
-/// the type with its lifetime replaced by `'m`, whatever the type calls it:
+/// With one lifetime, a message borrows from the bytes it arrived in, and text is copied only where it holds escapes.
+/// `Message<'m>` is the type with its lifetime replaced by `'m`, whatever the type calls it:
 ///
 /// ```
 /// # use serde::{Deserialize, Serialize};
 /// # use socket_ipc::Topic;
+/// use std::borrow::Cow;
+///
 /// #[derive(Topic, Serialize, Deserialize)]
 /// #[topic = "log"]
 /// struct Log<'a> {
-///     target: &'a str,
+///     #[serde(borrow)]
+///     target: Cow<'a, str>,
 /// }
 ///
 /// fn shorter<'m>(message: <Log<'static> as Topic>::Message<'m>) -> Log<'m> {
@@ -133,21 +136,30 @@ use syn::{DeriveInput, parse_macro_input};
 /// }
 /// ```
 ///
-/// A message exists for every lifetime, and that has three consequences for a type with one:
+/// Without `#[serde(borrow)]` serde copies every text. A plain `&'a str` can be sent, but not received where the text
+/// holds a quote, a line break or anything else that JSON escapes: there is nothing in the buffer to borrow. Such a
+/// message is a message error that says so. The derive gives no warning of it, as it can't see which of the two a type is
+/// for: the other derives are hidden from it, and for a type that is only sent `&'a str` is right.
+///
+/// A message exists for every lifetime, and that has four consequences for a type with one:
 ///
 /// - `'a: 'static` is refused, and so is a second lifetime.
 /// - A type parameter beside it must not borrow by itself: it needs `T: 'static`, inline or in the where
 ///   clause.
+/// - As a type argument, such as `Batch<Log<'_>>`, it makes a topic that can be sent and not listened for: the lifetime
+///   is not one of `Batch`. Give the outer type one of its own, `struct Batch<'a> { #[serde(borrow)] logs: Vec<Log<'a>> }`.
 /// - A bound that names the lifetime, such as `T: Visit<'a>`, is asked of `T` for every lifetime, as if it
 ///   said `T: for<'a> Visit<'a>`.
 ///
 /// ```
 /// # use serde::Deserialize;
 /// # use socket_ipc::Topic;
+/// # use std::borrow::Cow;
 /// #[derive(Topic, Deserialize)]
 /// #[topic = "tagged"]
 /// struct Tagged<'a, T: 'static> {
-///     tag: &'a str,
+///     #[serde(borrow)]
+///     tag: Cow<'a, str>,
 ///     value: T,
 /// }
 /// ```
@@ -217,10 +229,12 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 /// ```
 /// # use serde::{Deserialize, Serialize};
 /// # use socket_ipc::{Protocol, Topic};
+/// # use std::borrow::Cow;
 /// #[derive(Topic, Serialize, Deserialize)]
 /// #[topic = "log"]
 /// struct Log<'m> {
-///     text: &'m str,
+///     #[serde(borrow)]
+///     text: Cow<'m, str>,
 /// }
 ///
 /// #[derive(Topic, Serialize, Deserialize)]
@@ -308,7 +322,7 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 /// # struct Sum(i64);
 /// # #[derive(Topic, Serialize, Deserialize)]
 /// # #[topic = "log"]
-/// # struct Log<'m> { text: &'m str }
+/// # struct Log<'m> { #[serde(borrow)] text: std::borrow::Cow<'m, str> }
 /// #[derive(Protocol)]
 /// #[protocol(to_server(Add -> Sum, Log<'_>))]
 /// struct Calculator;

@@ -75,7 +75,7 @@ pub(crate) async fn bind(path: &Path, mode: u32) -> Result<(UnixListener, Socket
     if let Some(reason) = refuse_path(path) {
         return Err(ListenError::InvalidPath { path: path.to_owned(), reason });
     }
-    let io = |action| move |source| ListenError::Io { path: path.to_owned(), action, source };
+    let io = |action| move |cause| ListenError::Io { path: path.to_owned(), action, cause };
     let absolute = std::path::absolute(path).map_err(io("find the current directory"))?;
     let lock = Lock::take(path, &absolute)?;
     reclaim(path).await?;
@@ -86,12 +86,12 @@ pub(crate) async fn bind(path: &Path, mode: u32) -> Result<(UnixListener, Socket
     let as_file = File::from(socket.as_fd().try_clone_to_owned().map_err(io("make a socket"))?);
     let _ = as_file.set_permissions(Permissions::from_mode(mode));
     drop(as_file);
-    socket.bind(path).map_err(|source| match source.kind() {
+    socket.bind(path).map_err(|cause| match cause.kind() {
         io::ErrorKind::AddrInUse => ListenError::AddrInUse {
             path: path.to_owned(),
             found: "another program has just bound it".to_owned(),
         },
-        _ => io("bind the socket")(source),
+        _ => io("bind the socket")(cause),
     })?;
     let mut file = SocketFile { path: absolute, bound: None, _lock: lock };
     let made = fs::symlink_metadata(path).map_err(io("look at the socket file"))?;
@@ -134,7 +134,7 @@ impl Drop for SocketFile {
 
 /// Makes room at `path`, where only a socket that nobody listens on may be removed.
 async fn reclaim(path: &Path) -> Result<(), ListenError> {
-    let io = |action| move |source| ListenError::Io { path: path.to_owned(), action, source };
+    let io = |action| move |cause| ListenError::Io { path: path.to_owned(), action, cause };
     let in_use = |found: &str| ListenError::AddrInUse { path: path.to_owned(), found: found.to_owned() };
     let Some(found) = look_at(path).map_err(io("look at what is there"))? else { return Ok(()) };
     if let Some(found) = no_socket(&found) {
@@ -203,7 +203,7 @@ impl Lock {
         let mut path = absolute.as_os_str().to_owned();
         path.push(".lock");
         let path = PathBuf::from(path);
-        let io = |source| ListenError::Io { path: socket.to_owned(), action: "open its lock file", source };
+        let io = |cause| ListenError::Io { path: socket.to_owned(), action: "open its lock file", cause };
         let refuse = |reason: String| ListenError::Lock { path: path.clone(), reason };
         for _ in 0..LOCK_ATTEMPTS {
             let file = OpenOptions::new()
@@ -215,11 +215,11 @@ impl Lock {
                 // A FIFO in its place must not block, nor a link lead elsewhere.
                 .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
                 .open(&path)
-                .map_err(|source| match look_at(&path) {
+                .map_err(|cause| match look_at(&path) {
                     Ok(Some(found)) if !found.is_file() => {
                         refuse(format!("found {}, not a lock file", no_socket(&found).unwrap_or("a socket")))
                     }
-                    _ => io(source),
+                    _ => io(cause),
                 })?;
             let opened = file.metadata().map_err(io)?;
             if !opened.is_file() {

@@ -206,12 +206,12 @@ fn a_deadline_ends_connecting_says_why_and_leaves_the_client_as_it_was() {
             error.to_string(),
             format!("cannot connect to {}: no connection within 500ms", path.display())
         );
-        let ConnectError::NotInTime { path: named, timeout, source: Some(source) } = error else {
+        let ConnectError::NotInTime { path: named, timeout, cause: Some(source) } = error else {
             panic!("{error:?}")
         };
         assert_eq!((named, timeout), (path.clone(), time));
         assert!(
-            matches!(&*source, ConnectError::Io { source, .. } if source.kind() == std::io::ErrorKind::NotFound)
+            matches!(&*source, ConnectError::Io { cause: source, .. } if source.kind() == std::io::ErrorKind::NotFound)
         );
         let serving = serve(&path);
         client.connect_within(DEADLINE).unwrap();
@@ -224,7 +224,7 @@ fn a_deadline_ends_connecting_says_why_and_leaves_the_client_as_it_was() {
             .connector(std::future::pending::<std::io::Result<tokio::io::DuplexStream>>)
             .build_blocking();
         let error = stuck.connect_within(SHORT);
-        assert!(matches!(error, Err(ConnectError::NotInTime { source: None, .. })), "{error:?}");
+        assert!(matches!(error, Err(ConnectError::NotInTime { cause: None, .. })), "{error:?}");
         // Nobody is left waiting.
         stuck.close();
     });

@@ -237,6 +237,9 @@ fn a_request_is_answered_refused_late_or_lost() {
             Err::<(), _>(Refusal::new("closed", "come back\n tomorrow\u{1b}[2J"))
         };
         server.respond_raw("refuse", "refuse", refuse).unwrap();
+        let text = format!("begin {} end", "x".repeat(3 << 20));
+        let long = move |_: socket_ipc::RawMessage<'_>, _| Err::<(), _>(Refusal::new("long", text.clone()));
+        server.respond_raw("long", "long", long).unwrap();
         server.respond_raw("panic", "panic", |_, _| -> Result<(), Refusal> { panic!("on purpose") }).unwrap();
         let leaves = server.handle();
         server.on_topic("leave", move |_message, client_id| assert!(leaves.disconnect(client_id)));
@@ -253,6 +256,10 @@ fn a_request_is_answered_refused_late_or_lost() {
         run(["request", &path, "refuse"]).failed(4),
         "`refuse` was refused (closed): come back tomorrow\\u001b[2J"
     );
+    // What takes megabytes is cut in the middle.
+    let long = run(["request", &path, "long"]).failed(4);
+    assert!(long.starts_with("`long` was refused (long): begin xx") && long.ends_with("xx end"), "{long}");
+    assert!(long.contains(" bytes more ") && long.len() < 4096, "{}", long.len());
     assert_eq!(run(["request", &path, "panic"]).failed(4), "the responder of `panic` panicked");
     assert_eq!(run(["request", &path, "nobody"]).failed(4), "nobody on the other side responds to `nobody`");
     ours.close();

@@ -264,6 +264,55 @@ fn status_says_who_runs_a_server_that_is_alive() {
 }
 
 #[test]
+fn status_hostile_names_do_nothing_to_the_terminal() {
+    let place = Place::new();
+    // What a process is called is the name of its file, and its path is the choice of its server, too.
+    let program = place.file("x\u{1b}]0;y\u{7}\u{200b}");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_socket-ipc"), &program).unwrap();
+    let path = place.file("\u{1b}[2J\u{61c}.sock").into_os_string().into_string().unwrap();
+    let server = Running::of(Command::new(&program).args(["serve", &path]));
+    let listening = server.error();
+    assert!(listening.ends_with("\\u001b[2J\\u061c.sock"), "{listening:?}");
+    let Some(terminal) = on_a_terminal("NO_COLOR=1", &format!("status '{path}'")) else { return };
+    let line = std::iter::repeat_with(|| terminal.line()).find(|line| line.contains(" is alive")).unwrap();
+    assert!(line.contains(r"\u001b[2J\u061c.sock is alive, process "), "{line:?}");
+    assert!(line.contains(r" (x\u001b]0;y\u0007\u200b) of user "), "{line:?}");
+    assert!(!line.contains(['\u{1b}', '\u{7}', '\u{200b}', '\u{61c}']), "{line:?}");
+    // A program gets what is there.
+    let report: Value = serde_json::from_str(&run(["status", &path]).output).unwrap();
+    assert_eq!((&report["path"], &report["program"]), (&json!(path), &json!("x\u{1b}]0;y\u{7}\u{200b}")));
+}
+
+/// Text for people has one way out, and one type.
+#[test]
+fn command_sources_write_in_two_places_only() {
+    let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin/socket-ipc");
+    let mut found = Vec::new();
+    for source in std::fs::read_dir(sources).unwrap() {
+        let source = source.unwrap().path();
+        let name = source.file_name().unwrap().to_str().unwrap().to_owned();
+        let text = std::fs::read_to_string(&source).unwrap();
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        for way in ["stdout()", "stderr()", "print!", "println!", "eprint!", "eprintln!", "dbg!", ".print()"]
+        {
+            let times = code.clone().filter(|line| line.contains(way)).count();
+            if times > 0 {
+                found.push((name.clone(), way, times));
+            }
+        }
+    }
+    found.sort();
+    // Whether standard output is a terminal or a pipe is asked, too; clap prints the help itself, which nobody else writes.
+    let expected = [
+        ("failure.rs", "stderr()", 1),
+        ("output.rs", "stdout()", 2),
+        ("running.rs", "stdout()", 1),
+        ("usage.rs", ".print()", 1),
+    ];
+    assert_eq!(found, expected.map(|(name, way, times)| (name.to_owned(), way, times)));
+}
+
+#[test]
 fn whoever_reads_help_may_stop() {
     let output = Command::new("sh")
         .args(["-c", r#""$0" --help | true; "$0" completions zsh | true"#, env!("CARGO_BIN_EXE_socket-ipc")])

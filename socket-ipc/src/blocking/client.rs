@@ -162,7 +162,7 @@ impl<P: 'static> Client<P> {
         let runtime = self
             .thread
             .runtime(self.client.closed())
-            .map_err(|source| ConnectError::Thread { path: path(), source })?;
+            .map_err(|cause| ConnectError::Thread { path: path(), cause })?;
         let (client, target) = (Arc::clone(&self.client), path());
         // Over there, so that the client runs on that thread from its first attempt on, and the runtime can't go while
         // it is in use: who closes the client ends it.
@@ -202,7 +202,7 @@ async fn connect_within<P>(
             }
             outcome = &mut connecting => outcome,
         };
-        return outcome.unwrap_or(Err(ConnectError::NotInTime { path, timeout: within, source: last }));
+        return outcome.unwrap_or(Err(ConnectError::NotInTime { path, timeout: within, cause: last }));
     }
 }
 

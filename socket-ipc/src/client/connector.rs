@@ -71,7 +71,7 @@ impl Connector {
             }
         };
         let connected = match tokio::time::timeout(options.connect_timeout, opening).await {
-            Ok(opened) => opened.map_err(|source| ConnectError::Io { path: path(), source })?,
+            Ok(opened) => opened.map_err(|cause| ConnectError::Io { path: path(), cause })?,
             Err(_) => return Err(ConnectError::Timeout { path: path(), timeout: options.connect_timeout }),
         };
         if let Some(expected) = options.expected_server_user {

@@ -209,7 +209,7 @@ impl State {
             self.events.report_connect_error(&error);
             attempts = attempts.saturating_add(1);
             if self.options.give_up_after.is_some_and(|most| attempts >= most) {
-                return Err(ConnectError::GaveUp { path: path(), attempts, source: error });
+                return Err(ConnectError::GaveUp { path: path(), attempts, cause: error });
             }
             delay = Some(self.options.retry_delay);
         }

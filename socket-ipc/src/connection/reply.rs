@@ -1,7 +1,5 @@
 //! A reply, or an error reply, to the outbox of the connection that the request came over.
 
-use std::error::Error as _;
-
 use serde::Serialize;
 use tracing::Span;
 
@@ -123,7 +121,7 @@ fn encoded_answer<'t, R: Serialize>(
             let unsent = encoded(endpoint, kind, topic.as_str(), reply, |bytes| then(topic, bytes)).err();
             unsent.and_then(|error| {
                 warn(topic, &error, "an answer can't be sent");
-                let refusal = Refusal::new(Refusal::FAILED, in_full(&error));
+                let refusal = Refusal::new(Refusal::FAILED, error.to_string());
                 encoded_refusal(endpoint, kind, &refusal, &mut then).err().map(|_| refusal)
             })
         }
@@ -154,9 +152,4 @@ fn warn(topic: TopicName<'_>, error: &SendError, what: &str) {
 pub(crate) fn request_span(topic: &str, kind: Kind) -> Span {
     let id = if let Kind::Question(id) = kind { Some(id) } else { None };
     tracing::debug_span!("request", topic, id)
-}
-
-/// What an error says, and what its cause does.
-fn in_full(error: &SendError) -> String {
-    error.source().map_or_else(|| error.to_string(), |source| format!("{error}: {source}"))
 }

@@ -25,12 +25,17 @@ pub enum ConnectError {
         reason: String,
     },
     /// The server is not there, or does not let this process in.
-    #[error("cannot connect to {}", path.display())]
+    #[error("cannot connect to {}: {cause}", path.display())]
     Io {
         /// The path.
         path: PathBuf,
+<<<<<<< HEAD
         /// What the operating system has to say, or the [`connector`](crate::ClientBuilder::connector).
         source: io::Error,
+=======
+        /// What the operating system has to say.
+        cause: io::Error,
+>>>>>>> 8da6e1b (Escape all that the command prints, refuse NaN, and say in each error why)
     },
     /// The server was there but had no room for a connection within `connect_timeout`.
     #[error("cannot connect to {}: no connection within {timeout:?}", path.display())]
@@ -52,34 +57,34 @@ pub enum ConnectError {
         found: Option<u32>,
     },
     /// The last of the attempts that `give_up_after` allows has failed. The client is closed.
-    #[error("gave up connecting to {} after {attempts} attempts", path.display())]
+    #[error("gave up after {attempts} attempts: {cause}")]
     GaveUp {
         /// The path.
         path: PathBuf,
         /// How many attempts were made.
         attempts: u32,
         /// Why the last one failed.
-        source: Arc<ConnectError>,
+        cause: Arc<ConnectError>,
     },
     /// No connection was made within the time that `connect_within` of a [blocking client](crate::blocking) was given.
     #[cfg(feature = "blocking")]
-    #[error("cannot connect to {}: no connection within {timeout:?}", path.display())]
+    #[error("cannot connect to {}: no connection within {timeout:?}{}", path.display(), last(cause.as_deref()))]
     NotInTime {
         /// The path.
         path: PathBuf,
         /// What `connect_within` was given.
         timeout: Duration,
         /// Why the last attempt failed; `None` where none had the time to.
-        source: Option<Arc<ConnectError>>,
+        cause: Option<Arc<ConnectError>>,
     },
     /// The thread that a [blocking client](crate::blocking) runs on could not be started.
     #[cfg(feature = "blocking")]
-    #[error("cannot connect to {}: the client's thread could not be started", path.display())]
+    #[error("cannot connect to {}: the client's thread could not be started: {cause}", path.display())]
     Thread {
         /// The path.
         path: PathBuf,
         /// What the operating system has to say.
-        source: io::Error,
+        cause: io::Error,
     },
     /// `connect` was called before.
     #[error("cannot connect to {}: this client was told to connect before", path.display())]
@@ -93,6 +98,12 @@ pub enum ConnectError {
         /// The path.
         path: PathBuf,
     },
+}
+
+/// Why the last of several attempts failed, where one did.
+#[cfg(feature = "blocking")]
+fn last(cause: Option<&ConnectError>) -> String {
+    cause.map_or_else(String::new, |cause| format!("; the last attempt: {cause}"))
 }
 
 fn user(found: Option<u32>) -> String {

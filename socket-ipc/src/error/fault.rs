@@ -37,12 +37,12 @@ pub enum Error {
         panic: String,
     },
     /// A connection could not be accepted. The server pauses (10 ms, doubling to 1 s) and goes on.
-    #[error("cannot accept a connection on {}", path.display())]
+    #[error("cannot accept a connection on {}: {cause}", path.display())]
     Accept {
         /// The path of the socket.
         path: PathBuf,
         /// What the operating system has to say.
-        source: io::Error,
+        cause: io::Error,
     },
     /// A client was refused because `max_clients` are connected.
     #[error(
@@ -64,15 +64,15 @@ pub enum Error {
         peer: Option<Peer>,
     },
     /// The client lost its connection and made all attempts that `give_up_after` allows. It is closed.
-    #[error("the client is closed")]
-    GaveUp(#[source] ConnectError),
+    #[error("the client is closed: {0}")]
+    GaveUp(ConnectError),
     /// The socket file could not be removed.
-    #[error("cannot remove the socket file {}", path.display())]
+    #[error("cannot remove the socket file {}: {cause}", path.display())]
     Remove {
         /// The path of the socket.
         path: PathBuf,
         /// What the operating system has to say.
-        source: io::Error,
+        cause: io::Error,
     },
 }
 

@@ -62,13 +62,13 @@ pub enum ListenError {
         path: PathBuf,
     },
     /// An operating system call failed.
-    #[error("cannot listen on {}: could not {action}", path.display())]
+    #[error("cannot listen on {}: could not {action}: {cause}", path.display())]
     Io {
         /// The path.
         path: PathBuf,
         /// What was attempted.
         action: &'static str,
         /// What the operating system has to say.
-        source: io::Error,
+        cause: io::Error,
     },
 }

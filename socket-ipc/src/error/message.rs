@@ -41,7 +41,7 @@ pub struct MessageError {
 pub enum MessageErrorKind {
     /// The bytes are not an envelope.
     #[error("not an envelope: {0}")]
-    Envelope(#[from] EnvelopeError),
+    Envelope(EnvelopeError),
     /// The message is longer than `max_message_len`; it was skipped without being stored.
     #[error("over the limit of {limit} bytes: send less, or raise `max_message_len` on both sides")]
     TooLong {
@@ -88,6 +88,13 @@ pub enum MessageErrorKind {
         /// What serde has to say.
         reason: String,
     },
+}
+
+// Not derived: that would make it the source of an error whose text has it already.
+impl From<EnvelopeError> for MessageErrorKind {
+    fn from(error: EnvelopeError) -> Self {
+        Self::Envelope(error)
+    }
 }
 
 impl MessageError {

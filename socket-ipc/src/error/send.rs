@@ -67,12 +67,12 @@ pub enum SendError {
         limit: usize,
     },
     /// The message can't be written as JSON.
-    #[error("cannot encode a message of `{topic}`")]
+    #[error("cannot encode a message of `{topic}`: {cause}")]
     Encode {
         /// The topic of the message.
         topic: String,
         /// What the message or serde_json has to say.
-        source: EncodeError,
+        cause: EncodeError,
     },
     /// The message's `Serialize` implementation panicked.
     #[error("cannot encode a message of `{topic}`: its `Serialize` panicked: {panic}")]
@@ -132,7 +132,7 @@ impl SendError {
         let topic = topic.to_owned();
         match error {
             EncodeError::TooLarge { size, limit } => Self::TooLarge { topic, size, limit },
-            source => Self::Encode { topic, source },
+            cause => Self::Encode { topic, cause },
         }
     }
 }

@@ -28,8 +28,8 @@ pub(super) async fn accept(listener: UnixListener, state: Arc<State>) {
                     state.error(refusal);
                 }
             }
-            Err(source) => {
-                state.error(Error::Accept { path: state.options.path.clone(), source });
+            Err(cause) => {
+                state.error(Error::Accept { path: state.options.path.clone(), cause });
                 // A connection that can't be accepted for want of descriptors stays in the backlog: trying at
                 // once would spin.
                 tokio::time::sleep(pause.max(SHORTEST_PAUSE)).await;

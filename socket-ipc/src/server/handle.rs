@@ -252,13 +252,14 @@ impl<P> ServerHandle<P> {
     /// ```no_run
     /// # use serde::{Deserialize, Serialize};
     /// # use socket_ipc::{SendError, ServerHandle, Topic};
+    /// # use std::borrow::Cow;
     /// #[derive(Topic, Serialize, Deserialize)]
     /// #[topic = "line"]
-    /// struct Line<'m> { text: &'m str }
+    /// struct Line<'m> { #[serde(borrow)] text: Cow<'m, str> }
     ///
     /// async fn recite(server: ServerHandle, poem: &str) -> Result<(), SendError> {
     ///     for text in poem.lines() {
-    ///         server.broadcast_async(&Line { text }).await?;
+    ///         server.broadcast_async(&Line { text: text.into() }).await?;
     ///     }
     ///     Ok(())
     /// }

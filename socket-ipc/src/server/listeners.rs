@@ -53,18 +53,21 @@ where
 impl<P> ServerHandle<P> {
     /// Attaches a listener to the messages of type `T`, each decoded as it arrived.
     ///
-    /// A type with a lifetime borrows from the receive buffer. A message that is not a `T` is reported by
+    /// A type with a lifetime borrows from the receive buffer: text as `#[serde(borrow)] Cow<'m, str>`, since `&str` can't
+    /// hold what JSON escapes. A message that is not a `T` is reported by
     /// [`on_message_error`](Self::on_message_error), and heard by the other listeners of its topic.
     ///
     /// ```
     /// use serde::{Deserialize, Serialize};
     /// use socket_ipc::{Server, Topic};
+    /// use std::borrow::Cow;
     ///
     /// #[derive(Topic, Serialize, Deserialize)]
     /// #[topic = "log"]
     /// struct Log<'m> {
     ///     level: u8,
-    ///     target: &'m str,
+    ///     #[serde(borrow)]
+    ///     target: Cow<'m, str>,
     /// }
     ///
     /// let server = Server::new("/tmp/myApp.sock");

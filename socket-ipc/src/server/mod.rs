@@ -164,10 +164,10 @@ impl<P> Server<P> {
     pub async fn listen(&self) -> Result<(), ListenError> {
         let state = &self.handle.state;
         let starting = Starting::begin(state)?;
-        let io = |source| ListenError::Io {
+        let io = |cause| ListenError::Io {
             path: state.options.path.clone(),
             action: "use the socket that was passed",
-            source,
+            cause,
         };
         let Some(inherited) = state.inherited().map_err(io)? else {
             let (listener, socket) = socket_file::bind(&state.options.path, state.options.mode).await?;

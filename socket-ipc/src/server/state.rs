@@ -230,8 +230,8 @@ impl State {
         // abandoned.
         let removed = lock(&self.socket).as_mut().map_or(Ok(()), SocketFile::remove);
         // Without the lock: this calls listeners.
-        if let Err(source) = removed {
-            self.events.report_error(&Error::Remove { path: self.options.path.clone(), source });
+        if let Err(cause) = removed {
+            self.events.report_error(&Error::Remove { path: self.options.path.clone(), cause });
         }
         if let Some(accepting) = lock(&self.accepting).take() {
             accepting.abort();

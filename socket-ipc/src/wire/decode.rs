@@ -221,11 +221,21 @@ pub(crate) fn place(error: &serde_json::Error) -> (usize, usize, String) {
     let (line, column) = (error.line(), error.column());
     let text = error.to_string();
     let reason = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
-    (line, column, shortened(reason))
+    let reason = shortened(reason);
+    let can_not_borrow = reason.starts_with(STRING) && reason.ends_with(BORROWED);
+    (line, column, if can_not_borrow { reason + INSTEAD } else { reason })
 }
 
+/// What serde says of a `&str` where the text has escapes, so that there is nothing to borrow.
+const STRING: &str = "invalid type: string ";
+const BORROWED: &str = "expected a borrowed string";
+
+/// What to write in its place.
+const INSTEAD: &str =
+    ", and this one holds an escape: write `#[serde(borrow)] Cow<'_, str>` in the place of `&str`";
+
 /// Cuts what is long in the middle: a mistake is named at the front, what was expected at the back.
-fn shortened(reason: &str) -> String {
+pub(super) fn shortened(reason: &str) -> String {
     if reason.len() <= 2 * REASON_END + 8 {
         return reason.to_owned();
     }

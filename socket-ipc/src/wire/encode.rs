@@ -4,7 +4,8 @@ use memchr::memmem;
 use serde::Serialize;
 
 use super::bounded::Bounded;
-use super::json::{Json, MAX_DEPTH};
+use super::decode::shortened;
+use super::json::{Fault, Json, MAX_DEPTH};
 use super::kind::{ID, Kind, RE};
 use super::{NO_TOPIC, Wire, holds_control};
 
@@ -22,8 +23,17 @@ use super::{NO_TOPIC, Wire, holds_control};
 #[non_exhaustive]
 pub enum EncodeError {
     /// The `Serialize` implementation failed, or the value has no JSON form.
-    #[error("{0}")]
-    Serialize(#[source] serde_json::Error),
+    #[error(transparent)]
+    Serialize(serde_json::Error),
+    /// A number of the message is NaN or infinite. A field that may have no value is an `Option`.
+    #[error("{} is {value}, which JSON cannot represent", field(path))]
+    NotFinite {
+        /// Where the number stands, such as `points[3].y`; empty where the message itself is the number, or where it can't be
+        /// found a second time.
+        path: String,
+        /// The number: `NaN`, `infinity` or `-infinity`.
+        value: &'static str,
+    },
     /// The encoded envelope is longer than the limit.
     #[error("{size} bytes are over the limit of {limit}")]
     TooLarge {
@@ -40,6 +50,23 @@ pub enum EncodeError {
     },
 }
 
+/// What is wrong with the number.
+fn field(path: &str) -> &str {
+    if path.is_empty() { "the message" } else { path }
+}
+
+/// Where the first number stands that JSON has no form for.
+#[cold]
+fn path_of_fault<M: Serialize + ?Sized>(message: &M) -> String {
+    let mut text = Vec::new();
+    let mut json = Json::new(Bounded::new(&mut text, 0));
+    let path = serde_path_to_error::serialize(message, &mut json).err().map(|error| error.path().to_string());
+    let is_found = matches!(json.fault, Some(Fault::NotFinite(_)));
+    // Of a message that is itself the number the path is a dot. Keys may be long.
+    let path = path.filter(|path| is_found && path != ".").unwrap_or_default();
+    shortened(&path)
+}
+
 /// The topic that travels: an empty one has a name of its own.
 pub(crate) fn topic_or_none(topic: &str) -> &str {
     if topic.is_empty() { NO_TOPIC } else { topic }
@@ -48,7 +75,7 @@ pub(crate) fn topic_or_none(topic: &str) -> &str {
 impl Wire {
     /// Appends the envelope of `message` and its end to `buffer`; an empty topic is written as `none`.
     ///
-    /// NaN and infinity become `null`, as serde_json has it.
+    /// NaN and infinity are errors that name their place, which takes serializing the message a second time.
     ///
     /// # Errors
     ///
@@ -105,9 +132,10 @@ impl Wire {
         json.string(topic_or_none(topic));
         json.text.put(",");
         json.key(self.message_key);
-        message.serialize(&mut json).map_err(|error| match json.too_deep {
-            true => EncodeError::TooDeep { limit: MAX_DEPTH },
-            false => EncodeError::Serialize(error),
+        message.serialize(&mut json).map_err(|error| match json.fault {
+            Some(Fault::TooDeep) => EncodeError::TooDeep { limit: MAX_DEPTH },
+            Some(Fault::NotFinite(value)) => EncodeError::NotFinite { path: path_of_fault(message), value },
+            None => EncodeError::Serialize(error),
         })?;
         match kind {
             Kind::Message => {}

@@ -4,7 +4,7 @@ use clap::CommandFactory;
 
 use crate::arguments::{Arguments, Completions};
 use crate::failure::Failure;
-use crate::output;
+use crate::output::{self, Reader};
 
 pub(crate) fn run(arguments: &Completions) -> Result<(), Failure> {
     let mut command = Arguments::command();
@@ -12,5 +12,5 @@ pub(crate) fn run(arguments: &Completions) -> Result<(), Failure> {
     // Into memory first: writing to a pipe that nobody reads would be a panic inside.
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, name, &mut script);
-    output::print(&String::from_utf8_lossy(&script))
+    output::print(&Reader::find().source(String::from_utf8_lossy(&script).into_owned()))
 }

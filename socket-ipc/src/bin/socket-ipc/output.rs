@@ -1,4 +1,6 @@
 //! What goes to standard output: lines for people on a terminal, JSON lines anywhere else.
+//!
+//! Nothing else writes there, and [`Output`] has no place for text that would reach a terminal unescaped.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
@@ -9,10 +11,10 @@ use socket_ipc::{ClientId, RawMessage};
 use tokio::sync::mpsc;
 
 use crate::failure::Failure;
-use crate::paint;
+use crate::paint::{self, Shown};
 
 /// Who reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Reader {
     Program,
     Person { colours: bool },
@@ -30,24 +32,56 @@ impl Reader {
     }
 
     /// One message as a line, with its end.
-    fn message(self, client_id: Option<ClientId>, topic: &str, message: &RawMessage<'_>) -> String {
-        let Self::Person { colours } = self else { return json_line(client_id, topic, message) };
-        let time =
-            paint::styled(&ZonedDateTime::now().strftime("%H:%M:%S%.3f").to_string(), paint::TIME, colours);
-        let client = client_id.map_or_else(String::new, |id| {
-            format!("{} ", paint::styled(&format!("client {id}"), paint::CLIENT, colours))
-        });
-        let topic = paint::styled(&paint::topic(topic), paint::TOPIC, colours);
-        format!("{time} {client}{topic} {}\n", paint::json(message.as_str(), colours))
+    fn message(self, client_id: Option<ClientId>, topic: &str, message: &RawMessage<'_>) -> Output {
+        let Self::Person { colours } = self else {
+            return Output::ForPrograms(json_line(client_id, topic, message));
+        };
+        let mut line = Shown::new(colours);
+        line.put_styled(ZonedDateTime::now().strftime("%H:%M:%S%.3f"), paint::TIME);
+        line.put(" ");
+        if let Some(id) = client_id {
+            line.put_styled(format_args!("client {id}"), paint::CLIENT);
+            line.put(" ");
+        }
+        line.put_topic(topic);
+        line.put(" ");
+        line.put_json(message.as_str());
+        line.end_line();
+        Output::ForPeople(line)
     }
 
     /// JSON alone as a line, with its end.
-    pub(crate) fn json(self, text: &str) -> String {
+    pub(crate) fn json(self, text: &str) -> Output {
         match self {
-            Self::Program => paint::json_line(text) + "\n",
-            Self::Person { colours } => paint::json(text, colours) + "\n",
+            Self::Program => Output::ForPrograms(paint::json_line(text) + "\n"),
+            Self::Person { colours } => {
+                let mut line = Shown::new(colours);
+                line.put_json(text);
+                line.end_line();
+                Output::ForPeople(line)
+            }
         }
     }
+
+    /// Source text, of lines with their ends.
+    pub(crate) fn source(self, text: String) -> Output {
+        match self {
+            Self::Program => Output::ForPrograms(text),
+            Self::Person { .. } => {
+                let mut lines = Shown::new(false);
+                lines.put_lines(&text);
+                Output::ForPeople(lines)
+            }
+        }
+    }
+}
+
+/// What is written to standard output.
+#[derive(Debug)]
+pub(crate) enum Output {
+    /// Text whose form a program relies on: it stays as it is, and never reaches a terminal.
+    ForPrograms(String),
+    ForPeople(Shown),
 }
 
 /// A message as programs read it. The shape is documented in the help of `listen` and `serve`.
@@ -72,11 +106,15 @@ fn json_line(client_id: Option<ClientId>, topic: &str, message: &RawMessage<'_>)
     serde_json::to_string(&line).unwrap_or_default() + "\n"
 }
 
-/// Writes a line, whole.
-pub(crate) fn write(line: &str) -> io::Result<()> {
-    let mut output = io::stdout().lock();
-    output.write_all(line.as_bytes())?;
-    output.flush()
+/// Writes it, whole.
+fn write(output: &Output) -> io::Result<()> {
+    let text = match output {
+        Output::ForPrograms(text) => text,
+        Output::ForPeople(shown) => shown.as_str(),
+    };
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
 }
 
 /// What it means that standard output can't be written: nothing, where nobody reads it any longer.
@@ -88,8 +126,8 @@ pub(crate) fn unwritten(error: &io::Error) -> Result<(), Failure> {
 }
 
 /// Writes one last thing.
-pub(crate) fn print(line: &str) -> Result<(), Failure> {
-    write(line).or_else(|error| unwritten(&error))
+pub(crate) fn print(output: &Output) -> Result<(), Failure> {
+    write(output).or_else(|error| unwritten(&error))
 }
 
 /// Prints messages from inside listeners, and notes when that fails.

@@ -1,5 +1,8 @@
 //! Text that others sent, for a terminal: in colour, in one line, and without what would steer the terminal.
 
+use std::borrow::Cow;
+use std::fmt::Display;
+
 use anstyle::{AnsiColor, Style};
 
 pub(crate) const TIME: Style = Style::new().dimmed();
@@ -10,43 +13,122 @@ const STRING: Style = AnsiColor::Green.on_default();
 const NUMBER: Style = AnsiColor::Yellow.on_default();
 const LITERAL: Style = AnsiColor::Magenta.on_default();
 
-/// The text in a style, or as it is without colours.
-pub(crate) fn styled(text: &str, style: Style, colours: bool) -> String {
-    if colours { format!("{style}{text}{style:#}") } else { text.to_owned() }
+/// How many bytes are kept of either end of a long text.
+const KEPT: usize = 1024;
+
+/// Text for people, the only kind that is printed for them. Whatever is put in is escaped, so that nothing that others
+/// chose (a topic, a message, a path, the name of a process) steers a terminal, hides, or looks like something else.
+#[derive(Clone, Debug)]
+pub(crate) struct Shown {
+    text: String,
+    colours: bool,
 }
 
-/// A topic: as it is where that is plain to see, as a JSON string otherwise.
-pub(crate) fn topic(topic: &str) -> String {
-    let plain = |character: char| !character.is_whitespace() && !steers(character) && character != '"';
-    if !topic.is_empty() && topic.chars().all(plain) {
-        return topic.to_owned();
+impl Shown {
+    pub(crate) fn new(colours: bool) -> Self {
+        Self { text: String::new(), colours }
     }
-    escaped(&serde_json::Value::from(topic).to_string())
-}
 
-/// Well-formed JSON text in one line, its tokens in colours.
-pub(crate) fn json(text: &str, colours: bool) -> String {
-    let mut painted = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let (len, style) = match first {
-            '"' => {
-                let len = string_len(rest);
-                let is_key = rest[len..].trim_start().starts_with(':');
-                (len, Some(if is_key { KEY } else { STRING }))
-            }
-            '-' | '0'..='9' => {
-                (run_len(rest, |c| matches!(c, '-' | '+' | '.' | 'e' | 'E' | '0'..='9')), Some(NUMBER))
-            }
-            'a'..='z' => (run_len(rest, |c| c.is_ascii_lowercase()), Some(LITERAL)),
-            _ => (first.len_utf8(), None),
+    /// Appends a text in one line, cut in the middle where it is long.
+    pub(crate) fn put(&mut self, text: impl Display) {
+        self.escaped(&cut(&text.to_string()));
+    }
+
+    /// Appends the same in a style, or as it is without colours.
+    pub(crate) fn put_styled(&mut self, text: impl Display, style: Style) {
+        self.styled(style, |shown| shown.put(text));
+    }
+
+    /// Appends a topic: as it is where that is plain to see, as a JSON string otherwise.
+    pub(crate) fn put_topic(&mut self, topic: &str) {
+        let plain = |character: char| {
+            !character.is_whitespace() && !steers(character) && !is_invisible(character) && character != '"'
         };
-        let (token, behind) = rest.split_at(len);
-        let token = escaped(token);
-        painted.push_str(&style.map_or_else(|| token.clone(), |style| styled(&token, style, colours)));
-        rest = behind;
+        if !topic.is_empty() && topic.chars().all(plain) {
+            self.put_styled(topic, TOPIC);
+        } else {
+            self.put_styled(serde_json::Value::from(topic), TOPIC);
+        }
     }
-    painted
+
+    /// Appends well-formed JSON text in one line, whole, its tokens in colours.
+    pub(crate) fn put_json(&mut self, text: &str) {
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            let (len, style) = match first {
+                '"' => {
+                    let len = string_len(rest);
+                    let is_key = rest[len..].trim_start().starts_with(':');
+                    (len, Some(if is_key { KEY } else { STRING }))
+                }
+                '-' | '0'..='9' => {
+                    (run_len(rest, |c| matches!(c, '-' | '+' | '.' | 'e' | 'E' | '0'..='9')), Some(NUMBER))
+                }
+                'a'..='z' => (run_len(rest, |c| c.is_ascii_lowercase()), Some(LITERAL)),
+                _ => (first.len_utf8(), None),
+            };
+            let (token, behind) = rest.split_at(len);
+            match style {
+                Some(style) => self.styled(style, |shown| shown.escaped(token)),
+                None => self.escaped(token),
+            }
+            rest = behind;
+        }
+    }
+
+    /// Appends whole lines, such as source text: what ends and indents them stays, and nothing is cut.
+    pub(crate) fn put_lines(&mut self, text: &str) {
+        for line in text.split_inclusive('\n') {
+            let content = line.strip_suffix('\n').unwrap_or(line);
+            self.escaped(content);
+            if content.len() < line.len() {
+                self.end_line();
+            }
+        }
+    }
+
+    pub(crate) fn end_line(&mut self) {
+        self.text.push('\n');
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Appends a line break as a space, and as JSON escapes what a terminal would take for a command, would write backwards
+    /// or would not show at all.
+    fn escaped(&mut self, text: &str) {
+        for character in text.chars() {
+            match character {
+                '\n' | '\r' | '\t' => self.text.push(' '),
+                hidden if steers(hidden) || is_invisible(hidden) => {
+                    for unit in hidden.encode_utf16(&mut [0; 2]) {
+                        self.text += &format!("\\u{unit:04x}");
+                    }
+                }
+                other => self.text.push(other),
+            }
+        }
+    }
+
+    fn styled(&mut self, style: Style, put: impl FnOnce(&mut Self)) {
+        if !self.colours {
+            return put(self);
+        }
+        self.text += &style.to_string();
+        put(self);
+        self.text += &format!("{style:#}");
+    }
+}
+
+/// Any text in one line, without colours.
+pub(crate) fn one_line(text: impl Display) -> Shown {
+    // Cut first: it may be long, and is split.
+    let text = text.to_string();
+    let text = cut(&text);
+    let mut shown = Shown::new(false);
+    shown.put(text.split_whitespace().collect::<Vec<_>>().join(" "));
+    shown
 }
 
 /// JSON text in one line, and otherwise the same: line breaks stand only between its tokens.
@@ -54,9 +136,13 @@ pub(crate) fn json_line(text: &str) -> String {
     text.replace(['\n', '\r'], " ")
 }
 
-/// Any text in one line, which steers no terminal.
-pub(crate) fn one_line(text: &str) -> String {
-    escaped(&text.split(char::is_whitespace).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" "))
+/// Cuts a long text in the middle: what happened is at the front, and mostly why at the back.
+fn cut(text: &str) -> Cow<'_, str> {
+    if text.len() <= 2 * KEPT + 64 {
+        return Cow::Borrowed(text);
+    }
+    let (front, back) = (text.floor_char_boundary(KEPT), text.ceil_char_boundary(text.len() - KEPT));
+    Cow::Owned(format!("{} … {} bytes more … {}", &text[..front], back - front, &text[back..]))
 }
 
 /// The length of the string that a text begins with, its quotes included.
@@ -77,29 +163,58 @@ fn run_len(text: &str, belongs: impl Fn(char) -> bool) -> usize {
     text.find(|character| !belongs(character)).unwrap_or(text.len())
 }
 
-/// Line breaks as spaces, and as JSON escapes what a terminal would take for commands or would write backwards.
-fn escaped(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\n' | '\r' | '\t' => escaped.push(' '),
-            // All of these are in the basic plane: four digits are enough.
-            steering if steers(steering) => escaped += &format!("\\u{:04x}", u32::from(steering)),
-            other => escaped.push(other),
-        }
-    }
-    escaped
-}
-
 /// Control characters, C1 among them, which some terminals obey, and the marks that turn the direction of writing.
 fn steers(character: char) -> bool {
     character.is_control()
-        || matches!(character, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        || matches!(
+            character,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
+        )
+}
+
+/// Characters that take no place, or that of a blank: with them one name looks like another. Those that join or choose the
+/// forms of others are among them, and the tags, in which whole texts can be hidden.
+fn is_invisible(character: char) -> bool {
+    matches!(
+        character,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200d}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{2800}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn json(text: &str, colours: bool) -> String {
+        let mut shown = Shown::new(colours);
+        shown.put_json(text);
+        shown.text
+    }
+
+    fn topic(topic: &str) -> String {
+        let mut shown = Shown::new(false);
+        shown.put_topic(topic);
+        shown.text
+    }
+
+    fn line(text: &str) -> String {
+        one_line(text).text
+    }
 
     #[test]
     fn without_colours_json_is_as_it_was_in_one_line() {
@@ -122,6 +237,36 @@ mod tests {
         assert_eq!(topic("\u{1b}[2J"), r#""\u001b[2J""#);
         assert_eq!(topic("two words"), r#""two words""#);
         assert_eq!(topic("plain-topic"), "plain-topic");
-        assert_eq!(one_line("  two\n\tlines\u{1b}[2J "), "two lines\\u001b[2J");
+        assert_eq!(line("  two\n\tlines\u{1b}[2J "), "two lines\\u001b[2J");
+    }
+
+    #[test]
+    fn text_invisible_characters_are_shown_escaped() {
+        for hidden in "\u{61c}\u{ad}\u{200b}\u{200c}\u{200d}\u{2060}\u{feff}\u{fe0f}\u{3164}".chars() {
+            let escape = format!("\\u{:04x}", u32::from(hidden));
+            assert_eq!(line(&format!("a{hidden}b")), format!("a{escape}b"));
+            assert_eq!(topic(&format!("a{hidden}b")), format!("\"a{escape}b\""));
+            assert_eq!(json(&format!("\"a{hidden}b\""), false), format!("\"a{escape}b\""));
+        }
+        // Tags are beyond the basic plane, where JSON has two escapes for a character.
+        assert_eq!(json("\"\u{e0041}\"", false), r#""\udb40\udc41""#);
+        assert_eq!(serde_json::from_str::<String>(r#""\udb40\udc41""#).unwrap(), "\u{e0041}");
+        assert_eq!(line("für 日本 😀"), "für 日本 😀");
+    }
+
+    #[test]
+    fn text_long_is_cut_in_the_middle() {
+        let text = format!("begin {}{} end", "ä".repeat(1 << 20), "\u{200b}".repeat(1 << 20));
+        let shown = line(&text);
+        assert!(shown.starts_with("begin ää") && shown.ends_with("\\u200b end"), "{shown}");
+        assert!(shown.contains(" bytes more ") && shown.len() < 6 * 2 * KEPT, "{}", shown.len());
+        assert_eq!(line(&"x".repeat(2 * KEPT)), "x".repeat(2 * KEPT));
+    }
+
+    #[test]
+    fn text_lines_keep_their_ends_and_nothing_else_that_steers() {
+        let mut shown = Shown::new(true);
+        shown.put_lines("  a\u{1b}[2J\n\n  b\r");
+        assert_eq!(shown.as_str(), "  a\\u001b[2J\n\n  b ");
     }
 }

@@ -86,10 +86,10 @@ impl From<ConnectError> for Failure {
         let text = explain(&error);
         match last(&error) {
             ConnectError::InvalidPath { .. } => Self::new(Status::Usage, text),
-            ConnectError::Io { source, .. } if source.kind() == ErrorKind::InvalidInput => {
+            ConnectError::Io { cause, .. } if cause.kind() == ErrorKind::InvalidInput => {
                 Self::new(Status::Usage, text)
             }
-            ConnectError::Io { path, source } if may_come(path, source) => {
+            ConnectError::Io { path, cause } if may_come(path, cause) => {
                 Self::new(Status::NoConnection, format!("{text}; start it, or wait for it with --retry"))
             }
             _ => Self::new(Status::NoConnection, text),
@@ -100,7 +100,7 @@ impl From<ConnectError> for Failure {
 /// Why a connection could not be made.
 fn explain(error: &ConnectError) -> String {
     match last(error) {
-        ConnectError::Io { path, source } => explain_io(path, source),
+        ConnectError::Io { path, cause } => explain_io(path, cause),
         ConnectError::Timeout { path, timeout } => {
             let path = path.display();
             format!("the server at {path} took no connection within {timeout:?}: it is stopped, or too busy")
@@ -112,7 +112,7 @@ fn explain(error: &ConnectError) -> String {
 /// What the last attempt failed of. A single attempt is no giving up.
 fn last(error: &ConnectError) -> &ConnectError {
     match error {
-        ConnectError::GaveUp { source, .. } => last(source),
+        ConnectError::GaveUp { cause, .. } => last(cause),
         other => other,
     }
 }

@@ -8,10 +8,11 @@ use socket_ipc::{Client, RawMessage, Stats};
 
 use crate::arguments::Status;
 use crate::failure::{Failure, say};
-use crate::output::{self, Reader};
+use crate::output::{self, Output, Reader};
+use crate::paint::{self, Shown};
 use crate::peer::Peer;
 use crate::rates::Rates;
-use crate::{description, paint, reach, running};
+use crate::{description, reach, running};
 
 pub(crate) fn run(arguments: Status) -> Result<(), Failure> {
     let Status { server, timeout, interval, patience } = arguments;
@@ -37,8 +38,10 @@ pub(crate) fn run(arguments: Status) -> Result<(), Failure> {
             rates,
         };
         output::print(&match Reader::find() {
-            Reader::Program => serde_json::to_string(&report).unwrap_or_default() + "\n",
-            Reader::Person { .. } => for_people(&report, description.as_ref(), stats.as_ref()),
+            Reader::Program => Output::ForPrograms(serde_json::to_string(&report).unwrap_or_default() + "\n"),
+            Reader::Person { .. } => {
+                Output::ForPeople(for_people(&report, description.as_ref(), stats.as_ref()))
+            }
         })
     })
 }
@@ -72,29 +75,38 @@ fn for_people(
     report: &Report,
     description: Option<&RawMessage<'_>>,
     stats: Option<&RawMessage<'_>>,
-) -> String {
-    let by = report.peer.as_ref().map_or_else(String::new, |peer| format!(", {peer}"));
-    let mut text = format!("{} is alive{by}\n", report.path);
+) -> Shown {
+    let mut lines = Shown::new(false);
+    lines.put(format_args!("{} is alive", report.path));
+    if let Some(peer) = &report.peer {
+        lines.put(format_args!(", {peer}"));
+    }
+    lines.end_line();
     if let Some(Ok(description)) = description.map(description::read) {
-        let protocol =
-            description.protocol.as_deref().map(|name| format!(", protocol {}", paint::one_line(name)));
-        let topics = description.topics.len();
-        let (version, protocol) = (paint::one_line(&description.version), protocol.unwrap_or_default());
-        text += &format!("socket-ipc {version}{protocol}, {topics} topics\n");
+        lines.put(format_args!("socket-ipc {}", description.version));
+        if let Some(protocol) = &description.protocol {
+            lines.put(format_args!(", protocol {protocol}"));
+        }
+        lines.put(format_args!(", {} topics", description.topics.len()));
+        lines.end_line();
     }
     if let Some(Ok(stats)) = stats.map(RawMessage::decode::<Stats>) {
         let Stats { connected, connections, received, sent, outbox_len, outbox_most, .. } = stats;
         let a_second = |rate: fn(&Rates) -> f64| {
             report.rates.as_ref().map_or_else(String::new, |rates| format!(" ({} a second)", rate(rates)))
         };
-        text += &format!(
-            "clients: {connected} now, {connections} in all\nmessages: {} received{}, {} sent{}\nqueued: {outbox_len} bytes \
-             now, {outbox_most} at most\n",
+        lines.put(format_args!("clients: {connected} now, {connections} in all"));
+        lines.end_line();
+        lines.put(format_args!(
+            "messages: {} received{}, {} sent{}",
             received.messages,
             a_second(|rates| rates.received),
             sent.messages,
             a_second(|rates| rates.sent),
-        );
+        ));
+        lines.end_line();
+        lines.put(format_args!("queued: {outbox_len} bytes now, {outbox_most} at most"));
+        lines.end_line();
     }
-    text
+    lines
 }

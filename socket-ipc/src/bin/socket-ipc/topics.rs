@@ -3,34 +3,40 @@
 use socket_ipc::description::{Direction, TopicDescription};
 
 use crate::arguments::Topics;
+use crate::description;
 use crate::failure::Failure;
-use crate::output::{self, Reader};
-use crate::{description, paint};
+use crate::output::{self, Output, Reader};
+use crate::paint::{self, Shown};
 
 pub(crate) fn run(arguments: Topics) -> Result<(), Failure> {
     let Topics { server, timeout, patience } = arguments;
     let answer = description::of(&server, &patience, timeout)?;
     // Also where only the topics themselves are wanted: what is no description is none for anybody.
     let described = description::read(&answer)?;
-    let reader = Reader::find();
-    let text: String = match reader {
+    output::print(&match Reader::find() {
         Reader::Program => {
-            description::topics_as_written(&answer)?.iter().map(|topic| reader.json(topic.get())).collect()
+            let topics = description::topics_as_written(&answer)?;
+            Output::ForPrograms(topics.iter().map(|topic| paint::json_line(topic.get()) + "\n").collect())
         }
-        Reader::Person { colours } => described.topics.iter().map(|topic| line(topic, colours)).collect(),
-    };
-    output::print(&text)
+        Reader::Person { colours } => {
+            let mut lines = Shown::new(colours);
+            described.topics.iter().for_each(|topic| put_line(&mut lines, topic));
+            Output::ForPeople(lines)
+        }
+    })
 }
 
-fn line(topic: &TopicDescription, colours: bool) -> String {
-    let named = |name: &str| paint::styled(&paint::topic(name), paint::TOPIC, colours);
+fn put_line(lines: &mut Shown, topic: &TopicDescription) {
     let direction = match topic.direction {
         Direction::TowardServer => "to server",
         Direction::TowardClient => "to client",
     };
-    let direction = paint::styled(direction, paint::TIME, colours);
-    match &topic.reply {
-        Some(reply) => format!("{direction}  {}, answered by {}\n", named(&topic.topic), named(reply)),
-        None => format!("{direction}  {}\n", named(&topic.topic)),
+    lines.put_styled(direction, paint::TIME);
+    lines.put("  ");
+    lines.put_topic(&topic.topic);
+    if let Some(reply) = &topic.reply {
+        lines.put(", answered by ");
+        lines.put_topic(reply);
     }
+    lines.end_line();
 }

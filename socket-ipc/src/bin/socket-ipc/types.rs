@@ -1,14 +1,15 @@
 //! `types`: the types of what a server speaks, for programs in other languages.
 
 use crate::arguments::{Language, Types};
+use crate::description;
 use crate::failure::Failure;
-use crate::{description, output};
+use crate::output::{self, Reader};
 
 pub(crate) fn run(arguments: Types) -> Result<(), Failure> {
     let Types { server, lang, timeout, patience } = arguments;
     let described = description::read(&description::of(&server, &patience, timeout)?)?;
-    output::print(&match lang {
+    output::print(&Reader::find().source(match lang {
         Language::Typescript => described.typescript(),
         Language::JsonSchema => format!("{:#}\n", described.json_schema()),
-    })
+    }))
 }

@@ -28,20 +28,28 @@ const SHORT: usize = 32;
 /// `RawValue`, and of a number of any precision.
 const VERBATIM: &str = "$serde_json::private::";
 
+/// What no value that is sent may have.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fault {
+    TooDeep,
+    /// The number's name.
+    NotFinite(&'static str),
+}
+
 /// Writes one value.
 pub(super) struct Json<'b> {
     pub(super) text: Bounded<'b>,
     /// How many arrays and objects are open.
     depth: usize,
-    /// Some were nested too deep.
-    pub(super) too_deep: bool,
+    /// Why the value has no form that is sent, where this serializer says so.
+    pub(super) fault: Option<Fault>,
     /// Some text was written as somebody else had it.
     pub(super) verbatim: bool,
 }
 
 impl<'b> Json<'b> {
     pub(super) fn new(text: Bounded<'b>) -> Self {
-        Self { text, depth: 0, too_deep: false, verbatim: false }
+        Self { text, depth: 0, fault: None, verbatim: false }
     }
 
     #[inline]
@@ -76,11 +84,23 @@ impl<'b> Json<'b> {
     fn open(&mut self, bracket: &str) -> Result<(), Error> {
         self.depth += 1;
         if self.depth > MAX_DEPTH {
-            self.too_deep = true;
+            self.fault = Some(Fault::TooDeep);
             return Err(Error::custom("nested too deep"));
         }
         self.text.put(bracket);
         Ok(())
+    }
+
+    /// Refuses a number that JSON has no form for: as `null` it would be lost, or be something else, without a word.
+    #[cold]
+    fn not_finite(&mut self, value: f64) -> Result<(), Error> {
+        let name = match value {
+            _ if value.is_nan() => "NaN",
+            _ if value > 0.0 => "infinity",
+            _ => "-infinity",
+        };
+        self.fault = Some(Fault::NotFinite(name));
+        Err(Error::custom(name))
     }
 
     /// Opens the object whose one key is the name of an enum's variant.
@@ -159,7 +179,7 @@ impl<'j, 'b> Serializer for &'j mut Json<'b> {
     #[inline]
     fn serialize_f32(self, value: f32) -> Result<(), Error> {
         if !value.is_finite() {
-            return self.serialize_unit();
+            return self.not_finite(value.into());
         }
         CompactFormatter.write_f32(&mut self.text, value).map_err(Error::custom)
     }
@@ -167,7 +187,7 @@ impl<'j, 'b> Serializer for &'j mut Json<'b> {
     #[inline]
     fn serialize_f64(self, value: f64) -> Result<(), Error> {
         if !value.is_finite() {
-            return self.serialize_unit();
+            return self.not_finite(value);
         }
         CompactFormatter.write_f64(&mut self.text, value).map_err(Error::custom)
     }

@@ -102,8 +102,70 @@ proptest! {
 fn scalars_are_written_as_serde_json_writes_them() {
     assert_as_serde_json(&(true, false, i8::MIN, i16::MIN, i32::MIN, i64::MIN, i128::MIN));
     assert_as_serde_json(&(u8::MAX, u16::MAX, u32::MAX, u64::MAX, u128::MAX));
-    assert_as_serde_json(&(f32::MIN_POSITIVE, f64::MAX, -0.0, 1e300, f32::NAN, f64::INFINITY));
+    assert_as_serde_json(&(f32::MIN_POSITIVE, f64::MAX, -0.0, 1e300, f32::MAX, f64::MIN));
     assert_as_serde_json(&((), None::<u8>, std::marker::PhantomData::<u8>, [(); 0], 'ß', '"'));
+}
+
+#[test]
+fn number_not_finite_is_refused_by_the_path_of_its_field() {
+    #[derive(serde::Serialize)]
+    struct Shape {
+        points: Vec<Point>,
+        #[serde(flatten)]
+        more: BTreeMap<String, Option<f32>>,
+        kind: Kind,
+    }
+    #[derive(serde::Serialize, Clone)]
+    struct Point {
+        x: f64,
+        y: f64,
+    }
+    #[derive(serde::Serialize)]
+    enum Kind {
+        Plain,
+        Round { radius: f64 },
+        Pair(f64, f64),
+    }
+    fn refused(value: &impl Serialize) -> String {
+        let mut buffer = b"before".to_vec();
+        let error = Wire::JSON_LINES.encode("t", value, &mut buffer).unwrap_err();
+        assert!(matches!(error, EncodeError::NotFinite { .. }), "{error:?}");
+        assert_eq!(buffer, b"before");
+        error.to_string()
+    }
+
+    let shape =
+        || Shape { points: vec![Point { x: 1.0, y: 2.0 }; 4], more: BTreeMap::new(), kind: Kind::Plain };
+    let said = |place: &str, value: &str| format!("{place} is {value}, which JSON cannot represent");
+    let mut point = shape();
+    point.points[3].y = f64::NAN;
+    assert_eq!(refused(&point), said("points[3].y", "NaN"));
+    let mut flat = shape();
+    flat.more = [("a".to_owned(), None), ("b c".to_owned(), Some(f32::NEG_INFINITY))].into();
+    assert_eq!(refused(&flat), said("b c", "-infinity"));
+    assert_eq!(
+        refused(&Shape { kind: Kind::Round { radius: f64::INFINITY }, ..shape() }),
+        said("kind.radius", "infinity")
+    );
+    assert_eq!(refused(&Shape { kind: Kind::Pair(1.0, f64::NAN), ..shape() }), said("kind[1]", "NaN"));
+    assert_eq!(refused(&f32::NAN), said("the message", "NaN"));
+    assert_eq!(refused(&[1.0, -f64::NAN]), said("[1]", "NaN"));
+    assert_eq!(refused(&BTreeMap::from([(7, Some(f64::NAN))])), said("7", "NaN"));
+    assert_as_serde_json(&(0.0, -0.0, f64::MIN_POSITIVE, None::<f64>));
+}
+
+proptest! {
+    #[test]
+    fn number_any_is_written_as_serde_json_writes_it_or_refused(bits in any::<u64>(), short in any::<u32>()) {
+        let (long, short) = (f64::from_bits(bits), f32::from_bits(short));
+        if long.is_finite() && short.is_finite() {
+            assert_as_serde_json(&[(long, short)]);
+        } else {
+            let error = Wire::JSON_LINES.encode("t", &[(long, short)], &mut Vec::new()).unwrap_err();
+            let place = if long.is_finite() { "[0][1] is " } else { "[0][0] is " };
+            prop_assert!(error.to_string().starts_with(place), "{error}");
+        }
+    }
 }
 
 #[test]
