@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Client, CloseCause, Refusal, RequestError, RespondError, SendError, Server, Topic};
+use socket_ipc::{
+    Client, CloseCause, MessageErrorKind, Refusal, RequestError, RespondError, SendError, Server, Topic,
+};
 use support::{Events, Place, RawPeer, soon};
 use tokio::sync::Semaphore;
 
@@ -104,20 +106,21 @@ support::both_flavours! {
         for (question, answer) in [
             (r#"{"topic":"add","message":{"left":2,"right":3},"id":7}"#, r#"{"topic":"sum","message":5,"re":7}"#),
             (r#"{"id":8,"message":{"left":2,"right":3},"topic":"add"}"#, r#"{"topic":"sum","message":5,"re":8}"#),
-            // Without a number, or with one of another kind, the answer has none.
+            // Without a number the answer has none; any integer or short string is repeated as it was written.
             (r#"{"topic":"add","message":{"left":2,"right":3}}"#, r#"{"topic":"sum","message":5}"#),
-            (r#"{"topic":"add","message":{"left":2,"right":3},"id":"7"}"#, r#"{"topic":"sum","message":5}"#),
+            (r#"{"topic":"add","message":{"left":2,"right":3},"id":"7"}"#, r#"{"topic":"sum","message":5,"re":"7"}"#),
+            (r#"{"id":7.0,"topic":"add","message":{"left":2,"right":3}}"#, r#"{"topic":"sum","message":5,"re":7.0}"#),
             (
                 r#"{"topic":"add","message":{"left":9223372036854775807,"right":1},"id":9}"#,
-                r#"{"topic":"error","message":{"code":"failed","text":"too much"},"re":9}"#,
+                r#"{"topic":"error","message":{"code":"failed","text":"too much"},"error":true,"re":9}"#,
             ),
             (
                 r#"{"topic":"add","message":{"left":9223372036854775807,"right":1}}"#,
-                r#"{"topic":"error","message":{"code":"failed","text":"too much"}}"#,
+                r#"{"topic":"error","message":{"code":"failed","text":"too much"},"error":true}"#,
             ),
             (
                 r#"{"topic":"divide","message":{},"id":10}"#,
-                r#"{"topic":"error","message":{"code":"no_responder","text":"nobody responds to `divide`"},"re":10}"#,
+                r#"{"topic":"error","message":{"code":"no_responder","text":"nobody responds to `divide`"},"error":true,"re":10}"#,
             ),
         ] {
             peer.write(format!("{question}\n")).await;
@@ -131,6 +134,150 @@ support::both_flavours! {
         assert_eq!(peer.line().await, r#"{"topic":"add","message":{"left":2,"right":3},"id":1}"#);
         peer.write("{\"re\":1,\"message\":6,\"topic\":\"sum\"}\n").await;
         assert_eq!(soon("the answer", answer).await.unwrap(), Sum(6));
+    }
+
+    async fn request_numbers_of_foreign_programs_are_echoed_as_written_or_message_errors() {
+        let (place, server, _client) = connected().await;
+        let mut errors = Events::new();
+        let report = errors.reporter();
+        server.on_message_error(move |error, _| report(error.kind().clone()));
+        let mut heard = Events::new();
+        let report = heard.reporter();
+        server.on_topic("add", move |message, _| report(message.to_string()));
+        server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
+        server.respond_async::<Wait>(|Wait(number), _| async move { Waited(number) }).unwrap();
+        server.respond_raw("panic", "panicked", |_, _| -> Result<(), Refusal> { panic!("on purpose") }).unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        let longest = format!("\"{}\"", "u".repeat(64));
+        for id in ["7.0", "-7", "1e3", "18446744073709551616", r#""7""#, r#""""#, r#""0190a1b2-c3d4-7e5f""#, r#""\u0061\n""#, &longest] {
+            for (question, answer) in [
+                (r#""topic":"add","message":{"left":2,"right":3}"#, r#""topic":"sum","message":5"#),
+                (r#""topic":"wait","message":8"#, r#""topic":"waited","message":8"#),
+                (
+                    r#""topic":"panic","message":8"#,
+                    r#""topic":"error","message":{"code":"panicked","text":"the responder of `panic` panicked"},"error":true"#,
+                ),
+                (
+                    r#""topic":"nobody","message":8"#,
+                    r#""topic":"error","message":{"code":"no_responder","text":"nobody responds to `nobody`"},"error":true"#,
+                ),
+            ] {
+                peer.write(format!("{{{question},\"id\":{id}}}\n")).await;
+                assert_eq!(peer.line().await, format!("{{{answer},\"re\":{id}}}"), "to {question}");
+            }
+        }
+        heard.rest();
+        let longer = format!("\"{}\"", "u".repeat(65));
+        for id in ["7.5", "null", "true", "[7]", r#"{"n":7}"#, "1e999", &longer] {
+            peer.write(format!("{{\"topic\":\"add\",\"message\":{{\"left\":2,\"right\":3}},\"id\":{id}}}\n")).await;
+            let kind = errors.next().await;
+            assert_eq!(kind, MessageErrorKind::RequestId { topic: "add".into(), id: id.to_owned() });
+        }
+        // Where nobody responds it is a key of the program's own.
+        let mut news = Events::new();
+        let report = news.reporter();
+        server.on_topic("news", move |message, _| report(message.to_string()));
+        peer.write("{\"topic\":\"news\",\"message\":1,\"id\":null}\n").await;
+        assert_eq!(news.next().await, "1");
+        peer.write("{\"topic\":\"add\",\"message\":{\"left\":2,\"right\":3},\"id\":1}\n").await;
+        assert_eq!(peer.line().await, r#"{"topic":"sum","message":5,"re":1}"#);
+        assert_eq!(heard.rest().len(), 1, "what is a message error is heard by no listener");
+        assert!(errors.rest().is_empty());
+        // Whoever writes numbers as floats gives them back so.
+        let mut ids = Events::new();
+        let report = ids.reporter();
+        server.on_topic("ready", move |_, client_id| report(client_id));
+        peer.write("{\"topic\":\"ready\"}\n").await;
+        let answer = server.request(&ADD, ids.next().await);
+        assert_eq!(peer.line().await, r#"{"topic":"add","message":{"left":2,"right":3},"id":1}"#);
+        peer.write("{\"topic\":\"sum\",\"message\":6,\"re\":1.0}\n").await;
+        assert_eq!(soon("the answer", answer).await.unwrap(), Sum(6));
+    }
+
+    async fn request_over_the_limit_with_a_string_as_its_number_is_told() {
+        let place = Place::new();
+        let server = Server::builder(place.socket()).max_message_len(1_000).build();
+        server.listen().await.unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        let id = format!("\"{}\"", "u".repeat(64));
+        peer.write(format!("{{\"topic\":\"add\",\"message\":\"{}\",\"id\":{id}}}\n", "x".repeat(100_000))).await;
+        let line = peer.line().await;
+        assert!(line.ends_with(&format!(",\"error\":true,\"re\":{id}}}")), "{line}");
+    }
+
+    async fn reply_topic_error_is_told_from_an_error_reply() {
+        #[derive(Topic, Serialize, Deserialize)]
+        #[topic(name = "inspect", reply = Problems)]
+        struct Inspect(u8);
+        /// Whatever an error reply holds, it could be one of these.
+        #[derive(Topic, Serialize, Deserialize, Debug, PartialEq, Default)]
+        #[topic = "error"]
+        #[serde(default)]
+        struct Problems { count: u64 }
+
+        let (place, server, client) = connected().await;
+        let error = failed(client.request(&Inspect(0))).await;
+        assert!(matches!(error, RequestError::NoResponder { .. }), "{error:?}");
+        let respond = |Inspect(number), _| match number {
+            0 => Ok(Problems { count: 3 }),
+            1 => Err("refused"),
+            _ => panic!("on purpose"),
+        };
+        server.respond::<Inspect>(respond).unwrap();
+        assert_eq!(soon("a reply", client.request(&Inspect(0))).await.unwrap(), Problems { count: 3 });
+        let error = failed(client.request(&Inspect(1))).await;
+        assert!(matches!(&error, RequestError::Refused { code, .. } if code == "failed"), "{error:?}");
+        let error = failed(client.request(&Inspect(2))).await;
+        assert!(matches!(error, RequestError::ResponderPanicked { .. }), "{error:?}");
+
+        // The key counts under any topic; without it, which is how older versions write them, the topic does, where the reply
+        // has another.
+        let mut peer = RawPeer::connect(place.socket()).await;
+        let mut ids = Events::new();
+        let report = ids.reporter();
+        server.on_topic("ready", move |_, client_id| report(client_id));
+        peer.write("{\"topic\":\"ready\"}\n").await;
+        let id = ids.next().await;
+        let refusal = r#"{"code":"busy","text":"later"}"#;
+        for (number, topic, key) in [(1, "sum", r#","error":true"#), (2, "error", ""), (3, "error", r#","error":true"#), (4, "else", r#","error":true"#)] {
+            let answer = server.request(&ADD, id);
+            peer.line().await;
+            peer.write(format!("{{\"topic\":\"{topic}\",\"message\":{refusal}{key},\"re\":{number}}}\n")).await;
+            let error = failed(answer).await;
+            assert!(matches!(&error, RequestError::Refused { code, text, .. } if code == "busy" && text == "later"), "{error:?}");
+        }
+        for (number, key, is_error) in [(5, "", false), (6, r#","error":true"#, true), (7, r#","error":false"#, false)] {
+            let answer = server.request(&Inspect(0), id);
+            peer.line().await;
+            peer.write(format!("{{\"topic\":\"error\",\"message\":{{\"code\":\"busy\",\"text\":\"later\"}}{key},\"re\":{number}}}\n")).await;
+            assert_eq!(soon("an answer", answer).await.is_err(), is_error, "{key}");
+        }
+        let answer = server.request_raw("anything", &1, id);
+        peer.line().await;
+        peer.write(format!("{{\"topic\":\"reply\",\"message\":{refusal},\"error\":true,\"re\":8}}\n")).await;
+        let error = failed(answer).await;
+        assert!(matches!(&error, RequestError::Refused { code, .. } if code == "busy"), "{error:?}");
+    }
+
+    async fn responder_that_replies_under_its_own_topic_is_refused() {
+        let (_place, server, client) = connected().await;
+        let refused = RespondError::RepliesToItself { topic: "x".into() };
+        assert_eq!(server.respond_raw("x", "x", |_, _| Ok(1)).unwrap_err(), refused);
+        assert_eq!(client.respond_raw("x", "x", |_| Ok(1)).unwrap_err(), refused);
+        // An empty topic has a name of its own.
+        let refused = RespondError::RepliesToItself { topic: "none".into() };
+        assert_eq!(server.respond_raw("", "none", |_, _| Ok(1)).unwrap_err(), refused);
+
+        #[derive(Topic, Serialize, Deserialize)]
+        #[topic(name = "ping", reply = Self)]
+        struct Ping;
+        let refused = RespondError::RepliesToItself { topic: "ping".into() };
+        assert_eq!(server.respond::<Ping>(|ping, _| ping).unwrap_err(), refused);
+        assert_eq!(client.respond::<Ping>(|ping| ping).unwrap_err(), refused);
+        assert_eq!(server.respond_async::<Ping>(|ping, _| async move { ping }).unwrap_err(), refused);
+        assert_eq!(client.respond_async::<Ping>(|ping| async move { ping }).unwrap_err(), refused);
+        // Nothing was attached.
+        server.respond_raw("x", "y", |_, _| Ok(1)).unwrap();
     }
 
     async fn many_wait_at_once_and_each_answer_finds_its_question() {
@@ -203,9 +350,9 @@ support::both_flavours! {
         let place = Place::new();
         let server = Server::builder(place.socket()).max_message_len(200).build();
         server.listen().await.unwrap();
-        server.respond_raw("long", "long", |_, _| Ok("x".repeat(200))).unwrap();
-        server.respond_raw("worse", "worse", |_, _| Err::<(), _>(Refusal::new("x", "x".repeat(200)))).unwrap();
-        server.respond_raw("map", "map", |_, _| Ok(std::collections::HashMap::from([((1, 2), 3)]))).unwrap();
+        server.respond_raw("long", "long reply", |_, _| Ok("x".repeat(200))).unwrap();
+        server.respond_raw("worse", "worse reply", |_, _| Err::<(), _>(Refusal::new("x", "x".repeat(200)))).unwrap();
+        server.respond_raw("map", "map reply", |_, _| Ok(std::collections::HashMap::from([((1, 2), 3)]))).unwrap();
         let client = Client::builder(place.socket()).request_timeout(LONG).build();
         client.connect().await.unwrap();
         for (topic, expected, says) in
@@ -217,7 +364,7 @@ support::both_flavours! {
         }
         // A refusal without its text still says by its code what is wrong.
         let strict = Place::new();
-        let server = Server::builder(strict.socket()).max_message_len(80).build();
+        let server = Server::builder(strict.socket()).max_message_len(90).build();
         server.listen().await.unwrap();
         let client = Client::builder(strict.socket()).request_timeout(LONG).build();
         client.connect().await.unwrap();
@@ -392,7 +539,7 @@ support::both_flavours! {
         server.listen().await.unwrap();
         let asked = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&asked);
-        server.respond_raw("long", "long", move |_, _| {
+        server.respond_raw("long", "long reply", move |_, _| {
             counted.fetch_add(1, Ordering::Relaxed);
             Ok("x".repeat(LEN))
         }).unwrap();
@@ -424,7 +571,7 @@ support::both_flavours! {
         let asked = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&asked);
         server
-            .respond_raw("long", "long", move |_, _| {
+            .respond_raw("long", "long reply", move |_, _| {
                 counted.fetch_add(1, Ordering::Relaxed);
                 Ok("x".repeat(500_000))
             })
@@ -444,7 +591,7 @@ support::both_flavours! {
 
     async fn a_listener_may_ask_for_more_than_is_held_back() {
         let (_place, server, client) = connected().await;
-        server.respond_raw("long", "long", |len, _| Ok("x".repeat(len.decode()?))).unwrap();
+        server.respond_raw("long", "long reply", |len, _| Ok("x".repeat(len.decode()?))).unwrap();
         let mut heard = Events::new();
         let (report, asking) = (heard.reporter(), client.handle());
         client.on_async::<Waited>(move |Waited(len)| {
@@ -467,8 +614,8 @@ support::both_flavours! {
 
     async fn two_that_ask_each_other_for_more_than_fits_both_have_it() {
         let (_place, server, client) = connected().await;
-        server.respond_raw("long", "long", |_, _| Ok("x".repeat(2_000_000))).unwrap();
-        client.respond_raw("long", "long", |_| Ok("y".repeat(2_000_000))).unwrap();
+        server.respond_raw("long", "long reply", |_, _| Ok("x".repeat(2_000_000))).unwrap();
+        client.respond_raw("long", "long reply", |_| Ok("y".repeat(2_000_000))).unwrap();
         let id = server.clients()[0];
         let answers: Vec<_> = (0..10)
             .flat_map(|_| [client.request_raw("long", &()), server.request_raw("long", &(), id)])
@@ -482,7 +629,7 @@ support::both_flavours! {
         let place = Place::new();
         let server = Server::builder(place.socket()).max_message_len(100_000).max_topic_len(50).build();
         server.listen().await.unwrap();
-        server.respond_raw("long", "long", |len, _| Ok("x".repeat(len.decode()?))).unwrap();
+        server.respond_raw("long", "long reply", |len, _| Ok("x".repeat(len.decode()?))).unwrap();
         let client = Client::builder(place.socket())
             .max_topic_len(1_000)
             .max_message_len(90_000)
@@ -511,7 +658,7 @@ support::both_flavours! {
         let server = Server::builder(place.socket()).max_message_len(1_000_000).outbox_len(100_000).build();
         let gate = Arc::new(Semaphore::new(0));
         let opened = Arc::clone(&gate);
-        server.respond_raw("long", "long", |_, _| Ok("x".repeat(900_000))).unwrap();
+        server.respond_raw("long", "long reply", |_, _| Ok("x".repeat(900_000))).unwrap();
         server.respond_async::<Wait>(move |Wait(number), _| {
             let opened = Arc::clone(&opened);
             async move {

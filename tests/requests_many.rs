@@ -73,8 +73,8 @@ support::both_flavours! {
 
     async fn a_question_without_a_responder_has_failed_by_the_time_that_the_next_one_is_answered() {
         let (_place, server, client) = connected().await;
-        server.respond_raw("echo", "echo", |message, _| Ok(message.into_owned())).unwrap();
-        client.respond_raw("echo", "echo", |message| Ok(message.into_owned())).unwrap();
+        server.respond_raw("echo", "echo reply", |message, _| Ok(message.into_owned())).unwrap();
+        client.respond_raw("echo", "echo reply", |message| Ok(message.into_owned())).unwrap();
         for round in 0..1_000 {
             let (nobody, echo) = (client.request_raw("nobody", &round), client.request_raw("echo", &round));
             assert_eq!(soon("the echo", echo).await.unwrap().as_str(), round.to_string());

@@ -48,7 +48,7 @@ async fn connected() -> (Place, Server, Client) {
 
 /// Asked by the connection itself, once all that was sent before has been heard.
 async fn heard_all(server: &Server, client: &Client) {
-    let responder = server.respond_raw("ready", "ready", |_, _| Ok(())).unwrap();
+    let responder = server.respond_raw("ready", "ready reply", |_, _| Ok(())).unwrap();
     soon("the answer", client.request_raw("ready", &())).await.unwrap();
     server.off(responder);
 }

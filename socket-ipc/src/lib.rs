@@ -524,4 +524,4 @@ pub use stats::{Stats, TopicTraffic, Traffic};
 #[doc(hidden)]
 pub use topic::reply_of;
 pub use topic::{Exchange, Request, Topic};
-pub use wire::{EncodeError, Envelope, EnvelopeError, Kind, Wire, WireError};
+pub use wire::{EncodeError, Envelope, EnvelopeError, Kind, RequestId, Wire, WireError};

@@ -232,15 +232,17 @@ fn a_request_is_answered_refused_late_or_lost() {
     let place = Place::new();
     let path = place.socket();
     let ours = Ours::listen(&path, |server| {
-        server.respond_raw("echo", "echo", |message, _| Ok(message.into_owned())).unwrap();
+        server.respond_raw("echo", "echo reply", |message, _| Ok(message.into_owned())).unwrap();
         let refuse = |_: socket_ipc::RawMessage<'_>, _| {
             Err::<(), _>(Refusal::new("closed", "come back\n tomorrow\u{1b}[2J"))
         };
-        server.respond_raw("refuse", "refuse", refuse).unwrap();
+        server.respond_raw("refuse", "refuse reply", refuse).unwrap();
         let text = format!("begin {} end", "x".repeat(3 << 20));
         let long = move |_: socket_ipc::RawMessage<'_>, _| Err::<(), _>(Refusal::new("long", text.clone()));
-        server.respond_raw("long", "long", long).unwrap();
-        server.respond_raw("panic", "panic", |_, _| -> Result<(), Refusal> { panic!("on purpose") }).unwrap();
+        server.respond_raw("long", "long reply", long).unwrap();
+        server
+            .respond_raw("panic", "panic reply", |_, _| -> Result<(), Refusal> { panic!("on purpose") })
+            .unwrap();
         let leaves = server.handle();
         server.on_topic("leave", move |_message, client_id| assert!(leaves.disconnect(client_id)));
     });

@@ -22,7 +22,7 @@ fn described(path: &str, description: &str) -> (Runtime, Server) {
     {
         let answer: Box<serde_json::value::RawValue> = serde_json::from_str(&answer).unwrap();
         let answers = move |_: RawMessage<'_>, _| Ok::<_, Refusal>(answer.clone());
-        server.respond_raw(topic, topic, answers).unwrap();
+        server.respond_raw(topic, "reply", answers).unwrap();
     }
     runtime.block_on(server.listen()).unwrap();
     (runtime, server)

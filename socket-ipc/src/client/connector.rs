@@ -97,7 +97,7 @@ pub(super) async fn guarded<T>(
     poll_fn(|cx| {
         caught(|| attempt.as_mut().poll(cx)).unwrap_or_else(|panic| {
             let source = io::Error::other(format!("the transport panicked: {panic}"));
-            Poll::Ready(Err(ConnectError::Io { path: options.path.clone(), source }))
+            Poll::Ready(Err(ConnectError::Io { path: options.path.clone(), cause: source }))
         })
     })
     .await

@@ -187,9 +187,9 @@ impl<P> ClientHandle<P> {
     {
         let state = Arc::downgrade(&self.state);
         let hear = Responding::<T, _>::new(move |question, (), kind| {
-            let outcome = request_span(T::NAME, kind).in_scope(|| responder(question).into_reply());
+            let outcome = request_span(T::NAME, &kind).in_scope(|| responder(question).into_reply());
             if let Some(state) = state.upgrade() {
-                state.reply(kind, TopicName::OfType(T::Reply::NAME), &outcome);
+                state.reply(&kind, TopicName::OfType(T::Reply::NAME), &outcome);
             }
             Heard::Done
         });
@@ -239,17 +239,17 @@ impl<P> ClientHandle<P> {
     {
         let state = Arc::downgrade(&self.state);
         let hear = Responding::<T, _>::new(move |question, (), kind| {
-            let span = request_span(T::NAME, kind);
+            let (span, asked) = (request_span(T::NAME, &kind), kind.clone());
             let (answer, state) = (span.in_scope(|| responder(question)), state.clone());
             let wait = Box::pin(
                 async move {
                     let outcome = answer.await.into_reply();
                     let Some(state) = state.upgrade() else { return };
-                    state.reply_paced(kind, TopicName::OfType(T::Reply::NAME), outcome).await;
+                    state.reply_paced(&kind, TopicName::OfType(T::Reply::NAME), outcome).await;
                 }
                 .instrument(span),
             );
-            Heard::Begun { wait, kind }
+            Heard::Begun { wait, kind: asked }
         });
         self.attach_responder(T::NAME, hear)
     }
@@ -265,7 +265,7 @@ impl<P> ClientHandle<P> {
     ///
     /// ```
     /// # let client = socket_ipc::Client::new("/tmp/myApp.sock");
-    /// client.respond_raw("echo", "echo", |message| Ok(message.into_owned()))?;
+    /// client.respond_raw("echo", "echo reply", |message| Ok(message.into_owned()))?;
     /// # Ok::<(), socket_ipc::RespondError>(())
     /// ```
     pub fn respond_raw<M: Serialize>(
@@ -278,9 +278,9 @@ impl<P> ClientHandle<P> {
         let (state, name, reply_topic) =
             (Arc::downgrade(&self.state), Arc::clone(&asked), Arc::clone(&replied));
         let hear = RespondingRaw::new(reply_topic, move |question: RawMessage<'_>, (): (), kind| {
-            let outcome = request_span(&name, kind).in_scope(|| responder(question));
+            let outcome = request_span(&name, &kind).in_scope(|| responder(question));
             if let Some(state) = state.upgrade() {
-                state.reply(kind, TopicName::AtRunTime(&replied), &outcome);
+                state.reply(&kind, TopicName::AtRunTime(&replied), &outcome);
             }
             Heard::Done
         });
@@ -295,13 +295,18 @@ impl<P> ClientHandle<P> {
 }
 
 impl State {
-    fn reply<R: Serialize>(&self, kind: Kind, topic: TopicName<'_>, outcome: &Result<R, Refusal>) {
+    fn reply<R: Serialize>(&self, kind: &Kind, topic: TopicName<'_>, outcome: &Result<R, Refusal>) {
         if let Some(outbox) = self.answers_to(()) {
             reply(self, &outbox, kind, topic, outcome);
         }
     }
 
-    async fn reply_paced<R: Serialize>(&self, kind: Kind, topic: TopicName<'_>, outcome: Result<R, Refusal>) {
+    async fn reply_paced<R: Serialize>(
+        &self,
+        kind: &Kind,
+        topic: TopicName<'_>,
+        outcome: Result<R, Refusal>,
+    ) {
         if let Some(outbox) = self.answers_to(()) {
             reply_paced(self, &outbox, kind, topic, outcome).await;
         }

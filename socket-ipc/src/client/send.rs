@@ -6,7 +6,7 @@ use super::state::{Phase, State};
 use crate::connection::{Answer, Link, PushError, Read, encoded, queue_paced};
 use crate::error::SendError;
 use crate::topic::TopicName;
-use crate::wire::Kind;
+use crate::wire::{Kind, Tail};
 
 impl State {
     pub(super) fn send<M: Serialize + ?Sized>(
@@ -14,7 +14,7 @@ impl State {
         topic: TopicName<'_>,
         message: &M,
     ) -> Result<(), SendError> {
-        self.push(&self.linked(topic.as_str())?, Kind::Message, topic, message)
+        self.push(&self.linked(topic.as_str())?, &Kind::Message, topic, message)
     }
 
     pub(super) async fn send_async<M: Serialize + ?Sized>(
@@ -35,7 +35,7 @@ impl State {
     ) -> Answer<R> {
         match self.linked(topic.as_str()) {
             Ok(link) => {
-                let send = |kind| self.push(&link, kind, topic, question);
+                let send = |kind: Kind| self.push(&link, &kind, topic, question);
                 Answer::ask(&link, &self.options.limits, topic.as_str(), send, read)
             }
             Err(error) => Answer::failed(error, read),
@@ -45,12 +45,12 @@ impl State {
     fn push<M: Serialize + ?Sized>(
         &self,
         link: &Link,
-        kind: Kind,
+        kind: &Kind,
         topic: TopicName<'_>,
         message: &M,
     ) -> Result<(), SendError> {
         let outbox = &link.outbox;
-        encoded(self, kind, topic.as_str(), message, |bytes| {
+        encoded(self, &Tail::of(kind), topic.as_str(), message, |bytes| {
             outbox.push(bytes).map_err(|error| match error {
                 PushError::Ended => self.not_connected(topic.as_str()),
                 PushError::Full { queued } => SendError::OutboxFull {

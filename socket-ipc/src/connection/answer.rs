@@ -117,7 +117,7 @@ impl<R> Answer<R> {
                 timeout,
                 settled: false,
             };
-            send(Kind::Question(id))?;
+            send(Kind::Question(id.into()))?;
             Ok(Self { progress: Progress::Waiting(question), read })
         };
         asked().unwrap_or_else(|error| Self::failed(error, read))
@@ -229,12 +229,12 @@ where
     {
         return Ok(reply);
     }
-    let Envelope { topic, message, .. } =
+    let Envelope { topic, message, is_error, .. } =
         wire.decode_text(text).map_err(|error| undecodable(error.to_string()))?;
-    if topic == R::NAME {
+    if topic == R::NAME && !is_error {
         return message.decode().map_err(|error| undecodable(error.to_string()));
     }
-    refuse_refusal(asked, &topic, &message)?;
+    refuse_refusal(asked, is_error || topic == REFUSAL_TOPIC, &message)?;
     Err(RequestError::UnexpectedTopic {
         topic: asked.to_owned(),
         found: topic.into_owned(),
@@ -248,19 +248,21 @@ pub(crate) fn read_raw(
     asked: &str,
     envelope: &[u8],
 ) -> Result<RawMessage<'static>, RequestError> {
-    let Envelope { topic, message, .. } =
+    let Envelope { topic, message, is_error, .. } =
         wire.decode(envelope).map_err(|error| RequestError::Undecodable {
             topic: asked.to_owned(),
             type_name: "RawMessage",
             reason: error.to_string(),
         })?;
-    refuse_refusal(asked, &topic, &message)?;
+    // Which topic the reply should have is not known here: that of errors is taken for theirs.
+    refuse_refusal(asked, is_error || topic == REFUSAL_TOPIC, &message)?;
     Ok(message.into_owned())
 }
 
-/// Turns a refusal into its error.
-fn refuse_refusal(asked: &str, topic: &str, message: &RawMessage<'_>) -> Result<(), RequestError> {
-    if topic != REFUSAL_TOPIC {
+/// Turns a refusal into its error. One has the key `error`; older versions and hand-written programs leave it out, and are
+/// known by the topic, where that is not the reply's own.
+fn refuse_refusal(asked: &str, is_error: bool, message: &RawMessage<'_>) -> Result<(), RequestError> {
+    if !is_error {
         return Ok(());
     }
     // Whatever a peer has to say counts, if not in the form that it should have.

@@ -9,7 +9,7 @@ use super::{Endpoint, Limits};
 use crate::error::{Error, SendError};
 use crate::listener::caught;
 use crate::topic::TopicName;
-use crate::wire::{Kind, topic_or_none};
+use crate::wire::{Kind, Tail, topic_or_none};
 
 /// The largest buffer that a thread keeps. A message of 1 MiB fits.
 const SCRATCH_CAPACITY: usize = 2 * 1024 * 1024;
@@ -21,7 +21,7 @@ thread_local! {
 /// Encodes a message and hands its bytes to `then`.
 pub(crate) fn encoded<M: Serialize + ?Sized, R>(
     endpoint: &impl Endpoint,
-    kind: Kind,
+    tail: &Tail<'_>,
     topic: &str,
     message: &M,
     then: impl FnOnce(&[u8]) -> R,
@@ -37,7 +37,7 @@ pub(crate) fn encoded<M: Serialize + ?Sized, R>(
     // Taken from its slot while it is in use: a `Serialize` may itself send.
     let mut scratch = SCRATCH.take();
     scratch.clear();
-    let result = match caught(|| wire.encode_within(max_message_len, kind, topic, message, &mut scratch)) {
+    let result = match caught(|| wire.encode_within(max_message_len, tail, topic, message, &mut scratch)) {
         Ok(Ok(())) => Ok(then(&scratch)),
         Ok(Err(error)) => Err(SendError::encode(topic, error)),
         Err(panic) => {
@@ -65,7 +65,7 @@ pub(crate) async fn queue_paced<M: Serialize + ?Sized>(
     let mut len = 0;
     // Mostly there is room.
     while (outbox.has_room(len) && !outbox.has_ended()) || outbox.wait_for_room(len).await.is_ok() {
-        let queued = encoded(endpoint, Kind::Message, topic.as_str(), message, |bytes| {
+        let queued = encoded(endpoint, &Tail::of(&Kind::Message), topic.as_str(), message, |bytes| {
             len = bytes.len();
             if outbox.has_room(len) { outbox.push(bytes) } else { Err(PushError::Full { queued: 0 }) }
         })?;

@@ -32,7 +32,7 @@ use std::time::Duration;
 use crate::error::{Error, MessageError};
 use crate::figures::Figures;
 use crate::router::Router;
-use crate::wire::Wire;
+use crate::wire::{RequestId, Wire};
 
 pub use answer::Answer;
 pub(crate) use answer::{Read, read_raw, read_typed};
@@ -60,7 +60,7 @@ pub(crate) trait Endpoint: Send + Sync + 'static {
     fn listener_panicked(&self, heard: String, from: Self::From, panic: String);
     fn error(&self, error: Error);
     /// An answer arrived that nobody waits for, or no longer.
-    fn late_answer(&self, re: u64, topic: &str, from: Self::From);
+    fn late_answer(&self, re: &RequestId, topic: &str, from: Self::From);
 }
 
 /// What others hold of a connection: whoever sends, and whoever asks.

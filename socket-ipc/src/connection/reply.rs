@@ -8,14 +8,14 @@ use super::{Endpoint, encoded};
 use crate::error::SendError;
 use crate::refusal::{REFUSAL_TOPIC, Refusal};
 use crate::topic::TopicName;
-use crate::wire::Kind;
+use crate::wire::{Kind, Tail};
 
 /// Queues the answer to a message of this kind, however much the outbox holds: the session dispatches no further message
 /// until there is room again. Where all outboxes together have no room for it, an error reply that says so.
 pub(crate) fn reply<R: Serialize>(
     endpoint: &impl Endpoint,
     outbox: &Outbox,
-    kind: Kind,
+    kind: &Kind,
     topic: TopicName<'_>,
     outcome: &Result<R, Refusal>,
 ) {
@@ -32,7 +32,7 @@ pub(crate) fn reply<R: Serialize>(
 pub(crate) async fn reply_paced<R: Serialize>(
     endpoint: &impl Endpoint,
     outbox: &Outbox,
-    kind: Kind,
+    kind: &Kind,
     topic: TopicName<'_>,
     outcome: Result<R, Refusal>,
 ) {
@@ -55,7 +55,7 @@ pub(crate) async fn reply_paced<R: Serialize>(
     }
 }
 
-fn queue(endpoint: &impl Endpoint, outbox: &Outbox, kind: Kind, topic: TopicName<'_>, answer: &[u8]) {
+fn queue(endpoint: &impl Endpoint, outbox: &Outbox, kind: &Kind, topic: TopicName<'_>, answer: &[u8]) {
     match outbox.push_reply(answer) {
         Replied::Queued => endpoint.figures().sent(topic, 1, answer.len()),
         Replied::Lost => lost(topic),
@@ -67,7 +67,7 @@ fn queue(endpoint: &impl Endpoint, outbox: &Outbox, kind: Kind, topic: TopicName
 fn refuse(
     endpoint: &impl Endpoint,
     outbox: &Outbox,
-    kind: Kind,
+    kind: &Kind,
     topic: TopicName<'_>,
     len: usize,
     error: PushError,
@@ -88,7 +88,7 @@ fn refuse(
     };
     tracing::warn!(topic = name, len, "a reply has no room: {text}");
     let refusal = Refusal::new(Refusal::FAILED, text);
-    let queued = encoded_refusal(endpoint, kind.answer(), &refusal, &mut |topic, answer: &[u8]| {
+    let queued = encoded_refusal(endpoint, &kind.answer(), &refusal, &mut |topic, answer: &[u8]| {
         // It is short, and so is always queued.
         match outbox.push_reply(answer) {
             Replied::Queued => endpoint.figures().sent(topic, 1, answer.len()),
@@ -109,16 +109,17 @@ fn lost(topic: TopicName<'_>) {
 /// travels, if anything can.
 fn encoded_answer<'t, R: Serialize>(
     endpoint: &impl Endpoint,
-    kind: Kind,
+    kind: &Kind,
     topic: TopicName<'t>,
     outcome: &Result<R, Refusal>,
     mut then: impl FnMut(TopicName<'t>, &[u8]),
 ) {
-    let kind = kind.answer();
+    let kind = &kind.answer();
     let unsent = match outcome {
         Err(refusal) => encoded_refusal(endpoint, kind, refusal, &mut then).err().map(|_| refusal.clone()),
         Ok(reply) => {
-            let unsent = encoded(endpoint, kind, topic.as_str(), reply, |bytes| then(topic, bytes)).err();
+            let unsent =
+                encoded(endpoint, &Tail::of(kind), topic.as_str(), reply, |bytes| then(topic, bytes)).err();
             unsent.and_then(|error| {
                 warn(topic, &error, "an answer can't be sent");
                 let refusal = Refusal::new(Refusal::FAILED, error.to_string());
@@ -136,12 +137,12 @@ fn encoded_answer<'t, R: Serialize>(
 
 fn encoded_refusal<'t>(
     endpoint: &impl Endpoint,
-    kind: Kind,
+    kind: &Kind,
     refusal: &Refusal,
     then: &mut impl FnMut(TopicName<'t>, &[u8]),
 ) -> Result<(), SendError> {
     let topic = TopicName::AtRunTime(REFUSAL_TOPIC);
-    encoded(endpoint, kind, REFUSAL_TOPIC, refusal, |bytes| then(topic, bytes))
+    encoded(endpoint, &Tail { kind, is_error: true }, REFUSAL_TOPIC, refusal, |bytes| then(topic, bytes))
 }
 
 fn warn(topic: TopicName<'_>, error: &SendError, what: &str) {
@@ -149,7 +150,7 @@ fn warn(topic: TopicName<'_>, error: &SendError, what: &str) {
 }
 
 /// What a responder does happens in it.
-pub(crate) fn request_span(topic: &str, kind: Kind) -> Span {
-    let id = if let Kind::Question(id) = kind { Some(id) } else { None };
+pub(crate) fn request_span(topic: &str, kind: &Kind) -> Span {
+    let id = if let Kind::Question(id) = kind { Some(tracing::field::display(id)) } else { None };
     tracing::debug_span!("request", topic, id)
 }

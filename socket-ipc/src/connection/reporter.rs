@@ -8,7 +8,7 @@ use crate::error::MessageError;
 use crate::refusal::Refusal;
 use crate::router::Report;
 use crate::topic::TopicName;
-use crate::wire::Kind;
+use crate::wire::{Kind, RequestId};
 
 /// The endpoint of a connection, with what others hold of the connection itself.
 pub(super) struct Reporter<E: Endpoint> {
@@ -44,13 +44,13 @@ impl<E: Endpoint> Report<E::From> for Reporter<E> {
         self.endpoint.listener_panicked(heard, from, panic);
     }
 
-    fn answered(&self, re: u64, topic: &str, envelope: &[u8], from: E::From) {
-        if !self.link.questions.answered(re, envelope) {
+    fn answered(&self, re: &RequestId, topic: &str, envelope: &[u8], from: E::From) {
+        if !re.number().is_some_and(|number| self.link.questions.answered(number, envelope)) {
             self.endpoint.late_answer(re, topic, from);
         }
     }
 
-    fn refuse(&self, kind: Kind, topic: &str, refusal: Refusal, _from: E::From) {
+    fn refuse(&self, kind: &Kind, topic: &str, refusal: Refusal, _from: E::From) {
         reply::<()>(&*self.endpoint, &self.link.outbox, kind, TopicName::AtRunTime(topic), &Err(refusal));
     }
 }

@@ -29,13 +29,8 @@ pub enum ConnectError {
     Io {
         /// The path.
         path: PathBuf,
-<<<<<<< HEAD
         /// What the operating system has to say, or the [`connector`](crate::ClientBuilder::connector).
-        source: io::Error,
-=======
-        /// What the operating system has to say.
         cause: io::Error,
->>>>>>> 8da6e1b (Escape all that the command prints, refuse NaN, and say in each error why)
     },
     /// The server was there but had no room for a connection within `connect_timeout`.
     #[error("cannot connect to {}: no connection within {timeout:?}", path.display())]

@@ -74,6 +74,17 @@ pub enum MessageErrorKind {
         /// `inbox_total_len`, in bytes.
         limit: usize,
     },
+    /// The message has an `id`, as a request has, and its topic a responder, but the `id` is neither an integral number nor a
+    /// string of at most 64 bytes: no reply could repeat it. No listener gets the message.
+    #[error(
+        "a request of `{topic}` with `\"id\":{id}`, which no reply can repeat: use an integer or a string of at most 64 bytes"
+    )]
+    RequestId {
+        /// The topic of the message.
+        topic: String,
+        /// The JSON text of the `id`, cut in the middle where it is long.
+        id: String,
+    },
     /// The message is not of the type that one of the topic's listeners hears. The others heard it.
     #[error("`{topic}` is not a `{type_name}`: {reason} at line {line} column {column}")]
     Decode {

@@ -16,4 +16,11 @@ pub enum RespondError {
         /// The type of the questions that the responder takes which was refused.
         refused: &'static str,
     },
+    /// The replies would travel under the topic of the requests. If the peer responded to the topic, too, a single message
+    /// without a number would be replied to by each side for ever.
+    #[error("`{topic}` can't be replied to under its own topic: choose another one for the replies")]
+    RepliesToItself {
+        /// The topic.
+        topic: String,
+    },
 }

@@ -24,11 +24,14 @@ use crate::refusal::Refusal;
 use crate::router::{Audience, Heard, Owned, Raw, Report, Router};
 use crate::socket_file::{MAX_PATH_LEN, refuse_path};
 use crate::sync::lock;
-use crate::wire::{Frame, Framer, Kind, Wire, count_ends, topic_or_none};
+use crate::wire::{
+    Envelope, Frame, Framer, Kind, RequestId, Tail, Wire, answer_at_the_end, count_ends, question_at_the_end,
+    topic_or_none,
+};
 
 /// How many bytes of a message over the limit the framer keeps, and how many of its end beside them.
 const KEEP: usize = 8;
-const TAIL: usize = 32;
+const TAIL: usize = 80;
 
 /// What serde_json says of text that is well-formed and that it can't turn into a tree all the same.
 const ONLY_A_DECODER_FINDS: [&str; 4] = [
@@ -115,6 +118,7 @@ pub fn decoder(data: &[u8]) {
         (Ok((topic, message)), Ok(envelope)) => {
             assert_eq!(envelope.topic, topic);
             assert_eq!(envelope.message.to_value().ok(), Some(message));
+            answered_alike(wire, bytes, envelope);
         }
         (Err(_), Err(_)) => {}
         (Ok(_), Err(error)) => panic!("an envelope was refused: {error}"),
@@ -129,6 +133,40 @@ pub fn decoder(data: &[u8]) {
 }
 
 const TOPIC_LEN: usize = 64;
+
+/// A request is told apart by the same value that its reply repeats, however it is written; only a reply is an error
+/// reply; and what is seen at the end of an envelope alone is what is read of all of it.
+fn answered_alike(wire: Wire, bytes: &[u8], envelope: &Envelope<'_>) {
+    let (id, re) = match &envelope.kind {
+        Kind::Message => (None, None),
+        Kind::Question(id) => (Some(id), None),
+        Kind::Answer(re) => (None, Some(re)),
+    };
+    assert!(!envelope.is_error || re.is_some(), "only a reply is an error reply");
+    if let Some(seen) = answer_at_the_end(bytes) {
+        assert_eq!(re.and_then(RequestId::number), Some(seen), "a reply seen at its end");
+    }
+    if let Some(seen) = question_at_the_end(bytes) {
+        // What has both keys is a reply.
+        assert!(re.is_some() || id == Some(&seen), "a request seen at its end");
+    }
+    let Some(id) = id else { return };
+    for is_error in [false, true] {
+        let (kind, mut written) = (envelope.kind.answer(), Vec::new());
+        let written_well =
+            wire.encode_within(usize::MAX, &Tail { kind: &kind, is_error }, "t", &1, &mut written);
+        assert!(written_well.is_ok(), "a reply that is not written");
+        assert_eq!(count_ends(wire, &written), 1, "an end inside a reply");
+        written.truncate(written.len() - wire.end().len());
+        let reply = wire.decode(&written).unwrap_or_else(|error| panic!("no reply: {error}"));
+        let Kind::Answer(re) = &reply.kind else { panic!("no reply: {:?}", reply.kind) };
+        assert_eq!((re.number(), reply.is_error), (id.number(), is_error), "the reply to {id}");
+        let text = |id: &RequestId| serde_json::from_str::<Value>(&id.to_string()).ok();
+        assert_eq!(text(re), text(id), "the reply to {id}");
+        // The one wire whose end is written as an escape is known by it.
+        assert!(re == id || id.to_string().contains(wire.end().chars().next().unwrap_or_default()));
+    }
+}
 
 /// The topic and message of an envelope, by way of a tree.
 fn reference(wire: Wire, bytes: &[u8]) -> Result<(String, Value), String> {
@@ -199,12 +237,12 @@ impl Report<()> for Log {
         panic!("the listener of {heard} panicked: {panic}");
     }
 
-    fn answered(&self, re: u64, topic: &str, envelope: &[u8], (): ()) {
+    fn answered(&self, re: &RequestId, topic: &str, envelope: &[u8], (): ()) {
         self.note(format!("answer to {re}: {topic}, {} bytes", envelope.len()));
     }
 
     // Nobody responds here, which is no matter of what is heard.
-    fn refuse(&self, _: Kind, _: &str, _: Refusal, (): ()) {}
+    fn refuse(&self, _: &Kind, _: &str, _: Refusal, (): ()) {}
 }
 
 fn heard_alike(wire: Wire, topic: &str, bytes: &[u8]) {

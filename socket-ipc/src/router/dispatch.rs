@@ -9,7 +9,7 @@ use crate::error::{MessageError, MessageErrorKind};
 use crate::listener::caught;
 use crate::raw_message::RawMessage;
 use crate::refusal::Refusal;
-use crate::wire::{Kind, place, shift_place, utf8};
+use crate::wire::{Kind, place, shift_place, shortened, utf8};
 
 /// A message whose further listeners wait for one that was called.
 pub(crate) struct Held<F> {
@@ -69,7 +69,7 @@ impl<F: Copy> Begun<F> {
         match caught(|| wait.as_mut().poll(cx)) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(())) => {}
-            Err(panic) => self.entry.panicked(self.kind, panic, from, report),
+            Err(panic) => self.entry.panicked(&self.kind, panic, from, report),
         }
         self.give_up(from, report);
         Poll::Ready(())
@@ -82,12 +82,12 @@ impl<F: Copy> Begun<F> {
         let text = format!(
             "what is received and worked on takes {limit} bytes, the most that `inbox_total_len` allows: try again later"
         );
-        report.refuse(self.kind, topic, Refusal::new(Refusal::TOO_MANY_REQUESTS, text), from);
+        report.refuse(&self.kind, topic, Refusal::new(Refusal::TOO_MANY_REQUESTS, text), from);
     }
 
     /// Takes the responder over, and leaves nothing.
     pub(crate) fn take(&mut self) -> Self {
-        Self { wait: self.wait.take(), entry: Arc::clone(&self.entry), kind: self.kind }
+        Self { wait: self.wait.take(), entry: Arc::clone(&self.entry), kind: self.kind.clone() }
     }
 
     /// Drops what the responder does, finished or not.
@@ -106,7 +106,7 @@ impl<F: Copy> Entry<F> {
 
     /// Reports that a responder panicked, and tells whoever asked that there will be no other answer. What the panic
     /// said is for this side only.
-    fn panicked(&self, kind: Kind, panic: String, from: F, report: &impl Report<F>) {
+    fn panicked(&self, kind: &Kind, panic: String, from: F, report: &impl Report<F>) {
         let topic = self.topic.as_deref().unwrap_or_default();
         report.listener_panicked(self.heard(), from, panic);
         let text = format!("the responder of `{topic}` panicked");
@@ -145,7 +145,7 @@ impl<F: Copy> Router<F> {
                     true
                 }
                 Ok(Some(Heard::Panicked { kind, panic })) => {
-                    only.panicked(kind, panic, from, report);
+                    only.panicked(&kind, panic, from, report);
                     true
                 }
                 Ok(None) => false,
@@ -185,7 +185,7 @@ impl<F: Copy> Router<F> {
     /// Takes the message for whoever waits for it if it is an answer, and says whether it was one.
     pub(crate) fn take_answer(&self, bytes: &[u8], from: F, report: &impl Report<F>) -> bool {
         let Ok(envelope) = self.wire.decode(bytes) else { return false };
-        let Kind::Answer(re) = envelope.kind else { return false };
+        let Kind::Answer(re) = &envelope.kind else { return false };
         self.count_answer(bytes);
         report.answered(re, &envelope.topic, bytes, from);
         true
@@ -217,7 +217,7 @@ impl<F: Copy> Router<F> {
                 return None;
             }
         };
-        let (topic, kind, message) = (envelope.topic.as_ref(), envelope.kind, envelope.message.as_str());
+        let (topic, kind, message) = (envelope.topic.as_ref(), &envelope.kind, envelope.message.as_str());
         if topic.len() > self.max_topic_len && !matches!(kind, Kind::Answer(_)) {
             let too_long = MessageErrorKind::TopicTooLong { size: topic.len(), limit: self.max_topic_len };
             if let Kind::Question(_) = kind {
@@ -249,6 +249,14 @@ impl<F: Copy> Router<F> {
         if asks && first == 0 && !responds {
             nobody_responds();
         }
+        if let Some(id) = envelope.odd_id
+            && responds
+            && first == 0
+        {
+            // A responder can't reply to it so that its requester knows, which is told by nothing else.
+            refuse(MessageErrorKind::RequestId { topic: topic.to_owned(), id: shortened(id) });
+            return None;
+        }
         if table.every.is_empty() && of_topic.is_empty() {
             tracing::debug!(topic, "nobody listens for this message");
         }
@@ -274,7 +282,7 @@ impl<F: Copy> Router<F> {
                 Ok(Ok(Heard::Begun { wait, kind })) => {
                     begun.push(Begun { wait: Some(wait), entry: Arc::clone(entry), kind });
                 }
-                Ok(Ok(Heard::Panicked { kind, panic })) => entry.panicked(kind, panic, from, report),
+                Ok(Ok(Heard::Panicked { kind, panic })) => entry.panicked(&kind, panic, from, report),
                 Ok(Err(error)) => {
                     let (line, column, reason) = place(&error);
                     let (line, column) = shift_place(text, offset_in(text, message), line, column);

@@ -38,7 +38,7 @@ pub(crate) trait Hear<F>: Send + Sync {
         message: &RawMessage<'_>,
         topic: &str,
         from: F,
-        kind: Kind,
+        kind: &Kind,
     ) -> Result<Heard, serde_json::Error>;
 
     /// Calls the listener with the message that `rest` begins with, `rest` being the unread part of an
@@ -67,7 +67,7 @@ pub(crate) trait Hear<F>: Send + Sync {
 pub(super) struct Gone;
 
 impl<F> Hear<F> for Gone {
-    fn hear(&self, _: &RawMessage<'_>, _: &str, _: F, _: Kind) -> Result<Heard, serde_json::Error> {
+    fn hear(&self, _: &RawMessage<'_>, _: &str, _: F, _: &Kind) -> Result<Heard, serde_json::Error> {
         Ok(Heard::Done)
     }
 }
@@ -99,7 +99,7 @@ where
         message: &RawMessage<'_>,
         _topic: &str,
         from: F,
-        _kind: Kind,
+        _kind: &Kind,
     ) -> Result<Heard, serde_json::Error> {
         (self.listener)(serde_json::from_str(message.as_str())?, from);
         Ok(Heard::Done)
@@ -141,7 +141,7 @@ where
         message: &RawMessage<'_>,
         _topic: &str,
         from: F,
-        _kind: Kind,
+        _kind: &Kind,
     ) -> Result<Heard, serde_json::Error> {
         let text = message.as_str();
         Ok((self.listener)(serde_json::from_str(text)?, text.len(), from))
@@ -169,7 +169,7 @@ where
         message: &RawMessage<'_>,
         topic: &str,
         from: F,
-        _kind: Kind,
+        _kind: &Kind,
     ) -> Result<Heard, serde_json::Error> {
         (self.0)(message.clone(), topic, from);
         Ok(Heard::Done)
@@ -188,7 +188,7 @@ where
         message: &RawMessage<'_>,
         topic: &str,
         from: F,
-        _kind: Kind,
+        _kind: &Kind,
     ) -> Result<Heard, serde_json::Error> {
         Ok((self.0)(message.clone(), topic, from))
     }

@@ -22,7 +22,7 @@ use crate::figures::{Figures, TopicCounters};
 use crate::listener::{DropReport, Listener};
 use crate::refusal::Refusal;
 use crate::sync::lock;
-use crate::wire::{Kind, Wire, utf8};
+use crate::wire::{Kind, RequestId, Wire, utf8};
 
 pub(crate) use dispatch::{Begun, Held};
 use hear::Gone;
@@ -145,9 +145,9 @@ pub(crate) trait Report<F> {
     /// `heard` names what the listener listened for.
     fn listener_panicked(&self, heard: String, from: F, panic: String);
     /// An answer arrived to the question `re`, in this envelope.
-    fn answered(&self, re: u64, topic: &str, envelope: &[u8], from: F);
+    fn answered(&self, re: &RequestId, topic: &str, envelope: &[u8], from: F);
     /// A question, or a message that would have been one, has no other answer than this.
-    fn refuse(&self, kind: Kind, topic: &str, refusal: Refusal, from: F);
+    fn refuse(&self, kind: &Kind, topic: &str, refusal: Refusal, from: F);
 }
 
 impl<F> Table<F> {
@@ -219,6 +219,20 @@ impl<F> Router<F> {
 
     /// Attaches what may be a responder, of which a topic has one. Several may have one token, which removes them all.
     pub(crate) fn attach_as(
+        &self,
+        token: Listener,
+        topic: &str,
+        hear: Box<dyn Hear<F>>,
+    ) -> Result<(), RespondError> {
+        if hear.reply_topic() == Some(topic) {
+            // A peer that does the same would take each reply for a request, and its reply would be one again.
+            return Err(RespondError::RepliesToItself { topic: topic.to_owned() });
+        }
+        self.attach_own(token, topic, hear)
+    }
+
+    /// [`attach_as`](Self::attach_as) for a responder of the library's own, which peers have no other one of.
+    pub(crate) fn attach_own(
         &self,
         token: Listener,
         topic: &str,

@@ -37,10 +37,10 @@ where
         message: &RawMessage<'_>,
         _topic: &str,
         from: F,
-        kind: Kind,
+        kind: &Kind,
     ) -> Result<Heard, serde_json::Error> {
         let question = serde_json::from_str(message.as_str())?;
-        Ok(called(kind, || (self.respond)(question, from, kind)))
+        Ok(called(kind, || (self.respond)(question, from, kind.clone())))
     }
 
     #[inline]
@@ -50,7 +50,7 @@ where
         if let Kind::Answer(_) = kind {
             return None;
         }
-        Some(called(kind, || (self.respond)(question, from, kind)))
+        Some(called(&kind, || (self.respond)(question, from, kind.clone())))
     }
 
     fn type_name(&self) -> &'static str {
@@ -92,9 +92,9 @@ where
         message: &RawMessage<'_>,
         _topic: &str,
         from: F,
-        kind: Kind,
+        kind: &Kind,
     ) -> Result<Heard, serde_json::Error> {
-        Ok(called(kind, || (self.respond)(message.clone(), from, kind)))
+        Ok(called(kind, || (self.respond)(message.clone(), from, kind.clone())))
     }
 
     fn responds(&self) -> bool {
@@ -107,6 +107,6 @@ where
 }
 
 /// Calls a responder. Whoever asked is told of its panic, so what it was asked with is kept.
-fn called(kind: Kind, respond: impl FnOnce() -> Heard) -> Heard {
-    caught(respond).unwrap_or_else(|panic| Heard::Panicked { kind, panic })
+fn called(kind: &Kind, respond: impl FnOnce() -> Heard) -> Heard {
+    caught(respond).unwrap_or_else(|panic| Heard::Panicked { kind: kind.clone(), panic })
 }

@@ -10,8 +10,12 @@ use crate::raw_message::RawMessage;
 use crate::refusal::Refusal;
 
 #[derive(socket_ipc::Topic, serde::Serialize, serde::Deserialize)]
-#[topic(name = "number", reply = Number)]
+#[topic(name = "number", reply = Double)]
 struct Number(u64);
+
+#[derive(socket_ipc::Topic, serde::Serialize, serde::Deserialize)]
+#[topic = "double"]
+struct Double(u64);
 
 /// What listeners heard and what was reported, in order.
 #[derive(Clone, Default)]
@@ -44,12 +48,12 @@ impl Report<u64> for Log {
         self.note(format!("{from}: {heard} panicked: {panic}"));
     }
 
-    fn answered(&self, re: u64, topic: &str, envelope: &[u8], from: u64) {
+    fn answered(&self, re: &RequestId, topic: &str, envelope: &[u8], from: u64) {
         let len = envelope.len();
         self.note(format!("{from}: answer to {re}: {topic}, {len} bytes"));
     }
 
-    fn refuse(&self, kind: Kind, topic: &str, refusal: Refusal, from: u64) {
+    fn refuse(&self, kind: &Kind, topic: &str, refusal: Refusal, from: u64) {
         self.note(format!("{from}: {kind:?} of {topic} refused: {} ({})", refusal.text(), refusal.code()));
     }
 }
@@ -311,7 +315,7 @@ impl Hear<u64> for Ways {
         _message: &RawMessage<'_>,
         _topic: &str,
         _from: u64,
-        _kind: Kind,
+        _kind: &Kind,
     ) -> Result<Heard, serde_json::Error> {
         self.0.note("by its envelope");
         Ok(Heard::Done)
@@ -466,7 +470,7 @@ fn a_topic_has_one_responder_and_the_second_is_told_of_the_first() {
     let fixture = Fixture::new();
     let first = Listener::next();
     fixture.router.attach_as(first, "number", doubling(&fixture)).unwrap();
-    let raw = RespondingRaw::new("number".into(), |_: RawMessage<'_>, _: u64, _| Heard::Done);
+    let raw = RespondingRaw::new("double".into(), |_: RawMessage<'_>, _: u64, _| Heard::Done);
     let error = fixture.router.attach_as(Listener::next(), "number", raw).unwrap_err();
     let text = error.to_string();
     assert!(

@@ -90,12 +90,12 @@ fn respond_to<M: serde::Serialize>(
     let weak = Arc::downgrade(state);
     let hear = RespondingRaw::new(topic.into(), move |_: RawMessage<'_>, client_id: ClientId, kind| {
         if let Some(state) = weak.upgrade() {
-            state.reply(client_id, kind, TopicName::OfType(topic), &Ok(answer(&state)));
+            state.reply(client_id, &kind, TopicName::OfType(topic), &Ok(answer(&state)));
         }
         Heard::Done
     });
     // Nobody can have attached another before: the server is about to be made.
-    let _ = state.router.attach_as(Listener::next(), topic, hear);
+    let _ = state.router.attach_own(Listener::next(), topic, hear);
 }
 
 impl State {

@@ -194,9 +194,9 @@ impl<P> ServerHandle<P> {
         let state = Arc::downgrade(&self.state);
         let hear = Responding::<T, _>::new(move |question, client_id, kind| {
             let outcome =
-                request_span(T::NAME, kind).in_scope(|| responder(question, client_id).into_reply());
+                request_span(T::NAME, &kind).in_scope(|| responder(question, client_id).into_reply());
             if let Some(state) = state.upgrade() {
-                state.reply(client_id, kind, TopicName::OfType(T::Reply::NAME), &outcome);
+                state.reply(client_id, &kind, TopicName::OfType(T::Reply::NAME), &outcome);
             }
             Heard::Done
         });
@@ -245,17 +245,17 @@ impl<P> ServerHandle<P> {
     {
         let state = Arc::downgrade(&self.state);
         let hear = Responding::<T, _>::new(move |question, client_id, kind| {
-            let span = request_span(T::NAME, kind);
+            let (span, asked) = (request_span(T::NAME, &kind), kind.clone());
             let (answer, state) = (span.in_scope(|| responder(question, client_id)), state.clone());
             let wait = Box::pin(
                 async move {
                     let outcome = answer.await.into_reply();
                     let Some(state) = state.upgrade() else { return };
-                    state.reply_paced(client_id, kind, TopicName::OfType(T::Reply::NAME), outcome).await;
+                    state.reply_paced(client_id, &kind, TopicName::OfType(T::Reply::NAME), outcome).await;
                 }
                 .instrument(span),
             );
-            Heard::Begun { wait, kind }
+            Heard::Begun { wait, kind: asked }
         });
         self.attach_responder(T::NAME, hear)
     }
@@ -271,7 +271,7 @@ impl<P> ServerHandle<P> {
     ///
     /// ```
     /// # let server = socket_ipc::Server::new("/tmp/myApp.sock");
-    /// server.respond_raw("length", "length", |text, _client_id| {
+    /// server.respond_raw("length", "length reply", |text, _client_id| {
     ///     let text: String = text.decode()?;
     ///     Ok(text.chars().count())
     /// })?;
@@ -288,9 +288,9 @@ impl<P> ServerHandle<P> {
             (Arc::downgrade(&self.state), Arc::clone(&asked), Arc::clone(&replied));
         let hear =
             RespondingRaw::new(reply_topic, move |question: RawMessage<'_>, client_id: ClientId, kind| {
-                let outcome = request_span(&name, kind).in_scope(|| responder(question, client_id));
+                let outcome = request_span(&name, &kind).in_scope(|| responder(question, client_id));
                 if let Some(state) = state.upgrade() {
-                    state.reply(client_id, kind, TopicName::AtRunTime(&replied), &outcome);
+                    state.reply(client_id, &kind, TopicName::AtRunTime(&replied), &outcome);
                 }
                 Heard::Done
             });
@@ -308,7 +308,7 @@ impl State {
     pub(super) fn reply<R: Serialize>(
         &self,
         client_id: ClientId,
-        kind: Kind,
+        kind: &Kind,
         topic: TopicName<'_>,
         outcome: &Result<R, Refusal>,
     ) {
@@ -320,7 +320,7 @@ impl State {
     async fn reply_paced<R: Serialize>(
         &self,
         client_id: ClientId,
-        kind: Kind,
+        kind: &Kind,
         topic: TopicName<'_>,
         outcome: Result<R, Refusal>,
     ) {

@@ -16,7 +16,7 @@ use crate::error::SendError;
 use crate::events::CloseCause;
 use crate::sync::read;
 use crate::topic::TopicName;
-use crate::wire::Kind;
+use crate::wire::{Kind, Tail};
 
 /// From which time on a wait for one client counts for all that have no room.
 const COUNTED_FOR_ALL: Duration = Duration::from_millis(1);
@@ -37,7 +37,7 @@ impl State {
         id: ClientId,
     ) -> Result<(), SendError> {
         let member = self.known(topic.as_str(), id)?;
-        self.push(&member, Kind::Message, topic, message, id)
+        self.push(&member, &Kind::Message, topic, message, id)
     }
 
     pub(super) fn request<M: Serialize + ?Sized, R>(
@@ -49,7 +49,7 @@ impl State {
     ) -> Answer<R> {
         match self.known(topic.as_str(), id) {
             Ok(member) => {
-                let send = |kind| self.push(&member, kind, topic, question, id);
+                let send = |kind: Kind| self.push(&member, &kind, topic, question, id);
                 Answer::ask(&member.link, &self.options.limits, topic.as_str(), send, read)
             }
             Err(error) => Answer::failed(error, read),
@@ -59,12 +59,12 @@ impl State {
     fn push<M: Serialize + ?Sized>(
         &self,
         member: &Member,
-        kind: Kind,
+        kind: &Kind,
         topic: TopicName<'_>,
         message: &M,
         id: ClientId,
     ) -> Result<(), SendError> {
-        encoded(self, kind, topic.as_str(), message, |bytes| {
+        encoded(self, &Tail::of(kind), topic.as_str(), message, |bytes| {
             let pushed = member.link.outbox.push(bytes);
             pushed.map_err(|error| self.refused(topic.as_str(), id, member, bytes.len(), error))?;
             self.figures.sent(topic, 1, bytes.len());
@@ -90,7 +90,7 @@ impl State {
         except: Option<ClientId>,
     ) -> Result<usize, SendError> {
         self.refuse_closed(topic.as_str())?;
-        encoded(self, Kind::Message, topic.as_str(), message, |bytes| {
+        encoded(self, &Tail::of(&Kind::Message), topic.as_str(), message, |bytes| {
             let (len, counted) = (bytes.len(), self.counted(bytes.len()));
             if !self.total.has_room(counted) && self.needs_total(len, except) {
                 self.total.refuse(counted);
@@ -108,7 +108,7 @@ impl State {
         except: Option<ClientId>,
     ) -> Result<usize, SendError> {
         self.refuse_closed(topic.as_str())?;
-        let attempt = encoded(self, Kind::Message, topic.as_str(), message, |bytes| {
+        let attempt = encoded(self, &Tail::of(&Kind::Message), topic.as_str(), message, |bytes| {
             match self.wait_for(bytes.len(), except) {
                 None => Ok(self.push_to_all(topic, bytes, except, true)),
                 Some(wait) => Err((bytes.to_vec(), wait)),

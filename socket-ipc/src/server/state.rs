@@ -27,6 +27,7 @@ use crate::router::{Detach, Router};
 use crate::socket_file::SocketFile;
 use crate::stats::Stats;
 use crate::sync::{lock, read, write};
+use crate::wire::RequestId;
 
 /// How long after the drain a connection that is stuck in a listener is still waited for.
 const OVERDUE: Duration = Duration::from_millis(100);
@@ -115,9 +116,9 @@ impl Endpoint for State {
         self.events.report_error(&error);
     }
 
-    fn late_answer(&self, re: u64, topic: &str, from: ClientId) {
+    fn late_answer(&self, re: &RequestId, topic: &str, from: ClientId) {
         self.figures.late_answers.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!(client = from.get(), re, topic, "an answer came that nobody waits for");
+        tracing::debug!(client = from.get(), %re, topic, "an answer came that nobody waits for");
     }
 }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::kind::{ID, Kind, RE};
+use super::kind::{ERROR, ID, Kind, RE, RequestId};
 use super::{Wire, topic_or_none};
 use crate::raw_message::RawMessage;
 
@@ -34,6 +34,10 @@ pub struct Envelope<'m> {
     pub message: RawMessage<'m>,
     /// Whether it is a message, a question or an answer.
     pub kind: Kind,
+    /// Whether it is an answer that says why there is no other: its key `error` is `true`.
+    pub is_error: bool,
+    /// An `id` that no request has, in an envelope that answers none: only its topic says whether it was meant as one.
+    pub(crate) odd_id: Option<&'m str>,
 }
 
 /// Why bytes are not an envelope.
@@ -99,7 +103,8 @@ impl Wire {
                 EnvelopeError::NotAnEnvelope { line, column, reason }
             })?;
         let message = RawMessage::borrowed(parts.message.map_or("null", RawValue::get));
-        Ok(Envelope { topic: parts.topic, message, kind: parts.kind })
+        let Parts { topic, kind, is_error, odd_id, .. } = parts;
+        Ok(Envelope { topic, message, kind, is_error, odd_id })
     }
 
     /// Reads the topic of an envelope that is written as every peer writes it: topic first, nothing to
@@ -146,10 +151,10 @@ pub(crate) fn decode_any_kind<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<(
     let (message, after) = decode_front(rest)?;
     let (kind, after) = if let Some(after) = after.strip_prefix(QUESTION) {
         let (id, after) = number(after)?;
-        (Kind::Question(id), after)
+        (Kind::Question(id.into()), after)
     } else if let Some(after) = after.strip_prefix(ANSWER) {
         let (re, after) = number(after)?;
-        (Kind::Answer(re), after)
+        (Kind::Answer(re.into()), after)
     } else {
         (Kind::Message, after)
     };
@@ -176,9 +181,19 @@ pub(crate) fn answer_at_the_end(bytes: &[u8]) -> Option<u64> {
     number_at_the_end(bytes, ANSWER)
 }
 
-/// The number of a question, in the same way.
-pub(crate) fn question_at_the_end(bytes: &[u8]) -> Option<u64> {
-    number_at_the_end(bytes, QUESTION)
+/// What a question is told apart by, in the same way.
+pub(crate) fn question_at_the_end(bytes: &[u8]) -> Option<RequestId> {
+    if let Some(number) = number_at_the_end(bytes, QUESTION) {
+        return Some(number.into());
+    }
+    // In another form it is searched for: a key of the envelope stands in front of what ends with it, and that is one value.
+    let front = bytes.strip_suffix(b"}")?;
+    let longest = QUESTION.len() + RequestId::MAX_LEN + 2;
+    let tail = &front[front.len().saturating_sub(longest)..];
+    let at = memchr::memmem::rfind(tail, QUESTION.as_bytes())? + QUESTION.len();
+    let value = std::str::from_utf8(&tail[at..]).ok()?;
+    let _: &RawValue = serde_json::from_str(value).ok()?;
+    RequestId::read(value.trim_matches(WHITE_SPACE))
 }
 
 #[inline]
@@ -235,7 +250,7 @@ const INSTEAD: &str =
     ", and this one holds an escape: write `#[serde(borrow)] Cow<'_, str>` in the place of `&str`";
 
 /// Cuts what is long in the middle: a mistake is named at the front, what was expected at the back.
-pub(super) fn shortened(reason: &str) -> String {
+pub(crate) fn shortened(reason: &str) -> String {
     if reason.len() <= 2 * REASON_END + 8 {
         return reason.to_owned();
     }
@@ -256,6 +271,8 @@ struct Parts<'m> {
     topic: Cow<'m, str>,
     message: Option<&'m RawValue>,
     kind: Kind,
+    is_error: bool,
+    odd_id: Option<&'m str>,
 }
 
 struct EnvelopeVisitor {
@@ -271,7 +288,8 @@ impl<'m> Visitor<'m> for EnvelopeVisitor {
 
     fn visit_map<A: MapAccess<'m>>(self, mut map: A) -> Result<Parts<'m>, A::Error> {
         let (mut topic, mut message) = (None, None);
-        let (mut id, mut re) = (None, None);
+        let (mut id, mut re): (Option<&str>, Option<&str>) = (None, None);
+        let mut is_error = false;
         while let Some(Text(key)) = map.next_key()? {
             if key == "topic" {
                 let Topic(text) = map.next_value()?;
@@ -285,18 +303,22 @@ impl<'m> Visitor<'m> for EnvelopeVisitor {
                 }
             } else if key == ID || key == RE {
                 let (number, name) = if key == ID { (&mut id, ID) } else { (&mut re, RE) };
-                // A number of another kind is a key of the peer's own, which is ignored as others are.
-                let given = map.next_value::<&RawValue>()?.get().parse().ok();
-                if number.replace(given).is_some() {
+                if number.replace(map.next_value::<&RawValue>()?.get()).is_some() {
                     return Err(de::Error::duplicate_field(name));
                 }
+            } else if key == ERROR {
+                is_error |= map.next_value::<&RawValue>()?.get() == "true";
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
         }
         let topic = topic.ok_or_else(|| de::Error::missing_field("topic"))?;
         let topic = if topic.is_empty() { Cow::Borrowed(topic_or_none("")) } else { topic };
-        Ok(Parts { topic, message, kind: Kind::of(id.flatten(), re.flatten()) })
+        // Where they are nothing that a request has, they are keys of the peer's own, ignored as others are.
+        let kind = Kind::of(id.and_then(RequestId::read), re.and_then(RequestId::read));
+        let odd_id = id.filter(|_| kind == Kind::Message);
+        let is_error = is_error && matches!(kind, Kind::Answer(_));
+        Ok(Parts { topic, message, kind, is_error, odd_id })
     }
 }
 

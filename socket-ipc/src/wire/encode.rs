@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::bounded::Bounded;
 use super::decode::shortened;
 use super::json::{Fault, Json, MAX_DEPTH};
-use super::kind::{ID, Kind, RE};
+use super::kind::{ERROR, ID, Kind, RE, RequestId};
 use super::{NO_TOPIC, Wire, holds_control};
 
 /// Why a message could not be written as an envelope.
@@ -48,6 +48,31 @@ pub enum EncodeError {
         /// The deepest nesting that is written.
         limit: usize,
     },
+}
+
+/// What stands behind the message of an envelope.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tail<'k> {
+    pub(crate) kind: &'k Kind,
+    /// Whether the message is an error reply.
+    pub(crate) is_error: bool,
+}
+
+impl<'k> Tail<'k> {
+    /// That of anything but an error reply.
+    pub(crate) fn of(kind: &'k Kind) -> Self {
+        Self { kind, is_error: false }
+    }
+}
+
+impl Json<'_> {
+    /// Writes what tells requests apart, as it was written by the requester: no control character is among it.
+    fn id(&mut self, key: &str, id: &RequestId) {
+        match id.text() {
+            Ok(number) => self.further(key, number),
+            Err(text) => self.further(key, text),
+        }
+    }
 }
 
 /// What is wrong with the number.
@@ -97,7 +122,7 @@ impl Wire {
         message: &M,
         buffer: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
-        self.encode_within(usize::MAX, Kind::Message, topic, message, buffer)
+        self.encode_within(usize::MAX, &Tail::of(&Kind::Message), topic, message, buffer)
     }
 
     /// [`Wire::encode`] of any kind, with a limit on the length of the envelope. What is over it is counted, not
@@ -105,13 +130,13 @@ impl Wire {
     pub(crate) fn encode_within<M: Serialize + ?Sized>(
         &self,
         limit: usize,
-        kind: Kind,
+        tail: &Tail<'_>,
         topic: &str,
         message: &M,
         buffer: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
         let start = buffer.len();
-        let result = self.write_envelope(limit, kind, topic, message, buffer);
+        let result = self.write_envelope(limit, tail, topic, message, buffer);
         if result.is_err() {
             buffer.truncate(start);
         }
@@ -121,7 +146,7 @@ impl Wire {
     fn write_envelope<M: Serialize + ?Sized>(
         &self,
         limit: usize,
-        kind: Kind,
+        tail: &Tail<'_>,
         topic: &str,
         message: &M,
         buffer: &mut Vec<u8>,
@@ -137,10 +162,13 @@ impl Wire {
             Some(Fault::NotFinite(value)) => EncodeError::NotFinite { path: path_of_fault(message), value },
             None => EncodeError::Serialize(error),
         })?;
-        match kind {
+        if tail.is_error {
+            json.further(ERROR, true);
+        }
+        match tail.kind {
             Kind::Message => {}
-            Kind::Question(number) => json.number(ID, number),
-            Kind::Answer(number) => json.number(RE, number),
+            Kind::Question(id) => json.id(ID, id),
+            Kind::Answer(id) => json.id(RE, id),
         }
         json.text.put("}");
         let (size, verbatim) = (json.text.size(), json.verbatim);

@@ -15,9 +15,9 @@ pub(crate) enum Frame {
     Incomplete,
 }
 
-/// How many bytes at the end of a message over the limit are kept: what kind it is of stands there (`,"re":` and twenty
-/// digits), for whoever waits for its answer.
-pub(super) const TAIL: usize = 32;
+/// How many bytes at the end of a message over the limit are kept: what kind it is of stands there (`,"id":` and a string
+/// of 64 bytes at most), for the requester that waits.
+pub(super) const TAIL: usize = 80;
 
 /// Finds the ends of messages. Bytes that were searched are not searched again, and of a message that is over
 /// the limit only the beginning is kept.

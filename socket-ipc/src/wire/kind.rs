@@ -1,38 +1,152 @@
 //! What an envelope is beside its topic and message: a message, a question, or an answer.
 
+use std::fmt;
+use std::sync::Arc;
+
 /// Whether an envelope is a message, a question or an answer.
 ///
-/// A question has an `id` behind its message, and its answer the same number as `re`. Peers that know nothing of them
-/// ignore both.
+/// A question has an `id` behind its message, and its answer the same as `re`. Peers that know nothing of them ignore both.
 ///
 /// ```
 /// use socket_ipc::{Kind, Wire};
 ///
 /// let kind = |text: &str| Wire::JSON_LINES.decode(text.as_bytes()).map(|envelope| envelope.kind);
 /// assert_eq!(kind(r#"{"topic":"add","message":[1,2]}"#)?, Kind::Message);
-/// assert_eq!(kind(r#"{"topic":"add","message":[1,2],"id":7}"#)?, Kind::Question(7));
-/// assert_eq!(kind(r#"{"topic":"sum","message":3,"re":7}"#)?, Kind::Answer(7));
+/// assert_eq!(kind(r#"{"topic":"add","message":[1,2],"id":7}"#)?, Kind::Question(7.into()));
+/// assert_eq!(kind(r#"{"topic":"sum","message":3,"re":7}"#)?, Kind::Answer(7.into()));
 /// # Ok::<(), socket_ipc::EnvelopeError>(())
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// Nothing is expected back: neither `id` nor `re`.
     #[default]
     Message,
     /// Its `id`, which the answer repeats.
-    Question(u64),
+    Question(RequestId),
     /// The `id` of the question, as `re`.
-    Answer(u64),
+    Answer(RequestId),
+}
+
+/// What tells requests apart: an integral number or a string, kept as it was written, since that is how the reply has to
+/// repeat it.
+///
+/// This library numbers its own requests from 1. Other programs write `7.0`, `"7"` or a UUID.
+///
+/// ```
+/// use socket_ipc::{Kind, Wire};
+///
+/// let envelope = Wire::JSON_LINES.decode(br#"{"topic":"add","message":[1,2],"id":"a-7"}"#)?;
+/// let Kind::Question(id) = envelope.kind else { panic!("no request") };
+/// assert_eq!(id.to_string(), r#""a-7""#);
+/// # Ok::<(), socket_ipc::EnvelopeError>(())
+/// ```
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct RequestId(Form);
+
+#[derive(Clone, PartialEq, Eq, Hash)]
+enum Form {
+    /// As this library writes it.
+    Number(u64),
+    /// JSON text of any other form.
+    Text(Arc<str>),
+}
+
+impl RequestId {
+    /// The longest number or string that is one, in bytes, a string without its quotes.
+    pub const MAX_LEN: usize = 64;
+
+    /// Reads the JSON value of an `id` or `re`. `None` where it is one that no request has.
+    #[inline]
+    pub(super) fn read(value: &str) -> Option<Self> {
+        if let Ok(number) = value.parse::<u64>() {
+            return Some(Self::from(number));
+        }
+        let (is_one, len) = match value.as_bytes().first()? {
+            b'"' => (true, value.len() - 2),
+            b'-' | b'0'..=b'9' => (integer(value).is_some(), value.len()),
+            _ => (false, 0),
+        };
+        (is_one && len <= Self::MAX_LEN).then(|| Self(Form::Text(value.into())))
+    }
+
+    /// Its number, where it is one that a request of this library can have, in whatever form it was written.
+    pub(crate) fn number(&self) -> Option<u64> {
+        match &self.0 {
+            Form::Number(number) => Some(*number),
+            Form::Text(text) => integer(text)?.parse().ok(),
+        }
+    }
+
+    /// What has to be written to repeat it.
+    pub(super) fn text(&self) -> Result<u64, &str> {
+        match &self.0 {
+            Form::Number(number) => Ok(*number),
+            Form::Text(text) => Err(text),
+        }
+    }
+}
+
+impl From<u64> for RequestId {
+    fn from(number: u64) -> Self {
+        Self(Form::Number(number))
+    }
+}
+
+/// As JSON, as it was written.
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Form::Number(number) => number.fmt(f),
+            Form::Text(text) => f.write_str(text),
+        }
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The digits of a JSON number that has no fraction, without an exponent. `None` where it has one, where it is no number, or
+/// where it would be longer than any request's.
+fn integer(number: &str) -> Option<String> {
+    if number.len() > RequestId::MAX_LEN {
+        return None;
+    }
+    let (mantissa, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+    let (sign, whole) = whole.strip_prefix('-').map_or(("", whole), |whole| ("-", whole));
+    let digits = format!("{whole}{fraction}");
+    if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let digits = digits.trim_start_matches('0');
+    if digits.is_empty() {
+        return Some("0".to_owned());
+    }
+    let shift = exponent.parse::<i64>().ok()?.checked_sub(fraction.len().try_into().ok()?)?;
+    if let Ok(zeros) = usize::try_from(shift) {
+        let is_short = digits.len().saturating_add(zeros) <= 2 * RequestId::MAX_LEN;
+        return is_short.then(|| format!("{sign}{digits}{}", "0".repeat(zeros)));
+    }
+    let end = digits.len().checked_sub(usize::try_from(shift.unsigned_abs()).ok()?)?;
+    let (digits, rest) = digits.split_at(end);
+    (!digits.is_empty() && rest.bytes().all(|digit| digit == b'0')).then(|| format!("{sign}{digits}"))
 }
 
 /// The key of a question's number.
 pub(super) const ID: &str = "id";
+
 /// The key under which an answer has it.
 pub(super) const RE: &str = "re";
 
+/// The key that makes an answer an error reply, where it is `true`.
+pub(super) const ERROR: &str = "error";
+
 impl Kind {
     /// The kind of an envelope with these numbers. What answers is no question, whatever else it says.
-    pub(super) fn of(id: Option<u64>, re: Option<u64>) -> Self {
+    pub(super) fn of(id: Option<RequestId>, re: Option<RequestId>) -> Self {
         match (id, re) {
             (_, Some(re)) => Self::Answer(re),
             (Some(id), None) => Self::Question(id),
@@ -41,10 +155,79 @@ impl Kind {
     }
 
     /// The kind of what answers this: a question without a number is answered with a message.
-    pub(crate) fn answer(self) -> Self {
+    pub(crate) fn answer(&self) -> Self {
         match self {
-            Self::Question(id) => Self::Answer(id),
+            Self::Question(id) => Self::Answer(id.clone()),
             Self::Message | Self::Answer(_) => Self::Message,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn request_id_integral_number_or_short_string_is_one() {
+        for (text, number) in [
+            ("7", Some(7)),
+            ("0", Some(0)),
+            ("7.0", Some(7)),
+            ("7.000", Some(7)),
+            ("70e-1", Some(7)),
+            ("0.7E+1", Some(7)),
+            ("1e3", Some(1000)),
+            ("-0", Some(0)),
+            ("-0.0e99", Some(0)),
+            ("-7", None),
+            ("18446744073709551615", Some(u64::MAX)),
+            ("18446744073709551615.0", Some(u64::MAX)),
+            ("18446744073709551616", None),
+            ("1e64", None),
+            (r#""7""#, None),
+            (r#""""#, None),
+            (r#""0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b""#, None),
+        ] {
+            let id = RequestId::read(text).unwrap_or_else(|| panic!("{text} is none"));
+            assert_eq!((id.number(), id.to_string()), (number, text.to_owned()), "{text}");
+        }
+        let longest = format!("\"{}\"", "x".repeat(64));
+        assert_eq!(RequestId::read(&longest).map(|id| id.to_string()), Some(longest));
+        let longer = format!("\"{}\"", "x".repeat(65));
+        for text in [
+            "7.5",
+            "-7.5",
+            "7e-1",
+            "1e999",
+            "1e99999999999999999999",
+            "null",
+            "true",
+            "[7]",
+            "{}",
+            &longer,
+            &"1".repeat(65),
+        ] {
+            assert_eq!(RequestId::read(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn request_id_number_is_what_a_float_of_it_is(
+            whole in 0_u32..2_000, fraction in "[0-9]{0,3}", exponent in -3_i32..4,
+        ) {
+            let point = if fraction.is_empty() { "" } else { "." };
+            let text = format!("{whole}{point}{fraction}e{exponent}");
+            let digits: u64 = format!("{whole}{fraction}").parse().unwrap();
+            let shift = exponent - fraction.len() as i32;
+            let scale = 10_u64.pow(shift.unsigned_abs());
+            let expected = match shift {
+                0.. => Some(digits * scale),
+                _ => (digits % scale == 0).then_some(digits / scale),
+            };
+            prop_assert_eq!(RequestId::read(&text).and_then(|id| id.number()), expected, "{}", text);
         }
     }
 }

@@ -14,12 +14,13 @@ mod tests;
 
 pub use decode::{Envelope, EnvelopeError};
 pub use encode::EncodeError;
-pub use kind::Kind;
+pub use kind::{Kind, RequestId};
 
 pub(crate) use decode::{
-    answer_at_the_end, decode_any_kind, decode_one_pass, place, question_at_the_end, shift_place, utf8,
+    answer_at_the_end, decode_any_kind, decode_one_pass, place, question_at_the_end, shift_place, shortened,
+    utf8,
 };
-pub(crate) use encode::{count_ends, topic_or_none};
+pub(crate) use encode::{Tail, count_ends, topic_or_none};
 pub(crate) use framer::{Frame, Framer};
 
 /// The topic of a message that was sent under an empty one.
@@ -83,8 +84,8 @@ pub enum WireError {
          inside strings, such as `%`"
     )]
     EndInsideMessages,
-    /// The key of the message is empty, or one that the envelope uses itself: `topic`, `id` or `re`.
-    #[error("the key of the message must not be empty, `topic`, `id` or `re`")]
+    /// The key of the message is empty, or one that the envelope uses itself: `topic`, `id`, `re` or `error`.
+    #[error("the key of the message must not be empty, `topic`, `id`, `re` or `error`")]
     MessageKey,
 }
 
@@ -121,7 +122,7 @@ impl Wire {
         if !holds_control(end) && (!end.starts_with(only_inside_strings) || end.contains('\\')) {
             return Err(WireError::EndInsideMessages);
         }
-        if matches!(message_key, "" | "topic" | kind::ID | kind::RE) {
+        if matches!(message_key, "" | "topic" | kind::ID | kind::RE | kind::ERROR) {
             return Err(WireError::MessageKey);
         }
         Ok(Self { end, message_key, plain_key: bounded::is_plain(message_key) })

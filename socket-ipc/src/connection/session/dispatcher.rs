@@ -270,6 +270,6 @@ fn report_too_long<E: Endpoint>(unread: &[u8], reporter: &Reporter<E>, size: u64
     } else if let Some(id) = question_at_the_end(bytes) {
         let text = format!("it takes {size} bytes, over the limit of {limit}");
         let refusal = Refusal::new(Refusal::UNDECODABLE, text);
-        reporter.refuse(Kind::Question(id), "", refusal, reporter.from);
+        reporter.refuse(&Kind::Question(id), "", refusal, reporter.from);
     }
 }

@@ -72,11 +72,11 @@ impl<'b> Json<'b> {
         self.text.put(":");
     }
 
-    /// Writes a further key of an object, and its number.
-    pub(super) fn number(&mut self, key: &str, number: u64) {
+    /// Writes a further key of an object, and its value, which is JSON text.
+    pub(super) fn further(&mut self, key: &str, value: impl Display) {
         self.text.put_all([",\"", key, "\":"]);
         // Never fails: what has no place is counted.
-        let _ = write!(self.text, "{number}");
+        let _ = write!(self.text, "{value}");
     }
 
     /// Opens an array or object.

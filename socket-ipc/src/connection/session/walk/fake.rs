@@ -230,13 +230,14 @@ impl Fake {
         let wait = move |(): (), _, ()| Heard::Wait(Box::pin(listening.enter()));
         fake.router.attach(Audience::Topic("wait"), Owned::new(wait));
         let (endpoint, outbox) = (Arc::downgrade(&fake), Arc::clone(outbox));
-        let ask = move |_: crate::RawMessage<'_>, (), kind| {
+        let ask = move |_: crate::RawMessage<'_>, (), kind: crate::wire::Kind| {
+            let asked = kind.clone();
             let (endpoint, outbox, pass) = (endpoint.clone(), Arc::clone(&outbox), responding.enter());
             let wait = Box::pin(async move {
                 pass.await;
                 let Some(endpoint) = endpoint.upgrade() else { return };
                 let answer = Ok::<_, Refusal>(());
-                reply(&*endpoint, &outbox, kind, TopicName::AtRunTime("reply"), &answer);
+                reply(&*endpoint, &outbox, &asked, TopicName::AtRunTime("reply"), &answer);
             });
             Heard::Begun { wait, kind }
         };
@@ -282,5 +283,5 @@ impl Endpoint for Fake {
         lock(&self.errors).push(error.to_string());
     }
 
-    fn late_answer(&self, _: u64, _: &str, (): ()) {}
+    fn late_answer(&self, _: &crate::wire::RequestId, _: &str, (): ()) {}
 }
