@@ -95,6 +95,46 @@ impl Warnings {
 }
 
 support::both_flavours! {
+    async fn dropped_with_messages_queued_warns_how_many_are_lost() {
+        let mut warnings = Warnings::new();
+        let places = [Place::new(), Place::new()];
+        let listener = tokio::net::UnixListener::bind(places[0].socket()).unwrap();
+        let client = Client::new(places[0].socket());
+        client.connect().await.unwrap();
+        let _reads_nothing = listener.accept().await.unwrap();
+        let server = Server::new(places[1].socket());
+        let mut connections = Events::new();
+        let report = connections.reporter();
+        server.on_connection(report);
+        server.listen().await.unwrap();
+        let _peers = [RawPeer::connect(places[1].socket()).await, RawPeer::connect(places[1].socket()).await];
+        connections.take(2).await;
+        // Longer than a socket takes, so that none is written whole.
+        for _ in 0..3 {
+            client.send_raw("long", &"x".repeat(1_000_000)).unwrap();
+            server.broadcast_raw("long", &"x".repeat(1_000_000)).unwrap();
+        }
+        let paths = [&places[0], &places[1]].map(|place| format!("path={}", place.socket().display()));
+        drop(client);
+        warnings.find(&[&paths[0], "messages=3", "a client was dropped"]).await;
+        drop(server);
+        warnings.find(&[&paths[1], "messages=6", "clients=2", "a server was dropped"]).await;
+        // With nothing queued, or closed before, there is nothing to warn of.
+        let client = Client::new(places[0].socket());
+        client.connect().await.unwrap();
+        client.send_raw("short", &1).unwrap();
+        client.flush().await.unwrap();
+        drop(client);
+        let client = Client::builder(places[0].socket()).drain(Duration::from_millis(10)).build();
+        client.connect().await.unwrap();
+        client.send_raw("long", &"x".repeat(1_000_000)).unwrap();
+        client.close().await;
+        drop(client);
+        while let Ok(warning) = warnings.0.try_recv() {
+            assert!(!warning.contains(&paths[0]) || !warning.contains("was dropped"), "{warning}");
+        }
+    }
+
     async fn a_bad_message_that_nobody_listens_for_is_a_warning() {
         let (place, mut warnings) = (Place::new(), Warnings::new());
         let server = Server::new(place.socket());

@@ -136,7 +136,8 @@
 //!
 //! Without a connection nothing is queued: a send is an error then ([`SendError::NotConnected`],
 //! [`SendError::UnknownClient`]). `close` writes what is queued, for as long as
-//! [`drain`](ServerBuilder::drain) says; dropping a server or client writes nothing more.
+//! [`drain`](ServerBuilder::drain) says; dropping a server or client writes nothing more, and warns of what is lost. A
+//! `blocking::Client` that is dropped writes it first.
 //!
 //! ```no_run
 //! # async fn example(client: socket_ipc::Client) -> Result<(), Box<dyn std::error::Error>> {

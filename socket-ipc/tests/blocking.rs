@@ -610,6 +610,48 @@ fn several_threads_use_one_client_and_each_gets_its_own_answer() {
 }
 
 #[test]
+fn client_dropped_after_its_last_send_loses_nothing() {
+    test(|| {
+        let (_directory, path) = place();
+        let (serving, heard) = (serve(&path), Events::new());
+        let report = heard.reporter();
+        serving.server.on::<Number>(move |Number(number), _| report(number));
+        for round in 0..30 {
+            // One, which goes out in a single write, and more than the socket takes at once.
+            for count in [1, 1_000] {
+                let client = blocking::Client::new(&path);
+                client.connect().unwrap();
+                for number in 0..count {
+                    client.send(&Number(number)).unwrap();
+                }
+                drop(client);
+                for number in 0..count {
+                    let next = heard.receiver.recv_timeout(Duration::from_secs(10));
+                    assert_eq!(next, Ok(number), "in round {round}, of {count}");
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn client_dropped_while_its_server_reads_nothing_waits_for_the_drain_only() {
+    test(|| {
+        let (_directory, path) = place();
+        let _listener = UnixListener::bind(&path).unwrap();
+        let client = Client::builder(&path).drain(SHORT).build_blocking();
+        client.connect().unwrap();
+        for _ in 0..10 {
+            client.handle().send(&Text("x".repeat(500_000))).unwrap();
+        }
+        let begun = Instant::now();
+        drop(client);
+        assert!(begun.elapsed() >= SHORT, "it does not wait for what is queued");
+        assert!(begun.elapsed() < Duration::from_secs(5), "it waits longer than it may");
+    });
+}
+
+#[test]
 fn dropping_it_ends_iterators_that_are_waited_for_and_waits_for_nothing_itself() {
     test(|| {
         let (_directory, path) = place();

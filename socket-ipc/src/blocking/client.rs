@@ -18,6 +18,7 @@ use crate::client::{self, ClientBuilder, ClientHandle, ClientState};
 use crate::connection::Answer;
 use crate::direction::{Open, ToClient, ToServer};
 use crate::error::{ConnectError, FlushError, RequestError, SendError};
+use crate::limits::LINGER;
 use crate::raw_message::RawMessage;
 use crate::topic::{Request, Topic};
 
@@ -28,7 +29,9 @@ use crate::topic::{Request, Topic};
 /// shared by reference or in an [`Arc`].
 ///
 /// Making one touches nothing; [`connect`](Self::connect) starts its thread and connects. [`close`](Self::close) ends it
-/// in good order; dropping it ends it at once, and waits for nothing: nothing more is written, and no event is reported.
+/// in good order. Dropping it does the same where something is queued, so that a script loses nothing that it has sent: it is
+/// written, for `drain` (5 s) at most. With nothing queued a drop ends it at once, waits for nothing, and no event is reported.
+/// A drop inside one of its own listeners can't wait: what is queued then is lost, and a `tracing` warning says how much.
 ///
 /// # Panics
 ///
@@ -72,6 +75,7 @@ pub struct Client<P = Open> {
     thread: Thread,
     path: PathBuf,
     request_timeout: Duration,
+    drain: Duration,
 }
 
 impl Client {
@@ -102,8 +106,9 @@ impl<P> ClientBuilder<P> {
     /// ```
     #[must_use]
     pub fn build_blocking(self) -> Client<P> {
-        let (path, request_timeout) = (self.options.path.clone(), self.options.limits.request_timeout);
-        Client { client: Arc::new(self.build()), thread: Thread::default(), path, request_timeout }
+        let (path, limits) = (self.options.path.clone(), &self.options.limits);
+        let (request_timeout, drain) = (limits.request_timeout, limits.drain);
+        Client { client: Arc::new(self.build()), thread: Thread::default(), path, request_timeout, drain }
     }
 }
 
@@ -507,6 +512,17 @@ impl<P> Client<P> {
     pub fn close(&self) {
         self.thread.own().must_not_wait();
         wait(self.client.close());
+    }
+}
+
+impl<P> Drop for Client<P> {
+    fn drop(&mut self) {
+        // Its own thread would wait for itself.
+        if self.client.has_unsent() && !self.thread.own().is_current() {
+            // No longer than `close`, though a listener may have the thread stuck.
+            let patience = self.drain.saturating_add(LINGER);
+            wait_until(deadline(patience), self.client.close());
+        }
     }
 }
 

@@ -52,6 +52,7 @@
 //! | `next` of [`Messages`] | a message | as long as it takes |
 //! | [`next_within`](Messages::next_within) | a message | what it is given |
 //! | [`close`](Client::close) | what is queued, and the server's end | `drain` (5 s) and a second |
+//! | dropping it | the same, where something is queued; otherwise nothing | `drain` (5 s) and a second |
 //!
 //! Each of them ends at once when another thread closes the client: with an error, or, where messages are waited for,
 //! with their end. The [`handle`](Client::handle) is what to keep for that, in whatever stops the program.

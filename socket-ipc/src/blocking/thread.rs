@@ -57,11 +57,16 @@ impl Thread {
 }
 
 impl Own {
+    /// Whether this is the client's own thread.
+    pub(super) fn is_current(&self) -> bool {
+        self.0.get() == Some(&thread::current().id())
+    }
+
     /// Refuses to have the client's own thread wait for what only that thread can bring.
     #[track_caller]
     pub(super) fn must_not_wait(&self) {
         assert!(
-            self.0.get() != Some(&thread::current().id()),
+            !self.is_current(),
             "a listener of a blocking client must not wait for the client: it would wait for its own thread; send with \
              `handle()`, or have another thread wait"
         );

@@ -184,6 +184,12 @@ impl<P> ClientHandle<P> {
         self.state.link().is_some()
     }
 
+    /// Whether something is queued that was not handed to the kernel, also while the client is closing.
+    #[cfg(feature = "blocking")]
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.state.answers_to(()).is_some_and(|outbox| !outbox.is_empty())
+    }
+
     /// Returns what has been counted since the client was made: messages and bytes by topic, errors, what is queued. Counting
     /// is always on; [`Stats`] has an example.
     #[must_use]

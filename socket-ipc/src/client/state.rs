@@ -12,7 +12,7 @@ use tracing::{Instrument as _, Span};
 use super::connector::{Connected, Connector, guarded};
 use super::events::Events;
 use crate::connection::{
-    Ask, Endpoint, InboxBudget, Limits, Link, Outbox, Questions, Session, Total, Transport,
+    Ask, Endpoint, InboxBudget, Limits, Link, Outbox, Questions, Session, Total, Transport, Unsent,
 };
 use crate::delay::Delay;
 use crate::error::{ConnectError, Error, MessageError};
@@ -319,6 +319,13 @@ impl State {
         if let Some(link) = link {
             link.outbox.ask(Ask::Cut(CloseCause::Closed));
             link.questions.end(&CloseCause::Closed);
+            let Unsent { messages, bytes } = link.outbox.give_up(self.options.limits.wire, None);
+            if messages > 0 {
+                tracing::warn!(
+                    parent: self.span(), messages, bytes, path = %self.options.path.display(),
+                    "a client was dropped with messages queued, which are lost: await `flush` or `close` before"
+                );
+            }
         }
         if let Some(keeper) = lock(&self.keeper).take() {
             keeper.abort();

@@ -39,7 +39,7 @@ pub(crate) use answer::{Read, read_raw, read_typed};
 pub use closing::Closing;
 pub(crate) use encode::{encoded, queue_paced};
 pub(crate) use inbox::InboxBudget;
-pub(crate) use outbox::{Ask, Broadcast, Outbox, PushError, Total, counted_for};
+pub(crate) use outbox::{Ask, Broadcast, Outbox, PushError, Total, Unsent, counted_for};
 pub(crate) use questions::Questions;
 pub(crate) use reply::{reply, reply_paced, request_span};
 pub(crate) use session::Session;

@@ -229,7 +229,7 @@ impl Outbox {
     }
 
     /// Whether all that was queued has been handed to the kernel.
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.queued.load(Ordering::Acquire) == 0
     }
 

@@ -277,12 +277,22 @@ impl State {
         self.stop_accepting();
         drop(lock(&self.socket).take());
         let members = std::mem::take(&mut *write(&self.clients));
+        let (mut clients, mut messages, mut bytes) = (0, 0, 0);
         for member in members.into_values() {
             member.link.outbox.ask(Ask::Cut(CloseCause::Closed));
             member.link.questions.end(&CloseCause::Closed);
+            let unsent = member.link.outbox.give_up(self.options.limits.wire, None);
+            clients += usize::from(unsent.messages > 0);
+            (messages, bytes) = (messages + unsent.messages, bytes + unsent.bytes);
             if let Some(task) = member.task.get() {
                 task.abort();
             }
+        }
+        if messages > 0 {
+            tracing::warn!(
+                parent: self.span(), messages, bytes, clients, path = %self.options.path.display(),
+                "a server was dropped with messages queued, which are lost: await `close` before"
+            );
         }
     }
 
