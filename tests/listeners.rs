@@ -277,6 +277,85 @@ support::both_flavours! {
         assert_eq!(heard.take(4).await, ["Number(7)", wrong, wrong, "raw 7"]);
     }
 
+    async fn off_drops_what_a_closure_owns_though_connections_are_idle() {
+        let place = Place::new();
+        let server = Server::new(place.socket());
+        let mut ready = Events::new();
+        let report = ready.reporter();
+        server.on_topic("ready", move |_, _| report(()));
+        server.listen().await.unwrap();
+        let client = Client::new(place.socket());
+        client.connect().await.unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        for round in 0..2 {
+            let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel::<u64>();
+            let (topic, every, fallback) = (sender.clone(), sender.clone(), sender.clone());
+            let listeners = [
+                server.on::<Number>(move |Number(number), _| { let _ = topic.send(number); }),
+                server.on_message(move |_, _, _| { let _ = every.send(0); }),
+                server.on_unheard(move |_, _, _| { let _ = fallback.send(9); }),
+            ];
+            let (owned, mut answers) = tokio::sync::mpsc::unbounded_channel::<()>();
+            let responder = server.respond_raw("ask", "answer", move |_, _| { let _ = &owned; Ok(()) }).unwrap();
+            let (owned, mut heard) = tokio::sync::mpsc::unbounded_channel::<()>();
+            let of_client = client.on_topic("news", move |_| { let _ = owned.send(()); });
+            drop(sender);
+            // Each connection has the table with all of them.
+            for connection in 0..2 {
+                match connection {
+                    0 => client.send(&Number(round)).unwrap(),
+                    _ => peer.write(number(round)).await,
+                }
+                assert_eq!([receiver.recv().await, receiver.recv().await], [Some(0), Some(round)]);
+                match connection {
+                    0 => client.send_raw("ready", &()).unwrap(),
+                    _ => peer.write("{\"topic\":\"ready\"}\n").await,
+                }
+                ready.next().await;
+                assert_eq!(receiver.recv().await, Some(0));
+            }
+            server.broadcast_raw("news", &1).unwrap();
+            heard.recv().await.unwrap();
+            peer.line().await;
+            let removed = std::time::Instant::now();
+            assert!(listeners.into_iter().all(|listener| server.off(listener)));
+            assert!(server.off(responder) && client.off(of_client));
+            assert_eq!(soon("the end of what listeners own", receiver.recv()).await, None);
+            assert_eq!(soon("the end of what a responder owns", answers.recv()).await, None);
+            assert_eq!(soon("the end of what a client's listener owns", heard.recv()).await, None);
+            assert!(removed.elapsed() < std::time::Duration::from_secs(2), "{:?}", removed.elapsed());
+        }
+    }
+
+    async fn off_drops_what_a_closure_owns_that_a_held_message_would_reach() {
+        let place = Place::new();
+        let server = Server::new(place.socket());
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel::<u64>();
+        let (receiver, ended) = (Arc::new(tokio::sync::Mutex::new(receiver)), Arc::new(Semaphore::new(0)));
+        let (begun, mut waits) = (Events::new(), Events::new());
+        let (report, next) = (waits.reporter(), begun.reporter());
+        let end = Arc::clone(&ended);
+        // Waits for the end of what the listener after it owns, and the message waits for it.
+        let first = server.on_async::<Number>(move |_, _| {
+            let (receiver, report, end) = (Arc::clone(&receiver), report.clone(), Arc::clone(&end));
+            async move {
+                report(());
+                assert_eq!(receiver.lock().await.recv().await, None);
+                end.add_permits(1);
+            }
+        });
+        let second = server.on::<Number>(move |Number(number), _| { let _ = sender.send(number); });
+        server.on::<Number>(move |Number(number), _| next(number));
+        let mut begun = begun;
+        let mut peer = listening(&server, &place).await;
+        peer.write(number(7)).await;
+        waits.next().await;
+        // The first one is removed while it is at work, which goes on.
+        assert!(server.off(first) && server.off(second));
+        soon("the end of what the second owns", ended.acquire()).await.unwrap().forget();
+        assert_eq!(begun.next().await, 7, "the third gets the message");
+    }
+
     async fn listener_of_str_with_escapes_is_told_what_to_write() {
         let (place, mut errors) = (Place::new(), Events::new());
         let server = Server::new(place.socket());

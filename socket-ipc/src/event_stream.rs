@@ -164,7 +164,7 @@ impl<E> Drop for EventStream<E> {
             && let Some(to) = to.upgrade()
         {
             for listener in listeners {
-                to.detach(listener);
+                Arc::clone(&to).detach(listener);
             }
         }
     }

@@ -204,7 +204,10 @@ fn a_deadline_ends_connecting_says_why_and_leaves_the_client_as_it_was() {
         assert!(begun.elapsed() >= time);
         assert_eq!(
             error.to_string(),
-            format!("cannot connect to {}: no connection within 500ms", path.display())
+            format!(
+                "cannot connect to {}: no connection within 500ms (No such file or directory (os error 2))",
+                path.display()
+            )
         );
         let ConnectError::NotInTime { path: named, timeout, cause: Some(source) } = error else {
             panic!("{error:?}")

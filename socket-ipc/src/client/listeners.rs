@@ -209,7 +209,7 @@ impl<P> ClientHandle<P> {
     /// Called inside a listener, no further call of the removed one starts once it returns; called elsewhere,
     /// none beyond the message in hand. [`Listener`] has an example.
     pub fn off(&self, listener: Listener) -> bool {
-        self.state.router.off(listener) || self.state.events.off(listener)
+        self.state.off(listener)
     }
 }
 

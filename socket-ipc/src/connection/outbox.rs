@@ -92,6 +92,8 @@ struct Queue {
     /// How far somebody waits for `handed` to come.
     flush_to: u64,
     ask: Option<Ask>,
+    /// The session has to look at what there is to do before it sleeps.
+    roused: bool,
     /// The session, while it sleeps.
     session: Option<Waker>,
     /// Whether the sleeping session has nothing to write, and so has to hear of a new message.
@@ -249,6 +251,17 @@ impl Outbox {
         self.room.notify_waiters();
     }
 
+    /// Has the session polled, for something else than what is queued.
+    pub(crate) fn rouse(&self) {
+        let mut queue = lock(&self.queue);
+        queue.roused = true;
+        let session = queue.session.take();
+        drop(queue);
+        if let Some(session) = session {
+            session.wake();
+        }
+    }
+
     // What the session calls:
 
     /// Keeps no chunk of broadcasts in memory of which it needs little.
@@ -333,7 +346,10 @@ impl Outbox {
     /// that waits for the socket to take what it writes.
     pub(super) fn park(&self, session: &Waker, blocked: bool) -> bool {
         let mut queue = lock(&self.queue);
-        if queue.ask.is_some() || (!blocked && !queue.contents.is_empty()) {
+        if std::mem::take(&mut queue.roused)
+            || queue.ask.is_some()
+            || (!blocked && !queue.contents.is_empty())
+        {
             return false;
         }
         queue.idle = !blocked;

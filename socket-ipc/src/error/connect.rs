@@ -98,7 +98,12 @@ pub enum ConnectError {
 /// Why the last of several attempts failed, where one did.
 #[cfg(feature = "blocking")]
 fn last(cause: Option<&ConnectError>) -> String {
-    cause.map_or_else(String::new, |cause| format!("; the last attempt: {cause}"))
+    match cause {
+        None => String::new(),
+        // The path has been said.
+        Some(ConnectError::Io { cause, .. }) => format!(" ({cause})"),
+        Some(cause) => format!(" ({cause})"),
+    }
 }
 
 fn user(found: Option<u32>) -> String {

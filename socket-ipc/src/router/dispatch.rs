@@ -1,59 +1,114 @@
 //! One message to its listeners.
 
+use std::marker::PhantomData;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
-use super::{Cached, Entry, Heard, Report, Router, Table, Wait};
+use super::{Cached, Entry, Heard, Report, Router, Table, Wait, listens_for};
 use crate::error::{MessageError, MessageErrorKind};
 use crate::listener::caught;
 use crate::raw_message::RawMessage;
 use crate::refusal::Refusal;
-use crate::wire::{Kind, place, shift_place, shortened, utf8};
+use crate::wire::{Kind, Wire, place, shift_place, shortened, utf8};
 
 /// A message whose further listeners wait for one that was called.
 pub(crate) struct Held<F> {
     /// `None` once there is nothing left of it.
     wait: Option<Wait>,
-    entry: Arc<Entry<F>>,
+    /// What the listener that was called listens for. Not the listener itself: it may be removed meanwhile, and what it owns is
+    /// to go then.
+    topic: Option<Arc<str>>,
     /// `None` where no listener is left.
     rest: Option<Rest<F>>,
 }
 
 /// What is left of a message whose further listeners wait.
 struct Rest<F> {
-    /// The listeners that there were when the message arrived.
-    table: Arc<Table<F>>,
-    /// How many of those of the message were called.
-    called: usize,
+    left: Left<F>,
     /// The copy of its text that those share which need one.
     copy: OnceLock<Arc<str>>,
+}
+
+/// The listeners of a message that are still to be called.
+enum Left<F> {
+    /// All of those that there were when the message arrived, but for the first `called`.
+    OfTable { table: Arc<Table<F>>, called: usize },
+    /// Those that are still attached.
+    Attached {
+        entries: Vec<Arc<Entry<F>>>,
+        /// The responder was among them.
+        responder_removed: bool,
+    },
 }
 
 /// A question whose responder was called and is at work. Nothing of its connection waits for it but the end.
 pub(crate) struct Begun<F> {
     /// `None` once there is nothing left of it.
     wait: Option<Wait>,
-    entry: Arc<Entry<F>>,
+    /// The topic that was responded to. Not the responder itself, as for [`Held`].
+    topic: Option<Arc<str>>,
     kind: Kind,
+    from: PhantomData<fn(F)>,
+}
+
+impl<F> Left<F> {
+    /// The same without the first `count` of all that it was made of.
+    fn skip(self, count: usize) -> Self {
+        match self {
+            Self::OfTable { table, .. } => Self::OfTable { table, called: count },
+            Self::Attached { mut entries, .. } => {
+                entries.drain(..count);
+                Self::Attached { entries, responder_removed: false }
+            }
+        }
+    }
+
+    /// Gives up those that were removed. `topic` is that of the message.
+    fn retain_attached(self, topic: &str) -> Self {
+        let (mut entries, removed_before) = match self {
+            Self::OfTable { table, called } => {
+                let all = table.every.iter().chain(table.of_topic(topic)).skip(called);
+                (all.cloned().collect::<Vec<_>>(), false)
+            }
+            Self::Attached { entries, responder_removed } => (entries, responder_removed),
+        };
+        let removed: Vec<_> = entries.extract_if(.., |entry| !entry.is_attached()).collect();
+        let responder_removed = removed_before || removed.iter().any(|entry| entry.hear.responds());
+        Self::Attached { entries, responder_removed }
+    }
+}
+
+impl<F> Begun<F> {
+    fn new(wait: Wait, entry: &Entry<F>, kind: Kind) -> Self {
+        Self { wait: Some(wait), topic: entry.topic.clone(), kind, from: PhantomData }
+    }
 }
 
 impl<F: Copy> Held<F> {
+    /// Gives up the listeners that were removed while this waits. `bytes` are those of the message.
+    pub(super) fn retain_attached(&mut self, wire: Wire, bytes: &[u8]) {
+        let Some(Rest { left, copy }) = self.rest.take() else { return };
+        // It was read before.
+        let Ok(envelope) = wire.decode(bytes) else { return };
+        self.rest = Some(Rest { left: left.retain_attached(&envelope.topic), copy });
+    }
+
     /// Goes on with what the called listener waits for. `Ready` also when it panics, which is reported.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, from: F, report: &impl Report<F>) -> Poll<()> {
         let Some(wait) = &mut self.wait else { return Poll::Ready(()) };
         match caught(|| wait.as_mut().poll(cx)) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(())) => {}
-            Err(panic) => report.listener_panicked(self.entry.heard(), from, panic),
+            Err(panic) => report.listener_panicked(listens_for(self.topic.as_deref()), from, panic),
         }
-        self.entry.drop_wait(&mut self.wait, from, report);
+        drop_wait(self.topic.as_deref(), &mut self.wait, from, report);
         Poll::Ready(())
     }
 
     /// Drops what the called listener waits for, unfinished.
     pub(crate) fn give_up(mut self, from: F, report: &impl Report<F>) {
-        self.entry.drop_wait(&mut self.wait, from, report);
+        drop_wait(self.topic.as_deref(), &mut self.wait, from, report);
     }
 
     /// Runs what the called listener waits for to its end, apart from its connection.
@@ -69,7 +124,7 @@ impl<F: Copy> Begun<F> {
         match caught(|| wait.as_mut().poll(cx)) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(())) => {}
-            Err(panic) => self.entry.panicked(&self.kind, panic, from, report),
+            Err(panic) => panicked(self.topic.as_deref(), &self.kind, panic, from, report),
         }
         self.give_up(from, report);
         Poll::Ready(())
@@ -78,7 +133,7 @@ impl<F: Copy> Begun<F> {
     /// Drops the responder before it has done anything, and tells the requester that there is no room for its request.
     pub(crate) fn refuse(&mut self, limit: usize, from: F, report: &impl Report<F>) {
         self.give_up(from, report);
-        let topic = self.entry.topic.as_deref().unwrap_or_default();
+        let topic = self.topic.as_deref().unwrap_or_default();
         let text = format!(
             "what is received and worked on takes {limit} bytes, the most that `inbox_total_len` allows: try again later"
         );
@@ -87,31 +142,29 @@ impl<F: Copy> Begun<F> {
 
     /// Takes the responder over, and leaves nothing.
     pub(crate) fn take(&mut self) -> Self {
-        Self { wait: self.wait.take(), entry: Arc::clone(&self.entry), kind: self.kind.clone() }
+        Self { wait: self.wait.take(), topic: self.topic.clone(), kind: self.kind.clone(), from: PhantomData }
     }
 
     /// Drops what the responder does, finished or not.
     pub(crate) fn give_up(&mut self, from: F, report: &impl Report<F>) {
-        self.entry.drop_wait(&mut self.wait, from, report);
+        drop_wait(self.topic.as_deref(), &mut self.wait, from, report);
     }
 }
 
-impl<F: Copy> Entry<F> {
-    /// Drops what a listener waits for, finished or not: it may own what panics then, or itself be a future that does.
-    fn drop_wait(&self, wait: &mut Option<Wait>, from: F, report: &impl Report<F>) {
-        if let Err(panic) = caught(|| drop(wait.take())) {
-            report.listener_panicked(self.heard(), from, panic);
-        }
+/// Drops what a listener waits for, finished or not: it may own what panics then, or itself be a future that does.
+fn drop_wait<F: Copy>(topic: Option<&str>, wait: &mut Option<Wait>, from: F, report: &impl Report<F>) {
+    if let Err(panic) = caught(|| drop(wait.take())) {
+        report.listener_panicked(listens_for(topic), from, panic);
     }
+}
 
-    /// Reports that a responder panicked, and tells whoever asked that there will be no other answer. What the panic
-    /// said is for this side only.
-    fn panicked(&self, kind: &Kind, panic: String, from: F, report: &impl Report<F>) {
-        let topic = self.topic.as_deref().unwrap_or_default();
-        report.listener_panicked(self.heard(), from, panic);
-        let text = format!("the responder of `{topic}` panicked");
-        report.refuse(kind, topic, Refusal::new(Refusal::PANICKED, text), from);
-    }
+/// Reports that the responder of a topic panicked, and tells whoever asked that there will be no other answer. What the
+/// panic said is for this side only.
+fn panicked<F: Copy>(topic: Option<&str>, kind: &Kind, panic: String, from: F, report: &impl Report<F>) {
+    report.listener_panicked(listens_for(topic), from, panic);
+    let topic = topic.unwrap_or_default();
+    let text = format!("the responder of `{topic}` panicked");
+    report.refuse(kind, topic, Refusal::new(Refusal::PANICKED, text), from);
 }
 
 impl<F: Copy> Router<F> {
@@ -136,16 +189,16 @@ impl<F: Copy> Router<F> {
             let heard = match caught(|| only.hear.hear_one_pass(rest, from)) {
                 Ok(Some(Heard::Done)) => true,
                 Ok(Some(Heard::Wait(wait))) => {
-                    held = Some(Held { wait: Some(wait), entry: Arc::clone(only), rest: None });
+                    held = Some(Held { wait: Some(wait), topic: only.topic.clone(), rest: None });
                     true
                 }
                 Ok(Some(Heard::Begun { wait, kind })) => {
-                    let begun = Begun { wait: Some(wait), entry: Arc::clone(only), kind };
+                    let begun = Begun::new(wait, only, kind);
                     cached.begun.push(begun);
                     true
                 }
                 Ok(Some(Heard::Panicked { kind, panic })) => {
-                    only.panicked(&kind, panic, from, report);
+                    panicked(only.topic.as_deref(), &kind, panic, from, report);
                     true
                 }
                 Ok(None) => false,
@@ -161,7 +214,7 @@ impl<F: Copy> Router<F> {
             }
         }
         let Cached { table, begun, .. } = cached;
-        self.dispatch_from(table, 0, OnceLock::new(), begun, bytes, from, report)
+        self.dispatch_from(table, None, OnceLock::new(), begun, bytes, from, report)
     }
 
     /// Calls the listeners of a message that come after the one that was waited for.
@@ -173,8 +226,9 @@ impl<F: Copy> Router<F> {
         from: F,
         report: &impl Report<F>,
     ) -> Option<Held<F>> {
-        let Rest { table, called, copy } = held.rest.take()?;
-        self.dispatch_from(&table, called, copy, &mut cached.begun, bytes, from, report)
+        let Rest { left, copy } = held.rest.take()?;
+        let Cached { table, begun, .. } = cached;
+        self.dispatch_from(table, Some(left), copy, begun, bytes, from, report)
     }
 
     /// Counts an answer that was handed to whoever waits for it.
@@ -191,8 +245,7 @@ impl<F: Copy> Router<F> {
         true
     }
 
-    /// Calls the listeners of a message from the one with the number `first` on, reading the envelope whole
-    /// before.
+    /// Calls the listeners of a message, or those that are left of them, reading the envelope whole before.
     #[expect(
         clippy::too_many_arguments,
         reason = "a message, where its listeners stand, and where to report"
@@ -200,7 +253,7 @@ impl<F: Copy> Router<F> {
     fn dispatch_from(
         &self,
         table: &Arc<Table<F>>,
-        first: usize,
+        left: Option<Left<F>>,
         copy: OnceLock<Arc<str>>,
         begun: &mut Vec<Begun<F>>,
         bytes: &[u8],
@@ -227,8 +280,13 @@ impl<F: Copy> Router<F> {
             refuse(too_long);
             return None;
         }
-        let of_topic = table.of_topic(topic);
-        if first == 0 {
+        let is_first = left.is_none();
+        let (every, of_topic, first) = match &left {
+            None => (&*table.every, table.of_topic(topic), 0),
+            Some(Left::OfTable { table, called }) => (&*table.every, table.of_topic(topic), *called),
+            Some(Left::Attached { entries, .. }) => (&entries[..], &[][..], 0),
+        };
+        if is_first {
             let counters = of_topic.first().map_or(&self.figures.others, |entry| &entry.counters);
             counters.received.add(1, bytes.len() + self.wire.end().len());
         }
@@ -246,27 +304,30 @@ impl<F: Copy> Router<F> {
         };
         let asks = matches!(kind, Kind::Question(_));
         let responds = of_topic.iter().any(|entry| entry.responds());
-        if asks && first == 0 && !responds {
+        if asks && is_first && !responds {
             nobody_responds();
         }
         if let Some(id) = envelope.odd_id
             && responds
-            && first == 0
+            && is_first
         {
             // A responder can't reply to it so that its requester knows, which is told by nothing else.
             refuse(MessageErrorKind::RequestId { topic: topic.to_owned(), id: shortened(id) });
             return None;
         }
-        if table.every.is_empty() && of_topic.is_empty() {
+        if every.is_empty() && of_topic.is_empty() && is_first {
             tracing::debug!(topic, "nobody listens for this message");
         }
-        for (number, entry) in table.every.iter().chain(of_topic).enumerate().skip(first) {
+        if asks && matches!(left, Some(Left::Attached { responder_removed: true, .. })) {
+            nobody_responds();
+        }
+        for (number, entry) in every.iter().chain(of_topic).enumerate().skip(first) {
             if self.is_closed() {
                 return None;
             }
             if !entry.is_attached() {
                 // Removed while a listener before it was waited for, or just now.
-                if asks && entry.hear.responds() && (first > 0 || responds) {
+                if asks && entry.hear.responds() && (!is_first || responds) {
                     nobody_responds();
                 }
                 continue;
@@ -275,14 +336,19 @@ impl<F: Copy> Router<F> {
                 Ok(Ok(Heard::Done)) => {}
                 Ok(Ok(Heard::Wait(wait))) => {
                     let called = number + 1;
-                    let is_last = called == table.every.len() + of_topic.len();
-                    let rest = (!is_last).then(|| Rest { table: Arc::clone(table), called, copy });
-                    return Some(Held { wait: Some(wait), entry: Arc::clone(entry), rest });
+                    let (is_last, topic) = (called == every.len() + of_topic.len(), entry.topic.clone());
+                    let rest = (!is_last).then(|| {
+                        let all = || Left::OfTable { table: Arc::clone(table), called };
+                        Rest { left: left.map_or_else(all, |left| left.skip(called)), copy }
+                    });
+                    return Some(Held { wait: Some(wait), topic, rest });
                 }
                 Ok(Ok(Heard::Begun { wait, kind })) => {
-                    begun.push(Begun { wait: Some(wait), entry: Arc::clone(entry), kind });
+                    begun.push(Begun::new(wait, entry, kind));
                 }
-                Ok(Ok(Heard::Panicked { kind, panic })) => entry.panicked(&kind, panic, from, report),
+                Ok(Ok(Heard::Panicked { kind, panic })) => {
+                    panicked(entry.topic.as_deref(), &kind, panic, from, report)
+                }
                 Ok(Err(error)) => {
                     let (line, column, reason) = place(&error);
                     let (line, column) = shift_place(text, offset_in(text, message), line, column);
@@ -301,7 +367,7 @@ impl<F: Copy> Router<F> {
                         reason,
                     });
                 }
-                Err(panic) if entry.responds() => entry.panicked(kind, panic, from, report),
+                Err(panic) if entry.responds() => panicked(entry.topic.as_deref(), kind, panic, from, report),
                 Err(panic) => report.listener_panicked(entry.heard(), from, panic),
             }
         }

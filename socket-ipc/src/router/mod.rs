@@ -10,6 +10,7 @@ mod responder;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod topics;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -30,13 +31,16 @@ pub(crate) use hear::{Hear, Heard, Owned, Raw, RawWaiting, Typed, Wait};
 pub(crate) use responder::{Responding, RespondingRaw};
 pub use subscription::Subscription;
 pub(crate) use subscription::{Detach, subscription};
+use topics::Topics;
 
 /// Who hears what. `F` says where a message is from: a client's id on a server, nothing on a client.
 pub(crate) struct Router<F> {
-    table: Mutex<Arc<Table<F>>>,
+    current: Mutex<Current<F>>,
     /// Counts the tables there have been.
     generation: AtomicU64,
     closed: AtomicBool,
+    /// Whether somebody is about to have every connection look at the table.
+    sweeping: AtomicBool,
     wire: Wire,
     max_topic_len: usize,
     raw_len: usize,
@@ -44,11 +48,25 @@ pub(crate) struct Router<F> {
     report: DropReport,
 }
 
+/// The newest table, and where in it each listener stands.
+struct Current<F> {
+    table: Arc<Table<F>>,
+    /// Several listeners may have one token.
+    places: HashMap<Listener, Vec<Place>, FixedState>,
+}
+
+/// Where a listener stands.
+enum Place {
+    Every,
+    Topic(Arc<str>),
+    Unheard,
+}
+
 /// The listeners at one moment.
 pub(crate) struct Table<F> {
     /// Those of every message, called before those of its topic.
     every: Vec<Arc<Entry<F>>>,
-    topics: HashMap<Arc<str>, Vec<Arc<Entry<F>>>, FixedState>,
+    topics: Topics<F>,
     /// Those of messages whose topic has none.
     unheard: Vec<Arc<Entry<F>>>,
 }
@@ -100,6 +118,22 @@ impl<F> Cached<F> {
         *self = Self { begun, ..router.cached() };
     }
 
+    /// Takes them up if others have been attached or removed since, and gives up what those own that were removed: of the
+    /// message that waits, too, whose bytes come with it. For each poll of a connection: what was removed may be what the
+    /// next message waits for.
+    #[inline]
+    pub(crate) fn refresh(&mut self, router: &Router<F>, held: Option<(&mut Held<F>, &[u8])>)
+    where
+        F: Copy,
+    {
+        if self.generation != router.generation.load(Ordering::Acquire) {
+            self.renew(router);
+            if let Some((held, bytes)) = held {
+                held.retain_attached(router.wire, bytes);
+            }
+        }
+    }
+
     /// The only listener that a message has, if it has just one, and the text from the message on. `None`
     /// also where that takes a closer look.
     #[inline]
@@ -117,7 +151,7 @@ impl<F> Cached<F> {
         let text = utf8(bytes).ok()?;
         let head = wire.head(text).filter(|head| head.topic.len() <= max_topic_len)?;
         self.count();
-        self.only = match self.table.topics.get(head.topic).map(Vec::as_slice) {
+        self.only = match self.table.topics.get(head.topic) {
             Some([only]) if self.table.every.is_empty() => Some(Arc::clone(only)),
             _ => None,
         };
@@ -157,7 +191,7 @@ impl<F> Table<F> {
     }
 
     fn empty() -> Self {
-        Self { every: Vec::new(), topics: HashMap::default(), unheard: Vec::new() }
+        Self { every: Vec::new(), topics: Topics::new(), unheard: Vec::new() }
     }
 }
 
@@ -168,9 +202,14 @@ impl<F> Clone for Table<F> {
     }
 }
 
+/// What a listener of a topic listens for, in words.
+fn listens_for(topic: Option<&str>) -> String {
+    topic.map_or_else(|| "every message".to_owned(), |topic| format!("`{topic}`"))
+}
+
 impl<F> Entry<F> {
     fn heard(&self) -> String {
-        self.topic.as_ref().map_or_else(|| "every message".to_owned(), |topic| format!("`{topic}`"))
+        listens_for(self.topic.as_deref())
     }
 
     fn is_attached(&self) -> bool {
@@ -198,9 +237,10 @@ impl<F> Router<F> {
         report: DropReport,
     ) -> Self {
         Self {
-            table: Mutex::new(Arc::new(Table::empty())),
+            current: Mutex::new(Current { table: Arc::new(Table::empty()), places: HashMap::default() }),
             generation: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            sweeping: AtomicBool::new(false),
             wire,
             max_topic_len,
             raw_len,
@@ -213,7 +253,7 @@ impl<F> Router<F> {
     pub(crate) fn attach(&self, audience: Audience<'_>, hear: Box<dyn Hear<F>>) -> Listener {
         let token = Listener::next();
         let entry = self.entry(token, audience, hear);
-        self.add(&mut lock(&self.table), audience, &entry);
+        self.add(&mut lock(&self.current), audience, &entry);
         token
     }
 
@@ -239,8 +279,8 @@ impl<F> Router<F> {
         hear: Box<dyn Hear<F>>,
     ) -> Result<(), RespondError> {
         let entry = self.entry(token, Audience::Topic(topic), hear);
-        let mut current = lock(&self.table);
-        let taken = current.topics.get(topic).into_iter().flatten().find(|entry| entry.responds());
+        let mut current = lock(&self.current);
+        let taken = current.table.topics.get(topic).into_iter().flatten().find(|entry| entry.responds());
         if let Some(taken) = taken.filter(|_| entry.responds()) {
             let (existing, refused) = (taken.hear.type_name(), entry.hear.type_name());
             return Err(RespondError::Taken { topic: topic.to_owned(), existing, refused });
@@ -260,34 +300,50 @@ impl<F> Router<F> {
 
     /// Adds a listener to a table, whose lock is held. The caller keeps its own hold of `entry` beyond that lock: where it is
     /// not added it is dropped, which may run code of the user.
-    fn add(&self, current: &mut Arc<Table<F>>, audience: Audience<'_>, entry: &Arc<Entry<F>>) {
+    fn add(&self, current: &mut Current<F>, audience: Audience<'_>, entry: &Arc<Entry<F>>) {
         // With the lock of the table, so that none is attached after `clear`: it would be kept for nothing.
         if self.closed.load(Ordering::Acquire) {
             return;
         }
-        let (table, entry) = (Arc::make_mut(current), Arc::clone(entry));
-        match (entry.topic.clone(), audience) {
-            (Some(topic), _) => table.topics.entry(topic).or_default().push(entry),
-            (None, Audience::Unheard) => table.unheard.push(entry),
-            (None, _) => table.every.push(entry),
-        }
+        let entry = Arc::clone(entry);
+        let Current { table, places } = current;
+        let (table, token) = (Arc::make_mut(table), entry.token);
+        let place = match (entry.topic.clone(), audience) {
+            (Some(topic), _) => {
+                table.topics.push(Arc::clone(&topic), entry);
+                Place::Topic(topic)
+            }
+            (None, Audience::Unheard) => {
+                table.unheard.push(entry);
+                Place::Unheard
+            }
+            (None, _) => {
+                table.every.push(entry);
+                Place::Every
+            }
+        };
+        places.entry(token).or_default().push(place);
         self.generation.fetch_add(1, Ordering::Release);
     }
 
     /// Removes a listener, or all that have its token, and says whether it was there. Once it returns no call of it
     /// starts.
+    ///
+    /// However many topics have listeners, this is a look-up; of those that stand in one place each is looked at.
     pub(crate) fn off(&self, token: Listener) -> bool {
         let is_it = |entry: &mut Arc<Entry<F>>| entry.token == token;
-        let mut current = lock(&self.table);
-        let stands_in = |entries: &Vec<Arc<Entry<F>>>| entries.iter().any(|entry| entry.token == token);
-        let lists = current.topics.values().chain([&current.every, &current.unheard]);
-        if !lists.into_iter().any(stands_in) {
-            return false;
+        let mut current = lock(&self.current);
+        let Current { table, places } = &mut *current;
+        let Some(places) = places.remove(&token) else { return false };
+        let table = Arc::make_mut(table);
+        let mut removed = Vec::new();
+        for place in places {
+            match place {
+                Place::Topic(topic) => removed.append(&mut table.topics.remove(&topic, token)),
+                Place::Every => removed.extend(table.every.extract_if(.., is_it)),
+                Place::Unheard => removed.extend(table.unheard.extract_if(.., is_it)),
+            }
         }
-        let table = Arc::make_mut(&mut current);
-        let lists = table.topics.values_mut().chain([&mut table.every, &mut table.unheard]);
-        let removed: Vec<_> = lists.flat_map(|entries| entries.extract_if(.., is_it)).collect();
-        table.topics.retain(|_, entries| !entries.is_empty());
         self.generation.fetch_add(1, Ordering::Release);
         drop(current);
         // The listeners themselves are dropped here, without the lock: that may run code of the user.
@@ -297,9 +353,20 @@ impl<F> Router<F> {
         true
     }
 
+    /// Asks for a look of every connection at the table, which gives up what it has of listeners that were removed. `false`
+    /// where one is about to be made, which all that are removed before it share.
+    pub(crate) fn begin_sweep(&self) -> bool {
+        !self.sweeping.swap(true, Ordering::AcqRel)
+    }
+
+    /// The look is made now: who removes a listener from now on needs another.
+    pub(crate) fn sweep(&self) {
+        self.sweeping.store(false, Ordering::Release);
+    }
+
     /// The topics that somebody listens for by name, in alphabetical order, each with the topic of its answers.
     pub(crate) fn topics(&self) -> Vec<(Arc<str>, Option<String>)> {
-        let table = Arc::clone(&lock(&self.table));
+        let table = Arc::clone(&lock(&self.current).table);
         let mut topics: Vec<_> = table
             .topics
             .iter()
@@ -324,16 +391,17 @@ impl<F> Router<F> {
     /// Drops every listener, for good.
     pub(crate) fn clear(&self) {
         self.close();
-        let before = std::mem::replace(&mut *lock(&self.table), Arc::new(Table::empty()));
+        let empty = Current { table: Arc::new(Table::empty()), places: HashMap::default() };
+        let before = std::mem::replace(&mut *lock(&self.current), empty);
         self.generation.fetch_add(1, Ordering::Release);
         drop(before);
     }
 
     pub(crate) fn cached(&self) -> Cached<F> {
-        let table = lock(&self.table);
+        let current = lock(&self.current);
         Cached {
             generation: self.generation.load(Ordering::Acquire),
-            table: Arc::clone(&table),
+            table: Arc::clone(&current.table),
             only: None,
             front: Vec::new(),
             begun: Vec::new(),

@@ -15,7 +15,7 @@ use crate::listener::Listener;
 
 /// Something that listeners can be removed from.
 pub(crate) trait Detach: Send + Sync {
-    fn detach(&self, listener: Listener);
+    fn detach(self: Arc<Self>, listener: Listener);
 }
 
 /// The messages of one topic as a bounded stream, made by `subscribe`, or those of all topics, made by `subscribe_raw`.

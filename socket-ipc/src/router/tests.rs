@@ -518,3 +518,49 @@ fn one_name_may_be_that_of_several_listeners_and_removes_them_all() {
     assert_eq!(fixture.hear(r#"{"topic":"count","message":1}"#), [""; 0]);
     assert_eq!(fixture.hear(r#"{"topic":"number","message":1}"#), ["7: stays 1"]);
 }
+
+#[test]
+fn off_is_a_look_up_however_many_topics_have_listeners() {
+    let cost = |topics: usize| {
+        let fixture = Fixture::new();
+        let listeners: Vec<_> =
+            (0..topics).map(|number| fixture.raw(Some(&format!("topic {number}")), "raw")).collect();
+        // What a connection holds, so that the table can't be changed in place.
+        let mut connection = fixture.router.cached();
+        let mut costs: Vec<_> = (0..200)
+            .map(|number| {
+                let begun = std::time::Instant::now();
+                assert!(fixture.router.off(listeners[number * topics / 200]));
+                let cost = begun.elapsed();
+                connection.refresh(&fixture.router, None);
+                cost
+            })
+            .collect();
+        costs.sort();
+        costs[100]
+    };
+    let (few, many) = (cost(250), cost(16_000));
+    assert!(many < 10 * few, "{many:?} of 16,000, {few:?} of 250");
+}
+
+#[test]
+fn topics_many_are_found_whatever_was_attached_and_removed() {
+    let mut fixture = Fixture::new();
+    let name = |number: usize| format!("topic {number}");
+    let listeners: Vec<_> = (0..1_000).map(|number| fixture.raw(Some(&name(number)), "raw")).collect();
+    for (number, listener) in listeners.iter().enumerate().filter(|(number, _)| number % 3 == 0) {
+        assert!(fixture.router.off(*listener), "{number}");
+    }
+    for number in 0..1_000 {
+        let heard = fixture.hear(&format!("{{\"topic\":\"{}\",\"message\":1}}", name(number)));
+        assert_eq!(heard.is_empty(), number % 3 == 0, "{number}: {heard:?}");
+    }
+    assert_eq!(fixture.router.topics().len(), 666);
+    assert!(
+        listeners
+            .iter()
+            .enumerate()
+            .all(|(number, listener)| fixture.router.off(*listener) == (number % 3 != 0))
+    );
+    assert_eq!(fixture.router.topics(), []);
+}

@@ -249,7 +249,7 @@ impl<P> ServerHandle<P> {
     /// Once it returns, no further call of that listener starts on the connection whose listener called it,
     /// nor on any other beyond the message in hand. [`Listener`] has an example.
     pub fn off(&self, listener: Listener) -> bool {
-        self.state.router.off(listener) || self.state.events.off(listener)
+        self.state.off(listener)
     }
 }
 

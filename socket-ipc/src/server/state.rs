@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::io;
 use std::os::unix::net::UnixListener;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, RwLock, Weak};
 use std::time::Duration;
 
 use foldhash::fast::FixedState;
@@ -123,12 +123,51 @@ impl Endpoint for State {
 }
 
 impl Detach for State {
-    fn detach(&self, listener: Listener) {
-        let _ = self.router.off(listener) || self.events.off(listener);
+    fn detach(self: Arc<Self>, listener: Listener) {
+        self.off(listener);
+    }
+}
+
+/// Has every connection look at the table of listeners when it is dropped, which a runtime that is gone does, too.
+struct Sweep(Weak<State>);
+
+impl Drop for Sweep {
+    fn drop(&mut self) {
+        if let Some(state) = self.0.upgrade() {
+            state.sweep();
+        }
     }
 }
 
 impl State {
+    /// Removes a listener, of messages or of an event; says whether it was there.
+    pub(super) fn off(self: &Arc<Self>, listener: Listener) -> bool {
+        if !self.router.off(listener) {
+            return self.events.off(listener);
+        }
+        // What it owns goes once no connection has a table with it any more. Those that are idle look at a newer one only when
+        // they are woken, all of them once for all that are removed by then.
+        if self.router.begin_sweep() {
+            match self.runtime.get() {
+                Some(runtime) => {
+                    let sweep = Sweep(Arc::downgrade(self));
+                    runtime.spawn(async move { drop(sweep) });
+                }
+                // There was no connection yet.
+                None => self.sweep(),
+            }
+        }
+        true
+    }
+
+    /// Has every connection look at the table of listeners.
+    fn sweep(&self) {
+        self.router.sweep();
+        let outboxes: Vec<_> =
+            read(&self.clients).values().map(|member| Arc::clone(&member.link.outbox)).collect();
+        outboxes.iter().for_each(|outbox: &Arc<Outbox>| outbox.rouse());
+    }
+
     pub(super) fn new(options: ServerOptions, inherited: Option<UnixListener>) -> Arc<Self> {
         let Limits { wire, max_message_len, max_topic_len, raw_len, .. } = options.limits;
         let (figures, report) = (Figures::new(), DropReport::default());

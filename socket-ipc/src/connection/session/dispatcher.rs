@@ -43,6 +43,13 @@ impl<E: Endpoint> Dispatcher<E> {
         }
     }
 
+    /// Gives up the listeners that were removed, whatever they own: nothing else may come that would have them go.
+    #[inline]
+    pub(super) fn refresh(&mut self, reader: &Reader, reporter: &Reporter<E>) {
+        let held = self.held.as_mut().map(|held| (&mut held.held, &reader.unread()[..held.len]));
+        self.listeners.refresh(reporter.endpoint.router(), held);
+    }
+
     /// Goes on with the responders that can. Once the peer reads no more they are dropped, and later ones after they have
     /// done what they can at once: no reply reaches it.
     pub(super) fn poll_responders(&mut self, cx: &mut Context<'_>, peer_reads: bool) {

@@ -6,7 +6,7 @@
 //!
 //! | step | what it does | what it waits for |
 //! |---|---|---|
-//! | command | begins the drain, or the abort, that the endpoint has asked for | the outbox, which wakes the session |
+//! | command | begins the drain, or the abort, that the endpoint has asked for; gives up listeners that were removed | the outbox, which wakes the session |
 //! | write | hands the outbox to the stream | the stream to take more; the outbox to be filled |
 //! | respond | goes on with running responders; drops them once the peer reads no more | the responders; the end of writing, which *write* or a probe finds |
 //! | dispatch | calls the listeners of what was received | bytes; a listener that has to be waited for; a place among the responders (*respond*); room for replies (*write*) |
@@ -149,6 +149,7 @@ impl<S: Transport, E: Endpoint> Session<S, E> {
         let mut turn = Turn { dispatch: TURN, intake: INTAKE };
         loop {
             self.take_command();
+            self.dispatcher.refresh(&self.reader, &self.reporter);
             let blocked = self.writer.poll_write(&mut self.stream, cx).is_pending();
             self.dispatcher.poll_responders(cx, self.writer.ended().is_none());
             let dispatched = self.poll_dispatch(cx, &mut turn).is_ready();
