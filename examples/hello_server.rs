@@ -16,6 +16,7 @@
 //! set. A socket that systemd passes is used instead: `examples/systemd` has the units.
 
 use std::error::Error;
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -34,12 +35,18 @@ struct Greeting {
     text: String,
 }
 
+fn main() -> Result<(), Box<dyn Error>> {
+    // Before there is a runtime with its threads: what systemd says in the environment is removed from it.
+    let activated = activated_listener()?;
+    serve(activated)
+}
+
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+async fn serve(activated: Option<UnixListener>) -> Result<(), Box<dyn Error>> {
     let path = std::env::args_os().nth(1).map_or_else(default_path, PathBuf::from);
     // It says what it speaks to whoever asks: `socket-ipc topics PATH`.
     let builder = Server::builder(&path).describe();
-    let server = match activated_listener()? {
+    let server = match activated {
         Some(listener) => builder.listener(listener).build(),
         None => builder.build(),
     };

@@ -186,8 +186,8 @@ support::both_flavours! {
         let listen = Server::new(nowhere.socket().join("missing/s.sock")).listen().await.unwrap_err();
         assert!(listen.to_string().contains("No such file or directory"), "{listen}");
         let denied = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
-        let accept = Error::Accept { path: nowhere.socket().into(), cause: denied() };
-        let remove = Error::Remove { path: nowhere.socket().into(), cause: denied() };
+        let accept = Error::Accept { path: nowhere.socket(), cause: denied() };
+        let remove = Error::Remove { path: nowhere.socket(), cause: denied() };
         let closed = Error::GaveUp(Client::new("").connect().await.unwrap_err());
         for error in [&gave_up as &dyn std::error::Error, &send, &listen, &accept, &remove, &closed] {
             let text = error.to_string();

@@ -8,7 +8,8 @@ use std::os::unix::net::UnixListener;
 ///
 /// The protocol is that of `sd_listen_fds(3)`: the environment variables `LISTEN_PID` and `LISTEN_FDS`, and
 /// descriptors from 3 on. Only the first socket is taken, and only once. The variables are removed, so that
-/// child processes don't take it for theirs: call it early, before there are other threads.
+/// child processes don't take it for theirs, and other threads must not look at the environment meanwhile: call it before
+/// there are any, so before a runtime is made and not under `#[tokio::main]`.
 ///
 /// # Errors
 ///
@@ -19,12 +20,20 @@ use std::os::unix::net::UnixListener;
 /// ```
 /// use socket_ipc::{Server, activated_listener};
 ///
-/// # fn example() -> std::io::Result<()> {
-/// let server = match activated_listener()? {
-///     Some(listener) => Server::from_listener(listener),
-///     None => Server::new("/run/myApp.sock"),
-/// };
-/// # Ok(()) }
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let server = match activated_listener()? {
+///         Some(listener) => Server::from_listener(listener),
+///         None => Server::new("/run/myApp.sock"),
+///     };
+///     tokio::runtime::Runtime::new()?.block_on(serve(server))
+/// }
+///
+/// async fn serve(server: Server) -> Result<(), Box<dyn std::error::Error>> {
+/// #     if true { return Ok(()) }
+///     server.listen().await?;
+///     server.closed().await;
+///     Ok(())
+/// }
 /// ```
 pub fn activated_listener() -> io::Result<Option<UnixListener>> {
     let listener = listenfd::ListenFd::from_env().take_unix_listener(0)?;

@@ -384,6 +384,10 @@
 //! `serve` are called within it; sending, attaching listeners and closing work on any thread, with or without
 //! a runtime.
 //!
+//! A server or client lives in the runtime in which that was called: its connections, its listeners and its deadlines. While
+//! that runtime stands still, such as a current-thread one outside of `block_on`, nothing moves, and a request made from
+//! another runtime is not even timed out.
+//!
 //! ```
 //! let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
 //! ```

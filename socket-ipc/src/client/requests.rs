@@ -64,7 +64,8 @@ impl<P> ClientHandle<P> {
     /// [`send`](Self::send), and what goes wrong is found in the answer.
     ///
     /// The server answers by [`ServerHandle::respond`](crate::ServerHandle::respond). A question belongs to the
-    /// connection it was asked over: it fails when that is lost, and is not asked again.
+    /// connection it was asked over: it fails when that is lost, and is not asked again. It may be awaited on any runtime or
+    /// none, but its deadline is kept by the runtime that the client connected in, which has to run.
     ///
     /// # Errors
     ///

@@ -26,6 +26,16 @@ impl<'b> Bounded<'b> {
         self.buffer.len() - self.start + self.over
     }
 
+    /// How much was stored.
+    pub(super) fn len(&self) -> usize {
+        self.buffer.len() - self.start
+    }
+
+    /// What was stored from `at` on.
+    pub(super) fn stored_from(&self, at: usize) -> &[u8] {
+        &self.buffer[self.start + at..]
+    }
+
     #[inline]
     pub(super) fn put(&mut self, text: &str) {
         self.put_bytes(text.as_bytes());

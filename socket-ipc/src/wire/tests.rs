@@ -309,6 +309,33 @@ fn a_tree_deeper_than_peers_read_is_refused_without_overflowing_the_stack() {
 }
 
 #[test]
+fn raw_text_deeper_than_peers_read_is_refused_too() {
+    let nested = |depth: usize| {
+        format!("{}{}", "[{\"a\":".repeat(depth / 2), "}]".repeat(depth / 2)).replace(":}", ":1}")
+    };
+    let raw = |text: &str| RawValue::from_string(text.to_owned()).unwrap();
+    let encode = |message: &dyn Fn(&mut Vec<u8>) -> Result<(), EncodeError>| message(&mut Vec::new());
+    for (depth, outer, passes) in
+        [(126, 0, true), (128, 0, false), (126, 1, true), (126, 2, false), (100_000, 0, false)]
+    {
+        let text = raw(&nested(depth));
+        let result = encode(&|buffer| match outer {
+            0 => Wire::JSON_LINES.encode("t", &text, buffer),
+            1 => Wire::JSON_LINES.encode("t", &[&text], buffer),
+            _ => Wire::JSON_LINES.encode("t", &[[&text]], buffer),
+        });
+        assert_eq!(result.is_ok(), passes, "{depth} levels in {outer}");
+        assert!(passes || matches!(result, Err(EncodeError::TooDeep { limit: 127 })), "{result:?}");
+    }
+    // Brackets that open nothing, or close again, are not counted.
+    for text in
+        [format!("\"{}\\\"{}\"", "[".repeat(300), "{".repeat(300)), format!("[{}1]", "[],{},".repeat(300))]
+    {
+        assert!(Wire::JSON_LINES.encode("t", &raw(&text), &mut Vec::new()).is_ok(), "{text}");
+    }
+}
+
+#[test]
 fn depth_is_limited_the_same_whichever_way_a_message_is_read() {
     for (depth, passes) in [(126, true), (128, false), (100_000, false)] {
         let text = format!("{{\"topic\":\"t\",\"message\":{}{}}}", "[".repeat(depth), "]".repeat(depth));

@@ -141,7 +141,9 @@ fn cut(text: &str) -> Cow<'_, str> {
     if text.len() <= 2 * KEPT + 64 {
         return Cow::Borrowed(text);
     }
-    let (front, back) = (text.floor_char_boundary(KEPT), text.ceil_char_boundary(text.len() - KEPT));
+    let is_boundary = |at: &usize| text.is_char_boundary(*at);
+    let front = (0..=KEPT).rev().find(is_boundary).unwrap_or(0);
+    let back = (text.len() - KEPT..text.len()).find(is_boundary).unwrap_or(text.len());
     Cow::Owned(format!("{} … {} bytes more … {}", &text[..front], back - front, &text[back..]))
 }
 

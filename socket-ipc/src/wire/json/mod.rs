@@ -91,6 +91,21 @@ impl<'b> Json<'b> {
         Ok(())
     }
 
+    /// Refuses text from `at` on that was written as somebody else had it, if it is nested too deep where it stands.
+    fn check_depth(&mut self, at: usize) -> Result<(), Error> {
+        let most = MAX_DEPTH - self.depth.min(MAX_DEPTH);
+        let text = self.text.stored_from(at);
+        // Each level takes two brackets: most text is too short, or has too few.
+        if text.len() <= 2 * most || memchr::memchr2_iter(b'[', b'{', text).nth(most).is_none() {
+            return Ok(());
+        }
+        if depth(text) > most {
+            self.fault = Some(Fault::TooDeep);
+            return Err(Error::custom("nested too deep"));
+        }
+        Ok(())
+    }
+
     /// Refuses a number that JSON has no form for: as `null` it would be lost, or be something else, without a word.
     #[cold]
     fn not_finite(&mut self, value: f64) -> Result<(), Error> {
@@ -139,6 +154,27 @@ impl<'b> Json<'b> {
     fn object<'j>(&'j mut self) -> Result<Parts<'j, 'b>, Error> {
         self.parts("{", self.depth, "}")
     }
+}
+
+/// How deep arrays and objects are nested in well-formed JSON text.
+fn depth(text: &[u8]) -> usize {
+    let (mut open, mut most) = (0_usize, 0);
+    let (mut in_string, mut escaped) = (false, false);
+    for byte in text {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' => escaped = true,
+            b'"' => in_string = !in_string,
+            _ if in_string => {}
+            b'[' | b'{' => {
+                open += 1;
+                most = most.max(open);
+            }
+            b']' | b'}' => open = open.saturating_sub(1),
+            _ => {}
+        }
+    }
+    most
 }
 
 /// Scalars, as serde_json formats them.

@@ -51,8 +51,9 @@ impl<'j, 'b> Parts<'j, 'b> {
     #[inline(always)]
     fn field<T: Serialize + ?Sized>(&mut self, key: &'static str, value: &T) -> Result<(), Error> {
         if let Some(name) = self.verbatim {
-            return Verbatim { name, key, value }
-                .serialize(&mut serde_json::Serializer::new(&mut self.json.text));
+            let before = self.json.text.len();
+            Verbatim { name, key, value }.serialize(&mut serde_json::Serializer::new(&mut self.json.text))?;
+            return self.json.check_depth(before);
         }
         self.next();
         self.json.key(key);
