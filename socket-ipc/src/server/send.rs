@@ -108,11 +108,11 @@ impl State {
         except: Option<ClientId>,
     ) -> Result<usize, SendError> {
         self.refuse_closed(topic.as_str())?;
-        let attempt = encoded(self, &Tail::of(&Kind::Message), topic.as_str(), message, |bytes| {
-            match self.wait_for(bytes.len(), except) {
-                None => Ok(self.push_to_all(topic, bytes, except, true)),
-                Some(wait) => Err((bytes.to_vec(), wait)),
-            }
+        let attempt = encoded(self, &Tail::of(&Kind::Message), topic.as_str(), message, |bytes| match self
+            .wait_for(bytes.len(), except)
+        {
+            None => Ok(self.push_to_all(topic, bytes, except, true)),
+            Some(wait) => Err((bytes.to_vec(), wait)),
         })?;
         let (bytes, mut wait) = match attempt {
             Ok(reached) => return Ok(reached),

@@ -225,7 +225,7 @@ mod tests {
             let scale = 10_u64.pow(shift.unsigned_abs());
             let expected = match shift {
                 0.. => Some(digits * scale),
-                _ => (digits % scale == 0).then_some(digits / scale),
+                _ => digits.is_multiple_of(scale).then_some(digits / scale),
             };
             prop_assert_eq!(RequestId::read(&text).and_then(|id| id.number()), expected, "{}", text);
         }
