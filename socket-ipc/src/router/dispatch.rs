@@ -96,14 +96,19 @@ impl<F: Copy> Held<F> {
 
     /// Goes on with what the called listener waits for. `Ready` also when it panics, which is reported.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, from: F, report: &impl Report<F>) -> Poll<()> {
-        let Some(wait) = &mut self.wait else { return Poll::Ready(()) };
-        match caught(|| wait.as_mut().poll(cx)) {
-            Ok(Poll::Pending) => return Poll::Pending,
-            Ok(Poll::Ready(())) => {}
-            Err(panic) => report.listener_panicked(listens_for(self.topic.as_deref()), from, panic),
-        }
-        drop_wait(self.topic.as_deref(), &mut self.wait, from, report);
-        Poll::Ready(())
+        let poll = caught(|| {
+            let poll = self.wait.as_mut().map_or(Poll::Ready(()), |wait| wait.as_mut().poll(cx));
+            if poll.is_ready() {
+                // Inside the guard: it may panic as it is dropped.
+                self.wait = None;
+            }
+            poll
+        });
+        poll.unwrap_or_else(|panic| {
+            report.listener_panicked(listens_for(self.topic.as_deref()), from, panic);
+            drop_wait(self.topic.as_deref(), &mut self.wait, from, report);
+            Poll::Ready(())
+        })
     }
 
     /// Drops what the called listener waits for, unfinished.
