@@ -1,4 +1,5 @@
-//! How much a session may read: the part of the inbox budget that its connection has.
+//! Reading, as far as it may go: to what is read ahead of held-back messages, and to the connection's part of the inbox
+//! budget.
 
 use std::io;
 use std::task::{Context, Poll};
@@ -9,11 +10,12 @@ use super::Session;
 use crate::connection::Endpoint;
 use crate::connection::inbox::{Account, Growth};
 use crate::connection::read_buffer::CHUNK;
+use crate::connection::writer::cause_of;
 use crate::error::{MessageError, MessageErrorKind};
 use crate::events::CloseCause;
 
 /// What came of an attempt to read.
-pub(super) enum Intake {
+enum Intake {
     /// So many bytes; 0 is the end of the stream.
     Bytes(usize),
     Failed(io::Error),
@@ -26,8 +28,61 @@ pub(super) enum Intake {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
+    /// Reads what has arrived. `Pending` while nothing has, nothing more will, or enough is read ahead.
+    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, intake: &mut usize) -> Poll<()> {
+        if self.reader.ended().is_some() {
+            return Poll::Pending;
+        }
+        if self.has_read_ahead() {
+            self.reader.excuse_rest();
+            if let Some(account) = &mut self.account {
+                account.is_done();
+            }
+            return Poll::Pending;
+        }
+        match self.poll_intake(cx) {
+            Intake::Bytes(0) => self.end_reading(CloseCause::PeerClosed, cx),
+            Intake::Bytes(count) => *intake = intake.saturating_sub(count),
+            // Nothing has gone wrong: it is to be tried again.
+            Intake::Failed(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Intake::Failed(error) => self.end_reading(cause_of(error), cx),
+            // A peer that reads no more and has sent nothing more is gone.
+            Intake::Empty => match self.writer.ended().cloned() {
+                Some(cause) => self.end_reading(cause, cx),
+                None => return Poll::Pending,
+            },
+            Intake::NoRoom => {
+                self.reader.excuse_rest();
+                return Poll::Pending;
+            }
+            Intake::Blamed => self.report_no_room(),
+        }
+        if !self.shutdown.is_serving() && !self.dispatcher.holds_a_message() {
+            self.reader.discard();
+        }
+        Poll::Ready(())
+    }
+
+    /// Whether as much is read as may be behind what holds it back.
+    pub(super) fn has_read_ahead(&self) -> bool {
+        let Some(front) = self.dispatcher.held_back(&self.reporter) else { return false };
+        let limits = self.reporter.limits();
+        // The reply that it waits for, perhaps.
+        let reply = if self.reporter.link.questions.is_waiting() { limits.max_message_len } else { 0 };
+        let ahead = limits.read_ahead_len.saturating_add(reply);
+        self.reader.unread().len() >= front.saturating_add(ahead)
+    }
+
+    fn end_reading(&mut self, cause: CloseCause, cx: &mut Context<'_>) {
+        // All that was sent has arrived, and the replies in it have been found: this round has dispatched or scanned it.
+        self.reporter.link.questions.end(&cause);
+        self.reader.end(cause);
+        // A sender to a peer that is gone learns it now, whatever its listeners are still busy with.
+        self.writer.probe(&mut self.stream, cx);
+    }
+
     /// Reads what has arrived, as far as the budget allows.
-    pub(super) fn poll_intake(&mut self, cx: &mut Context<'_>) -> Intake {
+    fn poll_intake(&mut self, cx: &mut Context<'_>) -> Intake {
         let held_back = self.dispatcher.held_back(&self.reporter).is_some();
         let has_dispatched = self.reader.has_dispatched();
         if let Some(account) = &mut self.account {
@@ -116,7 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         }
     }
 
-    pub(super) fn report_no_room(&mut self) {
+    fn report_no_room(&mut self) {
         let limits = self.reporter.limits();
         let kind = MessageErrorKind::InboxFull { limit: self.reporter.endpoint.inbox().limit() };
         let error = MessageError::new(kind, self.reader.unread(), self.reader.unfinished(), limits.raw_len);

@@ -30,9 +30,10 @@
 //!    everything as it is now, that it has nothing to do, and has left its waker with what it waits for outside.
 //! 2. *Ended implies that nothing is left queued, held, pending or counted.* [`Session::run`] and its `Drop` give up
 //!    what there is.
-//! 3. *Reading waits only for something that will be told.* It stops for held-back messages alone, each of which waits
-//!    for a listener, a responder or the outbox. Whether the peer is still there is found out by a probe every
-//!    [`PROBE_INTERVAL`](crate::limits::PROBE_INTERVAL): once it is gone, its responders are dropped, and what they held back goes on.
+//! 3. *Reading waits only for something that will be told.* It stops for held-back messages, each of which waits for a
+//!    listener, a responder or the outbox, and for room in the inbox budget, which wakes the session. Whether the peer is
+//!    still there is found out by a probe every [`PROBE_INTERVAL`](crate::limits::PROBE_INTERVAL): once it is gone, its
+//!    responders are dropped, and what they held back goes on.
 //!
 //! The module `walk` checks them: it drives `poll` through every order of what can happen to a connection.
 
@@ -53,7 +54,6 @@ use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use self::dispatcher::Dispatcher;
-use self::intake::Intake;
 use self::reader::Reader;
 use self::shutdown::Shutdown;
 use super::alarm::Alarm;
@@ -205,61 +205,6 @@ impl<S: Transport, E: Endpoint> Session<S, E> {
         } else {
             self.dispatcher.poll_held(cx, reader, reporter)
         }
-    }
-
-    // Reading
-
-    /// Reads what has arrived. `Pending` while nothing has, nothing more will, or enough is read ahead.
-    fn poll_read(&mut self, cx: &mut Context<'_>, intake: &mut usize) -> Poll<()> {
-        if self.reader.ended().is_some() {
-            return Poll::Pending;
-        }
-        if self.has_read_ahead() {
-            self.reader.excuse_rest();
-            if let Some(account) = &mut self.account {
-                account.is_done();
-            }
-            return Poll::Pending;
-        }
-        match self.poll_intake(cx) {
-            Intake::Bytes(0) => self.end_reading(CloseCause::PeerClosed, cx),
-            Intake::Bytes(count) => *intake = intake.saturating_sub(count),
-            // Nothing has gone wrong: it is to be tried again.
-            Intake::Failed(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Intake::Failed(error) => self.end_reading(cause_of(error), cx),
-            // A peer that reads no more and has sent nothing more is gone.
-            Intake::Empty => match self.writer.ended().cloned() {
-                Some(cause) => self.end_reading(cause, cx),
-                None => return Poll::Pending,
-            },
-            Intake::NoRoom => {
-                self.reader.excuse_rest();
-                return Poll::Pending;
-            }
-            Intake::Blamed => self.report_no_room(),
-        }
-        if !self.shutdown.is_serving() && !self.dispatcher.holds_a_message() {
-            self.reader.discard();
-        }
-        Poll::Ready(())
-    }
-
-    /// Whether as much is read as may be behind what holds it back.
-    fn has_read_ahead(&self) -> bool {
-        let Some(front) = self.dispatcher.held_back(&self.reporter) else { return false };
-        let limits = self.reporter.limits();
-        // The reply that it waits for, perhaps.
-        let reply = if self.reporter.link.questions.is_waiting() { limits.max_message_len } else { 0 };
-        let ahead = limits.read_ahead_len.saturating_add(reply);
-        self.reader.unread().len() >= front.saturating_add(ahead)
-    }
-
-    fn end_reading(&mut self, cause: CloseCause, cx: &mut Context<'_>) {
-        // All that was sent has arrived, and the replies in it have been found: this round has dispatched or scanned it.
-        self.reporter.link.questions.end(&cause);
-        self.reader.end(cause);
-        // A sender to a peer that is gone learns it now, whatever its listeners are still busy with.
-        self.writer.probe(&mut self.stream, cx);
     }
 
     // Ending
