@@ -14,7 +14,7 @@ const MIB: usize = 1024 * 1024;
 const TOTAL: usize = 8 * MIB;
 
 #[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "much", reply = Much)]
+#[topic(name = "give much", reply = Much)]
 struct GiveMuch(usize);
 
 #[derive(Topic, Serialize, Deserialize)]
@@ -76,7 +76,7 @@ impl Scene {
             let mut peer = RawPeer::connect(self.place.socket()).await;
             self.connected.next().await;
             for id in 0..requests {
-                peer.write(format!("{{\"topic\":\"much\",\"message\":{len},\"id\":{id}}}\n")).await;
+                peer.write(format!("{{\"topic\":\"give much\",\"message\":{len},\"id\":{id}}}\n")).await;
             }
             greedy.push(peer);
         }
