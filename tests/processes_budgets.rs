@@ -5,8 +5,8 @@
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,9 @@ const PEER: &str = env!("CARGO_BIN_EXE_peer");
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
+
+/// One crowd at a time: two would wait for each other.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// How long after the crowd has left its memory may be there.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -149,6 +152,7 @@ fn long_message() -> Vec<u8> {
 }
 
 fn server_4096_unfinished_messages_small_ones_pass_at_once_and_a_long_one_soon(flavour: &str) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let place = Place::new();
     let path = place.socket();
     let mut server = start(flavour, &["server", text(&path)]);
@@ -178,6 +182,7 @@ fn server_4096_unfinished_messages_small_ones_pass_at_once_and_a_long_one_soon(f
 }
 
 fn server_4096_clients_at_their_worst_stays_within_its_budgets_and_serves_others(flavour: &str) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let place = Place::new();
     let path = place.socket();
     let mut server = start(flavour, &["server", text(&path)]);
