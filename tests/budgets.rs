@@ -1,6 +1,7 @@
 //! Thousands of clients that each take as much of a server as they can get, and what others notice of it.
 //!
-//! They take longer than `cargo test` should: `cargo test --test 'processes*' -- --ignored`.
+//! They take minutes and a machine with nothing else to do: `cargo test --release --test budgets -- --ignored`, part of
+//! `.ci/long`.
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
