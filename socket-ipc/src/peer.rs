@@ -21,11 +21,12 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Peer {
-    /// User id of the process.
+    /// User id of the process. One that this user namespace has no number for, as that of a process outside a container, is
+    /// 65534 (`/proc/sys/kernel/overflowuid`): it may be anybody outside.
     pub uid: u32,
-    /// Group id of the process.
+    /// Group id of the process; 65534 as for users.
     pub gid: u32,
-    /// Process id, where the system tells it.
+    /// Process id, where the system tells it. A process of another PID namespace has none here.
     pub pid: Option<i32>,
 }
 
@@ -40,6 +41,8 @@ impl fmt::Display for Peer {
 
 impl From<tokio::net::unix::UCred> for Peer {
     fn from(credentials: tokio::net::unix::UCred) -> Self {
-        Self { uid: credentials.uid(), gid: credentials.gid(), pid: credentials.pid() }
+        // A process that has no number in this PID namespace is 0 to the kernel.
+        let pid = credentials.pid().filter(|pid| *pid > 0);
+        Self { uid: credentials.uid(), gid: credentials.gid(), pid }
     }
 }

@@ -21,7 +21,8 @@ pub(crate) struct Peer {
 
 impl From<UCred> for Peer {
     fn from(credentials: UCred) -> Self {
-        let (process, user) = (credentials.pid(), credentials.uid());
+        // A process that has no number in this PID namespace is 0 to the kernel.
+        let (process, user) = (credentials.pid().filter(|pid| *pid > 0), credentials.uid());
         let program = process.and_then(|process| {
             std::fs::read_to_string(format!("/proc/{process}/comm"))
                 .ok()
