@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rustix::process::{getegid, geteuid};
 use rustix::thread::set_thread_res_uid;
-use socket_ipc::{Client, ClientId, ConnectError, Error, Server, Topic};
+use socket_ipc::{Client, ClientId, ConnectError, Error, ListenError, Server, Topic};
 use support::{Events, Place, RawPeer, soon};
 use tokio::io::duplex;
 use tokio::net::{UnixListener, UnixSocket};
@@ -350,6 +350,29 @@ support::both_flavours! {
             let after = fs::symlink_metadata(place.socket()).unwrap();
             assert_eq!((before.ino(), before.mode(), before.ctime()), (after.ino(), after.mode(), after.ctime()));
             assert_eq!(fs::read_dir(place.directory()).unwrap().count(), 1, "a lock was left");
+        }
+    }
+
+    async fn listener_that_does_not_listen_is_refused() {
+        let place = Place::new();
+        let socket = UnixSocket::new_stream().unwrap();
+        socket.bind(place.socket()).unwrap();
+        let bound = std::os::fd::AsFd::as_fd(&socket).try_clone_to_owned().unwrap();
+        let (connected, _other) = StdStream::pair().unwrap();
+        let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        for (descriptor, said) in [
+            (bound, "is bound, and does not listen"),
+            (connected.into(), "`Accept=yes`"),
+            (tcp.into(), "no Unix stream socket"),
+        ] {
+            let server = Server::builder("its name").listener(StdListener::from(descriptor)).build();
+            let mut listening = Events::new();
+            let report = listening.reporter();
+            server.on_listening(move || report(()));
+            let error = server.listen().await.unwrap_err();
+            assert!(matches!(error, ListenError::NotListening { .. }), "{said}: {error:?}");
+            assert!(error.to_string().contains(said) && error.to_string().contains("its name"), "{error}");
+            assert_eq!(listening.rest(), []);
         }
     }
 

@@ -1,19 +1,36 @@
-//! The socket that a service manager passes.
+//! The sockets that a service manager passes.
 
 use std::io;
 use std::os::unix::net::UnixListener;
+
+use listenfd::ListenFd;
+use rustix::net::sockopt::socket_type;
+use rustix::net::{SocketType, getpeername};
+
+/// A listening Unix socket that a service manager passed to this process, and its name.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ActivatedListener {
+    /// What `FileDescriptorName=` of the unit says: the name of the socket unit unless it says something. Empty where the
+    /// service manager passes no names.
+    pub name: String,
+    /// The socket, for [`Server::from_listener`](crate::Server::from_listener).
+    pub listener: UnixListener,
+}
 
 /// Takes the listening Unix socket that a service manager such as systemd passed to this process, if it
 /// passed one.
 ///
 /// The protocol is that of `sd_listen_fds(3)`: the environment variables `LISTEN_PID` and `LISTEN_FDS`, and
-/// descriptors from 3 on. Only the first socket is taken, and only once. The variables are removed, so that
-/// child processes don't take it for theirs, and other threads must not look at the environment meanwhile: call it before
+/// descriptors from 3 on. The first listening Unix socket is taken, and only once; sockets that are passed besides are named in
+/// a `tracing` warning, and nobody answers their clients: [`activated_listeners`] takes all. The variables are removed, so that
+/// child processes don't take them for theirs, and other threads must not look at the environment meanwhile: call it before
 /// there are any, so before a runtime is made and not under `#[tokio::main]`.
 ///
 /// # Errors
 ///
-/// The descriptor that was passed is not a listening Unix socket.
+/// Sockets were passed and no Unix stream socket is among them; or one of them does not listen: it is connected, which is what
+/// `Accept=yes` in the unit does, or only bound. The error says which.
 ///
 /// # Examples
 ///
@@ -36,10 +53,95 @@ use std::os::unix::net::UnixListener;
 /// }
 /// ```
 pub fn activated_listener() -> io::Result<Option<UnixListener>> {
-    let listener = listenfd::ListenFd::from_env().take_unix_listener(0)?;
-    if let Some(listener) = &listener {
-        // It came through an `exec`, and must not go through the next one.
-        rustix::io::fcntl_setfd(listener, rustix::io::FdFlags::CLOEXEC)?;
+    let mut listeners = activated_listeners()?.into_iter();
+    let first = listeners.next().map(|first| first.listener);
+    for ActivatedListener { name, listener } in listeners {
+        tracing::warn!(name, socket = ?listener.local_addr().ok(), "a socket was passed that nobody takes: nobody answers its clients");
+        // Open, as it was passed: another part of the program may know of it.
+        let _ = std::os::fd::IntoRawFd::into_raw_fd(listener);
     }
-    Ok(listener)
+    Ok(first)
+}
+
+/// Takes all listening Unix sockets that a service manager such as systemd passed to this process, in the order of the unit,
+/// each with its name.
+///
+/// Sockets of other kinds are left alone, and named in a `tracing` warning. Everything else is as with [`activated_listener`].
+///
+/// # Errors
+///
+/// Those of [`activated_listener`].
+///
+/// # Examples
+///
+/// ```
+/// use socket_ipc::{Server, activated_listeners};
+///
+/// # fn example() -> std::io::Result<()> {
+/// let mut admin = None;
+/// for socket in activated_listeners()? {
+///     match socket.name.as_str() {
+///         "admin" => admin = Some(Server::from_listener(socket.listener)),
+///         other => eprintln!("{other} is not a socket of this program"),
+///     }
+/// }
+/// # Ok(()) }
+/// ```
+pub fn activated_listeners() -> io::Result<Vec<ActivatedListener>> {
+    let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
+    let mut names = names.split(':');
+    let mut passed = ListenFd::from_env();
+    let mut listeners = Vec::new();
+    let mut others = None;
+    for index in 0..passed.len() {
+        let name = names.next().unwrap_or_default().to_owned();
+        match passed.take_unix_listener(index) {
+            Ok(Some(listener)) => {
+                // It came through an `exec`, and must not go through the next one.
+                rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::CLOEXEC)?;
+                if let Some(found) = why_not_listening(&listener)? {
+                    let socket =
+                        if name.is_empty() { format!("{index}") } else { format!("{index} (`{name}`)") };
+                    let text = format!("socket {socket} of those that were passed {found}");
+                    return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+                }
+                listeners.push(ActivatedListener { name, listener });
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(name, %error, "a socket was passed that is no Unix stream socket");
+                others = Some(error);
+            }
+        }
+    }
+    match others {
+        Some(error) if listeners.is_empty() => Err(error),
+        _ => Ok(listeners),
+    }
+}
+
+/// Says what a socket is that does not listen, and the likely mistake.
+pub(crate) fn why_not_listening(socket: &UnixListener) -> io::Result<Option<String>> {
+    if socket_type(socket)? != SocketType::STREAM || socket.local_addr().is_err() {
+        return Ok(Some("is no Unix stream socket".to_owned()));
+    }
+    if listens(socket)? {
+        return Ok(None);
+    }
+    Ok(Some(if getpeername(socket).is_ok_and(|peer| peer.is_some()) {
+        "is connected, and does not listen; under systemd the unit says `Accept=yes`, and has to say `Accept=no`".to_owned()
+    } else {
+        "is bound, and does not listen: the program that passes it has to call `listen` before".to_owned()
+    }))
+}
+
+#[cfg(not(target_vendor = "apple"))]
+fn listens(socket: &UnixListener) -> io::Result<bool> {
+    Ok(rustix::net::sockopt::socket_acceptconn(socket)?)
+}
+
+/// Apple's systems can't tell.
+#[cfg(target_vendor = "apple")]
+fn listens(_socket: &UnixListener) -> io::Result<bool> {
+    Ok(true)
 }

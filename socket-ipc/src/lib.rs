@@ -494,7 +494,7 @@ mod sync;
 mod topic;
 mod wire;
 
-pub use activation::activated_listener;
+pub use activation::{ActivatedListener, activated_listener, activated_listeners};
 pub use client::{
     AsyncClientListener, AsyncClientResponder, Client, ClientBuilder, ClientHandle, ClientResponder,
     ClientState,

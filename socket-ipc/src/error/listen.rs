@@ -49,6 +49,14 @@ pub enum ListenError {
         /// What is wrong with it.
         reason: String,
     },
+    /// The socket that was passed is not one that listens; it was left alone.
+    #[error("cannot listen on {}: the socket that was passed {found}", path.display())]
+    NotListening {
+        /// The path.
+        path: PathBuf,
+        /// What it is instead, and the likely mistake.
+        found: String,
+    },
     /// `listen` was called before.
     #[error("cannot listen on {}: this server was told to listen before", path.display())]
     AlreadyListening {

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use tracing::Instrument as _;
 
+use crate::activation::why_not_listening;
 use crate::direction::Open;
 use crate::error::ListenError;
 use crate::options::ServerOptions;
@@ -142,6 +143,7 @@ impl<P> Server<P> {
     /// - [`ListenError::AddrInUse`]: a server is alive at the path.
     /// - [`ListenError::NotASocket`]: something else is there; it is left alone.
     /// - [`ListenError::Lock`], [`ListenError::Io`]: the lock file or an operating system call is in the way.
+    /// - [`ListenError::NotListening`]: the socket that was passed is connected, or only bound.
     /// - [`ListenError::AlreadyListening`], [`ListenError::Closed`]: it was called before, or the server is
     ///   closed.
     ///
@@ -173,6 +175,9 @@ impl<P> Server<P> {
             let (listener, socket) = socket_file::bind(&state.options.path, state.options.mode).await?;
             return starting.done(listener, Some(socket));
         };
+        if let Some(found) = why_not_listening(&inherited).map_err(io)? {
+            return Err(ListenError::NotListening { path: state.options.path.clone(), found });
+        }
         inherited.set_nonblocking(true).map_err(io)?;
         starting.done(tokio::net::UnixListener::from_std(inherited).map_err(io)?, None)
     }
