@@ -67,6 +67,7 @@ fn written() -> Vec<(&'static str, String)> {
         ("DRAIN", time(limits::DRAIN)),
         ("LINGER", time(limits::LINGER)),
         ("PROBE_INTERVAL", time(limits::PROBE_INTERVAL)),
+        ("WATCH_INTERVAL", time(limits::WATCH_INTERVAL)),
         ("RAW_LEN", bytes(limits::RAW_LEN)),
         ("MODE", format!("{:04o}", limits::MODE)),
     ]

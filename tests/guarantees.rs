@@ -52,7 +52,7 @@ fn every_case_of_the_catalogue_names_tests_that_exist() {
     let catalogue = document("tests/README.md");
     let all = rows(&catalogue);
     for (letter, last, beside) in
-        [("I", 24, None), ("O", 10, Some("O5b")), ("F", 16, None), ("C", 12, None), ("L", 14, Some("L4b"))]
+        [("I", 24, None), ("O", 10, Some("O5b")), ("F", 28, None), ("C", 12, None), ("L", 14, Some("L4b"))]
     {
         let ids = (1..=last).map(|number| format!("{letter}{number}"));
         for id in ids.chain(beside.map(str::to_owned)) {

@@ -390,7 +390,10 @@ support::both_flavours! {
         fs::write(&lock, "").unwrap();
         // Only the superuser can give a file away.
         if std::os::unix::fs::chown(&lock, Some(65_534), None).is_ok() {
-            refused("65534").await;
+            // Where others may write to the directory, they might hold what is looked at, or put something in its place.
+            fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o770)).unwrap();
+            refused("a server of user 65534 has left it").await;
+            fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o700)).unwrap();
         }
         assert_eq!(fs::read(&elsewhere).unwrap(), b"precious");
         // What a server that was killed leaves is no obstacle.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::fs::Mode;
 use rustix::process::umask;
-use rustix::thread::set_thread_res_uid;
+use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use socket_ipc::{Client, ListenError, Server};
 use support::{DEADLINE, Events, Place, RawPeer, soon, within};
 use tokio::sync::{Mutex, oneshot};
@@ -26,11 +26,23 @@ fn mode_of(path: &Path) -> u32 {
 
 /// Has a thread become somebody else, which only the superuser can, and run `body`. `None` where it can't.
 async fn as_somebody<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    as_somebody_of(None, body).await
+}
+
+/// As [`as_somebody`], as a member of a group and of no other.
+async fn as_somebody_of<T: Send + 'static>(
+    group: Option<u32>,
+    body: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
     let (sender, receiver) = oneshot::channel();
     std::thread::spawn(move || {
         // The user of this thread alone, which ends with it.
         let user = rustix::process::Uid::from_raw(SOMEBODY);
-        let changed = set_thread_res_uid(user, user, user).is_ok();
+        let regrouped = group.is_none_or(|group| {
+            let group = rustix::process::Gid::from_raw(group);
+            set_thread_groups(&[]).is_ok() && set_thread_res_gid(group, group, group).is_ok()
+        });
+        let changed = regrouped && set_thread_res_uid(user, user, user).is_ok();
         drop(sender.send(changed.then(body)));
     });
     let result = within("the other user", 5 * DEADLINE, receiver).await.unwrap();
@@ -151,7 +163,9 @@ support::both_flavours! {
         let path = place.socket();
         let error = as_somebody(move || refused(path));
         let Some(error) = error.await else { return };
-        assert!(matches!(error, ListenError::AddrInUse { .. } | ListenError::Io { .. }), "{error:?}");
+        assert!(matches!(error, ListenError::AddrInUse { .. }), "{error:?}");
+        assert!(error.to_string().contains("socket of user 0 is there that can't be probed"), "{error}");
+        assert!(error.to_string().contains("left over and may be removed"), "{error}");
         assert_eq!(fs::symlink_metadata(place.socket()).unwrap().ino(), before);
         assert_eq!(fs::read_dir(place.directory()).unwrap().count(), 1, "it left its lock");
     }
@@ -166,10 +180,125 @@ support::both_flavours! {
         let path = place.socket();
         let error = as_somebody(move || refused(path));
         let Some(error) = error.await else { return };
-        let ListenError::Io { cause: source, .. } = &error else { panic!("{error:?}") };
-        assert_eq!(source.kind(), std::io::ErrorKind::PermissionDenied, "{error:?}");
-        assert!(error.to_string().contains("lock file"), "{error}");
+        assert!(matches!(error, ListenError::Lock { .. }), "{error:?}");
+        for said in ["belongs to user 0", "no process is known to hold it", "Remove it"] {
+            assert!(error.to_string().contains(said), "{error}");
+        }
         assert_eq!(fs::read(&lock).unwrap(), b"precious");
+    }
+
+    async fn lock_of_another_user_that_is_held_names_the_process() {
+        let _process = PROCESS.lock().await;
+        let place = Place::new();
+        fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o777)).unwrap();
+        let server = Server::new(place.socket());
+        server.listen().await.unwrap();
+        let path = place.socket();
+        let error = as_somebody(move || refused(path));
+        let Some(error) = error.await else { return };
+        assert!(matches!(error, ListenError::AddrInUse { .. }), "{error:?}");
+        assert!(error.to_string().contains(&format!("process {} (", std::process::id())), "{error}");
+    }
+
+    async fn socket_and_lock_left_by_another_user_are_reclaimed_where_only_the_server_may_write() {
+        let _process = PROCESS.lock().await;
+        for (mode, safe) in [(0o755, true), (0o775, false), (0o757, false), (0o1777, false)] {
+            let place = Place::new();
+            let lock = place.directory().join("test.sock.lock");
+            drop(std::os::unix::net::UnixListener::bind(place.socket()).unwrap());
+            fs::write(&lock, "").unwrap();
+            let given = [&place.socket(), &lock].map(|file| std::os::unix::fs::chown(file, Some(SOMEBODY), None));
+            if given.iter().any(Result::is_err) {
+                return support::skip("becoming another user", "only the superuser can");
+            }
+            fs::set_permissions(place.directory(), fs::Permissions::from_mode(mode)).unwrap();
+            let server = Server::new(place.socket());
+            let listening = server.listen().await;
+            if safe {
+                listening.unwrap();
+                assert_eq!(fs::symlink_metadata(&lock).unwrap().uid(), rustix::process::geteuid().as_raw());
+                drop(RawPeer::connect(place.socket()).await);
+                soon("the close", server.close()).await;
+                assert_eq!(fs::read_dir(place.directory()).unwrap().count(), 0);
+            } else {
+                let error = listening.unwrap_err();
+                assert!(matches!(error, ListenError::Lock { .. }), "{mode:o}: {error:?}");
+                // Whether a sticky directory lets even the superuser open it is a setting of the system.
+                for said in ["hold", "a server of user 65534 has left it", "Remove it"] {
+                    assert!(error.to_string().contains(said), "{mode:o}: {error}");
+                }
+                assert_eq!(fs::symlink_metadata(&lock).unwrap().uid(), SOMEBODY, "{mode:o}");
+            }
+        }
+    }
+
+    async fn lock_of_another_user_that_is_held_is_not_reclaimed() {
+        let _process = PROCESS.lock().await;
+        let place = Place::new();
+        let lock = place.directory().join("test.sock.lock");
+        let held = fs::File::create(&lock).unwrap();
+        if std::os::unix::fs::chown(&lock, Some(SOMEBODY), None).is_err() {
+            return support::skip("becoming another user", "only the superuser can");
+        }
+        held.try_lock().unwrap();
+        let error = Server::new(place.socket()).listen().await.unwrap_err();
+        assert!(matches!(error, ListenError::AddrInUse { .. }), "{error:?}");
+        assert_eq!(fs::symlink_metadata(&lock).unwrap().uid(), SOMEBODY);
+    }
+
+    async fn socket_file_has_its_group_and_only_its_members_connect() {
+        let _process = PROCESS.lock().await;
+        const GROUP: u32 = 54_321;
+        let place = Place::new();
+        fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o755)).unwrap();
+        let _restore = Restore::after_umask(0o077);
+        let server = Server::builder(place.socket()).mode(0o660).group(GROUP).build();
+        let listening = server.listen().await;
+        if !rustix::process::geteuid().is_root() {
+            let error = listening.unwrap_err();
+            assert!(matches!(&error, ListenError::Group { cause: Some(_), .. }), "{error:?}");
+            return support::skip("giving a file to a group", "only the superuser can");
+        }
+        listening.unwrap();
+        let made = fs::symlink_metadata(place.socket()).unwrap();
+        assert_eq!((made.gid(), made.mode() & 0o777), (GROUP, 0o660));
+        for (group, expected) in [(GROUP, None), (GROUP + 1, Some(std::io::ErrorKind::PermissionDenied))] {
+            let path = place.socket();
+            let connected = as_somebody_of(Some(group), move || {
+                std::os::unix::net::UnixStream::connect(path).err().map(|error| error.kind())
+            });
+            assert_eq!(connected.await, Some(expected), "group {group}");
+        }
+        soon("the close", server.close()).await;
+        assert!(!place.socket().exists(), "not removed after its group was set");
+    }
+
+    async fn group_that_the_system_does_not_know_is_an_error_that_names_it() {
+        let place = Place::new();
+        let server = Server::builder(place.socket()).group("no such group").build();
+        let error = server.listen().await.unwrap_err();
+        assert!(matches!(&error, ListenError::Group { cause: None, .. }), "{error:?}");
+        assert!(error.to_string().contains("there is no group `no such group`"), "{error}");
+        assert_eq!(fs::read_dir(place.directory()).unwrap().count(), 0);
+        let server = Server::builder(place.socket()).allow_groups(["no such group"]).build();
+        let error = server.listen().await.unwrap_err();
+        assert!(error.to_string().contains("there is no group `no such group`"), "{error}");
+    }
+
+    async fn group_that_this_user_is_not_in_is_an_error_and_leaves_nothing() {
+        let _process = PROCESS.lock().await;
+        let place = Place::new();
+        fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o777)).unwrap();
+        let path = place.socket();
+        let error = as_somebody(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let server = Server::builder(path).group(54_321).build();
+            runtime.block_on(async { server.listen().await.unwrap_err() })
+        });
+        let Some(error) = error.await else { return };
+        assert!(matches!(&error, ListenError::Group { cause: Some(_), .. }), "{error:?}");
+        assert!(error.to_string().contains("54321"), "{error}");
+        assert_eq!(fs::read_dir(place.directory()).unwrap().count(), 0);
     }
 
     async fn a_relative_path_is_removed_where_it_was_made() {

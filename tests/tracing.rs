@@ -135,6 +135,23 @@ support::both_flavours! {
         }
     }
 
+    async fn socket_file_that_is_gone_is_a_warning_whether_or_not_anybody_listens() {
+        for listens in [false, true] {
+            let place = Place::new();
+            let mut warnings = Warnings::new();
+            let server = Server::builder(place.socket()).watch(Duration::from_millis(5)).build();
+            if listens {
+                server.on_error(|_| {});
+            }
+            server.listen().await.unwrap();
+            std::fs::remove_file(place.socket()).unwrap();
+            let path = place.socket().display().to_string();
+            warnings.find(&["WARN", &path, "is gone: nothing is there now"]).await;
+            let between = warnings.find(&["WARN", &path, "is bound again"]).await;
+            assert!(!between.iter().any(|warning| warning.contains(&path)), "said twice: {between:?}");
+        }
+    }
+
     async fn a_bad_message_that_nobody_listens_for_is_a_warning() {
         let (place, mut warnings) = (Place::new(), Warnings::new());
         let server = Server::new(place.socket());

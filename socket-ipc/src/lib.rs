@@ -357,7 +357,9 @@
 //! # Ok(()) }
 //! ```
 //!
-//! The socket file is systemd's then: its mode is `SocketMode` of the unit, and the server never removes it. systemd ends
+//! The socket file is systemd's then: its mode is `SocketMode` of the unit, and the server never removes it; when the file
+//! goes, the server reports that and binds nothing. A unit with `Accept=yes` passes a connection instead of the socket, which
+//! is an error. A program with several sockets takes them by name with [`activated_listeners`]. systemd ends
 //! a service by SIGTERM: a program that [closes](ServerHandle::close) on it has written what was queued when it ends.
 //!
 //! # Who may connect?
@@ -365,7 +367,8 @@
 //! Whoever may write to the socket file and enter the directories above it. Its [`mode`](ServerBuilder::mode)
 //! is 0600 from the moment it exists: only the user who runs the server, and the superuser. Beyond that,
 //! [`allow_users`](ServerBuilder::allow_users) has the kernel say who is there, and refuses before a byte is
-//! read; [`peer`](ServerHandle::peer) tells a listener. A client does the same with
+//! read, and [`allow_groups`](ServerBuilder::allow_groups) lets in the users of groups; [`peer`](ServerHandle::peer) tells a
+//! listener. A client does the same with
 //! [`expect_server_user`](ClientBuilder::expect_server_user), which matters where others may write to the
 //! directory, as in `/tmp`.
 //!
@@ -377,6 +380,46 @@
 //! # use socket_ipc::Server;
 //! let server = Server::builder("/run/myApp/myApp.sock").mode(0o666).allow_users([0, 1000]).build();
 //! ```
+//!
+//! For a group of users the file has their [`group`](ServerBuilder::group) and a mode of 0660; where the directory has the
+//! setgid bit, files in it have its group by themselves:
+//!
+//! ```
+//! # use socket_ipc::Server;
+//! let server = Server::builder("/run/myApp/myApp.sock").mode(0o660).group("myapp").build();
+//! ```
+//!
+//! # What if somebody removes the socket file?
+//!
+//! The server notices within two seconds, reports it by [`on_error`](ServerHandle::on_error), and binds the path again unless
+//! something else is there: it displaces nothing. [`watch`](ServerBuilder::watch) sets how often it looks, or turns that off.
+//! Clients that are connected notice nothing. A file whose mode, owner or links somebody changes is still the server's own.
+//!
+//! ```
+//! # use socket_ipc::{Error, Server};
+//! # let server = Server::new("/tmp/myApp.sock");
+//! server.on_error(|error| match error {
+//!     Error::SocketFileGone { path, found } => eprintln!("{} is gone, and {found} is there", path.display()),
+//!     other => eprintln!("{other}"),
+//! });
+//! ```
+//!
+//! A child that is forked without `exec` may drop its copy of a server: the file and the lock stay the parent's. A program that
+//! becomes a daemon by forking listens afterwards.
+//!
+//! # What about containers, `sudo` and files that are left over?
+//!
+//! - Into a container mount the directory of the socket, not the socket file: a mounted file is that one for ever, and after the
+//!   next start of the server nobody listens on it.
+//! - Numbers of users are those of the user namespace. A user that has none inside is 65534, and
+//!   [`allow_users`](ServerBuilder::allow_users) with that number allows all of them. A process of another PID namespace has no
+//!   [`pid`](Peer::pid).
+//! - A server that was killed leaves its socket and its lock. A server of the same user reclaims them. One of another user does
+//!   where only it can write to the directory, such as root in `/run/myApp`; elsewhere, as after a start with `sudo`,
+//!   [`listen`](Server::listen) says whose they are and that they may be removed.
+//! - In `/tmp` anybody can take the path before the server does: a client there needs
+//!   [`expect_server_user`](ClientBuilder::expect_server_user). So it does where a group may write to the directory, as every
+//!   member can put another server in the place of this one.
 //!
 //! # Which runtime?
 //!
@@ -470,6 +513,7 @@ mod error;
 mod event_stream;
 mod events;
 mod figures;
+mod group;
 mod hears;
 /// How fast is it, and how to keep it so?
 ///
@@ -510,6 +554,7 @@ pub use error::{
 };
 pub use event_stream::EventStream;
 pub use events::{CloseCause, CloseReason};
+pub use group::Group;
 #[doc(hidden)]
 pub use hears::Attaching;
 pub use hears::{Attaches, Hears, Sender, Side};

@@ -24,6 +24,7 @@
 //! | [`DRAIN`] | 5 s | what `close` and `disconnect` have not written by then is lost, and reported |
 //! | [`LINGER`] | 1 s | a connection of which everything is written ends, whether or not the other side has closed its end |
 //! | [`PROBE_INTERVAL`] | 1 s | a peer that is not read from, since enough is read ahead or it has finished sending, is found to be gone |
+//! | [`WATCH_INTERVAL`] | 2 s | how long a socket file may be gone before the server notices, reports it and binds the path again |
 //! | [`RAW_LEN`] | 64 KiB | a `MessageError` keeps no more of the bytes |
 //! | [`MODE`] | 0600 | the permissions of the socket file |
 //!
@@ -105,6 +106,8 @@ pub const LINGER: Duration = Duration::from_secs(1);
 /// How often a connection that is not read from is probed, while a listener or a responder works for it: nothing else
 /// tells that its peer is gone.
 pub const PROBE_INTERVAL: Duration = Duration::from_secs(1);
+/// How often a server looks whether its socket file is still there.
+pub const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 /// How many bytes of a message a `MessageError` keeps.
 pub const RAW_LEN: usize = 64 * 1024;
 /// The permissions of the socket file.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::connection::Limits;
 use crate::delay::Delay;
 use crate::description::Description;
+use crate::group::Group;
 use crate::limits;
 
 #[derive(Clone, Debug)]
@@ -13,12 +14,18 @@ pub(crate) struct ServerOptions {
     pub(crate) path: PathBuf,
     pub(crate) limits: Limits,
     pub(crate) mode: u32,
+    /// The group of the socket file; `None` is what the system gives it.
+    pub(crate) group: Option<Group>,
+    /// How often to look whether the socket file is there; `None` is never.
+    pub(crate) watch_interval: Option<Duration>,
     pub(crate) max_clients: usize,
     pub(crate) accept_pause: Delay,
     pub(crate) outbox_total_len: usize,
     pub(crate) inbox_total_len: usize,
     /// The users that are let in; `None` is everybody whom the socket file's permissions let in.
     pub(crate) allowed_users: Option<Vec<u32>>,
+    /// The groups whose users are let in besides.
+    pub(crate) allowed_groups: Option<Vec<Group>>,
     /// What the server says of itself, before it adds who listens; `None` is nothing.
     pub(crate) description: Option<Box<Description>>,
 }
@@ -29,11 +36,14 @@ impl ServerOptions {
             path,
             limits: Limits::default(),
             mode: limits::MODE,
+            group: None,
+            watch_interval: Some(limits::WATCH_INTERVAL),
             max_clients: limits::MAX_CLIENTS,
             accept_pause: limits::ACCEPT_PAUSE,
             outbox_total_len: limits::OUTBOX_TOTAL_LEN,
             inbox_total_len: limits::INBOX_TOTAL_LEN,
             allowed_users: None,
+            allowed_groups: None,
             description: None,
         }
     }

@@ -57,8 +57,12 @@ struct Waited;
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// The runtime is a current-thread one unless `PEER_FLAVOUR` is `multi_thread`; with `PEER_SIGPIPE` set, a write to
-/// a pipe that nobody reads ends the process, as it does in a program that is not Rust's.
+/// a pipe that nobody reads ends the process, as it does in a program that is not Rust's; with `PEER_TRACE` set, what is
+/// traced goes to the standard error.
 fn main() -> Result {
+    if std::env::var_os("PEER_TRACE").is_some() {
+        tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
+    }
     if std::env::var_os("PEER_SIGPIPE").is_some() {
         sigpipe::reset();
     }
@@ -75,9 +79,9 @@ fn main() -> Result {
 }
 
 async fn run(arguments: Vec<String>) -> Result {
-    let input = BufReader::new(tokio::io::stdin()).lines();
+    let mut input = BufReader::new(tokio::io::stdin()).lines();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["server", path] => server(Server::new(path), input).await,
+        ["server", path] => server(with_options(path)?, input).await,
         ["server", path, max_clients] => {
             server(Server::builder(path).max_clients(max_clients.parse()?).build(), input).await
         }
@@ -88,6 +92,19 @@ async fn run(arguments: Vec<String>) -> Result {
             let listener = socket_ipc::activated_listener()?.ok_or("no socket was passed")?;
             server(Server::from_listener(listener), input).await
         }
+        ["activated all"] => {
+            let mut servers = Vec::new();
+            for socket in socket_ipc::activated_listeners()? {
+                let server = Server::from_listener(socket.listener);
+                let (reply, name) = (server.handle(), socket.name.clone());
+                server.on_topic("name", move |_, id| reply.send_raw("name", &name, id).unwrap_or_else(say));
+                server.listen().await?;
+                servers.push(server);
+            }
+            say(format_args!("listening {}", servers.len()));
+            while input.next_line().await?.is_some() {}
+            Ok(())
+        }
         ["flood", path, clients, blocks, len] => {
             flood(path, clients.parse()?, blocks.parse()?, len.parse()?, input).await
         }
@@ -97,6 +114,25 @@ async fn run(arguments: Vec<String>) -> Result {
         ["intruder", path] => intruder(path, input).await,
         _ => Err(format!("unknown arguments: {arguments:?}").into()),
     }
+}
+
+/// A server with the options that the environment asks for: `PEER_UMASK` and `PEER_MODE`, octal, `PEER_GROUPS`, whose users
+/// are let in, and `PEER_WATCH`, in milliseconds.
+fn with_options(path: &str) -> Result<Server> {
+    let mut builder = Server::builder(path);
+    if let Ok(mask) = std::env::var("PEER_UMASK") {
+        rustix::process::umask(rustix::fs::Mode::from_raw_mode(u32::from_str_radix(&mask, 8)?));
+    }
+    if let Ok(mode) = std::env::var("PEER_MODE") {
+        builder = builder.mode(u32::from_str_radix(&mode, 8)?);
+    }
+    if let Ok(groups) = std::env::var("PEER_GROUPS") {
+        builder = builder.allow_groups(groups.split(','));
+    }
+    if let Ok(interval) = std::env::var("PEER_WATCH") {
+        builder = builder.watch(Duration::from_millis(interval.parse()?));
+    }
+    Ok(builder.build())
 }
 
 fn say(line: impl std::fmt::Display) {
@@ -113,7 +149,8 @@ async fn squared(Square(number): Square) -> Squared {
 }
 
 /// Answers pings and questions; says who comes and goes, and what could not be heard. A line `status` asks what the process
-/// holds, `child` has it start one of its own. Ends with its input.
+/// holds, `peers` who is connected; `child` has it start a process of its own, `fork` one without `exec` that drops its copy of
+/// the server, or closes it. Ends with its input.
 async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
     let reply = server.handle();
     server.on::<Ping>(move |Ping(number), id| reply.send(&Pong(number), id).unwrap_or_else(say));
@@ -132,7 +169,7 @@ async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
             }
         }
     });
-    server.listen().await?;
+    server.listen().await.inspect_err(|error| eprintln!("{error}"))?;
     say(format_args!("listening resident {}", resident()));
     while let Some(line) = input.next_line().await? {
         match line.as_str() {
@@ -143,6 +180,29 @@ async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
                 let resident = resident();
                 say(format_args!("status {clients} {descriptors} {tasks} {resident}"));
             }
+            "peers" => {
+                for id in server.clients() {
+                    let peer = server.peer(id).ok_or("a client without a peer")?;
+                    say(format_args!("peer {id} {peer}"));
+                }
+            }
+            "fork drop" | "fork close" => match fork::fork()? {
+                fork::Fork::Child => {
+                    match line.as_str() {
+                        "fork drop" => drop(server),
+                        _ => server.close().await,
+                    }
+                    // Tasks that were told to end do so where there is a thread to run them.
+                    for _ in 0..100 {
+                        tokio::task::yield_now().await;
+                    }
+                    std::process::exit(0);
+                }
+                fork::Fork::Parent(child) => {
+                    fork::waitpid(child)?;
+                    say("the child has ended");
+                }
+            },
             "child" => {
                 let mut command = std::process::Command::new("sleep");
                 // It may outlive whoever reads what this process says.

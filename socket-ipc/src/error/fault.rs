@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::client_id::ClientId;
-use crate::error::ConnectError;
+use crate::error::{ConnectError, ListenError};
 use crate::peer::Peer;
 
 /// What went wrong beside any call that could have returned it. Reported by `on_error`.
@@ -55,7 +55,7 @@ pub enum Error {
         /// The number of clients that are allowed.
         limit: usize,
     },
-    /// A client was refused because its user is not one of those allowed. Nothing of it was read.
+    /// A client was refused because neither its user nor a group of it is one of those allowed. Nothing of it was read.
     #[error("refused a client of {}: {} is not allowed in", path.display(), somebody(*peer))]
     UserNotAllowed {
         /// The path of the socket.
@@ -66,6 +66,30 @@ pub enum Error {
     /// The client lost its connection and made all attempts that `give_up_after` allows. It is closed.
     #[error("the client is closed: {0}")]
     GaveUp(ConnectError),
+    /// The socket file of a listening server is gone: removed, replaced, or behind a volume that was mounted over it. No new
+    /// client can connect; those that are connected notice nothing. The server binds the path again, unless something is in
+    /// the way or the socket was passed to it.
+    #[error("the socket file {} is gone: {found} is there now, and no client can connect by it", path.display())]
+    SocketFileGone {
+        /// The path of the socket.
+        path: PathBuf,
+        /// What is there now.
+        found: String,
+    },
+    /// A server whose socket file was gone listens on the path again.
+    #[error("the socket file {} was gone, and is bound again", path.display())]
+    SocketFileBoundAgain {
+        /// The path of the socket.
+        path: PathBuf,
+    },
+    /// A server whose socket file is gone can't bind the path again. It goes on trying, and displaces nothing.
+    #[error("the socket file {} is gone, and can't be bound again yet: {cause}", path.display())]
+    SocketFileNotBoundAgain {
+        /// The path of the socket.
+        path: PathBuf,
+        /// What is in the way.
+        cause: ListenError,
+    },
     /// The socket file could not be removed.
     #[error("cannot remove the socket file {}: {cause}", path.display())]
     Remove {

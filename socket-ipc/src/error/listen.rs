@@ -57,6 +57,33 @@ pub enum ListenError {
         /// What it is instead, and the likely mistake.
         found: String,
     },
+    /// The socket file can't have its mode: the umask of the process took bits of it away as the file was made, and here the
+    /// mode can't be set afterwards without following what has perhaps taken its place. The file was removed.
+    #[error(
+        "cannot listen on {}: the umask of this process made its mode {made:04o} in place of {mode:04o}, and it can't be \
+         changed here ({cause}); mount /proc, or start with a umask that takes none of these bits",
+        path.display()
+    )]
+    Mode {
+        /// The path.
+        path: PathBuf,
+        /// The mode that was asked for.
+        mode: u32,
+        /// The mode that the file got.
+        made: u32,
+        /// What the operating system has to say.
+        cause: io::Error,
+    },
+    /// The socket file can't have its group, or a group that is let in is none of this system.
+    #[error("cannot listen on {}: {}", path.display(), group_problem(group, cause.as_ref()))]
+    Group {
+        /// The path.
+        path: PathBuf,
+        /// The group, by name or number as it was given.
+        group: String,
+        /// What the operating system has to say; `None` where it knows no group of this name.
+        cause: Option<io::Error>,
+    },
     /// `listen` was called before.
     #[error("cannot listen on {}: this server was told to listen before", path.display())]
     AlreadyListening {
@@ -79,4 +106,13 @@ pub enum ListenError {
         /// What the operating system has to say.
         cause: io::Error,
     },
+}
+
+fn group_problem(group: &str, cause: Option<&io::Error>) -> String {
+    match cause {
+        Some(cause) => format!(
+            "its group can't be {group} ({cause}); a process without privileges can only choose a group that it is in"
+        ),
+        None => format!("there is no group `{group}` on this system"),
+    }
 }

@@ -1,12 +1,15 @@
 //! The loop that lets clients in.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::UnixListener;
+use futures_util::FutureExt as _;
+use tokio::net::{UnixListener, UnixStream};
 
 use super::admit::peer_of;
 use super::state::State;
+use super::watch::Watch;
 use crate::connection::Endpoint;
 use crate::delay::Delay;
 use crate::error::Error;
@@ -14,19 +17,57 @@ use crate::error::Error;
 /// Whatever the options say: no pause at all would spin.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
-/// Accepts connections until the task is ended.
-pub(super) async fn accept(listener: UnixListener, state: Arc<State>) {
+/// A socket that the process listens on. A forked child that drops its copy leaves it as it is: what tokio would do with the
+/// socket as it goes (`epoll_ctl(2)`) would reach the parent's as well, which would accept nobody any more.
+struct Listening {
+    listener: Option<UnixListener>,
+    process: u32,
+}
+
+impl Listening {
+    fn on(listener: UnixListener) -> Self {
+        Self { listener: Some(listener), process: std::process::id() }
+    }
+
+    async fn accept(&self) -> io::Result<UnixStream> {
+        match &self.listener {
+            Some(listener) => listener.accept().await.map(|(stream, _)| stream),
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        if self.process != std::process::id() {
+            std::mem::forget(self.listener.take());
+        }
+    }
+}
+
+/// Accepts connections until the task is ended, and sees to it that clients find the socket.
+pub(super) async fn accept(listener: UnixListener, mut watch: Watch, state: Arc<State>) {
     let pauses = state.options.accept_pause;
     let mut pause = pauses.shortest();
+    let mut listening = Listening::on(listener);
     loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                pause = pauses.shortest();
-                // A peer whose credentials can't be read is nobody: it gets in only where anybody does.
-                let peer = peer_of(&stream).ok();
-                if let Err(refusal) = state.admit(stream, peer) {
-                    state.error(refusal);
+        let accepted = tokio::select! {
+            accepted = listening.accept() => accepted,
+            () = watch.tick() => {
+                if let Some(next) = watch.look(&state).await {
+                    let before = std::mem::replace(&mut listening, Listening::on(next));
+                    // Who connected before the file went still waits there.
+                    while let Some(Ok(stream)) = before.accept().now_or_never() {
+                        admit(stream, &state).await;
+                    }
                 }
+                continue;
+            }
+        };
+        match accepted {
+            Ok(stream) => {
+                pause = pauses.shortest();
+                admit(stream, &state).await;
             }
             Err(cause) => {
                 state.error(Error::Accept { path: state.options.path.clone(), cause });
@@ -36,6 +77,16 @@ pub(super) async fn accept(listener: UnixListener, state: Arc<State>) {
                 pause = longer(pause, pauses);
             }
         }
+    }
+}
+
+/// Lets a client in, or reports why not.
+async fn admit(stream: UnixStream, state: &Arc<State>) {
+    // A peer whose credentials can't be read is nobody: it gets in only where anybody does.
+    let peer = peer_of(&stream).ok();
+    let of_group = state.is_of_allowed_group(peer).await;
+    if let Err(refusal) = state.admit(stream, peer, of_group) {
+        state.error(refusal);
     }
 }
 

@@ -12,22 +12,49 @@ use crate::client_id::ClientId;
 use crate::connection::{Limits, Link, Outbox, Questions, Session, Transport};
 use crate::error::Error;
 use crate::events::CloseCause;
+use crate::group::is_member;
 use crate::peer::Peer;
 use crate::sync::write;
 
 impl State {
-    /// Lets a connection in, and attends to it in a task of its own.
+    /// Whether the options say who may connect.
+    fn restricts(&self) -> bool {
+        self.options.allowed_users.is_some() || self.options.allowed_groups.is_some()
+    }
+
+    fn is_allowed_user(&self, peer: Peer) -> bool {
+        self.options.allowed_users.as_ref().is_some_and(|allowed| allowed.contains(&peer.uid))
+    }
+
+    /// Whether a peer is let in for a group of its user. Only a peer that is not let in for its user is worth the question.
+    pub(super) async fn is_of_allowed_group(&self, peer: Option<Peer>) -> bool {
+        let (Some(peer), Some(groups)) = (peer, self.allowed_groups.get()) else { return false };
+        if groups.is_empty() || self.is_allowed_user(peer) {
+            return false;
+        }
+        if groups.contains(&peer.gid) {
+            return true;
+        }
+        // The tables may be files, or a server elsewhere.
+        let groups = groups.clone();
+        tokio::task::spawn_blocking(move || is_member(peer.uid, &groups)).await.unwrap_or(false)
+    }
+
+    /// Lets a connection in, and attends to it in a task of its own. `of_group` says that it comes for a group of its user.
     ///
     /// # Errors
     ///
     /// What speaks against it.
-    pub(super) fn admit<S>(self: &Arc<Self>, stream: S, peer: Option<Peer>) -> Result<Option<ClientId>, Error>
+    pub(super) fn admit<S>(
+        self: &Arc<Self>,
+        stream: S,
+        peer: Option<Peer>,
+        of_group: bool,
+    ) -> Result<Option<ClientId>, Error>
     where
         S: Transport + Send,
     {
-        if let Some(allowed) = &self.options.allowed_users
-            && !peer.is_some_and(|peer| allowed.contains(&peer.uid))
-        {
+        if self.restricts() && !of_group && !peer.is_some_and(|peer| self.is_allowed_user(peer)) {
             return Err(Error::UserNotAllowed { path: self.options.path.clone(), peer });
         }
         let runtime = Handle::current();

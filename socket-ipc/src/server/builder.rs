@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Server;
 use crate::delay::Delay;
 use crate::direction::Open;
+use crate::group::Group;
 use crate::options::{ServerOptions, common_options};
 use crate::wire::Wire;
 
@@ -53,6 +54,39 @@ impl<P> ServerBuilder<P> {
     /// takes nothing away.
     pub fn mode(mut self, mode: u32) -> Self {
         self.options.mode = mode;
+        self
+    }
+
+    /// Sets the group of the socket file, by number or name: that of the process, or of a directory with the setgid bit, unless
+    /// set.
+    ///
+    /// With a [`mode`](Self::mode) of `0o660` the users of the group may connect. The file has its group before anybody can
+    /// connect. A process without privileges can choose a group that it is in; another one, or a name that the system does not
+    /// know, is [`ListenError::Group`](crate::ListenError::Group). Linux only.
+    ///
+    /// ```
+    /// let server = socket_ipc::Server::builder("/run/myApp/myApp.sock").mode(0o660).group("myapp").build();
+    /// ```
+    pub fn group(mut self, group: impl Into<Group>) -> Self {
+        self.options.group = Some(group.into());
+        self
+    }
+
+    /// Sets how often the server looks whether its socket file is still there:
+    /// [`limits::WATCH_INTERVAL`](crate::limits::WATCH_INTERVAL) (2 s) unless set, at least a millisecond; `None` has it never
+    /// look.
+    ///
+    /// A file that is gone (removed by hand or by what cleans `/tmp`, replaced, behind a volume that was mounted over it) is
+    /// reported by `on_error` ([`Error::SocketFileGone`](crate::Error::SocketFileGone)) and a `tracing` warning. The server
+    /// then binds the path again under the rules of `listen`: it displaces nothing, and tries again, after longer and longer
+    /// pauses, while something is in the way. That is reported likewise. A server with a socket that was passed to it only
+    /// reports. Clients that are connected notice nothing.
+    ///
+    /// ```
+    /// let server = socket_ipc::Server::builder("/tmp/myApp.sock").watch(None).build();
+    /// ```
+    pub fn watch(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.options.watch_interval = interval.into();
         self
     }
 
@@ -129,9 +163,28 @@ impl<P> ServerBuilder<P> {
     /// Lets in only these users, by user id: everybody whom the socket file's permissions let in, unless set.
     ///
     /// The kernel tells the user of a connection (`SO_PEERCRED`). Another one is closed before a byte of it
-    /// is read, and reported by `on_error`. The superuser is no exception.
+    /// is read, and reported by `on_error`. The superuser is no exception. With
+    /// [`allow_groups`](Self::allow_groups) the users of those groups are let in besides.
+    ///
+    /// A process of another user namespace whose user has no number here, as one outside a container, is user 65534: to allow
+    /// that number allows every such user.
     pub fn allow_users(mut self, users: impl IntoIterator<Item = u32>) -> Self {
         self.options.allowed_users = Some(users.into_iter().collect());
+        self
+    }
+
+    /// Lets in only the users of these groups, by number or name, and those of [`allow_users`](Self::allow_users): everybody
+    /// whom the socket file's permissions let in, unless set.
+    ///
+    /// A user is in a group if it is that of the process, as the kernel tells it, or if the system's tables of users and groups
+    /// say so when the client connects. While they are asked, no other client is accepted. A name is looked up by `listen`;
+    /// one that the system does not know is [`ListenError::Group`](crate::ListenError::Group).
+    ///
+    /// ```
+    /// let server = socket_ipc::Server::builder("/run/myApp/myApp.sock").mode(0o666).allow_groups(["myapp"]).build();
+    /// ```
+    pub fn allow_groups<G: Into<Group>>(mut self, groups: impl IntoIterator<Item = G>) -> Self {
+        self.options.allowed_groups = Some(groups.into_iter().map(Into::into).collect());
         self
     }
 

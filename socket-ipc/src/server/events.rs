@@ -80,14 +80,24 @@ impl Events {
     }
 
     pub(super) fn report_error(&self, error: &Error) {
-        // A panic here has nowhere further to go.
-        let heard = self.error.fire(
-            |call| call(error),
-            |panic| tracing::error!(panic, "a listener of the error event panicked"),
-        );
-        if !heard {
+        if !self.fire_error(error) {
             tracing::warn!(error = error as &dyn std::error::Error, "an error of the server");
         }
+    }
+
+    /// Reports an error that an operator has to see, whether or not the program listens.
+    pub(super) fn report_to_operator(&self, error: &Error) {
+        tracing::warn!(error = error as &dyn std::error::Error, "an error of the server");
+        self.fire_error(error);
+    }
+
+    /// Says whether anybody listens.
+    fn fire_error(&self, error: &Error) -> bool {
+        // A panic here has nowhere further to go.
+        self.error.fire(
+            |call| call(error),
+            |panic| tracing::error!(panic, "a listener of the error event panicked"),
+        )
     }
 
     pub(super) fn report_close(&self) {

@@ -330,7 +330,7 @@ impl<P> ServerHandle<P> {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
-        self.state.admit(stream, None)
+        self.state.admit(stream, None, false)
     }
 
     /// Returns who is connected, in the order they came.

@@ -11,6 +11,7 @@ mod listeners;
 mod requests;
 mod send;
 mod state;
+mod watch;
 
 use std::fmt;
 use std::ops::Deref;
@@ -23,13 +24,14 @@ use crate::activation::why_not_listening;
 use crate::direction::Open;
 use crate::error::ListenError;
 use crate::options::ServerOptions;
-use crate::socket_file;
+use crate::socket_file::{self, Access, Theirs};
 
 pub use builder::ServerBuilder;
 pub use connections::ConnectionEvent;
 pub use handle::{AsyncListener, ServerHandle};
 pub use requests::{AsyncResponder, Responder};
 use state::{Phase, State};
+use watch::Watch;
 
 /// The server of a socket: listens, hears its clients and sends to them.
 ///
@@ -105,7 +107,8 @@ impl Server {
     /// Makes a server for a socket that somebody else has bound and listens on: a service manager, or a
     /// parent process.
     ///
-    /// Its file is theirs, and is never removed. [`activated_listener`](crate::activated_listener) takes the
+    /// Its file is theirs, and is never removed; one that goes is reported by `on_error`, and not bound again.
+    /// [`activated_listener`](crate::activated_listener) takes the
     /// one that systemd passed; [`ServerBuilder::listener`] is the same with options.
     ///
     /// ```
@@ -143,6 +146,7 @@ impl<P> Server<P> {
     /// - [`ListenError::AddrInUse`]: a server is alive at the path.
     /// - [`ListenError::NotASocket`]: something else is there; it is left alone.
     /// - [`ListenError::Lock`], [`ListenError::Io`]: the lock file or an operating system call is in the way.
+    /// - [`ListenError::Mode`], [`ListenError::Group`]: the socket file can't have the mode or the group that was asked for.
     /// - [`ListenError::NotListening`]: the socket that was passed is connected, or only bound.
     /// - [`ListenError::AlreadyListening`], [`ListenError::Closed`]: it was called before, or the server is
     ///   closed.
@@ -171,15 +175,20 @@ impl<P> Server<P> {
             action: "use the socket that was passed",
             cause,
         };
+        let group = state.find_groups()?;
         let Some(inherited) = state.inherited().map_err(io)? else {
-            let (listener, socket) = socket_file::bind(&state.options.path, state.options.mode).await?;
-            return starting.done(listener, Some(socket));
+            let access = Access { mode: state.options.mode, group };
+            let (listener, socket) = socket_file::bind(&state.options.path, access).await?;
+            return starting.done(listener, Some(socket), None);
         };
         if let Some(found) = why_not_listening(&inherited).map_err(io)? {
             return Err(ListenError::NotListening { path: state.options.path.clone(), found });
         }
+        // Its own name, which is what clients connect by.
+        let address = inherited.local_addr().ok();
+        let theirs = address.as_ref().and_then(|address| address.as_pathname()).and_then(Theirs::at);
         inherited.set_nonblocking(true).map_err(io)?;
-        starting.done(tokio::net::UnixListener::from_std(inherited).map_err(io)?, None)
+        starting.done(tokio::net::UnixListener::from_std(inherited).map_err(io)?, None, theirs)
     }
 
     /// Returns a handle to the server: cheap to clone, for use inside listeners and elsewhere.
@@ -242,8 +251,11 @@ impl<'s> Starting<'s> {
         self,
         listener: tokio::net::UnixListener,
         socket: Option<socket_file::SocketFile>,
+        theirs: Option<Theirs>,
     ) -> Result<(), ListenError> {
-        let accept = accept::accept(listener, Arc::clone(self.state)).instrument(self.state.span().clone());
+        let watch = Watch::new(self.state.options.watch_interval, theirs);
+        let accept = accept::accept(listener, watch, Arc::clone(self.state));
+        let accept = accept.instrument(self.state.span().clone());
         let accepting = tokio::spawn(accept);
         if !self.state.started(socket, accepting.abort_handle()) {
             return Err(ListenError::Closed { path: self.state.options.path.clone() });

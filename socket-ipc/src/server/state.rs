@@ -17,14 +17,15 @@ use tracing::Span;
 use super::events::Events;
 use crate::client_id::ClientId;
 use crate::connection::{Ask, Endpoint, InboxBudget, Limits, Link, Outbox, Total};
-use crate::error::{Error, MessageError};
+use crate::error::{Error, ListenError, MessageError};
 use crate::events::{CloseCause, CloseReason};
 use crate::figures::Figures;
+use crate::group::Group;
 use crate::listener::{DropReport, Listener};
 use crate::options::ServerOptions;
 use crate::peer::Peer;
 use crate::router::{Detach, Router};
-use crate::socket_file::SocketFile;
+use crate::socket_file::{self, Look, SocketFile};
 use crate::stats::Stats;
 use crate::sync::{lock, read, write};
 use crate::wire::RequestId;
@@ -67,6 +68,10 @@ pub(super) struct State {
     inherited: Mutex<Option<UnixListener>>,
     /// The path, while the server listens on one.
     socket: Mutex<Option<SocketFile>>,
+    /// The groups that are let in, by number, from when the server begins to listen.
+    pub(super) allowed_groups: OnceLock<Vec<u32>>,
+    /// The process that listens. A child that it forks has a copy of everything here, and of nothing the only one.
+    process: OnceLock<u32>,
     accepting: Mutex<Option<AbortHandle>>,
 }
 
@@ -186,6 +191,8 @@ impl State {
             runtime: OnceLock::new(),
             inherited: Mutex::new(inherited),
             socket: Mutex::new(None),
+            allowed_groups: OnceLock::new(),
+            process: OnceLock::new(),
             accepting: Mutex::new(None),
             options,
         });
@@ -254,6 +261,7 @@ impl State {
     /// Notes what the server listens with. `false`, and everything undone, if it was closed meanwhile.
     pub(super) fn started(&self, socket: Option<SocketFile>, accepting: AbortHandle) -> bool {
         let _ = self.runtime.set(Handle::current());
+        let _ = self.process.set(std::process::id());
         drop(lock(&self.inherited).take());
         *lock(&self.socket) = socket;
         *lock(&self.accepting) = Some(accepting);
@@ -263,6 +271,47 @@ impl State {
             drop(lock(&self.socket).take());
         }
         started
+    }
+
+    /// Finds the groups that the options name: notes those that are let in, and returns that of the socket file.
+    pub(super) fn find_groups(&self) -> Result<Option<u32>, ListenError> {
+        let id = |group: &Group| {
+            let failed = |cause| ListenError::Group {
+                path: self.options.path.clone(),
+                group: group.to_string(),
+                cause,
+            };
+            group.id().map_err(|cause| failed(Some(cause)))?.ok_or_else(|| failed(None))
+        };
+        if let Some(groups) = &self.options.allowed_groups {
+            let _ = self.allowed_groups.set(groups.iter().map(id).collect::<Result<_, _>>()?);
+        }
+        self.options.group.as_ref().map(id).transpose()
+    }
+
+    /// Looks whether clients still find the socket file, if the server has one.
+    pub(super) fn look_at_socket_file(&self) -> io::Result<Look> {
+        lock(&self.socket).as_ref().map_or(Ok(Look::InPlace), SocketFile::look)
+    }
+
+    /// Binds the path again, whose socket file is gone; `None` on a server that does not listen any more.
+    pub(super) async fn bind_again(&self) -> Result<Option<tokio::net::UnixListener>, ListenError> {
+        let locked = self.with_socket_file(|file| file.lock_again().map(|()| file.path().to_owned()));
+        let Some(path) = locked.transpose()? else { return Ok(None) };
+        let dead = socket_file::probe(&path).await?;
+        self.with_socket_file(|file| file.listen_again(dead)).transpose()
+    }
+
+    /// Does something to the socket file of a server that listens. What it does is done before the server closes, or not at
+    /// all: closing changes the phase first, and then takes the file.
+    fn with_socket_file<T>(&self, with: impl FnOnce(&mut SocketFile) -> T) -> Option<T> {
+        let mut socket = lock(&self.socket);
+        socket.as_mut().filter(|_| self.phase() == Phase::Listening).map(with)
+    }
+
+    /// Whether this is the copy of a listening server in a child that was forked without `exec`.
+    fn is_copy(&self) -> bool {
+        self.process.get().is_some_and(|process| *process != std::process::id())
     }
 
     fn stop_accepting(&self) {
@@ -284,6 +333,10 @@ impl State {
 
     /// Begins closing, unless that has begun before.
     pub(super) fn close(self: &Arc<Self>) {
+        if self.is_copy() {
+            // The connections are those of the parent, which goes on.
+            return self.abandon();
+        }
         // Before the phase tells anybody: a responder that waits for the close is released where it finds both.
         self.router.close();
         if !self.advance(&[Phase::Idle, Phase::Starting, Phase::Listening], Phase::Closing) {
@@ -315,6 +368,10 @@ impl State {
         self.events.clear();
         self.stop_accepting();
         drop(lock(&self.socket).take());
+        if self.is_copy() {
+            // To end a connection would end it for the parent, too.
+            return;
+        }
         let members = std::mem::take(&mut *write(&self.clients));
         let (mut clients, mut messages, mut bytes) = (0, 0, 0);
         for member in members.into_values() {

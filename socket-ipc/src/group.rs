@@ -1,0 +1,74 @@
+//! Groups of users.
+
+use std::fmt;
+use std::io;
+
+/// A group of users, by its number or its name.
+///
+/// A name is looked up when the server begins to listen, wherever the system keeps its groups.
+///
+/// ```
+/// use socket_ipc::Group;
+///
+/// assert_eq!(Group::from("docker").to_string(), "docker");
+/// assert_eq!(Group::from(998).to_string(), "998");
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Group(Given);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Given {
+    Id(u32),
+    Name(String),
+}
+
+impl From<u32> for Group {
+    fn from(id: u32) -> Self {
+        Self(Given::Id(id))
+    }
+}
+
+impl From<&str> for Group {
+    fn from(name: &str) -> Self {
+        name.to_owned().into()
+    }
+}
+
+impl From<String> for Group {
+    fn from(name: String) -> Self {
+        Self(Given::Name(name))
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Given::Id(id) => id.fmt(f),
+            Given::Name(name) => name.fmt(f),
+        }
+    }
+}
+
+impl Group {
+    /// Its number; `None` where the system knows no group of this name.
+    pub(crate) fn id(&self) -> io::Result<Option<u32>> {
+        match &self.0 {
+            Given::Id(id) => Ok(Some(*id)),
+            Given::Name(name) => Ok(nix::unistd::Group::from_name(name)?.map(|group| group.gid.as_raw())),
+        }
+    }
+}
+
+/// Whether a user is in one of these groups, as the system's tables of users and groups say now. It may take as long as
+/// those take to be asked.
+pub(crate) fn is_member(user: u32, groups: &[u32]) -> bool {
+    use nix::unistd::{Gid, Group, Uid, User};
+
+    // A user that the tables don't know is in none of their groups.
+    let Ok(Some(user)) = User::from_uid(Uid::from_raw(user)) else { return false };
+    groups.iter().any(|group| {
+        let group = Gid::from_raw(*group);
+        user.gid == group
+            || Group::from_gid(group).ok().flatten().is_some_and(|group| group.mem.contains(&user.name))
+    })
+}

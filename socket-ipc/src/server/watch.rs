@@ -1,0 +1,131 @@
+//! Looks whether clients still find the socket file, and has the server bind the path again.
+
+use std::time::Duration;
+
+use tokio::net::UnixListener;
+use tokio::time::{Interval, MissedTickBehavior, interval_at};
+
+use super::state::State;
+use crate::error::Error;
+use crate::socket_file::{Instead, Look, Theirs};
+
+/// Whatever the options say: no pause at all would spin.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
+
+/// How many looks at most pass between two attempts to bind a path again at which the same thing stands: an attempt may
+/// disturb it with a connection.
+const LONGEST_PAUSE: u32 = 32;
+
+/// Notices that the socket file is gone. Part of the task that accepts, so that it lives no longer.
+pub(super) struct Watch {
+    interval: Option<Interval>,
+    /// The socket file, where somebody else has bound it.
+    theirs: Option<Theirs>,
+    gone: Option<Gone>,
+}
+
+/// A socket file that is gone, as was reported.
+struct Gone {
+    instead: Instead,
+    /// The looks that pass before the next attempt, and those that have passed.
+    pause: u32,
+    passed: u32,
+    /// What was in the way of the last attempt, as was reported.
+    obstacle: Option<String>,
+}
+
+impl Watch {
+    pub(super) fn new(interval: Option<Duration>, theirs: Option<Theirs>) -> Self {
+        let interval = interval.map(|interval| {
+            let interval = interval.max(SHORTEST_INTERVAL);
+            // The first look is not at once. One so far away that no clock has its time never comes.
+            let mut ticks =
+                interval_at(tokio::time::Instant::now() + interval.min(NEVER), interval.min(NEVER));
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            ticks
+        });
+        Self { interval, theirs, gone: None }
+    }
+
+    /// Waits for the time of the next look.
+    pub(super) async fn tick(&mut self) {
+        match &mut self.interval {
+            Some(interval) => drop(interval.tick().await),
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Looks at the path, and returns what the server listens with from now on, if that has changed.
+    pub(super) async fn look(&mut self, state: &State) -> Option<UnixListener> {
+        let look = self.theirs.as_ref().map_or_else(|| state.look_at_socket_file(), Theirs::look);
+        let instead = match look {
+            Ok(Look::InPlace) => {
+                self.gone = None;
+                return None;
+            }
+            Ok(Look::Gone(instead)) => instead,
+            // It may be there: nothing is done where that is not known.
+            Err(error) => {
+                tracing::debug!(path = %state.options.path.display(), %error, "the socket file can't be looked at");
+                return None;
+            }
+        };
+        let path = || state.options.path.clone();
+        if self.gone.as_ref().is_none_or(|gone| gone.instead != instead) {
+            let found = instead.found.clone();
+            // An obstacle that was reported is not reported again when only what stands there has changed.
+            let obstacle = self.gone.take().and_then(|gone| gone.obstacle);
+            self.gone = Some(Gone { instead, pause: 0, passed: 0, obstacle });
+            state.events.report_to_operator(&Error::SocketFileGone { path: path(), found });
+        }
+        let gone = self.gone.as_mut()?;
+        if self.theirs.is_some() || !gone.is_due() {
+            return None;
+        }
+        match state.bind_again().await {
+            Ok(None) => None,
+            Ok(Some(listener)) => {
+                self.gone = None;
+                state.events.report_to_operator(&Error::SocketFileBoundAgain { path: path() });
+                Some(listener)
+            }
+            Err(cause) => {
+                let obstacle = cause.to_string();
+                if gone.obstacle.as_ref() != Some(&obstacle) {
+                    gone.obstacle = Some(obstacle);
+                    state.events.report_to_operator(&Error::SocketFileNotBoundAgain { path: path(), cause });
+                }
+                None
+            }
+        }
+    }
+}
+
+/// Thirty years, as tokio has it.
+const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
+impl Gone {
+    /// Whether it is time to bind the path again: at every look at first, and then ever more rarely.
+    fn is_due(&mut self) -> bool {
+        if self.passed < self.pause {
+            self.passed += 1;
+            return false;
+        }
+        self.passed = 0;
+        self.pause = (2 * self.pause + 1).min(LONGEST_PAUSE);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::socket_file::Instead;
+
+    #[test]
+    fn watch_of_an_obstacle_that_stays_tries_ever_more_rarely() {
+        let mut gone = Gone { instead: Instead::nothing(), pause: 0, passed: 0, obstacle: None };
+        let due: Vec<_> = (0..120).filter(|_| gone.is_due()).collect();
+        assert_eq!(due, [0, 2, 6, 14, 30, 62, 95]);
+    }
+}

@@ -1,0 +1,36 @@
+//! Who may connect: the mode and the group of a socket file.
+
+use std::path::Path;
+
+use super::held::Held;
+use crate::error::ListenError;
+
+/// The permissions that a socket file gets before anybody can connect.
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
+    pub(crate) mode: u32,
+    /// By number.
+    pub(crate) group: Option<u32>,
+}
+
+impl Access {
+    /// Gives them to a socket file that was just made; never by its path, which may lead elsewhere by now.
+    pub(super) fn apply(&self, made: &Held, path: &Path) -> Result<(), ListenError> {
+        if let Some(group) = self.group {
+            made.set_group(group).map_err(|cause| ListenError::Group {
+                path: path.to_owned(),
+                group: group.to_string(),
+                cause: Some(cause),
+            })?;
+        }
+        let failed =
+            |made, cause| ListenError::Mode { path: path.to_owned(), mode: self.mode & 0o777, made, cause };
+        let io = |cause| ListenError::Io { path: path.to_owned(), action: "look at the socket file", cause };
+        let mode = made.mode().map_err(io)?;
+        if mode != self.mode & 0o777 {
+            // The umask took bits away, or this system heeds no mode of an unbound socket.
+            made.set_mode(self.mode).map_err(|cause| failed(mode, cause))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,193 @@
+//! The lock file beside a socket.
+
+use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::OFlags;
+
+use super::held::{Identity, no_socket};
+use super::holder::{self, Holder};
+use crate::error::ListenError;
+
+/// How often the lock file may turn out to be gone once it is locked: each time, a server that had it has just
+/// ended.
+const LOCK_ATTEMPTS: u32 = 1_000;
+
+/// The lock file beside a socket, held. Dropping it removes the file, then lets go.
+#[derive(Debug)]
+pub(super) struct Lock {
+    path: PathBuf,
+    /// The lock is that of this open file.
+    file: File,
+    /// The process that took it.
+    process: u32,
+}
+
+impl Lock {
+    /// Takes the lock of the socket at `absolute`, which the user named `socket`. One that is held means a live server, which
+    /// is not bothered with a connection.
+    pub(super) fn take(socket: &Path, absolute: &Path) -> Result<Self, ListenError> {
+        let attempt = Attempt { socket, path: path_of(absolute) };
+        let mut reclaimed = false;
+        for _ in 0..LOCK_ATTEMPTS {
+            let file = attempt.open()?;
+            let opened = file.metadata().map_err(|cause| attempt.io(cause))?;
+            if !opened.is_file() {
+                return Err(attempt.refuse("not a regular file".to_owned()));
+            }
+            let locked = attempt.lock(&file, &opened)?;
+            if opened.uid() != user() {
+                if !locked {
+                    return Err(attempt.left_over(&opened, "whether a process holds it can't be told"));
+                }
+                if std::mem::replace(&mut reclaimed, true) {
+                    return Err(attempt.left_over(&opened, "a new file there is that user's as well"));
+                }
+                // Nobody holds it, or the lock would not be ours.
+                attempt.may_reclaim(&opened)?;
+                tracing::warn!(path = %attempt.path.display(), user = opened.uid(), "reclaimed what a server of another user left");
+                // Removed while it is held, as at the end of a server.
+                attempt.remove(&opened)?;
+                continue;
+            }
+            let lock = Self { path: attempt.path.clone(), file, process: std::process::id() };
+            // The server that held it may have removed the file meanwhile: then this is the lock of nothing.
+            if lock.is_in_place() {
+                return Ok(lock);
+            }
+        }
+        Err(attempt.refuse(format!("it was replaced each of the {LOCK_ATTEMPTS} times it was locked")))
+    }
+
+    /// Whether the file that is held is the one that others find by its path. By path, since others open it by that.
+    pub(super) fn is_in_place(&self) -> bool {
+        let identity = |metadata: io::Result<Metadata>| metadata.ok().map(|metadata| Identity::of(&metadata));
+        let held = identity(self.file.metadata());
+        held.is_some() && held == identity(fs::symlink_metadata(&self.path))
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // A forked child has a copy of what its parent goes on holding. Closing it does not unlock: the lock goes with the last
+        // copy of the open file, or when it is told to, which nothing here does.
+        if self.process != std::process::id() {
+            return;
+        }
+        // Removed while it is held: a server that opened it before sees afterwards that it is gone. By path, as POSIX removes
+        // no file in another way; who may write to the directory can replace it in between.
+        if self.is_in_place()
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            tracing::warn!(path = %self.path.display(), %error, "the lock file could not be removed");
+        }
+    }
+}
+
+/// The lock file of a socket.
+pub(super) fn path_of(absolute: &Path) -> PathBuf {
+    let mut path = absolute.as_os_str().to_owned();
+    path.push(".lock");
+    path.into()
+}
+
+fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// One lock that is to be taken.
+struct Attempt<'s> {
+    /// The socket, as the user named it.
+    socket: &'s Path,
+    path: PathBuf,
+}
+
+impl Attempt<'_> {
+    fn io(&self, cause: io::Error) -> ListenError {
+        ListenError::Io { path: self.socket.to_owned(), action: "open its lock file", cause }
+    }
+
+    fn refuse(&self, reason: String) -> ListenError {
+        ListenError::Lock { path: self.path.clone(), reason }
+    }
+
+    fn open(&self) -> Result<File, ListenError> {
+        OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            // A FIFO in its place must not block, nor a link lead elsewhere.
+            .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
+            .open(&self.path)
+            .map_err(|cause| match fs::symlink_metadata(&self.path) {
+                Ok(found) if !found.is_file() => {
+                    let kind = no_socket(&found).unwrap_or("a socket");
+                    self.refuse(format!("found {kind}, not a lock file"))
+                }
+                Ok(found) if found.uid() != user() && cause.kind() == io::ErrorKind::PermissionDenied => {
+                    match holder::of(&found) {
+                        Some(holder) => self.held(Some(&holder)),
+                        None => self.left_over(&found, "no process is known to hold it"),
+                    }
+                }
+                _ => self.io(cause),
+            })
+    }
+
+    /// Locks the open file; `false` where the file system has no locks.
+    fn lock(&self, file: &File, opened: &Metadata) -> Result<bool, ListenError> {
+        match file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Err(self.held(holder::of(opened).as_ref())),
+            // Some network file systems have no locks. What remains is the probe, and the file's identity.
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
+                tracing::warn!(path = %self.path.display(), "this file system has no locks");
+                Ok(false)
+            }
+            Err(TryLockError::Error(error)) => Err(self.io(error)),
+        }
+    }
+
+    fn held(&self, holder: Option<&Holder>) -> ListenError {
+        let holder = holder.map_or_else(|| "a process".to_owned(), Holder::to_string);
+        // Said only: nothing is done by it.
+        let gone = match fs::symlink_metadata(self.socket) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => ", while its socket file is gone",
+            _ => "",
+        };
+        let found = format!("a server is alive there: {holder} holds its lock {}{gone}", self.path.display());
+        ListenError::AddrInUse { path: self.socket.to_owned(), found }
+    }
+
+    fn left_over(&self, found: &Metadata, held: &str) -> ListenError {
+        let (owner, user, socket) = (found.uid(), user(), self.socket.display());
+        self.refuse(format!(
+            "it belongs to user {owner}, this process to user {user}, and {held}: a server of user {owner} has left it. \
+             Remove it and {socket} as user {owner} or the superuser, or run as user {owner}"
+        ))
+    }
+
+    /// Whether what another user has left may be taken: where only this user can write to the directory, nobody else puts
+    /// anything in the place of what was looked at, nor holds a lock against it.
+    fn may_reclaim(&self, left: &Metadata) -> Result<(), ListenError> {
+        let directory = self.path.parent().unwrap_or(Path::new("/"));
+        let directory = fs::metadata(directory).map_err(|cause| self.io(cause))?;
+        // The bits of the group are also the most that an access control list gives.
+        if directory.uid() == user() && directory.mode() & 0o022 == 0 {
+            return Ok(());
+        }
+        Err(self.left_over(left, "no process holds it"))
+    }
+
+    fn remove(&self, left: &Metadata) -> Result<(), ListenError> {
+        let found = fs::symlink_metadata(&self.path);
+        if found.is_ok_and(|found| Identity::of(&found) == Identity::of(left)) {
+            fs::remove_file(&self.path).map_err(|cause| self.io(cause))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! The socket of a server that has ended: what is removed, and what is left alone.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use tokio::net::UnixStream;
+
+use super::held::{Held, no_socket};
+use crate::error::ListenError;
+
+/// A socket that nobody listens on.
+#[derive(Debug)]
+pub(crate) struct Dead(Held);
+
+/// Finds out whether the path is free, once the socket that it returns is removed.
+///
+/// # Errors
+///
+/// Anything else is there: only a socket that nobody listens on may be removed.
+pub(crate) async fn probe(path: &Path) -> Result<Option<Dead>, ListenError> {
+    let in_use = |found: String| ListenError::AddrInUse { path: path.to_owned(), found };
+    let Some(found) = look_at(path)? else { return Ok(None) };
+    if let Some(found) = no_socket(found.metadata()) {
+        return Err(ListenError::NotASocket { path: path.to_owned(), found });
+    }
+    // Refusal alone proves nothing: a regular file refuses a connection too, and so does a socket that is
+    // about to listen. The first was ruled out above; the second, if it is of this library, holds the
+    // lock.
+    match UnixStream::connect(path).await {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Some(Dead(found))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Ok(_) => Err(in_use("a server is alive there".to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            Err(in_use("a server is alive there, with no room for another connection".to_owned()))
+        }
+        Err(error) => {
+            let user = found.metadata().uid();
+            Err(in_use(format!(
+                "a socket of user {user} is there that can't be probed ({error}); if no server of that user runs, it is left \
+                 over and may be removed"
+            )))
+        }
+    }
+}
+
+impl Dead {
+    /// Removes the socket from the path, unless something else has taken its place.
+    pub(super) fn remove(self, path: &Path) -> Result<(), ListenError> {
+        match look_at(path)? {
+            None => Ok(()),
+            // By path, as POSIX removes no file in another way; who may write to the directory can replace it in between.
+            Some(still) if self.0.is(&still) => fs::remove_file(path).map_err(|cause| ListenError::Io {
+                path: path.to_owned(),
+                action: "remove the abandoned socket file",
+                cause,
+            }),
+            Some(_) => Err(super::just_bound(path)),
+        }
+    }
+}
+
+fn look_at(path: &Path) -> Result<Option<Held>, ListenError> {
+    Held::at(path).map_err(|cause| ListenError::Io {
+        path: path.to_owned(),
+        action: "look at what is there",
+        cause,
+    })
+}
