@@ -28,6 +28,8 @@ support::whole_processes! {
     mode_that_cannot_be_set_is_an_error_that_names_the_umask,
     lock_held_while_the_socket_file_is_gone_names_the_process,
     lock_of_another_user_where_there_are_no_locks_is_not_reclaimed,
+    lock_held_outside_the_pid_namespace_is_not_called_left_over,
+    socket_file_that_cannot_be_probed_after_the_bind_is_not_taken_for_its_own,
     server_on_an_overlay_reclaims_what_the_image_has_and_removes_what_was_changed,
     volume_mounted_over_a_socket_file_is_noticed_and_the_path_bound_again,
     peer_of_another_pid_namespace_has_no_process_and_of_another_user_namespace_no_user,
@@ -259,6 +261,47 @@ fn lock_of_another_user_where_there_are_no_locks_is_not_reclaimed(flavour: &str)
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && said.contains("whether a process holds it can't be told"), "{said}");
     assert_eq!(fs::symlink_metadata(&lock).unwrap().uid(), SOMEBODY);
+}
+
+fn lock_held_outside_the_pid_namespace_is_not_called_left_over(flavour: &str) {
+    if !is_root("making namespaces") {
+        return;
+    }
+    let place = Place::new();
+    let (path, copy) = (place.socket(), place.directory().join("peer"));
+    fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o777)).unwrap();
+    fs::copy(PEER, &copy).unwrap();
+    let server = start(flavour, &["server", text(&path)]);
+    server.line_with("listening");
+    let mut inside = Command::new("unshare");
+    inside.args([
+        "--pid",
+        "--fork",
+        "--mount-proc",
+        "setpriv",
+        "--reuid=65534",
+        "--regid=65534",
+        "--clear-groups",
+    ]);
+    inside.arg(&copy).args(["server", text(&path)]).env("PEER_FLAVOUR", flavour);
+    let output = inside.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("no process is seen to hold it"), "{said}");
+    assert!(said.contains("in a container") && !said.contains("has left it"), "{said}");
+    assert!(answers(&path));
+}
+
+fn socket_file_that_cannot_be_probed_after_the_bind_is_not_taken_for_its_own(flavour: &str) {
+    if !is_here("strace", "hitting a moment") {
+        return;
+    }
+    let place = Place::new();
+    let (path, log) = (place.socket(), place.directory().join("log"));
+    // The second socket is to tell whether a server listens on what the first is bound to.
+    let mut start = under_strace(flavour, "socket:error=EMFILE:when=2", &log, &path);
+    let output = start.stdin(Stdio::null()).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && said.contains("could not look at the socket file"), "{said}");
 }
 
 /// A shell in a mount namespace of its own, which does `first` and becomes a server there.

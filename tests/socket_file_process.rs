@@ -181,7 +181,7 @@ support::both_flavours! {
         let error = as_somebody(move || refused(path));
         let Some(error) = error.await else { return };
         assert!(matches!(error, ListenError::Lock { .. }), "{error:?}");
-        for said in ["belongs to user 0", "no process is known to hold it", "Remove it"] {
+        for said in ["belongs to user 0", "no process is seen to hold it", "in a container", "it is left over: remove it"] {
             assert!(error.to_string().contains(said), "{error}");
         }
         assert_eq!(fs::read(&lock).unwrap(), b"precious");
@@ -224,12 +224,51 @@ support::both_flavours! {
                 let error = listening.unwrap_err();
                 assert!(matches!(error, ListenError::Lock { .. }), "{mode:o}: {error:?}");
                 // Whether a sticky directory lets even the superuser open it is a setting of the system.
-                for said in ["hold", "a server of user 65534 has left it", "Remove it"] {
+                for said in ["belongs to user 65534", "hold", "left", "emove it"] {
                     assert!(error.to_string().contains(said), "{mode:o}: {error}");
                 }
                 assert_eq!(fs::symlink_metadata(&lock).unwrap().uid(), SOMEBODY, "{mode:o}");
             }
         }
+    }
+
+    async fn socket_left_by_another_user_without_its_lock_is_reclaimed_where_only_the_server_may_write() {
+        let _process = PROCESS.lock().await;
+        for (mode, safe) in [(0o755, true), (0o775, false), (0o1777, false)] {
+            let place = Place::new();
+            drop(std::os::unix::net::UnixListener::bind(place.socket()).unwrap());
+            if std::os::unix::fs::chown(place.socket(), Some(SOMEBODY), None).is_err() {
+                return support::skip("becoming another user", "only the superuser can");
+            }
+            fs::set_permissions(place.directory(), fs::Permissions::from_mode(mode)).unwrap();
+            let server = Server::new(place.socket());
+            let listening = server.listen().await;
+            if safe {
+                listening.unwrap();
+                continue;
+            }
+            let error = listening.unwrap_err();
+            for said in ["socket of user 65534", "a server of user 65534 has left it", "Remove it as user 65534"] {
+                assert!(error.to_string().contains(said), "{mode:o}: {error}");
+            }
+            assert_eq!(fs::symlink_metadata(place.socket()).unwrap().uid(), SOMEBODY, "{mode:o}");
+            assert_eq!(fs::read_dir(place.directory()).unwrap().count(), 1, "{mode:o}: it left its lock");
+        }
+    }
+
+    async fn socket_for_everybody_left_by_another_user_is_named_as_left_over() {
+        let _process = PROCESS.lock().await;
+        let place = Place::new();
+        fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o1777)).unwrap();
+        drop(std::os::unix::net::UnixListener::bind(place.socket()).unwrap());
+        fs::set_permissions(place.socket(), fs::Permissions::from_mode(0o666)).unwrap();
+        let path = place.socket();
+        let error = as_somebody(move || refused(path));
+        let Some(error) = error.await else { return };
+        for said in ["socket of user 0", "a server of user 0 has left it", "Remove it as user 0"] {
+            assert!(error.to_string().contains(said), "{error}");
+        }
+        assert_eq!(fs::read_dir(place.directory()).unwrap().count(), 1, "it left its lock");
     }
 
     async fn lock_of_another_user_that_is_held_is_not_reclaimed() {

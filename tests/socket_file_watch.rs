@@ -92,6 +92,50 @@ support::both_flavours! {
         }
     }
 
+    async fn clients_that_wait_when_the_socket_file_goes_are_all_let_in() {
+        // More than tokio has a task accept in a row.
+        const CLIENTS: usize = 300;
+        let place = Place::new();
+        let server = named("server", place.socket(), Some(SOON));
+        let mut events = watched(&server);
+        let mut let_in = Events::new();
+        let report = let_in.reporter();
+        server.on_connection(move |_| report(()));
+        server.listen().await.unwrap();
+        let clients: Vec<_> =
+            (0..CLIENTS).map(|_| std::os::unix::net::UnixStream::connect(place.socket()).unwrap()).collect();
+        fs::remove_file(place.socket()).unwrap();
+        // A look is due as soon as this test waits for something.
+        std::thread::sleep(2 * SOON);
+        assert_eq!(events.take(2).await, [Seen::Gone("nothing".to_owned()), Seen::Again]);
+        assert_eq!(let_in.take(CLIENTS).await.len(), CLIENTS, "some were turned away");
+        drop(clients);
+    }
+
+    async fn server_whose_lock_file_alone_is_removed_locks_it_again() {
+        let place = Place::new();
+        let server = named("server", place.socket(), Some(SOON));
+        let mut events = watched(&server);
+        server.listen().await.unwrap();
+        let before = fs::symlink_metadata(place.socket()).unwrap().ino();
+        for _ in 0..3 {
+            fs::remove_file(lock_of(&place.socket())).unwrap();
+            let locked = async {
+                while !lock_of(&place.socket()).exists() {
+                    tokio::time::sleep(SOON).await;
+                }
+            };
+            soon("the lock", locked).await;
+            let error = Server::new(place.socket()).listen().await.unwrap_err();
+            assert!(error.to_string().contains("holds its lock"), "{error}");
+        }
+        assert_eq!(server.stats().connections, 0, "it was disturbed by a connection");
+        assert_eq!(fs::symlink_metadata(place.socket()).unwrap().ino(), before);
+        soon("the close", server.close()).await;
+        assert_eq!(names_in(place.directory()), [""; 0]);
+        assert_eq!(events.rest(), []);
+    }
+
     async fn server_whose_directory_is_replaced_binds_again_once_it_is_there() {
         let place = Place::new();
         let directory = place.directory().join("run");

@@ -152,6 +152,28 @@ support::both_flavours! {
         }
     }
 
+    async fn socket_file_that_cannot_be_looked_at_is_a_warning_said_once() {
+        let place = Place::new();
+        let mut warnings = Warnings::new();
+        let (directory, moved) = (place.directory().join("run"), place.directory().join("moved"));
+        std::fs::create_dir(&directory).unwrap();
+        let path = directory.join("test.sock");
+        let server = Server::builder(&path).watch(Duration::from_millis(5)).build();
+        server.listen().await.unwrap();
+        std::fs::rename(&directory, &moved).unwrap();
+        // A link that leads to itself leads nowhere, which is no absence.
+        std::os::unix::fs::symlink(&directory, &directory).unwrap();
+        let path = path.display().to_string();
+        warnings.find(&["WARN", &path, "can't see whether the socket file is still there"]).await;
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        std::fs::remove_file(&directory).unwrap();
+        std::fs::rename(&moved, &directory).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let between = warnings.find(&["WARN", &path, "is gone: nothing is there now"]).await;
+        let again = |warning: &String| warning.contains("can't see") && warning.contains(&path);
+        assert!(!between.iter().any(again), "said twice: {between:?}");
+    }
+
     async fn a_bad_message_that_nobody_listens_for_is_a_warning() {
         let (place, mut warnings) = (Place::new(), Warnings::new());
         let server = Server::new(place.socket());

@@ -23,9 +23,9 @@ pub struct ActivatedListener {
 ///
 /// The protocol is that of `sd_listen_fds(3)`: the environment variables `LISTEN_PID` and `LISTEN_FDS`, and
 /// descriptors from 3 on. The first listening Unix socket is taken, and only once; sockets that are passed besides are named in
-/// a `tracing` warning, and nobody answers their clients: [`activated_listeners`] takes all. The variables are removed, so that
-/// child processes don't take them for theirs, and other threads must not look at the environment meanwhile: call it before
-/// there are any, so before a runtime is made and not under `#[tokio::main]`.
+/// a `tracing` warning, and nobody answers their clients: [`activated_listeners`] takes all. `LISTEN_PID` and `LISTEN_FDS` are
+/// removed, so that child processes don't take them for theirs, and other threads must not look at the environment meanwhile:
+/// call it before there are any, so before a runtime is made and not under `#[tokio::main]`.
 ///
 /// # Errors
 ///

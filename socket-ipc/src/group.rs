@@ -51,11 +51,15 @@ impl fmt::Display for Group {
 
 impl Group {
     /// Its number; `None` where the system knows no group of this name.
-    pub(crate) fn id(&self) -> io::Result<Option<u32>> {
-        match &self.0 {
-            Given::Id(id) => Ok(Some(*id)),
-            Given::Name(name) => Ok(nix::unistd::Group::from_name(name)?.map(|group| group.gid.as_raw())),
-        }
+    pub(crate) async fn id(&self) -> io::Result<Option<u32>> {
+        let name = match &self.0 {
+            Given::Id(id) => return Ok(Some(*id)),
+            Given::Name(name) => name.clone(),
+        };
+        // The tables may be a server elsewhere.
+        let look_up = move || nix::unistd::Group::from_name(&name);
+        let found = tokio::task::spawn_blocking(look_up).await.map_err(io::Error::other)??;
+        Ok(found.map(|group| group.gid.as_raw()))
     }
 }
 

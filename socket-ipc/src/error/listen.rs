@@ -26,11 +26,11 @@ pub enum ListenError {
         reason: String,
     },
     /// A server is alive at the path, or can't be told from one.
-    #[error("cannot listen on {}: {found}; stop it, or choose another path", path.display())]
+    #[error("cannot listen on {}: {found}", path.display())]
     AddrInUse {
         /// The path.
         path: PathBuf,
-        /// What was found there.
+        /// What was found there, and what can be done about it.
         found: String,
     },
     /// Something that is not a socket is at the path; it was left alone.

@@ -1,10 +1,10 @@
 //! The loop that lets clients in.
 
 use std::io;
+use std::os::unix::net::UnixListener as StdListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
 use tokio::net::{UnixListener, UnixStream};
 
 use super::admit::peer_of;
@@ -56,10 +56,7 @@ pub(super) async fn accept(listener: UnixListener, mut watch: Watch, state: Arc<
             () = watch.tick() => {
                 if let Some(next) = watch.look(&state).await {
                     let before = std::mem::replace(&mut listening, Listening::on(next));
-                    // Who connected before the file went still waits there.
-                    while let Some(Ok(stream)) = before.accept().now_or_never() {
-                        admit(stream, &state).await;
-                    }
+                    admit_waiting(before, &state).await;
                 }
                 continue;
             }
@@ -77,6 +74,26 @@ pub(super) async fn accept(listener: UnixListener, mut watch: Watch, state: Arc<
                 pause = longer(pause, pauses);
             }
         }
+    }
+}
+
+/// Lets in the clients that connected before the socket file went, and wait there to be accepted.
+async fn admit_waiting(mut before: Listening, state: &Arc<State>) {
+    // The system is asked for each: tokio may not know of them yet, and lets a task accept only so many in a row.
+    let accept = |listener: &StdListener| {
+        let (stream, _) = listener.accept()?;
+        stream.set_nonblocking(true)?;
+        UnixStream::from_std(stream)
+    };
+    let Some(Ok(listener)) = before.listener.take().map(UnixListener::into_std) else { return };
+    loop {
+        match accept(&listener) {
+            Ok(stream) => admit(stream, state).await,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+            // The rest of them are lost with the socket.
+            Err(cause) => return state.error(Error::Accept { path: state.options.path.clone(), cause }),
+        }
+        tokio::task::yield_now().await;
     }
 }
 

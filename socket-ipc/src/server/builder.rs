@@ -80,7 +80,7 @@ impl<P> ServerBuilder<P> {
     /// reported by `on_error` ([`Error::SocketFileGone`](crate::Error::SocketFileGone)) and a `tracing` warning. The server
     /// then binds the path again under the rules of `listen`: it displaces nothing, and tries again, after longer and longer
     /// pauses, while something is in the way. That is reported likewise. A server with a socket that was passed to it only
-    /// reports. Clients that are connected notice nothing.
+    /// reports. Clients that are connected notice nothing. A lock file that alone is gone is made and locked again.
     ///
     /// ```
     /// let server = socket_ipc::Server::builder("/tmp/myApp.sock").watch(None).build();

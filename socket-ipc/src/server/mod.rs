@@ -175,7 +175,7 @@ impl<P> Server<P> {
             action: "use the socket that was passed",
             cause,
         };
-        let group = state.find_groups()?;
+        let group = state.find_groups().await?;
         let Some(inherited) = state.inherited().map_err(io)? else {
             let access = Access { mode: state.options.mode, group };
             let (listener, socket) = socket_file::bind(&state.options.path, access).await?;

@@ -274,19 +274,26 @@ impl State {
     }
 
     /// Finds the groups that the options name: notes those that are let in, and returns that of the socket file.
-    pub(super) fn find_groups(&self) -> Result<Option<u32>, ListenError> {
-        let id = |group: &Group| {
+    pub(super) async fn find_groups(&self) -> Result<Option<u32>, ListenError> {
+        let id = async |group: &Group| {
             let failed = |cause| ListenError::Group {
                 path: self.options.path.clone(),
                 group: group.to_string(),
                 cause,
             };
-            group.id().map_err(|cause| failed(Some(cause)))?.ok_or_else(|| failed(None))
+            group.id().await.map_err(|cause| failed(Some(cause)))?.ok_or_else(|| failed(None))
         };
         if let Some(groups) = &self.options.allowed_groups {
-            let _ = self.allowed_groups.set(groups.iter().map(id).collect::<Result<_, _>>()?);
+            let mut ids = Vec::with_capacity(groups.len());
+            for group in groups {
+                ids.push(id(group).await?);
+            }
+            let _ = self.allowed_groups.set(ids);
         }
-        self.options.group.as_ref().map(id).transpose()
+        match &self.options.group {
+            Some(group) => id(group).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     /// Looks whether clients still find the socket file, if the server has one.
@@ -296,10 +303,23 @@ impl State {
 
     /// Binds the path again, whose socket file is gone; `None` on a server that does not listen any more.
     pub(super) async fn bind_again(&self) -> Result<Option<tokio::net::UnixListener>, ListenError> {
-        let locked = self.with_socket_file(|file| file.lock_again().map(|()| file.path().to_owned()));
+        let locked = self.with_socket_file(|file| file.lock_again().map(|_| file.path().to_owned()));
         let Some(path) = locked.transpose()? else { return Ok(None) };
         let dead = socket_file::probe(&path).await?;
         self.with_socket_file(|file| file.listen_again(dead)).transpose()
+    }
+
+    /// Holds the lock that others find, while the socket file is where it was: some cleaners of `/tmp` take the lock file,
+    /// which nobody writes to, and leave the socket.
+    pub(super) fn keep_lock(&self) {
+        let path = self.options.path.display();
+        match self.with_socket_file(SocketFile::lock_again) {
+            Some(Ok(true)) => tracing::warn!(%path, "the lock file was gone, and is made and locked again"),
+            Some(Err(error)) => {
+                tracing::debug!(%path, %error, "the lock file is gone, and can't be locked again yet")
+            }
+            Some(Ok(false)) | None => {}
+        }
     }
 
     /// Does something to the socket file of a server that listens. What it does is done before the server closes, or not at
@@ -433,6 +453,29 @@ async fn drained(finish: Finish) {
             task.abort();
         }
         state.report_cut(id, &member);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Server;
+
+    #[tokio::test]
+    async fn server_that_has_begun_to_close_binds_no_path_again() {
+        let directory = std::env::temp_dir().join(format!("socket-ipc-state-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("test.sock");
+        let server = Server::builder(&path).watch(None).build();
+        server.listen().await.unwrap();
+        let state = Arc::clone(&server.handle().state);
+        std::fs::remove_file(&path).unwrap();
+        // What closing does first; the file is still the server's to bind.
+        assert!(state.advance(&[Phase::Listening], Phase::Closing));
+        assert!(state.bind_again().await.unwrap().is_none());
+        assert!(!path.exists(), "bound again");
+        drop(lock(&state.socket).take());
+        std::fs::remove_dir(directory).unwrap();
     }
 }
 

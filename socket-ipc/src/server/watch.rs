@@ -1,5 +1,6 @@
 //! Looks whether clients still find the socket file, and has the server bind the path again.
 
+use std::io;
 use std::time::Duration;
 
 use tokio::net::UnixListener;
@@ -22,6 +23,8 @@ pub(super) struct Watch {
     /// The socket file, where somebody else has bound it.
     theirs: Option<Theirs>,
     gone: Option<Gone>,
+    /// Why the last look saw nothing, as was said.
+    unseen: Option<io::ErrorKind>,
 }
 
 /// A socket file that is gone, as was reported.
@@ -44,7 +47,7 @@ impl Watch {
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticks
         });
-        Self { interval, theirs, gone: None }
+        Self { interval, theirs, gone: None, unseen: None }
     }
 
     /// Waits for the time of the next look.
@@ -58,15 +61,21 @@ impl Watch {
     /// Looks at the path, and returns what the server listens with from now on, if that has changed.
     pub(super) async fn look(&mut self, state: &State) -> Option<UnixListener> {
         let look = self.theirs.as_ref().map_or_else(|| state.look_at_socket_file(), Theirs::look);
+        let unseen = look.as_ref().err().map(io::Error::kind);
+        let unseen_before = std::mem::replace(&mut self.unseen, unseen);
         let instead = match look {
             Ok(Look::InPlace) => {
                 self.gone = None;
+                state.keep_lock();
                 return None;
             }
             Ok(Look::Gone(instead)) => instead,
             // It may be there: nothing is done where that is not known.
             Err(error) => {
-                tracing::debug!(path = %state.options.path.display(), %error, "the socket file can't be looked at");
+                if unseen != unseen_before {
+                    let path = state.options.path.display();
+                    tracing::warn!(%path, %error, "can't see whether the socket file is still there");
+                }
                 return None;
             }
         };

@@ -87,18 +87,16 @@ impl Held {
             .map_or_else(|| Err(io::ErrorKind::Unsupported.into()), |file| set_group_of(file, group))
     }
 
-    /// Whether a server listens on this socket. `false` where that can't be told.
-    pub(super) fn is_alive(&self) -> bool {
+    /// Whether a server listens on this socket. `false` where nothing but the path leads to it.
+    pub(super) fn is_alive(&self) -> io::Result<bool> {
         use rustix::io::Errno;
         use rustix::net::{SocketAddrUnix, connect};
 
-        let connected = || {
-            let address = SocketAddrUnix::new(self.name()?).ok()?;
-            // It does not wait: a full backlog says as much.
-            let probe = tokio::net::UnixSocket::new_stream().ok()?;
-            Some(connect(&probe, &address))
-        };
-        matches!(connected(), Some(Ok(()) | Err(Errno::AGAIN)))
+        let Some(name) = self.name() else { return Ok(false) };
+        // It does not wait: a full backlog says as much.
+        let probe = tokio::net::UnixSocket::new_stream()?;
+        let connected = connect(&probe, &SocketAddrUnix::new(name)?);
+        Ok(matches!(connected, Ok(()) | Err(Errno::AGAIN)))
     }
 
     /// What leads to this file and to no other.

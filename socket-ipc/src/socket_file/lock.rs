@@ -9,6 +9,7 @@ use rustix::fs::OFlags;
 
 use super::held::{Identity, no_socket};
 use super::holder::{self, Holder};
+use super::{only_ours_to_write, user};
 use crate::error::ListenError;
 
 /// How often the lock file may turn out to be gone once it is locked: each time, a server that had it has just
@@ -40,10 +41,12 @@ impl Lock {
             let locked = attempt.lock(&file, &opened)?;
             if opened.uid() != user() {
                 if !locked {
-                    return Err(attempt.left_over(&opened, "whether a process holds it can't be told"));
+                    return Err(
+                        attempt.perhaps_left_over(&opened, "whether a process holds it can't be told")
+                    );
                 }
                 if std::mem::replace(&mut reclaimed, true) {
-                    return Err(attempt.left_over(&opened, "a new file there is that user's as well"));
+                    return Err(attempt.not_ours(&opened));
                 }
                 // Nobody holds it, or the lock would not be ours.
                 attempt.may_reclaim(&opened)?;
@@ -93,10 +96,6 @@ pub(super) fn path_of(absolute: &Path) -> PathBuf {
     path.into()
 }
 
-fn user() -> u32 {
-    rustix::process::geteuid().as_raw()
-}
-
 /// One lock that is to be taken.
 struct Attempt<'s> {
     /// The socket, as the user named it.
@@ -131,7 +130,7 @@ impl Attempt<'_> {
                 Ok(found) if found.uid() != user() && cause.kind() == io::ErrorKind::PermissionDenied => {
                     match holder::of(&found) {
                         Some(holder) => self.held(Some(&holder)),
-                        None => self.left_over(&found, "no process is known to hold it"),
+                        None => self.perhaps_left_over(&found, "no process is seen to hold it"),
                     }
                 }
                 _ => self.io(cause),
@@ -159,28 +158,44 @@ impl Attempt<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => ", while its socket file is gone",
             _ => "",
         };
-        let found = format!("a server is alive there: {holder} holds its lock {}{gone}", self.path.display());
+        let lock = self.path.display();
+        let found = format!(
+            "a server is alive there: {holder} holds its lock {lock}{gone}; stop it, or choose another path"
+        );
         ListenError::AddrInUse { path: self.socket.to_owned(), found }
     }
 
-    fn left_over(&self, found: &Metadata, held: &str) -> ListenError {
+    /// Nothing holds a lock as far as this process can see, which is not that nothing does: the system names no process of
+    /// another PID namespace, and on some file systems none at all.
+    fn perhaps_left_over(&self, found: &Metadata, held: &str) -> ListenError {
         let (owner, user, socket) = (found.uid(), user(), self.socket.display());
         self.refuse(format!(
-            "it belongs to user {owner}, this process to user {user}, and {held}: a server of user {owner} has left it. \
-             Remove it and {socket} as user {owner} or the superuser, or run as user {owner}"
+            "it belongs to user {owner}, this process to user {user}, and {held}. If no server of user {owner} runs, nor one \
+             in a container that shares the directory, it is left over: remove it and {socket} as user {owner} or the \
+             superuser. Otherwise stop that server, or choose another path"
         ))
     }
 
-    /// Whether what another user has left may be taken: where only this user can write to the directory, nobody else puts
-    /// anything in the place of what was looked at, nor holds a lock against it.
+    /// A file that was made just now is another user's.
+    fn not_ours(&self, found: &Metadata) -> ListenError {
+        let (owner, user) = (found.uid(), user());
+        self.refuse(format!(
+            "this file system gives to user {owner} what a process of user {user} makes, so that no server can tell what is \
+             its own; choose a path on another one"
+        ))
+    }
+
+    /// Whether what another user has left may be taken.
     fn may_reclaim(&self, left: &Metadata) -> Result<(), ListenError> {
-        let directory = self.path.parent().unwrap_or(Path::new("/"));
-        let directory = fs::metadata(directory).map_err(|cause| self.io(cause))?;
-        // The bits of the group are also the most that an access control list gives.
-        if directory.uid() == user() && directory.mode() & 0o022 == 0 {
+        if only_ours_to_write(&self.path).map_err(|cause| self.io(cause))? {
             return Ok(());
         }
-        Err(self.left_over(left, "no process holds it"))
+        let (owner, user, socket) = (left.uid(), user(), self.socket.display());
+        Err(self.refuse(format!(
+            "it belongs to user {owner}, this process to user {user}, and no process holds it: a server of user {owner} has \
+             left it. It is not taken over, as not only user {user} may write to the directory. Remove it and {socket} as \
+             user {owner} or the superuser, or run as user {owner}"
+        )))
     }
 
     fn remove(&self, left: &Metadata) -> Result<(), ListenError> {

@@ -94,21 +94,23 @@ impl SocketFile {
         held::look(&self.path, self.bound)
     }
 
-    /// Holds the lock that others find, also where its file was removed or another directory has come before it.
-    pub(crate) fn lock_again(&mut self) -> Result<(), ListenError> {
+    /// Holds the lock that others find, also where its file was removed or another directory has come before it. Says whether
+    /// it had to be taken anew.
+    pub(crate) fn lock_again(&mut self) -> Result<bool, ListenError> {
         if let Some(reason) = refuse_path(&self.path) {
             return Err(ListenError::InvalidPath { path: self.path.clone(), reason });
         }
-        if !self.lock.is_in_place() {
+        let anew = !self.lock.is_in_place();
+        if anew {
             self.lock = Lock::take(&self.path, &self.path)?;
         }
-        Ok(())
+        Ok(anew)
     }
 
     /// Listens once more, after the socket file has gone. The lock has to be held.
     pub(crate) fn listen_again(&mut self, dead: Option<Dead>) -> Result<UnixListener, ListenError> {
         let path = self.path.clone();
-        self.listen(&path, dead).inspect_err(|_| drop(self.remove()))
+        self.listen(&path, dead).inspect_err(|_| self.remove_or_warn())
     }
 
     /// Binds the path, in the place of a dead socket if there is one.
@@ -130,7 +132,8 @@ impl SocketFile {
         })?;
         let made = made_at(path).map_err(io("look at the socket file"))?.ok_or_else(|| just_bound(path))?;
         self.bound = Some(made.identity());
-        self.access.apply(&made, path)?;
+        // Undone while the socket is open: until then no other file has the number of this one.
+        self.access.apply(&made, path).inspect_err(|_| self.remove_or_warn())?;
         // Only now can anybody connect.
         socket.listen(BACKLOG).map_err(io("listen on the socket"))
     }
@@ -151,13 +154,17 @@ impl SocketFile {
             }
         }
     }
+
+    fn remove_or_warn(&mut self) {
+        if let Err(error) = self.remove() {
+            tracing::warn!(path = %self.path.display(), %error, "the socket file could not be removed");
+        }
+    }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
-        if let Err(error) = self.remove() {
-            tracing::warn!(path = %self.path.display(), %error, "the socket file could not be removed");
-        }
+        self.remove_or_warn();
     }
 }
 
@@ -168,12 +175,25 @@ impl Drop for SocketFile {
 /// this user's, and no live server, is given another mode or taken for ours.
 fn made_at(path: &Path) -> io::Result<Option<Held>> {
     let Some(made) = Held::at(path)? else { return Ok(None) };
-    let ours = no_socket(made.metadata()).is_none()
-        && made.metadata().uid() == rustix::process::geteuid().as_raw()
-        && !made.is_alive();
+    let ours = no_socket(made.metadata()).is_none() && made.metadata().uid() == user() && !made.is_alive()?;
     Ok(ours.then_some(made))
 }
 
 fn just_bound(path: &Path) -> ListenError {
-    ListenError::AddrInUse { path: path.to_owned(), found: "another program has just bound it".to_owned() }
+    let found = "another program has just bound it; stop it, or choose another path".to_owned();
+    ListenError::AddrInUse { path: path.to_owned(), found }
+}
+
+fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+/// Whether only this user, and the superuser, may write to the directory of a path: then nobody else puts anything in the
+/// place of what was looked at, nor holds a lock against it.
+fn only_ours_to_write(path: &Path) -> io::Result<bool> {
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+    // By path: the directory is what the file is made in next, by path as well.
+    let directory = fs::metadata(directory.unwrap_or(Path::new(".")))?;
+    // The bits of the group are also the most that an access control list gives.
+    Ok(directory.uid() == user() && directory.mode() & 0o022 == 0)
 }

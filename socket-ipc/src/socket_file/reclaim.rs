@@ -8,6 +8,7 @@ use std::path::Path;
 use tokio::net::UnixStream;
 
 use super::held::{Held, no_socket};
+use super::{only_ours_to_write, user};
 use crate::error::ListenError;
 
 /// A socket that nobody listens on.
@@ -31,15 +32,16 @@ pub(crate) async fn probe(path: &Path) -> Result<Option<Dead>, ListenError> {
     match UnixStream::connect(path).await {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Some(Dead(found))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Ok(_) => Err(in_use("a server is alive there".to_owned())),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-            Err(in_use("a server is alive there, with no room for another connection".to_owned()))
-        }
+        Ok(_) => Err(in_use("a server is alive there; stop it, or choose another path".to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(in_use(
+            "a server is alive there, with no room for another connection; stop it, or choose another path"
+                .to_owned(),
+        )),
         Err(error) => {
             let user = found.metadata().uid();
             Err(in_use(format!(
-                "a socket of user {user} is there that can't be probed ({error}); if no server of that user runs, it is left \
-                 over and may be removed"
+                "a socket of user {user} is there that can't be probed ({error}). If no server of that user runs, it is left \
+                 over and may be removed, as that user or the superuser. Otherwise stop that server, or choose another path"
             )))
         }
     }
@@ -50,15 +52,34 @@ impl Dead {
     pub(super) fn remove(self, path: &Path) -> Result<(), ListenError> {
         match look_at(path)? {
             None => Ok(()),
-            // By path, as POSIX removes no file in another way; who may write to the directory can replace it in between.
-            Some(still) if self.0.is(&still) => fs::remove_file(path).map_err(|cause| ListenError::Io {
-                path: path.to_owned(),
-                action: "remove the abandoned socket file",
-                cause,
-            }),
+            Some(still) if self.0.is(&still) => {
+                may_reclaim(still.metadata().uid(), path)?;
+                // By path, as POSIX removes no file in another way; who may write to the directory can replace it in between.
+                fs::remove_file(path).map_err(|cause| ListenError::Io {
+                    path: path.to_owned(),
+                    action: "remove the abandoned socket file",
+                    cause,
+                })
+            }
             Some(_) => Err(super::just_bound(path)),
         }
     }
+}
+
+/// Whether a socket of a user that nobody listens on may be taken. One of another user may be about to listen, and hold no
+/// lock.
+fn may_reclaim(owner: u32, path: &Path) -> Result<(), ListenError> {
+    let user = user();
+    let io = |cause| ListenError::Io { path: path.to_owned(), action: "look at the directory", cause };
+    if owner == user || only_ours_to_write(path).map_err(io)? {
+        return Ok(());
+    }
+    let found = format!(
+        "a socket of user {owner} is there, this process is of user {user}, and nobody listens on it: a server of user {owner} \
+         has left it. It is not taken over, as not only user {user} may write to the directory. Remove it as user {owner} or \
+         the superuser, or choose another path"
+    );
+    Err(ListenError::AddrInUse { path: path.to_owned(), found })
 }
 
 fn look_at(path: &Path) -> Result<Option<Held>, ListenError> {
