@@ -363,7 +363,7 @@ support::both_flavours! {
         for (descriptor, said) in [
             (bound, "is bound, and does not listen"),
             (connected.into(), "`Accept=yes`"),
-            (tcp.into(), "no Unix stream socket"),
+            (tcp.into(), "no Unix stream socket; under systemd the unit has to say `ListenStream=`"),
         ] {
             let server = Server::builder("its name").listener(StdListener::from(descriptor)).build();
             let mut listening = Events::new();

@@ -36,6 +36,7 @@ support::whole_processes! {
     member_of_an_allowed_group_is_let_in_and_no_other,
     socket_that_is_connected_is_refused_with_the_mistake_in_the_unit,
     socket_that_is_only_bound_is_refused,
+    socket_of_another_kind_is_refused_with_the_mistake_in_the_unit,
     sockets_that_are_passed_by_name_are_each_served,
     sockets_that_nobody_takes_are_named_in_a_warning,
 }
@@ -85,7 +86,7 @@ fn mode_of(path: &Path) -> u32 {
 }
 
 fn server_copy_in_a_forked_child_leaves_the_file_the_lock_and_the_connections(flavour: &str) {
-    for way in ["drop", "close"] {
+    for way in ["drop", "close", "twice"] {
         let place = Place::new();
         let path = place.socket();
         let mut server = start(flavour, &["server", text(&path)]);
@@ -519,6 +520,17 @@ fn socket_that_is_only_bound_is_refused(flavour: &str) {
     let output = activated(flavour, &path, bound, "", "activated").stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && said.contains("bound, and does not listen"), "{said}");
+}
+
+fn socket_of_another_kind_is_refused_with_the_mistake_in_the_unit(flavour: &str) {
+    let bound = |kind: &str| format!("[(lambda s: (s.bind(path), s)[1])(socket.socket(U, socket.{kind}))]");
+    for sockets in ["[tcp()]".to_owned(), bound("SOCK_DGRAM"), bound("SOCK_SEQPACKET")] {
+        let place = Place::new();
+        let mut start = activated(flavour, &place.socket(), &sockets, "", "activated");
+        let output = start.stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!output.status.success() && said.contains("`ListenStream=`"), "{sockets}: {said}");
+    }
 }
 
 fn sockets_that_are_passed_by_name_are_each_served(flavour: &str) {

@@ -115,15 +115,21 @@ pub fn activated_listeners() -> io::Result<Vec<ActivatedListener>> {
         }
     }
     match others {
-        Some(error) if listeners.is_empty() => Err(error),
+        Some(error) if listeners.is_empty() => Err(io::Error::new(
+            error.kind(),
+            format!("nothing that was passed is a Unix stream socket ({error}); {LISTEN_STREAM}"),
+        )),
         _ => Ok(listeners),
     }
 }
 
+/// The likely mistake where a socket of another kind was passed.
+const LISTEN_STREAM: &str = "under systemd the unit has to say `ListenStream=` and a path";
+
 /// Says what a socket is that does not listen, and the likely mistake.
 pub(crate) fn why_not_listening(socket: &UnixListener) -> io::Result<Option<String>> {
     if socket_type(socket)? != SocketType::STREAM || socket.local_addr().is_err() {
-        return Ok(Some("is no Unix stream socket".to_owned()));
+        return Ok(Some(format!("is no Unix stream socket; {LISTEN_STREAM}")));
     }
     if listens(socket)? {
         return Ok(None);

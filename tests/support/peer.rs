@@ -150,7 +150,7 @@ async fn squared(Square(number): Square) -> Squared {
 
 /// Answers pings and questions; says who comes and goes, and what could not be heard. A line `status` asks what the process
 /// holds, `peers` who is connected; `child` has it start a process of its own, `fork` one without `exec` that drops its copy of
-/// the server, or closes it. Ends with its input.
+/// the server, closes it, or forks twice and drops it. Ends with its input.
 async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
     let reply = server.handle();
     server.on::<Ping>(move |Ping(number), id| reply.send(&Pong(number), id).unwrap_or_else(say));
@@ -186,11 +186,18 @@ async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
                     say(format_args!("peer {id} {peer}"));
                 }
             }
-            "fork drop" | "fork close" => match fork::fork()? {
+            "fork drop" | "fork close" | "fork twice" => match fork::fork()? {
                 fork::Fork::Child => {
+                    // As a program that becomes a daemon: the child of the child drops it.
+                    if line == "fork twice"
+                        && let fork::Fork::Parent(child) = fork::fork()?
+                    {
+                        fork::waitpid(child)?;
+                        std::process::exit(0);
+                    }
                     match line.as_str() {
-                        "fork drop" => drop(server),
-                        _ => server.close().await,
+                        "fork close" => server.close().await,
+                        _ => drop(server),
                     }
                     // Tasks that were told to end do so where there is a thread to run them.
                     for _ in 0..100 {

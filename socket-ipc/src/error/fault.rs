@@ -67,9 +67,9 @@ pub enum Error {
     #[error("the client is closed: {0}")]
     GaveUp(ConnectError),
     /// The socket file of a listening server is gone: removed, replaced, or behind a volume that was mounted over it. No new
-    /// client can connect; those that are connected notice nothing. The server binds the path again, unless something is in
+    /// client reaches the server; those that are connected notice nothing. The server binds the path again, unless something is in
     /// the way or the socket was passed to it.
-    #[error("the socket file {} is gone: {found} is there now, and no client can connect by it", path.display())]
+    #[error("the socket file {} is gone: {found} is there now, and no new client reaches this server by it", path.display())]
     SocketFileGone {
         /// The path of the socket.
         path: PathBuf,

@@ -456,6 +456,24 @@ async fn drained(finish: Finish) {
     }
 }
 
+/// The end of closing, also where the runtime that was to do it has gone.
+struct Finish(Arc<State>);
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        let state = &self.0;
+        // Frees the path.
+        drop(lock(&state.socket).take());
+        state.router.clear();
+        // Whoever waits for the end of closing is told once everybody who listens for it has been.
+        if state.advance(&[Phase::Closing], Phase::Reporting) {
+            state.events.report_close();
+            state.events.clear();
+            state.advance(&[Phase::Reporting], Phase::Closed);
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -476,23 +494,5 @@ mod tests {
         assert!(!path.exists(), "bound again");
         drop(lock(&state.socket).take());
         std::fs::remove_dir(directory).unwrap();
-    }
-}
-
-/// The end of closing, also where the runtime that was to do it has gone.
-struct Finish(Arc<State>);
-
-impl Drop for Finish {
-    fn drop(&mut self) {
-        let state = &self.0;
-        // Frees the path.
-        drop(lock(&state.socket).take());
-        state.router.clear();
-        // Whoever waits for the end of closing is told once everybody who listens for it has been.
-        if state.advance(&[Phase::Closing], Phase::Reporting) {
-            state.events.report_close();
-            state.events.clear();
-            state.advance(&[Phase::Reporting], Phase::Closed);
-        }
     }
 }
