@@ -34,6 +34,7 @@ impl Held {
     pub(super) fn at(path: &Path) -> io::Result<Option<Self>> {
         let opened = match descriptor_of(path) {
             Ok(Some(file)) => file.metadata().map(|metadata| Self { descriptor: Some(file), metadata }),
+            // Where the system has no such descriptor, a look is all there is: nothing is changed by it.
             Ok(None) => fs::symlink_metadata(path).map(|metadata| Self { descriptor: None, metadata }),
             Err(error) => Err(error),
         };

@@ -121,7 +121,9 @@ impl Attempt<'_> {
             .mode(0o600)
             // A FIFO in its place must not block, nor a link lead elsewhere.
             .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
+            // By path, since others open it by that; what was opened is looked at again once it is locked.
             .open(&self.path)
+            // The look says only what is in the way: nothing is done by it.
             .map_err(|cause| match fs::symlink_metadata(&self.path) {
                 Ok(found) if !found.is_file() => {
                     let kind = no_socket(&found).unwrap_or("a socket");
@@ -199,6 +201,7 @@ impl Attempt<'_> {
     }
 
     fn remove(&self, left: &Metadata) -> Result<(), ListenError> {
+        // By path, as POSIX removes no file in another way; only this user may write to the directory.
         let found = fs::symlink_metadata(&self.path);
         if found.is_ok_and(|found| Identity::of(&found) == Identity::of(left)) {
             fs::remove_file(&self.path).map_err(|cause| self.io(cause))?;
