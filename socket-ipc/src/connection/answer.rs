@@ -230,7 +230,7 @@ where
         return Ok(reply);
     }
     let Envelope { topic, message, is_error, .. } =
-        wire.decode_text(text).map_err(|error| undecodable(error.to_string()))?;
+        wire.decode(text.as_bytes()).map_err(|error| undecodable(error.to_string()))?;
     if topic == R::NAME && !is_error {
         return message.decode().map_err(|error| undecodable(error.to_string()));
     }

@@ -5,12 +5,12 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
-use super::{Cached, Entry, Heard, Report, Router, Table, Wait, listens_for};
+use super::{Cached, Entry, Front, Heard, Report, Router, Table, Wait, listens_for};
 use crate::error::{MessageError, MessageErrorKind};
 use crate::listener::caught;
 use crate::raw_message::RawMessage;
 use crate::refusal::Refusal;
-use crate::wire::{Kind, Wire, place, shift_place, shortened, utf8};
+use crate::wire::{EnvelopeError, EnvelopeText, Kind, Wire, place, shift_place, shortened};
 
 /// A message whose further listeners wait for one that was called.
 pub(crate) struct Held<F> {
@@ -186,40 +186,43 @@ impl<F: Copy> Router<F> {
         if cached.generation != self.generation.load(Ordering::Acquire) {
             cached.renew(self);
         }
-        if let Some((only, rest)) = cached.only_listener(self.wire, self.max_topic_len, bytes)
-            && only.is_attached()
-            && !self.is_closed()
-        {
-            let mut held = None;
-            let heard = match caught(|| only.hear.hear_one_pass(rest, from)) {
-                Ok(Some(Heard::Done)) => true,
-                Ok(Some(Heard::Wait(wait))) => {
-                    held = Some(Held { wait: Some(wait), topic: only.topic.clone(), rest: None });
-                    true
+        let read = match cached.front(self.wire, self.max_topic_len, bytes) {
+            Front::Only(only, rest) if only.is_attached() && !self.is_closed() => {
+                let mut held = None;
+                let heard = match caught(|| only.hear.hear_one_pass(rest, from)) {
+                    Ok(Some(Heard::Done)) => true,
+                    Ok(Some(Heard::Wait(wait))) => {
+                        held = Some(Held { wait: Some(wait), topic: only.topic.clone(), rest: None });
+                        true
+                    }
+                    Ok(Some(Heard::Begun { wait, kind })) => {
+                        let begun = Begun::new(wait, only, kind);
+                        cached.begun.push(begun);
+                        true
+                    }
+                    Ok(Some(Heard::Panicked { kind, panic })) => {
+                        panicked(only.topic.as_deref(), &kind, panic, from, report);
+                        true
+                    }
+                    Ok(None) => false,
+                    Err(panic) => {
+                        report.listener_panicked(only.heard(), from, panic);
+                        true
+                    }
+                };
+                if heard {
+                    cached.uncounted.0 += 1;
+                    cached.uncounted.1 += bytes.len() + self.wire.end().len();
+                    return held;
                 }
-                Ok(Some(Heard::Begun { wait, kind })) => {
-                    let begun = Begun::new(wait, only, kind);
-                    cached.begun.push(begun);
-                    true
-                }
-                Ok(Some(Heard::Panicked { kind, panic })) => {
-                    panicked(only.topic.as_deref(), &kind, panic, from, report);
-                    true
-                }
-                Ok(None) => false,
-                Err(panic) => {
-                    report.listener_panicked(only.heard(), from, panic);
-                    true
-                }
-            };
-            if heard {
-                cached.uncounted.0 += 1;
-                cached.uncounted.1 += bytes.len() + self.wire.end().len();
-                return held;
+                None
             }
-        }
+            Front::Only(..) => None,
+            Front::Other(read) => Some(read),
+        };
+        let read = read.unwrap_or_else(|| self.wire.text(bytes));
         let Cached { table, begun, .. } = cached;
-        self.dispatch_from(table, None, OnceLock::new(), begun, bytes, from, report)
+        self.dispatch_from(table, None, OnceLock::new(), begun, bytes, read, from, report)
     }
 
     /// Calls the listeners of a message that come after the one that was waited for.
@@ -233,7 +236,8 @@ impl<F: Copy> Router<F> {
     ) -> Option<Held<F>> {
         let Rest { left, copy } = held.rest.take()?;
         let Cached { table, begun, .. } = cached;
-        self.dispatch_from(table, Some(left), copy, begun, bytes, from, report)
+        let read = self.wire.text(bytes);
+        self.dispatch_from(table, Some(left), copy, begun, bytes, read, from, report)
     }
 
     /// Counts an answer that was handed to whoever waits for it.
@@ -262,13 +266,14 @@ impl<F: Copy> Router<F> {
         copy: OnceLock<Arc<str>>,
         begun: &mut Vec<Begun<F>>,
         bytes: &[u8],
+        read: Result<EnvelopeText<'_>, EnvelopeError>,
         from: F,
         report: &impl Report<F>,
     ) -> Option<Held<F>> {
         let refuse = |kind| {
             report.message_error(MessageError::new(kind, bytes, bytes.len() as u64, self.raw_len), from)
         };
-        let (text, envelope) = match utf8(bytes).and_then(|text| Ok((text, self.wire.decode_text(text)?))) {
+        let (text, envelope) = match read.and_then(|read| Ok((read.text, self.wire.decode_text(read)?))) {
             Ok(read) => read,
             Err(error) => {
                 refuse(MessageErrorKind::Envelope(error));
@@ -308,7 +313,7 @@ impl<F: Copy> Router<F> {
             report.refuse(kind, topic, Refusal::new(Refusal::NO_RESPONDER, text), from);
         };
         let asks = matches!(kind, Kind::Question(_));
-        let responds = of_topic.iter().any(|entry| entry.responds());
+        let responds = (asks || envelope.odd_id.is_some()) && of_topic.iter().any(|entry| entry.responds());
         if asks && is_first && !responds {
             nobody_responds();
         }

@@ -23,7 +23,7 @@ use crate::figures::{Figures, TopicCounters};
 use crate::listener::{DropReport, Listener};
 use crate::refusal::Refusal;
 use crate::sync::lock;
-use crate::wire::{Kind, RequestId, Wire, utf8};
+use crate::wire::{EnvelopeError, EnvelopeText, Kind, RequestId, Wire, utf8};
 
 pub(crate) use dispatch::{Begun, Held};
 use hear::Gone;
@@ -134,22 +134,24 @@ impl<F> Cached<F> {
         }
     }
 
-    /// The only listener that a message has, if it has just one, and the text from the message on. `None`
-    /// also where that takes a closer look.
+    /// Looks at how a message begins.
     #[inline]
-    fn only_listener<'m>(
-        &mut self,
-        wire: Wire,
-        max_topic_len: usize,
-        bytes: &'m [u8],
-    ) -> Option<(&Arc<Entry<F>>, &'m str)> {
+    fn front<'m>(&mut self, wire: Wire, max_topic_len: usize, bytes: &'m [u8]) -> Front<'_, 'm, F> {
         if self.only.is_some()
             && let Some(rest) = bytes.strip_prefix(self.front.as_slice())
         {
-            return Some((self.only.as_ref()?, utf8(rest).ok()?));
+            return match (&self.only, utf8(rest)) {
+                (Some(only), Ok(rest)) => Front::Only(only, rest),
+                _ => Front::Other(wire.text(bytes)),
+            };
         }
-        let text = utf8(bytes).ok()?;
-        let head = wire.head(text).filter(|head| head.topic.len() <= max_topic_len)?;
+        let read = match wire.text(bytes) {
+            Ok(read) => read,
+            Err(error) => return Front::Other(Err(error)),
+        };
+        let Some(head) = read.head.filter(|head| head.topic.len() <= max_topic_len) else {
+            return Front::Other(Ok(read));
+        };
         self.count();
         self.only = match self.table.topics.get(head.topic) {
             Some([only]) if self.table.every.is_empty() => Some(Arc::clone(only)),
@@ -157,8 +159,19 @@ impl<F> Cached<F> {
         };
         self.front.clear();
         self.front.extend_from_slice(&bytes[..bytes.len() - head.rest.len()]);
-        Some((self.only.as_ref()?, head.rest))
+        match &self.only {
+            Some(only) => Front::Only(only, head.rest),
+            None => Front::Other(Ok(read)),
+        }
     }
+}
+
+/// What the front of a message shows.
+enum Front<'c, 'm, F> {
+    /// It has one listener, which is called with the text from the message on.
+    Only(&'c Arc<Entry<F>>, &'m str),
+    /// It has none or several, or it takes a closer look to tell.
+    Other(Result<EnvelopeText<'m>, EnvelopeError>),
 }
 
 impl<F> Cached<F> {

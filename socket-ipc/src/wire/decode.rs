@@ -90,10 +90,32 @@ impl Wire {
     /// # Ok::<(), socket_ipc::EnvelopeError>(())
     /// ```
     pub fn decode<'m>(&self, bytes: &'m [u8]) -> Result<Envelope<'m>, EnvelopeError> {
-        self.decode_text(utf8(bytes)?)
+        self.decode_text(self.text(bytes)?)
     }
 
-    pub(crate) fn decode_text<'m>(&self, text: &'m str) -> Result<Envelope<'m>, EnvelopeError> {
+    /// The text that `bytes` are, and its head.
+    #[inline]
+    pub(crate) fn text<'m>(&self, bytes: &'m [u8]) -> Result<EnvelopeText<'m>, EnvelopeError> {
+        let text = utf8(bytes)?;
+        Ok(EnvelopeText { head: self.head(text), text })
+    }
+
+    #[inline]
+    pub(crate) fn decode_text<'m>(
+        &self,
+        EnvelopeText { head, text }: EnvelopeText<'m>,
+    ) -> Result<Envelope<'m>, EnvelopeError> {
+        if let Some(Head { topic, rest }) = head
+            && let Some((message, kind)) = decode_any_kind::<&RawValue>(rest)
+        {
+            let (topic, message) = (Cow::Borrowed(topic), RawMessage::borrowed(message.get()));
+            return Ok(Envelope { topic, message, kind, is_error: false, odd_id: None });
+        }
+        self.decode_any_form(text)
+    }
+
+    /// Reads an envelope in whatever form it is written.
+    fn decode_any_form<'m>(&self, text: &'m str) -> Result<Envelope<'m>, EnvelopeError> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let parts = deserializer
             .deserialize_map(EnvelopeVisitor { message_key: self.message_key })
@@ -128,6 +150,13 @@ impl Wire {
 pub(crate) struct Head<'m> {
     pub(crate) topic: &'m str,
     pub(crate) rest: &'m str,
+}
+
+/// A message that is text, and perhaps an envelope.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct EnvelopeText<'m> {
+    pub(crate) text: &'m str,
+    pub(crate) head: Option<Head<'m>>,
 }
 
 /// Checks that bytes are text.
@@ -314,6 +343,9 @@ impl<'m> Visitor<'m> for EnvelopeVisitor {
         }
         let topic = topic.ok_or_else(|| de::Error::missing_field("topic"))?;
         let topic = if topic.is_empty() { Cow::Borrowed(topic_or_none("")) } else { topic };
+        if id.is_none() && re.is_none() {
+            return Ok(Parts { topic, message, kind: Kind::Message, is_error: false, odd_id: None });
+        }
         // Where they are nothing that a request has, they are keys of the peer's own, ignored as others are.
         let kind = Kind::of(id.and_then(RequestId::read), re.and_then(RequestId::read));
         let odd_id = id.filter(|_| kind == Kind::Message);

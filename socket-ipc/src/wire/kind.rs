@@ -56,7 +56,6 @@ impl RequestId {
     pub const MAX_LEN: usize = 64;
 
     /// Reads the JSON value of an `id` or `re`. `None` where it is one that no request has.
-    #[inline]
     pub(super) fn read(value: &str) -> Option<Self> {
         if let Ok(number) = value.parse::<u64>() {
             return Some(Self::from(number));

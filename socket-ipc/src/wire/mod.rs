@@ -17,8 +17,8 @@ pub use encode::EncodeError;
 pub use kind::{Kind, RequestId};
 
 pub(crate) use decode::{
-    answer_at_the_end, decode_any_kind, decode_one_pass, place, question_at_the_end, shift_place, shortened,
-    utf8,
+    EnvelopeText, answer_at_the_end, decode_any_kind, decode_one_pass, place, question_at_the_end,
+    shift_place, shortened, utf8,
 };
 pub(crate) use encode::{Tail, count_ends, topic_or_none};
 pub(crate) use framer::{Frame, Framer};

@@ -139,7 +139,7 @@ proptest! {
         bytes.truncate(bytes.len() - wire.end.len());
         bytes.extend_from_slice(tail.as_bytes());
         let text = std::str::from_utf8(&bytes).unwrap();
-        let full = wire.decode_text(text).map(|envelope| (envelope.topic.into_owned(), envelope.message.to_value().unwrap()));
+        let full = wire.decode(text.as_bytes()).map(|envelope| (envelope.topic.into_owned(), envelope.message.to_value().unwrap()));
         let one_pass = wire.head(text).and_then(|head| Some((head.topic.to_owned(), decode_one_pass::<Value>(head.rest)?)));
         if let Some(one_pass) = one_pass {
             prop_assert_eq!(full.unwrap(), one_pass);
@@ -339,7 +339,7 @@ fn raw_text_deeper_than_peers_read_is_refused_too() {
 fn depth_is_limited_the_same_whichever_way_a_message_is_read() {
     for (depth, passes) in [(126, true), (128, false), (100_000, false)] {
         let text = format!("{{\"topic\":\"t\",\"message\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
-        let envelope = Wire::JSON_LINES.decode_text(&text).unwrap();
+        let envelope = Wire::JSON_LINES.decode(text.as_bytes()).unwrap();
         assert_eq!(envelope.message.to_value().is_ok(), passes, "{depth} levels by the full parser");
         let head = Wire::JSON_LINES.head(&text).unwrap();
         assert_eq!(decode_one_pass::<Value>(head.rest).is_some(), passes, "{depth} levels in one pass");
@@ -353,7 +353,7 @@ fn white_space_is_what_json_takes_for_it_whichever_way_a_message_is_read() {
             format!("{{\"topic\":\"t\",\"message\":5{space}}}"),
             format!("{{\"topic\":\"t\",\"message\":5}}{space}"),
         ] {
-            assert_eq!(Wire::JSON_LINES.decode_text(&text).is_ok(), passes, "{text:?}");
+            assert_eq!(Wire::JSON_LINES.decode(text.as_bytes()).is_ok(), passes, "{text:?}");
             let head = Wire::JSON_LINES.head(&text).unwrap();
             assert_eq!(decode_one_pass::<Value>(head.rest).is_some(), passes, "{text:?} in one pass");
         }
@@ -534,12 +534,12 @@ fn what_kind_an_envelope_is_of_is_read_whatever_the_order_of_its_keys() {
         (Kind::Message, r#""topic":"t","message":1,"re":{"id":7}"#),
     ] {
         let text = format!("{{{tail}}}");
-        assert_eq!(Wire::JSON_LINES.decode_text(&text).unwrap().kind, kind, "{text}");
+        assert_eq!(Wire::JSON_LINES.decode(text.as_bytes()).unwrap().kind, kind, "{text}");
         let one_pass = Wire::JSON_LINES.head(&text).and_then(|head| decode_any_kind::<Value>(head.rest));
         assert!(one_pass.is_none_or(|(_, read)| read == kind), "{text} in one pass");
     }
     for text in [r#"{"topic":"t","id":1,"id":2}"#, r#"{"topic":"t","re":1,"message":1,"re":1}"#] {
-        let error = Wire::JSON_LINES.decode_text(text).unwrap_err();
+        let error = Wire::JSON_LINES.decode(text.as_bytes()).unwrap_err();
         assert!(error.to_string().contains("duplicate field"), "{error}");
     }
 }
@@ -557,7 +557,7 @@ fn error_reply_is_one_by_its_key_beside_re_alone() {
         (false, r#"{"topic":"t","message":1,"error":true,"id":7}"#),
         (false, r#"{"topic":"t","message":1,"error":true,"re":null}"#),
     ] {
-        assert_eq!(Wire::JSON_LINES.decode_text(text).unwrap().is_error, is_error, "{text}");
+        assert_eq!(Wire::JSON_LINES.decode(text.as_bytes()).unwrap().is_error, is_error, "{text}");
         let one_pass = Wire::JSON_LINES.head(text).and_then(|head| decode_any_kind::<Value>(head.rest));
         assert!(one_pass.is_none() || !text.contains("error\":"), "{text} in one pass");
     }
@@ -577,7 +577,7 @@ fn request_id_at_the_end_is_seen_in_every_form() {
     let longest = format!("\"{}\"", "x".repeat(64));
     for id in ["7", "7.0", "-7", r#""7""#, r#""a\",\"id\":7""#, r#""}""#, &longest] {
         let text = format!(r#"{{"topic":"t","message":["\"id\":1"],"id":{id}}}"#);
-        let Kind::Question(read) = Wire::JSON_LINES.decode_text(&text).unwrap().kind else {
+        let Kind::Question(read) = Wire::JSON_LINES.decode(text.as_bytes()).unwrap().kind else {
             panic!("{text}")
         };
         assert_eq!(read.to_string(), id);
@@ -662,7 +662,7 @@ proptest! {
         tail in "(,?\"re\":[0-9]{1,2}\\}){1,2}",
     ) {
         let text = format!("{front}{tail}");
-        if let (Some(re), Ok(envelope)) = (answer_at_the_end(text.as_bytes()), Wire::JSON_LINES.decode_text(&text)) {
+        if let (Some(re), Ok(envelope)) = (answer_at_the_end(text.as_bytes()), Wire::JSON_LINES.decode(text.as_bytes())) {
             prop_assert_eq!(envelope.kind, Kind::Answer(re.into()), "{}", text);
         }
     }
