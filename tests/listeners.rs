@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use socket_ipc::{Client, Listener, MessageErrorKind, Server, Topic};
@@ -287,7 +288,8 @@ support::both_flavours! {
         let client = Client::new(place.socket());
         client.connect().await.unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
-        for round in 0..2 {
+        let (mut of_server_took, mut of_client_took) = ([Duration::MAX; 5], [Duration::MAX; 5]);
+        for round in 0..5 {
             let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel::<u64>();
             let (topic, every, fallback) = (sender.clone(), sender.clone(), sender.clone());
             let listeners = [
@@ -303,10 +305,10 @@ support::both_flavours! {
             // Each connection has the table with all of them.
             for connection in 0..2 {
                 match connection {
-                    0 => client.send(&Number(round)).unwrap(),
-                    _ => peer.write(number(round)).await,
+                    0 => client.send(&Number(7)).unwrap(),
+                    _ => peer.write(number(7)).await,
                 }
-                assert_eq!([receiver.recv().await, receiver.recv().await], [Some(0), Some(round)]);
+                assert_eq!([receiver.recv().await, receiver.recv().await], [Some(0), Some(7)]);
                 match connection {
                     0 => client.send_raw("ready", &()).unwrap(),
                     _ => peer.write("{\"topic\":\"ready\"}\n").await,
@@ -317,13 +319,21 @@ support::both_flavours! {
             server.broadcast_raw("news", &1).unwrap();
             heard.recv().await.unwrap();
             peer.line().await;
-            let removed = std::time::Instant::now();
+            let removed = Instant::now();
             assert!(listeners.into_iter().all(|listener| server.off(listener)));
-            assert!(server.off(responder) && client.off(of_client));
+            assert!(server.off(responder));
             assert_eq!(soon("the end of what listeners own", receiver.recv()).await, None);
             assert_eq!(soon("the end of what a responder owns", answers.recv()).await, None);
+            of_server_took[round] = removed.elapsed();
+            let removed = Instant::now();
+            assert!(client.off(of_client));
             assert_eq!(soon("the end of what a client's listener owns", heard.recv()).await, None);
-            assert!(removed.elapsed() < std::time::Duration::from_secs(2), "{:?}", removed.elapsed());
+            of_client_took[round] = removed.elapsed();
+        }
+        for (endpoint, mut took) in [("server", of_server_took), ("client", of_client_took)] {
+            took.sort_unstable();
+            // The median: other programs may take the processors for as long once or twice.
+            assert!(took[2] < Duration::from_millis(100), "{endpoint}: {took:?}");
         }
     }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::bounded::Bounded;
 use super::decode::shortened;
-use super::json::{Fault, Json, MAX_DEPTH};
+use super::json::{Fault, Json, MAX_DEPTH, path_at_end};
 use super::kind::{ERROR, ID, Kind, RE, RequestId};
 use super::{NO_TOPIC, Wire, holds_control};
 
@@ -28,16 +28,24 @@ pub enum EncodeError {
     /// A number of the message is NaN or infinite. A field that may have no value is an `Option`.
     #[error("{} is {value}, which JSON cannot represent", field(path))]
     NotFinite {
-        /// Where the number stands, such as `points[3].y`; empty where the message itself is the number, or where it can't be
-        /// found a second time.
+        /// Where the number stands, such as `points[3].y` or `shape.Circle.radius`; empty where the message itself is the number.
         path: String,
         /// The number: `NaN`, `infinity` or `-infinity`.
+        value: &'static str,
+    },
+    /// A key of a map is NaN or infinite.
+    #[error("a key of {} is {value}, which JSON cannot represent", field(path))]
+    NotFiniteKey {
+        /// Where the map stands; empty where the message itself is the map.
+        path: String,
+        /// The key: `NaN`, `infinity` or `-infinity`.
         value: &'static str,
     },
     /// The encoded envelope is longer than the limit.
     #[error("{size} bytes are over the limit of {limit}")]
     TooLarge {
-        /// Length of the encoded envelope without the end of the message, in bytes.
+        /// Length of the encoded envelope without the end of the message, in bytes. Where NaN or infinity stands beyond the
+        /// limit, the length up to there.
         size: usize,
         /// The most that it may be, in bytes.
         limit: usize,
@@ -75,21 +83,26 @@ impl Json<'_> {
     }
 }
 
-/// What is wrong with the number.
-fn field(path: &str) -> &str {
-    if path.is_empty() { "the message" } else { path }
+/// Why a message was not written, whose text begins at `begin`.
+#[cold]
+fn why_not_written(json: &Json<'_>, begin: usize, limit: usize, error: serde_json::Error) -> EncodeError {
+    let path = || {
+        // What has a place is the whole text, and what is written is UTF-8. Keys may be long.
+        shortened(&path_at_end(&String::from_utf8_lossy(json.text.stored_from(begin))))
+    };
+    match json.fault {
+        None => EncodeError::Serialize(error),
+        Some(Fault::TooDeep) => EncodeError::TooDeep { limit: MAX_DEPTH },
+        // The path of what was not stored is not known.
+        Some(_) if json.text.size() > limit => EncodeError::TooLarge { size: json.text.size(), limit },
+        Some(Fault::NotFinite(value)) => EncodeError::NotFinite { path: path(), value },
+        Some(Fault::NotFiniteKey(value)) => EncodeError::NotFiniteKey { path: path(), value },
+    }
 }
 
-/// Where the first number stands that JSON has no form for.
-#[cold]
-fn path_of_fault<M: Serialize + ?Sized>(message: &M) -> String {
-    let mut text = Vec::new();
-    let mut json = Json::new(Bounded::new(&mut text, 0));
-    let path = serde_path_to_error::serialize(message, &mut json).err().map(|error| error.path().to_string());
-    let is_found = matches!(json.fault, Some(Fault::NotFinite(_)));
-    // Of a message that is itself the number the path is a dot. Keys may be long.
-    let path = path.filter(|path| is_found && path != ".").unwrap_or_default();
-    shortened(&path)
+/// The place of a number or map, as the subject of a sentence.
+fn field(path: &str) -> &str {
+    if path.is_empty() { "the message" } else { path }
 }
 
 /// The topic that travels: an empty one has a name of its own.
@@ -100,7 +113,7 @@ pub(crate) fn topic_or_none(topic: &str) -> &str {
 impl Wire {
     /// Appends the envelope of `message` and its end to `buffer`; an empty topic is written as `none`.
     ///
-    /// NaN and infinity are errors that name their place, which takes serializing the message a second time.
+    /// NaN and infinity are errors that name their place.
     ///
     /// # Errors
     ///
@@ -157,11 +170,10 @@ impl Wire {
         json.string(topic_or_none(topic));
         json.text.put(",");
         json.key(self.message_key);
-        message.serialize(&mut json).map_err(|error| match json.fault {
-            Some(Fault::TooDeep) => EncodeError::TooDeep { limit: MAX_DEPTH },
-            Some(Fault::NotFinite(value)) => EncodeError::NotFinite { path: path_of_fault(message), value },
-            None => EncodeError::Serialize(error),
-        })?;
+        let begin = json.text.len();
+        if let Err(error) = message.serialize(&mut json) {
+            return Err(why_not_written(&json, begin, limit, error));
+        }
         if tail.is_error {
             json.further(ERROR, true);
         }

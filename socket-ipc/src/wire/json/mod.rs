@@ -4,6 +4,7 @@
 //! message costs its sender. Numbers, and the keys of maps with the rules for them, are left to it.
 
 mod parts;
+mod path;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use serde_json::ser::{CompactFormatter, Formatter};
 
 use super::bounded::{Bounded, is_plain};
 use parts::Parts;
+pub(super) use path::path_at_end;
 
 /// The deepest nesting that a message may have, so that whatever is sent can be read back: serde_json reads
 /// no deeper. It also keeps a tree of any depth from overflowing the sender's stack.
@@ -32,8 +34,10 @@ const VERBATIM: &str = "$serde_json::private::";
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fault {
     TooDeep,
-    /// The number's name.
+    /// A number, by its name.
     NotFinite(&'static str),
+    /// The same as the key of a map.
+    NotFiniteKey(&'static str),
 }
 
 /// Writes one value.
@@ -116,6 +120,20 @@ impl<'b> Json<'b> {
         };
         self.fault = Some(Fault::NotFinite(name));
         Err(Error::custom(name))
+    }
+
+    /// Finds out whether a key that serde_json refused is a number that JSON has no form for.
+    #[cold]
+    fn find_key_fault<T: Serialize + ?Sized>(&mut self, key: &T) {
+        let mut nothing = Vec::new();
+        let mut alone = Json::new(Bounded::new(&mut nothing, 0));
+        // A number inside an array or object is not why that can't be a key.
+        if key.serialize(&mut alone).is_err()
+            && alone.text.size() == 0
+            && let Some(Fault::NotFinite(value)) = alone.fault
+        {
+            self.fault = Some(Fault::NotFiniteKey(value));
+        }
     }
 
     /// Opens the object whose one key is the name of an enum's variant.

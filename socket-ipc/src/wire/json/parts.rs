@@ -107,7 +107,8 @@ impl SerializeMap for Parts<'_, '_> {
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
         self.next();
         let mut serializer = serde_json::Serializer::with_formatter(&mut self.json.text, KeysOnly);
-        serializer.serialize_map(None)?.serialize_key(key)
+        let written = serializer.serialize_map(None)?.serialize_key(key);
+        written.inspect_err(|_| self.json.find_key_fault(key))
     }
 
     #[inline]

@@ -125,6 +125,12 @@ fn number_not_finite_is_refused_by_the_path_of_its_field() {
         Plain,
         Round { radius: f64 },
         Pair(f64, f64),
+        Line(f64),
+    }
+    #[derive(serde::Serialize)]
+    #[serde(tag = "is")]
+    enum Tagged {
+        Round { radius: f64 },
     }
     fn refused(value: &impl Serialize) -> String {
         let mut buffer = b"before".to_vec();
@@ -145,13 +151,73 @@ fn number_not_finite_is_refused_by_the_path_of_its_field() {
     assert_eq!(refused(&flat), said("b c", "-infinity"));
     assert_eq!(
         refused(&Shape { kind: Kind::Round { radius: f64::INFINITY }, ..shape() }),
-        said("kind.radius", "infinity")
+        said("kind.Round.radius", "infinity")
     );
-    assert_eq!(refused(&Shape { kind: Kind::Pair(1.0, f64::NAN), ..shape() }), said("kind[1]", "NaN"));
+    assert_eq!(refused(&Shape { kind: Kind::Pair(1.0, f64::NAN), ..shape() }), said("kind.Pair[1]", "NaN"));
+    assert_eq!(refused(&Shape { kind: Kind::Line(f64::NAN), ..shape() }), said("kind.Line", "NaN"));
+    assert_eq!(refused(&Tagged::Round { radius: f64::NAN }), said("radius", "NaN"));
     assert_eq!(refused(&f32::NAN), said("the message", "NaN"));
     assert_eq!(refused(&[1.0, -f64::NAN]), said("[1]", "NaN"));
     assert_eq!(refused(&BTreeMap::from([(7, Some(f64::NAN))])), said("7", "NaN"));
     assert_as_serde_json(&(0.0, -0.0, f64::MIN_POSITIVE, None::<f64>));
+}
+
+#[test]
+fn number_not_finite_as_a_key_is_refused_by_the_path_of_its_map() {
+    /// A map with one key.
+    struct Of<K>(K);
+
+    impl<K: Serialize> Serialize for Of<K> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            let mut map = serializer.serialize_map(None)?;
+            map.serialize_entry("first", &1)?;
+            map.serialize_entry(&self.0, &2)?;
+            map.end()
+        }
+    }
+
+    #[derive(serde::Serialize)]
+    struct Weight(f32);
+
+    #[derive(serde::Serialize)]
+    enum Table {
+        Weights { of: [Of<Weight>; 1] },
+    }
+
+    fn refused(value: &impl Serialize) -> (bool, String) {
+        let error = Wire::JSON_LINES.encode("t", value, &mut Vec::new()).unwrap_err();
+        (matches!(error, EncodeError::NotFiniteKey { .. }), error.to_string())
+    }
+
+    assert_as_serde_json(&Of(1.5));
+    let said = |place: &str, value: &str| {
+        (true, format!("a key of {place} is {value}, which JSON cannot represent"))
+    };
+    assert_eq!(refused(&Of(f64::NAN)), said("the message", "NaN"));
+    assert_eq!(refused(&[Of(1.5), Of(f64::INFINITY)]), said("[1]", "infinity"));
+    let table = Table::Weights { of: [Of(Weight(f32::NEG_INFINITY))] };
+    assert_eq!(refused(&table), said("Weights.of[0]", "-infinity"));
+    // It is no key for being an array.
+    let (is_not_finite, error) = refused(&Of((f64::NAN, 1)));
+    assert!(!is_not_finite && error == "key must be a string", "{error}");
+}
+
+#[test]
+fn number_not_finite_beyond_the_limit_is_too_large_and_before_it_is_named() {
+    use crate::wire::{Kind, encode::Tail};
+
+    let kind = Kind::Message;
+    let encode = |limit, message: &(f64, &str, f64)| {
+        let mut buffer = b"before".to_vec();
+        let tail = Tail::of(&kind);
+        let error = Wire::JSON_LINES.encode_within(limit, &tail, "t", message, &mut buffer).unwrap_err();
+        assert_eq!(buffer, b"before");
+        error.to_string()
+    };
+    let text = "x".repeat(100);
+    assert_eq!(encode(1000, &(0.0, &text, f64::NAN)), "[2] is NaN, which JSON cannot represent");
+    assert_eq!(encode(100, &(f64::NAN, &text, f64::NAN)), "[0] is NaN, which JSON cannot represent");
+    assert_eq!(encode(100, &(0.0, &text, f64::NAN)), "131 bytes are over the limit of 100");
 }
 
 proptest! {
