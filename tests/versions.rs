@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use socket_ipc::{Client, ClientId, MessageErrorKind, RequestError, Server};
+use socket_ipc::{Client, ClientId, Kind, MessageErrorKind, RequestError, Server, Wire};
 use support::{Events, Place, RawPeer, soon};
 
 /// The protocol as it was.
@@ -337,5 +337,64 @@ support::both_flavours! {
         assert_eq!(heard.next().await, "you");
         peer.write("{\"topic\":\"add\",\"message\":{\"left\":2,\"right\":3},\"priority\":9,\"id\":1,\"by\":{}}\n").await;
         assert_eq!(peer.line().await, r#"{"topic":"sum","message":{"total":5},"re":1}"#);
+    }
+
+    async fn error_reply_with_its_key_is_what_older_clients_read_but_for_the_key() {
+        let (place, server, _client, _) = connected().await;
+        let respond = |old::Add { left, right }, _| match left {
+            1 => Err("refused"),
+            2 => panic!("on purpose"),
+            _ => Ok(old::Sum { total: left + right }),
+        };
+        server.respond::<old::Add>(respond).unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        for (topic, message, code, text) in [
+            ("add", r#"{"left":1,"right":1}"#, "failed", "refused"),
+            ("add", r#"{"left":2,"right":1}"#, "panicked", ""),
+            ("add", "1", "undecodable", ""),
+            ("missing", "1", "no_responder", ""),
+        ] {
+            peer.write(format!("{{\"topic\":\"{topic}\",\"message\":{message},\"id\":7}}\n")).await;
+            let line = peer.line().await;
+            // What is there beside the key is the line of the version before it, byte for byte, which passes over keys that it
+            // doesn't know.
+            let (before, behind) = line.split_once(r#","error":true"#).expect("the key");
+            let older = format!("{before}{behind}");
+            let end = older.strip_prefix(&format!(r#"{{"topic":"error","message":{{"code":"{code}","text":""#)).expect("the form of before");
+            let said = end.strip_suffix(r#""},"re":7}"#).expect("the end of before");
+            assert!(text.is_empty() || said == text, "{line}");
+            let read = Wire::JSON_LINES.decode(line.as_bytes()).unwrap();
+            assert_eq!((&*read.topic, read.kind), ("error", Kind::Answer(7.into())), "{line}");
+            assert_eq!(read.message.as_str(), Wire::JSON_LINES.decode(older.as_bytes()).unwrap().message.as_str());
+        }
+    }
+
+    async fn error_reply_of_older_servers_is_read_without_its_key() {
+        let place = Place::new();
+        let listener = tokio::net::UnixListener::bind(place.socket()).unwrap();
+        let client = Client::builder(place.socket()).request_timeout(LONG).build();
+        soon("a connection", client.connect()).await.unwrap();
+        let mut server = RawPeer::over(listener.accept().await.unwrap().0);
+        let mut reply = async |topic: &str, message: &str| {
+            let answer = client.request(&old::Add { left: 2, right: 3 });
+            let line = server.line().await;
+            let id = line.rsplit_once(r#""id":"#).unwrap().1.trim_end_matches('}').to_owned();
+            server.write(format!("{{\"topic\":\"{topic}\",\"message\":{message},\"re\":{id}}}\n")).await;
+            soon("a reply", answer).await
+        };
+        let error = reply("error", r#"{"code":"busy","text":"later"}"#).await.unwrap_err();
+        assert!(matches!(&error, RequestError::Refused { code, text, .. } if code == "busy" && text == "later"), "{error:?}");
+        let error = reply("error", r#"{"code":"no_responder","text":""}"#).await.unwrap_err();
+        assert!(matches!(error, RequestError::NoResponder { .. }), "{error:?}");
+        let error = reply("error", r#"{"code":"panicked","text":""}"#).await.unwrap_err();
+        assert!(matches!(error, RequestError::ResponderPanicked { .. }), "{error:?}");
+        let error = reply("error", r#"{"code":"undecodable","text":"no"}"#).await.unwrap_err();
+        assert!(matches!(&error, RequestError::QuestionUndecodable { text, .. } if text == "no"), "{error:?}");
+        // Of no form at all, as programs write it by hand.
+        let error = reply("error", r#""boom""#).await.unwrap_err();
+        assert!(matches!(&error, RequestError::Refused { code, text, .. } if code == "failed" && text == r#""boom""#), "{error:?}");
+        let error = reply("else", r#"{"total":5}"#).await.unwrap_err();
+        assert!(matches!(&error, RequestError::UnexpectedTopic { found, .. } if found == "else"), "{error:?}");
+        assert_eq!(reply("sum", r#"{"total":5}"#).await.unwrap(), old::Sum { total: 5 });
     }
 }
