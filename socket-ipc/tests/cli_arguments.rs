@@ -231,6 +231,9 @@ fn on_a_terminal_a_message_is_its_time_its_topic_and_itself() {
     for listener in [&coloured, &plain] {
         assert_eq!(listener.line(), format!("socket-ipc: connected to {path}"));
     }
+    // They are connected once the kernel says so, which may be before the server has accepted them. It accepts in order.
+    run(["send", &path, "ready"]).well();
+    assert_eq!(server.json()["topic"], "ready");
     // A topic that would clear the screen.
     server.tell(r#"{"topic":"\u001b[2J","message":["\u001b", "\u009b2J"]}"#);
     server.tell("news 1");
@@ -269,6 +272,8 @@ fn status_hostile_names_do_nothing_to_the_terminal() {
     // What a process is called is the name of its file, and its path is the choice of its server, too.
     let program = place.file("x\u{1b}]0;y\u{7}\u{200b}");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_socket-ipc"), &program).unwrap();
+    let help = Command::new(&program).args(["send", "--help"]).output().unwrap();
+    assert!(String::from_utf8(help.stdout).unwrap().contains("\nUsage: socket-ipc send "));
     let path = place.file("\u{1b}[2J\u{61c}.sock").into_os_string().into_string().unwrap();
     let server = Running::of(Command::new(&program).args(["serve", &path]));
     let listening = server.error();

@@ -68,7 +68,7 @@ pub enum RequestError {
         topic: String,
     },
     /// The other side could not decode the question.
-    #[error("the other side can't decode this question: {text}")]
+    #[error("the peer can't decode the request of `{topic}`: {text}")]
     QuestionUndecodable {
         /// The topic of the question.
         topic: String,

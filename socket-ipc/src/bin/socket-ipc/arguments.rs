@@ -12,7 +12,8 @@ use crate::json::Given;
 
 /// Speak to programs over their Unix sockets: listen to a server, send to it, ask it, or be one.
 #[derive(Debug, Parser)]
-#[command(name = "socket-ipc", version, after_help = STATUSES)]
+// Not by the name that it was called by: clap prints it as it is.
+#[command(name = "socket-ipc", bin_name = "socket-ipc", version, after_help = STATUSES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,
