@@ -185,12 +185,15 @@ mod tests {
             ("18446744073709551615.0", Some(u64::MAX)),
             ("18446744073709551616", None),
             ("1e64", None),
+            ("1e127", None),
+            (&"1".repeat(64), None),
             (r#""7""#, None),
             (r#""""#, None),
             (r#""0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b""#, None),
         ] {
             let id = RequestId::read(text).unwrap_or_else(|| panic!("{text} is none"));
             assert_eq!((id.number(), id.to_string()), (number, text.to_owned()), "{text}");
+            assert_eq!(format!("{id:?}"), text);
         }
         let longest = format!("\"{}\"", "x".repeat(64));
         assert_eq!(RequestId::read(&longest).map(|id| id.to_string()), Some(longest));
@@ -199,6 +202,7 @@ mod tests {
             "7.5",
             "-7.5",
             "7e-1",
+            "1e128",
             "1e999",
             "1e99999999999999999999",
             "null",
