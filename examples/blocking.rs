@@ -57,15 +57,15 @@ fn script(path: &Path) -> Result<(), Box<dyn Error>> {
     let client: blocking::Client =
         Client::builder(path).retry_delay(Duration::from_millis(20)).build_blocking();
     // Before it is connected, so that nothing is missed.
-    let left = client.messages::<Left>();
-    let mut everything = client.raw_messages();
+    let left = client.subscribe::<Left>();
+    let mut everything = client.subscribe_raw();
 
     // The server may take its time to start, but not all day.
     client.connect_within(Duration::from_secs(10))?;
     let Sum(sum) = client.request(&Add { left: 2, right: 3 })?;
     println!("2 and 3 are {sum}");
     match client.request_within(&Add { left: i64::MAX, right: 1 }, Duration::from_secs(1)) {
-        Err(error @ RequestError::Refused { .. }) => println!("an error: {error}"),
+        Err(error @ RequestError::Rejected { .. }) => println!("an error: {error}"),
         other => println!("unexpected: {:?}", other.map(|Sum(sum)| sum)),
     }
 

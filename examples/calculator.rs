@@ -1,28 +1,29 @@
-//! Questions and answers: a server that calculates and a client that asks it, in one process. It ends by itself.
+//! Requests and replies: a server that calculates and a client that asks it, in one process. It ends by itself.
 //!
 //! ```text
 //! cargo run --example calculator
 //! ```
 //!
-//! Watch a question be answered, refused, and given up; three hundred on their way at once; and the server ask back.
+//! Watch a request be answered, refused, and given up; three hundred on their way at once; and the server ask back.
 
 use std::error::Error;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Client, Refusal, RequestError, Server, Topic};
+use socket_ipc::{Client, ErrorReply, RequestError, Server, Topic};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("calculator.sock");
 
-    // One process answers. What a responder returns goes back to whoever asked.
+    // One process replies. What a responder returns goes back to whoever asked.
     let server = Server::new(&path);
     server.respond::<Add>(|Add { left, right }, _client_id| Sum(left + right))?;
     server.respond::<Divide>(|Divide { dividend, divisor }, _client_id| {
         let quotient = dividend.checked_div(divisor).map(Quotient);
-        quotient.ok_or_else(|| Refusal::new("no_quotient", format!("can't divide {dividend} by {divisor}")))
+        quotient
+            .ok_or_else(|| ErrorReply::new("no_quotient", format!("can't divide {dividend} by {divisor}")))
     })?;
     // These take their time, the smaller the longer. They hold up nothing, and are answered as they are ready.
     server.respond_async::<Square>(|Square(number), _client_id| async move {
@@ -31,7 +32,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     })?;
     server.listen().await?;
 
-    // Another process asks, or here the same. It answers, too.
+    // Another process asks, or here the same. It replies, too.
     let client = Client::new(&path);
     client.respond::<WhoAreYou>(|WhoAreYou| Name("crussell52".into()))?;
     client.connect().await?;
@@ -39,26 +40,26 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let Sum(sum) = client.request(&Add { left: 2, right: 3 }).await?;
     println!("client: 2 + 3 = {sum}");
 
-    // A refusal has a code for programs and a text for people.
+    // An error reply has a code for programs and a text for people.
     match client.request(&Divide { dividend: 1, divisor: 0 }).await {
-        Err(RequestError::Refused { code, text, .. }) if code == "no_quotient" => println!("client: {text}"),
+        Err(RequestError::Rejected { code, text, .. }) if code == "no_quotient" => println!("client: {text}"),
         Err(error) => return Err(error.into()),
         Ok(Quotient(quotient)) => println!("client: 1 / 0 = {quotient}, who would have thought"),
     }
 
     // One that takes too long is given up.
-    match client.request(&Square(0)).within(Duration::from_millis(10)).await {
+    match client.request(&Square(0)).timeout(Duration::from_millis(10)).await {
         Ok(Squared(square)) => println!("client: the square of 0 is {square}, sooner than expected"),
         Err(error) => println!("client: {error}"),
     }
 
     // Each is on its way from the call on, and awaited when it suits. What is asked later may be answered sooner.
-    let answers: Vec<_> = (1..=300).map(|number| client.request(&Square(number))).collect();
+    let replies: Vec<_> = (1..=300).map(|number| client.request(&Square(number))).collect();
     let Sum(sum) = client.request(&Add { left: 20, right: 22 }).await?;
-    println!("client: {} squares are on their way; meanwhile, 20 + 22 = {sum}", answers.len());
+    println!("client: {} squares are on their way; meanwhile, 20 + 22 = {sum}", replies.len());
     let mut total = 0;
-    for answer in answers {
-        let Squared(square) = answer.await?;
+    for reply in replies {
+        let Squared(square) = reply.await?;
         total += square;
     }
     println!("client: the squares of 1 to 300 add up to {total}");

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 use socket_ipc::{
-    Client, ClientHandle, ClientId, Hears, Protocol, Refusal, Sender, Server, ServerHandle, Topic,
+    Client, ClientHandle, ClientId, Context, ErrorReply, Hears, Protocol, Server, ServerHandle, Topic,
 };
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -32,7 +32,7 @@ struct Join(String);
 #[topic = "say"]
 struct Say(String);
 
-/// What the room says: in answer to a join who is here, and to everybody what happens.
+/// What the room says: in reply to a join who is here, and to everybody what happens.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "news"]
 struct News(String);
@@ -42,22 +42,22 @@ struct News(String);
 struct Room(Mutex<BTreeMap<ClientId, String>>);
 
 impl Hears<Join, Server<Chat>> for Room {
-    fn hear(&self, Join(name): Join, sender: Sender<'_, Chat>) -> Result<News, Refusal> {
+    fn hear(&self, Join(name): Join, context: Context<'_, Chat>) -> Result<News, ErrorReply> {
         let mut members = self.0.lock().unwrap();
         if members.values().any(|member| *member == name) {
-            return Err(Refusal::new("taken", format!("there is a {name} already")));
+            return Err(ErrorReply::new("taken", format!("there is a {name} already")));
         }
-        tell_others(sender.server(), sender.client_id(), format!("{name} joined"));
-        members.insert(sender.client_id(), name);
+        tell_others(context.server(), context.client_id(), format!("{name} joined"));
+        members.insert(context.client_id(), name);
         Ok(News(format!("here are {:?}", members.values())))
     }
 }
 
 impl Hears<Say, Server<Chat>> for Room {
-    fn hear(&self, Say(text): Say, sender: Sender<'_, Chat>) {
+    fn hear(&self, Say(text): Say, context: Context<'_, Chat>) {
         // Who has not joined is not heard.
-        let Some(name) = self.0.lock().unwrap().get(&sender.client_id()).cloned() else { return };
-        tell_others(sender.server(), sender.client_id(), format!("{name}: {text}"));
+        let Some(name) = self.0.lock().unwrap().get(&context.client_id()).cloned() else { return };
+        tell_others(context.server(), context.client_id(), format!("{name}: {text}"));
     }
 }
 

@@ -8,7 +8,7 @@
 //! cargo run --example conversation
 //! ```
 //!
-//! These messages are not answers to each other as far as the library knows; `calculator.rs` has those. What
+//! These messages are not replies to each other as far as the library knows; `calculator.rs` has those. What
 //! belongs together says so itself: here by the number that each hello carries and that is repeated to the end of
 //! its conversation.
 

@@ -1,7 +1,7 @@
-//! A server that answers the questions of programs written with the Node library `@crussell52/socket-ipc`, and asks
+//! A server that replies to the requests of programs written with the Node library `@crussell52/socket-ipc`, and asks
 //! them one.
 //!
-//! The Node library knows messages and no questions. To a responder a plain message is a question all the same: its answer
+//! The Node library knows messages and no requests. To a responder a plain message is a request all the same: its reply
 //! is a plain message, too, under the topic of the reply, or under `error`. The other way round it takes a message and a
 //! listener.
 //!
@@ -26,7 +26,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Refusal, Server, Topic, Wire};
+use socket_ipc::{ErrorReply, Server, Topic, Wire};
 
 #[derive(Topic, Serialize, Deserialize)]
 #[topic(name = "add", reply = Sum)]
@@ -39,7 +39,7 @@ struct Add {
 #[topic = "sum"]
 struct Sum(i64);
 
-/// What the server asks. Programs in Node answer with a `Product`, but can't say to which question.
+/// What the server asks. Programs in Node reply with a `Product`, but can't say to which request.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "multiply"]
 struct Multiply {
@@ -61,7 +61,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     server.respond::<Add>(|Add { left, right }, client_id| {
         println!("{client_id} asks for {left} + {right}");
         let sum = left.checked_add(right).map(Sum);
-        sum.ok_or_else(|| Refusal::new("too_much", "that is more than I can count"))
+        sum.ok_or_else(|| ErrorReply::new("too_much", "that is more than I can count"))
     })?;
 
     let ask = server.handle();

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Client, ClientState, ConnectionEvent, Server, Topic};
+use socket_ipc::{Client, ClientConnectionEvent, Server, ServerConnectionEvent, Topic};
 
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "hello"]
@@ -45,16 +45,16 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn serve(name: &str, path: &Path) -> Result<(), Box<dyn Error>> {
     let server = Server::new(path);
     // Before anybody can connect, so that nothing is missing.
-    let mut connections = server.connections();
+    let mut connections = server.connection_events();
     let mut hellos = server.subscribe::<Hello>();
     server.listen().await?;
     loop {
         tokio::select! {
             Some(event) = connections.next() => match event {
-                ConnectionEvent::Opened(client_id) => println!("{name}: client {client_id} connected"),
-                ConnectionEvent::Closed(client_id, reason) => println!("{name}: client {client_id} is gone: {reason}"),
+                ServerConnectionEvent::Opened(client_id) => println!("{name}: client {client_id} connected"),
+                ServerConnectionEvent::Closed(client_id, reason) => println!("{name}: client {client_id} is gone: {reason}"),
                 // A loop that is too slow is told how much it missed, and looks around.
-                ConnectionEvent::Missed(count) => println!("{name}: {count} missed, now {:?}", server.clients()),
+                ServerConnectionEvent::Lagged(count) => println!("{name}: {count} missed, now {:?}", server.clients()),
                 _ => {}
             },
             Some((hello, client_id)) = hellos.next() => {
@@ -73,7 +73,7 @@ async fn serve(name: &str, path: &Path) -> Result<(), Box<dyn Error>> {
 
 /// What the client's loop reads.
 enum Input {
-    State(ClientState),
+    State(ClientConnectionEvent),
     Greeting(Greeting),
 }
 
@@ -83,21 +83,25 @@ enum Input {
 async fn talk(path: &Path) -> Result<(), Box<dyn Error>> {
     let delay = Duration::from_millis(50);
     let client = Client::builder(path).retry_delay(delay).reconnect_delay(delay).build();
-    let states = client.states().map(Input::State);
+    let states = client.connection_events().map(Input::State);
     let greetings = client.subscribe::<Greeting>().map(Input::Greeting);
     let mut inputs = futures::stream::select(states, greetings);
     client.connect().await?;
     let mut greeted = 0;
     while let Some(input) = inputs.next().await {
         match input {
-            Input::State(ClientState::Connected { again }) => {
+            Input::State(ClientConnectionEvent::Connected { again }) => {
                 println!("client: connected{}", if again { " again" } else { "" });
                 if let Err(error) = client.send(&Hello { name: "crussell52".into() }) {
                     eprintln!("client: {error}");
                 }
             }
-            Input::State(ClientState::ConnectFailed(error)) => println!("client: {error}; trying again"),
-            Input::State(ClientState::Disconnected(reason)) => println!("client: disconnected: {reason}"),
+            Input::State(ClientConnectionEvent::ConnectFailed(error)) => {
+                println!("client: {error}; trying again")
+            }
+            Input::State(ClientConnectionEvent::Disconnected(reason)) => {
+                println!("client: disconnected: {reason}")
+            }
             Input::State(other) => println!("client: {other:?}"),
             Input::Greeting(greeting) => {
                 println!("client: {}", greeting.text);

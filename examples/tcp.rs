@@ -5,12 +5,12 @@
 //! ```
 //!
 //! A connection works over anything that reads and writes asynchronously. The server is given each stream
-//! that was accepted ([`serve`](socket_ipc::ServerHandle::serve)), the client the code that opens one
+//! that was accepted ([`serve`](socket_ipc::ServerHandle::serve_connection)), the client the code that opens one
 //! ([`connector`](socket_ipc::ClientBuilder::connector)), and all else stays: listeners, limits,
 //! reconnecting, closing.
 //!
 //! What a Unix socket brings and TCP does not: the permissions of a file, and a kernel that says who is on
-//! the other side. Any user of this machine could connect to the server below, and what travels is not
+//! the peer. Any user of this machine could connect to the server below, and what travels is not
 //! encrypted.
 
 use std::error::Error;
@@ -71,10 +71,10 @@ async fn accept(listener: TcpListener, server: socket_ipc::ServerHandle) {
                 if let Err(error) = stream.set_nodelay(true) {
                     eprintln!("server: {from}: {error}");
                 }
-                match server.serve(stream) {
+                match server.serve_connection(stream) {
                     Ok(Some(client_id)) => println!("server: {from} is client {client_id}"),
                     Ok(None) => return, // the server is closed
-                    Err(refusal) => eprintln!("server: {from}: {refusal}"),
+                    Err(error_reply) => eprintln!("server: {from}: {error_reply}"),
                 }
             }
             Err(error) => {

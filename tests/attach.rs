@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use socket_ipc::{
-    Client, ClientHandle, Error, Hears, Listener, MessageErrorKind, Protocol, Refusal, RequestError,
-    RespondError, Sender, Server, Topic,
+    Client, ClientHandle, Context, Error, ErrorReply, Hears, ListenerId, MessageErrorKind, Protocol,
+    RegisterError, RequestError, Server, Topic,
 };
 use support::{Events, Place, soon};
 
@@ -60,28 +60,28 @@ impl Room {
     }
 
     /// Panics where there is nothing to add to.
-    fn add(&self, Add { left, right }: Add) -> Result<Sum, Refusal> {
+    fn add(&self, Add { left, right }: Add) -> Result<Sum, ErrorReply> {
         self.say("add");
         assert!(left != 0, "nothing to add to");
-        left.checked_add(right).map(Sum).ok_or_else(|| Refusal::new("too_much", "beyond counting"))
+        left.checked_add(right).map(Sum).ok_or_else(|| ErrorReply::new("too_much", "beyond counting"))
     }
 }
 
 impl<P: 'static> Hears<Hello, Server<P>> for Room {
-    fn hear(&self, hello: Hello, sender: Sender<'_, P>) {
-        self.say(&format!("hello {} of client {}", hello.name, sender.client_id()));
+    fn hear(&self, hello: Hello, context: Context<'_, P>) {
+        self.say(&format!("hello {} of client {}", hello.name, context.client_id()));
         assert_ne!(hello.name, "panic");
     }
 }
 
 impl<P: 'static> Hears<Add, Server<P>> for Room {
-    fn hear(&self, add: Add, _: Sender<'_, P>) -> Result<Sum, Refusal> {
+    fn hear(&self, add: Add, _: Context<'_, P>) -> Result<Sum, ErrorReply> {
         self.add(add)
     }
 }
 
 impl<P: 'static> Hears<Log<'_>, Server<P>> for Room {
-    fn hear(&self, log: Log<'_>, _: Sender<'_, P>) {
+    fn hear(&self, log: Log<'_>, _: Context<'_, P>) {
         self.say(&format!("log {}", log.text));
     }
 }
@@ -94,7 +94,7 @@ impl<P: 'static> Hears<Hello, Client<P>> for Room {
 }
 
 impl<P: 'static> Hears<Add, Client<P>> for Room {
-    fn hear(&self, add: Add, _: &ClientHandle<P>) -> Result<Sum, Refusal> {
+    fn hear(&self, add: Add, _: &ClientHandle<P>) -> Result<Sum, ErrorReply> {
         self.add(add)
     }
 }
@@ -141,8 +141,8 @@ support::both_flavours! {
         client.send(&hello("again")).unwrap();
         assert_eq!(heard.take(3).await, ["1: hello you of client 1", "2: add", "3: hello again of client 1"]);
         let error = sum(&client, i64::MAX, 1).await.unwrap_err();
-        assert!(matches!(&error, RequestError::Refused { code, .. } if code == "too_much"), "{error:?}");
-        // A question without a number is answered by a message.
+        assert!(matches!(&error, RequestError::Rejected { code, .. } if code == "too_much"), "{error:?}");
+        // A request without a number is answered by a message.
         let mut sums = client.subscribe::<Sum>();
         client.send(&add(20, 22)).unwrap();
         assert_eq!(soon("the sum", sums.next()).await, Some(Sum(42)));
@@ -207,9 +207,9 @@ support::both_flavours! {
         let mut heard = Events::new();
         let responder = server.respond::<Add>(|Add { left, right }, _| Sum(left * right)).unwrap();
         let report = heard.reporter();
-        server.on_unheard(move |_, topic, _| report(format!("unheard {topic}")));
+        server.on_fallback(move |_, topic, _| report(format!("unheard {topic}")));
         let room = Arc::new(Room::new(&heard));
-        let RespondError::Taken { topic, existing, refused } =
+        let RegisterError::AlreadyRegistered { topic, existing, refused } =
             server.attach::<(Hello, Add, Log<'_>)>(Arc::clone(&room)).unwrap_err() else { panic!("another error") };
         assert_eq!((topic.as_str(), existing, refused), ("add", std::any::type_name::<Add>(), existing));
         assert!(Arc::into_inner(room).is_some(), "it is still there in part");
@@ -269,12 +269,12 @@ support::both_flavours! {
     async fn a_method_may_attach_and_remove_its_own_struct() {
         /// Greets once, and hands over to a room.
         struct Door {
-            token: Mutex<Option<Listener>>,
+            token: Mutex<Option<ListenerId>>,
             room: Arc<Room>,
         }
         impl Hears<Hello> for Door {
-            fn hear(&self, _: Hello, sender: Sender<'_>) {
-                let server = sender.server();
+            fn hear(&self, _: Hello, context: Context<'_>) {
+                let server = context.server();
                 server.attach::<(Hello, Add)>(Arc::clone(&self.room)).unwrap();
                 assert!(server.off(self.token.lock().unwrap().unwrap()));
             }
@@ -296,7 +296,7 @@ support::both_flavours! {
         /// Says when it is dropped.
         struct Guest(Report);
         impl Hears<Hello> for Guest {
-            fn hear(&self, _: Hello, _: Sender<'_>) {}
+            fn hear(&self, _: Hello, _: Context<'_>) {}
         }
         impl Hears<Hello, Client> for Guest {
             fn hear(&self, _: Hello, _: &ClientHandle) {}
@@ -345,7 +345,7 @@ support::both_flavours! {
         assert_eq!(heard.next().await, "5: log once");
         assert!(server.off(token));
         client.send(&Log { text: "unheard" }).unwrap();
-        let error = soon("the refusal", client.request(&add(2, 3))).await.unwrap_err();
+        let error = soon("the error reply", client.request(&add(2, 3))).await.unwrap_err();
         assert!(matches!(error, RequestError::NoResponder { .. }), "{error:?}");
         assert!(heard.rest().is_empty());
         assert_eq!(room.heard.load(Ordering::SeqCst), 5);

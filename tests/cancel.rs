@@ -22,7 +22,7 @@ struct Number(u64);
 struct Text(u64, Box<RawValue>);
 
 fn text(number: u64) -> Text {
-    Text(number, RawValue::from_string(format!("\"{}\"", "x".repeat(limits::OUTBOX_MARK))).unwrap())
+    Text(number, RawValue::from_string(format!("\"{}\"", "x".repeat(limits::OUTBOX_HIGH_WATER))).unwrap())
 }
 
 /// Polls `future` at most `times` times, with a turn of the others in between, then drops it: `None` if it

@@ -8,8 +8,8 @@ use std::marker::PhantomData;
 
 use serde::{Deserialize, Serialize};
 use socket_ipc::{
-    Attaches, Client, ClientHandle, Exchange, Hears, Protocol, Refusal, Request, Sender, Server, ToClient,
-    ToServer, Topic,
+    Attaches, Client, ClientHandle, Context, ErrorReply, Exchange, Hears, Protocol, Request, Server,
+    ToClient, ToServer, Topic,
 };
 
 /// Decodes as a typed listener does: `T` is named once, the message borrows from the bytes.
@@ -313,7 +313,7 @@ mod generics {
     }
 }
 
-mod questions {
+mod requests {
     use super::*;
 
     /// Compiles if `T` is heard with an outcome of `O`.
@@ -323,8 +323,8 @@ mod questions {
 
     /// Compiles if `Q` is answered by an `R`.
     #[allow(clippy::extra_unused_type_parameters)]
-    fn answered_by<Q: Request<Reply = R> + Exchange<Outcome = Result<R, Refusal>>, R: Topic>() -> &'static str
-    {
+    fn answered_by<Q: Request<Reply = R> + Exchange<Outcome = Result<R, ErrorReply>>, R: Topic>()
+    -> &'static str {
         R::NAME
     }
 
@@ -341,7 +341,7 @@ mod questions {
     struct Sum;
 
     #[test]
-    fn a_question_is_answered_by_what_the_attribute_says() {
+    fn a_request_is_answered_by_what_the_attribute_says() {
         assert_eq!([answered_by::<Add, Sum>(), answered_by::<Subtract, Sum>()], ["sum", "sum"]);
     }
 
@@ -350,14 +350,14 @@ mod questions {
     struct Log<'m, T: 'static>(#[allow(dead_code)] &'m T);
 
     #[test]
-    fn whatever_is_no_question_is_heard_and_that_is_all() {
+    fn whatever_is_no_request_is_heard_and_that_is_all() {
         fn is<'m>(_: &'m str) -> &'static str {
             outcome_is::<Log<'m, u8>, ()>()
         }
         assert_eq!([is(""), outcome_is::<Sum, ()>()], ["log", "sum"]);
     }
 
-    /// A question that answers itself, generic, its reply one of its own parameters' in another type.
+    /// A request that replies itself, generic, its reply one of its own parameters' in another type.
     #[derive(Topic)]
     #[topic(name = "find", reply = Found<T, [u8; N]>)]
     struct Find<T: Display + ?Sized, const N: usize>(Box<T>)
@@ -381,7 +381,7 @@ mod questions {
     struct Static;
 
     #[test]
-    fn an_answer_may_be_any_topic() {
+    fn an_reply_may_be_any_topic() {
         assert_eq!(answered_by::<Find<str, 2>, Found<str, [u8; 2]>>(), "found");
         assert_eq!(answered_by::<Found<str, u8>, Found<u8, str>>(), "found");
         assert_eq!(answered_by::<Projected, Sum>(), "sum");
@@ -393,11 +393,11 @@ mod questions {
         );
     }
 
-    macro_rules! question {
-        ($question:ident -> $ty:ty, $path:path, $ident:ident) => {
+    macro_rules! request {
+        ($request:ident -> $ty:ty, $path:path, $ident:ident) => {
             #[derive(Topic)]
             #[topic(name = "type", reply = $ty)]
-            struct $question;
+            struct $request;
 
             const _: () = {
                 #[derive(Topic)]
@@ -410,10 +410,10 @@ mod questions {
             };
         };
     }
-    question!(FromMacro -> Found<u8, u8>, super::questions::Sum, Sum);
+    request!(FromMacro -> Found<u8, u8>, super::requests::Sum, Sum);
 
     #[test]
-    fn an_answer_may_come_from_a_macro() {
+    fn an_reply_may_come_from_a_macro() {
         assert_eq!(answered_by::<FromMacro, Found<u8, u8>>(), "found");
     }
 }
@@ -487,7 +487,7 @@ mod protocols {
         to_client::<r#type, Hello>();
     }
 
-    /// Everything at once. `Sum` is an answer of two questions that travel to the server, an answer of one that travels
+    /// Everything at once. `Sum` is a reply of two requests that travel to the server, a reply of one that travels
     /// to clients, and a topic of its own to clients.
     #[derive(Protocol)]
     #[protocol(
@@ -502,7 +502,7 @@ mod protocols {
     struct Nested;
 
     #[test]
-    fn what_borrows_travels_for_any_lifetime_and_answers_travel_back() {
+    fn what_borrows_travels_for_any_lifetime_and_replies_travel_back() {
         fn borrowed<'m>(_: &'m str) {
             to_server::<Everything, Tagged<'m, u16>>();
             to_server::<Nested, Batch<Tagged<'m, u8>>>();
@@ -520,22 +520,22 @@ mod protocols {
     struct Room;
 
     impl Hears<Add, Server<Everything>> for Room {
-        fn hear(&self, _: Add, _: Sender<'_, Everything>) -> Result<Sum, Refusal> {
+        fn hear(&self, _: Add, _: Context<'_, Everything>) -> Result<Sum, ErrorReply> {
             Ok(Sum)
         }
     }
 
     impl Hears<Subtract, Server<Everything>> for Room {
-        fn hear(&self, _: Subtract, _: Sender<'_, Everything>) -> Result<Sum, Refusal> {
-            Err(Refusal::new("never", "no"))
+        fn hear(&self, _: Subtract, _: Context<'_, Everything>) -> Result<Sum, ErrorReply> {
+            Err(ErrorReply::new("never", "no"))
         }
     }
 
     impl Hears<Tagged<'_, u16>, Server<Everything>> for Room {
-        fn hear(&self, _: Tagged<'_, u16>, _: Sender<'_, Everything>) {}
+        fn hear(&self, _: Tagged<'_, u16>, _: Context<'_, Everything>) {}
     }
 
-    /// Hears what travels to a client, and no answers but those that are a topic, too.
+    /// Hears what travels to a client, and no replies but those that are a topic, too.
     struct Guest;
 
     impl Hears<Hello, Client<Everything>> for Guest {
@@ -547,12 +547,12 @@ mod protocols {
     }
 
     impl Hears<Add, Client<Everything>> for Guest {
-        fn hear(&self, _: Add, _: &ClientHandle<Everything>) -> Result<Sum, Refusal> {
+        fn hear(&self, _: Add, _: &ClientHandle<Everything>) -> Result<Sum, ErrorReply> {
             Ok(Sum)
         }
     }
 
-    /// A protocol whose answers are nothing but answers.
+    /// A protocol whose replies are nothing but replies.
     #[derive(Protocol)]
     #[protocol(to_server(Add -> Sum), to_client(Hello))]
     struct Answers;
@@ -562,7 +562,7 @@ mod protocols {
     }
 
     #[test]
-    fn whoever_hears_all_topics_is_attached_and_need_hear_no_answer() {
+    fn whoever_hears_all_topics_is_attached_and_need_hear_no_reply() {
         server_attaches::<Everything, Room>();
         client_attaches::<Everything, Guest>();
         client_attaches::<Answers, Guest>();
@@ -609,9 +609,9 @@ mod protocols {
     }
 
     macro_rules! protocol {
-        ($ident:ident, $to_server:ty, $to_client:path, $question:ident => $answer:ty) => {
+        ($ident:ident, $to_server:ty, $to_client:path, $request:ident => $reply:ty) => {
             #[derive(Protocol)]
-            #[protocol(to_server($to_server), to_client($to_client, $question -> $answer))]
+            #[protocol(to_server($to_server), to_client($to_client, $request -> $reply))]
             struct $ident;
         };
     }
@@ -691,17 +691,17 @@ mod renamed {
     by_crate!(super::renamed::stand_in);
 
     #[derive(socket_ipc::Topic)]
-    #[topic(name = "question", reply = Bare, crate = reexport::ipc)]
-    struct Question;
+    #[topic(name = "request", reply = Bare, crate = reexport::ipc)]
+    struct Request;
 
     #[derive(socket_ipc::Protocol)]
-    #[protocol(to_server(Question -> Bare, InString), to_client(InString), crate = "crate::renamed::reexport::ipc")]
+    #[protocol(to_server(Request -> Bare, InString), to_client(InString), crate = "crate::renamed::reexport::ipc")]
     struct Chat;
 
     macro_rules! protocol_by_crate {
         ($path:path) => {
             #[derive(socket_ipc::Protocol)]
-            #[protocol(crate = $crate::renamed::reexport::ipc, to_server(Question -> Bare, InString))]
+            #[protocol(crate = $crate::renamed::reexport::ipc, to_server(Request -> Bare, InString))]
             struct DollarChat;
 
             #[derive(socket_ipc::Protocol)]
@@ -727,7 +727,7 @@ mod renamed {
         assert_eq!(name::<Relative>(), "relative");
         assert_eq!(name::<Absolute>(), "absolute");
         assert_eq!(name::<Dollar>(), "dollar");
-        assert_eq!(name::<<Question as socket_ipc::Request>::Reply>(), "bare");
+        assert_eq!(name::<<Request as socket_ipc::Request>::Reply>(), "bare");
         assert_eq!(<Other<'_> as stand_in::Topic>::NAME, "stand-in");
         assert_eq!(<Fragment as stand_in::Topic>::NAME, "fragment");
         let _: <Other<'static> as stand_in::Topic>::Message<'_> = Other(Other("").0);
@@ -757,14 +757,14 @@ mod shadowed {
     struct Borrowed<'a, T: 'static>(&'a T);
 
     #[derive(::socket_ipc::Topic)]
-    #[topic(name = "question", reply = Shadowed)]
-    struct Question;
+    #[topic(name = "request", reply = Shadowed)]
+    struct Request;
 
     #[test]
     fn generated_code_means_the_real_ones() {
         assert_eq!(<Shadowed as ::socket_ipc::Topic>::NAME, "shadowed");
         assert_eq!(<Borrowed<'_, u8> as ::socket_ipc::Topic>::NAME, "borrowed");
-        assert_eq!(<<Question as ::socket_ipc::Request>::Reply as ::socket_ipc::Topic>::NAME, "shadowed");
+        assert_eq!(<<Request as ::socket_ipc::Request>::Reply as ::socket_ipc::Topic>::NAME, "shadowed");
     }
 }
 

@@ -100,15 +100,15 @@ pub struct InString<'a>(pub &'a str);
 #[topic(name = "bare", crate = crate::reexport)]
 pub struct Bare;
 
-/// A question.
+/// A request.
 #[derive(Topic, Debug)]
-#[topic(name = "question", reply = Unit)]
-pub struct Question;
+#[topic(name = "request", reply = Unit)]
+pub struct Request;
 
-/// A question that is generic, and its answer in a string.
+/// A request that is generic, and its reply in a string.
 #[derive(Topic, Debug)]
-#[topic(name = "generic question", reply = "Unsized<T>")]
-pub struct GenericQuestion<T: ?Sized + 'static>(pub Box<T>);
+#[topic(name = "generic request", reply = "Unsized<T>")]
+pub struct GenericRequest<T: ?Sized + 'static>(pub Box<T>);
 
 /// Naming it here is no use of it.
 #[derive(Topic, Debug)]
@@ -134,7 +134,7 @@ pub struct Tagged<'a, T: 'static>(pub &'a str, pub T);
 /// A protocol of all sorts.
 #[derive(Protocol, Debug)]
 #[protocol(
-    to_server(Named, Borrowed<'_>, Tagged<'_, &'static str>, Question -> Unit, GenericQuestion<str> -> Unsized<str>),
+    to_server(Named, Borrowed<'_>, Tagged<'_, &'static str>, Request -> Unit, GenericRequest<str> -> Unsized<str>),
     to_client(Path, Unit, private::Private<'_>, Deprecated<'_>),
 )]
 pub struct Chat;
@@ -154,18 +154,18 @@ pub enum Alone {}
 
 /// The path of the library, needlessly long.
 #[derive(Protocol, Debug)]
-#[protocol(to_server(Question -> Unit, Named), crate = "::socket_ipc")]
+#[protocol(to_server(Request -> Unit, Named), crate = "::socket_ipc")]
 pub struct Renamed;
 
 macro_rules! protocol_from_a_macro {
-    ($ident:ident, $question:ty => $answer:path, $borrowed:ty) => {
+    ($ident:ident, $request:ty => $reply:path, $borrowed:ty) => {
         /// From a macro.
         #[derive(Protocol, Debug)]
-        #[protocol(to_server($question -> $answer, $borrowed), to_client($answer), crate = ::socket_ipc)]
+        #[protocol(to_server($request -> $reply, $borrowed), to_client($reply), crate = ::socket_ipc)]
         pub struct $ident;
     };
 }
-protocol_from_a_macro!(ProtocolFromMacro, Question => Unit, Borrowed<'_>);
+protocol_from_a_macro!(ProtocolFromMacro, Request => Unit, Borrowed<'_>);
 
 mod private {
     use socket_ipc::{Protocol, Topic};

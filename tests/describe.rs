@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use socket_ipc::description::{DESCRIBE, Description, Direction, STATS, TopicDescription};
-use socket_ipc::{Client, Protocol, RequestError, RespondError, Server, Stats, Topic, Wire, limits};
+use socket_ipc::{Client, Protocol, RegisterError, RequestError, Server, Stats, Topic, Wire, limits};
 use support::{Place, RawPeer, soon};
 
 #[derive(Topic, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ impl Topic for ByHand {
 #[protocol(to_server(ByHand))]
 struct OldChat;
 
-/// What is said of each topic: its name, where it travels and what answers it.
+/// What is said of each topic: its name, where it travels and what replies to it.
 fn topics(description: &Description) -> Vec<(&str, Direction, Option<&str>)> {
     let topics = description.topics.iter();
     topics.map(|topic| (&*topic.topic, topic.direction, topic.reply.as_deref())).collect()
@@ -97,22 +97,22 @@ fn what_a_later_version_adds_is_ignored_and_what_is_not_known_is_left_out() {
 }
 
 support::both_flavours! {
-    async fn nobody_answers_unless_it_is_enabled() {
+    async fn nobody_replies_unless_it_is_enabled() {
         let place = Place::new();
         let client = connected(&Server::new(place.socket()), &place).await;
         drop(client);
 
         let server = Chat::server(place.socket()).build();
         let client = connected(&server, &place).await;
-        let error = soon("an answer", client.describe_server()).await.unwrap_err();
+        let error = soon("a reply", client.describe_server()).await.unwrap_err();
         assert!(matches!(&error, RequestError::NoResponder { topic } if topic == DESCRIBE), "{error}");
         // The topic is like any other then.
         server.respond_raw(DESCRIBE, "mine", |_, _| Ok("whatever I like")).unwrap();
-        let mine = soon("an answer", client.request_raw(DESCRIBE, &())).await.unwrap();
+        let mine = soon("a reply", client.request_raw(DESCRIBE, &())).await.unwrap();
         assert_eq!(mine.as_str(), r#""whatever I like""#);
     }
 
-    async fn a_server_with_a_protocol_answers_with_all_of_it() {
+    async fn a_server_with_a_protocol_replies_with_all_of_it() {
         let place = Place::new();
         let server = Chat::server(place.socket())
             .describe()
@@ -130,13 +130,13 @@ support::both_flavours! {
         let (chat, beyond) = topics(&description).into_iter().partition::<Vec<_>, _>(|it| it.0 != "weather");
         assert_eq!(chat, CHAT);
         assert_eq!(beyond, [("weather", TO_SERVER, None)]);
-        // A client with the protocol may ask, too, though the question is not of it.
+        // A client with the protocol may ask, too, though the request is not of it.
         let client = Chat::client(place.socket()).build();
         soon("a connection", client.connect()).await.unwrap();
         assert_eq!(soon("the description", client.describe_server()).await.unwrap(), description);
     }
 
-    async fn a_server_without_a_protocol_answers_with_what_it_listens_for() {
+    async fn a_server_without_a_protocol_replies_with_what_it_listens_for() {
         let place = Place::new();
         let server = Server::builder(place.socket()).describe().build();
         let client = connected(&server, &place).await;
@@ -144,7 +144,7 @@ support::both_flavours! {
         assert_eq!(topics(&ask().await), []);
 
         server.on_message(|_, _, _| {});
-        server.on_unheard(|_, _, _| {});
+        server.on_fallback(|_, _, _| {});
         let hello = server.on::<Hello>(|_, _| {});
         server.on_async::<Count>(|_, _| async {});
         let _subscription = server.subscribe::<Count>();
@@ -195,20 +195,20 @@ support::both_flavours! {
         client.send_raw("hello", &json!({"name": "crussell52"})).unwrap();
         let stats = soon("the figures", client.request_raw(STATS, &())).await.unwrap();
         let stats: Stats = stats.decode().unwrap();
-        assert_eq!((stats.connected, stats.topics[0].received.messages), (1, 1), "{stats:?}");
+        assert_eq!((stats.open_connections, stats.topics[0].received.messages), (1, 1), "{stats:?}");
         assert!(server.stats().topics.iter().any(|topic| topic.topic == STATS && topic.sent.messages == 1));
 
         let place = Place::new();
         let server = Chat::server(place.socket()).build();
         let client = connected(&server, &place).await;
-        let error = soon("the refusal", client.request_raw(STATS, &())).await.unwrap_err();
+        let error = soon("the error reply", client.request_raw(STATS, &())).await.unwrap_err();
         assert!(matches!(error, RequestError::NoResponder { .. }), "{error:?}");
     }
 
     async fn the_topic_belongs_to_the_server_once_it_is_enabled() {
         let place = Place::new();
         let server = Server::builder(place.socket()).describe().build();
-        let RespondError::Taken { topic, .. } =
+        let RegisterError::AlreadyRegistered { topic, .. } =
             server.respond_raw(DESCRIBE, "mine", |_, _| Ok(())).unwrap_err() else { panic!("not taken") };
         assert_eq!(topic, DESCRIBE);
         // Who only listens may.
@@ -226,18 +226,18 @@ support::both_flavours! {
             server.listen().await.unwrap();
             let mut peer = RawPeer::connect(place.socket()).await;
             // With a number, without, and without a message, which is how Node says `undefined`.
-            for question in [
+            for request in [
                 format!(r#"{{"topic":"socket-ipc.describe","{key}":null,"id":7}}"#),
                 format!(r#"{{"topic":"socket-ipc.describe","{key}":{{"any":"thing"}}}}"#),
                 r#"{"topic":"socket-ipc.describe"}"#.to_owned(),
             ] {
-                peer.write(format!("{question}{}", wire.end())).await;
-                let answer = peer.until(wire.end().as_bytes()).await.expect("an answer");
-                let answer: Value = serde_json::from_slice(&answer).unwrap();
-                assert_eq!(answer["topic"], DESCRIBE);
-                assert_eq!(answer.get("re").and_then(Value::as_u64), question.contains("\"id\"").then_some(7));
-                let description: Description = serde_json::from_value(answer[key].clone()).unwrap();
-                assert_eq!((&*description.wire.end, &*description.wire.message_key), (wire.end(), key));
+                peer.write(format!("{request}{}", wire.delimiter())).await;
+                let reply = peer.until(wire.delimiter().as_bytes()).await.expect("a reply");
+                let reply: Value = serde_json::from_slice(&reply).unwrap();
+                assert_eq!(reply["topic"], DESCRIBE);
+                assert_eq!(reply.get("re").and_then(Value::as_u64), request.contains("\"id\"").then_some(7));
+                let description: Description = serde_json::from_value(reply[key].clone()).unwrap();
+                assert_eq!((&*description.wire.end, &*description.wire.message_key), (wire.delimiter(), key));
                 assert_eq!(topics(&description), CHAT);
             }
         }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt, future, stream};
 use serde::{Deserialize, Serialize};
-use socket_ipc::limits::EVENTS_LEN;
+use socket_ipc::limits::EVENT_STREAM_LEN;
 use socket_ipc::{
-    Client, ClientState, CloseCause, ConnectError, ConnectionEvent, EventStream, Server, Topic,
+    Client, ClientConnectionEvent, CloseCause, ConnectError, EventStream, Server, ServerConnectionEvent,
+    Topic,
 };
 use support::{Events, Place, RawPeer, soon};
 
@@ -15,30 +16,30 @@ use support::{Events, Place, RawPeer, soon};
 #[topic = "number"]
 struct Number(u64);
 
-fn opened_or_closed(event: ConnectionEvent) -> String {
+fn opened_or_closed(event: ServerConnectionEvent) -> String {
     match event {
-        ConnectionEvent::Opened(id) => format!("{id} opened"),
-        ConnectionEvent::Closed(id, reason) => format!("{id} closed: {:?}", reason.cause),
-        ConnectionEvent::Missed(count) => format!("{count} missed"),
+        ServerConnectionEvent::Opened(id) => format!("{id} opened"),
+        ServerConnectionEvent::Closed(id, reason) => format!("{id} closed: {:?}", reason.cause),
+        ServerConnectionEvent::Lagged(count) => format!("{count} missed"),
         other => format!("{other:?}"),
     }
 }
 
-fn state(state: ClientState) -> String {
+fn state(state: ClientConnectionEvent) -> String {
     match state {
-        ClientState::Connected { again } => format!("connected, again: {again}"),
-        ClientState::ConnectFailed(error) => match &*error {
+        ClientConnectionEvent::Connected { again } => format!("connected, again: {again}"),
+        ClientConnectionEvent::ConnectFailed(error) => match &*error {
             ConnectError::Io { cause: source, .. } => format!("failed: {:?}", source.kind()),
             other => format!("failed: {other:?}"),
         },
-        ClientState::Disconnected(reason) => format!("disconnected: {:?}", reason.cause),
-        ClientState::Missed(count) => format!("{count} missed"),
+        ClientConnectionEvent::Disconnected(reason) => format!("disconnected: {:?}", reason.cause),
+        ClientConnectionEvent::Lagged(count) => format!("{count} missed"),
         other => format!("{other:?}"),
     }
 }
 
 /// The next event in words.
-async fn next(connections: &mut EventStream<ConnectionEvent>) -> String {
+async fn next(connections: &mut EventStream<ServerConnectionEvent>) -> String {
     opened_or_closed(soon("an event", connections.next()).await.expect("the end instead of an event"))
 }
 
@@ -71,11 +72,11 @@ fn eager(place: &Place) -> Client {
 support::both_flavours! {
     async fn a_connection_is_opened_before_it_is_closed_and_says_why() {
         let (place, server) = listening().await;
-        let mut connections = server.connections();
+        let mut connections = server.connection_events();
         let first = RawPeer::connect(place.socket()).await;
         assert_eq!(next(&mut connections).await, "1 opened");
         let mut second = RawPeer::connect(place.socket()).await;
-        let Some(ConnectionEvent::Opened(second_id)) = soon("the second", connections.next()).await else { panic!() };
+        let Some(ServerConnectionEvent::Opened(second_id)) = soon("the second", connections.next()).await else { panic!() };
         drop(first);
         assert_eq!(next(&mut connections).await, "1 closed: PeerClosed");
         assert!(server.disconnect(second_id));
@@ -86,16 +87,16 @@ support::both_flavours! {
         drop(third);
         assert_eq!(next(&mut connections).await, "3 opened");
         let closed = soon("the end of the third", connections.next()).await.unwrap();
-        let ConnectionEvent::Closed(id, reason) = closed.clone() else { panic!("{closed:?}") };
+        let ServerConnectionEvent::Closed(id, reason) = closed.clone() else { panic!("{closed:?}") };
         assert_eq!((id.get(), reason.unfinished_bytes), (3, 10));
     }
 
     async fn a_client_that_is_connected_already_has_its_end_only() {
         let (place, server) = listening().await;
-        let mut all = server.connections();
+        let mut all = server.connection_events();
         let peer = RawPeer::connect(place.socket()).await;
         assert_eq!(next(&mut all).await, "1 opened");
-        let mut later = server.connections();
+        let mut later = server.connection_events();
         drop(peer);
         assert_eq!(next(&mut later).await, "1 closed: PeerClosed");
         assert_eq!(next(&mut all).await, "1 closed: PeerClosed");
@@ -103,7 +104,7 @@ support::both_flavours! {
 
     async fn several_have_each_event_and_dropping_one_leaves_the_others() {
         let (place, server) = listening().await;
-        let (mut first, second, mut third) = (server.connections(), server.connections(), server.connections());
+        let (mut first, second, mut third) = (server.connection_events(), server.connection_events(), server.connection_events());
         let mut closed = Events::new();
         let report = closed.reporter();
         let listener = server.on_connection_close(move |id, _| report(id.get()));
@@ -130,9 +131,9 @@ support::both_flavours! {
         let dropped = std::sync::Arc::clone(&to_drop);
         server.on_connection(move |_| {
             drop(dropped.lock().unwrap().take());
-            report(handle.connections());
+            report(handle.connection_events());
         });
-        *to_drop.lock().unwrap() = Some(server.connections());
+        *to_drop.lock().unwrap() = Some(server.connection_events());
         let peer = RawPeer::connect(place.socket()).await;
         let mut made: EventStream<_> = streams.next().await;
         drop(peer);
@@ -142,25 +143,25 @@ support::both_flavours! {
 
     async fn events_without_room_are_counted_where_they_are_missing() {
         let (place, server) = listening().await;
-        let mut slow = server.connections();
-        let mut quick = server.connections();
+        let mut slow = server.connection_events();
+        let mut quick = server.connection_events();
         let mut closed = Events::new();
         let report = closed.reporter();
         server.on_connection_close(move |id, _| report(id.get()));
         // Each is two events. Nobody reads them, and nobody is held up.
-        const FIRST: usize = EVENTS_LEN / 2 + 30;
+        const FIRST: usize = EVENT_STREAM_LEN / 2 + 30;
         for _ in 0..FIRST {
             come_and_go(&place, 1, &mut closed).await;
             for _ in 0..2 {
                 soon("an event", quick.next()).await.unwrap();
             }
         }
-        assert_eq!(format!("{slow:?}"), format!("EventStream {{ held: {EVENTS_LEN}, .. }}"));
+        assert_eq!(format!("{slow:?}"), format!("EventStream {{ held: {EVENT_STREAM_LEN}, .. }}"));
         // Room for one: the first of the next two.
         assert_eq!(next(&mut slow).await, "1 opened");
         come_and_go(&place, 1, &mut closed).await;
         let mut expected = vec!["1 closed: PeerClosed".to_owned()];
-        for id in 2..=EVENTS_LEN / 2 {
+        for id in 2..=EVENT_STREAM_LEN / 2 {
             expected.extend([format!("{id} opened"), format!("{id} closed: PeerClosed")]);
         }
         expected.extend(["60 missed".into(), format!("{} opened", FIRST + 1), "1 missed".into()]);
@@ -180,7 +181,7 @@ support::both_flavours! {
         const CLIENTS: u64 = 8;
         const EACH: u64 = 100;
         let (place, server) = listening().await;
-        let mut connections = server.connections();
+        let mut connections = server.connection_events();
         let path = place.socket();
         let crowd = tokio::spawn(async move {
             let clients = (0..CLIENTS).map(async |_| {
@@ -194,15 +195,15 @@ support::both_flavours! {
         let (mut total, mut open) = (0, HashMap::new());
         while total < 2 * CLIENTS * EACH {
             match soon("an event", connections.next()).await.unwrap() {
-                ConnectionEvent::Opened(id) => {
+                ServerConnectionEvent::Opened(id) => {
                     assert_eq!(open.insert(id, true), None, "{id} was opened before, or closed");
                     total += 1;
                 }
-                ConnectionEvent::Closed(id, _) => {
+                ServerConnectionEvent::Closed(id, _) => {
                     assert_ne!(open.insert(id, false), Some(false), "{id} was closed twice");
                     total += 1;
                 }
-                ConnectionEvent::Missed(count) => total += count,
+                ServerConnectionEvent::Lagged(count) => total += count,
                 other => panic!("{other:?}"),
             }
             if total % 7 == 0 {
@@ -216,7 +217,7 @@ support::both_flavours! {
 
     async fn it_ends_after_the_last_event_when_its_server_is_closed() {
         let (place, server) = listening().await;
-        let (mut read, kept) = (server.connections(), server.connections());
+        let (mut read, kept) = (server.connection_events(), server.connection_events());
         let mut peer = RawPeer::connect(place.socket()).await;
         assert_eq!(next(&mut read).await, "1 opened");
         let waiting = tokio::spawn(rest(read, opened_or_closed));
@@ -230,13 +231,13 @@ support::both_flavours! {
         assert_eq!(of_kept, ["1 opened", "1 closed: Closed"]);
         let mut kept = kept.into_inner();
         assert!(kept.next().await.is_none(), "it stays ended");
-        let mut late = server.connections();
+        let mut late = server.connection_events();
         assert!(soon("the end of one made later", late.next()).await.is_none());
     }
 
     async fn it_ends_when_its_server_is_dropped_which_it_does_not_keep_alive() {
         let (place, server) = listening().await;
-        let (read, kept, late) = (server.connections(), server.connections(), server.handle());
+        let (read, kept, late) = (server.connection_events(), server.connection_events(), server.handle());
         let mut opened = Events::new();
         let report = opened.reporter();
         server.on_connection(move |id| report(id.get()));
@@ -250,16 +251,16 @@ support::both_flavours! {
         let other = Server::new(place.socket());
         soon("the path is free", other.listen()).await.unwrap();
         assert_eq!(rest(kept, opened_or_closed).await, ["1 opened"]);
-        assert_eq!(rest(late.connections(), opened_or_closed).await, [""; 0]);
+        assert_eq!(rest(late.connection_events(), opened_or_closed).await, [""; 0]);
     }
 
     async fn a_loop_may_close_its_own_server() {
         let (place, server) = listening().await;
-        let mut connections = server.connections();
+        let mut connections = server.connection_events();
         let mut peer = RawPeer::connect(place.socket()).await;
         let mut seen = Vec::new();
         while let Some(event) = soon("an event", connections.next()).await {
-            if matches!(event, ConnectionEvent::Opened(_)) {
+            if matches!(event, ServerConnectionEvent::Opened(_)) {
                 drop(server.close());
                 peer.closed().await;
                 peer = RawPeer::over(tokio::net::UnixStream::pair().unwrap().0);
@@ -273,7 +274,7 @@ support::both_flavours! {
     async fn states_follow_a_server_that_goes_and_comes_back() {
         let place = Place::new();
         let client = eager(&place);
-        let (mut states, whole) = (client.states(), client.states());
+        let (mut states, whole) = (client.connection_events(), client.connection_events());
         let connecting = tokio::spawn(async move {
             soon("the connection", client.connect()).await.unwrap();
             client
@@ -293,7 +294,7 @@ support::both_flavours! {
         assert_eq!(next().await, "connected, again: true");
         assert!(client.is_connected());
         // One that is made later knows that it is not the first connection.
-        let later = client.states();
+        let later = client.connection_events();
         drop(server);
         assert_eq!(next().await, "disconnected: PeerClosed");
         let server = Server::new(place.socket());
@@ -307,14 +308,14 @@ support::both_flavours! {
         assert_eq!(later, ["disconnected: PeerClosed", "connected, again: true", "disconnected: Closed"]);
         let whole = steady(rest(whole, state).await);
         assert_eq!(whole.len(), 6, "each has every state: {whole:?}");
-        assert_eq!(rest(client.states(), state).await, [""; 0]);
+        assert_eq!(rest(client.connection_events(), state).await, [""; 0]);
     }
 
     async fn states_end_when_the_client_gives_up_or_is_dropped() {
         let place = Place::new();
         let delay = Duration::from_millis(1);
         let client = Client::builder(place.socket()).retry_delay(delay).give_up_after(3).build();
-        let states = client.states();
+        let states = client.connection_events();
         let error = soon("the end of the attempts", client.connect()).await.unwrap_err();
         assert_eq!(rest(states, state).await, ["failed: NotFound"; 3]);
         // The last failure is what giving up names as its source.
@@ -323,7 +324,7 @@ support::both_flavours! {
 
         let (place, server) = listening().await;
         let client = eager(&place);
-        let (states, dropped) = (client.states(), client.states());
+        let (states, dropped) = (client.connection_events(), client.connection_events());
         drop(dropped);
         soon("the connection", client.connect()).await.unwrap();
         let waiting = tokio::spawn(rest(states, state));
@@ -334,14 +335,14 @@ support::both_flavours! {
 
     async fn states_without_room_are_counted_too() {
         let place = Place::new();
-        let count = EVENTS_LEN as u32 + 45;
+        let count = EVENT_STREAM_LEN as u32 + 45;
         let client = Client::builder(place.socket()).retry_delay(Duration::ZERO).give_up_after(count).build();
-        let states = client.states();
+        let states = client.connection_events();
         assert!(soon("the end of the attempts", client.connect()).await.is_err());
         let all = rest(states, state).await;
-        assert_eq!(all.len(), EVENTS_LEN + 1);
-        assert!(all[..EVENTS_LEN].iter().all(|state| state == "failed: NotFound"), "{all:?}");
-        assert_eq!(all[EVENTS_LEN], "45 missed");
+        assert_eq!(all.len(), EVENT_STREAM_LEN + 1);
+        assert!(all[..EVENT_STREAM_LEN].iter().all(|state| state == "failed: NotFound"), "{all:?}");
+        assert_eq!(all[EVENT_STREAM_LEN], "45 missed");
     }
 
     async fn they_compose_as_streams() {
@@ -353,10 +354,10 @@ support::both_flavours! {
         }
         let (place, server) = listening().await;
         let numbers = server.subscribe::<Number>().map(|(number, _)| Input::Number(number.0));
-        let connections = server.connections().filter_map(|event| {
+        let connections = server.connection_events().filter_map(|event| {
             future::ready(match event {
-                ConnectionEvent::Opened(id) => Some(Input::Came(id.get())),
-                ConnectionEvent::Closed(id, reason) => {
+                ServerConnectionEvent::Opened(id) => Some(Input::Came(id.get())),
+                ServerConnectionEvent::Closed(id, reason) => {
                     assert!(matches!(reason.cause, CloseCause::PeerClosed), "{reason:?}");
                     Some(Input::Left(id.get()))
                 }
@@ -364,10 +365,10 @@ support::both_flavours! {
             })
         });
         fn is_a_stream<S: Stream + Send + Unpin + 'static>(_: &S) {}
-        is_a_stream(&server.connections());
+        is_a_stream(&server.connection_events());
         let mut inputs = stream::select(numbers, connections).take(3 * 4);
         let client = eager(&place);
-        let mut states = client.states();
+        let mut states = client.connection_events();
         soon("the connection", client.connect()).await.unwrap();
         client.send(&Number(7)).unwrap();
         client.close().await;
@@ -388,12 +389,12 @@ support::both_flavours! {
             assert!(found.iter().copied().eq(expected.clone()), "{found:?} instead of {expected:?}");
         }
         // The same with `select!`, without anything of `futures`.
-        let mut connections = server.connections();
+        let mut connections = server.connection_events();
         let peer = RawPeer::connect(place.socket()).await;
         let mut ends = 0;
         while ends < 2 {
             tokio::select! {
-                Some(state) = states.next() => ends += usize::from(matches!(state, ClientState::Disconnected(_))),
+                Some(state) = states.next() => ends += usize::from(matches!(state, ClientConnectionEvent::Disconnected(_))),
                 event = connections.next() => {
                     assert_eq!(opened_or_closed(event.unwrap()), "5 opened");
                     ends += 1;
@@ -405,7 +406,7 @@ support::both_flavours! {
 
     async fn a_wait_that_is_given_up_loses_no_event() {
         let (place, server) = listening().await;
-        let mut connections = server.connections();
+        let mut connections = server.connection_events();
         for id in 1..=50 {
             {
                 let mut next = std::pin::pin!(connections.next());

@@ -56,7 +56,7 @@ async fn flooded(byte: u8) -> (Server, UnboundedReceiver<CloseCause>) {
     let (sender, ended) = unbounded_channel();
     server.on_connection_close(move |_client_id, reason| drop(sender.send(reason.cause.clone())));
     server.on_message_error(|_error, _client_id| {});
-    server.serve(Flood(byte)).unwrap().unwrap();
+    server.serve_connection(Flood(byte)).unwrap().unwrap();
     tokio::task::yield_now().await;
     (server, ended)
 }

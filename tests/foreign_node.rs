@@ -58,8 +58,8 @@ async fn their_client_our_server(which: (&'static str, Wire)) {
 
     // An envelope without a topic: to Node a message under `undefined`, to us not a message at all.
     theirs.command("untopical").await;
-    let refusal = ours.refuse().await;
-    assert!(refusal.contains("topic"), "{refusal}");
+    let error_reply = ours.refuse().await;
+    assert!(error_reply.contains("topic"), "{error_reply}");
     exchanged += exchange(&mut ours, &mut theirs, &a_few_words()).await;
 
     // The server restarts: closed properly once, and once just gone.
@@ -103,8 +103,8 @@ async fn our_client_their_server(which: (&'static str, Wire)) {
     let mut exchanged = exchange(&mut ours, &mut theirs, &everything()).await;
 
     theirs.command("untopical").await;
-    let refusal = ours.refuse().await;
-    assert!(refusal.contains("topic"), "{refusal}");
+    let error_reply = ours.refuse().await;
+    assert!(error_reply.contains("topic"), "{error_reply}");
     exchanged += exchange(&mut ours, &mut theirs, &a_few_words()).await;
 
     // The server restarts. It is closed only once our end is: that we let go when they do is part of it.

@@ -19,8 +19,8 @@ async fn their_client_our_server() {
     let mut exchanged = exchange(&mut ours, &mut theirs, &everything()).await;
 
     theirs.command("untopical").await;
-    let refusal = ours.refuse().await;
-    assert!(refusal.contains("topic"), "{refusal}");
+    let error_reply = ours.refuse().await;
+    assert!(error_reply.contains("topic"), "{error_reply}");
     exchanged += exchange(&mut ours, &mut theirs, &a_few_words()).await;
 
     theirs.close().await;
@@ -48,8 +48,8 @@ async fn our_client_their_server() {
     let mut exchanged = exchange(&mut ours, &mut theirs, &everything()).await;
 
     theirs.command("untopical").await;
-    let refusal = ours.refuse().await;
-    assert!(refusal.contains("topic"), "{refusal}");
+    let error_reply = ours.refuse().await;
+    assert!(error_reply.contains("topic"), "{error_reply}");
 
     // The server is killed, and another one comes.
     theirs.kill().await;

@@ -265,7 +265,7 @@ fn shape<T: JsonSchema>(topics: &mut Vec<TopicDescription>) {
     ] {
         let mut topic = TopicDescription::new(&name, direction);
         topic.schema = Some(settings.into_generator().into_root_schema_for::<T>().to_value());
-        topic.reply = Some("answer".to_owned());
+        topic.reply = Some("reply".to_owned());
         topic.reply_schema = topic.schema.clone();
         topics.push(topic);
     }

@@ -44,7 +44,7 @@ fn served(server: &Server) -> (DuplexStream, UnboundedReceiver<(CloseCause, u64)
         drop(sender.send((reason.cause.clone(), reason.unsent_messages)));
     });
     let (ours, theirs) = duplex(1024);
-    server.serve(ours).unwrap().unwrap();
+    server.serve_connection(ours).unwrap().unwrap();
     (theirs, ended)
 }
 
@@ -60,7 +60,7 @@ fn timed(
         let _ = sender.send(Instant::now());
         let (ours, theirs) = duplex(1024);
         let reached = if open.load(Ordering::Relaxed) {
-            server.serve(theirs).map_err(io::Error::other).map(|_| ours)
+            server.serve_connection(theirs).map_err(io::Error::other).map(|_| ours)
         } else {
             Err(io::ErrorKind::ConnectionRefused.into())
         };
@@ -74,7 +74,7 @@ fn timed(
 async fn what_is_taken_a_byte_at_a_time_arrives_byte_for_byte() {
     let server = Server::new("in memory");
     let (ours, mut theirs) = duplex(1);
-    let id = server.serve(ours).unwrap().unwrap();
+    let id = server.serve_connection(ours).unwrap().unwrap();
     let (mut expected, mut received) = (Vec::new(), Vec::new());
     let mut lengths = (0..600).map(|number| if number % 200 == 99 { 20_000 } else { number / 4 });
     for read in [1_000, usize::MAX] {

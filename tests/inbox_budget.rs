@@ -244,7 +244,7 @@ support::both_flavours! {
         };
         assert!(running.len() >= 6, "there is room for more than {}", running.len());
         match refused {
-            Err(RequestError::Refused { code, text, .. }) => {
+            Err(RequestError::Rejected { code, text, .. }) => {
                 assert_eq!(code, "too_many_requests");
                 assert!(text.contains("inbox_total_len"), "{text}");
             }

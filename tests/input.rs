@@ -196,7 +196,7 @@ support::both_flavours! {
             attack.hear::<Text>();
             for byte in "{\"topic\":\"text\",\"message\":\"ü€👋\"}\n".bytes() {
                 attack.peer.write([byte]).await;
-                // Lets the other side read this byte alone.
+                // Lets the peer read this byte alone.
                 tokio::task::yield_now().await;
             }
             assert_eq!(attack.events.next().await, heard("text", r#"Text("ü€👋")"#));

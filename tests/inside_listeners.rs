@@ -13,8 +13,8 @@ use tokio::sync::{Notify, Semaphore};
 struct Number(u64);
 
 #[derive(Topic, Serialize, Deserialize, Debug)]
-#[topic = "question"]
-struct Question(String);
+#[topic = "request"]
+struct Request(String);
 
 /// Everything that a handle does, at once.
 fn everything(server: &ServerHandle) {
@@ -27,9 +27,9 @@ fn everything(server: &ServerHandle) {
         );
     }
     let again = server.clone();
-    let message = server.on::<Question>(move |_, _| drop(again.clients()));
+    let message = server.on::<Request>(move |_, _| drop(again.clients()));
     let event = server.on_connection(|_| {});
-    drop(server.subscribe::<Question>());
+    drop(server.subscribe::<Request>());
     // On a closed server nothing is attached.
     let _ = (server.off(message), server.off(event));
 }
@@ -84,7 +84,7 @@ support::both_flavours! {
         let (reply, report) = (server.handle(), done.reporter());
         server.on::<Number>(move |msg, client_id| {
             for _ in 0..2 {
-                reply.send(&Question("x".repeat(500)), client_id).unwrap();
+                reply.send(&Request("x".repeat(500)), client_id).unwrap();
             }
             if msg.0 == COUNT {
                 report("server");
@@ -93,7 +93,7 @@ support::both_flavours! {
         server.listen().await.unwrap();
         let client = Client::builder(place.socket()).outbox_len(64 * 1024 * 1024).build();
         let (back, report, heard) = (client.handle(), done.reporter(), AtomicUsize::new(0));
-        client.on::<Question>(move |_| {
+        client.on::<Request>(move |_| {
             let heard = heard.fetch_add(1, Ordering::Relaxed) as u64 + 1;
             if heard < COUNT {
                 back.send(&Number(heard + 1)).unwrap();
@@ -201,13 +201,13 @@ support::both_flavours! {
         let (place, mut events) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
         let (handle, report) = (server.handle(), events.reporter());
-        server.on_async::<Question>(move |_, client_id| {
+        server.on_async::<Request>(move |_, client_id| {
             let (handle, report) = (handle.clone(), report.clone());
             async move {
                 report("asked".to_owned());
-                // Waits in the middle of an answer that nobody reads.
+                // Waits in the middle of a reply that nobody reads.
                 let error = loop {
-                    if let Err(error) = handle.send_async(&Question("x".repeat(50_000)), client_id).await {
+                    if let Err(error) = handle.send_async(&Request("x".repeat(50_000)), client_id).await {
                         break error;
                     }
                 };
@@ -220,7 +220,7 @@ support::both_flavours! {
         server.on_connection_close(move |_, reason| report(format!("{:?}", reason.cause)));
         server.listen().await.unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
-        peer.write("{\"topic\":\"question\",\"message\":\"?\"}\n").await;
+        peer.write("{\"topic\":\"request\",\"message\":\"?\"}\n").await;
         assert_eq!(events.next().await, "asked");
         drop(peer);
         assert_eq!(events.next().await, "told");
@@ -234,7 +234,7 @@ support::both_flavours! {
         server.on_connection(move |client_id| greeter.send(&Number(200), client_id).unwrap());
         let received = AtomicUsize::new(0);
         let report = events.reporter();
-        server.on::<Question>(move |_, _| report(received.fetch_add(1, Ordering::Relaxed)));
+        server.on::<Request>(move |_, _| report(received.fetch_add(1, Ordering::Relaxed)));
         server.listen().await.unwrap();
         let client = Client::new(place.socket());
         let (back, flushed) = (client.handle(), Arc::new(Notify::new()));
@@ -243,7 +243,7 @@ support::both_flavours! {
             let (back, done) = (back.clone(), Arc::clone(&done));
             async move {
                 for _ in 0..msg.0 {
-                    back.send_async(&Question("x".repeat(50_000))).await.unwrap();
+                    back.send_async(&Request("x".repeat(50_000))).await.unwrap();
                 }
                 back.flush().await.unwrap();
                 done.notify_one();

@@ -74,7 +74,7 @@ support::both_flavours! {
         });
         client.connect().await.unwrap();
         let mut peer = RawPeer::over(listener.accept().await.unwrap().0);
-        // As much as the other side reads ahead, and what the socket holds.
+        // As much as the peer reads ahead, and what the socket holds.
         let (all, mut written, mut waited) = (notes(0..COUNT), 1024 * 1024, 0);
         peer.write(&all[..written]).await;
         while waited < 1_000 {
@@ -96,7 +96,7 @@ support::both_flavours! {
         assert_eq!((reason.unsent_messages, reason.unfinished_bytes), (1, part.len() as u64));
     }
 
-    async fn a_client_that_only_stops_sending_gets_its_answers() {
+    async fn a_client_that_only_stops_sending_gets_its_replies() {
         let place = Place::new();
         let server = Server::new(place.socket());
         let reply = server.handle();

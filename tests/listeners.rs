@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Client, Listener, MessageErrorKind, Server, Topic};
+use socket_ipc::{Client, ListenerId, MessageErrorKind, Server, Topic};
 use support::{Events, Place, RawPeer, soon};
 use tokio::sync::{Barrier, Semaphore};
 
@@ -196,7 +196,7 @@ support::both_flavours! {
         let (place, mut heard) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
         let (handle, report) = (server.handle(), heard.reporter());
-        let later: Arc<Mutex<Vec<Listener>>> = Arc::default();
+        let later: Arc<Mutex<Vec<ListenerId>>> = Arc::default();
         let tokens = Arc::clone(&later);
         server.on::<Number>(move |msg, _| {
             report(("first", msg.0));
@@ -295,10 +295,10 @@ support::both_flavours! {
             let listeners = [
                 server.on::<Number>(move |Number(number), _| { let _ = topic.send(number); }),
                 server.on_message(move |_, _, _| { let _ = every.send(0); }),
-                server.on_unheard(move |_, _, _| { let _ = fallback.send(9); }),
+                server.on_fallback(move |_, _, _| { let _ = fallback.send(9); }),
             ];
-            let (owned, mut answers) = tokio::sync::mpsc::unbounded_channel::<()>();
-            let responder = server.respond_raw("ask", "answer", move |_, _| { let _ = &owned; Ok(()) }).unwrap();
+            let (owned, mut replies) = tokio::sync::mpsc::unbounded_channel::<()>();
+            let responder = server.respond_raw("ask", "reply", move |_, _| { let _ = &owned; Ok(()) }).unwrap();
             let (owned, mut heard) = tokio::sync::mpsc::unbounded_channel::<()>();
             let of_client = client.on_topic("news", move |_| { let _ = owned.send(()); });
             drop(sender);
@@ -323,7 +323,7 @@ support::both_flavours! {
             assert!(listeners.into_iter().all(|listener| server.off(listener)));
             assert!(server.off(responder));
             assert_eq!(soon("the end of what listeners own", receiver.recv()).await, None);
-            assert_eq!(soon("the end of what a responder owns", answers.recv()).await, None);
+            assert_eq!(soon("the end of what a responder owns", replies.recv()).await, None);
             of_server_took[round] = removed.elapsed();
             let removed = Instant::now();
             assert!(client.off(of_client));

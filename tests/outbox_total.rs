@@ -96,7 +96,7 @@ impl Scene {
 
 /// The most that may ever be queued for so many clients.
 fn bound(clients: usize) -> usize {
-    TOTAL + clients * 2 * limits::OUTBOX_MARK
+    TOTAL + clients * 2 * limits::OUTBOX_HIGH_WATER
 }
 
 support::both_flavours! {
@@ -109,12 +109,12 @@ support::both_flavours! {
             // One that comes now gets what is small, and learns by name why it does not get what is large.
             let innocent = scene.client().await;
             soon("a small reply", innocent.request(&Ping)).await.unwrap();
-            let RequestError::Refused { text, .. } =
+            let RequestError::Rejected { text, .. } =
                 soon("a large reply", innocent.request(&GiveMuch(2 * MIB))).await.err().unwrap()
             else { panic!("another error") };
             assert!(text.contains("outbox_total_len") && text.contains(&TOTAL.to_string()), "{text}");
             let stats = scene.server.stats();
-            assert!(stats.outbox_most as usize <= bound(clients + 1), "{}", stats.outbox_most);
+            assert!(stats.outbox_peak as usize <= bound(clients + 1), "{}", stats.outbox_peak);
             assert!(scene.gone.rest().is_empty(), "nobody has to go for that");
             // Once one reads, it gets all that it has requested: replies, or errors in their place.
             for _ in 0..4 {

@@ -130,7 +130,7 @@ support::both_flavours! {
             assert!(source.to_string().contains("does not want to"), "{source}");
         }
         pair.nothing_was_written().await;
-        assert!(pair.errors.rest().is_empty(), "refusals are no faults");
+        assert!(pair.errors.rest().is_empty(), "error replies are no faults");
     }
 
     async fn a_serialize_that_panics_is_refused_and_reported() {
@@ -281,7 +281,7 @@ support::both_flavours! {
         assert_eq!(gone.next().await, first);
         let unknown = |error| matches!(error, SendError::UnknownClient { topic, client_id } if topic == "note" && client_id == first);
         assert!(unknown(pair.server.send(&Note(1), first).unwrap_err()));
-        assert!(unknown(soon("the answer", pair.server.send_async(&Note(1), first)).await.unwrap_err()));
+        assert!(unknown(soon("the reply", pair.server.send_async(&Note(1), first)).await.unwrap_err()));
         assert_eq!(pair.server.broadcast(&Note(1)).unwrap(), 0);
         assert!(!pair.server.disconnect(first));
         assert!(pair.server.peer(first).is_none());
@@ -291,10 +291,10 @@ support::both_flavours! {
         let closed = |error| matches!(error, SendError::Closed { path: of, .. } if of == path);
         assert!(closed(pair.server.send(&Note(1), first).unwrap_err()));
         assert!(closed(pair.server.broadcast(&Note(1)).unwrap_err()));
-        assert!(closed(soon("the answer", pair.server.broadcast_async(&Note(1))).await.unwrap_err()));
+        assert!(closed(soon("the reply", pair.server.broadcast_async(&Note(1))).await.unwrap_err()));
         pair.client.close().await;
         assert!(matches!(pair.client.send(&Note(1)).unwrap_err(), SendError::Closed { .. }));
-        assert!(matches!(soon("the answer", pair.client.send_async(&Note(1))).await.unwrap_err(), SendError::Closed { .. }));
+        assert!(matches!(soon("the reply", pair.client.send_async(&Note(1))).await.unwrap_err(), SendError::Closed { .. }));
     }
 
     async fn without_a_connection_a_send_is_an_error() {

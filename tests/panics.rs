@@ -179,17 +179,17 @@ support::both_flavours! {
         server.on::<Number>(|_, _| std::panic::panic_any(Bomb));
         server.on_async::<Number>(|_, _| async { std::panic::panic_any(Bomb) });
         server.on::<Number>(move |msg, _| received(format!("received {}", msg.0)));
-        server.respond_async::<Question>(|_, _| async { explode() }).unwrap();
+        server.respond_async::<Request>(|_, _| async { explode() }).unwrap();
         server.listen().await.unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
-        peer.write([NUMBER, QUESTION].concat()).await;
+        peer.write([NUMBER, REQUEST].concat()).await;
         let panicked = |of| format!("a listener of {of} panicked (client 1): (no text)");
         let expected = [
             panicked("the connection event"),
             panicked("`number`"),
             panicked("`number`"),
             "received 1".to_owned(),
-            panicked("`question`"),
+            panicked("`request`"),
         ];
         assert_eq!(events.take(5).await, expected);
         assert!(peer.line().await.contains("panicked"));
@@ -204,11 +204,11 @@ support::both_flavours! {
         client.on_error(move |found| error(found.to_string()));
         client.on::<Number>(|_| std::panic::panic_any(Bomb));
         client.on_async::<Number>(|_| async { std::panic::panic_any(Bomb) });
-        client.respond::<Question>(|_| -> Reply { std::panic::panic_any(Bomb) }).unwrap();
+        client.respond::<Request>(|_| -> Reply { std::panic::panic_any(Bomb) }).unwrap();
         client.connect().await.unwrap();
         let mut peer = RawPeer::over(listener.accept().await.unwrap().0);
-        peer.write([NUMBER, QUESTION].concat()).await;
-        for of in ["`number`", "`number`", "`question`"] {
+        peer.write([NUMBER, REQUEST].concat()).await;
+        for of in ["`number`", "`number`", "`request`"] {
             assert_eq!(events.next().await, format!("a listener of {of} panicked: (no text)"));
         }
         assert!(peer.line().await.contains("panicked"));
@@ -268,13 +268,13 @@ support::both_flavours! {
         server.on_error(move |found| error(found.to_string()));
         server.on_async::<Number>(|_, _| BadEnd(Some(())));
         server.on::<Number>(move |msg, _| received(format!("received {}", msg.0)));
-        server.respond_async::<Question>(|_, _| BadEnd(Some(Reply))).unwrap();
+        server.respond_async::<Request>(|_, _| BadEnd(Some(Reply))).unwrap();
         server.listen().await.unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
         for _ in 0..2 {
-            peer.write([NUMBER, QUESTION].concat()).await;
+            peer.write([NUMBER, REQUEST].concat()).await;
             let panicked = |of| format!("a listener of {of} panicked (client 1): while dropping");
-            assert_eq!(events.take(3).await, [panicked("`number`"), "received 1".to_owned(), panicked("`question`")]);
+            assert_eq!(events.take(3).await, [panicked("`number`"), "received 1".to_owned(), panicked("`request`")]);
             assert!(peer.line().await.contains("panicked"));
         }
         assert_eq!(server.clients().len(), 1);
@@ -288,13 +288,13 @@ support::both_flavours! {
         client.on_error(move |found| error(found.to_string()));
         client.on_async::<Number>(|_| BadEnd(Some(())));
         client.on::<Number>(move |msg| received(format!("received {}", msg.0)));
-        client.respond_async::<Question>(|_| BadEnd(Some(Reply))).unwrap();
+        client.respond_async::<Request>(|_| BadEnd(Some(Reply))).unwrap();
         client.connect().await.unwrap();
         let mut peer = RawPeer::over(listener.accept().await.unwrap().0);
         for _ in 0..2 {
-            peer.write([NUMBER, QUESTION].concat()).await;
+            peer.write([NUMBER, REQUEST].concat()).await;
             let panicked = |of| format!("a listener of {of} panicked: while dropping");
-            assert_eq!(events.take(3).await, [panicked("`number`"), "received 1".to_owned(), panicked("`question`")]);
+            assert_eq!(events.take(3).await, [panicked("`number`"), "received 1".to_owned(), panicked("`request`")]);
             assert!(peer.line().await.contains("panicked"));
         }
         assert!(client.is_connected());
@@ -305,11 +305,11 @@ support::both_flavours! {
         let server = Server::new("a transport that panics");
         let gone = events.reporter();
         server.on_connection_close(move |id, reason| gone(format!("{id}: {reason}")));
-        server.serve(BadStream { reads: true }).unwrap();
+        server.serve_connection(BadStream { reads: true }).unwrap();
         assert_eq!(events.next().await, "1: the connection failed: the transport panicked: while reading");
         // Dropping it panics, too.
-        server.serve(BadStream { reads: false }).unwrap();
-        assert_eq!(events.next().await, "2: the other side closed the connection");
+        server.serve_connection(BadStream { reads: false }).unwrap();
+        assert_eq!(events.next().await, "2: the peer closed the connection");
         server.close().await;
     }
 
@@ -334,7 +334,7 @@ support::both_flavours! {
         assert_eq!(events.next().await, "the connection failed: the transport panicked: while reading");
         let failure = events.next().await;
         assert!(failure.contains(": the transport panicked: ") && failure.contains("while connecting"), "{failure}");
-        assert_eq!(events.next().await, "the other side closed the connection");
+        assert_eq!(events.next().await, "the peer closed the connection");
     }
 }
 
@@ -392,11 +392,11 @@ fn explode() -> Reply {
 }
 
 const NEXT: &str = "{\"topic\":\"next\",\"message\":1}\n";
-const QUESTION: &str = "{\"topic\":\"question\",\"message\":null,\"id\":1}\n";
+const REQUEST: &str = "{\"topic\":\"request\",\"message\":null,\"id\":1}\n";
 
 #[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "question", reply = Reply)]
-struct Question;
+#[topic(name = "request", reply = Reply)]
+struct Request;
 
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "reply"]

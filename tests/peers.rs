@@ -1,4 +1,4 @@
-//! Who is on the other side: what the kernel tells of it, who is let in, how many, and a listener that is not
+//! Who is on the peer: what the kernel tells of it, who is let in, how many, and a listener that is not
 //! our own.
 
 use std::fs;
@@ -109,7 +109,7 @@ support::both_flavours! {
         assert_eq!((peer.uid, peer.gid), (own_user(), getegid().as_raw()));
         assert_eq!(peer.pid, Some(std::process::id().try_into().unwrap()));
         let (ours, _theirs) = duplex(1024);
-        let in_memory = server.serve(ours).unwrap().unwrap();
+        let in_memory = server.serve_connection(ours).unwrap().unwrap();
         assert_eq!(connection(&mut events).await, in_memory);
         assert_eq!(server.peer(in_memory), None, "there is no process to tell of");
         drop(raw);
@@ -162,7 +162,7 @@ support::both_flavours! {
             server.listen().await.unwrap();
             for _ in 0..20 {
                 let stream = StdStream::connect(place.socket()).unwrap();
-                // Whether it is written before the refusal or not, nobody hears it.
+                // Whether it is written before the error reply or not, nobody hears it.
                 let _ = std::io::Write::write_all(&mut &stream, [ONE, "nonsense\n"].concat().as_bytes());
                 stream.set_nonblocking(true).unwrap();
                 let _ = server.broadcast(&Number(2));
@@ -188,7 +188,7 @@ support::both_flavours! {
         assert_eq!(events.next().await, Seen::Heard(3));
         // One that has no user to tell is not this user.
         let (ours, _theirs) = duplex(1024);
-        assert!(matches!(server.serve(ours), Err(Error::UserNotAllowed { peer: None, .. })));
+        assert!(matches!(server.serve_connection(ours), Err(Error::UserNotAllowed { peer: None, .. })));
         let path = place.socket();
         let Some(stream) = as_somebody(move || StdStream::connect(path).unwrap()).await else { return };
         let _ = std::io::Write::write_all(&mut &stream, ONE.as_bytes());
@@ -206,7 +206,7 @@ support::both_flavours! {
         // Where there is nobody to tell, nobody is the one expected.
         let connector = || async { Ok(duplex(1024).0) };
         let client = Client::builder("in memory").connector(connector).expect_server_user(own_user()).give_up_after(1).build();
-        let error = soon("the refusal", client.connect()).await.unwrap_err();
+        let error = soon("the error reply", client.connect()).await.unwrap_err();
         let ConnectError::GaveUp { cause: source, .. } = error else { panic!("{error:?}") };
         assert!(matches!(*source, ConnectError::WrongUser { found: None, .. }), "{source:?}");
     }
@@ -228,7 +228,7 @@ support::both_flavours! {
                 if *e == expected && *found == Some(own_user()));
             error(if as_expected { "wrong user" } else { "?" });
         });
-        let error = soon("the refusal", client.connect()).await.unwrap_err();
+        let error = soon("the error reply", client.connect()).await.unwrap_err();
         assert!(matches!(error, ConnectError::GaveUp { attempts: 2, .. }), "{error:?}");
         assert_eq!(events.rest(), ["wrong user"; 2]);
         for _ in 0..2 {
@@ -280,7 +280,7 @@ support::both_flavours! {
             assert_eq!(refused.closed().await, b"");
             assert_eq!(events.next().await, Seen::TooMany(3));
             let (ours, _theirs) = duplex(1024);
-            assert!(matches!(server.serve(ours), Err(Error::TooManyClients { limit: 3, .. })));
+            assert!(matches!(server.serve_connection(ours), Err(Error::TooManyClients { limit: 3, .. })));
         }
         assert_eq!(server.clients(), [peers[0].1, peers[1].1, peers[2].1]);
         for (peer, _) in &mut peers {

@@ -161,7 +161,7 @@ fn a_million_malformed_messages_cost_no_memory_and_delay_nobody_for_long(flavour
     let baseline = numbers(&server.line_with("listening"))[0];
     runtime().block_on(async {
         let client = Client::new(&path);
-        let mut answers = client.subscribe::<Pong>();
+        let mut replies = client.subscribe::<Pong>();
         client.connect().await.unwrap();
         let mut attacker = RawPeer::connect(&path).await;
         let attack = tokio::spawn(async move {
@@ -175,7 +175,7 @@ fn a_million_malformed_messages_cost_no_memory_and_delay_nobody_for_long(flavour
         while !attack.is_finished() {
             let asked = Instant::now();
             client.send(&Ping(answered)).unwrap();
-            let Pong(number) = support::soon("an answer under attack", answers.next()).await.unwrap();
+            let Pong(number) = support::soon("a reply under attack", replies.next()).await.unwrap();
             assert_eq!(number, answered);
             slowest = slowest.max(asked.elapsed());
             answered += 1;
@@ -219,7 +219,7 @@ fn of_sixteen_processes_that_race_for_a_stale_path_one_wins_and_all_reach_it(fla
     }
 }
 
-/// Has another user try all through 500 starts of a server with this mode; returns what came of it: refusals
+/// Has another user try all through 500 starts of a server with this mode; returns what came of it: error replies
 /// by the kernel, connections, bytes received.
 fn intrude(flavour: &str, mode: &str) -> Option<[u64; 3]> {
     if !rustix::process::geteuid().is_root() {
@@ -254,7 +254,7 @@ fn intrude(flavour: &str, mode: &str) -> Option<[u64; 3]> {
 
 fn another_user_gets_in_at_no_moment_of_five_hundred_starts_under_umask_000(flavour: &str) {
     if let Some([refused, connected, received]) = intrude(flavour, "600") {
-        assert!(refused > 100, "the intruders hardly tried: {refused} refusals");
+        assert!(refused > 100, "the intruders hardly tried: {refused} error replies");
         assert_eq!((connected, received), (0, 0));
     }
 }
@@ -299,7 +299,7 @@ fn a_server_out_of_descriptors_serves_whom_it_has_and_accepts_again_when_there_a
     let process = Pid::from_child(&server.child);
     runtime().block_on(async {
         let client = Client::new(&path);
-        let mut answers = client.subscribe::<Pong>();
+        let mut replies = client.subscribe::<Pong>();
         client.connect().await.unwrap();
         let mut crowd = Vec::new();
         for _ in 0..40 {
@@ -310,8 +310,8 @@ fn a_server_out_of_descriptors_serves_whom_it_has_and_accepts_again_when_there_a
         let began = Instant::now();
         for number in 0..200 {
             client.send(&Ping(number)).unwrap();
-            let Pong(answer) = support::soon("an answer without descriptors", answers.next()).await.unwrap();
-            assert_eq!(answer, number);
+            let Pong(reply) = support::soon("a reply without descriptors", replies.next()).await.unwrap();
+            assert_eq!(reply, number);
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let share = (processor_time(process) - before).as_secs_f64() / began.elapsed().as_secs_f64();

@@ -171,7 +171,7 @@ fn however_and_whenever_peers_leave_the_server_sleeps_afterwards(flavour: &str) 
         deaf.write_all(bytes).unwrap();
         deaf.shutdown(Shutdown::Read).unwrap();
         held.push(deaf);
-        // With the answer unread, where there is one, which resets the connection.
+        // With the reply unread, where there is one, which resets the connection.
         UnixStream::connect(&path).unwrap().write_all(bytes).unwrap();
         let mut shut = UnixStream::connect(&path).unwrap();
         shut.write_all(bytes).unwrap();

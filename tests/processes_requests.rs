@@ -1,4 +1,4 @@
-//! Questions between whole processes, one of which is killed.
+//! Requests between whole processes, one of which is killed.
 //!
 //! They take longer than `cargo test` should: `cargo test --test 'processes*' -- --ignored`.
 
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Answer, Client, CloseCause, RequestError, SendError, Server, Topic};
+use socket_ipc::{Client, CloseCause, ReplyFuture, RequestError, SendError, Server, Topic};
 use support::process::{Peer, command, text};
 use support::{Events, Place, soon};
 
@@ -20,7 +20,7 @@ struct Square(u64);
 #[topic = "squared"]
 struct Squared(u64);
 
-/// A question that is never answered.
+/// A request that is never answered.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic(name = "wait", reply = Waited)]
 struct Wait;
@@ -30,12 +30,12 @@ struct Wait;
 struct Waited;
 
 support::whole_processes! {
-    of_a_server_killed_half_way_every_question_fails_at_once_and_the_next_server_answers,
-    of_a_client_killed_while_it_is_asked_every_question_fails_at_once_and_another_answers,
+    of_a_server_killed_half_way_every_request_fails_at_once_and_the_next_server_replies,
+    of_a_client_killed_while_it_is_asked_every_request_fails_at_once_and_another_replies,
     a_client_killed_while_it_is_answered_leaves_nothing_behind,
 }
 
-const QUESTIONS: u64 = 100_000;
+const REQUESTS: u64 = 100_000;
 /// Half of them are answered before long, the others never.
 const IN_FLIGHT: u64 = 512;
 
@@ -54,23 +54,23 @@ fn runtime(flavour: &str) -> tokio::runtime::Runtime {
     runtime.worker_threads(2).enable_all().build().unwrap()
 }
 
-/// Keeps questions in flight until `count` have been answered, each with what it asked for; returns those that were not.
+/// Keeps requests in flight until `count` have been answered, each with what it asked for; returns those that were not.
 async fn keep_asking(
     count: u64,
-    square: impl Fn(u64) -> Answer<Squared>,
+    square: impl Fn(u64) -> ReplyFuture<Squared>,
 ) -> FuturesUnordered<impl Future<Output = (u64, Result<Squared, RequestError>)>> {
     let ask = |number| {
         // Asked by now, not when it is first awaited.
-        let answer = square(number);
-        async move { (number, answer.await) }
+        let reply = square(number);
+        async move { (number, reply.await) }
     };
-    let mut answers: FuturesUnordered<_> = (0..IN_FLIGHT / 2).map(ask).collect();
+    let mut replies: FuturesUnordered<_> = (0..IN_FLIGHT / 2).map(ask).collect();
     for number in IN_FLIGHT / 2..IN_FLIGHT / 2 + count {
-        let (answered, answer) = soon("an answer", answers.next()).await.unwrap();
-        assert_eq!(answer.unwrap(), Squared(answered * answered));
-        answers.push(ask(number));
+        let (answered, reply) = soon("a reply", replies.next()).await.unwrap();
+        assert_eq!(reply.unwrap(), Squared(answered * answered));
+        replies.push(ask(number));
     }
-    answers
+    replies
 }
 
 fn assert_lost(error: &RequestError, asked: &str) {
@@ -80,13 +80,13 @@ fn assert_lost(error: &RequestError, asked: &str) {
     );
 }
 
-/// All fail, but for what was answered before the other side was killed.
+/// All fail, but for what was answered before the peer was killed.
 async fn all_are_lost(
-    answers: FuturesUnordered<impl Future<Output = (u64, Result<Squared, RequestError>)>>,
-    waiting: Vec<Answer<Waited>>,
+    replies: FuturesUnordered<impl Future<Output = (u64, Result<Squared, RequestError>)>>,
+    waiting: Vec<ReplyFuture<Waited>>,
 ) {
     let killed = Instant::now();
-    let outcomes: Vec<_> = soon("the failures", answers.collect()).await;
+    let outcomes: Vec<_> = soon("the failures", replies.collect()).await;
     let (mut answered, mut lost) = (0, waiting.len());
     for (number, outcome) in outcomes {
         match outcome {
@@ -100,15 +100,15 @@ async fn all_are_lost(
             }
         }
     }
-    for answer in waiting {
-        assert_lost(&soon("the failure", answer).await.unwrap_err(), "wait");
+    for reply in waiting {
+        assert_lost(&soon("the failure", reply).await.unwrap_err(), "wait");
     }
     let took = killed.elapsed();
     println!("{lost} failed and {answered} had been answered, known {took:?} after the kill");
     assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
-fn of_a_server_killed_half_way_every_question_fails_at_once_and_the_next_server_answers(flavour: &str) {
+fn of_a_server_killed_half_way_every_request_fails_at_once_and_the_next_server_replies(flavour: &str) {
     let place = Place::new();
     let path = place.socket();
     let mut server = start(flavour, &["server", text(&path)]);
@@ -124,25 +124,25 @@ fn of_a_server_killed_half_way_every_question_fails_at_once_and_the_next_server_
         client.connect().await.unwrap();
 
         let waiting = (0..IN_FLIGHT / 2).map(|_| client.request(&Wait)).collect();
-        let answers = keep_asking(QUESTIONS / 2, |number| client.request(&Square(number))).await;
+        let replies = keep_asking(REQUESTS / 2, |number| client.request(&Square(number))).await;
         server.kill();
-        all_are_lost(answers, waiting).await;
+        all_are_lost(replies, waiting).await;
         assert_eq!(events.next().await, "disconnect");
-        let error = soon("the refusal", client.request(&Square(1))).await.unwrap_err();
+        let error = soon("the error reply", client.request(&Square(1))).await.unwrap_err();
         assert!(matches!(error, RequestError::Send(SendError::NotConnected { .. })), "{error:?}");
 
         server = start(flavour, &["server", text(&path)]);
         assert_eq!(events.next().await, "reconnect");
-        let mut answers = keep_asking(1_000, |number| client.request(&Square(number))).await;
-        while let Some((number, answer)) = soon("an answer", answers.next()).await {
-            assert_eq!(answer.unwrap(), Squared(number * number));
+        let mut replies = keep_asking(1_000, |number| client.request(&Square(number))).await;
+        while let Some((number, reply)) = soon("a reply", replies.next()).await {
+            assert_eq!(reply.unwrap(), Squared(number * number));
         }
-        assert_eq!(client.late_answers(), 0);
+        assert_eq!(client.late_replies(), 0);
     });
     server.exits_well();
 }
 
-fn of_a_client_killed_while_it_is_asked_every_question_fails_at_once_and_another_answers(flavour: &str) {
+fn of_a_client_killed_while_it_is_asked_every_request_fails_at_once_and_another_replies(flavour: &str) {
     let place = Place::new();
     let path = place.socket();
     runtime(flavour).block_on(async {
@@ -158,21 +158,21 @@ fn of_a_client_killed_while_it_is_asked_every_question_fails_at_once_and_another
         let witness_id = connections.next().await;
 
         let waiting = (0..IN_FLIGHT / 2).map(|_| server.request(&Wait, doomed_id)).collect();
-        let answers = keep_asking(5_000, |number| server.request(&Square(number), doomed_id)).await;
+        let replies = keep_asking(5_000, |number| server.request(&Square(number), doomed_id)).await;
         let meanwhile = keep_asking(0, |number| server.request(&Square(number), witness_id)).await;
         doomed.kill();
-        all_are_lost(answers, waiting).await;
+        all_are_lost(replies, waiting).await;
         assert_eq!(closes.next().await, (doomed_id, CloseCause::PeerClosed.to_string()));
-        let error = soon("the refusal", server.request(&Square(1), doomed_id)).await.unwrap_err();
+        let error = soon("the error reply", server.request(&Square(1), doomed_id)).await.unwrap_err();
         assert!(matches!(error, RequestError::Send(SendError::UnknownClient { .. })), "{error:?}");
 
         let answered =
-            meanwhile.filter(|(number, answer)| ready(*answer.as_ref().unwrap() == Squared(number * number)));
-        assert_eq!(soon("the other's answers", answered.count()).await as u64, IN_FLIGHT / 2);
+            meanwhile.filter(|(number, reply)| ready(*reply.as_ref().unwrap() == Squared(number * number)));
+        assert_eq!(soon("the other's replies", answered.count()).await as u64, IN_FLIGHT / 2);
         let _another = start(flavour, &["client", text(&path)]);
         let id = connections.next().await;
-        assert_eq!(soon("the answer", server.request(&Square(9), id)).await.unwrap(), Squared(81));
-        assert_eq!(server.late_answers(), 0);
+        assert_eq!(soon("the reply", server.request(&Square(9), id)).await.unwrap(), Squared(81));
+        assert_eq!(server.late_replies(), 0);
         assert!(closes.rest().is_empty());
         witness.exits_well();
     });

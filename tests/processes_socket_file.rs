@@ -61,7 +61,7 @@ fn is_here(program: &str, what: &str) -> bool {
     here
 }
 
-/// Asks a server for an answer over a connection.
+/// Asks a server for a reply over a connection.
 fn ping(stream: &mut UnixStream) -> String {
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream.write_all(support::process::PING).unwrap();
@@ -70,7 +70,7 @@ fn ping(stream: &mut UnixStream) -> String {
     line
 }
 
-fn answers(path: &Path) -> bool {
+fn replies(path: &Path) -> bool {
     ping(&mut UnixStream::connect(path).unwrap()).contains("pong")
 }
 
@@ -101,7 +101,7 @@ fn server_copy_in_a_forked_child_leaves_the_file_the_lock_and_the_connections(fl
         let said = String::from_utf8(second.stderr).unwrap();
         assert!(!second.status.success() && said.contains("holds its lock"), "{way}: {said}");
         assert!(ping(&mut early).contains("pong"), "{way}: the connection is dead");
-        assert!(answers(&path), "{way}: nobody is let in any more");
+        assert!(replies(&path), "{way}: nobody is let in any more");
         server.exits_well();
         assert_eq!(names_in(place.directory()), [""; 0], "{way}");
     }
@@ -186,7 +186,7 @@ fn socket_file_replaced_by_a_live_server_before_its_mode_is_set_is_left_alone(fl
     assert_eq!(mode_of(&place.socket()), 0o600, "the other server's socket has another mode");
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && said.contains("another program has just bound it"), "{said}");
-    assert!(answers(&place.socket()), "the other server was displaced");
+    assert!(replies(&place.socket()), "the other server was displaced");
 }
 
 fn socket_file_replaced_while_its_mode_is_set_changes_nothing_else(flavour: &str) {
@@ -289,7 +289,7 @@ fn lock_held_outside_the_pid_namespace_is_not_called_left_over(flavour: &str) {
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && said.contains("no process is seen to hold it"), "{said}");
     assert!(said.contains("in a container") && !said.contains("has left it"), "{said}");
-    assert!(answers(&path));
+    assert!(replies(&path));
 }
 
 fn socket_file_that_cannot_be_probed_after_the_bind_is_not_taken_for_its_own(flavour: &str) {
@@ -347,10 +347,10 @@ fn server_on_an_overlay_reclaims_what_the_image_has_and_removes_what_was_changed
     server.line_with("listening");
     let seen = seen_by(&server.child, &path);
     assert_eq!(mode_of(&seen), 0o660);
-    assert!(answers(&seen));
+    assert!(replies(&seen));
     fs::set_permissions(&seen, fs::Permissions::from_mode(0o666)).unwrap();
     fs::hard_link(&seen, seen.with_file_name("beside")).unwrap();
-    assert!(answers(&seen));
+    assert!(replies(&seen));
     // Nothing was taken for gone meanwhile.
     server.exits_well_without("error");
     let left = fs::symlink_metadata(at("upper/test.sock")).unwrap();
@@ -378,12 +378,12 @@ fn volume_mounted_over_a_socket_file_is_noticed_and_the_path_bound_again(flavour
     let gone = server.line_with("error ");
     assert!(gone.contains("nothing is there now") && gone.contains(text(&path)), "{gone}");
     assert!(server.line_with("error ").contains("bound again"));
-    assert!(answers(&seen_by(&server.child, &path)));
+    assert!(replies(&seen_by(&server.child, &path)));
     // Away again: there stands what was hidden, dead by now.
     inside(&["umount", "-l", text(&directory)]);
     assert!(server.line_with("error ").contains("another socket"));
     assert!(server.line_with("error ").contains("bound again"));
-    assert!(answers(&path));
+    assert!(replies(&path));
     server.end_input();
     server.line_with("closed");
     assert_eq!(names_in(&directory), [""; 0]);
@@ -447,8 +447,8 @@ fn member_of_an_allowed_group_is_let_in_and_no_other(flavour: &str) {
         if let_in {
             assert_eq!(server.line(), "connection 1", "{allowed}");
         } else {
-            let refusal = server.line();
-            assert!(refusal.contains("of user 65534 is not allowed in"), "{allowed}: {refusal}");
+            let error_reply = server.line();
+            assert!(error_reply.contains("of user 65534 is not allowed in"), "{allowed}: {error_reply}");
         }
         drop(client);
     }
@@ -557,7 +557,7 @@ fn sockets_that_nobody_takes_are_named_in_a_warning(flavour: &str) {
     let mut server =
         Peer::of(&mut activated(flavour, &place.socket(), sockets, "web:main:admin", "activated"));
     server.line_with("listening");
-    assert!(answers(&place.socket()));
+    assert!(replies(&place.socket()));
     server.end_input();
     let mut said = String::new();
     std::io::Read::read_to_string(&mut server.child.stderr.take().unwrap(), &mut said).unwrap();

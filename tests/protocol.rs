@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use socket_ipc::{
-    Client, ClientHandle, ClientId, Hears, MessageErrorKind, Protocol, Refusal, RequestError, SendError,
-    Sender, Server, ServerHandle, ToClient, Topic, Wire,
+    Client, ClientHandle, ClientId, Context, ErrorReply, Hears, MessageErrorKind, Protocol, RequestError,
+    SendError, Server, ServerHandle, ToClient, Topic, Wire,
 };
 use support::{Events, Place, RawPeer, soon};
 
@@ -53,25 +53,25 @@ struct Room<R> {
 }
 
 impl<R: Send + Sync + 'static> Hears<Hello, Server<Chat>> for Room<R> {
-    fn hear(&self, msg: Hello, sender: Sender<'_, Chat>) {
+    fn hear(&self, msg: Hello, context: Context<'_, Chat>) {
         self.greeted.fetch_add(1, Ordering::SeqCst);
-        sender.reply(&Greeting { text: format!("Hello, {}!", msg.name) }).unwrap();
+        context.send(&Greeting { text: format!("Hello, {}!", msg.name) }).unwrap();
     }
 }
 
 impl<R: Fn(String) + Send + Sync + 'static> Hears<Log<'_>, Server<Chat>> for Room<R> {
-    fn hear(&self, msg: Log<'_>, _: Sender<'_, Chat>) {
+    fn hear(&self, msg: Log<'_>, _: Context<'_, Chat>) {
         (self.report)(format!("server: {}", msg.text));
     }
 }
 
 impl<R: Send + Sync + 'static> Hears<HowMany, Server<Chat>> for Room<R> {
-    fn hear(&self, _: HowMany, _: Sender<'_, Chat>) -> Result<Count, Refusal> {
+    fn hear(&self, _: HowMany, _: Context<'_, Chat>) -> Result<Count, ErrorReply> {
         Ok(Count(self.greeted.load(Ordering::SeqCst)))
     }
 }
 
-/// Hears all that travels to a client; `Count`, which is nothing but an answer, is not of it.
+/// Hears all that travels to a client; `Count`, which is nothing but a reply, is not of it.
 struct Guest;
 
 impl Hears<Greeting, Client<Chat>> for Guest {
@@ -176,9 +176,9 @@ support::both_flavours! {
 
         client.send(&hello("you")).unwrap();
         assert_eq!(heard.next().await, "server: Hello, you!");
-        assert_eq!(soon("the answer", client.request(&HowMany)).await.unwrap(), Count(1));
+        assert_eq!(soon("the reply", client.request(&HowMany)).await.unwrap(), Count(1));
         assert!(server.off(room));
-        let unanswered = soon("the refusal", client.request(&HowMany)).await.unwrap_err();
+        let unanswered = soon("the error reply", client.request(&HowMany)).await.unwrap_err();
         assert!(matches!(unanswered, RequestError::NoResponder { .. }), "{unanswered:?}");
     }
 

@@ -42,7 +42,7 @@ async fn a_listener_that_watches_for_the_closing_still_holds_up_its_connection()
         heard.fetch_add(1, Ordering::SeqCst);
     });
     let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
-    server.serve(ours).unwrap();
+    server.serve_connection(ours).unwrap();
     for _ in 0..5 {
         theirs.write_all(LINE).await.unwrap();
     }
@@ -65,7 +65,7 @@ async fn a_listener_that_watches_for_the_closing_does_not_hold_it_up() {
         }
     });
     let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
-    server.serve(ours).unwrap();
+    server.serve_connection(ours).unwrap();
     theirs.write_all(LINE).await.unwrap();
     soon("the listener", starts.recv()).await;
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -79,7 +79,7 @@ async fn a_listener_that_watches_for_the_closing_does_not_hold_it_up() {
 async fn a_stream_that_buffers_is_flushed() {
     let server = Server::new("in memory");
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
-    let id = server.serve(BufStream::new(ours)).unwrap().unwrap();
+    let id = server.serve_connection(BufStream::new(ours)).unwrap().unwrap();
     server.send(&Work(7), id).unwrap();
     let mut line = String::new();
     soon("the message", BufReader::new(theirs).read_line(&mut line)).await.unwrap();
@@ -95,7 +95,7 @@ fn a_client_whose_runtime_has_gone_says_so() {
     let client = Client::builder("in memory")
         .connector(move || {
             let (ours, theirs) = tokio::io::duplex(64 * 1024);
-            let served = other_side.serve(theirs).map_err(std::io::Error::other);
+            let served = other_side.serve_connection(theirs).map_err(std::io::Error::other);
             async move { served.map(|_| ours) }
         })
         .build();
@@ -117,7 +117,7 @@ async fn waiting_for_room_ends_where_the_runtime_of_the_connection_has_gone() {
     let (ours, _theirs) = tokio::io::duplex(16);
     let id = {
         let _entered = runtime.enter();
-        server.serve(ours).unwrap().unwrap()
+        server.serve_connection(ours).unwrap().unwrap()
     };
     server.send_raw("fill", &"x".repeat(100_000), id).unwrap();
     let sender = server.handle();
@@ -138,7 +138,7 @@ async fn a_flush_ends_while_others_go_on_sending() {
         Client::builder("in memory")
             .connector(move || {
                 let (ours, theirs) = tokio::io::duplex(1024);
-                let served = other_side.serve(theirs).map_err(std::io::Error::other);
+                let served = other_side.serve_connection(theirs).map_err(std::io::Error::other);
                 async move { served.map(|_| ours) }
             })
             .build(),
@@ -164,7 +164,7 @@ async fn what_was_complete_is_not_called_unfinished() {
     let (reported, mut reports) = tokio::sync::mpsc::unbounded_channel();
     server.on_connection_close(move |_, reason| assert!(reported.send(reason.unfinished_bytes).is_ok()));
     let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
-    let id = server.serve(ours).unwrap().unwrap();
+    let id = server.serve_connection(ours).unwrap().unwrap();
     theirs.write_all(&[LINE, LINE, b"{\"to"].concat()).await.unwrap();
     tokio::time::sleep(Duration::from_millis(50)).await;
     server.disconnect(id);
@@ -214,7 +214,7 @@ async fn a_write_that_fails_is_not_blamed_on_the_other_side() {
     let (reported, mut reports) = tokio::sync::mpsc::unbounded_channel();
     server.on_connection_close(move |_, reason| drop(reported.send(reason.cause.clone())));
     let (ours, _theirs) = tokio::io::duplex(64 * 1024);
-    let id = server.serve(Failing(ours)).unwrap().unwrap();
+    let id = server.serve_connection(Failing(ours)).unwrap().unwrap();
     server.send(&Work(1), id).unwrap();
     let cause = soon("the end", reports.recv()).await.unwrap();
     assert!(matches!(cause, socket_ipc::CloseCause::Io(_)), "{cause:?}");
@@ -233,7 +233,7 @@ async fn a_server_that_is_dropped_reports_no_event() {
         let mut clients = Vec::new();
         for _ in 0..20 {
             let (ours, theirs) = tokio::io::duplex(64);
-            server.serve(ours).unwrap();
+            server.serve_connection(ours).unwrap();
             clients.push(theirs);
         }
         tokio::time::sleep(Duration::from_millis(2)).await;

@@ -1,4 +1,4 @@
-//! Questions and answers, both ways.
+//! Requests and replies, both ways.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use serde::{Deserialize, Serialize};
 use socket_ipc::{
-    Client, CloseCause, MessageErrorKind, Refusal, RequestError, RespondError, SendError, Server, Topic,
+    Client, CloseCause, ErrorReply, MessageErrorKind, RegisterError, RequestError, SendError, Server, Topic,
 };
 use support::{Events, Place, RawPeer, soon};
 use tokio::sync::Semaphore;
@@ -23,7 +23,7 @@ struct Add {
 #[topic = "sum"]
 struct Sum(i64);
 
-/// A question that is answered once somebody opens the gate.
+/// A request that is answered once somebody opens the gate.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic(name = "wait", reply = Waited)]
 struct Wait(u64);
@@ -52,7 +52,7 @@ async fn connected() -> (Place, Server, Client) {
     (place, server, client)
 }
 
-/// A responder to `Wait` on a server, whose answers come in the order in which numbers are let through.
+/// A responder to `Wait` on a server, whose replies come in the order in which numbers are let through.
 fn gated(server: &Server) -> Arc<Semaphore> {
     let gate = Arc::new(Semaphore::new(0));
     let closed = Arc::clone(&gate);
@@ -67,15 +67,15 @@ fn gated(server: &Server) -> Arc<Semaphore> {
     gate
 }
 
-async fn failed<R: std::fmt::Debug>(answer: socket_ipc::Answer<R>) -> RequestError {
-    soon("the failure of a question", answer).await.unwrap_err()
+async fn failed<R: std::fmt::Debug>(reply: socket_ipc::ReplyFuture<R>) -> RequestError {
+    soon("the failure of a request", reply).await.unwrap_err()
 }
 
 support::both_flavours! {
-    async fn questions_are_answered_both_ways() {
+    async fn requests_are_answered_both_ways() {
         let (_place, server, client) = connected().await;
         server.respond::<Add>(|Add { left, right }, _client_id| Sum(left + right)).unwrap();
-        client.respond_async::<Add>(|Add { left, right }| async move { Ok::<_, Refusal>(Sum(left * right)) }).unwrap();
+        client.respond_async::<Add>(|Add { left, right }| async move { Ok::<_, ErrorReply>(Sum(left * right)) }).unwrap();
         assert_eq!(soon("the sum", client.request(&ADD)).await.unwrap(), Sum(5));
         let id = server.clients()[0];
         assert_eq!(soon("the product", server.request(&ADD, id)).await.unwrap(), Sum(6));
@@ -90,7 +90,7 @@ support::both_flavours! {
         let length = soon("the length", client.request_raw("length", "four")).await.unwrap();
         assert_eq!(length.as_str(), "4");
         let error = failed(client.request_raw("length", &4)).await;
-        assert!(matches!(&error, RequestError::Refused { topic, code, text }
+        assert!(matches!(&error, RequestError::Rejected { topic, code, text }
             if topic == "length" && code == "failed" && text.contains("expected a string")), "{error}");
         let echo = soon("the echo", server.request_raw("echo", &[1, 2], server.clients()[0])).await.unwrap();
         assert_eq!(echo.as_str(), "[1,2]");
@@ -103,10 +103,10 @@ support::both_flavours! {
         let (place, server, _client) = connected().await;
         server.respond::<Add>(|Add { left, right }, _| left.checked_add(right).map(Sum).ok_or("too much")).unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
-        for (question, answer) in [
+        for (request, reply) in [
             (r#"{"topic":"add","message":{"left":2,"right":3},"id":7}"#, r#"{"topic":"sum","message":5,"re":7}"#),
             (r#"{"id":8,"message":{"left":2,"right":3},"topic":"add"}"#, r#"{"topic":"sum","message":5,"re":8}"#),
-            // Without a number the answer has none; any integer or short string is repeated as it was written.
+            // Without a number the reply has none; any integer or short string is repeated as it was written.
             (r#"{"topic":"add","message":{"left":2,"right":3}}"#, r#"{"topic":"sum","message":5}"#),
             (r#"{"topic":"add","message":{"left":2,"right":3},"id":"7"}"#, r#"{"topic":"sum","message":5,"re":"7"}"#),
             (r#"{"id":7.0,"topic":"add","message":{"left":2,"right":3}}"#, r#"{"topic":"sum","message":5,"re":7.0}"#),
@@ -123,17 +123,17 @@ support::both_flavours! {
                 r#"{"topic":"error","message":{"code":"no_responder","text":"nobody responds to `divide`"},"error":true,"re":10}"#,
             ),
         ] {
-            peer.write(format!("{question}\n")).await;
-            assert_eq!(peer.line().await, answer, "to {question}");
+            peer.write(format!("{request}\n")).await;
+            assert_eq!(peer.line().await, reply, "to {request}");
         }
         let mut ids = Events::new();
         let report = ids.reporter();
         server.on_topic("ready", move |_, client_id| report(client_id));
         peer.write("{\"topic\":\"ready\"}\n").await;
-        let answer = server.request(&ADD, ids.next().await);
+        let reply = server.request(&ADD, ids.next().await);
         assert_eq!(peer.line().await, r#"{"topic":"add","message":{"left":2,"right":3},"id":1}"#);
         peer.write("{\"re\":1,\"message\":6,\"topic\":\"sum\"}\n").await;
-        assert_eq!(soon("the answer", answer).await.unwrap(), Sum(6));
+        assert_eq!(soon("the reply", reply).await.unwrap(), Sum(6));
     }
 
     async fn request_numbers_of_foreign_programs_are_echoed_as_written_or_message_errors() {
@@ -146,11 +146,11 @@ support::both_flavours! {
         server.on_topic("add", move |message, _| report(message.to_string()));
         server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
         server.respond_async::<Wait>(|Wait(number), _| async move { Waited(number) }).unwrap();
-        server.respond_raw("panic", "panicked", |_, _| -> Result<(), Refusal> { panic!("on purpose") }).unwrap();
+        server.respond_raw("panic", "panicked", |_, _| -> Result<(), ErrorReply> { panic!("on purpose") }).unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
         let longest = format!("\"{}\"", "u".repeat(64));
         for id in ["7.0", "-7", "1e3", "18446744073709551616", r#""7""#, r#""""#, r#""0190a1b2-c3d4-7e5f""#, r#""\u0061\n""#, &longest] {
-            for (question, answer) in [
+            for (request, reply) in [
                 (r#""topic":"add","message":{"left":2,"right":3}"#, r#""topic":"sum","message":5"#),
                 (r#""topic":"wait","message":8"#, r#""topic":"waited","message":8"#),
                 (
@@ -162,8 +162,8 @@ support::both_flavours! {
                     r#""topic":"error","message":{"code":"no_responder","text":"nobody responds to `nobody`"},"error":true"#,
                 ),
             ] {
-                peer.write(format!("{{{question},\"id\":{id}}}\n")).await;
-                assert_eq!(peer.line().await, format!("{{{answer},\"re\":{id}}}"), "to {question}");
+                peer.write(format!("{{{request},\"id\":{id}}}\n")).await;
+                assert_eq!(peer.line().await, format!("{{{reply},\"re\":{id}}}"), "to {request}");
             }
         }
         heard.rest();
@@ -188,10 +188,10 @@ support::both_flavours! {
         let report = ids.reporter();
         server.on_topic("ready", move |_, client_id| report(client_id));
         peer.write("{\"topic\":\"ready\"}\n").await;
-        let answer = server.request(&ADD, ids.next().await);
+        let reply = server.request(&ADD, ids.next().await);
         assert_eq!(peer.line().await, r#"{"topic":"add","message":{"left":2,"right":3},"id":1}"#);
         peer.write("{\"topic\":\"sum\",\"message\":6,\"re\":1.0}\n").await;
-        assert_eq!(soon("the answer", answer).await.unwrap(), Sum(6));
+        assert_eq!(soon("the reply", reply).await.unwrap(), Sum(6));
     }
 
     async fn request_over_the_limit_with_a_string_as_its_number_is_told() {
@@ -226,7 +226,7 @@ support::both_flavours! {
         server.respond::<Inspect>(respond).unwrap();
         assert_eq!(soon("a reply", client.request(&Inspect(0))).await.unwrap(), Problems { count: 3 });
         let error = failed(client.request(&Inspect(1))).await;
-        assert!(matches!(&error, RequestError::Refused { code, .. } if code == "failed"), "{error:?}");
+        assert!(matches!(&error, RequestError::Rejected { code, .. } if code == "failed"), "{error:?}");
         let error = failed(client.request(&Inspect(2))).await;
         assert!(matches!(error, RequestError::ResponderPanicked { .. }), "{error:?}");
 
@@ -238,40 +238,40 @@ support::both_flavours! {
         server.on_topic("ready", move |_, client_id| report(client_id));
         peer.write("{\"topic\":\"ready\"}\n").await;
         let id = ids.next().await;
-        let refusal = r#"{"code":"busy","text":"later"}"#;
+        let error_reply = r#"{"code":"busy","text":"later"}"#;
         for (number, topic, key) in [(1, "sum", r#","error":true"#), (2, "error", ""), (3, "error", r#","error":true"#), (4, "else", r#","error":true"#)] {
-            let answer = server.request(&ADD, id);
+            let reply = server.request(&ADD, id);
             peer.line().await;
-            peer.write(format!("{{\"topic\":\"{topic}\",\"message\":{refusal}{key},\"re\":{number}}}\n")).await;
-            let error = failed(answer).await;
-            assert!(matches!(&error, RequestError::Refused { code, text, .. } if code == "busy" && text == "later"), "{error:?}");
+            peer.write(format!("{{\"topic\":\"{topic}\",\"message\":{error_reply}{key},\"re\":{number}}}\n")).await;
+            let error = failed(reply).await;
+            assert!(matches!(&error, RequestError::Rejected { code, text, .. } if code == "busy" && text == "later"), "{error:?}");
         }
         for (number, key, is_error) in [(5, "", false), (6, r#","error":true"#, true), (7, r#","error":false"#, false)] {
-            let answer = server.request(&Inspect(0), id);
+            let reply = server.request(&Inspect(0), id);
             peer.line().await;
             peer.write(format!("{{\"topic\":\"error\",\"message\":{{\"code\":\"busy\",\"text\":\"later\"}}{key},\"re\":{number}}}\n")).await;
-            assert_eq!(soon("an answer", answer).await.is_err(), is_error, "{key}");
+            assert_eq!(soon("a reply", reply).await.is_err(), is_error, "{key}");
         }
-        let answer = server.request_raw("anything", &1, id);
+        let reply = server.request_raw("anything", &1, id);
         peer.line().await;
-        peer.write(format!("{{\"topic\":\"reply\",\"message\":{refusal},\"error\":true,\"re\":8}}\n")).await;
-        let error = failed(answer).await;
-        assert!(matches!(&error, RequestError::Refused { code, .. } if code == "busy"), "{error:?}");
+        peer.write(format!("{{\"topic\":\"reply\",\"message\":{error_reply},\"error\":true,\"re\":8}}\n")).await;
+        let error = failed(reply).await;
+        assert!(matches!(&error, RequestError::Rejected { code, .. } if code == "busy"), "{error:?}");
     }
 
     async fn responder_that_replies_under_its_own_topic_is_refused() {
         let (_place, server, client) = connected().await;
-        let refused = RespondError::RepliesToItself { topic: "x".into() };
+        let refused = RegisterError::RepliesToItself { topic: "x".into() };
         assert_eq!(server.respond_raw("x", "x", |_, _| Ok(1)).unwrap_err(), refused);
         assert_eq!(client.respond_raw("x", "x", |_| Ok(1)).unwrap_err(), refused);
         // An empty topic has a name of its own.
-        let refused = RespondError::RepliesToItself { topic: "none".into() };
+        let refused = RegisterError::RepliesToItself { topic: "none".into() };
         assert_eq!(server.respond_raw("", "none", |_, _| Ok(1)).unwrap_err(), refused);
 
         #[derive(Topic, Serialize, Deserialize)]
         #[topic(name = "ping", reply = Self)]
         struct Ping;
-        let refused = RespondError::RepliesToItself { topic: "ping".into() };
+        let refused = RegisterError::RepliesToItself { topic: "ping".into() };
         assert_eq!(server.respond::<Ping>(|ping, _| ping).unwrap_err(), refused);
         assert_eq!(client.respond::<Ping>(|ping| ping).unwrap_err(), refused);
         assert_eq!(server.respond_async::<Ping>(|ping, _| async move { ping }).unwrap_err(), refused);
@@ -280,22 +280,22 @@ support::both_flavours! {
         server.respond_raw("x", "y", |_, _| Ok(1)).unwrap();
     }
 
-    async fn many_wait_at_once_and_each_answer_finds_its_question() {
+    async fn many_wait_at_once_and_each_reply_finds_its_request() {
         let (_place, server, client) = connected().await;
         let gate = gated(&server);
         server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
-        let answers: Vec<_> = (0..500).map(|number| client.request(&Wait(number))).collect();
+        let replies: Vec<_> = (0..500).map(|number| client.request(&Wait(number))).collect();
         // What is asked later and answered at once does not wait for them.
         assert_eq!(soon("the sum", client.request(&ADD)).await.unwrap(), Sum(5));
         gate.add_permits(500);
-        let answers = soon("all answers", join_all(answers)).await;
-        for (number, answer) in answers.into_iter().enumerate() {
-            assert_eq!(answer.unwrap(), Waited(number as u64));
+        let replies = soon("all replies", join_all(replies)).await;
+        for (number, reply) in replies.into_iter().enumerate() {
+            assert_eq!(reply.unwrap(), Waited(number as u64));
         }
-        assert_eq!(client.late_answers(), 0);
+        assert_eq!(client.late_replies(), 0);
     }
 
-    async fn whatever_goes_wrong_fails_that_question_at_once_by_its_own_name() {
+    async fn whatever_goes_wrong_fails_that_request_at_once_by_its_own_name() {
         let (_place, server, client) = connected().await;
         let mut panics = Events::new();
         let report = panics.reporter();
@@ -305,7 +305,7 @@ support::both_flavours! {
         server.on_message_error(move |error, _| report(error.to_string()));
         server.respond::<Add>(|Add { left, right }, _| match (left, right) {
             (0, _) => panic!("nothing to add to"),
-            (_, 0) => Err(Refusal::new("nothing_to_add", "why ask?")),
+            (_, 0) => Err(ErrorReply::new("nothing_to_add", "why ask?")),
             _ => Ok(Sum(left + right)),
         }).unwrap();
         server.respond_async::<Wait>(|Wait(number), _| async move {
@@ -327,31 +327,31 @@ support::both_flavours! {
         let error = failed(client.request(&Wait(1))).await;
         assert_eq!(error.to_string(), "`wait` was refused (failed): no time");
         let error = failed(client.request_raw("add", &"two and three")).await;
-        assert!(matches!(&error, RequestError::QuestionUndecodable { topic, text }
+        assert!(matches!(&error, RequestError::RequestUndecodable { topic, text }
             if topic == "add" && text.contains("expected struct Add")), "{error:?}");
         assert!(undecodable.next().await.contains("expected struct Add"), "it is a message error, too");
         // The connection lives.
         assert_eq!(soon("the sum", client.request(&ADD)).await.unwrap(), Sum(5));
     }
 
-    async fn an_answer_that_is_none_fails_the_question() {
+    async fn an_reply_that_is_none_fails_the_request() {
         let (_place, server, client) = connected().await;
         server.respond_raw("add", "sum", |_, _| Ok("five")).unwrap();
         server.respond_raw("wait", "nothing of the kind", |_, _| Ok(5)).unwrap();
         let error = failed(client.request(&ADD)).await;
-        assert!(matches!(&error, RequestError::Undecodable { topic, type_name, reason }
+        assert!(matches!(&error, RequestError::ReplyUndecodable { topic, type_name, reason }
             if topic == "add" && type_name.ends_with("Sum") && reason.contains("expected i64")), "{error:?}");
         let error = failed(client.request(&Wait(1))).await;
         assert!(matches!(&error, RequestError::UnexpectedTopic { found, expected: "waited", .. }
             if found == "nothing of the kind"), "{error:?}");
     }
 
-    async fn a_reply_that_cannot_be_sent_is_a_refusal() {
+    async fn a_reply_that_cannot_be_sent_is_a_error_reply() {
         let place = Place::new();
         let server = Server::builder(place.socket()).max_message_len(200).build();
         server.listen().await.unwrap();
         server.respond_raw("long", "long reply", |_, _| Ok("x".repeat(200))).unwrap();
-        server.respond_raw("worse", "worse reply", |_, _| Err::<(), _>(Refusal::new("x", "x".repeat(200)))).unwrap();
+        server.respond_raw("worse", "worse reply", |_, _| Err::<(), _>(ErrorReply::new("x", "x".repeat(200)))).unwrap();
         server.respond_raw("map", "map reply", |_, _| Ok(std::collections::HashMap::from([((1, 2), 3)]))).unwrap();
         let client = Client::builder(place.socket()).request_timeout(LONG).build();
         client.connect().await.unwrap();
@@ -359,10 +359,10 @@ support::both_flavours! {
             [("long", "failed", "over the limit of 200"), ("worse", "x", ""), ("map", "failed", "key must be")]
         {
             let error = failed(client.request_raw(topic, &())).await;
-            assert!(matches!(&error, RequestError::Refused { code, text, .. }
+            assert!(matches!(&error, RequestError::Rejected { code, text, .. }
                 if code == expected && text.contains(says)), "{topic}: {error:?}");
         }
-        // A refusal without its text still says by its code what is wrong.
+        // An error reply without its text still says by its code what is wrong.
         let strict = Place::new();
         let server = Server::builder(strict.socket()).max_message_len(90).build();
         server.listen().await.unwrap();
@@ -397,27 +397,27 @@ support::both_flavours! {
         let gate = gated(&server);
         let client = Client::builder(place.socket()).max_requests(2).request_timeout(LONG).build();
         client.connect().await.unwrap();
-        let answers = [client.request(&Wait(1)), client.request(&Wait(2))];
+        let replies = [client.request(&Wait(1)), client.request(&Wait(2))];
         let error = failed(client.request(&Wait(3))).await;
         assert!(matches!(&error, RequestError::TooManyRequests { topic, limit: 2 } if topic == "wait"), "{error:?}");
         gate.add_permits(2);
-        soon("the answers", join_all(answers)).await;
+        soon("the replies", join_all(replies)).await;
         gate.add_permits(1);
-        assert_eq!(soon("the answer", client.request(&Wait(4))).await.unwrap(), Waited(4));
+        assert_eq!(soon("the reply", client.request(&Wait(4))).await.unwrap(), Waited(4));
     }
 
     async fn the_loss_of_the_connection_fails_all_that_wait_at_once() {
         let (place, server, client) = connected().await;
         let gate = gated(&server);
-        let answers: Vec<_> = (0..100).map(|number| client.request(&Wait(number))).collect();
+        let replies: Vec<_> = (0..100).map(|number| client.request(&Wait(number))).collect();
         let listening = client.request(&Wait(100));
         gate.add_permits(101);
-        soon("the answer", listening).await.unwrap();
-        drop(answers);
-        let answers: Vec<_> = (0..100).map(|number| client.request(&Wait(number))).collect();
+        soon("the reply", listening).await.unwrap();
+        drop(replies);
+        let replies: Vec<_> = (0..100).map(|number| client.request(&Wait(number))).collect();
         drop(server);
-        for answer in answers {
-            let error = failed(answer).await;
+        for reply in replies {
+            let error = failed(reply).await;
             assert!(matches!(&error, RequestError::ConnectionLost { topic, cause: CloseCause::PeerClosed }
                 if topic == "wait"), "{error:?}");
         }
@@ -435,26 +435,26 @@ support::both_flavours! {
     async fn a_close_fails_what_waits_at_once_on_the_side_that_closes() {
         let (_place, server, client) = connected().await;
         let _gate = gated(&server);
-        let answer = client.request(&Wait(1));
+        let reply = client.request(&Wait(1));
         let closing = client.close();
-        let error = failed(answer).await;
+        let error = failed(reply).await;
         assert!(matches!(&error, RequestError::ConnectionLost { cause: CloseCause::Closed, .. }), "{error:?}");
         // The responder at work holds up nothing on the side that has left.
         soon("the close", closing).await;
     }
 
-    async fn a_question_that_is_dropped_is_forgotten_and_its_answer_is_late() {
+    async fn a_request_that_is_dropped_is_forgotten_and_its_reply_is_late() {
         let (_place, server, client) = connected().await;
         let gate = gated(&server);
         server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
         drop(client.request(&Wait(1)));
-        let error = failed(client.request(&Wait(2)).within(Duration::ZERO)).await;
+        let error = failed(client.request(&Wait(2)).timeout(Duration::ZERO)).await;
         assert!(matches!(&error, RequestError::Timeout { topic, timeout: Duration::ZERO } if topic == "wait"), "{error:?}");
         gate.add_permits(2);
         let last = client.request(&Wait(3));
         gate.add_permits(1);
-        soon("the answer", last).await.unwrap();
-        assert_eq!(client.late_answers(), 2);
+        soon("the reply", last).await.unwrap();
+        assert_eq!(client.late_replies(), 2);
     }
 
     async fn an_asynchronous_listener_may_ask_over_the_connection_that_holds_it() {
@@ -463,15 +463,15 @@ support::both_flavours! {
         let mut heard = Events::new();
         let (report, asking) = (heard.reporter(), client.handle());
         client.on_async::<Waited>(move |Waited(number)| {
-            let (report, answer) = (report.clone(), asking.request(&Add { left: number as i64, right: 1 }));
-            async move { report(answer.await.unwrap().0) }
+            let (report, reply) = (report.clone(), asking.request(&Add { left: number as i64, right: 1 }));
+            async move { report(reply.await.unwrap().0) }
         });
         let id = server.clients()[0];
         for number in 0..100 {
             server.send(&Waited(number), id).unwrap();
         }
         assert_eq!(heard.take(100).await, (1..=100).collect::<Vec<_>>());
-        assert_eq!(client.late_answers(), 0);
+        assert_eq!(client.late_replies(), 0);
     }
 
     async fn reply_key_with_escapes_behind_a_held_message_is_found() {
@@ -499,10 +499,10 @@ support::both_flavours! {
         let (_place, server, client) = connected().await;
         let asking = server.handle();
         server.respond_async::<Wait>(move |Wait(number), client_id| {
-            let answer = (number > 0).then(|| asking.request(&Wait(number - 1), client_id));
+            let reply = (number > 0).then(|| asking.request(&Wait(number - 1), client_id));
             async move {
-                match answer {
-                    Some(answer) => answer.await.map(|Waited(below)| Waited(below + 1)),
+                match reply {
+                    Some(reply) => reply.await.map(|Waited(below)| Waited(below + 1)),
                     None => Ok(Waited(0)),
                 }
             }
@@ -514,7 +514,7 @@ support::both_flavours! {
         assert_eq!(soon("the depth", client.request(&Wait(50))).await.unwrap(), Waited(50));
     }
 
-    async fn an_answer_passes_by_a_full_subscription() {
+    async fn an_reply_passes_by_a_full_subscription() {
         let (_place, server, client) = connected().await;
         let asked = server.handle();
         server.respond::<Add>(move |Add { left, right }, client_id| {
@@ -529,7 +529,7 @@ support::both_flavours! {
             assert_eq!(soon("a message", subscription.next()).await, Some(Waited(number)));
         }
         assert_eq!(soon("the sum", client.request(&ADD)).await.unwrap(), Sum(5));
-        assert_eq!(client.late_answers(), 0);
+        assert_eq!(client.late_replies(), 0);
     }
 
     async fn of_one_who_asks_and_does_not_read_no_more_is_heard_until_it_does() {
@@ -547,9 +547,9 @@ support::both_flavours! {
         let report = heard.reporter();
         server.on_topic("mark", move |_, _| report(()));
         let mut greedy = RawPeer::connect(place.socket()).await;
-        let questions: String = (0..50).map(|id| format!("{{\"topic\":\"long\",\"message\":0,\"id\":{id}}}\n")).collect();
-        greedy.write(questions).await;
-        // Another client is heard meanwhile; by then the first one's questions have been read.
+        let requests: String = (0..50).map(|id| format!("{{\"topic\":\"long\",\"message\":0,\"id\":{id}}}\n")).collect();
+        greedy.write(requests).await;
+        // Another client is heard meanwhile; by then the first one's requests have been read.
         let mut other = RawPeer::connect(place.socket()).await;
         for _ in 0..50 {
             other.write("{\"topic\":\"mark\"}\n").await;
@@ -598,8 +598,8 @@ support::both_flavours! {
             let (report, asking) = (report.clone(), asking.clone());
             async move {
                 for _ in 0..40 {
-                    let answer = asking.request_raw("long", &len).await;
-                    report(answer.map(|text| text.as_str().len()).map_err(|error| error.to_string()));
+                    let reply = asking.request_raw("long", &len).await;
+                    report(reply.map(|text| text.as_str().len()).map_err(|error| error.to_string()));
                 }
             }
         });
@@ -617,11 +617,11 @@ support::both_flavours! {
         server.respond_raw("long", "long reply", |_, _| Ok("x".repeat(2_000_000))).unwrap();
         client.respond_raw("long", "long reply", |_| Ok("y".repeat(2_000_000))).unwrap();
         let id = server.clients()[0];
-        let answers: Vec<_> = (0..10)
+        let replies: Vec<_> = (0..10)
             .flat_map(|_| [client.request_raw("long", &()), server.request_raw("long", &(), id)])
             .collect();
-        for answer in soon("all answers", join_all(answers)).await {
-            assert_eq!(answer.unwrap().as_str().len(), 2_000_002);
+        for reply in soon("all replies", join_all(replies)).await {
+            assert_eq!(reply.unwrap().as_str().len(), 2_000_002);
         }
     }
 
@@ -639,21 +639,21 @@ support::both_flavours! {
         client.connect().await.unwrap();
         asking.connect().await.unwrap();
         let error = failed(client.request_raw(&"t".repeat(60), &())).await;
-        assert!(matches!(&error, RequestError::QuestionUndecodable { text, .. }
+        assert!(matches!(&error, RequestError::RequestUndecodable { text, .. }
             if text.contains("60 bytes, over the limit of 50")), "{error:?}");
         let error = failed(asking.request_raw("long", &"x".repeat(300_000))).await;
-        assert!(matches!(&error, RequestError::QuestionUndecodable { text, .. }
+        assert!(matches!(&error, RequestError::RequestUndecodable { text, .. }
             if text.contains("over the limit of 100000")), "{error:?}");
         let error = failed(client.request_raw("long", &95_000)).await;
-        assert!(matches!(&error, RequestError::Undecodable { reason, .. }
+        assert!(matches!(&error, RequestError::ReplyUndecodable { reason, .. }
             if reason.contains("over the limit of 90000")), "{error:?}");
         // Both connections live.
         for client in [client, asking] {
-            assert_eq!(soon("an answer", client.request_raw("long", &1)).await.unwrap().as_str(), "\"x\"");
+            assert_eq!(soon("a reply", client.request_raw("long", &1)).await.unwrap().as_str(), "\"x\"");
         }
     }
 
-    async fn an_answer_over_the_limit_is_no_answer_however_it_arrives() {
+    async fn an_reply_over_the_limit_is_no_reply_however_it_arrives() {
         let place = Place::new();
         let server = Server::builder(place.socket()).max_message_len(1_000_000).outbox_len(100_000).build();
         let gate = Arc::new(Semaphore::new(0));
@@ -672,32 +672,32 @@ support::both_flavours! {
         server.listen().await.unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
         peer.write("{\"topic\":\"here\"}\n").await;
-        let answer = server.request(&ADD, here.next().await);
-        // Its beginning is given up; its end arrives while answers that are not read hold messages back.
+        let reply = server.request(&ADD, here.next().await);
+        // Its beginning is given up; its end arrives while replies to that are not read hold messages back.
         peer.write(format!("{{\"topic\":\"sum\",\"message\":\"{}", "a".repeat(1_500_000))).await;
         peer.write("bbb\",\"re\":1}\n{\"topic\":\"long\",\"id\":7}\n").await;
-        let error = failed(answer).await;
-        assert!(matches!(&error, RequestError::Undecodable { reason, .. } if reason.contains("over the limit of 1000000")), "{error:?}");
+        let error = failed(reply).await;
+        assert!(matches!(&error, RequestError::ReplyUndecodable { reason, .. } if reason.contains("over the limit of 1000000")), "{error:?}");
         gate.add_permits(1);
     }
 
-    async fn a_broken_answer_fails_at_once_inside_a_listener_too() {
+    async fn a_broken_reply_fails_at_once_inside_a_listener_too() {
         let (place, server, _client) = connected().await;
         let mut heard = Events::new();
         let (report, asking) = (heard.reporter(), server.handle());
         server.on_async::<Waited>(move |Waited(_), client_id| {
-            let (report, answer) = (report.clone(), asking.request(&ADD, client_id));
-            async move { report(answer.await.unwrap_err()) }
+            let (report, reply) = (report.clone(), asking.request(&ADD, client_id));
+            async move { report(reply.await.unwrap_err()) }
         });
         let mut peer = RawPeer::connect(place.socket()).await;
         peer.write("{\"topic\":\"waited\",\"message\":1}\n").await;
         peer.line().await;
         peer.write("{\"topic\":\"sum\",\"message\":nope,\"re\":1}\n").await;
         let error = heard.next().await;
-        assert!(matches!(error, RequestError::Undecodable { .. }), "{error:?}");
+        assert!(matches!(error, RequestError::ReplyUndecodable { .. }), "{error:?}");
     }
 
-    async fn a_responder_that_is_removed_while_its_question_is_held_answers_nobody_and_that_is_said() {
+    async fn a_responder_that_is_removed_while_its_request_is_held_replies_nobody_and_that_is_said() {
         let (_place, server, client) = connected().await;
         let responder = Arc::new(std::sync::OnceLock::new());
         let (known, handle) = (Arc::clone(&responder), server.handle());
@@ -713,7 +713,7 @@ support::both_flavours! {
         assert!(matches!(error, RequestError::NoResponder { .. }), "{error:?}");
     }
 
-    async fn a_closing_server_sends_all_answers_that_are_ready_in_time_however_many() {
+    async fn a_closing_server_sends_all_replies_that_are_ready_in_time_however_many() {
         let (_place, server, client) = connected().await;
         let gate = Arc::new(Semaphore::new(0));
         let opened = Arc::clone(&gate);
@@ -721,20 +721,20 @@ support::both_flavours! {
             let opened = Arc::clone(&opened);
             async move {
                 opened.acquire().await.unwrap().forget();
-                // Any question's reply; this one is long.
-                Err::<Waited, _>(Refusal::new("long", "x".repeat(20_000)))
+                // Any request's reply; this one is long.
+                Err::<Waited, _>(ErrorReply::new("long", "x".repeat(20_000)))
             }
         }).unwrap();
         let mut heard = Events::new();
         let report = heard.reporter();
         server.on_topic("wait", move |_, _| report(()));
-        let answers: Vec<_> = (0..100).map(|number| client.request(&Wait(number))).collect();
+        let replies: Vec<_> = (0..100).map(|number| client.request(&Wait(number))).collect();
         heard.take(100).await;
         let closing = server.close();
         gate.add_permits(100);
-        for answer in answers {
-            let error = failed(answer).await;
-            assert!(matches!(&error, RequestError::Refused { code, .. } if code == "long"), "{error:?}");
+        for reply in replies {
+            let error = failed(reply).await;
+            assert!(matches!(&error, RequestError::Rejected { code, .. } if code == "long"), "{error:?}");
         }
         soon("the close", closing).await;
     }
@@ -742,10 +742,10 @@ support::both_flavours! {
     async fn a_deadline_that_has_passed_stays_what_it_was() {
         let (_place, server, client) = connected().await;
         let _gate = gated(&server);
-        let answer = client.request(&Wait(1)).within(Duration::ZERO);
+        let reply = client.request(&Wait(1)).timeout(Duration::ZERO);
         // Asked later, and overdue later: both have been given up by now.
-        failed(client.request(&Wait(2)).within(Duration::from_millis(1))).await;
-        let error = failed(answer.within(LONG)).await;
+        failed(client.request(&Wait(2)).timeout(Duration::from_millis(1))).await;
+        let error = failed(reply.timeout(LONG)).await;
         assert!(matches!(&error, RequestError::Timeout { timeout: Duration::ZERO, .. }), "{error:?}");
     }
 
@@ -758,8 +758,8 @@ support::both_flavours! {
         let report = heard.reporter();
         server.on_topic("wait", move |_, _| report(()));
         let mut peer = RawPeer::connect(place.socket()).await;
-        let questions: String = (0..5).map(|id| format!("{{\"topic\":\"wait\",\"message\":{id},\"id\":{id}}}\n")).collect();
-        peer.write(questions).await;
+        let requests: String = (0..5).map(|id| format!("{{\"topic\":\"wait\",\"message\":{id},\"id\":{id}}}\n")).collect();
+        peer.write(requests).await;
         heard.take(3).await;
         let mut other = RawPeer::connect(place.socket()).await;
         other.write("{\"topic\":\"wait\",\"message\":9,\"id\":9}\n").await;
@@ -767,9 +767,9 @@ support::both_flavours! {
         assert!(heard.rest().is_empty(), "a fourth was heard");
         gate.add_permits(6);
         assert_eq!(heard.take(2).await.len(), 2);
-        let mut answers = [peer.line().await, peer.line().await, peer.line().await, peer.line().await, peer.line().await];
-        answers.sort();
-        assert_eq!(answers[4], r#"{"topic":"waited","message":4,"re":4}"#);
+        let mut replies = [peer.line().await, peer.line().await, peer.line().await, peer.line().await, peer.line().await];
+        replies.sort();
+        assert_eq!(replies[4], r#"{"topic":"waited","message":4,"re":4}"#);
     }
 
     async fn one_that_has_finished_sending_is_still_answered() {
@@ -786,17 +786,17 @@ support::both_flavours! {
         assert_eq!(heard.next().await, 0);
     }
 
-    async fn a_closing_server_answers_what_it_has_begun_to() {
+    async fn a_closing_server_replies_what_it_has_begun_to() {
         let (_place, server, client) = connected().await;
         let gate = gated(&server);
         let mut heard = Events::new();
         let report = heard.reporter();
         server.on_topic("wait", move |_, _| report(()));
-        let answer = client.request(&Wait(1));
+        let reply = client.request(&Wait(1));
         heard.next().await;
         let closing = server.close();
         gate.add_permits(1);
-        assert_eq!(soon("the answer", answer).await.unwrap(), Waited(1));
+        assert_eq!(soon("the reply", reply).await.unwrap(), Waited(1));
         soon("the close", closing).await;
     }
 
@@ -855,7 +855,7 @@ support::both_flavours! {
     async fn a_topic_has_one_responder_until_it_is_removed() {
         let (_place, server, client) = connected().await;
         let first = server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
-        let RespondError::Taken { topic, existing, refused } =
+        let RegisterError::AlreadyRegistered { topic, existing, refused } =
             server.respond_raw("add", "sum", |_, _| Ok(0)).unwrap_err() else { panic!("another error") };
         assert_eq!((topic.as_str(), refused), ("add", "RawMessage"));
         assert!(existing.ends_with("::Add"), "{existing}");
@@ -865,7 +865,7 @@ support::both_flavours! {
         assert_eq!(soon("the difference", client.request(&ADD)).await.unwrap(), Sum(-1));
     }
 
-    async fn listeners_hear_questions_and_nobody_else_hears_an_answer() {
+    async fn listeners_hear_requests_and_nobody_else_hears_an_reply() {
         let (_place, server, client) = connected().await;
         let mut heard = Events::new();
         let report = heard.reporter();
@@ -879,21 +879,21 @@ support::both_flavours! {
         client.on::<Sum>(move |Sum(sum)| report(format!("client: {sum}")));
         soon("the sum", client.request(&ADD)).await.unwrap();
         assert_eq!(heard.take(2).await, ["server: every add", "server: 2"]);
-        // Asked without a number, the answer is a message like any other.
+        // Asked without a number, the reply is a message like any other.
         client.send(&ADD).unwrap();
         assert_eq!(heard.take(4).await[2..], ["client: every sum", "client: 5"]);
         assert!(heard.rest().is_empty());
     }
 
-    async fn an_answer_may_be_awaited_without_a_runtime() {
+    async fn an_reply_may_be_awaited_without_a_runtime() {
         let (_place, server, client) = connected().await;
         let gate = gated(&server);
-        let (answer, overdue) = (client.request(&Wait(1)), client.request(&Wait(2)).within(Duration::from_millis(1)));
+        let (reply, overdue) = (client.request(&Wait(1)), client.request(&Wait(2)).timeout(Duration::from_millis(1)));
         let mut heard = Events::new();
         let report = heard.reporter();
         std::thread::spawn(move || {
             report(futures::executor::block_on(overdue));
-            report(futures::executor::block_on(answer));
+            report(futures::executor::block_on(reply));
         });
         let overdue = heard.next().await;
         assert!(matches!(overdue, Err(RequestError::Timeout { .. })), "{overdue:?}");
@@ -904,21 +904,21 @@ support::both_flavours! {
 
 /// On a paused clock: in memory.
 #[tokio::test(start_paused = true)]
-async fn a_question_waits_as_long_as_it_is_told_and_no_longer() {
+async fn a_request_waits_as_long_as_it_is_told_and_no_longer() {
     let server = Server::new("in memory");
     let _gate = gated(&server);
     let other_side = server.handle();
     let client = Client::builder("in memory")
         .connector(move || {
             let (ours, theirs) = tokio::io::duplex(1024);
-            let served = other_side.serve(theirs).map_err(std::io::Error::other);
+            let served = other_side.serve_connection(theirs).map_err(std::io::Error::other);
             async move { served.map(|_| ours) }
         })
         .build();
     client.connect().await.unwrap();
     let begun = tokio::time::Instant::now();
     let default = client.request(&Wait(1));
-    let longer = client.request(&Wait(2)).within(Duration::from_secs(60));
+    let longer = client.request(&Wait(2)).timeout(Duration::from_secs(60));
     let error = default.await.unwrap_err();
     assert!(
         matches!(&error, RequestError::Timeout { timeout, .. } if *timeout == Duration::from_secs(10)),

@@ -1,4 +1,4 @@
-//! A great many questions, answered out of order.
+//! A great many requests, answered out of order.
 
 use std::time::Duration;
 
@@ -16,13 +16,13 @@ struct Square(u64);
 #[topic = "squared"]
 struct Squared(u64);
 
-const QUESTIONS: u64 = 100_000;
+const REQUESTS: u64 = 100_000;
 const IN_FLIGHT: u64 = 512;
 
 /// Longer than any test takes: what fails before it does not wait for it.
 const LONG: Duration = Duration::from_secs(3_600);
 
-/// A server whose answers come after random delays, and so in any order, and a client of it that is connected.
+/// A server whose replies come after random delays, and so in any order, and a client of it that is connected.
 async fn connected() -> (Place, Server, Client) {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
@@ -33,7 +33,7 @@ async fn connected() -> (Place, Server, Client) {
         .respond_async::<Square>(move |Square(number), _client_id| {
             let delay = Duration::from_micros(random.lock().unwrap().u64(0..2_000));
             async move {
-                // What is tested is that answers overtake each other; nothing waits for the time itself.
+                // What is tested is that replies overtake each other; nothing waits for the time itself.
                 tokio::time::sleep(delay).await;
                 Squared(number * number)
             }
@@ -45,33 +45,33 @@ async fn connected() -> (Place, Server, Client) {
     (place, server, client)
 }
 
-/// Asks, and says which question it was that was answered.
+/// Asks, and says which request it was that was answered.
 async fn ask(client: &ClientHandle, number: u64) -> (u64, Result<Squared, RequestError>) {
     (number, client.request(&Square(number)).await)
 }
 
 support::both_flavours! {
-    async fn each_of_a_hundred_thousand_answers_reaches_its_question_whatever_their_order() {
+    async fn each_of_a_hundred_thousand_replies_reaches_its_request_whatever_their_order() {
         let (_place, _server, client) = connected().await;
-        let mut answers: FuturesUnordered<_> = (0..IN_FLIGHT).map(|number| ask(&client, number)).collect();
+        let mut replies: FuturesUnordered<_> = (0..IN_FLIGHT).map(|number| ask(&client, number)).collect();
         let (mut next, mut answered) = (IN_FLIGHT, 0);
         let (mut newest, mut overtaken) = (0, 0);
-        while let Some((number, answer)) = soon("an answer", answers.next()).await {
-            assert_eq!(answer.unwrap(), Squared(number * number));
+        while let Some((number, reply)) = soon("a reply", replies.next()).await {
+            assert_eq!(reply.unwrap(), Squared(number * number));
             answered += 1;
             overtaken += u64::from(number < newest);
             newest = newest.max(number);
-            if next < QUESTIONS {
-                answers.push(ask(&client, next));
+            if next < REQUESTS {
+                replies.push(ask(&client, next));
                 next += 1;
             }
         }
-        assert_eq!(answered, QUESTIONS);
-        assert!(overtaken > QUESTIONS / 10, "only {overtaken} answers were overtaken by later ones");
-        assert_eq!(client.late_answers(), 0);
+        assert_eq!(answered, REQUESTS);
+        assert!(overtaken > REQUESTS / 10, "only {overtaken} replies were overtaken by later ones");
+        assert_eq!(client.late_replies(), 0);
     }
 
-    async fn a_question_without_a_responder_has_failed_by_the_time_that_the_next_one_is_answered() {
+    async fn a_request_without_a_responder_has_failed_by_the_time_that_the_next_one_is_answered() {
         let (_place, server, client) = connected().await;
         server.respond_raw("echo", "echo reply", |message, _| Ok(message.into_owned())).unwrap();
         client.respond_raw("echo", "echo reply", |message| Ok(message.into_owned())).unwrap();

@@ -1,4 +1,4 @@
-//! Descriptions with the schemas of messages and answers, with and without a socket.
+//! Descriptions with the schemas of messages and replies, with and without a socket.
 
 use std::borrow::Cow;
 
@@ -96,7 +96,7 @@ fn a_schema_is_of_what_the_server_reads_or_of_what_it_writes() {
 }
 
 #[test]
-fn the_answer_to_a_question_has_its_schema_with_and_without_an_arrow() {
+fn the_reply_to_a_request_has_its_schema_with_and_without_an_arrow() {
     #[derive(Protocol)]
     #[protocol(to_server(HowMany))]
     struct WithoutAnArrow;

@@ -111,7 +111,7 @@ support::both_flavours! {
         let report = gone.reporter();
         server.on_connection_close(move |_, reason: &CloseReason| report(reason.to_string()));
         let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let id = server.serve(ours).unwrap().unwrap();
+        let id = server.serve_connection(ours).unwrap().unwrap();
         server.send(&Block { number: 0, text: &text(1024 * KIB) }, id).unwrap();
         let received = read_slowly(&mut theirs, 2 * RATE, RATE, STALL).await;
         assert!(gone.rest().is_empty(), "it was cut");

@@ -21,11 +21,11 @@ fn named(name: &'static str, path: impl AsRef<Path>) -> Server {
 }
 
 /// The name of the server that is reached at `path`.
-async fn who_answers(path: impl AsRef<Path>) -> String {
+async fn who_replies(path: impl AsRef<Path>) -> String {
     let mut peer = RawPeer::connect(path).await;
     peer.write("{\"topic\":\"who\"}\n").await;
-    let answer: serde_json::Value = serde_json::from_str(&peer.line().await).unwrap();
-    answer["message"].as_str().unwrap().to_owned()
+    let reply: serde_json::Value = serde_json::from_str(&peer.line().await).unwrap();
+    reply["message"].as_str().unwrap().to_owned()
 }
 
 /// Leaves a socket at `path` that nobody listens on.
@@ -71,7 +71,7 @@ support::both_flavours! {
         abandon_socket(&place.socket());
         let server = named("next", place.socket());
         server.listen().await.unwrap();
-        assert_eq!(who_answers(place.socket()).await, "next");
+        assert_eq!(who_replies(place.socket()).await, "next");
     }
 
     async fn what_is_no_socket_is_named_and_left_as_it_is() {
@@ -102,7 +102,7 @@ support::both_flavours! {
         for (name, expected) in cases {
             let untouched = snapshot(&at(name));
             let server = Server::new(at(name));
-            let error = soon("the refusal", server.listen()).await.unwrap_err();
+            let error = soon("the error reply", server.listen()).await.unwrap_err();
             let text = error.to_string();
             match error {
                 ListenError::NotASocket { path, found } => assert_eq!((path, found), (at(name), expected)),
@@ -131,7 +131,7 @@ support::both_flavours! {
         }
         assert_eq!((snapshot(&place.socket()), names_in(place.directory())), before);
         // The one connection there is comes after every attempt, and is accepted after any phantom of theirs.
-        assert_eq!(who_answers(place.socket()).await, "first");
+        assert_eq!(who_replies(place.socket()).await, "first");
         assert_eq!(events.next().await, "connection");
         assert_eq!(events.rest(), [""; 0], "a phantom client");
     }
@@ -162,7 +162,7 @@ support::both_flavours! {
             }
         }
         let untouched = snapshot(&place.socket());
-        let error = soon("the refusal", Server::new(place.socket()).listen()).await.unwrap_err();
+        let error = soon("the error reply", Server::new(place.socket()).listen()).await.unwrap_err();
         assert!(matches!(error, ListenError::AddrInUse { .. }), "{error:?}");
         assert!(error.to_string().contains("no room for another connection"), "{error}");
         assert_eq!(snapshot(&place.socket()), untouched);
@@ -200,7 +200,7 @@ support::both_flavours! {
                 soon("the close", first.close()).await;
             }
             assert_eq!((snapshot(&place.socket()), names_in(place.directory())), untouched);
-            assert_eq!(who_answers(place.socket()).await, "second");
+            assert_eq!(who_replies(place.socket()).await, "second");
             soon("the close", second.close()).await;
             assert_eq!(names_in(place.directory()), [""; 0]);
         }
@@ -248,7 +248,7 @@ support::both_flavours! {
         failed.listen().await.unwrap_err();
         drop(failed);
         assert_eq!((snapshot(&place.socket()), names_in(place.directory())), untouched);
-        assert_eq!(who_answers(place.socket()).await, "server");
+        assert_eq!(who_replies(place.socket()).await, "server");
     }
 
     async fn a_start_that_failed_may_be_made_again() {
@@ -258,10 +258,10 @@ support::both_flavours! {
         server.listen().await.unwrap_err();
         fs::remove_file(place.socket()).unwrap();
         server.listen().await.unwrap();
-        assert_eq!(who_answers(place.socket()).await, "server");
+        assert_eq!(who_replies(place.socket()).await, "server");
         let error = server.listen().await.unwrap_err();
         assert!(matches!(error, ListenError::AlreadyListening { .. }), "{error:?}");
-        assert_eq!(who_answers(place.socket()).await, "server", "the second call harmed the first");
+        assert_eq!(who_replies(place.socket()).await, "server", "the second call harmed the first");
     }
 
     async fn close_and_drop_remove_the_file_and_its_lock() {
@@ -285,7 +285,7 @@ support::both_flavours! {
         for round in 0..50 {
             let server = named("server", place.socket());
             server.listen().await.unwrap_or_else(|error| panic!("round {round}: {error}"));
-            assert_eq!(who_answers(place.socket()).await, "server");
+            assert_eq!(who_replies(place.socket()).await, "server");
             if round % 2 == 0 {
                 soon("the close", server.close()).await;
             }
@@ -313,7 +313,7 @@ support::both_flavours! {
             drop(losers);
             let [(winner, _server)] = &winners[..] else { panic!("round {round}: {} won", winners.len()) };
             for _ in 0..4 {
-                assert_eq!(who_answers(place.socket()).await, *winner, "round {round}");
+                assert_eq!(who_replies(place.socket()).await, *winner, "round {round}");
             }
         }
     }
@@ -327,7 +327,7 @@ support::both_flavours! {
         let longest = of_len(107);
         let server = named("longest", &longest);
         server.listen().await.unwrap();
-        assert_eq!(who_answers(&longest).await, "longest");
+        assert_eq!(who_replies(&longest).await, "longest");
         let client = Client::new(&longest);
         soon("the connection", client.connect()).await.unwrap();
         soon("the close", server.close()).await;
@@ -368,7 +368,7 @@ support::both_flavours! {
         fs::write(&elsewhere, "precious").unwrap();
         let refused = async |expected: &str| {
             let untouched = snapshot(&lock);
-            let error = soon("the refusal", Server::new(place.socket()).listen()).await.unwrap_err();
+            let error = soon("the error reply", Server::new(place.socket()).listen()).await.unwrap_err();
             assert!(matches!(error, ListenError::Lock { .. }), "{expected}: {error:?}");
             assert!(error.to_string().contains(expected), "{error}");
             assert_eq!(snapshot(&lock), untouched);

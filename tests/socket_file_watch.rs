@@ -21,11 +21,11 @@ enum Seen {
 /// A server that says `who` it is.
 fn named(name: &'static str, path: impl AsRef<Path>, watch: Option<Duration>) -> Server {
     let server = Server::builder(path).watch(watch).build();
-    answer(&server, name);
+    reply(&server, name);
     server
 }
 
-fn answer(server: &Server, name: &'static str) {
+fn reply(server: &Server, name: &'static str) {
     let handle = server.handle();
     server.on_topic("who", move |_message, id| handle.send_raw("name", name, id).unwrap());
 }
@@ -46,8 +46,8 @@ fn watched(server: &Server) -> Events<Seen> {
 
 async fn who(peer: &mut RawPeer) -> String {
     peer.write("{\"topic\":\"who\"}\n").await;
-    let answer: serde_json::Value = serde_json::from_str(&peer.line().await).unwrap();
-    answer["message"].as_str().unwrap().to_owned()
+    let reply: serde_json::Value = serde_json::from_str(&peer.line().await).unwrap();
+    reply["message"].as_str().unwrap().to_owned()
 }
 
 fn lock_of(path: &Path) -> PathBuf {
@@ -129,7 +129,7 @@ support::both_flavours! {
             let error = Server::new(place.socket()).listen().await.unwrap_err();
             assert!(error.to_string().contains("holds its lock"), "{error}");
         }
-        assert_eq!(server.stats().connections, 0, "it was disturbed by a connection");
+        assert_eq!(server.stats().total_connections, 0, "it was disturbed by a connection");
         assert_eq!(fs::symlink_metadata(place.socket()).unwrap().ino(), before);
         soon("the close", server.close()).await;
         assert_eq!(names_in(place.directory()), [""; 0]);
@@ -201,7 +201,7 @@ support::both_flavours! {
             assert_eq!(fs::symlink_metadata(place.socket()).unwrap().ino(), inode, "it was displaced");
             if let Some(second) = &second {
                 assert_eq!(who(&mut RawPeer::connect(place.socket()).await).await, "second");
-                assert_eq!(second.stats().connections, 1, "it was disturbed by a connection");
+                assert_eq!(second.stats().total_connections, 1, "it was disturbed by a connection");
             }
             drop((foreign, second));
             // A dead socket is there, or nothing: the path is free.
@@ -260,7 +260,7 @@ support::both_flavours! {
         let listener = StdListener::bind(place.socket()).unwrap();
         let server = Server::builder("only a name").watch(SOON).listener(listener).build();
         let mut events = watched(&server);
-        answer(&server, "server");
+        reply(&server, "server");
         server.listen().await.unwrap();
         let mut client = RawPeer::connect(place.socket()).await;
         assert_eq!(who(&mut client).await, "server");

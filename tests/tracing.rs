@@ -249,9 +249,9 @@ support::both_flavours! {
         let path = place.socket();
         let path = path.to_str().unwrap();
         let server = Server::new(path);
-        let mut connections = server.connections();
+        let mut connections = server.connection_events();
         let client = Client::builder(path).retry_delay(Duration::from_millis(1)).build();
-        let mut states = client.states();
+        let mut states = client.connection_events();
         let mut connecting = Box::pin(client.connect());
         tokio::select! {
             _ = &mut connecting => panic!("there is no server"),

@@ -76,9 +76,9 @@ async fn what_happens_is_traced_in_the_spans_of_whom_it_concerns() {
         })
         .unwrap();
     client.connect().await.unwrap();
-    soon("the answer", client.request(&Double(1))).await.unwrap();
+    soon("the reply", client.request(&Double(1))).await.unwrap();
     let id = server.clients()[0];
-    soon("the answer", server.request(&Double(1), id)).await.unwrap();
+    soon("the reply", server.request(&Double(1), id)).await.unwrap();
 
     let path = place.socket().display().to_string();
     let process = std::process::id();

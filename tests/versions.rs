@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use socket_ipc::{Client, ClientId, Kind, MessageErrorKind, RequestError, Server, Wire};
+use socket_ipc::{Client, ClientId, EnvelopeKind, MessageErrorKind, RequestError, Server, Wire};
 use support::{Events, Place, RawPeer, soon};
 
 /// The protocol as it was.
@@ -164,9 +164,9 @@ support::both_flavours! {
         server.respond::<old::Add>(|old::Add { left, right }, _| old::Sum { total: left + right }).unwrap();
         client.send(&hello()).unwrap();
         assert_eq!(heard.next().await, old::Hello { name: "you".into() });
-        // What the answer lacks has its default.
-        let answer = client.request(&new::Add { left: 2, right: 3, more: vec![4] });
-        assert_eq!(soon("the sum", answer).await.unwrap(), new::Sum { total: 5, terms: 0 });
+        // What the reply lacks has its default.
+        let reply = client.request(&new::Add { left: 2, right: 3, more: vec![4] });
+        assert_eq!(soon("the sum", reply).await.unwrap(), new::Sum { total: 5, terms: 0 });
     }
 
     async fn a_new_server_has_defaults_for_what_an_old_client_lacks() {
@@ -179,8 +179,8 @@ support::both_flavours! {
         }).unwrap();
         client.send(&old::Hello { name: "you".into() }).unwrap();
         assert_eq!(heard.next().await, new::Hello { name: "you".into(), language: "en".into(), age: None });
-        let answer = client.request(&old::Add { left: 2, right: 3 });
-        assert_eq!(soon("the sum", answer).await.unwrap(), old::Sum { total: 5 });
+        let reply = client.request(&old::Add { left: 2, right: 3 });
+        assert_eq!(soon("the sum", reply).await.unwrap(), old::Sum { total: 5 });
         // The client ignores what the server adds.
         let mut heard = Events::new();
         client.on::<old::Hello>(heard.reporter());
@@ -194,11 +194,11 @@ support::both_flavours! {
         let report = heard.reporter();
         server.on::<old::Hello>(move |hello, _| report(format!("server: hello {}", hello.name)));
         let report = heard.reporter();
-        server.on_unheard(move |message, topic, client_id| report(format!("server: {client_id} {topic} {message}")));
+        server.on_fallback(move |message, topic, client_id| report(format!("server: {client_id} {topic} {message}")));
         let report = heard.reporter();
         client.on::<old::Hello>(move |hello| report(format!("client: hello {}", hello.name)));
         let report = heard.reporter();
-        client.on_unheard(move |message, topic| report(format!("client: {topic} {message}")));
+        client.on_fallback(move |message, topic| report(format!("client: {topic} {message}")));
 
         client.send(&farewell).unwrap();
         client.send(&hello()).unwrap();
@@ -214,7 +214,7 @@ support::both_flavours! {
         let report = heard.reporter();
         server.on_message(move |_, topic, _| report(format!("every {topic}")));
         let report = heard.reporter();
-        let unheard = server.on_unheard(move |_, topic, _| report(format!("unheard {topic}")));
+        let unheard = server.on_fallback(move |_, topic, _| report(format!("unheard {topic}")));
         let typed = server.on::<old::Hello>(|_, _| {});
         server.on_async::<old::Mood>(|_, _| async {});
         let raw = server.on_topic("farewell", |_, _| {});
@@ -234,7 +234,7 @@ support::both_flavours! {
             assert!(server.off(listener));
         }
         drop(bills);
-        let error = soon("the refusal", round()).await.unwrap_err();
+        let error = soon("the error reply", round()).await.unwrap_err();
         assert!(matches!(error, RequestError::NoResponder { .. }), "{error:?}");
         assert_eq!(heard.take(9).await, [
             "every hello", "unheard hello", "every mood", "every farewell", "unheard farewell",
@@ -246,25 +246,25 @@ support::both_flavours! {
         assert!(heard.rest().is_empty());
     }
 
-    async fn a_new_question_to_an_old_side_has_no_responder_and_fails_at_once() {
+    async fn a_new_request_to_an_old_side_has_no_responder_and_fails_at_once() {
         let (_place, server, client, client_id) = connected().await;
         let (mut unheard, subtract) = (Events::new(), new::Subtract { left: 3, right: 2 });
         let report = unheard.reporter();
-        server.on_unheard(move |message, topic, _| report(format!("server: {topic} {message}")));
+        server.on_fallback(move |message, topic, _| report(format!("server: {topic} {message}")));
         let report = unheard.reporter();
-        client.on_unheard(move |message, topic| report(format!("client: {topic} {message}")));
+        client.on_fallback(move |message, topic| report(format!("client: {topic} {message}")));
         server.respond::<old::Add>(|old::Add { left, right }, _| old::Sum { total: left + right }).unwrap();
 
-        let error = soon("the refusal", client.request(&subtract)).await.unwrap_err();
+        let error = soon("the error reply", client.request(&subtract)).await.unwrap_err();
         assert!(matches!(&error, RequestError::NoResponder { topic } if topic == "subtract"), "{error:?}");
         assert_eq!(unheard.next().await, r#"server: subtract {"left":3,"right":2}"#);
-        let error = soon("the refusal", server.request(&subtract, client_id)).await.unwrap_err();
+        let error = soon("the error reply", server.request(&subtract, client_id)).await.unwrap_err();
         assert!(matches!(&error, RequestError::NoResponder { topic } if topic == "subtract"), "{error:?}");
         assert_eq!(unheard.next().await, r#"client: subtract {"left":3,"right":2}"#);
         // So it asks in the old way.
-        let answer = client.request(&new::Add { left: 3, right: -2, more: vec![] });
-        assert_eq!(soon("the sum", answer).await.unwrap().total, 1);
-        // And where both are new, it has its answer.
+        let reply = client.request(&new::Add { left: 3, right: -2, more: vec![] });
+        assert_eq!(soon("the sum", reply).await.unwrap().total, 1);
+        // And where both are new, it has its reply.
         client.respond::<new::Subtract>(|new::Subtract { left, right }| new::Difference(left - right)).unwrap();
         assert_eq!(soon("the difference", server.request(&subtract, client_id)).await.unwrap(), new::Difference(1));
     }
@@ -305,24 +305,24 @@ support::both_flavours! {
         let error = errors.next().await;
         assert!(error.contains("missing field `currency`"), "{error}");
         server.off(orders);
-        // As a question.
+        // As a request.
         let responder = server.respond::<new::Order>(|order, _| new::Bill { amount: order.count, currency: "€".into() }).unwrap();
-        let error = soon("the refusal", client.request(&old::Order { dish: "dumplings".into() })).await.unwrap_err();
-        assert!(matches!(&error, RequestError::QuestionUndecodable { topic, text }
+        let error = soon("the error reply", client.request(&old::Order { dish: "dumplings".into() })).await.unwrap_err();
+        assert!(matches!(&error, RequestError::RequestUndecodable { topic, text }
             if topic == "order" && text.contains("missing field `count`")), "{error:?}");
         let error = errors.next().await;
         assert!(error.contains("missing field `count`"), "{error}");
         server.off(responder);
-        // As an answer.
+        // As a reply.
         server.respond::<old::Order>(|_, _| old::Bill { amount: 42 }).unwrap();
         let order = new::Order { dish: "dumplings".into(), count: 12 };
-        let error = soon("the answer", client.request(&order)).await.unwrap_err();
-        assert!(matches!(&error, RequestError::Undecodable { topic, reason, .. }
+        let error = soon("the reply", client.request(&order)).await.unwrap_err();
+        assert!(matches!(&error, RequestError::ReplyUndecodable { topic, reason, .. }
             if topic == "order" && reason.contains("missing field `currency`")), "{error:?}");
         // The connection lives.
         server.respond::<old::Add>(|old::Add { left, right }, _| old::Sum { total: left + right }).unwrap();
-        let answer = client.request(&old::Add { left: 2, right: 3 });
-        assert_eq!(soon("the sum", answer).await.unwrap(), old::Sum { total: 5 });
+        let reply = client.request(&old::Add { left: 2, right: 3 });
+        assert_eq!(soon("the sum", reply).await.unwrap(), old::Sum { total: 5 });
         assert!(errors.rest().is_empty());
     }
 
@@ -364,7 +364,7 @@ support::both_flavours! {
             let said = end.strip_suffix(r#""},"re":7}"#).expect("the end of before");
             assert!(text.is_empty() || said == text, "{line}");
             let read = Wire::JSON_LINES.decode(line.as_bytes()).unwrap();
-            assert_eq!((&*read.topic, read.kind), ("error", Kind::Answer(7.into())), "{line}");
+            assert_eq!((&*read.topic, read.kind), ("error", EnvelopeKind::Reply(7.into())), "{line}");
             assert_eq!(read.message.as_str(), Wire::JSON_LINES.decode(older.as_bytes()).unwrap().message.as_str());
         }
     }
@@ -376,23 +376,23 @@ support::both_flavours! {
         soon("a connection", client.connect()).await.unwrap();
         let mut server = RawPeer::over(listener.accept().await.unwrap().0);
         let mut reply = async |topic: &str, message: &str| {
-            let answer = client.request(&old::Add { left: 2, right: 3 });
+            let reply = client.request(&old::Add { left: 2, right: 3 });
             let line = server.line().await;
             let id = line.rsplit_once(r#""id":"#).unwrap().1.trim_end_matches('}').to_owned();
             server.write(format!("{{\"topic\":\"{topic}\",\"message\":{message},\"re\":{id}}}\n")).await;
-            soon("a reply", answer).await
+            soon("a reply", reply).await
         };
         let error = reply("error", r#"{"code":"busy","text":"later"}"#).await.unwrap_err();
-        assert!(matches!(&error, RequestError::Refused { code, text, .. } if code == "busy" && text == "later"), "{error:?}");
+        assert!(matches!(&error, RequestError::Rejected { code, text, .. } if code == "busy" && text == "later"), "{error:?}");
         let error = reply("error", r#"{"code":"no_responder","text":""}"#).await.unwrap_err();
         assert!(matches!(error, RequestError::NoResponder { .. }), "{error:?}");
         let error = reply("error", r#"{"code":"panicked","text":""}"#).await.unwrap_err();
         assert!(matches!(error, RequestError::ResponderPanicked { .. }), "{error:?}");
         let error = reply("error", r#"{"code":"undecodable","text":"no"}"#).await.unwrap_err();
-        assert!(matches!(&error, RequestError::QuestionUndecodable { text, .. } if text == "no"), "{error:?}");
+        assert!(matches!(&error, RequestError::RequestUndecodable { text, .. } if text == "no"), "{error:?}");
         // Of no form at all, as programs write it by hand.
         let error = reply("error", r#""boom""#).await.unwrap_err();
-        assert!(matches!(&error, RequestError::Refused { code, text, .. } if code == "failed" && text == r#""boom""#), "{error:?}");
+        assert!(matches!(&error, RequestError::Rejected { code, text, .. } if code == "failed" && text == r#""boom""#), "{error:?}");
         let error = reply("else", r#"{"total":5}"#).await.unwrap_err();
         assert!(matches!(&error, RequestError::UnexpectedTopic { found, .. } if found == "else"), "{error:?}");
         assert_eq!(reply("sum", r#"{"total":5}"#).await.unwrap(), old::Sum { total: 5 });

@@ -24,17 +24,17 @@ fn wires() -> [(Wire, &'static str, &'static str); 5] {
     ]
 }
 
-async fn says_and_hears(peer: &mut RawPeer, key: &str, end: &str) {
+async fn sends_and_receives(peer: &mut RawPeer, key: &str, end: &str) {
     let envelope = format!(r#"{{"topic":"discount","{key}":{JSON}}}"#);
     peer.write(envelope.clone() + end).await;
-    let answer = peer.until(end.as_bytes()).await.expect("an answer");
-    assert_eq!(String::from_utf8(answer).unwrap(), envelope);
+    let reply = peer.until(end.as_bytes()).await.expect("a reply");
+    assert_eq!(String::from_utf8(reply).unwrap(), envelope);
     // The end of a message in a message: it comes back, and is no end.
     let within = format!(r#"{{"topic":"discount","{key}":{}}}"#, serde_json::json!(end));
     let within = within.replace("%EOM%", "\\u0025EOM%");
     peer.write(within.clone() + end).await;
-    let answer = peer.until(end.as_bytes()).await.expect("an answer");
-    assert_eq!(String::from_utf8(answer).unwrap(), within);
+    let reply = peer.until(end.as_bytes()).await.expect("a reply");
+    assert_eq!(String::from_utf8(reply).unwrap(), within);
 }
 
 both_flavours! {
@@ -46,7 +46,7 @@ both_flavours! {
             server.on::<Discount>(move |discount, client_id| reply.send(&discount, client_id).unwrap());
             server.listen().await.unwrap();
             let mut peer = RawPeer::connect(place.socket()).await;
-            says_and_hears(&mut peer, key, end).await;
+            sends_and_receives(&mut peer, key, end).await;
         }
     }
 
@@ -63,7 +63,7 @@ both_flavours! {
             client.send(&Discount(TEXT.into())).unwrap();
             let first = peer.until(end.as_bytes()).await.expect("what the client says first");
             assert_eq!(String::from_utf8(first).unwrap(), format!(r#"{{"topic":"discount","{key}":{JSON}}}"#));
-            says_and_hears(&mut peer, key, end).await;
+            sends_and_receives(&mut peer, key, end).await;
         }
     }
 }

@@ -39,7 +39,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// | key | value | default |
 /// |---|---|---|
 /// | `name` | the topic, a string literal | none: it has to be given |
-/// | `reply` | the type of the answer, bare or in a string | none: the topic is no question |
+/// | `reply` | the type of the reply, bare or in a string | none: the topic is no request |
 /// | `crate` | the path of the library, in a string or bare | `::socket_ipc` |
 ///
 /// ```
@@ -64,9 +64,9 @@ use syn::{DeriveInput, parse_macro_input};
 /// struct Hello;
 /// ```
 ///
-/// # Questions
+/// # Requests
 ///
-/// With `reply` a topic is a question: it implements `Request` too, whose `Reply` is the type that answers it, a
+/// With `reply` a topic is a request: it implements `Request` too, whose `Reply` is the type that replies to it, a
 /// topic of its own.
 ///
 /// ```
@@ -84,16 +84,16 @@ use syn::{DeriveInput, parse_macro_input};
 /// #[topic = "sum"]
 /// struct Sum(i64);
 ///
-/// fn answer_of<Q: Request>() -> &'static str {
+/// fn reply_of<Q: Request>() -> &'static str {
 ///     Q::Reply::NAME
 /// }
 ///
-/// assert_eq!(answer_of::<Add>(), "sum");
+/// assert_eq!(reply_of::<Add>(), "sum");
 /// ```
 ///
-/// Both are owned types: whoever answers may take longer than the buffer lives that the question arrived in, and
-/// whoever asked keeps the answer. A lifetime on either is refused. Many questions may have the same reply, and a
-/// generic question one that is made of its parameters: `reply = Found<T>`.
+/// Both are owned types: whoever replies may take longer than the buffer lives that the request arrived in, and
+/// whoever asked keeps the reply. A lifetime on either is refused. Many requests may have the same reply, and a
+/// generic request one that is made of its parameters: `reply = Found<T>`.
 ///
 /// # Which names are allowed
 ///
@@ -249,12 +249,12 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 /// server.on::<Log>(|msg, _client_id| println!("{}", msg.text));
 /// ```
 ///
-/// # How does an answer travel?
+/// # How does a reply travel?
 ///
-/// `Add -> Sum` says that the question `Add` travels in this direction, and that its answers travel back. They do so
-/// as answers only: who attaches a struct that hears all topics of the other direction need not hear `Sum`. The arrow
-/// says nothing that `#[topic(reply = …)]` does not, and is checked against it. A question may stand without one; its
-/// answer then travels back only if it is a topic of the other direction, too.
+/// `Add -> Sum` says that the request `Add` travels in this direction, and that its replies travel back. They do so
+/// as replies only: who attaches a struct that hears all topics of the other direction need not hear `Sum`. The arrow
+/// says nothing that `#[topic(reply = …)]` does not, and is checked against it. A request may stand without one; its
+/// reply then travels back only if it is a topic of the other direction, too.
 ///
 /// ```
 /// # use serde::{Deserialize, Serialize};
@@ -281,7 +281,7 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 ///
 /// # Can two types have the same topic?
 ///
-/// Not in one direction, answers included: whoever hears a topic would not know which of the two it was. They are
+/// Not in one direction, replies included: whoever hears a topic would not know which of the two it was. They are
 /// refused, as is a type that stands twice in a list.
 ///
 /// ```compile_fail
@@ -312,7 +312,7 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 ///
 /// ```
 /// # use serde::{Deserialize, Serialize};
-/// use socket_ipc::{Hears, Protocol, Refusal, Sender, Server, Topic};
+/// use socket_ipc::{Hears, Protocol, ErrorReply, Context, Server, Topic};
 ///
 /// # #[derive(Topic, Serialize, Deserialize)]
 /// # #[topic(name = "add", reply = Sum)]
@@ -330,20 +330,20 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 /// struct Abacus;
 ///
 /// impl Hears<Add, Server<Calculator>> for Abacus {
-///     fn hear(&self, add: Add, _: Sender<'_, Calculator>) -> Result<Sum, Refusal> {
+///     fn hear(&self, add: Add, _: Context<'_, Calculator>) -> Result<Sum, ErrorReply> {
 ///         Ok(Sum(add.left + add.right))
 ///     }
 /// }
 ///
 /// impl Hears<Log<'_>, Server<Calculator>> for Abacus {
-///     fn hear(&self, log: Log<'_>, _: Sender<'_, Calculator>) {
+///     fn hear(&self, log: Log<'_>, _: Context<'_, Calculator>) {
 ///         println!("{}", log.text);
 ///     }
 /// }
 ///
 /// let server = Calculator::server("/tmp/myApp.sock").build();
 /// server.attach(Abacus)?;
-/// # Ok::<(), socket_ipc::RespondError>(())
+/// # Ok::<(), socket_ipc::RegisterError>(())
 /// ```
 ///
 /// # Mistakes

@@ -23,7 +23,7 @@ pub struct ActivatedListener {
 ///
 /// The protocol is that of `sd_listen_fds(3)`: the environment variables `LISTEN_PID` and `LISTEN_FDS`, and
 /// descriptors from 3 on. The first listening Unix socket is taken, and only once; sockets that are passed besides are named in
-/// a `tracing` warning, and nobody answers their clients: [`activated_listeners`] takes all. `LISTEN_PID` and `LISTEN_FDS` are
+/// a `tracing` warning, and nobody replies their clients: [`activated_listeners`] takes all. `LISTEN_PID` and `LISTEN_FDS` are
 /// removed, so that child processes don't take them for theirs, and other threads must not look at the environment meanwhile:
 /// call it before there are any, so before a runtime is made and not under `#[tokio::main]`.
 ///
@@ -56,8 +56,8 @@ pub fn activated_listener() -> io::Result<Option<UnixListener>> {
     let mut listeners = activated_listeners()?.into_iter();
     let first = listeners.next().map(|first| first.listener);
     for ActivatedListener { name, listener } in listeners {
-        tracing::warn!(name, socket = ?listener.local_addr().ok(), "a socket was passed that nobody takes: nobody answers its clients");
-        // Open, as it was passed: another part of the program may know of it.
+        tracing::warn!(name, socket = ?listener.local_addr().ok(), "a socket was passed that nobody takes: nobody replies its clients");
+        // AnyTopic, as it was passed: another part of the program may know of it.
         let _ = std::os::fd::IntoRawFd::into_raw_fd(listener);
     }
     Ok(first)

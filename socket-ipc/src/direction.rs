@@ -3,19 +3,19 @@
 /// The protocol of a server or a client that was made without one: every topic may travel both ways.
 ///
 /// It is the default of the type parameter that servers, clients, their builders and handles have, so that
-/// `Server` means `Server<Open>`.
+/// `Server` means `Server<AnyTopic>`.
 ///
 /// ```
-/// use socket_ipc::{Open, Server};
+/// use socket_ipc::{AnyTopic, Server};
 ///
-/// let server: Server<Open> = Server::new("/tmp/myApp.sock");
+/// let server: Server<AnyTopic> = Server::new("/tmp/myApp.sock");
 /// ```
 #[derive(Debug)]
-pub enum Open {}
+pub enum AnyTopic {}
 
 /// A protocol in which `T` travels from clients to the server: a client may send it, a server may listen for it.
 ///
-/// [`#[derive(Protocol)]`](macro@crate::Protocol) implements it for every topic that `to_server` lists. [`Open`] has it
+/// [`#[derive(Protocol)]`](macro@crate::Protocol) implements it for every topic that `to_server` lists. [`AnyTopic`] has it
 /// for every type.
 ///
 /// ```
@@ -36,7 +36,7 @@ pub trait ToServer<T> {}
 
 /// A protocol in which `T` travels from the server to clients: a server may send it, a client may listen for it.
 ///
-/// [`#[derive(Protocol)]`](macro@crate::Protocol) implements it for every topic that `to_client` lists. [`Open`] has it
+/// [`#[derive(Protocol)]`](macro@crate::Protocol) implements it for every topic that `to_client` lists. [`AnyTopic`] has it
 /// for every type.
 ///
 /// ```
@@ -60,5 +60,5 @@ pub trait ToServer<T> {}
 pub trait ToClient<T> {}
 
 // For types that are no topics, too: what is wrong with those is said once, by the bound on `Topic`.
-impl<T> ToServer<T> for Open {}
-impl<T> ToClient<T> for Open {}
+impl<T> ToServer<T> for AnyTopic {}
+impl<T> ToClient<T> for AnyTopic {}

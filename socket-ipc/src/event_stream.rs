@@ -8,18 +8,18 @@ use std::task::{Context, Poll, Waker};
 
 use futures_core::Stream;
 
-use crate::limits::EVENTS_LEN;
-use crate::listener::Listener;
+use crate::limits::EVENT_STREAM_LEN;
+use crate::listener::ListenerId;
 use crate::router::Detach;
 use crate::sync::lock;
 
-/// Events as a bounded stream: what [`connections`](crate::ServerHandle::connections) and
-/// [`states`](crate::ClientHandle::states) return.
+/// Events as a bounded stream: what [`connections`](crate::ServerHandle::connection_events) and
+/// [`states`](crate::ClientHandle::connection_events) return.
 ///
 /// It has every event from the moment it was made, in the order they happened; several streams have each event
 /// each. Reading it late slows down nobody and fails nothing: it holds at most
-/// [`limits::EVENTS_LEN`](crate::limits::EVENTS_LEN) (256) events, and those that have no room are counted. The
-/// count is an event too, `Missed`, and stands where they are missing.
+/// [`limits::EVENT_STREAM_LEN`](crate::limits::EVENT_STREAM_LEN) (256) events, and those that have no room are counted. The
+/// count is an event too, `Lagged`, and stands where they are missing.
 ///
 /// It ends, after the last event, when its server or client is closed or dropped, which it does not keep alive.
 /// Dropping it removes it. An event that only a stream takes was heard: there is no `tracing` warning.
@@ -31,17 +31,17 @@ use crate::sync::lock;
 /// # Examples
 ///
 /// ```no_run
-/// use socket_ipc::{ConnectionEvent, Server};
+/// use socket_ipc::{ServerConnectionEvent, Server};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let server = Server::new("/tmp/myApp.sock");
-/// let mut connections = server.connections();
+/// let mut connections = server.connection_events();
 /// server.listen().await?;
 /// while let Some(event) = connections.next().await {
 ///     match event {
-///         ConnectionEvent::Opened(client_id) => println!("{client_id} connected"),
-///         ConnectionEvent::Closed(client_id, reason) => println!("{client_id} is gone: {reason}"),
-///         ConnectionEvent::Missed(count) => println!("{count} events came too fast: {:?}", server.clients()),
+///         ServerConnectionEvent::Opened(client_id) => println!("{client_id} connected"),
+///         ServerConnectionEvent::Closed(client_id, reason) => println!("{client_id} is gone: {reason}"),
+///         ServerConnectionEvent::Lagged(count) => println!("{count} events came too fast: {:?}", server.clients()),
 ///         _ => {}
 ///     }
 /// }
@@ -53,7 +53,7 @@ pub struct EventStream<E> {
     /// Makes the event that says how many are missing.
     missed: fn(u64) -> E,
     /// Set once the listeners behind it are attached.
-    listeners: Option<(Weak<dyn Detach>, Vec<Listener>)>,
+    listeners: Option<(Weak<dyn Detach>, Vec<ListenerId>)>,
 }
 
 /// What listeners hand their events to. The stream ends once it is dropped: when the listeners that own it are.
@@ -62,7 +62,7 @@ pub(crate) struct EventSender<E> {
 }
 
 struct Queue<E> {
-    /// At most [`EVENTS_LEN`].
+    /// At most [`EVENT_STREAM_LEN`].
     held: VecDeque<Held<E>>,
     /// How many had no room since the last that is held.
     missed: u64,
@@ -86,7 +86,7 @@ pub(crate) fn event_stream<E>(missed: fn(u64) -> E) -> (Arc<EventSender<E>>, Eve
 }
 
 impl<E> EventStream<E> {
-    pub(crate) fn attached(mut self, to: Weak<dyn Detach>, listeners: Vec<Listener>) -> Self {
+    pub(crate) fn attached(mut self, to: Weak<dyn Detach>, listeners: Vec<ListenerId>) -> Self {
         self.listeners = Some((to, listeners));
         self
     }
@@ -122,7 +122,7 @@ impl<E> EventSender<E> {
     pub(crate) fn push(&self, event: E) {
         let waker = {
             let mut queue = lock(&self.queue);
-            if queue.held.len() == EVENTS_LEN {
+            if queue.held.len() == EVENT_STREAM_LEN {
                 queue.missed += 1;
                 return;
             }
@@ -198,12 +198,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::event_stream;
-    use crate::limits::EVENTS_LEN;
+    use crate::limits::EVENT_STREAM_LEN;
 
     #[derive(Debug, PartialEq)]
     enum Event {
         Number(u64),
-        Missed(u64),
+        Lagged(u64),
     }
 
     proptest! {
@@ -211,9 +211,9 @@ mod tests {
         /// each in its place.
         #[test]
         fn a_gap_is_counted_where_it_is(
-            turns in prop::collection::vec((0..2 * EVENTS_LEN, 0..2 * EVENTS_LEN), 0..20),
+            turns in prop::collection::vec((0..2 * EVENT_STREAM_LEN, 0..2 * EVENT_STREAM_LEN), 0..20),
         ) {
-            let (sender, mut stream) = event_stream(Event::Missed);
+            let (sender, mut stream) = event_stream(Event::Lagged);
             let mut cx = Context::from_waker(Waker::noop());
             let (mut written, mut expected, mut held) = (0, 0, 0);
             let mut read = |stream: &mut super::EventStream<Event>| match stream.poll(&mut cx) {
@@ -224,7 +224,7 @@ mod tests {
                 for _ in 0..writes {
                     sender.push(Event::Number(written));
                     written += 1;
-                    held = EVENTS_LEN.min(held + 1);
+                    held = EVENT_STREAM_LEN.min(held + 1);
                 }
                 for _ in 0..reads {
                     match read(&mut stream) {
@@ -233,7 +233,7 @@ mod tests {
                             expected += 1;
                             held -= 1;
                         }
-                        Some(Event::Missed(count)) => {
+                        Some(Event::Lagged(count)) => {
                             prop_assert!(count > 0);
                             expected += count;
                         }
@@ -245,7 +245,7 @@ mod tests {
             while let Some(event) = read(&mut stream) {
                 expected += match event {
                     Event::Number(number) if number == expected => 1,
-                    Event::Missed(count) if count > 0 => count,
+                    Event::Lagged(count) if count > 0 => count,
                     other => return Err(TestCaseError::fail(format!("{other:?} instead of {expected}"))),
                 };
             }
@@ -266,7 +266,7 @@ mod tests {
 
     #[test]
     fn whoever_waits_is_woken_by_an_event_and_by_the_end() {
-        let (sender, mut stream) = event_stream(Event::Missed);
+        let (sender, mut stream) = event_stream(Event::Lagged);
         let [before, waiting] = [(); 2].map(|()| Arc::new(Woken::default()));
         let mut poll =
             |woken: &Arc<Woken>| stream.poll(&mut Context::from_waker(&Waker::from(Arc::clone(woken))));
@@ -290,17 +290,17 @@ mod tests {
 
     #[test]
     fn as_many_fit_as_the_limit_says() {
-        let (sender, mut stream) = event_stream(Event::Missed);
-        for number in 0..EVENTS_LEN as u64 + 2 {
+        let (sender, mut stream) = event_stream(Event::Lagged);
+        for number in 0..EVENT_STREAM_LEN as u64 + 2 {
             sender.push(Event::Number(number));
         }
-        assert_eq!(format!("{stream:?}"), format!("EventStream {{ held: {EVENTS_LEN}, .. }}"));
+        assert_eq!(format!("{stream:?}"), format!("EventStream {{ held: {EVENT_STREAM_LEN}, .. }}"));
         drop(sender);
         let mut cx = Context::from_waker(Waker::noop());
-        for number in 0..EVENTS_LEN as u64 {
+        for number in 0..EVENT_STREAM_LEN as u64 {
             assert_eq!(stream.poll(&mut cx), Poll::Ready(Some(Event::Number(number))));
         }
-        assert_eq!(stream.poll(&mut cx), Poll::Ready(Some(Event::Missed(2))));
+        assert_eq!(stream.poll(&mut cx), Poll::Ready(Some(Event::Lagged(2))));
         assert_eq!(stream.poll(&mut cx), Poll::Ready(None));
     }
 }

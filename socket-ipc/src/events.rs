@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::listener::{DropReport, Listener, caught};
+use crate::listener::{DropReport, ListenerId, caught};
 use crate::sync::lock;
 
 /// Why a connection ended, and what was lost with it.
@@ -48,7 +48,7 @@ pub struct CloseReason {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum CloseCause {
-    /// The other side closed its end, or its process ended.
+    /// The peer closed its end, or its process ended.
     PeerClosed,
     /// This side ended the connection with `disconnect`.
     Disconnected,
@@ -97,7 +97,7 @@ impl fmt::Display for CloseReason {
 impl fmt::Display for CloseCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::PeerClosed => f.write_str("the other side closed the connection"),
+            Self::PeerClosed => f.write_str("the peer closed the connection"),
             Self::Disconnected => f.write_str("disconnected by the server"),
             Self::Closed => f.write_str("closed by this side"),
             Self::SlowClient => f.write_str("the client is too slow"),
@@ -119,7 +119,7 @@ pub(crate) struct EventList<F: ?Sized> {
 type Entries<F> = Arc<Vec<Arc<Entry<F>>>>;
 
 struct Entry<F: ?Sized> {
-    token: Listener,
+    token: ListenerId,
     attached: AtomicBool,
     /// `None` once it is dropped.
     call: Option<Box<F>>,
@@ -137,8 +137,8 @@ impl<F: ?Sized> EventList<F> {
         Self { listeners: Mutex::new(Some(Arc::default())), report: report.clone() }
     }
 
-    pub(crate) fn attach(&self, call: Box<F>) -> Listener {
-        let token = Listener::next();
+    pub(crate) fn attach(&self, call: Box<F>) -> ListenerId {
+        let token = ListenerId::next();
         let entry = Arc::new(Entry {
             token,
             attached: AtomicBool::new(true),
@@ -152,7 +152,7 @@ impl<F: ?Sized> EventList<F> {
     }
 
     /// Removes a listener, and says whether it was there. Once it returns no call of it starts.
-    pub(crate) fn off(&self, token: Listener) -> bool {
+    pub(crate) fn off(&self, token: ListenerId) -> bool {
         let before = match &mut *lock(&self.listeners) {
             Some(listeners) if listeners.iter().any(|entry| entry.token == token) => {
                 let left = listeners.iter().filter(|entry| entry.token != token).cloned().collect();

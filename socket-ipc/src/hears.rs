@@ -8,22 +8,22 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, ClientHandle};
 use crate::client_id::ClientId;
-use crate::direction::{Open, ToClient};
-use crate::error::{RespondError, SendError};
-use crate::listener::Listener;
+use crate::direction::{AnyTopic, ToClient};
+use crate::error::{RegisterError, SendError};
+use crate::error_reply::ErrorReply;
+use crate::listener::ListenerId;
 use crate::protocol::Protocol;
-use crate::refusal::Refusal;
 use crate::server::{Server, ServerHandle};
 use crate::topic::{Exchange, Request, Topic};
 
-/// A struct that hears a topic: a listener, or a responder where the topic is a question, as a method.
+/// A struct that hears a topic: a listener, or a responder where the topic is a request, as a method.
 ///
 /// A struct implements it once for each topic it hears, and one call of `attach` attaches them all, sharing the struct. So
 /// what listeners have in common is a field, and needs no `Arc` of its own.
 ///
 /// `S` is where the struct listens: `Server` unless said, or `Server<Chat>`, `Client`, `Client<Chat>`. The method gets the
-/// message, and beside it, on a server, who sent it ([`Sender`]), or, on a client, its [`ClientHandle`]. It returns
-/// nothing, or where the topic is a [`Request`] the answer, `Result<Reply, Refusal>`.
+/// message, and beside it, on a server, who sent it ([`Context`]), or, on a client, its [`ClientHandle`]. It returns
+/// nothing, or where the topic is a [`Request`] the reply, `Result<Reply, ErrorReply>`.
 ///
 /// The methods are called as listeners of `on` and responders of `respond` are: from several threads, but for one
 /// connection one after the other. Work that waits belongs in `on_async` and `respond_async`.
@@ -32,7 +32,7 @@ use crate::topic::{Exchange, Request, Topic};
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
-/// use socket_ipc::{Hears, Refusal, Sender, Server, Topic};
+/// use socket_ipc::{Hears, ErrorReply, Context, Server, Topic};
 /// use std::sync::atomic::{AtomicU64, Ordering};
 ///
 /// #[derive(Topic, Serialize, Deserialize)]
@@ -55,35 +55,35 @@ use crate::topic::{Exchange, Request, Topic};
 /// struct Room { greeted: AtomicU64 }
 ///
 /// impl Hears<Hello> for Room {
-///     fn hear(&self, hello: Hello, sender: Sender<'_>) {
+///     fn hear(&self, hello: Hello, context: Context<'_>) {
 ///         self.greeted.fetch_add(1, Ordering::Relaxed);
-///         if let Err(error) = sender.reply(&Greeting { text: format!("Hello, {}!", hello.name) }) {
+///         if let Err(error) = context.send(&Greeting { text: format!("Hello, {}!", hello.name) }) {
 ///             eprintln!("{error}");
 ///         }
 ///     }
 /// }
 ///
 /// impl Hears<HowMany> for Room {
-///     fn hear(&self, _: HowMany, _: Sender<'_>) -> Result<Count, Refusal> {
+///     fn hear(&self, _: HowMany, _: Context<'_>) -> Result<Count, ErrorReply> {
 ///         Ok(Count(self.greeted.load(Ordering::Relaxed)))
 ///     }
 /// }
 ///
 /// let server = Server::new("/tmp/myApp.sock");
 /// server.attach::<(Hello, HowMany)>(Room::default())?;
-/// # Ok::<(), socket_ipc::RespondError>(())
+/// # Ok::<(), socket_ipc::RegisterError>(())
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not hear `{T}`",
     label = "hears no `{T}`",
     note = "implement `Hears<{T}, {S}>` for `{Self}`"
 )]
-pub trait Hears<T: Exchange, S: Side = Server>: Send + Sync + 'static {
-    /// Hears one message: called as a listener of `on` is, or as one of `respond` where the topic is a question.
+pub trait Hears<T: Exchange, S: Endpoint = Server>: Send + Sync + 'static {
+    /// Hears one message: called as a listener of `on` is, or as one of `respond` where the topic is a request.
     fn hear(&self, message: T::Message<'_>, from: S::From<'_>) -> T::Outcome;
 }
 
-impl<T: Exchange, S: Side, L: Hears<T, S>> Hears<T, S> for Arc<L> {
+impl<T: Exchange, S: Endpoint, L: Hears<T, S>> Hears<T, S> for Arc<L> {
     fn hear(&self, message: T::Message<'_>, from: S::From<'_>) -> T::Outcome {
         (**self).hear(message, from)
     }
@@ -93,7 +93,7 @@ impl<T: Exchange, S: Side, L: Hears<T, S>> Hears<T, S> for Arc<L> {
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
-/// use socket_ipc::{Hears, Sender, Topic};
+/// use socket_ipc::{Hears, Context, Topic};
 ///
 /// #[derive(Topic, Serialize, Deserialize)]
 /// #[topic = "news"]
@@ -102,20 +102,20 @@ impl<T: Exchange, S: Side, L: Hears<T, S>> Hears<T, S> for Arc<L> {
 /// struct Board;
 ///
 /// impl Hears<News> for Board {
-///     fn hear(&self, news: News, sender: Sender<'_>) {
-///         println!("{}: {}", sender.client_id(), news.text);
-///         if let Err(error) = sender.server().broadcast_except(&news, sender.client_id()) {
+///     fn hear(&self, news: News, context: Context<'_>) {
+///         println!("{}: {}", context.client_id(), news.text);
+///         if let Err(error) = context.server().broadcast_except(&news, context.client_id()) {
 ///             eprintln!("{error}");
 ///         }
 ///     }
 /// }
 /// ```
-pub struct Sender<'s, P = Open> {
+pub struct Context<'s, P = AnyTopic> {
     server: &'s ServerHandle<P>,
     client_id: ClientId,
 }
 
-impl<'s, P> Sender<'s, P> {
+impl<'s, P> Context<'s, P> {
     /// Returns the client that sent the message.
     #[must_use]
     pub fn client_id(&self) -> ClientId {
@@ -133,7 +133,7 @@ impl<'s, P> Sender<'s, P> {
     /// # Errors
     ///
     /// Those of [`ServerHandle::send`].
-    pub fn reply<M>(&self, message: &M) -> Result<(), SendError>
+    pub fn send<M>(&self, message: &M) -> Result<(), SendError>
     where
         P: ToClient<M>,
         M: Topic + Serialize,
@@ -143,49 +143,49 @@ impl<'s, P> Sender<'s, P> {
 }
 
 // Not derived: the protocol itself need not be `Clone`.
-impl<P> Clone for Sender<'_, P> {
+impl<P> Clone for Context<'_, P> {
     fn clone(&self) -> Self {
         *self
     }
 }
 
-impl<P> Copy for Sender<'_, P> {}
+impl<P> Copy for Context<'_, P> {}
 
-impl<P> fmt::Debug for Sender<'_, P> {
+impl<P> fmt::Debug for Context<'_, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sender").field("client_id", &self.client_id).finish_non_exhaustive()
+        f.debug_struct("Context").field("client_id", &self.client_id).finish_non_exhaustive()
     }
 }
 
 /// Where a struct listens: a [`Server`] or a [`Client`], with or without a protocol. There is nothing to implement.
-pub trait Side: Sized + 'static {
-    /// What a method gets beside the message: on a server the [`Sender`], on a client the [`ClientHandle`].
+pub trait Endpoint: Sized + 'static {
+    /// What a method gets beside the message: on a server the [`Context`], on a client the [`ClientHandle`].
     type From<'s>;
 
     #[doc(hidden)]
     type Handle: Clone + fmt::Debug + Send + Sync + 'static;
 
     #[doc(hidden)]
-    fn listen<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RespondError>
+    fn listen<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RegisterError>
     where
         T: Exchange<Outcome = ()> + 'static,
         L: Hears<T, Self>,
         for<'m> T::Message<'m>: Deserialize<'m>;
 
     #[doc(hidden)]
-    fn respond<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RespondError>
+    fn respond<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RegisterError>
     where
-        T: Request + for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<T::Reply, Refusal>>,
+        T: Request + for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<T::Reply, ErrorReply>>,
         T: DeserializeOwned + 'static,
         T::Reply: Serialize,
         L: Hears<T, Self>;
 }
 
-impl<P: 'static> Side for Server<P> {
-    type From<'s> = Sender<'s, P>;
+impl<P: 'static> Endpoint for Server<P> {
+    type From<'s> = Context<'s, P>;
     type Handle = ServerHandle<P>;
 
-    fn listen<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RespondError>
+    fn listen<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RegisterError>
     where
         T: Exchange<Outcome = ()> + 'static,
         L: Hears<T, Self>,
@@ -193,29 +193,29 @@ impl<P: 'static> Side for Server<P> {
     {
         let (hears, server) = (Arc::clone(&room.hears), room.handle.clone());
         room.handle.on_as::<T>(room.listener, move |message, client_id| {
-            hears.hear(message, Sender { server: &server, client_id });
+            hears.hear(message, Context { server: &server, client_id });
         })
     }
 
-    fn respond<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RespondError>
+    fn respond<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RegisterError>
     where
-        T: Request + for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<T::Reply, Refusal>>,
+        T: Request + for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<T::Reply, ErrorReply>>,
         T: DeserializeOwned + 'static,
         T::Reply: Serialize,
         L: Hears<T, Self>,
     {
         let (hears, server) = (Arc::clone(&room.hears), room.handle.clone());
-        room.handle.respond_as::<T>(room.listener, move |question: T, client_id| {
-            hears.hear(question, Sender { server: &server, client_id })
+        room.handle.respond_as::<T>(room.listener, move |request: T, client_id| {
+            hears.hear(request, Context { server: &server, client_id })
         })
     }
 }
 
-impl<P: 'static> Side for Client<P> {
+impl<P: 'static> Endpoint for Client<P> {
     type From<'s> = &'s ClientHandle<P>;
     type Handle = ClientHandle<P>;
 
-    fn listen<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RespondError>
+    fn listen<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RegisterError>
     where
         T: Exchange<Outcome = ()> + 'static,
         L: Hears<T, Self>,
@@ -225,22 +225,22 @@ impl<P: 'static> Side for Client<P> {
         room.handle.on_as::<T>(room.listener, move |message| hears.hear(message, &client))
     }
 
-    fn respond<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RespondError>
+    fn respond<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RegisterError>
     where
-        T: Request + for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<T::Reply, Refusal>>,
+        T: Request + for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<T::Reply, ErrorReply>>,
         T: DeserializeOwned + 'static,
         T::Reply: Serialize,
         L: Hears<T, Self>,
     {
         let (hears, client) = (Arc::clone(&room.hears), room.handle.clone());
-        room.handle.respond_as::<T>(room.listener, move |question: T| hears.hear(question, &client))
+        room.handle.respond_as::<T>(room.listener, move |request: T| hears.hear(request, &client))
     }
 }
 
-/// What a method that hears `T` returns, as a way to attach it: nothing makes a listener, an answer a responder.
+/// What a method that hears `T` returns, as a way to attach it: nothing makes a listener, a reply a responder.
 #[doc(hidden)]
 pub trait Outcome<T> {
-    fn attach<L: Hears<T, S>, S: Side>(room: &Attaching<'_, L, S>) -> Result<(), RespondError>
+    fn attach<L: Hears<T, S>, S: Endpoint>(room: &Attaching<'_, L, S>) -> Result<(), RegisterError>
     where
         T: Exchange;
 }
@@ -250,18 +250,18 @@ where
     T: Exchange<Outcome = ()> + 'static,
     for<'m> T::Message<'m>: Deserialize<'m>,
 {
-    fn attach<L: Hears<T, S>, S: Side>(room: &Attaching<'_, L, S>) -> Result<(), RespondError> {
+    fn attach<L: Hears<T, S>, S: Endpoint>(room: &Attaching<'_, L, S>) -> Result<(), RegisterError> {
         S::listen::<T, L>(room)
     }
 }
 
-impl<T, R> Outcome<T> for Result<R, Refusal>
+impl<T, R> Outcome<T> for Result<R, ErrorReply>
 where
-    T: Request<Reply = R> + for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<R, Refusal>>,
+    T: Request<Reply = R> + for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<R, ErrorReply>>,
     T: DeserializeOwned + 'static,
     R: Topic + Serialize,
 {
-    fn attach<L: Hears<T, S>, S: Side>(room: &Attaching<'_, L, S>) -> Result<(), RespondError> {
+    fn attach<L: Hears<T, S>, S: Endpoint>(room: &Attaching<'_, L, S>) -> Result<(), RegisterError> {
         S::respond::<T, L>(room)
     }
 }
@@ -272,9 +272,9 @@ where
     message = "`{Self}` has no topics for `{S}` to hear",
     label = "nothing to hear"
 )]
-pub trait Attaches<L, S: Side> {
+pub trait Attaches<L, S: Endpoint> {
     #[doc(hidden)]
-    fn attach_to(room: &Attaching<'_, L, S>) -> Result<(), RespondError>;
+    fn attach_to(room: &Attaching<'_, L, S>) -> Result<(), RegisterError>;
 }
 
 /// A struct that hears all of a set of topics: [`Attaches`] the other way round, so that the set is all that a call has to
@@ -285,21 +285,21 @@ pub trait Attaches<L, S: Side> {
     label = "hears not all of these topics",
     note = "implement `Hears<…, {S}>` for `{Self}`, once for each topic"
 )]
-pub trait HearsAll<Topics, S: Side> {
+pub trait HearsAll<Topics, S: Endpoint> {
     fn attach_all(
         self,
         handle: &S::Handle,
-        off: impl FnOnce(Listener) -> bool,
-    ) -> Result<Listener, RespondError>;
+        off: impl FnOnce(ListenerId) -> bool,
+    ) -> Result<ListenerId, RegisterError>;
 }
 
-impl<Topics: Attaches<L, S>, L, S: Side> HearsAll<Topics, S> for L {
+impl<Topics: Attaches<L, S>, L, S: Endpoint> HearsAll<Topics, S> for L {
     fn attach_all(
         self,
         handle: &S::Handle,
-        off: impl FnOnce(Listener) -> bool,
-    ) -> Result<Listener, RespondError> {
-        let room = Attaching { handle, hears: Arc::new(self), listener: Listener::next() };
+        off: impl FnOnce(ListenerId) -> bool,
+    ) -> Result<ListenerId, RegisterError> {
+        let room = Attaching { handle, hears: Arc::new(self), listener: ListenerId::next() };
         match Topics::attach_to(&room) {
             Ok(()) => Ok(room.listener),
             Err(error) => {
@@ -314,11 +314,11 @@ impl<Topics: Attaches<L, S>, L, S: Side> HearsAll<Topics, S> for L {
 /// Tuples of topics.
 macro_rules! tuples {
     ($($topic:ident)*) => {
-        impl<L, S: Side, $($topic),*> Attaches<L, S> for ($($topic,)*)
+        impl<L, S: Endpoint, $($topic),*> Attaches<L, S> for ($($topic,)*)
         where
             $($topic: Exchange, L: Hears<$topic, S>, $topic::Outcome: Outcome<$topic>),*
         {
-            fn attach_to(room: &Attaching<'_, L, S>) -> Result<(), RespondError> {
+            fn attach_to(room: &Attaching<'_, L, S>) -> Result<(), RegisterError> {
                 $(room.method::<$topic>()?;)*
                 Ok(())
             }
@@ -342,15 +342,15 @@ tuples!(A B C D E F G H I J K M);
 /// A struct on its way to being attached: the methods of all its topics, under one name.
 #[doc(hidden)]
 #[derive(Debug)]
-pub struct Attaching<'h, L, S: Side> {
+pub struct Attaching<'h, L, S: Endpoint> {
     handle: &'h S::Handle,
     hears: Arc<L>,
-    listener: Listener,
+    listener: ListenerId,
 }
 
-impl<L, S: Side> Attaching<'_, L, S> {
+impl<L, S: Endpoint> Attaching<'_, L, S> {
     /// Attaches the method of one topic.
-    pub fn method<T>(&self) -> Result<(), RespondError>
+    pub fn method<T>(&self) -> Result<(), RegisterError>
     where
         T: Exchange,
         T::Outcome: Outcome<T>,
@@ -365,7 +365,7 @@ macro_rules! attach {
     ($handle:ident, $side:ident) => {
         /// # Listening with a struct
         impl $handle {
-            /// Attaches the methods by which a struct hears these topics, all under one [`Listener`], which
+            /// Attaches the methods by which a struct hears these topics, all under one [`ListenerId`], which
             /// [`off`](Self::off) removes. The struct is shared by them, and dropped with the last.
             ///
             /// [`Hears`] has an example. A tuple has up to twelve topics. What is passed may be an [`Arc`] of the struct, of
@@ -373,11 +373,11 @@ macro_rules! attach {
             ///
             /// # Errors
             ///
-            /// [`RespondError::Taken`]: one of the topics is a question that somebody responds to. None is attached.
+            /// [`RegisterError::AlreadyRegistered`]: one of the topics is a request that somebody responds to. None is attached.
             pub fn attach<Topics>(
                 &self,
                 hears: impl HearsAll<Topics, $side>,
-            ) -> Result<Listener, RespondError> {
+            ) -> Result<ListenerId, RegisterError> {
                 hears.attach_all(self, |listener| self.off(listener))
             }
         }
@@ -385,7 +385,7 @@ macro_rules! attach {
         /// # Listening with a struct
         impl<P: Protocol> $handle<P> {
             /// Attaches the methods by which a struct hears the topics of the protocol that travel to this side, all under one
-            /// [`Listener`], which [`off`](Self::off) removes. A topic that the struct does not hear is a compile error that
+            /// [`ListenerId`], which [`off`](Self::off) removes. A topic that the struct does not hear is a compile error that
             /// names it.
             ///
             /// [`Protocol`](macro@crate::Protocol) has an example. What is passed may be an [`Arc`] of the struct, of which
@@ -393,8 +393,8 @@ macro_rules! attach {
             ///
             /// # Errors
             ///
-            /// [`RespondError::Taken`]: one of the topics is a question that somebody responds to. None is attached.
-            pub fn attach<L>(&self, hears: L) -> Result<Listener, RespondError>
+            /// [`RegisterError::AlreadyRegistered`]: one of the topics is a request that somebody responds to. None is attached.
+            pub fn attach<L>(&self, hears: L) -> Result<ListenerId, RegisterError>
             where
                 P: Attaches<L, $side<P>>,
             {

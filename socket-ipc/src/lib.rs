@@ -79,23 +79,23 @@
 //! has that one connection wait with it. A loop over [`subscribe`](ServerHandle::subscribe) has state of its own
 //! without a lock, and one place where everything comes together, with `tokio::select!` or the combinators of the
 //! `futures` crate; a loop that does not keep up slows down whoever sends its topic, and loses nothing.
-//! [`connections`](ServerHandle::connections) of a server and [`states`](ClientHandle::states) of a client bring
+//! [`connections`](ServerHandle::connection_events) of a server and [`states`](ClientHandle::connection_events) of a client bring
 //! who comes and goes into the same loop. They slow down nobody: what has no room is counted, and the count stands
 //! where it is missing. Each stream is a queue of its own, so a loop over two may read a client's last message
 //! after the event of its end; what must not, belongs in listeners. All of them go together, on the same server.
 //!
 //! ```no_run
-//! # use socket_ipc::{ConnectionEvent, Server, Topic}; use serde::{Deserialize, Serialize};
+//! # use socket_ipc::{ServerConnectionEvent, Server, Topic}; use serde::{Deserialize, Serialize};
 //! # #[derive(Topic, Serialize, Deserialize)] #[topic = "vote"] struct Vote { choice: String }
 //! # async fn example(server: Server) -> Result<(), Box<dyn std::error::Error>> {
-//! let (mut connections, mut votes) = (server.connections(), server.subscribe::<Vote>());
+//! let (mut connections, mut votes) = (server.connection_events(), server.subscribe::<Vote>());
 //! server.listen().await?;
 //! let mut count = std::collections::BTreeMap::<String, u32>::new();
 //! loop {
 //!     tokio::select! {
 //!         Some((vote, _client_id)) = votes.next() => *count.entry(vote.choice).or_default() += 1,
 //!         Some(event) = connections.next() => match event {
-//!             ConnectionEvent::Opened(client_id) => {
+//!             ServerConnectionEvent::Opened(client_id) => {
 //!                 if let Err(error) = server.send_raw("so far", &count, client_id) {
 //!                     eprintln!("{error}");
 //!                 }
@@ -131,8 +131,8 @@
 //!
 //! Only with its connection. `Ok` of [`send`](ServerHandle::send) means *queued*; from there on a message is
 //! delivered, in order and without a gap, or the connection ends. Then the reason says how much had not been
-//! handed to the kernel. What had been, and was never read by the other side, nobody can count: who must know
-//! that a message was heard has the other side say so.
+//! handed to the kernel. What had been, and was never read by the peer, nobody can count: who must know
+//! that a message was heard has the peer say so.
 //!
 //! Without a connection nothing is queued: a send is an error then ([`SendError::NotConnected`],
 //! [`SendError::UnknownClient`]). `close` writes what is queued, for as long as
@@ -157,8 +157,8 @@
 //! queued it is an error ([`SendError::OutboxFull`]), and [`broadcast`](ServerHandle::broadcast) ends the
 //! connection of a client whose outbox is full. That suits programs that send little, and broadcasts that
 //! must not wait for anybody. A program that sends much uses [`send_async`](ClientHandle::send_async) or
-//! [`broadcast_async`](ServerHandle::broadcast_async): they wait while more than [`limits::OUTBOX_MARK`] is
-//! queued, so the sender goes as fast as the other side reads, and little memory is in use.
+//! [`broadcast_async`](ServerHandle::broadcast_async): they wait while more than [`limits::OUTBOX_HIGH_WATER`] is
+//! queued, so the sender goes as fast as the peer reads, and little memory is in use.
 //!
 //! ```no_run
 //! # use socket_ipc::{Client, Topic}; use serde::{Deserialize, Serialize};
@@ -182,10 +182,10 @@
 //! | change | what comes of it |
 //! |---|---|
 //! | a field is added | Old peers ignore it. Those that leave it out are understood if it is an `Option`, or has `#[serde(default)]`. |
-//! | a topic is added | Old peers don't listen for it: [`on_unheard`](ServerHandle::on_unheard) hears what nobody else takes. |
-//! | a question is added | Asked of an old peer it fails at once, with [`RequestError::NoResponder`]: ask in the old way then. |
+//! | a topic is added | Old peers don't listen for it: [`on_fallback`](ServerHandle::on_fallback) hears what nobody else takes. |
+//! | a request is added | Requested of an old peer it fails at once, with [`RequestError::NoResponder`]: ask in the old way then. |
 //! | a variant is added to an enum | Old peers take it for the one with `#[serde(other)]`, if the enum has `#[serde(tag = "…")]`. |
-//! | a field goes, or its name or type changes, or it is added without a default | This breaks: a [`MessageError`] names the field, and a question fails with [`RequestError::QuestionUndecodable`]. The connection lives. |
+//! | a field goes, or its name or type changes, or it is added without a default | This breaks: a [`MessageError`] names the field, and a request fails with [`RequestError::RequestUndecodable`]. The connection lives. |
 //!
 //! What would break belongs in a new topic. `#[serde(deny_unknown_fields)]` makes every new field such a change.
 //!
@@ -213,13 +213,13 @@
 //!
 //! let server = Server::new("/tmp/myApp.sock");
 //! server.on::<Hello>(|msg, _client_id| println!("{} speaks {:?}", msg.name, msg.languages));
-//! server.on_unheard(|message, topic, client_id| eprintln!("client {client_id} is newer: {topic} {message}"));
+//! server.on_fallback(|message, topic, client_id| eprintln!("client {client_id} is newer: {topic} {message}"));
 //! ```
 //!
-//! # How do I ask and have an answer?
+//! # How do I ask and have a reply?
 //!
-//! A question is a topic that names the type of its reply. [`request`](ClientHandle::request) sends it and returns a
-//! future, an [`Answer`]; the other side answers by [`respond`](ServerHandle::respond), or
+//! A request is a topic that names the type of its reply. [`request`](ClientHandle::request) sends it and returns a
+//! future, an [`ReplyFuture`]; the peer replies by [`respond`](ServerHandle::respond), or
 //! [`respond_async`](ServerHandle::respond_async) where that takes a while. Servers ask their clients the same way.
 //!
 //! ```
@@ -238,7 +238,7 @@
 //! # let client = Client::builder("in memory")
 //! #     .connector(move || {
 //! #         let (ours, theirs) = tokio::io::duplex(64 * 1024);
-//! #         let served = other_side.serve(theirs).map_err(std::io::Error::other);
+//! #         let served = other_side.serve_connection(theirs).map_err(std::io::Error::other);
 //! #         async move { served.map(|_client_id| ours) }
 //! #     })
 //! #     .build();
@@ -246,18 +246,18 @@
 //! server.respond::<Add>(|Add { left, right }, _client_id| left.checked_add(right).map(Sum).ok_or("more than fits"))?;
 //!
 //! let (five, too_much) = (Add { left: 2, right: 3 }, Add { left: i64::MAX, right: 1 });
-//! let answers = [client.request(&five), client.request(&too_much)]; // both are on their way
-//! let [five, too_much] = answers;
+//! let replies = [client.request(&five), client.request(&too_much)]; // both are on their way
+//! let [five, too_much] = replies;
 //! assert_eq!(five.await?, Sum(5));
-//! assert!(matches!(too_much.await, Err(RequestError::Refused { text, .. }) if text == "more than fits"));
+//! assert!(matches!(too_much.await, Err(RequestError::Rejected { text, .. }) if text == "more than fits"));
 //! # Ok(()) }
 //! ```
 //!
-//! Any number may be under way, up to [`max_requests`](ClientBuilder::max_requests), and each answer finds its question
-//! by number. A question fails by the name of what went wrong ([`RequestError`]), and at once: only a responder that
+//! Any number may be in flight, up to [`max_requests`](ClientBuilder::max_requests), and each reply finds its request
+//! by number. A request fails by the name of what went wrong ([`RequestError`]), and at once: only a responder that
 //! takes too long is waited for, until [`request_timeout`](ClientBuilder::request_timeout) or what
-//! [`within`](Answer::within) says. A listener or responder that is asynchronous may itself ask, over its own connection
-//! too: while it waits, other messages stay in line, and answers pass them by.
+//! [`timeout`](ReplyFuture::within) says. A listener or responder that is asynchronous may itself ask, over its own connection
+//! too: while it waits, other messages stay in line, and replies pass them by.
 //!
 //! # How do I have a whole protocol checked?
 //!
@@ -268,7 +268,7 @@
 //! few topics.
 //!
 //! ```
-//! # use socket_ipc::{Client, Hears, Protocol, RespondError, Sender, Server, Topic}; use serde::{Deserialize, Serialize};
+//! # use socket_ipc::{Client, Hears, Protocol, RegisterError, Context, Server, Topic}; use serde::{Deserialize, Serialize};
 //! # #[derive(Topic, Serialize, Deserialize)] #[topic = "hello"] struct Hello { name: String }
 //! # #[derive(Topic, Serialize, Deserialize)] #[topic = "greeting"] struct Greeting { text: String }
 //! #[derive(Protocol)]
@@ -278,8 +278,8 @@
 //! struct Room { welcome: String }
 //!
 //! impl Hears<Hello, Server<Chat>> for Room {
-//!     fn hear(&self, hello: Hello, sender: Sender<'_, Chat>) {
-//!         if let Err(error) = sender.reply(&Greeting { text: format!("{}, {}!", self.welcome, hello.name) }) {
+//!     fn hear(&self, hello: Hello, context: Context<'_, Chat>) {
+//!         if let Err(error) = context.send(&Greeting { text: format!("{}, {}!", self.welcome, hello.name) }) {
 //!             eprintln!("{error}");
 //!         }
 //!     }
@@ -289,43 +289,43 @@
 //! server.attach(Room { welcome: "Hello".into() })?;
 //! let client = Chat::client("/tmp/myApp.sock").build();
 //! client.on::<Greeting>(|msg| println!("{}", msg.text));
-//! # Ok::<(), RespondError>(())
+//! # Ok::<(), RegisterError>(())
 //! ```
 //!
 //! # How does a program tell what it speaks?
 //!
-//! A server that is built with [`describe`](ServerBuilder::describe) answers a question about its topics, in any
+//! A server that is built with [`describe`](ServerBuilder::describe) replies to a request about its topics, in any
 //! language: [`description`] has the chapter.
 //!
 //! # How do I test my listeners?
 //!
-//! Join a server and a client in memory: [`serve`](ServerHandle::serve) on one side,
+//! Join a server and a client in memory: [`serve_connection`](ServerHandle::serve_connection) on one side,
 //! [`connector`](ClientBuilder::connector) on the other. No file is touched, and [paused
 //! time](https://docs.rs/tokio/1/tokio/time/fn.pause.html) works, which it does not on a real socket.
 //!
 //! ```
 //! # use socket_ipc::{Client, Server, Topic}; use serde::{Deserialize, Serialize};
-//! # #[derive(Topic, Serialize, Deserialize)] #[topic = "question"] struct Question(u32);
-//! # #[derive(Topic, Serialize, Deserialize, Debug, PartialEq)] #[topic = "answer"] struct Answer(u32);
+//! # #[derive(Topic, Serialize, Deserialize)] #[topic = "request"] struct Request(u32);
+//! # #[derive(Topic, Serialize, Deserialize, Debug, PartialEq)] #[topic = "reply"] struct Answer(u32);
 //! # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let server = Server::new("in memory");
 //! let reply = server.handle();
-//! server.on::<Question>(move |Question(number), client_id| {
-//!     reply.send(&Answer(2 * number), client_id).expect("the client is connected");
+//! server.on::<Request>(move |Request(number), client_id| {
+//!     reply.send(&ReplyFuture(2 * number), client_id).expect("the client is connected");
 //! });
 //!
 //! let other_side = server.handle();
 //! let client = Client::builder("in memory")
 //!     .connector(move || {
 //!         let (ours, theirs) = tokio::io::duplex(64 * 1024);
-//!         let served = other_side.serve(theirs).map_err(std::io::Error::other);
+//!         let served = other_side.serve_connection(theirs).map_err(std::io::Error::other);
 //!         async move { served.map(|_client_id| ours) }
 //!     })
 //!     .build();
-//! let mut answers = client.subscribe::<Answer>();
+//! let mut replies = client.subscribe::<Answer>();
 //! client.connect().await?;
-//! client.send(&Question(21))?;
-//! assert_eq!(answers.next().await, Some(Answer(42)));
+//! client.send(&Request(21))?;
+//! assert_eq!(replies.next().await, Some(ReplyFuture(42)));
 //! # Ok(()) }
 //! ```
 //!
@@ -424,7 +424,7 @@
 //! # Which runtime?
 //!
 //! [tokio](https://docs.rs/tokio), current-thread or multi-thread, with I/O and time enabled. `listen`, `connect` and
-//! `serve` are called within it; sending, attaching listeners and closing work on any thread, with or without
+//! `serve_connection` are called within it; sending, attaching listeners and closing work on any thread, with or without
 //! a runtime.
 //!
 //! A server or client lives in the runtime in which that was called: its connections, its listeners and its deadlines. While
@@ -453,13 +453,13 @@
 //!
 //! # How do I look after a running program?
 //!
-//! By figures: [`stats`](ServerHandle::stats) has messages and bytes both ways and by topic, errors, connections, and what
+//! By metrics: [`stats`](ServerHandle::stats) has messages and bytes both ways and by topic, errors, connections, and what
 //! is queued now and was at most. They are always on.
 //!
 //! ```
 //! # let server = socket_ipc::Server::new("/tmp/myApp.sock");
 //! let stats = server.stats();
-//! println!("{} messages from {} clients", stats.received.messages, stats.connected);
+//! println!("{} messages from {} clients", stats.received.messages, stats.open_connections);
 //! ```
 //!
 //! And by traces, with any subscriber of [`tracing`](https://docs.rs/tracing). What happens is in the spans of whom it
@@ -468,13 +468,13 @@
 //! | span | level | fields |
 //! |---|---|---|
 //! | `server`, `client` | info | `path` |
-//! | `connection` | debug | `client`; `user` and `process` of the other side, as the kernel tells them; on a client none |
+//! | `connection` | debug | `client`; `user` and `process` of the peer, as the kernel tells them; on a client none |
 //! | `request`, while a responder is at work | debug | `topic`; `id`, if it has one |
 //!
 //! | level | event |
 //! |---|---|
-//! | warn | what an event (`on_message_error`, `on_error`, `on_connect_error`, a connection that ended with a loss) would report and nobody listens for; an answer that can't be sent |
-//! | debug | connections that end; messages and answers that nobody waits for |
+//! | warn | what an event (`on_message_error`, `on_error`, `on_connect_error`, a connection that ended with a loss) would report and nobody listens for; a reply that can't be sent |
+//! | debug | connections that end; messages and replies to that nobody waits for |
 //!
 //! # What is guaranteed, and which tests hold it?
 //!
@@ -483,7 +483,7 @@
 //! # How fast is it?
 //!
 //! Several times as fast as what one would write on tokio without it, and ten times as fast as the Node library:
-//! [`how_fast`] has the figures, the command that measures them, what costs what, and how to keep it fast.
+//! [`how_fast`] has the metrics, the command that measures them, what costs what, and how to keep it fast.
 //!
 //! # What is bounded, and on which systems?
 //!
@@ -512,14 +512,15 @@ mod direction;
 mod error;
 mod event_stream;
 mod events;
-mod figures;
 mod group;
 mod hears;
+mod metrics;
 /// How fast is it, and how to keep it so?
 ///
 #[doc = include_str!("how_fast.md")]
 #[cfg(doc)]
 pub mod how_fast {}
+mod error_reply;
 pub mod limits;
 mod listener;
 mod options;
@@ -529,7 +530,6 @@ mod peer;
 pub mod properties;
 mod protocol;
 mod raw_message;
-mod refusal;
 mod router;
 mod server;
 mod socket_file;
@@ -540,38 +540,38 @@ mod wire;
 
 pub use activation::{ActivatedListener, activated_listener, activated_listeners};
 pub use client::{
-    AsyncClientListener, AsyncClientResponder, Client, ClientBuilder, ClientHandle, ClientResponder,
-    ClientState,
+    AsyncClientListener, AsyncClientResponder, Client, ClientBuilder, ClientConnectionEvent, ClientHandle,
+    ClientResponder,
 };
 pub use client_id::ClientId;
-pub use connection::{Answer, Closing};
+pub use connection::{Closing, ReplyFuture};
 pub use delay::Delay;
 pub use description::Description;
-pub use direction::{Open, ToClient, ToServer};
+pub use direction::{AnyTopic, ToClient, ToServer};
 pub use error::{
-    ConnectError, Error, FlushError, ListenError, MessageError, MessageErrorKind, RequestError, RespondError,
-    SendError,
+    ConnectError, Error, FlushError, ListenError, MessageError, MessageErrorKind, RegisterError,
+    RequestError, SendError,
 };
+pub use error_reply::{ErrorReply, IntoReply};
 pub use event_stream::EventStream;
 pub use events::{CloseCause, CloseReason};
 pub use group::Group;
 #[doc(hidden)]
 pub use hears::Attaching;
-pub use hears::{Attaches, Hears, Sender, Side};
-pub use listener::Listener;
+pub use hears::{Attaches, Context, Endpoint, Hears};
+pub use listener::ListenerId;
 pub use peer::Peer;
 pub use protocol::Protocol;
 #[doc(hidden)]
-pub use protocol::{Travels, is_answered_by, stands_once};
+pub use protocol::{Travels, has_reply, stands_once};
 pub use raw_message::RawMessage;
-pub use refusal::{IntoReply, Refusal};
 pub use router::Subscription;
 pub use server::{
-    AsyncListener, AsyncResponder, ConnectionEvent, Responder, Server, ServerBuilder, ServerHandle,
+    AsyncListener, AsyncResponder, Responder, Server, ServerBuilder, ServerConnectionEvent, ServerHandle,
 };
 pub use socket_ipc_derive::{Protocol, Topic};
 pub use stats::{Stats, TopicTraffic, Traffic};
 #[doc(hidden)]
 pub use topic::reply_of;
 pub use topic::{Exchange, Request, Topic};
-pub use wire::{EncodeError, Envelope, EnvelopeError, Kind, RequestId, Wire, WireError};
+pub use wire::{EncodeError, Envelope, EnvelopeError, EnvelopeKind, RequestId, Wire, WireError};

@@ -10,17 +10,17 @@ use std::sync::{Arc, OnceLock};
 /// It is a token, unique in the process, not a guard: dropping it removes nothing.
 ///
 /// ```
-/// use socket_ipc::{Listener, Server};
+/// use socket_ipc::{ListenerId, Server};
 ///
 /// let server = Server::new("/tmp/myApp.sock");
-/// let listener: Listener = server.on_message(|message, topic, client_id| println!("{client_id} {topic} {message}"));
+/// let listener: ListenerId = server.on_message(|message, topic, client_id| println!("{client_id} {topic} {message}"));
 /// assert!(server.off(listener));
 /// assert!(!server.off(listener), "it was removed before");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Listener(u64);
+pub struct ListenerId(u64);
 
-impl Listener {
+impl ListenerId {
     pub(crate) fn next() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Self(NEXT.fetch_add(1, Ordering::Relaxed))

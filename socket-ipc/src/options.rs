@@ -114,7 +114,7 @@ macro_rules! common_options {
             ///
             /// Replies are queued over it, and no further request is dispatched meanwhile. Those of asynchronous responders
             /// wait beside it until little is queued, up to eight times as much; a reply beyond that becomes an error
-            /// reply (code [`failed`](crate::Refusal::FAILED)) that says so.
+            /// reply (code [`failed`](crate::ErrorReply::FAILED)) that says so.
             pub fn outbox_len(mut self, bytes: usize) -> Self {
                 self.options.limits.outbox_len = bytes;
                 self
@@ -125,7 +125,7 @@ macro_rules! common_options {
             ///
             /// A peer that takes nothing for that long is ended. Over a Unix socket one that takes 80 KB in that time, 8 KB
             /// a second unless set, never is. Over other transports
-            /// ([`serve`](crate::ServerHandle::serve), [`connector`](crate::ClientBuilder::connector)) only that they can
+            /// ([`serve`](crate::ServerHandle::serve_connection), [`connector`](crate::ClientBuilder::connector)) only that they can
             /// be written to counts as progress: one that buffers much has to empty its buffer as far as it takes to say
             /// so.
             ///
@@ -156,20 +156,20 @@ macro_rules! common_options {
                 self
             }
 
-            /// Sets how many questions may wait for their answers over one connection, and how many asynchronous
-            /// responders be at work for it: [`limits::REQUESTS`](crate::limits::REQUESTS) (1024) unless set.
+            /// Sets how many requests may wait for their replies over one connection, and how many asynchronous
+            /// responders be at work for it: [`limits::MAX_REQUESTS`](crate::limits::MAX_REQUESTS) (1024) unless set.
             ///
-            /// A further `request` fails with `TooManyRequests`. A further question that arrives waits, and what
+            /// A further `request` fails with `TooManyRequests`. A further request that arrives waits, and what
             /// comes after it, until one is answered.
             pub fn max_requests(mut self, requests: usize) -> Self {
                 self.options.limits.max_requests = requests;
                 self
             }
 
-            /// Sets how long a question may take to be answered, from the call of `request`:
+            /// Sets how long a request may take to be answered, from the call of `request`:
             /// [`limits::REQUEST_TIMEOUT`](crate::limits::REQUEST_TIMEOUT) (10 s) unless set.
             ///
-            /// [`Answer::within`](crate::Answer::within) sets it for one question.
+            /// [`ReplyFuture::timeout`](crate::ReplyFuture::timeout) sets it for one request.
             pub fn request_timeout(mut self, timeout: Duration) -> Self {
                 self.options.limits.request_timeout = timeout;
                 self

@@ -1,8 +1,8 @@
-//! Who is on the other side of a connection.
+//! Who is on the peer of a connection.
 
 use std::fmt;
 
-/// The process on the other side of a connection, as the kernel tells it (`SO_PEERCRED` in `unix(7)`): who it
+/// The process on the peer of a connection, as the kernel tells it (`SO_PEERCRED` in `unix(7)`): who it
 /// was when the connection was made.
 ///
 /// Decide by [`uid`](Self::uid), never by [`pid`](Self::pid): process ids are reused.

@@ -103,7 +103,7 @@ pub trait Protocol: Sized + 'static {
         ServerBuilder::new(path.as_ref().to_owned())
     }
 
-    /// Describes the protocol, with the schemas of all its topics and answers; with the feature `schema`, where all of them
+    /// Describes the protocol, with the schemas of all its topics and replies; with the feature `schema`, where all of them
     /// implement `JsonSchema`.
     ///
     /// The limits and the wire are those that a server has unless they are set. The schemas are JSON schemas of draft
@@ -160,7 +160,7 @@ pub trait Protocol: Sized + 'static {
     }
 }
 
-/// One topic of a protocol, in one direction. Answers are no topics of their own: they belong to their questions.
+/// One topic of a protocol, in one direction. ReplyOf are no topics of their own: they belong to their requests.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct Travels {
@@ -240,21 +240,21 @@ impl Text {
     }
 }
 
-/// Compiles where `R` is what answers `Q`. `#[derive(Protocol)]` calls it for each `Q -> R`.
+/// Compiles where `R` is what replies `Q`. `#[derive(Protocol)]` calls it for each `Q -> R`.
 #[doc(hidden)]
-pub const fn is_answered_by<Q: Request, R: Answers<Q, Q::Reply>>() {}
+pub const fn has_reply<Q: Request, R: ReplyOf<Q, Q::Reply>>() {}
 
-/// A type that is the answer `R` of the question `Q`. A bound `Q: Request<Reply = R>` would say it too, in the
+/// A type that is the reply `R` of the request `Q`. A bound `Q: Request<Reply = R>` would say it too, in the
 /// compiler's words.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`{Q}` is answered by `{R}`, not by `{Self}`",
-    label = "not the answer to `{Q}`",
-    note = "the answer stands in `#[topic(name = \"…\", reply = …)]` above `{Q}`"
+    label = "not the reply to `{Q}`",
+    note = "the reply stands in `#[topic(name = \"…\", reply = …)]` above `{Q}`"
 )]
-pub trait Answers<Q, R> {}
+pub trait ReplyOf<Q, R> {}
 
-impl<Q, R> Answers<Q, R> for R {}
+impl<Q, R> ReplyOf<Q, R> for R {}
 
 #[cfg(test)]
 mod tests {

@@ -1,26 +1,26 @@
-//! Figures of a server or a client, for people and programs that look after it.
+//! Metrics of a server or a client, for people and programs that look after it.
 
 use serde::{Deserialize, Serialize};
 
 /// What a server or a client has done since it was made: what `stats` returns.
 ///
 /// Everything is counted always; reading costs a moment, and holds up nobody. A figure may be some messages behind what is
-/// under way, and catches up whenever a connection has nothing more to do.
+/// in flight, and catches up whenever a connection has nothing more to do.
 ///
 /// ```
 /// use socket_ipc::Server;
 ///
 /// let server = Server::new("/tmp/myApp.sock");
 /// let stats = server.stats();
-/// println!("{} clients, {} messages heard, {} bytes queued", stats.connected, stats.received.messages, stats.outbox_len);
+/// println!("{} clients, {} messages heard, {} bytes queued", stats.open_connections, stats.received.messages, stats.outbox_len);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Stats {
     /// How many connections there are.
-    pub connected: u64,
+    pub open_connections: u64,
     /// How many there have been. On a client, all but the first are reconnects.
-    pub connections: u64,
+    pub total_connections: u64,
     /// All that arrived and was an envelope, heard by somebody or not.
     pub received: Traffic,
     /// All that was queued, a broadcast once for each client.
@@ -29,18 +29,18 @@ pub struct Stats {
     /// types. In the order of their names.
     pub topics: Vec<TopicTraffic>,
     /// The same for all other topics together, so that nobody else can make this longer: what nobody listens for, what is
-    /// sent under topics known only at run time, answers that arrive, and refusals.
+    /// sent under topics known only at run time, replies to that arrive, and error replies.
     pub other_topics: TopicTraffic,
     /// Messages that could not be heard, by all or by one of the listeners: as often as `on_message_error` was called.
     pub message_errors: u64,
     /// What is queued and not handed to the kernel, in bytes.
     pub outbox_len: u64,
     /// The most that was ever queued, in bytes.
-    pub outbox_most: u64,
-    /// How many connections ended because the other side did not read.
-    pub slow: u64,
-    /// How many answers came that nobody waited for, or no longer.
-    pub late_answers: u64,
+    pub outbox_peak: u64,
+    /// How many connections ended because the peer did not read.
+    pub slow_consumers: u64,
+    /// How many replies came that nobody waited for, or no longer.
+    pub late_replies: u64,
 }
 
 /// Messages and their bytes, the ends of messages included. Part of [`Stats`].

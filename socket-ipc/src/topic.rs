@@ -26,7 +26,7 @@ pub trait Topic {
     /// characters.
     const NAME: &'static str;
 
-    /// The topic of the answers, where this one is a question.
+    /// The topic of the replies, where this one is a request.
     ///
     /// Written by the derive for every [`Request`]; who implements that by hand says it here, for a server that
     /// [describes itself](crate::description).
@@ -37,7 +37,7 @@ pub trait Topic {
     type Message<'m>;
 }
 
-/// A topic that is a question: somebody answers it with a message of the type `Reply`.
+/// A topic that is a request: somebody replies to it with a message of the type `Reply`.
 ///
 /// Implemented with `#[topic(name = "…", reply = …)]`.
 ///
@@ -56,23 +56,23 @@ pub trait Topic {
 /// assert_eq!(<Add as Request>::Reply::NAME, "sum");
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a question",
+    message = "`{Self}` is not a request",
     label = "has no reply",
-    note = "name the type of its answer: `#[topic(name = \"…\", reply = …)]` above `{Self}`"
+    note = "name the type of its reply: `#[topic(name = \"…\", reply = …)]` above `{Self}`"
 )]
 pub trait Request: Topic {
-    /// The type of the answer.
+    /// The type of the reply.
     type Reply: Topic;
 }
 
-/// The topic of the answers to a question. `#[derive(Topic)]` calls it.
+/// The topic of the replies to a request. `#[derive(Topic)]` calls it.
 #[doc(hidden)]
 #[must_use]
 pub const fn reply_of<Q: Request>() -> &'static str {
     Q::Reply::NAME
 }
 
-/// What a method that hears a topic returns: nothing, or the answer where the topic is a question.
+/// What a method that hears a topic returns: nothing, or the reply where the topic is a request.
 ///
 /// Implemented with [`#[derive(Topic)]`](macro@crate::Topic); see [`Hears`](crate::Hears).
 #[diagnostic::on_unimplemented(
@@ -81,7 +81,7 @@ pub const fn reply_of<Q: Request>() -> &'static str {
     note = "add `#[derive(Topic)]` and `#[topic = \"…\"]` to the declaration of `{Self}`"
 )]
 pub trait Exchange: Topic {
-    /// `()` for a topic, `Result<Reply, Refusal>` for a [`Request`].
+    /// `()` for a topic, `Result<Reply, ErrorReply>` for a [`Request`].
     type Outcome;
 }
 

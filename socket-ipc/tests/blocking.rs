@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 use socket_ipc::limits::{SUBSCRIPTION_BYTES, SUBSCRIPTION_LEN};
 use socket_ipc::{
-    Client, ClientHandle, ConnectError, Protocol, Refusal, RequestError, SendError, Server, ToClient,
+    Client, ClientHandle, ConnectError, ErrorReply, Protocol, RequestError, SendError, Server, ToClient,
     ToServer, Topic, blocking,
 };
 use tokio::runtime::{Builder, Runtime};
@@ -39,7 +39,7 @@ struct Add {
 #[topic = "sum"]
 struct Sum(i64);
 
-/// A question that has no answer for as long as its server lives.
+/// A request that has no reply for as long as its server lives.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic(name = "wait", reply = Sum)]
 struct Wait;
@@ -102,7 +102,7 @@ fn place() -> (tempfile::TempDir, PathBuf) {
     (directory, path)
 }
 
-/// Serves at `path`: adds, doubles, refuses, panics, and leaves some questions without an answer.
+/// Serves at `path`: adds, doubles, refuses, panics, and leaves some requests without a reply.
 fn serve(path: &Path) -> Serving {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (server, arrivals) = (Server::new(path), Events::new());
@@ -113,7 +113,7 @@ fn serve(path: &Path) -> Serving {
         .unwrap();
     server.respond_async::<Wait>(|Wait, _| std::future::pending::<Sum>()).unwrap();
     server.respond_raw("double", "doubled", |number, _| Ok(2 * number.decode::<i64>()?)).unwrap();
-    server.respond_raw("panic", "", |_, _| -> Result<(), Refusal> { panic!("as asked") }).unwrap();
+    server.respond_raw("panic", "", |_, _| -> Result<(), ErrorReply> { panic!("as asked") }).unwrap();
     runtime.block_on(server.listen()).unwrap();
     Serving { server, arrivals, runtime }
 }
@@ -209,7 +209,7 @@ fn a_deadline_ends_connecting_says_why_and_leaves_the_client_as_it_was() {
                 path.display()
             )
         );
-        let ConnectError::NotInTime { path: named, timeout, cause: Some(source) } = error else {
+        let ConnectError::DeadlineExceeded { path: named, timeout, cause: Some(source) } = error else {
             panic!("{error:?}")
         };
         assert_eq!((named, timeout), (path.clone(), time));
@@ -227,7 +227,7 @@ fn a_deadline_ends_connecting_says_why_and_leaves_the_client_as_it_was() {
             .connector(std::future::pending::<std::io::Result<tokio::io::DuplexStream>>)
             .build_blocking();
         let error = stuck.connect_within(SHORT);
-        assert!(matches!(error, Err(ConnectError::NotInTime { cause: None, .. })), "{error:?}");
+        assert!(matches!(error, Err(ConnectError::DeadlineExceeded { cause: None, .. })), "{error:?}");
         // Nobody is left waiting.
         stuck.close();
     });
@@ -240,7 +240,7 @@ fn what_can_never_connect_says_so() {
         assert!(matches!(invalid.connect(), Err(ConnectError::InvalidPath { .. })));
         let (_directory, path) = place();
         let client = quick(&path).give_up_after(2).build_blocking();
-        let mut messages = client.messages::<Number>();
+        let mut messages = client.subscribe::<Number>();
         assert!(matches!(client.connect_within(DEADLINE), Err(ConnectError::GaveUp { attempts: 2, .. })));
         assert_eq!(messages.next(), None);
         let closed = blocking::Client::new(&path);
@@ -259,7 +259,7 @@ fn what_can_never_connect_says_so() {
 }
 
 #[test]
-fn each_way_a_question_fails_is_its_own_error() {
+fn each_way_a_request_fails_is_its_own_error() {
     test(|| {
         let (_directory, path) = place();
         let serving = serve(&path);
@@ -268,11 +268,11 @@ fn each_way_a_question_fails_is_its_own_error() {
         assert!(matches!(error, RequestError::Send(SendError::NotConnected { .. })), "{error}");
         client.connect().unwrap();
         let error = client.request(&Add { left: i64::MAX, right: 1 }).unwrap_err();
-        assert!(matches!(&error, RequestError::Refused { text, .. } if text == "too much"), "{error}");
+        assert!(matches!(&error, RequestError::Rejected { text, .. } if text == "too much"), "{error}");
         let error = client.request_raw("nobody", &1).unwrap_err();
         assert!(matches!(error, RequestError::NoResponder { .. }), "{error}");
         let error = client.request_raw("add", &1).unwrap_err();
-        assert!(matches!(error, RequestError::QuestionUndecodable { .. }), "{error}");
+        assert!(matches!(error, RequestError::RequestUndecodable { .. }), "{error}");
         let error = client.request_raw("panic", &1).unwrap_err();
         assert!(matches!(error, RequestError::ResponderPanicked { .. }), "{error}");
         let hasty = quick(&path).request_timeout(SHORT).build_blocking();
@@ -306,7 +306,7 @@ fn closing_ends_every_wait_of_other_threads() {
         let (_directory, path) = place();
         let serving = serve(&path);
         let client = connected(&serving, &path);
-        let (mut typed, mut raw) = (client.messages::<Number>(), client.raw_messages());
+        let (mut typed, mut raw) = (client.subscribe::<Number>(), client.subscribe_raw());
         let asked = Events::new();
         let report = asked.reporter();
         serving.server.on_topic("wait", move |_, _| report(()));
@@ -320,7 +320,7 @@ fn closing_ends_every_wait_of_other_threads() {
             assert_eq!(typed.join().unwrap(), (None, None));
             assert!(raw.join().unwrap().unwrap().is_none());
         });
-        let mut late = client.messages::<Number>();
+        let mut late = client.subscribe::<Number>();
         assert_eq!(late.next(), None);
 
         // One that is not connected yet, by a handle.
@@ -344,7 +344,7 @@ fn messages_are_iterated_over_in_order_typed_and_raw_and_end_with_the_client() {
         let (_directory, path) = place();
         let serving = serve(&path);
         let client = quick(&path).build_blocking();
-        let (mut typed, raw) = (client.messages::<Number>(), client.raw_messages());
+        let (mut typed, raw) = (client.subscribe::<Number>(), client.subscribe_raw());
         client.connect().unwrap();
         serving.arrivals.next();
         for number in 0..100 {
@@ -373,7 +373,7 @@ fn a_message_of_another_type_is_reported_and_skipped() {
         let (_directory, path) = place();
         let serving = serve(&path);
         let client = quick(&path).build_blocking();
-        let (mut typed, errors) = (client.messages::<Number>(), Events::new());
+        let (mut typed, errors) = (client.subscribe::<Number>(), Events::new());
         let report = errors.reporter();
         client.handle().on_message_error(move |error| report(error.to_string()));
         client.connect().unwrap();
@@ -417,8 +417,8 @@ fn an_iterator_that_is_not_read_holds_a_fast_server_back_and_loses_nothing() {
         serving.runtime.block_on(sending).unwrap();
     }
     test(|| {
-        held_back(|client| client.messages::<Number>(), Some);
-        held_back(blocking::Client::raw_messages, |(topic, message)| {
+        held_back(|client| client.subscribe::<Number>(), Some);
+        held_back(blocking::Client::subscribe_raw, |(topic, message)| {
             (topic == "number").then(|| message.decode().unwrap())
         });
     });
@@ -432,7 +432,7 @@ fn iterator_over_long_messages_holds_no_more_bytes_than_it_may_and_loses_none() 
         let (_directory, path) = place();
         let serving = serve(&path);
         let client = quick(&path).build_blocking();
-        let (mut messages, heard) = (client.raw_messages(), Events::new());
+        let (mut messages, heard) = (client.subscribe_raw(), Events::new());
         let report = heard.reporter();
         client.handle().on::<Text>(move |Text(text)| report(text.len()));
         client.connect().unwrap();
@@ -474,7 +474,7 @@ fn what_a_listener_panics_with_or_owns_panics_as_it_is_dropped_client_goes_on() 
         let (_directory, path) = place();
         let serving = serve(&path);
         let client = quick(&path).build_blocking();
-        let (mut numbers, errors, handle) = (client.messages::<Number>(), Events::new(), client.handle());
+        let (mut numbers, errors, handle) = (client.subscribe::<Number>(), Events::new(), client.handle());
         let report = errors.reporter();
         handle.on_error(move |error| report(error.to_string()));
         handle.on::<Number>(|_| std::panic::panic_any(Bomb));
@@ -554,7 +554,7 @@ fn a_server_that_goes_and_comes_back_is_found_again() {
         let (_directory, path) = place();
         let serving = serve(&path);
         let client = quick(&path).build_blocking();
-        let (states, mut messages) = (Events::new(), client.messages::<Number>());
+        let (states, mut messages) = (Events::new(), client.subscribe::<Number>());
         let (gone, back) = (states.reporter(), states.reporter());
         client.handle().on_disconnect(move |_| gone("gone"));
         client.handle().on_reconnect(move || back("back"));
@@ -578,7 +578,7 @@ fn a_server_that_goes_and_comes_back_is_found_again() {
 }
 
 #[test]
-fn several_threads_use_one_client_and_each_gets_its_own_answer() {
+fn several_threads_use_one_client_and_each_gets_its_own_reply() {
     test(|| {
         let (_directory, path) = place();
         let serving = serve(&path);
@@ -660,7 +660,7 @@ fn dropping_it_ends_iterators_that_are_waited_for_and_waits_for_nothing_itself()
         let (_directory, path) = place();
         let serving = serve(&path);
         let client = connected(&serving, &path);
-        let (mut typed, mut raw) = (client.messages::<Number>(), client.raw_messages());
+        let (mut typed, mut raw) = (client.subscribe::<Number>(), client.subscribe_raw());
         let waiting =
             [thread::spawn(move || typed.next().is_none()), thread::spawn(move || raw.next().is_none())];
         drop(client);
@@ -714,7 +714,7 @@ fn its_thread_ends_when_it_is_closed_or_dropped() {
             client.connect().unwrap();
             serving.arrivals.next();
             assert_eq!(names.next().as_deref(), Some("socket-ipc"));
-            let (messages, handle) = (client.raw_messages(), client.handle());
+            let (messages, handle) = (client.subscribe_raw(), client.handle());
             end(&client);
             if client.is_connected() {
                 drop(client);
@@ -754,8 +754,8 @@ fn a_listener_that_waits_for_its_own_client_is_refused_and_reported() {
         refused(|client| client.flush());
         refused(|client| client.request(&ADD));
         refused(|client| client.request_raw("double", &1));
-        refused(|client| client.raw_messages().next());
-        refused(|client| client.raw_messages().next_within(SHORT));
+        refused(|client| client.subscribe_raw().next());
+        refused(|client| client.subscribe_raw().next_within(SHORT));
         refused(|client| client.close());
     });
 }
@@ -777,7 +777,7 @@ fn a_listener_may_send_by_a_handle_wait_for_another_client_and_drop_its_own() {
         serving.server.broadcast(&Number(1)).unwrap();
         assert_eq!(heard.next(), "2");
 
-        let mut messages = client.messages::<Number>();
+        let mut messages = client.subscribe::<Number>();
         let (owner, handle) = (Mutex::new(None), client.handle());
         *owner.lock().unwrap() = Some(client);
         handle.on_topic("end", move |_| drop(owner.lock().unwrap().take()));
@@ -789,7 +789,7 @@ fn a_listener_may_send_by_a_handle_wait_for_another_client_and_drop_its_own() {
 /// All that waits, on whatever thread this is called.
 fn everything(path: &Path) {
     let client = quick(path).build_blocking();
-    let mut messages = client.messages::<Number>();
+    let mut messages = client.subscribe::<Number>();
     client.connect_within(DEADLINE).unwrap();
     // More than the budget that tokio gives a task.
     for number in 0..500 {
@@ -884,7 +884,7 @@ fn a_server_on_the_very_thread_that_waits_makes_every_deadline_pass_and_nothing_
             server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
             server.listen().await.unwrap();
             let client = Client::builder(&path).request_timeout(SHORT).build_blocking();
-            let mut sums = client.messages::<Sum>();
+            let mut sums = client.subscribe::<Sum>();
             // The kernel connects it; the server does not know yet.
             client.connect().unwrap();
             let begun = Instant::now();
@@ -895,8 +895,8 @@ fn a_server_on_the_very_thread_that_waits_makes_every_deadline_pass_and_nothing_
             assert_eq!(server.clients(), []);
             // Once the thread is the server's again, all goes on.
             let handle: ClientHandle = client.handle();
-            assert_eq!(handle.request(&ADD).within(DEADLINE).await.unwrap(), Sum(5));
-            assert_eq!(handle.late_answers(), 1);
+            assert_eq!(handle.request(&ADD).timeout(DEADLINE).await.unwrap(), Sum(5));
+            assert_eq!(handle.late_replies(), 1);
             client.send_raw("farewell", &"so long").unwrap();
             client.flush().unwrap();
             client.close();
@@ -922,7 +922,7 @@ fn it_speaks_a_protocol() {
         let (_directory, path) = place();
         let _serving = serve_echo(&path);
         let client: blocking::Client<Sums> = Sums::client(&path).build_blocking();
-        let mut numbers = client.messages::<Number>();
+        let mut numbers = client.subscribe::<Number>();
         client.connect().unwrap();
         client.send(&Number(7)).unwrap();
         assert_eq!(numbers.next(), Some(Number(7)));

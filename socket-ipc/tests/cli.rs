@@ -10,7 +10,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 use serde_json::json;
-use socket_ipc::{Refusal, Server};
+use socket_ipc::{ErrorReply, Server};
 use tokio::runtime::Runtime;
 
 use command::{Place, Running, accept, command, run, run_with};
@@ -48,7 +48,7 @@ fn a_server_a_listener_and_senders_in_several_terminals() {
     assert_eq!(run(["send", &path, "hello", r#"{"name":"shell"}"#]).well(), "");
     assert_eq!(server.json(), json!({"client": 2, "topic": "hello", "message": {"name": "shell"}}));
     assert!(server.error().contains("client 2 connected: process "));
-    assert_eq!(server.error(), "socket-ipc: client 2 is gone: the other side closed the connection");
+    assert_eq!(server.error(), "socket-ipc: client 2 is gone: the peer closed the connection");
     server.tell(r#"news {"text": "from the server"}"#);
     server.tell(r#"{"message": [1, 2], "topic": "an envelope", "time": "of others"}"#);
     server.tell("");
@@ -61,7 +61,7 @@ fn a_server_a_listener_and_senders_in_several_terminals() {
     server.signal(Signal::TERM);
     assert_eq!(server.end().status, Some(0));
     assert!(!Path::new(&path).exists());
-    assert!(listener.error().contains("lost the server: the other side closed the connection; trying again"));
+    assert!(listener.error().contains("lost the server: the peer closed the connection; trying again"));
     assert!(listener.error().contains("does not exist; trying again"));
     let _server = Running::serve(&path, []);
     assert_eq!(listener.error(), format!("socket-ipc: connected to {path} again"));
@@ -189,7 +189,7 @@ fn limits_of_the_library_are_errors_in_its_words() {
 }
 
 #[test]
-fn send_waits_for_an_answer_and_says_when_none_comes() {
+fn send_waits_for_an_reply_and_says_when_none_comes() {
     let place = Place::new();
     let path = place.socket();
     let ours = Ours::listen(&path, |server| {
@@ -207,7 +207,7 @@ fn send_waits_for_an_answer_and_says_when_none_comes() {
     let nothing = run(["send", &path, "silence", "--wait", "greeting", "--timeout", "0.1"]);
     assert_eq!(nothing.failed(5), "no message of `greeting` came within 100ms");
     let left = run(["send", &path, "leave", "--wait", "greeting"]);
-    assert_eq!(left.failed(3), "lost the server: the other side closed the connection");
+    assert_eq!(left.failed(3), "lost the server: the peer closed the connection");
     ours.close();
 }
 
@@ -223,7 +223,7 @@ fn send_fails_when_the_server_goes_while_it_reads() {
     assert_eq!(server.end().status, Some(0));
     // Its input is still open.
     let error = sender.error();
-    assert_eq!(error, "socket-ipc: lost the server: the other side closed the connection");
+    assert_eq!(error, "socket-ipc: lost the server: the peer closed the connection");
     assert_eq!(sender.end().status, Some(3));
 }
 
@@ -234,14 +234,15 @@ fn a_request_is_answered_refused_late_or_lost() {
     let ours = Ours::listen(&path, |server| {
         server.respond_raw("echo", "echo reply", |message, _| Ok(message.into_owned())).unwrap();
         let refuse = |_: socket_ipc::RawMessage<'_>, _| {
-            Err::<(), _>(Refusal::new("closed", "come back\n tomorrow\u{1b}[2J"))
+            Err::<(), _>(ErrorReply::new("closed", "come back\n tomorrow\u{1b}[2J"))
         };
         server.respond_raw("refuse", "refuse reply", refuse).unwrap();
         let text = format!("begin {} end", "x".repeat(3 << 20));
-        let long = move |_: socket_ipc::RawMessage<'_>, _| Err::<(), _>(Refusal::new("long", text.clone()));
+        let long =
+            move |_: socket_ipc::RawMessage<'_>, _| Err::<(), _>(ErrorReply::new("long", text.clone()));
         server.respond_raw("long", "long reply", long).unwrap();
         server
-            .respond_raw("panic", "panic reply", |_, _| -> Result<(), Refusal> { panic!("on purpose") })
+            .respond_raw("panic", "panic reply", |_, _| -> Result<(), ErrorReply> { panic!("on purpose") })
             .unwrap();
         let leaves = server.handle();
         server.on_topic("leave", move |_message, client_id| assert!(leaves.disconnect(client_id)));
@@ -263,11 +264,11 @@ fn a_request_is_answered_refused_late_or_lost() {
     assert!(long.starts_with("`long` was refused (long): begin xx") && long.ends_with("xx end"), "{long}");
     assert!(long.contains(" bytes more ") && long.len() < 4096, "{}", long.len());
     assert_eq!(run(["request", &path, "panic"]).failed(4), "the responder of `panic` panicked");
-    assert_eq!(run(["request", &path, "nobody"]).failed(4), "nobody on the other side responds to `nobody`");
+    assert_eq!(run(["request", &path, "nobody"]).failed(4), "nobody on the peer responds to `nobody`");
     ours.close();
 
     let listener = UnixListener::bind(&path).unwrap();
-    // One that knows nothing of questions, such as a server of the Node library.
+    // One that knows nothing of requests, such as a server of the Node library.
     let asking = Running::start(["request", &path, "slow", "--timeout", "0.1"]);
     let silent = accept(&listener);
     assert_eq!(asking.end().failed(5), "`slow` was not answered within 100ms");
@@ -368,7 +369,7 @@ fn every_wire_has_its_bytes() {
         run(["send", &path, "hello", "1", "--wire", wire]).well();
         assert_eq!(server.json(), json!({"client": 1, "topic": "hello", "message": 1}));
         let asking = run(["request", &path, "hello", "1", "--wire", wire]);
-        assert_eq!(asking.failed(4), "nobody on the other side responds to `hello`");
+        assert_eq!(asking.failed(4), "nobody on the peer responds to `hello`");
         assert!(run(["status", &path, "--wire", wire]).status == Some(0));
         let listening = Running::start(["listen", &path, "--wire", wire]);
         assert_eq!(listening.error(), format!("socket-ipc: connected to {path}"));

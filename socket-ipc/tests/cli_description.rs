@@ -8,29 +8,29 @@ use std::os::unix::net::UnixListener;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use socket_ipc::{Protocol, RawMessage, Refusal, Server, Topic};
+use socket_ipc::{ErrorReply, Protocol, RawMessage, Server, Topic};
 use tokio::runtime::Runtime;
 
 use command::{Place, Running, accept, on_a_terminal, run};
 
-/// A server that answers as one does that describes itself, of whichever version.
+/// A server that replies as one does that describes itself, of whichever version.
 fn described(path: &str, description: &str) -> (Runtime, Server) {
     let runtime = Runtime::new().unwrap();
     let server = Server::new(path);
-    for (topic, answer) in
+    for (topic, reply) in
         [("socket-ipc.describe", description.to_owned()), ("socket-ipc.stats", STATS.to_owned())]
     {
-        let answer: Box<serde_json::value::RawValue> = serde_json::from_str(&answer).unwrap();
-        let answers = move |_: RawMessage<'_>, _| Ok::<_, Refusal>(answer.clone());
-        server.respond_raw(topic, "reply", answers).unwrap();
+        let reply: Box<serde_json::value::RawValue> = serde_json::from_str(&reply).unwrap();
+        let replies = move |_: RawMessage<'_>, _| Ok::<_, ErrorReply>(reply.clone());
+        server.respond_raw(topic, "reply", replies).unwrap();
     }
     runtime.block_on(server.listen()).unwrap();
     (runtime, server)
 }
 
-const STATS: &str = r#"{"connected":1,"connections":7,"received":{"messages":3,"bytes":90},
+const STATS: &str = r#"{"open_connections":1,"total_connections":7,"received":{"messages":3,"bytes":90},
     "sent":{"messages":2,"bytes":80},"topics":[],"other_topics":{"topic":"","received":{"messages":0,"bytes":0},
-    "sent":{"messages":0,"bytes":0}},"message_errors":0,"outbox_len":0,"outbox_most":0,"slow":0,"late_answers":0}"#;
+    "sent":{"messages":0,"bytes":0}},"message_errors":0,"outbox_len":0,"outbox_peak":0,"slow_consumers":0,"late_replies":0}"#;
 
 const CALCULATOR: &str = r##"{"version":"9.9.9","protocol":"Calculator","later":true,
     "limits":{"max_message_len":4194304,"max_topic_len":256},"wire":{"end":"\n","message_key":"message"},
@@ -113,7 +113,7 @@ fn a_server_with_a_protocol_says_its_topics() {
 }
 
 #[test]
-fn serve_describes_itself_and_prints_no_questions_about_it() {
+fn serve_describes_itself_and_prints_no_requests_about_it() {
     let place = Place::new();
     let path = place.socket();
     let server = Running::serve(&path, ["--echo"]);
@@ -188,9 +188,9 @@ fn one_that_does_not_describe_itself_is_alive_all_the_same() {
     assert_eq!(run(["types", &path, "--lang", "typescript"]).failed(4), nobody);
     runtime.block_on(server.close());
 
-    // One that knows nothing of questions.
+    // One that knows nothing of requests.
     let listener = UnixListener::bind(&path).unwrap();
-    let silence = "the server does not describe itself: no answer to `socket-ipc.describe` came within 100ms";
+    let silence = "the server does not describe itself: no reply to `socket-ipc.describe` came within 100ms";
     for (arguments, status) in [
         (&["status", &path][..], 0),
         (&["topics", &path], 5),

@@ -30,7 +30,7 @@ pub enum Side {
     Client(Client),
 }
 
-/// A peer that writes what it likes, and beside it, where the other side is a server, one that must not
+/// A peer that writes what it likes, and beside it, where the peer is a server, one that must not
 /// notice.
 pub struct Attack {
     pub peer: RawPeer,

@@ -220,7 +220,7 @@ pub trait Speaks {
     /// What it speaks.
     fn tongue(&self) -> Tongue;
 
-    /// Says it, all of it, without waiting for an answer.
+    /// Says it, all of it, without waiting for a reply.
     fn say(&mut self, said: &Said) -> impl Future<Output = ()>;
 
     /// The next message that it has heard.

@@ -225,15 +225,13 @@ impl RawPeer {
                 return Some(message);
             }
             searched = (self.received.len() + 1).saturating_sub(end.len());
-            if soon("bytes from the other side", self.stream.read_buf(&mut self.received)).await.unwrap_or(0)
-                == 0
-            {
+            if soon("bytes from the peer", self.stream.read_buf(&mut self.received)).await.unwrap_or(0) == 0 {
                 return None;
             }
         }
     }
 
-    /// Waits for the other side to end the connection, and returns what it sent before.
+    /// Waits for the peer to end the connection, and returns what it sent before.
     pub async fn closed(&mut self) -> Vec<u8> {
         while soon("the end of the stream", self.stream.read_buf(&mut self.received)).await.unwrap_or(0) > 0 {
         }

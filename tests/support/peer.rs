@@ -36,7 +36,7 @@ struct Prepared<'m> {
     text: &'m RawValue,
 }
 
-/// A question that is answered after a while.
+/// A request that is answered after a while.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic(name = "square", reply = Squared)]
 struct Square(u64);
@@ -45,7 +45,7 @@ struct Square(u64);
 #[topic = "squared"]
 struct Squared(u64);
 
-/// A question that is never answered.
+/// A request that is never answered.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic(name = "wait", reply = Waited)]
 struct Wait;
@@ -148,13 +148,13 @@ async fn squared(Square(number): Square) -> Squared {
     Squared(number * number)
 }
 
-/// Answers pings and questions; says who comes and goes, and what could not be heard. A line `status` asks what the process
+/// Replies pings and requests; says who comes and goes, and what could not be heard. A line `status` asks what the process
 /// holds, `peers` who is connected; `child` has it start a process of its own, `fork` one without `exec` that drops its copy of
 /// the server, closes it, or forks twice and drops it. Ends with its input.
 async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
     let reply = server.handle();
     server.on::<Ping>(move |Ping(number), id| reply.send(&Pong(number), id).unwrap_or_else(say));
-    server.respond_async::<Square>(|question, _| squared(question))?;
+    server.respond_async::<Square>(|request, _| squared(request))?;
     server.respond_async::<Wait>(|_, _| std::future::pending::<Waited>())?;
     server.respond_raw("echo", "echoed", |text, _| Ok(text.into_owned()))?;
     server.on_connection(|id| say(format_args!("connection {id}")));
@@ -308,8 +308,8 @@ async fn blast(
     Ok(())
 }
 
-/// Connects, and again whenever it has to; answers questions, and says what happens. A line `ping N` sends one, `ask N`
-/// asks so many questions and waits for no answer.
+/// Connects, and again whenever it has to; replies to requests, and says what happens. A line `ping N` sends one, `ask N`
+/// asks so many requests and waits for no reply.
 async fn client(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
     let client = Client::builder(path).retry_delay(Duration::from_millis(20)).build();
     client.on_connect(|| say("connect"));
@@ -357,10 +357,10 @@ async fn racer(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
             }
             "reach" => {
                 let client = Client::new(path);
-                let mut answers = client.subscribe::<Pong>();
+                let mut replies = client.subscribe::<Pong>();
                 client.connect().await?;
                 client.send(&Ping(0))?;
-                let Pong(winner) = answers.next().await.ok_or("no answer")?;
+                let Pong(winner) = replies.next().await.ok_or("no reply")?;
                 say(format_args!("reached {winner}"));
             }
             "stop" => {
@@ -380,17 +380,17 @@ async fn starts(path: &str, count: u32, mode: u32) -> Result {
     let refused = Arc::new(AtomicU64::new(0));
     for _ in 0..count {
         let server = Server::builder(path).mode(mode).same_user_only().build();
-        let (refusal, mut refusals) = tokio::sync::mpsc::unbounded_channel();
+        let (error_reply, mut error_replies) = tokio::sync::mpsc::unbounded_channel();
         let count = Arc::clone(&refused);
         server.on_error(move |_| {
             count.fetch_add(1, Ordering::Relaxed);
-            let _ = refusal.send(());
+            let _ = error_reply.send(());
         });
         server.on_connection(|id| say(format_args!("let in {id}")));
         server.on_message(|message, topic, _| say(format_args!("heard {topic} {message}")));
         server.listen().await?;
         if others_may_connect {
-            refusals.recv().await;
+            error_replies.recv().await;
         }
         server.broadcast(&Pong(0))?;
         server.close().await;
@@ -410,7 +410,7 @@ async fn intruder(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
                     connected += 1;
                     let _ = stream.write_all(b"{\"topic\":\"ping\",\"message\":1}\n");
                     let mut bytes = Vec::new();
-                    // Until the other side closes, in good order or not.
+                    // Until the peer closes, in good order or not.
                     let _ = stream.read_to_end(&mut bytes);
                     received += bytes.len() as u64;
                 }

@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::DEADLINE;
 
-/// A message that a server of these processes answers.
+/// A message that a server of these processes replies.
 pub const PING: &[u8] = b"{\"topic\":\"ping\",\"message\":1}\n";
 
 /// The command that starts `tests/support/peer.rs`, whose path only the tests know, with a runtime of a flavour.
@@ -76,7 +76,7 @@ impl Peer {
         assert!(self.lines.iter().all(|line| !line.starts_with(start)));
     }
 
-    /// Has a client ask until there is an answer, again whenever the connection was lost meanwhile; returns how
+    /// Has a client ask until there is a reply, again whenever the connection was lost meanwhile; returns how
     /// often it was.
     pub fn asks(&mut self, number: u64) -> usize {
         for losses in 0.. {

@@ -33,8 +33,8 @@ pub(crate) struct ProtocolAttribute {
 /// One topic of a direction: `Hello`, `Log<'_>`, `Add -> Sum`.
 pub(crate) struct Entry {
     pub(crate) topic: TypePath,
-    /// What travels back, as an answer only.
-    pub(crate) answer: Option<TypePath>,
+    /// What travels back, as a reply only.
+    pub(crate) reply: Option<TypePath>,
 }
 
 /// Reads the protocol attribute of a type.
@@ -133,18 +133,18 @@ fn read_entries(
 /// `Hello` or `Add -> Sum`, up to the comma.
 fn read_entry(input: ParseStream<'_>) -> Result<Entry> {
     let topic = read_type(input, input.span(), "expected the type of a topic, as in `to_server(Hello)`")?;
-    let answer = if input.peek(Token![->]) {
+    let reply = if input.peek(Token![->]) {
         let arrow: Token![->] = input.parse()?;
-        let expected = "expected the type of the answer, as in `Add -> Sum`";
+        let expected = "expected the type of the reply, as in `Add -> Sum`";
         // Behind an arrow at the end there is nothing to point at.
         let at = if input.is_empty() { arrow.spans[0] } else { input.span() };
         Some(read_type(input, at, expected)?)
     } else {
         None
     };
-    let form = if answer.is_some() { "the answer" } else { "the topic, or `->` and its answer" };
+    let form = if reply.is_some() { "the reply" } else { "the topic, or `->` and its reply" };
     expect_end(input, form)?;
-    Ok(Entry { topic, answer })
+    Ok(Entry { topic, reply })
 }
 
 /// The path of a type. A string is the name of a topic, or is meant as one.
@@ -172,11 +172,11 @@ fn check_once(key: &str, entries: &[Entry], errors: &mut Vec<Error>) {
     }
 }
 
-/// Messages have any lifetime, and there is nowhere to declare one. A question and its answer have none.
+/// Messages have any lifetime, and there is nowhere to declare one. A request and its reply have none.
 fn check_lifetimes(entry: &Entry, errors: &mut Vec<Error>) {
-    if let Some(answer) = &entry.answer {
-        check_owned("a question", &entry.topic, errors);
-        check_owned("an answer", answer, errors);
+    if let Some(reply) = &entry.reply {
+        check_owned("a request", &entry.topic, errors);
+        check_owned("a reply", reply, errors);
         return;
     }
     let named = lifetimes(&entry.topic).into_iter().filter(|it| it.ident != "_" && it.ident != "static");

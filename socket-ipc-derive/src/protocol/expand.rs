@@ -65,14 +65,14 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
     let (ident, name) = (&input.ident, input.ident.unraw().to_string());
     let to_server = Direction {
         listed: &attribute.to_server,
-        answers_to: &attribute.to_client,
+        reply_outbox: &attribute.to_client,
         marker: quote!(#krate::ToServer),
         side: quote!(#krate::Server<#ident>),
         words: "to the server",
     };
     let to_client = Direction {
         listed: &attribute.to_client,
-        answers_to: &attribute.to_server,
+        reply_outbox: &attribute.to_server,
         marker: quote!(#krate::ToClient),
         side: quote!(#krate::Client<#ident>),
         words: "to clients",
@@ -98,8 +98,8 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
         },
     );
     let described = described(input, attribute, &krate);
-    let questions = attribute.to_server.iter().chain(&attribute.to_client);
-    let answers = questions.filter_map(|entry| answer(entry, attribute));
+    let requests = attribute.to_server.iter().chain(&attribute.to_client);
+    let replies = requests.filter_map(|entry| reply(entry, attribute));
 
     // What is deprecated is no less part of the protocol; who sends it is warned.
     quote! {
@@ -111,7 +111,7 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
                 const TOPICS: &'static [#krate::Travels] = &[#(#travels)*];
             }
             #(#directions)*
-            #(#answers)*
+            #(#replies)*
             #described
         };
     }
@@ -145,8 +145,8 @@ fn described(input: &DeriveInput, attribute: &ProtocolAttribute, krate: &TokenSt
 /// One direction of a protocol.
 struct Direction<'a> {
     listed: &'a [Entry],
-    /// The other direction's topics, whose answers travel in this one.
-    answers_to: &'a [Entry],
+    /// The other direction's topics, whose replies travel in this one.
+    reply_outbox: &'a [Entry],
     /// The trait that says that a topic travels in it.
     marker: TokenStream,
     /// Who hears it.
@@ -156,13 +156,13 @@ struct Direction<'a> {
 }
 
 impl Direction<'_> {
-    /// All that travels in this direction, each type once: several questions may have the same answer, and it may be
+    /// All that travels in this direction, each type once: several requests may have the same reply, and it may be
     /// a topic of its own, too.
     fn topics(&self) -> Vec<&TypePath> {
-        let answers = self.answers_to.iter().filter_map(|entry| entry.answer.as_ref());
+        let replies = self.reply_outbox.iter().filter_map(|entry| entry.reply.as_ref());
         let mut topics: Vec<&TypePath> = Vec::new();
         let mut seen = Vec::new();
-        for topic in self.listed.iter().map(|entry| &entry.topic).chain(answers) {
+        for topic in self.listed.iter().map(|entry| &entry.topic).chain(replies) {
             let text = topic.to_token_stream().to_string();
             if !seen.contains(&text) {
                 seen.push(text);
@@ -213,7 +213,7 @@ impl Direction<'_> {
             {
                 fn attach_to(
                     __room: &#krate::Attaching<'_, __L, #side>,
-                ) -> ::core::result::Result<(), #krate::RespondError> {
+                ) -> ::core::result::Result<(), #krate::RegisterError> {
                     #(<(#sets,) as #krate::Attaches<__L, #side>>::attach_to(__room)?;)*
                     ::core::result::Result::Ok(())
                 }
@@ -253,14 +253,14 @@ impl Direction<'_> {
     }
 }
 
-/// The check that a question has the answer that the arrow says.
-fn answer(entry: &Entry, attribute: &ProtocolAttribute) -> Option<TokenStream> {
-    let Entry { topic: question, answer } = entry;
-    let answer = answer.as_ref()?;
-    let span = at(answer);
+/// The check that a request has the reply to that the arrow says.
+fn reply(entry: &Entry, attribute: &ProtocolAttribute) -> Option<TokenStream> {
+    let Entry { topic: request, reply } = entry;
+    let reply = reply.as_ref()?;
+    let span = at(reply);
     let krate = library(attribute, span);
     Some(quote_spanned! {span=>
-        const _: () = #krate::is_answered_by::<#question, #answer>();
+        const _: () = #krate::has_reply::<#request, #reply>();
     })
 }
 
@@ -290,7 +290,7 @@ fn stand_in(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenStream {
             impl #of_struct #krate::Attaches<__L, #krate::#side<Self>> for #ident #arguments #where_clause {
                 fn attach_to(
                     _: &#krate::Attaching<'_, __L, #krate::#side<Self>>,
-                ) -> ::core::result::Result<(), #krate::RespondError> {
+                ) -> ::core::result::Result<(), #krate::RegisterError> {
                     ::core::result::Result::Ok(())
                 }
             }

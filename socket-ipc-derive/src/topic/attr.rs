@@ -15,7 +15,7 @@ use crate::types::{TypeName, check_owned};
 const TOPIC: &str = "topic";
 /// The topic string, in the long form.
 const NAME: &str = "name";
-/// The type of the answer, in the long form.
+/// The type of the reply, in the long form.
 const REPLY: &str = "reply";
 /// The keys of the long form. A new key stands here, in [`Keys`] and in [`read_key`].
 const LANGUAGE: Language = Language { attribute: TOPIC, keys: &[NAME, REPLY, CRATE] };
@@ -58,7 +58,7 @@ pub(crate) fn read(input: &DeriveInput, errors: &mut Vec<Error>) -> TopicAttribu
     }
     if let Some(Some(reply)) = &read.reply {
         // Whoever asked holds it long after the buffer that it arrived in is gone.
-        check_owned("an answer", reply, errors);
+        check_owned("a reply", reply, errors);
     }
     read
 }
@@ -117,7 +117,7 @@ fn read_key(input: ParseStream<'_>, keys: &mut Keys) -> Result<()> {
             })
         }),
         REPLY => LANGUAGE.read_value(&key, input, &mut keys.reply, "`reply = …`", |value: TypeName| {
-            value.path("expected the type of the answer, as in `reply = Sum`")
+            value.path("expected the type of the reply, as in `reply = Sum`")
         }),
         CRATE => LANGUAGE.read_crate(&key, input, &mut keys.krate),
         _ => Err(LANGUAGE.unknown(&key)),

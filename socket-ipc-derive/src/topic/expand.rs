@@ -24,7 +24,7 @@ pub(crate) fn topic(input: &DeriveInput) -> TokenStream {
     check_lifetime_is_free(&input.generics, &mut errors);
     check_types_are_static(&input.generics, &mut errors);
 
-    check_question_is_owned(&input.generics, &attribute, &mut errors);
+    check_request_is_owned(&input.generics, &attribute, &mut errors);
 
     let errors = reported(errors);
     let implementations = implementations(input, attribute);
@@ -70,8 +70,8 @@ fn check_types_are_static(generics: &Generics, errors: &mut Vec<Error>) {
     }));
 }
 
-/// Whoever answers a question may take longer than the buffer lives that it arrived in.
-fn check_question_is_owned(generics: &Generics, attribute: &TopicAttribute, errors: &mut Vec<Error>) {
+/// Whoever replies to a request may take longer than the buffer lives that it arrived in.
+fn check_request_is_owned(generics: &Generics, attribute: &TopicAttribute, errors: &mut Vec<Error>) {
     if attribute.reply.is_none() {
         return;
     }
@@ -80,7 +80,7 @@ fn check_question_is_owned(generics: &Generics, attribute: &TopicAttribute, erro
         let lifetime = &param.lifetime;
         Error::new_spanned(
             lifetime,
-            format_args!("a question is an owned type: remove the lifetime `{lifetime}`, or the `reply`"),
+            format_args!("a request is an owned type: remove the lifetime `{lifetime}`, or the `reply`"),
         )
     }));
 }
@@ -142,7 +142,7 @@ fn implementations(input: &DeriveInput, attribute: TopicAttribute) -> TokenStrea
         .reply
         .map(|reply| reply.map_or_else(|| quote!(Self), |reply| with_lifetime(&reply, "static")));
     let outcome = match &reply {
-        Some(reply) => quote!(::core::result::Result<#reply, #krate::Refusal>),
+        Some(reply) => quote!(::core::result::Result<#reply, #krate::ErrorReply>),
         None => quote!(()),
     };
     // By way of `Request`, which asks for a topic already: a reply that is none is reported once.

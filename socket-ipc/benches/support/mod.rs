@@ -210,7 +210,7 @@ async fn send<M: Topic + Serialize>(clients: usize, messages: usize, message: &M
 }
 
 fn admit(server: &Server, memory: Memory) -> ClientId {
-    server.serve(memory).expect("anybody may come").expect("the server is open")
+    server.serve_connection(memory).expect("anybody may come").expect("the server is open")
 }
 
 /// A client in memory: sends `block` as often as `blocks`, then leaves; takes whatever is written.

@@ -14,9 +14,9 @@ use tokio::time::timeout;
 use super::messages::Messages;
 use super::thread::Thread;
 use super::wait::{deadline, wait, wait_until};
-use crate::client::{self, ClientBuilder, ClientHandle, ClientState};
-use crate::connection::Answer;
-use crate::direction::{Open, ToClient, ToServer};
+use crate::client::{self, ClientBuilder, ClientConnectionEvent, ClientHandle};
+use crate::connection::ReplyFuture;
+use crate::direction::{AnyTopic, ToClient, ToServer};
 use crate::error::{ConnectError, FlushError, RequestError, SendError};
 use crate::limits::LINGER;
 use crate::raw_message::RawMessage;
@@ -55,7 +55,7 @@ use crate::topic::{Request, Topic};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = blocking::Client::new("/tmp/myApp.sock");
-/// let mut greetings = client.messages::<Greeting>();
+/// let mut greetings = client.subscribe::<Greeting>();
 /// client.connect()?;
 /// client.send(&Hello { name: "crussell52".into() })?;
 /// if let Some(Greeting { text }) = greetings.next() {
@@ -69,7 +69,7 @@ use crate::topic::{Request, Topic};
 ///
 /// [`build_blocking`](ClientBuilder::build_blocking) makes one of any [`ClientBuilder`], so with every option, and of
 /// the protocol `P` that [`Protocol::client`](crate::Protocol::client) begins a client of.
-pub struct Client<P = Open> {
+pub struct Client<P = AnyTopic> {
     // Dropped before its thread is told to end.
     client: Arc<client::Client<P>>,
     thread: Thread,
@@ -135,7 +135,7 @@ impl<P: 'static> Client<P> {
     ///
     /// # Errors
     ///
-    /// [`ConnectError::NotInTime`], with what the last attempt failed with: the client is as if this had not been called,
+    /// [`ConnectError::DeadlineExceeded`], with what the last attempt failed with: the client is as if this had not been called,
     /// and it may be called again. And those of [`connect`](Self::connect).
     ///
     /// # Panics
@@ -151,7 +151,7 @@ impl<P: 'static> Client<P> {
     /// let client = blocking::Client::new("/nowhere/to/be/found.sock");
     /// match client.connect_within(Duration::from_millis(50)) {
     ///     Ok(()) => println!("connected"),
-    ///     Err(error @ ConnectError::NotInTime { .. }) => {
+    ///     Err(error @ ConnectError::DeadlineExceeded { .. }) => {
     ///         let text = error.to_string();
     ///         assert!(text.starts_with("cannot connect to /nowhere/to/be/found.sock: no connection within 50ms"));
     ///     }
@@ -194,28 +194,28 @@ async fn connect_within<P>(
     path: PathBuf,
     within: Duration,
 ) -> Result<(), ConnectError> {
-    let mut states = client.states();
+    let mut states = client.connection_events();
     let mut last = None;
     let mut connecting = pin!(timeout(within, client.connect()));
     loop {
         let outcome = tokio::select! {
             biased;
             Some(state) = states.next() => {
-                if let ClientState::ConnectFailed(error) = state {
+                if let ClientConnectionEvent::ConnectFailed(error) = state {
                     last = Some(error);
                 }
                 continue;
             }
             outcome = &mut connecting => outcome,
         };
-        return outcome.unwrap_or(Err(ConnectError::NotInTime { path, timeout: within, cause: last }));
+        return outcome.unwrap_or(Err(ConnectError::DeadlineExceeded { path, timeout: within, cause: last }));
     }
 }
 
 /// # Sending
 impl<P> Client<P> {
     /// Queues a message for the server once little is queued: while the outbox holds more than
-    /// [`limits::OUTBOX_MARK`](crate::limits::OUTBOX_MARK) (64 KiB), or has no room, it waits.
+    /// [`limits::OUTBOX_HIGH_WATER`](crate::limits::OUTBOX_HIGH_WATER) (64 KiB), or has no room, it waits.
     ///
     /// It waits until the server has read enough, or has read nothing for `write_stall` (10 s), which ends the
     /// connection. A send that never waits is that of a [`handle`](Self::handle). `Ok` means queued, as it does
@@ -297,12 +297,12 @@ impl<P> Client<P> {
     }
 }
 
-/// # Asking
+/// # Requesting
 impl<P> Client<P> {
-    /// Asks the server, and waits for its answer, for at most `request_timeout`
+    /// Asks the server, and waits for its reply, for at most `request_timeout`
     /// ([`limits::REQUEST_TIMEOUT`](crate::limits::REQUEST_TIMEOUT), 10 s, unless set).
     ///
-    /// Several threads may ask at once; each gets its own answer.
+    /// Several threads may ask at once; each gets its own reply.
     ///
     /// # Errors
     ///
@@ -331,16 +331,16 @@ impl<P> Client<P> {
     /// let Sum(five) = client.request(&Add { left: 2, right: 3 })?;
     /// # Ok(()) }
     /// ```
-    pub fn request<T>(&self, question: &T) -> Result<T::Reply, RequestError>
+    pub fn request<T>(&self, request: &T) -> Result<T::Reply, RequestError>
     where
         P: ToServer<T> + ToClient<T::Reply>,
         T: Request + Serialize,
         T::Reply: DeserializeOwned,
     {
-        self.request_within(question, self.request_timeout)
+        self.request_within(request, self.request_timeout)
     }
 
-    /// Asks the server, and waits for its answer, for at most this long.
+    /// Asks the server, and waits for its reply, for at most this long.
     ///
     /// # Errors
     ///
@@ -362,16 +362,16 @@ impl<P> Client<P> {
     /// let Report(text) = client.request_within(&MakeReport, Duration::from_secs(60))?;
     /// # Ok(()) }
     /// ```
-    pub fn request_within<T>(&self, question: &T, timeout: Duration) -> Result<T::Reply, RequestError>
+    pub fn request_within<T>(&self, request: &T, timeout: Duration) -> Result<T::Reply, RequestError>
     where
         P: ToServer<T> + ToClient<T::Reply>,
         T: Request + Serialize,
         T::Reply: DeserializeOwned,
     {
-        self.answered(T::NAME, timeout, || self.client.request(question))
+        self.answered(T::NAME, timeout, || self.client.request(request))
     }
 
-    /// Asks the server any value under a topic known only at run time, and waits for the answer's JSON text, for at most
+    /// Asks the server any value under a topic known only at run time, and waits for the reply's JSON text, for at most
     /// `request_timeout`.
     ///
     /// # Errors
@@ -392,12 +392,12 @@ impl<P> Client<P> {
     pub fn request_raw<M: Serialize + ?Sized>(
         &self,
         topic: &str,
-        question: &M,
+        request: &M,
     ) -> Result<RawMessage<'static>, RequestError> {
-        self.request_raw_within(topic, question, self.request_timeout)
+        self.request_raw_within(topic, request, self.request_timeout)
     }
 
-    /// Asks the server any value under a topic known only at run time, and waits for the answer's JSON text, for at most
+    /// Asks the server any value under a topic known only at run time, and waits for the reply's JSON text, for at most
     /// this long.
     ///
     /// # Errors
@@ -410,22 +410,22 @@ impl<P> Client<P> {
     pub fn request_raw_within<M: Serialize + ?Sized>(
         &self,
         topic: &str,
-        question: &M,
+        request: &M,
         timeout: Duration,
     ) -> Result<RawMessage<'static>, RequestError> {
-        self.answered(topic, timeout, || self.client.request_raw(topic, question))
+        self.answered(topic, timeout, || self.client.request_raw(topic, request))
     }
 
     fn answered<R>(
         &self,
         topic: &str,
         timeout: Duration,
-        ask: impl FnOnce() -> Answer<R>,
+        ask: impl FnOnce() -> ReplyFuture<R>,
     ) -> Result<R, RequestError> {
         self.thread.own().must_not_wait();
         let deadline = deadline(timeout);
-        // The deadline is kept here: one of the answer's own needs the runtime, which goes when somebody closes the client.
-        wait_until(deadline, ask().within(Duration::MAX))
+        // The deadline is kept here: one of the reply's own needs the runtime, which goes when somebody closes the client.
+        wait_until(deadline, ask().timeout(Duration::MAX))
             .unwrap_or_else(|| Err(RequestError::Timeout { topic: topic.to_owned(), timeout }))
     }
 }
@@ -437,7 +437,7 @@ impl<P> Client<P> {
     ///
     /// A message that is not a `T` is reported by [`on_message_error`](ClientHandle::on_message_error) of the
     /// [`handle`](Self::handle), and skipped. [`Messages`] has an example.
-    pub fn messages<T>(&self) -> Messages<T>
+    pub fn subscribe<T>(&self) -> Messages<T>
     where
         P: ToClient<T>,
         T: Topic + DeserializeOwned + Send + 'static,
@@ -452,14 +452,14 @@ impl<P> Client<P> {
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let client = blocking::Client::new("/tmp/myApp.sock");
-    /// let messages = client.raw_messages();
+    /// let messages = client.subscribe_raw();
     /// client.connect()?;
     /// for (topic, message) in messages {
     ///     println!("{topic} {message}");
     /// }
     /// # Ok(()) }
     /// ```
-    pub fn raw_messages(&self) -> Messages<(String, RawMessage<'static>)> {
+    pub fn subscribe_raw(&self) -> Messages<(String, RawMessage<'static>)> {
         Messages::new(self.client.subscribe_raw(), None, self.thread.own().clone())
     }
 
@@ -494,7 +494,7 @@ impl<P> Client<P> {
     /// Closes the client, for good, and waits until it is closed.
     ///
     /// What is queued is written, for `drain` (5 s) at most, and the connection ends once the server has closed its end
-    /// too, or a second later. Whoever waits for a message or an answer is told that none will come. It may be called in
+    /// too, or a second later. Whoever waits for a message or a reply is told that none will come. It may be called in
     /// every state, and any number of times; [`ClientHandle::close`] begins the same without waiting for its end. A
     /// listener that keeps the client's thread busy is waited for.
     ///

@@ -9,7 +9,7 @@ use super::wait::{deadline, wait, wait_until};
 use crate::router::Subscription;
 
 /// The messages of one topic, or of all, as an iterator that waits for the next one: what
-/// [`messages`](super::Client::messages) and [`raw_messages`](super::Client::raw_messages) return.
+/// [`messages`](super::Client::subscribe) and [`subscribe_raw`](super::Client::subscribe_raw) return.
 ///
 /// It has every message from the moment it was made, in the order they were sent, those of later connections too;
 /// several have every message each. It holds at most
@@ -36,7 +36,7 @@ use crate::router::Subscription;
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let client = blocking::Client::new("/tmp/myApp.sock");
-/// let ticks = client.messages::<Tick>();
+/// let ticks = client.subscribe::<Tick>();
 /// client.connect()?;
 /// for Tick(number) in ticks {
 ///     println!("{number}");
@@ -71,7 +71,7 @@ impl<M> Messages<M> {
     ///
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let client = blocking::Client::new("/tmp/myApp.sock");
-    /// let mut messages = client.raw_messages();
+    /// let mut messages = client.subscribe_raw();
     /// client.connect()?;
     /// match messages.next_within(Duration::from_secs(5)) {
     ///     Ok(Some((topic, message))) => println!("{topic} {message}"),
@@ -115,7 +115,7 @@ impl<M> fmt::Debug for Messages<M> {
 /// use std::time::Duration;
 ///
 /// let client = blocking::Client::new("/tmp/myApp.sock");
-/// let error = client.raw_messages().next_within(Duration::ZERO).unwrap_err();
+/// let error = client.subscribe_raw().next_within(Duration::ZERO).unwrap_err();
 /// assert_eq!((error.topic, error.timeout), (None, Duration::ZERO));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -47,8 +47,8 @@
 //! | [`connect`](Client::connect) | a server | as long as it takes, or as `give_up_after` says |
 //! | [`connect_within`](Client::connect_within) | a server | what it is given |
 //! | [`send`](Client::send), [`send_raw`](Client::send_raw), [`flush`](Client::flush) | the server to read | as long as the server reads something every `write_stall` (10 s) |
-//! | [`request`](Client::request), [`request_raw`](Client::request_raw) | the answer | `request_timeout` (10 s) |
-//! | [`request_within`](Client::request_within), [`request_raw_within`](Client::request_raw_within) | the answer | what it is given |
+//! | [`request`](Client::request), [`request_raw`](Client::request_raw) | the reply | `request_timeout` (10 s) |
+//! | [`request_within`](Client::request_within), [`request_raw_within`](Client::request_raw_within) | the reply | what it is given |
 //! | `next` of [`Messages`] | a message | as long as it takes |
 //! | [`next_within`](Messages::next_within) | a message | what it is given |
 //! | [`close`](Client::close) | what is queued, and the server's end | `drain` (5 s) and a second |
@@ -62,7 +62,7 @@
 //! use std::thread;
 //!
 //! let client = blocking::Client::new("/tmp/myApp.sock");
-//! let messages = client.raw_messages();
+//! let messages = client.subscribe_raw();
 //! let printing = thread::spawn(move || {
 //!     for (topic, message) in messages {
 //!         println!("{topic} {message}");
@@ -75,8 +75,8 @@
 //! # What if the server goes?
 //!
 //! The client makes the connection again by itself, as the asynchronous one does. Meanwhile `send` and `request` are
-//! errors ([`SendError::NotConnected`](crate::SendError::NotConnected)), and iterators over messages wait. A question
-//! whose answer had not come is [`ConnectionLost`](crate::RequestError::ConnectionLost).
+//! errors ([`SendError::NotConnected`](crate::SendError::NotConnected)), and iterators over messages wait. A request
+//! whose reply had not come is [`ConnectionLost`](crate::RequestError::ConnectionLost).
 //!
 //! # May it be used inside a runtime?
 //!
@@ -85,7 +85,7 @@
 //! [`spawn_blocking`](tokio::task::spawn_blocking), and asynchronous code is better off with
 //! [`Client`](crate::Client).
 //!
-//! Where the server itself runs on the thread that is blocked, that of a current-thread runtime, it can't answer: a
+//! Where the server itself runs on the thread that is blocked, that of a current-thread runtime, it can't reply: a
 //! `request` ends with [`Timeout`](crate::RequestError::Timeout) once its time is over, and a loop over messages without
 //! `next_within` waits for ever. On a multi-thread runtime the same may happen to a server whose other threads are asleep
 //! ([tokio#4730](https://github.com/tokio-rs/tokio/issues/4730)). `spawn_blocking` is the cure of both.
@@ -99,12 +99,12 @@
 //! let server = Server::new(&path);
 //! server.respond_raw("double", "doubled", |number, _client_id| Ok(2 * number.decode::<i64>()?))?;
 //! server.listen().await?;
-//! let answer = tokio::task::spawn_blocking(move || {
+//! let reply = tokio::task::spawn_blocking(move || {
 //!     let client = blocking::Client::new(&path);
 //!     client.connect()?;
 //!     Ok::<i64, Box<dyn std::error::Error + Send + Sync>>(client.request_raw("double", &21)?.decode()?)
 //! });
-//! assert_eq!(answer.await?.map_err(|error| error.to_string())?, 42);
+//! assert_eq!(reply.await?.map_err(|error| error.to_string())?, 42);
 //! # Ok(()) }
 //! ```
 

@@ -11,7 +11,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Client, Connector};
 use crate::delay::Delay;
-use crate::direction::Open;
+use crate::direction::AnyTopic;
 use crate::options::{ClientOptions, common_options};
 use crate::wire::Wire;
 
@@ -31,7 +31,7 @@ use crate::wire::Wire;
 ///     .build();
 /// ```
 #[must_use = "a builder makes nothing until `build` is called"]
-pub struct ClientBuilder<P = Open> {
+pub struct ClientBuilder<P = AnyTopic> {
     pub(crate) options: ClientOptions,
     connector: Connector,
     protocol: PhantomData<fn() -> P>,
@@ -112,7 +112,7 @@ impl<P> ClientBuilder<P> {
     /// let other_side = server.handle();
     /// let connector = move || {
     ///     let (ours, theirs) = tokio::io::duplex(64 * 1024);
-    ///     let served = other_side.serve(theirs).map_err(io::Error::other);
+    ///     let served = other_side.serve_connection(theirs).map_err(io::Error::other);
     ///     async move { served.map(|_client_id| ours) }
     /// };
     /// let client = Client::builder("in memory").connector(connector).build();

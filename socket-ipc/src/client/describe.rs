@@ -1,20 +1,20 @@
-//! Asking a server what it speaks.
+//! Requesting a server what it speaks.
 
 use super::handle::ClientHandle;
-use crate::connection::{Answer, read_raw};
+use crate::connection::{ReplyFuture, read_raw};
 use crate::description::{DESCRIBE, Description};
 use crate::error::RequestError;
 use crate::topic::TopicName;
 use crate::wire::Wire;
 
-/// # Asking what the server speaks
+/// # Requesting what the server speaks
 impl<P> ClientHandle<P> {
-    /// Asks the server to describe itself, and returns the future of its answer. [`description`](crate::description) has
+    /// Asks the server to describe itself, and returns the future of its reply. [`description`](crate::description) has
     /// more.
     ///
     /// # Errors
     ///
-    /// The answer's: [`RequestError`](crate::RequestError), which is
+    /// The reply's: [`RequestError`](crate::RequestError), which is
     /// [`NoResponder`](crate::RequestError::NoResponder) where the server was built without
     /// [`describe`](crate::ServerBuilder::describe).
     ///
@@ -27,15 +27,15 @@ impl<P> ClientHandle<P> {
     /// }
     /// # Ok(()) }
     /// ```
-    pub fn describe_server(&self) -> Answer<Description> {
+    pub fn describe_server(&self) -> ReplyFuture<Description> {
         self.state.request(TopicName::OfType(DESCRIBE), &(), read_description)
     }
 }
 
-/// Not as a typed answer is read: a description is no topic, so that the compiler does not suggest it where one is
+/// Not as a typed reply is read: a description is no topic, so that the compiler does not suggest it where one is
 /// missing.
 fn read_description(wire: Wire, asked: &str, envelope: &[u8]) -> Result<Description, RequestError> {
-    read_raw(wire, asked, envelope)?.decode().map_err(|error| RequestError::Undecodable {
+    read_raw(wire, asked, envelope)?.decode().map_err(|error| RequestError::ReplyUndecodable {
         topic: asked.to_owned(),
         type_name: std::any::type_name::<Description>(),
         reason: error.to_string(),

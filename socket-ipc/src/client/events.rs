@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::error::{ConnectError, Error, MessageError};
 use crate::events::{CloseReason, EventList};
-use crate::listener::{DropReport, Listener};
+use crate::listener::{DropReport, ListenerId};
 
 type OnConnectError = dyn Fn(&Arc<ConnectError>) + Send + Sync;
 
@@ -33,7 +33,7 @@ impl Events {
         }
     }
 
-    pub(super) fn off(&self, listener: Listener) -> bool {
+    pub(super) fn off(&self, listener: ListenerId) -> bool {
         self.connect.off(listener)
             || self.reconnect.off(listener)
             || self.connect_error.off(listener)

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::state::{Phase, State};
 use crate::connection::Closing;
-use crate::direction::{Open, ToServer};
+use crate::direction::{AnyTopic, ToServer};
 use crate::error::{FlushError, SendError};
 use crate::stats::Stats;
 use crate::topic::{Topic, TopicName};
@@ -39,7 +39,7 @@ use crate::topic::{Topic, TopicName};
 ///     }
 /// });
 /// ```
-pub struct ClientHandle<P = Open> {
+pub struct ClientHandle<P = AnyTopic> {
     pub(super) state: Arc<State>,
     protocol: PhantomData<fn() -> P>,
 }
@@ -82,7 +82,7 @@ impl<P> ClientHandle<P> {
     }
 
     /// Queues a message for the server once little is queued: while the outbox holds more than
-    /// [`limits::OUTBOX_MARK`](crate::limits::OUTBOX_MARK) (64 KiB), or has no room, it waits.
+    /// [`limits::OUTBOX_HIGH_WATER`](crate::limits::OUTBOX_HIGH_WATER) (64 KiB), or has no room, it waits.
     ///
     /// Two peers that both wait in listeners for the other to read stand still until `write_stall` ends the
     /// connection.
@@ -187,7 +187,7 @@ impl<P> ClientHandle<P> {
     /// Whether something is queued that was not handed to the kernel, also while the client is closing.
     #[cfg(feature = "blocking")]
     pub(crate) fn has_unsent(&self) -> bool {
-        self.state.answers_to(()).is_some_and(|outbox| !outbox.is_empty())
+        self.state.reply_outbox(()).is_some_and(|outbox| !outbox.is_empty())
     }
 
     /// Returns what has been counted since the client was made: messages and bytes by topic, errors, what is queued. Counting
@@ -202,7 +202,7 @@ impl<P> ClientHandle<P> {
     /// Closing begins at the call; awaiting what it returns waits for its end. No further message listener
     /// starts, what is queued is written (for `drain` at most, incoming bytes being read and discarded),
     /// the connection ends once the server has closed its end too, or a second later, and last comes
-    /// `on_close`. An asynchronous listener that is under way may finish within the drain; one that itself
+    /// `on_close`. An asynchronous listener that is in flight may finish within the drain; one that itself
     /// awaits the closing is not waited for. Attempts to connect are given up.
     ///
     /// It may be called in every state, inside listeners, and any number of times.

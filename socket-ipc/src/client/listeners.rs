@@ -8,11 +8,13 @@ use serde::de::DeserializeOwned;
 use super::handle::ClientHandle;
 use super::state::State;
 use crate::direction::ToClient;
-use crate::error::{ConnectError, Error, MessageError, RespondError};
+use crate::error::{ConnectError, Error, MessageError, RegisterError};
 use crate::events::CloseReason;
-use crate::listener::Listener;
+use crate::listener::ListenerId;
 use crate::raw_message::RawMessage;
-use crate::router::{Audience, Detach, Heard, Owned, Raw, RawWaiting, Subscription, Typed, subscription};
+use crate::router::{
+    Audience, CallResult, Detach, Owned, Raw, RawWaiting, Subscription, Typed, subscription,
+};
 use crate::topic::Topic;
 use crate::wire::topic_or_none;
 
@@ -63,7 +65,7 @@ impl<P> ClientHandle<P> {
     /// let client = Client::new("/tmp/myApp.sock");
     /// client.on::<Greeting>(|msg| println!("{}", msg.text));
     /// ```
-    pub fn on<T>(&self, listener: impl for<'m> Fn(T::Message<'m>) + Send + Sync + 'static) -> Listener
+    pub fn on<T>(&self, listener: impl for<'m> Fn(T::Message<'m>) + Send + Sync + 'static) -> ListenerId
     where
         P: ToClient<T>,
         T: Topic + 'static,
@@ -76,9 +78,9 @@ impl<P> ClientHandle<P> {
     /// [`on`](Self::on) as the listener of this name, which others may have too.
     pub(crate) fn on_as<T>(
         &self,
-        name: Listener,
+        name: ListenerId,
         listener: impl for<'m> Fn(T::Message<'m>) + Send + Sync + 'static,
-    ) -> Result<(), RespondError>
+    ) -> Result<(), RegisterError>
     where
         T: Topic + 'static,
         for<'m> T::Message<'m>: Deserialize<'m>,
@@ -105,12 +107,12 @@ impl<P> ClientHandle<P> {
     /// let client = Client::new("/tmp/myApp.sock");
     /// client.on_async::<Nap>(|msg| tokio::time::sleep(Duration::from_millis(msg.milliseconds)));
     /// ```
-    pub fn on_async<T>(&self, listener: impl AsyncClientListener<T>) -> Listener
+    pub fn on_async<T>(&self, listener: impl AsyncClientListener<T>) -> ListenerId
     where
         P: ToClient<T>,
         T: Topic + DeserializeOwned + 'static,
     {
-        let hear = Owned::<T, _>::new(move |message, _, ()| Heard::Wait(Box::pin(listener(message))));
+        let hear = Owned::<T, _>::new(move |message, _, ()| CallResult::Wait(Box::pin(listener(message))));
         self.state.router.attach(Audience::Topic(T::NAME), hear)
     }
 
@@ -126,7 +128,7 @@ impl<P> ClientHandle<P> {
         &self,
         topic: &str,
         listener: impl Fn(RawMessage<'_>) + Send + Sync + 'static,
-    ) -> Listener {
+    ) -> ListenerId {
         let hear = Raw(move |message: RawMessage<'_>, _topic: &str, ()| listener(message));
         self.state.router.attach(Audience::Topic(topic_or_none(topic)), Box::new(hear))
     }
@@ -139,7 +141,7 @@ impl<P> ClientHandle<P> {
     /// let client = Client::new("/tmp/myApp.sock");
     /// client.on_message(|message, topic| println!("{topic} {message}"));
     /// ```
-    pub fn on_message(&self, listener: impl Fn(RawMessage<'_>, &str) + Send + Sync + 'static) -> Listener {
+    pub fn on_message(&self, listener: impl Fn(RawMessage<'_>, &str) + Send + Sync + 'static) -> ListenerId {
         let hear = Raw(move |message: RawMessage<'_>, topic: &str, ()| listener(message, topic));
         self.state.router.attach(Audience::Every, Box::new(hear))
     }
@@ -153,11 +155,11 @@ impl<P> ClientHandle<P> {
     /// use socket_ipc::Client;
     ///
     /// let client = Client::new("/tmp/myApp.sock");
-    /// client.on_unheard(|message, topic| eprintln!("{topic} means nothing here: {message}"));
+    /// client.on_fallback(|message, topic| eprintln!("{topic} means nothing here: {message}"));
     /// ```
-    pub fn on_unheard(&self, listener: impl Fn(RawMessage<'_>, &str) + Send + Sync + 'static) -> Listener {
+    pub fn on_fallback(&self, listener: impl Fn(RawMessage<'_>, &str) + Send + Sync + 'static) -> ListenerId {
         let hear = Raw(move |message: RawMessage<'_>, topic: &str, ()| listener(message, topic));
-        self.state.router.attach(Audience::Unheard, Box::new(hear))
+        self.state.router.attach(Audience::Fallback, Box::new(hear))
     }
 
     /// Returns the messages of type `T` as a bounded stream, from now on.
@@ -207,8 +209,8 @@ impl<P> ClientHandle<P> {
     /// Removes a listener, of messages or of an event; says whether it was there.
     ///
     /// Called inside a listener, no further call of the removed one starts once it returns; called elsewhere,
-    /// none beyond the message in hand. [`Listener`] has an example.
-    pub fn off(&self, listener: Listener) -> bool {
+    /// none beyond the message in hand. [`ListenerId`] has an example.
+    pub fn off(&self, listener: ListenerId) -> bool {
         self.state.off(listener)
     }
 }
@@ -234,40 +236,40 @@ impl<P> ClientHandle<P> {
 impl<P> ClientHandle<P> {
     /// Attaches a listener to every connection that is made, the first and those after it, before any of its
     /// messages is heard.
-    pub fn on_connect(&self, listener: impl Fn() + Send + Sync + 'static) -> Listener {
+    pub fn on_connect(&self, listener: impl Fn() + Send + Sync + 'static) -> ListenerId {
         self.state.events.connect.attach(Box::new(move |_again| listener()))
     }
 
     /// Attaches a listener to every connection but the first, called after those of
     /// [`on_connect`](Self::on_connect).
-    pub fn on_reconnect(&self, listener: impl Fn() + Send + Sync + 'static) -> Listener {
+    pub fn on_reconnect(&self, listener: impl Fn() + Send + Sync + 'static) -> ListenerId {
         self.state.events.reconnect.attach(Box::new(listener))
     }
 
     /// Attaches a listener to every attempt to connect that fails. Another one follows, unless
     /// `give_up_after` says otherwise.
-    pub fn on_connect_error(&self, listener: impl Fn(&ConnectError) + Send + Sync + 'static) -> Listener {
+    pub fn on_connect_error(&self, listener: impl Fn(&ConnectError) + Send + Sync + 'static) -> ListenerId {
         self.state.events.connect_error.attach(Box::new(move |error| listener(error)))
     }
 
     /// Attaches a listener to the end of each connection, after the last of its messages, with the reason and
     /// what was lost.
-    pub fn on_disconnect(&self, listener: impl Fn(&CloseReason) + Send + Sync + 'static) -> Listener {
+    pub fn on_disconnect(&self, listener: impl Fn(&CloseReason) + Send + Sync + 'static) -> ListenerId {
         self.state.events.disconnect.attach(Box::new(listener))
     }
 
     /// Attaches a listener to messages that could not be heard, by all or by one of the listeners.
-    pub fn on_message_error(&self, listener: impl Fn(&MessageError) + Send + Sync + 'static) -> Listener {
+    pub fn on_message_error(&self, listener: impl Fn(&MessageError) + Send + Sync + 'static) -> ListenerId {
         self.state.events.message_error.attach(Box::new(listener))
     }
 
     /// Attaches a listener to what goes wrong beside any call: listeners that panic, a client that gives up.
-    pub fn on_error(&self, listener: impl Fn(&Error) + Send + Sync + 'static) -> Listener {
+    pub fn on_error(&self, listener: impl Fn(&Error) + Send + Sync + 'static) -> ListenerId {
         self.state.events.error.attach(Box::new(listener))
     }
 
     /// Attaches a listener to the end of the client, after which there is no other event.
-    pub fn on_close(&self, listener: impl Fn() + Send + Sync + 'static) -> Listener {
+    pub fn on_close(&self, listener: impl Fn() + Send + Sync + 'static) -> ListenerId {
         self.state.events.close.attach(Box::new(listener))
     }
 }

@@ -1,6 +1,7 @@
 //! What a user holds of the client's side.
 
 mod builder;
+mod connection_events;
 mod connector;
 mod describe;
 mod events;
@@ -9,7 +10,6 @@ mod listeners;
 mod requests;
 mod send;
 mod state;
-mod states;
 
 use std::fmt;
 use std::ops::Deref;
@@ -18,17 +18,17 @@ use std::sync::Arc;
 
 use tracing::Instrument as _;
 
-use crate::direction::Open;
+use crate::direction::AnyTopic;
 use crate::error::ConnectError;
 use crate::options::ClientOptions;
 
 pub use builder::ClientBuilder;
+pub use connection_events::ClientConnectionEvent;
 use connector::Connector;
 pub use handle::ClientHandle;
 pub use listeners::AsyncClientListener;
 pub use requests::{AsyncClientResponder, ClientResponder};
 use state::{Phase, State};
-pub use states::ClientState;
 
 /// A client of a server: connects, stays connected, hears the server and sends to it.
 ///
@@ -60,9 +60,9 @@ pub use states::ClientState;
 /// ```
 /// # With a protocol
 ///
-/// `P` says which topics travel in which direction. [`Open`], which is what [`Client::new`] makes, lets every topic
+/// `P` says which topics travel in which direction. [`AnyTopic`], which is what [`Client::new`] makes, lets every topic
 /// travel both ways; [`Protocol::client`](crate::Protocol::client) makes a client of a protocol.
-pub struct Client<P = Open> {
+pub struct Client<P = AnyTopic> {
     handle: ClientHandle<P>,
 }
 
@@ -120,8 +120,8 @@ impl<P> Client<P> {
     pub async fn connect(&self) -> Result<(), ConnectError> {
         let state = &self.handle.state;
         let connecting = Connecting::begin(state)?;
-        if let Some(refusal) = state.refuse() {
-            return Err(refusal);
+        if let Some(error_reply) = state.refuse() {
+            return Err(error_reply);
         }
         let connected = match state.establish(None).instrument(state.span().clone()).await {
             Ok(connected) => connected,

@@ -1,4 +1,4 @@
-//! Questions and answers of a client.
+//! Requests and replies of a client.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use tracing::Instrument as _;
 use super::handle::ClientHandle;
 use super::state::State;
 
-use crate::connection::{Answer, read_raw, read_typed, reply, reply_paced, request_span};
+use crate::connection::{ReplyFuture, read_raw, read_typed, reply, reply_paced, request_span};
 use crate::direction::{ToClient, ToServer};
-use crate::error::RespondError;
-use crate::listener::Listener;
+use crate::error::RegisterError;
+use crate::error_reply::{ErrorReply, IntoReply};
+use crate::listener::ListenerId;
 use crate::raw_message::RawMessage;
-use crate::refusal::{IntoReply, Refusal};
-use crate::router::{Hear, Heard, Responding, RespondingRaw};
+use crate::router::{CallResult, Listener, Responding, RespondingRaw};
 use crate::topic::{Request, Topic, TopicName};
-use crate::wire::{Kind, topic_or_none};
+use crate::wire::{EnvelopeKind, topic_or_none};
 
 /// A responder of a client: any `Fn(T)` that returns the reply, or a `Result` of it.
 ///
@@ -54,22 +54,22 @@ where
     type Future = F;
 }
 
-/// # Asking
+/// # Requesting
 ///
-/// A question is a message that expects one back: its type names that of its reply, `#[topic(name = "…", reply = …)]`. Any
-/// number may wait for their answers, up to [`max_requests`](crate::ClientBuilder::max_requests) a connection; each answer
-/// finds its question by number, in whatever order they come.
+/// A request is a message that expects one back: its type names that of its reply, `#[topic(name = "…", reply = …)]`. Any
+/// number may wait for their replies, up to [`max_requests`](crate::ClientBuilder::max_requests) a connection; each reply
+/// finds its request by number, in whatever order they come.
 impl<P> ClientHandle<P> {
-    /// Asks the server, and returns the future of its answer. The question is queued at the call, as by
-    /// [`send`](Self::send), and what goes wrong is found in the answer.
+    /// Asks the server, and returns the future of its reply. The request is queued at the call, as by
+    /// [`send`](Self::send), and what goes wrong is found in the reply.
     ///
-    /// The server answers by [`ServerHandle::respond`](crate::ServerHandle::respond). A question belongs to the
+    /// The server replies by [`ServerHandle::respond`](crate::ServerHandle::respond). A request belongs to the
     /// connection it was asked over: it fails when that is lost, and is not asked again. It may be awaited on any runtime or
     /// none, but its deadline is kept by the runtime that the client connected in, which has to run.
     ///
     /// # Errors
     ///
-    /// The answer's: [`RequestError`](crate::RequestError).
+    /// The reply's: [`RequestError`](crate::RequestError).
     ///
     /// # Examples
     ///
@@ -89,20 +89,20 @@ impl<P> ClientHandle<P> {
     /// let Sum(five) = client.request(&Add { left: 2, right: 3 }).await?;
     /// # Ok(()) }
     /// ```
-    pub fn request<T>(&self, question: &T) -> Answer<T::Reply>
+    pub fn request<T>(&self, request: &T) -> ReplyFuture<T::Reply>
     where
         P: ToServer<T> + ToClient<T::Reply>,
         T: Request + Serialize,
         T::Reply: DeserializeOwned,
     {
-        self.state.request(TopicName::OfType(T::NAME), question, read_typed)
+        self.state.request(TopicName::OfType(T::NAME), request, read_typed)
     }
 
-    /// Asks the server any value under a topic known only at run time, and returns the future of the answer's JSON text.
+    /// Asks the server any value under a topic known only at run time, and returns the future of the reply's JSON text.
     ///
     /// # Errors
     ///
-    /// The answer's: [`RequestError`](crate::RequestError).
+    /// The reply's: [`RequestError`](crate::RequestError).
     ///
     /// # Examples
     ///
@@ -114,38 +114,38 @@ impl<P> ClientHandle<P> {
     pub fn request_raw<M: Serialize + ?Sized>(
         &self,
         topic: &str,
-        question: &M,
-    ) -> Answer<RawMessage<'static>> {
-        self.state.request(TopicName::AtRunTime(topic_or_none(topic)), question, read_raw)
+        request: &M,
+    ) -> ReplyFuture<RawMessage<'static>> {
+        self.state.request(TopicName::AtRunTime(topic_or_none(topic)), request, read_raw)
     }
 
-    /// Returns how many answers arrived that nobody waited for, or no longer: their questions had been forgotten, or
+    /// Returns how many replies arrived that nobody waited for, or no longer: their requests had been forgotten, or
     /// were never asked.
     #[must_use]
-    pub fn late_answers(&self) -> u64 {
-        self.state.figures.late_answers.load(std::sync::atomic::Ordering::Relaxed)
+    pub fn late_replies(&self) -> u64 {
+        self.state.metrics.late_replies.load(std::sync::atomic::Ordering::Relaxed)
     }
 }
 
-/// # Answering
+/// # Replying
 ///
 /// A topic has one responder. It is called in its turn among the listeners of its topic, and what it returns goes back to
-/// the server: the reply, or a [`Refusal`]. A question with a number is answered under that number; a message
+/// the server: the reply, or a [`ErrorReply`]. A request with a number is answered under that number; a message
 /// of the topic without one, which is how a program asks that knows nothing of numbers, is answered by a message under
 /// the reply's topic, or under `error`.
 ///
-/// Whoever asks always hears: that nobody responds, that the question can't be decoded, that the responder panicked or
-/// that its reply can't be sent are refusals, too, sent at once. One who asks and does not read the answers is heard no
+/// Whoever asks always hears: that nobody responds, that the request can't be decoded, that the responder panicked or
+/// that its reply can't be sent are error replies, too, sent at once. One who asks and does not read the replies is heard no
 /// further once they fill the outbox.
 impl<P> ClientHandle<P> {
-    /// Attaches the responder to the server's questions of type `T`, an owned type.
+    /// Attaches the responder to the server's requests of type `T`, an owned type.
     ///
-    /// It returns the reply, or a `Result` of it with any error that turns into a [`Refusal`]: all that can be
+    /// It returns the reply, or a `Result` of it with any error that turns into a [`ErrorReply`]: all that can be
     /// displayed do. It stays attached when the connection is lost and made again.
     ///
     /// # Errors
     ///
-    /// [`RespondError::Taken`]: the topic has a responder, which stays.
+    /// [`RegisterError::AlreadyRegistered`]: the topic has a responder, which stays.
     ///
     /// # Examples
     ///
@@ -163,15 +163,15 @@ impl<P> ClientHandle<P> {
     ///
     /// let client = Client::new("/tmp/myApp.sock");
     /// client.respond::<AskVersion>(|AskVersion| Version("1.0".into()))?;
-    /// # Ok::<(), socket_ipc::RespondError>(())
+    /// # Ok::<(), socket_ipc::RegisterError>(())
     /// ```
-    pub fn respond<T>(&self, responder: impl ClientResponder<T>) -> Result<Listener, RespondError>
+    pub fn respond<T>(&self, responder: impl ClientResponder<T>) -> Result<ListenerId, RegisterError>
     where
         P: ToClient<T> + ToServer<T::Reply>,
         T: Request + DeserializeOwned + 'static,
         T::Reply: Serialize,
     {
-        let listener = Listener::next();
+        let listener = ListenerId::next();
         self.respond_as(listener, responder)?;
         Ok(listener)
     }
@@ -179,36 +179,36 @@ impl<P> ClientHandle<P> {
     /// [`respond`](Self::respond) as the listener of this name, which others may have too.
     pub(crate) fn respond_as<T>(
         &self,
-        listener: Listener,
+        listener: ListenerId,
         responder: impl ClientResponder<T>,
-    ) -> Result<(), RespondError>
+    ) -> Result<(), RegisterError>
     where
         T: Request + DeserializeOwned + 'static,
         T::Reply: Serialize,
     {
         let state = Arc::downgrade(&self.state);
-        let hear = Responding::<T, _>::new(move |question, (), kind| {
-            let outcome = request_span(T::NAME, &kind).in_scope(|| responder(question).into_reply());
+        let hear = Responding::<T, _>::new(move |request, (), kind| {
+            let outcome = request_span(T::NAME, &kind).in_scope(|| responder(request).into_reply());
             if let Some(state) = state.upgrade() {
                 state.reply(&kind, TopicName::OfType(T::Reply::NAME), &outcome);
             }
-            Heard::Done
+            CallResult::Done
         });
         self.state.router.attach_as(listener, T::NAME, hear)
     }
 
-    /// Attaches an asynchronous responder to the server's questions of type `T`, an owned type.
+    /// Attaches an asynchronous responder to the server's requests of type `T`, an owned type.
     ///
-    /// Unlike an asynchronous listener it holds up nothing: the next message is heard while it is at work, and answers go
+    /// Unlike an asynchronous listener it holds up nothing: the next message is heard while it is at work, and replies go
     /// out as they are ready. At most [`max_requests`](crate::ClientBuilder::max_requests) are at work; then the next
-    /// question waits, and what comes after it. It may itself ask.
+    /// request waits, and what comes after it. It may itself ask.
     ///
     /// What it does for a server that is gone is dropped, unfinished: work that has to be done all the same belongs in a
     /// task of its own.
     ///
     /// # Errors
     ///
-    /// [`RespondError::Taken`]: the topic has a responder, which stays.
+    /// [`RegisterError::AlreadyRegistered`]: the topic has a responder, which stays.
     ///
     /// # Examples
     ///
@@ -230,27 +230,30 @@ impl<P> ClientHandle<P> {
     ///     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
     ///     Awake
     /// })?;
-    /// # Ok::<(), socket_ipc::RespondError>(())
+    /// # Ok::<(), socket_ipc::RegisterError>(())
     /// ```
-    pub fn respond_async<T>(&self, responder: impl AsyncClientResponder<T>) -> Result<Listener, RespondError>
+    pub fn respond_async<T>(
+        &self,
+        responder: impl AsyncClientResponder<T>,
+    ) -> Result<ListenerId, RegisterError>
     where
         P: ToClient<T> + ToServer<T::Reply>,
         T: Request + DeserializeOwned + 'static,
         T::Reply: Serialize + Send,
     {
         let state = Arc::downgrade(&self.state);
-        let hear = Responding::<T, _>::new(move |question, (), kind| {
+        let hear = Responding::<T, _>::new(move |request, (), kind| {
             let (span, asked) = (request_span(T::NAME, &kind), kind.clone());
-            let (answer, state) = (span.in_scope(|| responder(question)), state.clone());
+            let (reply, state) = (span.in_scope(|| responder(request)), state.clone());
             let wait = Box::pin(
                 async move {
-                    let outcome = answer.await.into_reply();
+                    let outcome = reply.await.into_reply();
                     let Some(state) = state.upgrade() else { return };
                     state.reply_paced(&kind, TopicName::OfType(T::Reply::NAME), outcome).await;
                 }
                 .instrument(span),
             );
-            Heard::Begun { wait, kind: asked }
+            CallResult::Responding { wait, kind: asked }
         });
         self.attach_responder(T::NAME, hear)
     }
@@ -260,55 +263,64 @@ impl<P> ClientHandle<P> {
     ///
     /// # Errors
     ///
-    /// [`RespondError::Taken`]: the topic has a responder, which stays.
+    /// [`RegisterError::AlreadyRegistered`]: the topic has a responder, which stays.
     ///
     /// # Examples
     ///
     /// ```
     /// # let client = socket_ipc::Client::new("/tmp/myApp.sock");
     /// client.respond_raw("echo", "echo reply", |message| Ok(message.into_owned()))?;
-    /// # Ok::<(), socket_ipc::RespondError>(())
+    /// # Ok::<(), socket_ipc::RegisterError>(())
     /// ```
     pub fn respond_raw<M: Serialize>(
         &self,
         topic: &str,
         reply_topic: &str,
-        responder: impl Fn(RawMessage<'_>) -> Result<M, Refusal> + Send + Sync + 'static,
-    ) -> Result<Listener, RespondError> {
+        responder: impl Fn(RawMessage<'_>) -> Result<M, ErrorReply> + Send + Sync + 'static,
+    ) -> Result<ListenerId, RegisterError> {
         let [asked, replied] = [topic, reply_topic].map(|topic| Arc::<str>::from(topic_or_none(topic)));
         let (state, name, reply_topic) =
             (Arc::downgrade(&self.state), Arc::clone(&asked), Arc::clone(&replied));
-        let hear = RespondingRaw::new(reply_topic, move |question: RawMessage<'_>, (): (), kind| {
-            let outcome = request_span(&name, &kind).in_scope(|| responder(question));
+        let hear = RespondingRaw::new(reply_topic, move |request: RawMessage<'_>, (): (), kind| {
+            let outcome = request_span(&name, &kind).in_scope(|| responder(request));
             if let Some(state) = state.upgrade() {
                 state.reply(&kind, TopicName::AtRunTime(&replied), &outcome);
             }
-            Heard::Done
+            CallResult::Done
         });
         self.attach_responder(&asked, hear)
     }
 
-    fn attach_responder(&self, topic: &str, hear: Box<dyn Hear<()>>) -> Result<Listener, RespondError> {
-        let listener = Listener::next();
+    fn attach_responder(
+        &self,
+        topic: &str,
+        hear: Box<dyn Listener<()>>,
+    ) -> Result<ListenerId, RegisterError> {
+        let listener = ListenerId::next();
         self.state.router.attach_as(listener, topic, hear)?;
         Ok(listener)
     }
 }
 
 impl State {
-    fn reply<R: Serialize>(&self, kind: &Kind, topic: TopicName<'_>, outcome: &Result<R, Refusal>) {
-        if let Some(outbox) = self.answers_to(()) {
+    fn reply<R: Serialize>(
+        &self,
+        kind: &EnvelopeKind,
+        topic: TopicName<'_>,
+        outcome: &Result<R, ErrorReply>,
+    ) {
+        if let Some(outbox) = self.reply_outbox(()) {
             reply(self, &outbox, kind, topic, outcome);
         }
     }
 
     async fn reply_paced<R: Serialize>(
         &self,
-        kind: &Kind,
+        kind: &EnvelopeKind,
         topic: TopicName<'_>,
-        outcome: Result<R, Refusal>,
+        outcome: Result<R, ErrorReply>,
     ) {
-        if let Some(outbox) = self.answers_to(()) {
+        if let Some(outbox) = self.reply_outbox(()) {
             reply_paced(self, &outbox, kind, topic, outcome).await;
         }
     }

@@ -3,10 +3,10 @@
 use serde::Serialize;
 
 use super::state::{Phase, State};
-use crate::connection::{Answer, Link, PushError, Read, encoded, queue_paced};
+use crate::connection::{Link, PushError, Read, ReplyFuture, encoded, queue_paced};
 use crate::error::SendError;
 use crate::topic::TopicName;
-use crate::wire::{Kind, Tail};
+use crate::wire::{EnvelopeKind, Tail};
 
 impl State {
     pub(super) fn send<M: Serialize + ?Sized>(
@@ -14,7 +14,7 @@ impl State {
         topic: TopicName<'_>,
         message: &M,
     ) -> Result<(), SendError> {
-        self.push(&self.linked(topic.as_str())?, &Kind::Message, topic, message)
+        self.push(&self.linked(topic.as_str())?, &EnvelopeKind::Message, topic, message)
     }
 
     pub(super) async fn send_async<M: Serialize + ?Sized>(
@@ -30,22 +30,22 @@ impl State {
     pub(super) fn request<M: Serialize + ?Sized, R>(
         &self,
         topic: TopicName<'_>,
-        question: &M,
+        request: &M,
         read: Read<R>,
-    ) -> Answer<R> {
+    ) -> ReplyFuture<R> {
         match self.linked(topic.as_str()) {
             Ok(link) => {
-                let send = |kind: Kind| self.push(&link, &kind, topic, question);
-                Answer::ask(&link, &self.options.limits, topic.as_str(), send, read)
+                let send = |kind: EnvelopeKind| self.push(&link, &kind, topic, request);
+                ReplyFuture::ask(&link, &self.options.limits, topic.as_str(), send, read)
             }
-            Err(error) => Answer::failed(error, read),
+            Err(error) => ReplyFuture::failed(error, read),
         }
     }
 
     fn push<M: Serialize + ?Sized>(
         &self,
         link: &Link,
-        kind: &Kind,
+        kind: &EnvelopeKind,
         topic: TopicName<'_>,
         message: &M,
     ) -> Result<(), SendError> {
@@ -64,7 +64,7 @@ impl State {
                     SendError::outbox_total_full(topic.as_str(), bytes.len(), outbox.total())
                 }
             })?;
-            self.figures.sent(topic, 1, bytes.len());
+            self.metrics.sent(topic, 1, bytes.len());
             Ok(())
         })?
     }

@@ -12,13 +12,14 @@ use tracing::{Instrument as _, Span};
 use super::connector::{Connected, Connector, guarded};
 use super::events::Events;
 use crate::connection::{
-    Ask, Endpoint, InboxBudget, Limits, Link, Outbox, Questions, Session, Total, Transport, Unsent,
+    CloseCommand, EndpointState, InboxBudget, Limits, Link, Outbox, OutboxBudget, PendingRequests, Session,
+    Transport, Unsent,
 };
 use crate::delay::Delay;
 use crate::error::{ConnectError, Error, MessageError};
 use crate::events::{CloseCause, CloseReason};
-use crate::figures::Figures;
-use crate::listener::{DropReport, Listener};
+use crate::listener::{DropReport, ListenerId};
+use crate::metrics::Metrics;
 use crate::options::ClientOptions;
 use crate::router::{Detach, Router};
 use crate::stats::Stats;
@@ -50,11 +51,11 @@ pub(super) struct State {
     connector: Connector,
     /// The connection there is. Whoever takes it reports its end.
     link: RwLock<Option<Link>>,
-    pub(super) figures: Arc<Figures>,
+    pub(super) metrics: Arc<Metrics>,
     /// What happens on behalf of this client happens in it, from when it has begun to connect.
     pub(super) span: OnceLock<Span>,
     /// What its connections have queued, one after the other; nothing bounds it but the bound of each.
-    total: Arc<Total>,
+    total: Arc<OutboxBudget>,
     /// What they have received; one connection needs no other bound than its own.
     inbox: Arc<InboxBudget>,
     /// What `close` spawns on: it may be called where there is no runtime.
@@ -62,7 +63,7 @@ pub(super) struct State {
     keeper: Mutex<Option<AbortHandle>>,
 }
 
-impl Endpoint for State {
+impl EndpointState for State {
     type From = ();
 
     fn router(&self) -> &Router<()> {
@@ -73,8 +74,8 @@ impl Endpoint for State {
         &self.options.limits
     }
 
-    fn figures(&self) -> &Figures {
-        &self.figures
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     fn inbox(&self) -> &Arc<InboxBudget> {
@@ -86,7 +87,7 @@ impl Endpoint for State {
     }
 
     fn message_error(&self, error: MessageError, (): ()) {
-        self.figures.message_errors.fetch_add(1, Ordering::Relaxed);
+        self.metrics.message_errors.fetch_add(1, Ordering::Relaxed);
         self.events.report_message_error(&error);
     }
 
@@ -98,14 +99,14 @@ impl Endpoint for State {
         self.events.report_error(&error);
     }
 
-    fn late_answer(&self, re: &RequestId, topic: &str, (): ()) {
-        self.figures.late_answers.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!(%re, topic, "an answer came that nobody waits for");
+    fn late_reply(&self, re: &RequestId, topic: &str, (): ()) {
+        self.metrics.late_replies.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(%re, topic, "a reply came that nobody waits for");
     }
 }
 
 impl Detach for State {
-    fn detach(self: Arc<Self>, listener: Listener) {
+    fn detach(self: Arc<Self>, listener: ListenerId) {
         self.off(listener);
     }
 }
@@ -123,7 +124,7 @@ impl Drop for Sweep {
 
 impl State {
     /// Removes a listener, of messages or of an event; says whether it was there.
-    pub(super) fn off(self: &Arc<Self>, listener: Listener) -> bool {
+    pub(super) fn off(self: &Arc<Self>, listener: ListenerId) -> bool {
         if !self.router.off(listener) {
             return self.events.off(listener);
         }
@@ -145,22 +146,22 @@ impl State {
     /// Has every connection look at the table of listeners.
     fn sweep(&self) {
         self.router.sweep();
-        let outboxes: Vec<_> = self.answers_to(()).into_iter().collect();
+        let outboxes: Vec<_> = self.reply_outbox(()).into_iter().collect();
         outboxes.iter().for_each(|outbox: &Arc<Outbox>| outbox.rouse());
     }
 
     pub(super) fn new(options: ClientOptions, connector: Connector) -> Arc<Self> {
         let Limits { wire, max_topic_len, raw_len, .. } = options.limits;
-        let (figures, report) = (Figures::new(), DropReport::default());
+        let (metrics, report) = (Metrics::new(), DropReport::default());
         let state = Arc::new(Self {
-            router: Router::new(wire, max_topic_len, raw_len, Arc::clone(&figures), report.clone()),
+            router: Router::new(wire, max_topic_len, raw_len, Arc::clone(&metrics), report.clone()),
             events: Events::new(&report),
             phase: watch::Sender::new(Phase::Idle),
             connector,
             link: RwLock::new(None),
-            figures,
+            metrics,
             span: OnceLock::new(),
-            total: Total::new(usize::MAX),
+            total: OutboxBudget::new(usize::MAX),
             inbox: InboxBudget::new(usize::MAX, usize::MAX),
             runtime: OnceLock::new(),
             keeper: Mutex::new(None),
@@ -200,15 +201,15 @@ impl State {
         read(&self.link).as_ref().filter(|link| !link.outbox.has_ended()).cloned()
     }
 
-    /// What answers go into; `None` once the connection is gone.
-    pub(super) fn answers_to(&self, (): ()) -> Option<Arc<Outbox>> {
-        // One that takes no more messages still takes the answers to what was asked before.
+    /// What replies go into; `None` once the connection is gone.
+    pub(super) fn reply_outbox(&self, (): ()) -> Option<Arc<Outbox>> {
+        // One that takes no more messages still takes the replies to what was asked before.
         read(&self.link).as_ref().map(|link| Arc::clone(&link.outbox))
     }
 
     /// What has been counted.
     pub(super) fn stats(&self) -> Stats {
-        self.figures.stats(self.link().is_some().into(), &self.total)
+        self.metrics.stats(self.link().is_some().into(), &self.total)
     }
 
     // Connecting
@@ -258,7 +259,7 @@ impl State {
     pub(super) fn connected(&self, again: bool) -> Option<Link> {
         let Limits { outbox_len, max_requests, .. } = self.options.limits;
         let outbox = Arc::new(Outbox::new(outbox_len, Arc::clone(&self.total)));
-        let link = Link { outbox, questions: Questions::new(max_requests, Handle::current()) };
+        let link = Link { outbox, pending_requests: PendingRequests::new(max_requests, Handle::current()) };
         {
             let mut current = write(&self.link);
             // Under the lock: closing begins by telling whichever connection is in here.
@@ -267,7 +268,7 @@ impl State {
                 return None;
             }
             *current = Some(link.clone());
-            self.figures.connections.fetch_add(1, Ordering::Relaxed);
+            self.metrics.connections.fetch_add(1, Ordering::Relaxed);
         }
         self.events.report_connect(again);
         Some(link)
@@ -289,7 +290,7 @@ impl State {
 
     fn report_end(&self, reason: &CloseReason) {
         if write(&self.link).take().is_some() {
-            self.figures.ended(reason);
+            self.metrics.ended(reason);
             self.events.report_disconnect(reason);
         }
     }
@@ -299,7 +300,7 @@ impl State {
     fn report_cut(&self) {
         let link = read(&self.link).clone();
         if let Some(link) = link {
-            link.questions.end(&CloseCause::Closed);
+            link.pending_requests.end(&CloseCause::Closed);
             let unsent = link.outbox.give_up(self.options.limits.wire, None);
             self.report_end(&CloseReason::cut(CloseCause::Closed, (unsent.messages, unsent.bytes)));
         }
@@ -320,7 +321,7 @@ impl State {
             return;
         }
         if let Some(link) = &*read(&self.link) {
-            link.outbox.ask(Ask::Drain(CloseCause::Closed));
+            link.outbox.close(CloseCommand::Drain(CloseCause::Closed));
         }
         self.watch_closing();
     }
@@ -355,8 +356,8 @@ impl State {
         self.events.clear();
         let link = write(&self.link).take();
         if let Some(link) = link {
-            link.outbox.ask(Ask::Cut(CloseCause::Closed));
-            link.questions.end(&CloseCause::Closed);
+            link.outbox.close(CloseCommand::Cut(CloseCause::Closed));
+            link.pending_requests.end(&CloseCause::Closed);
             let Unsent { messages, bytes } = link.outbox.give_up(self.options.limits.wire, None);
             if messages > 0 {
                 tracing::warn!(

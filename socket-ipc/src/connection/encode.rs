@@ -5,11 +5,11 @@ use std::cell::Cell;
 use serde::Serialize;
 
 use super::outbox::{Outbox, PushError};
-use super::{Endpoint, Limits};
+use super::{EndpointState, Limits};
 use crate::error::{Error, SendError};
 use crate::listener::caught;
 use crate::topic::TopicName;
-use crate::wire::{Kind, Tail, topic_or_none};
+use crate::wire::{EnvelopeKind, Tail, topic_or_none};
 
 /// The largest buffer that a thread keeps. A message of 1 MiB fits.
 const SCRATCH_CAPACITY: usize = 2 * 1024 * 1024;
@@ -20,7 +20,7 @@ thread_local! {
 
 /// Encodes a message and hands its bytes to `then`.
 pub(crate) fn encoded<M: Serialize + ?Sized, R>(
-    endpoint: &impl Endpoint,
+    endpoint: &impl EndpointState,
     tail: &Tail<'_>,
     topic: &str,
     message: &M,
@@ -57,7 +57,7 @@ pub(crate) fn encoded<M: Serialize + ?Sized, R>(
 /// Encoded once there is room, so that those who wait hold nothing; it may turn out larger than the room, and
 /// wait again.
 pub(crate) async fn queue_paced<M: Serialize + ?Sized>(
-    endpoint: &impl Endpoint,
+    endpoint: &impl EndpointState,
     outbox: &Outbox,
     topic: TopicName<'_>,
     message: &M,
@@ -65,13 +65,14 @@ pub(crate) async fn queue_paced<M: Serialize + ?Sized>(
     let mut len = 0;
     // Mostly there is room.
     while (outbox.has_room(len) && !outbox.has_ended()) || outbox.wait_for_room(len).await.is_ok() {
-        let queued = encoded(endpoint, &Tail::of(&Kind::Message), topic.as_str(), message, |bytes| {
-            len = bytes.len();
-            if outbox.has_room(len) { outbox.push(bytes) } else { Err(PushError::Full { queued: 0 }) }
-        })?;
+        let queued =
+            encoded(endpoint, &Tail::of(&EnvelopeKind::Message), topic.as_str(), message, |bytes| {
+                len = bytes.len();
+                if outbox.has_room(len) { outbox.push(bytes) } else { Err(PushError::Full { queued: 0 }) }
+            })?;
         match queued {
             Ok(()) => {
-                endpoint.figures().sent(topic, 1, len);
+                endpoint.metrics().sent(topic, 1, len);
                 return Ok(true);
             }
             Err(PushError::Full { .. } | PushError::TotalFull) => {}

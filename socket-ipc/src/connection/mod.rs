@@ -9,20 +9,20 @@
 //! Each connection is one task. Sending appends to the outbox under a short lock and wakes that task only if
 //! it sleeps with nothing to write.
 
-mod alarm;
-mod answer;
+mod buffer_pool;
 mod closing;
+mod context;
+mod deadline_timer;
 mod encode;
 mod inbox;
-mod look_ahead;
 mod outbox;
-mod questions;
+mod pending_requests;
 mod read_buffer;
 mod reply;
-mod reporter;
-mod responders;
+mod reply_future;
+mod reply_scanner;
+mod running_responders;
 mod session;
-mod spares;
 mod transport;
 mod writer;
 
@@ -30,28 +30,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{Error, MessageError};
-use crate::figures::Figures;
+use crate::metrics::Metrics;
 use crate::router::Router;
 use crate::wire::{RequestId, Wire};
 
-pub use answer::Answer;
-pub(crate) use answer::{Read, read_raw, read_typed};
 pub use closing::Closing;
 pub(crate) use encode::{encoded, queue_paced};
 pub(crate) use inbox::InboxBudget;
-pub(crate) use outbox::{Ask, Broadcast, Outbox, PushError, Total, Unsent, counted_for};
-pub(crate) use questions::Questions;
+pub(crate) use outbox::{Broadcast, CloseCommand, Outbox, OutboxBudget, PushError, Unsent, counted_for};
+pub(crate) use pending_requests::PendingRequests;
 pub(crate) use reply::{reply, reply_paced, request_span};
+pub use reply_future::ReplyFuture;
+pub(crate) use reply_future::{Read, read_raw, read_typed};
 pub(crate) use session::Session;
 pub(crate) use transport::Transport;
 
 /// Whose connection it is: a server or a client. `From` says who a message is from.
-pub(crate) trait Endpoint: Send + Sync + 'static {
+pub(crate) trait EndpointState: Send + Sync + 'static {
     type From: Copy + Send + Sync + Unpin + 'static;
 
     fn router(&self) -> &Router<Self::From>;
     fn limits(&self) -> &Limits;
-    fn figures(&self) -> &Figures;
+    fn metrics(&self) -> &Metrics;
     /// What bounds all that its connections have received.
     fn inbox(&self) -> &Arc<InboxBudget>;
     /// The user of a peer, where it is known.
@@ -59,15 +59,15 @@ pub(crate) trait Endpoint: Send + Sync + 'static {
     fn message_error(&self, error: MessageError, from: Self::From);
     fn listener_panicked(&self, heard: String, from: Self::From, panic: String);
     fn error(&self, error: Error);
-    /// An answer arrived that nobody waits for, or no longer.
-    fn late_answer(&self, re: &RequestId, topic: &str, from: Self::From);
+    /// A reply arrived that nobody waits for, or no longer.
+    fn late_reply(&self, re: &RequestId, topic: &str, from: Self::From);
 }
 
 /// What others hold of a connection: whoever sends, and whoever asks.
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
     pub(crate) outbox: Arc<Outbox>,
-    pub(crate) questions: Arc<Questions>,
+    pub(crate) pending_requests: Arc<PendingRequests>,
 }
 
 /// What bounds a connection: the options that a server and a client have in common.
@@ -80,7 +80,7 @@ pub(crate) struct Limits {
     pub(crate) write_stall: Duration,
     pub(crate) incomplete_timeout: Duration,
     pub(crate) drain: Duration,
-    /// How many questions may wait for their answers, and how many responders be at work.
+    /// How many requests may wait for their replies, and how many responders be at work.
     pub(crate) max_requests: usize,
     /// How far a connection reads ahead of a message that is held back.
     pub(crate) read_ahead_len: usize,
@@ -100,8 +100,8 @@ impl Default for Limits {
             write_stall: limits::WRITE_STALL,
             incomplete_timeout: limits::INCOMPLETE_TIMEOUT,
             drain: limits::DRAIN,
-            max_requests: limits::REQUESTS,
-            read_ahead_len: limits::HELD_BACK_LEN,
+            max_requests: limits::MAX_REQUESTS,
+            read_ahead_len: limits::READ_AHEAD_LEN,
             request_timeout: limits::REQUEST_TIMEOUT,
             raw_len: limits::RAW_LEN,
         }

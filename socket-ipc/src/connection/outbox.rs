@@ -1,4 +1,4 @@
-//! What is queued for the other side, bounded by bytes.
+//! What is queued for the peer, bounded by bytes.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -8,24 +8,24 @@ use tokio::sync::Notify;
 
 use self::broadcast::{Body, SHARE_FROM};
 pub(crate) use self::broadcast::{Broadcast, counted_for};
+pub(crate) use self::budget::OutboxBudget;
 use self::contents::Contents;
 pub(crate) use self::contents::Segment;
 use self::pace::Pace;
 use self::pace::Patience;
 pub(super) use self::replies::{HeldReply, Replied};
-pub(crate) use self::total::Total;
-use super::spares::SPARES_OF_PROCESS;
+use super::buffer_pool::PROCESS_POOL;
 use crate::events::CloseCause;
-use crate::limits::OUTBOX_MARK;
+use crate::limits::OUTBOX_HIGH_WATER;
 use crate::sync::lock;
 use crate::wire::{Wire, count_ends};
 
 mod broadcast;
+mod budget;
 mod contents;
 mod pace;
 mod replies;
 mod room;
-mod total;
 
 /// Why a message was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +41,7 @@ pub(crate) enum PushError {
 
 /// What its session is told to do with a connection.
 #[derive(Clone, Debug)]
-pub(crate) enum Ask {
+pub(crate) enum CloseCommand {
     /// Write what is queued, then end.
     Drain(CloseCause),
     /// End now.
@@ -68,12 +68,12 @@ pub(crate) struct Outbox {
     asked: AtomicBool,
     /// Replies have filled it over its limit, those that wait for room beside it included.
     overfull: AtomicBool,
-    /// The other side reads no more.
+    /// The peer reads no more.
     broken: AtomicBool,
     /// Tells those who wait that there may be room, or that the connection has ended.
     room: Notify,
     limit: usize,
-    total: Arc<Total>,
+    total: Arc<OutboxBudget>,
 }
 
 #[derive(Debug, Default)]
@@ -91,7 +91,7 @@ struct Queue {
     pace: Option<Box<Pace>>,
     /// How far somebody waits for `handed` to come.
     flush_to: u64,
-    ask: Option<Ask>,
+    close_command: Option<CloseCommand>,
     /// The session has to look at what there is to do before it sleeps.
     roused: bool,
     /// The session, while it sleeps.
@@ -101,7 +101,7 @@ struct Queue {
 }
 
 impl Outbox {
-    pub(crate) fn new(limit: usize, total: Arc<Total>) -> Self {
+    pub(crate) fn new(limit: usize, total: Arc<OutboxBudget>) -> Self {
         total.outbox_comes();
         Self {
             queue: Mutex::default(),
@@ -136,7 +136,7 @@ impl Outbox {
     pub(crate) fn push(&self, message: &[u8]) -> Result<(), PushError> {
         let mut queue = lock(&self.queue);
         self.check(&queue, message.len())?;
-        if !self.total.reserve(message.len(), is_below_mark(&queue, message.len())) {
+        if !self.total.reserve(message.len(), is_below_high_water(&queue, message.len())) {
             return Err(PushError::TotalFull);
         }
         queue.contents.append(message);
@@ -171,7 +171,7 @@ impl Outbox {
         self.broken.load(Ordering::Acquire)
     }
 
-    /// Whether answers have filled it over its limit.
+    /// Whether replies have filled it over its limit.
     pub(super) fn is_overfull(&self) -> bool {
         self.overfull.load(Ordering::Acquire)
     }
@@ -236,10 +236,12 @@ impl Outbox {
     }
 
     /// Tells the session to end the connection. A cut overrules a drain; of equals the first counts.
-    pub(crate) fn ask(&self, ask: Ask) {
+    pub(crate) fn close(&self, ask: CloseCommand) {
         let mut queue = lock(&self.queue);
-        if queue.ask.is_none() || matches!((&queue.ask, &ask), (Some(Ask::Drain(_)), Ask::Cut(_))) {
-            queue.ask = Some(ask);
+        if queue.close_command.is_none()
+            || matches!((&queue.close_command, &ask), (Some(CloseCommand::Drain(_)), CloseCommand::Cut(_)))
+        {
+            queue.close_command = Some(ask);
         }
         self.asked.store(true, Ordering::Release);
         self.ended.store(true, Ordering::Release);
@@ -270,13 +272,13 @@ impl Outbox {
     }
 
     /// Whether the session was told to end, and so is to call no further listener.
-    pub(super) fn is_asked(&self) -> bool {
+    pub(super) fn is_told_to_close(&self) -> bool {
         self.asked.load(Ordering::Acquire)
     }
 
     /// Takes what the session was told and has not looked at.
-    pub(super) fn take_ask(&self) -> Option<Ask> {
-        if self.is_asked() { lock(&self.queue).ask.take() } else { None }
+    pub(super) fn take_close(&self) -> Option<CloseCommand> {
+        if self.is_told_to_close() { lock(&self.queue).close_command.take() } else { None }
     }
 
     /// Takes no more messages from now on. What is queued stays.
@@ -288,9 +290,9 @@ impl Outbox {
         self.room.notify_waiters();
     }
 
-    /// Takes no more from now on, not even answers: nothing of it will be written.
+    /// Takes no more from now on, not even replies: nothing of it will be written.
     pub(super) fn break_off(&self) {
-        // Under the lock, so that whoever queues an answer meanwhile has either done so or is told.
+        // Under the lock, so that whoever queues a reply meanwhile has either done so or is told.
         let queue = lock(&self.queue);
         self.broken.store(true, Ordering::Release);
         self.overfull.store(false, Ordering::Release);
@@ -306,11 +308,11 @@ impl Outbox {
         }
         // Short broadcasts go out in one write with what follows them. They are copied without the lock, so that who
         // sends does not wait.
-        let (mut bytes, mut messages, mut next) = (SPARES_OF_PROCESS.take(), 0, Some(first));
+        let (mut bytes, mut messages, mut next) = (PROCESS_POOL.take(), 0, Some(first));
         while let Some(segment) = next {
             messages += segment.messages();
             segment.copy_to(&mut bytes);
-            next = lock(&self.queue).contents.pop_short(OUTBOX_MARK.saturating_sub(bytes.len()));
+            next = lock(&self.queue).contents.pop_short(OUTBOX_HIGH_WATER.saturating_sub(bytes.len()));
         }
         Some(Segment::Own { bytes, messages })
     }
@@ -330,14 +332,14 @@ impl Outbox {
         if len.saturating_add(queue.held) <= self.limit && (len == 0 || !self.total.is_full()) {
             self.overfull.store(false, Ordering::Release);
         }
-        if len <= OUTBOX_MARK
+        if len <= OUTBOX_HIGH_WATER
             && let Some(pace) = &mut queue.pace
         {
             pace.caught_up();
         }
         let flushing = self.handed.fetch_add(count as u64, Ordering::Release) < queue.flush_to;
         drop(queue);
-        if len <= OUTBOX_MARK || flushing {
+        if len <= OUTBOX_HIGH_WATER || flushing {
             self.room.notify_waiters();
         }
     }
@@ -347,7 +349,7 @@ impl Outbox {
     pub(super) fn park(&self, session: &Waker, blocked: bool) -> bool {
         let mut queue = lock(&self.queue);
         if std::mem::take(&mut queue.roused)
-            || queue.ask.is_some()
+            || queue.close_command.is_some()
             || (!blocked && !queue.contents.is_empty())
         {
             return false;
@@ -396,8 +398,8 @@ impl Drop for Outbox {
 }
 
 /// Whether the outbox takes `len` bytes more whatever all of them together hold.
-fn is_below_mark(queue: &Queue, len: usize) -> bool {
-    queue.len.saturating_add(len) <= OUTBOX_MARK
+fn is_below_high_water(queue: &Queue, len: usize) -> bool {
+    queue.len.saturating_add(len) <= OUTBOX_HIGH_WATER
 }
 
 #[cfg(test)]

@@ -4,70 +4,74 @@ use serde::Serialize;
 use tracing::Span;
 
 use super::outbox::{HeldReply, Outbox, PushError, Replied};
-use super::{Endpoint, encoded};
+use super::{EndpointState, encoded};
 use crate::error::SendError;
-use crate::refusal::{REFUSAL_TOPIC, Refusal};
+use crate::error_reply::{ERROR_TOPIC, ErrorReply};
 use crate::topic::TopicName;
-use crate::wire::{Kind, Tail};
+use crate::wire::{EnvelopeKind, Tail};
 
-/// Queues the answer to a message of this kind, however much the outbox holds: the session dispatches no further message
+/// Queues the reply to a message of this kind, however much the outbox holds: the session dispatches no further message
 /// until there is room again. Where all outboxes together have no room for it, an error reply that says so.
 pub(crate) fn reply<R: Serialize>(
-    endpoint: &impl Endpoint,
+    endpoint: &impl EndpointState,
     outbox: &Outbox,
-    kind: &Kind,
+    kind: &EnvelopeKind,
     topic: TopicName<'_>,
-    outcome: &Result<R, Refusal>,
+    outcome: &Result<R, ErrorReply>,
 ) {
     // Nobody is left to read it: not worth encoding.
     if outbox.is_broken() {
         return lost(topic);
     }
-    encoded_answer(endpoint, kind, topic, outcome, |topic, answer| {
-        queue(endpoint, outbox, kind, topic, answer)
-    });
+    encoded_reply(endpoint, kind, topic, outcome, |topic, reply| queue(endpoint, outbox, kind, topic, reply));
 }
 
-/// Queues the answer to a message of this kind once there is room for it.
+/// Queues the reply to a message of this kind once there is room for it.
 pub(crate) async fn reply_paced<R: Serialize>(
-    endpoint: &impl Endpoint,
+    endpoint: &impl EndpointState,
     outbox: &Outbox,
-    kind: &Kind,
+    kind: &EnvelopeKind,
     topic: TopicName<'_>,
-    outcome: Result<R, Refusal>,
+    outcome: Result<R, ErrorReply>,
 ) {
     let mut waiting = None;
-    encoded_answer(endpoint, kind, topic, &outcome, |topic, answer| {
+    encoded_reply(endpoint, kind, topic, &outcome, |topic, reply| {
         // One that is about to end takes it all the same: that is what the drain is for.
-        if outbox.has_ended() || outbox.has_room(answer.len()) {
-            return queue(endpoint, outbox, kind, topic, answer);
+        if outbox.has_ended() || outbox.has_room(reply.len()) {
+            return queue(endpoint, outbox, kind, topic, reply);
         }
-        match outbox.hold_reply(answer.to_vec()) {
+        match outbox.hold_reply(reply.to_vec()) {
             Ok(held) => waiting = Some((topic, held)),
-            Err(error) => refuse(endpoint, outbox, kind, topic, answer.len(), error),
+            Err(error) => refuse(endpoint, outbox, kind, topic, reply.len(), error),
         }
     });
     drop(outcome);
     let Some((topic, held)) = waiting else { return };
     match HeldReply::queue(held).await {
-        Some(len) => endpoint.figures().sent(topic, 1, len),
+        Some(len) => endpoint.metrics().sent(topic, 1, len),
         None => lost(topic),
     }
 }
 
-fn queue(endpoint: &impl Endpoint, outbox: &Outbox, kind: &Kind, topic: TopicName<'_>, answer: &[u8]) {
-    match outbox.push_reply(answer) {
-        Replied::Queued => endpoint.figures().sent(topic, 1, answer.len()),
+fn queue(
+    endpoint: &impl EndpointState,
+    outbox: &Outbox,
+    kind: &EnvelopeKind,
+    topic: TopicName<'_>,
+    reply: &[u8],
+) {
+    match outbox.push_reply(reply) {
+        Replied::Queued => endpoint.metrics().sent(topic, 1, reply.len()),
         Replied::Lost => lost(topic),
-        Replied::TotalFull => refuse(endpoint, outbox, kind, topic, answer.len(), PushError::TotalFull),
+        Replied::TotalFull => refuse(endpoint, outbox, kind, topic, reply.len(), PushError::TotalFull),
     }
 }
 
 /// Queues an error reply in the place of a reply of `len` bytes that has no room.
 fn refuse(
-    endpoint: &impl Endpoint,
+    endpoint: &impl EndpointState,
     outbox: &Outbox,
-    kind: &Kind,
+    kind: &EnvelopeKind,
     topic: TopicName<'_>,
     len: usize,
     error: PushError,
@@ -87,11 +91,11 @@ fn refuse(
         }
     };
     tracing::warn!(topic = name, len, "a reply has no room: {text}");
-    let refusal = Refusal::new(Refusal::FAILED, text);
-    let queued = encoded_refusal(endpoint, &kind.answer(), &refusal, &mut |topic, answer: &[u8]| {
+    let error_reply = ErrorReply::new(ErrorReply::FAILED, text);
+    let queued = encoded_error_reply(endpoint, &kind.reply(), &error_reply, &mut |topic, reply: &[u8]| {
         // It is short, and so is always queued.
-        match outbox.push_reply(answer) {
-            Replied::Queued => endpoint.figures().sent(topic, 1, answer.len()),
+        match outbox.push_reply(reply) {
+            Replied::Queued => endpoint.metrics().sent(topic, 1, reply.len()),
             Replied::Lost | Replied::TotalFull => lost(topic),
         }
     });
@@ -102,47 +106,49 @@ fn refuse(
 
 /// Whoever asked is told by the end of the connection.
 fn lost(topic: TopicName<'_>) {
-    tracing::debug!(topic = topic.as_str(), "an answer came after its connection had ended");
+    tracing::debug!(topic = topic.as_str(), "a reply came after its connection had ended");
 }
 
-/// Encodes an answer; where it has no form in which it could travel, a refusal that says so. Calls `then` once, with what
+/// Encodes a reply; where it has no form in which it could travel, an error reply that says so. Calls `then` once, with what
 /// travels, if anything can.
-fn encoded_answer<'t, R: Serialize>(
-    endpoint: &impl Endpoint,
-    kind: &Kind,
+fn encoded_reply<'t, R: Serialize>(
+    endpoint: &impl EndpointState,
+    kind: &EnvelopeKind,
     topic: TopicName<'t>,
-    outcome: &Result<R, Refusal>,
+    outcome: &Result<R, ErrorReply>,
     mut then: impl FnMut(TopicName<'t>, &[u8]),
 ) {
-    let kind = &kind.answer();
+    let kind = &kind.reply();
     let unsent = match outcome {
-        Err(refusal) => encoded_refusal(endpoint, kind, refusal, &mut then).err().map(|_| refusal.clone()),
+        Err(error_reply) => {
+            encoded_error_reply(endpoint, kind, error_reply, &mut then).err().map(|_| error_reply.clone())
+        }
         Ok(reply) => {
             let unsent =
                 encoded(endpoint, &Tail::of(kind), topic.as_str(), reply, |bytes| then(topic, bytes)).err();
             unsent.and_then(|error| {
-                warn(topic, &error, "an answer can't be sent");
-                let refusal = Refusal::new(Refusal::FAILED, error.to_string());
-                encoded_refusal(endpoint, kind, &refusal, &mut then).err().map(|_| refusal)
+                warn(topic, &error, "a reply can't be sent");
+                let error_reply = ErrorReply::new(ErrorReply::FAILED, error.to_string());
+                encoded_error_reply(endpoint, kind, &error_reply, &mut then).err().map(|_| error_reply)
             })
         }
     };
     // The code says most of it.
-    if let Some(refusal) = unsent
-        && let Err(error) = encoded_refusal(endpoint, kind, &refusal.without_text(), &mut then)
+    if let Some(error_reply) = unsent
+        && let Err(error) = encoded_error_reply(endpoint, kind, &error_reply.without_text(), &mut then)
     {
-        warn(topic, &error, "a question stays without an answer");
+        warn(topic, &error, "a request stays without a reply");
     }
 }
 
-fn encoded_refusal<'t>(
-    endpoint: &impl Endpoint,
-    kind: &Kind,
-    refusal: &Refusal,
+fn encoded_error_reply<'t>(
+    endpoint: &impl EndpointState,
+    kind: &EnvelopeKind,
+    error_reply: &ErrorReply,
     then: &mut impl FnMut(TopicName<'t>, &[u8]),
 ) -> Result<(), SendError> {
-    let topic = TopicName::AtRunTime(REFUSAL_TOPIC);
-    encoded(endpoint, &Tail { kind, is_error: true }, REFUSAL_TOPIC, refusal, |bytes| then(topic, bytes))
+    let topic = TopicName::AtRunTime(ERROR_TOPIC);
+    encoded(endpoint, &Tail { kind, is_error: true }, ERROR_TOPIC, error_reply, |bytes| then(topic, bytes))
 }
 
 fn warn(topic: TopicName<'_>, error: &SendError, what: &str) {
@@ -150,7 +156,7 @@ fn warn(topic: TopicName<'_>, error: &SendError, what: &str) {
 }
 
 /// What a responder does happens in it.
-pub(crate) fn request_span(topic: &str, kind: &Kind) -> Span {
-    let id = if let Kind::Question(id) = kind { Some(tracing::field::display(id)) } else { None };
+pub(crate) fn request_span(topic: &str, kind: &EnvelopeKind) -> Span {
+    let id = if let EnvelopeKind::Request(id) = kind { Some(tracing::field::display(id)) } else { None };
     tracing::debug_span!("request", topic, id)
 }

@@ -29,7 +29,7 @@ pub(super) struct Writer {
     writing: Option<(Segment, usize)>,
     /// Something was written since the stream was last flushed.
     unflushed: bool,
-    /// The other side reads no more, or nothing more can be written.
+    /// The peer reads no more, or nothing more can be written.
     ended: Option<CloseCause>,
     /// When the stream has to have taken something more.
     stalled_until: Option<Instant>,
@@ -62,7 +62,7 @@ impl Writer {
                     self.slow = false;
                     self.wrote(count);
                 }
-                // The other side may have sent something before it went: reading finds out.
+                // The peer may have sent something before it went: reading finds out.
                 Poll::Ready(Ok(_)) => self.end(CloseCause::PeerClosed),
                 // Nothing has gone wrong: it is to be tried again.
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -146,7 +146,7 @@ impl Writer {
         Poll::Ready(())
     }
 
-    /// Tells the other side that nothing more comes. `Pending` while the stream can't.
+    /// Tells the peer that nothing more comes. `Pending` while the stream can't.
     pub(super) fn poll_shutdown<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,
@@ -160,11 +160,11 @@ impl Writer {
         shut
     }
 
-    /// Finds out whether the other side, which has finished sending, still reads: the kernel says so even of
+    /// Finds out whether the peer, which has finished sending, still reads: the kernel says so even of
     /// an empty write.
     pub(super) fn probe<S: AsyncWrite + Unpin>(&mut self, stream: &mut S, cx: &mut Context<'_>) {
         if self.ended.is_none() {
-            // Asked once, so whatever the runtime still allows this task.
+            // Requested once, so whatever the runtime still allows this task.
             let mut asked = unconstrained(poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, &[])));
             if let Poll::Ready(Err(error)) = Pin::new(&mut asked).poll(cx) {
                 self.end(cause_of(error));
@@ -207,7 +207,7 @@ impl Writer {
     }
 }
 
-/// A reset is how a Unix socket ends when the other side left without reading everything (`unix(7)`).
+/// A reset is how a Unix socket ends when the peer left without reading everything (`unix(7)`).
 pub(super) fn cause_of(error: io::Error) -> CloseCause {
     match error.kind() {
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => CloseCause::PeerClosed,
@@ -223,7 +223,7 @@ mod tests {
     use tokio::net::UnixStream;
 
     use super::*;
-    use crate::connection::outbox::Total;
+    use crate::connection::outbox::OutboxBudget;
 
     const STALL: Duration = Duration::from_secs(10);
 
@@ -251,7 +251,7 @@ mod tests {
     impl Scene {
         fn new(lens: impl IntoIterator<Item = usize>) -> Self {
             let (stream, peer) = UnixStream::pair().unwrap();
-            let outbox = Arc::new(Outbox::new(usize::MAX, Total::new(usize::MAX)));
+            let outbox = Arc::new(Outbox::new(usize::MAX, OutboxBudget::new(usize::MAX)));
             let writer = Writer::new(outbox, STALL);
             let mut scene = Self { writer, stream, peer: peer.into_std().unwrap(), queued: 0, read: 0 };
             for len in lens {
@@ -355,7 +355,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn writer_other_transport_that_is_not_writable_takes_nothing() {
         let (mut stream, _peer) = tokio::io::duplex(10);
-        let outbox = Arc::new(Outbox::new(usize::MAX, Total::new(usize::MAX)));
+        let outbox = Arc::new(Outbox::new(usize::MAX, OutboxBudget::new(usize::MAX)));
         outbox.push(&[b'x'; 100]).unwrap();
         let mut writer = Writer::new(outbox, STALL);
         assert!(writer.poll_write(&mut stream, &mut Context::from_waker(Waker::noop())).is_pending());

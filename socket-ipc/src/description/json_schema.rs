@@ -28,9 +28,9 @@ pub(super) fn json_schema(description: &Description) -> Value {
         };
         there.push(envelope(&topic.topic, &topic.schema));
         if let Some(reply) = &topic.reply {
-            let answer = envelope(reply, &topic.reply_schema);
-            if !back.contains(&answer) {
-                back.push(answer);
+            let reply = envelope(reply, &topic.reply_schema);
+            if !back.contains(&reply) {
+                back.push(reply);
             }
         }
     }

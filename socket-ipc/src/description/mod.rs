@@ -1,13 +1,13 @@
 //! How does a program tell what it speaks?
 //!
-//! A server that is built with [`describe`](crate::ServerBuilder::describe) answers the question
+//! A server that is built with [`describe`](crate::ServerBuilder::describe) replies to the request
 //! [`socket-ipc.describe`](DESCRIBE) with a [`Description`]: the version of the library, the protocol, the limits and
-//! the wire, and every topic with its direction and the topic of its answers. Without that option nobody answers, and
+//! the wire, and every topic with its direction and the topic of its replies. Without that option nobody replies, and
 //! whoever asks is told so at once.
 //!
 //! # How is it asked?
 //!
-//! By [`describe_server`](crate::ClientHandle::describe_server) of a client, or in any language: it is a question like
+//! By [`describe_server`](crate::ClientHandle::describe_server) of a client, or in any language: it is a request like
 //! every other. The message is ignored. With a number it is answered under that number; without, which is how a program
 //! on the Node library asks, by a message under the same topic.
 //!
@@ -56,21 +56,21 @@
 //!
 //! # What is in it?
 //!
-//! With a protocol its topics, both ways, in the order they are listed. Answers by arrow stand with their questions.
+//! With a protocol its topics, both ways, in the order they are listed. Replies by arrow stand with their requests.
 //! Beyond that, and without a protocol that is all, the topics that somebody listens for or responds to at the time of
-//! the question: what a listener of every message would take, nobody knows. What a server without a protocol sends is
+//! the request: what a listener of every message would take, nobody knows. What a server without a protocol sends is
 //! known only if it [is said](crate::ServerBuilder::describe_as).
 //!
 //! # And how much?
 //!
-//! The same option has the server answer [`socket-ipc.stats`](STATS) with its figures, those of
+//! The same option has the server reply [`socket-ipc.stats`](STATS) with its metrics, those of
 //! [`stats`](crate::ServerHandle::stats).
 //!
 //! # And the types of the messages?
 //!
 //! With the feature `schema`, for topics that also derive `JsonSchema` of the crate
 //! [schemars](https://docs.rs/schemars), version 1. `Chat::schema()` is the description of a whole protocol with the JSON
-//! schemas (draft 2020-12) of all messages and answers, no socket needed; it exists where all its topics have one.
+//! schemas (draft 2020-12) of all messages and replies, no socket needed; it exists where all its topics have one.
 //! `describe_as(Chat::schema())` in place of `describe()` has the server tell them. A server without a protocol lists its
 //! topics one by one: `Description::new().hears::<Hello>().sends::<Greeting>()`.
 //!
@@ -103,7 +103,7 @@
 //!
 //! [`typescript`](Description::typescript) makes a file of a description, be it `Chat::schema()` or what a server
 //! answered: the types of all messages, the interfaces `ToServer` and `ToClient` from topic to message, `Replies` from
-//! question to the topic of its answer, and `typed`, which gives a `Client` of the Node library these types.
+//! request to the topic of its reply, and `typed`, which gives a `Client` of the Node library these types.
 //!
 //! ```ts
 //! import {typed} from './topics';
@@ -143,16 +143,16 @@ pub use schema::Schemas;
 pub use schema::{DescribedIn, DescribesItself};
 pub use topics::{Direction, TopicDescription};
 
-/// The topic of the question that a server answers with its [`Description`], and of the answer.
+/// The topic of the request that a server replies with its [`Description`], and of the reply.
 pub const DESCRIBE: &str = "socket-ipc.describe";
 
-/// The topic of the question that such a server answers with its [`Stats`](crate::Stats), and of the answer.
+/// The topic of the request that such a server replies with its [`Stats`](crate::Stats), and of the reply.
 ///
 /// ```
 /// use socket_ipc::description::STATS;
 /// use socket_ipc::{Client, Stats};
 ///
-/// async fn messages_heard(client: &Client) -> Result<u64, Box<dyn std::error::Error>> {
+/// async fn messages_received(client: &Client) -> Result<u64, Box<dyn std::error::Error>> {
 ///     let stats: Stats = client.request_raw(STATS, &()).await?.decode()?;
 ///     Ok(stats.received.messages)
 /// }
@@ -318,6 +318,6 @@ impl Limits {
 
 impl Framing {
     pub(crate) fn of(wire: Wire) -> Self {
-        Self { end: wire.end().to_owned(), message_key: wire.message_key().to_owned() }
+        Self { end: wire.delimiter().to_owned(), message_key: wire.message_key().to_owned() }
     }
 }

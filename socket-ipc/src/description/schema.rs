@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use super::{Description, Direction, TopicDescription};
-use crate::refusal::Refusal;
+use crate::error_reply::ErrorReply;
 use crate::topic::Exchange;
 
 /// Whether a type is asked what of it is read, or what of it is written: a field with a default need not be there when
@@ -25,7 +25,7 @@ pub trait SchemaIn<S> {
     fn schema(contract: Contract) -> Value;
 }
 
-/// What a method that hears a topic returns, as the schema of the answer.
+/// What a method that hears a topic returns, as the schema of the reply.
 #[doc(hidden)]
 pub trait ReplyIn<S> {
     fn reply_schema(contract: Contract) -> Option<Value>;
@@ -37,13 +37,13 @@ impl<S> ReplyIn<S> for () {
     }
 }
 
-impl<S, R: SchemaIn<S>> ReplyIn<S> for Result<R, Refusal> {
+impl<S, R: SchemaIn<S>> ReplyIn<S> for Result<R, ErrorReply> {
     fn reply_schema(contract: Contract) -> Option<Value> {
         Some(R::schema(contract))
     }
 }
 
-/// A topic with a schema of the kind `S`, for its messages and for its answers.
+/// A topic with a schema of the kind `S`, for its messages and for its replies.
 // `Topic` is no supertrait: of a type that is none, a protocol would say so twice, since that does not depend on `S`.
 #[doc(hidden)]
 pub trait DescribedIn<S> {
@@ -55,7 +55,7 @@ where
     T: Exchange<Outcome: ReplyIn<S>> + SchemaIn<S>,
 {
     fn describe(direction: Direction) -> TopicDescription {
-        // The schemas are for the other side, the one that does not have the types: it writes what the server reads.
+        // The schemas are for the peer, the one that does not have the types: it writes what the server reads.
         let (there, back) = match direction {
             Direction::TowardServer => (Contract::Read, Contract::Written),
             Direction::TowardClient => (Contract::Written, Contract::Read),
@@ -111,7 +111,7 @@ impl<T: schemars::JsonSchema> SchemaIn<Schemas> for T {
 /// [`schemars`](https://docs.rs/schemars), version 1, which reads the attributes of serde, too.
 #[cfg(feature = "schema")]
 impl Description {
-    /// Adds a topic that travels to the server, and that of its answers, with their schemas.
+    /// Adds a topic that travels to the server, and that of its replies, with their schemas.
     ///
     /// It is for servers without a protocol; one with a protocol has them all by
     /// [`schema`](crate::Protocol::schema).
@@ -138,7 +138,7 @@ impl Description {
         self
     }
 
-    /// Adds a topic that travels to clients, and that of their answers, with their schemas. See
+    /// Adds a topic that travels to clients, and that of their replies, with their schemas. See
     /// [`hears`](Self::hears).
     #[must_use]
     pub fn sends<T: DescribedIn<Schemas>>(mut self) -> Self {

@@ -235,7 +235,7 @@ fn enums_in_every_representation() {
 fn what_is_flattened() {
     #[derive(JsonSchema, Serialize, Deserialize)]
     #[serde(tag = "is")]
-    enum Kind {
+    enum EnvelopeKind {
         One,
         Two { a: u8 },
     }
@@ -251,7 +251,7 @@ fn what_is_flattened() {
     struct FlatEnum {
         own: u8,
         #[serde(flatten)]
-        kind: Kind,
+        kind: EnvelopeKind,
     }
     #[derive(JsonSchema, Serialize, Deserialize)]
     #[serde(deny_unknown_fields)]
@@ -383,16 +383,16 @@ fn a_long_chain_of_types_takes_neither_long_nor_the_stack() {
 }
 
 #[test]
-fn the_topics_and_what_answers_them() {
-    let question = |topic: &str, direction, reply: &str| TopicDescription {
+fn the_topics_and_what_replies_them() {
+    let request = |topic: &str, direction, reply: &str| TopicDescription {
         reply: Some(reply.to_owned()),
         ..TopicDescription::new(topic, direction)
     };
     let description = Description {
         protocol: Some("Chat */ evil()\n".to_owned()),
         topics: vec![
-            question("add", Direction::TowardServer, "sum"),
-            question("are you \"there\"?", Direction::TowardClient, "yes"),
+            request("add", Direction::TowardServer, "sum"),
+            request("are you \"there\"?", Direction::TowardClient, "yes"),
             TopicDescription {
                 schema: Some(read::<u8>()),
                 ..TopicDescription::new("sum", Direction::TowardClient)
@@ -415,11 +415,11 @@ export interface ToServer {
 /** What comes from the server: the messages, by topic. */
 export interface ToClient {
     "are you \"there\"?": unknown;
-    "error": Refusal;
+    "error": ErrorReply;
     "sum": unknown;
 }
 
-/** The topic under which each question to the server is answered. */
+/** The topic under which each request to the server is answered. */
 export interface Replies {
     "add": "sum";
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::definitions::{Definitions, name_for, type_name};
 use super::{Description, Direction};
-use crate::refusal::REFUSAL_TOPIC;
+use crate::error_reply::ERROR_TOPIC;
 
 /// What the file exports beside the types.
 const RESERVED: &[&str] = &["ToServer", "ToClient", "Replies", "NodeClient", "TypedClient"];
@@ -67,8 +67,8 @@ pub(super) fn typescript(description: &Description) -> String {
     }
     if !replies.is_empty() {
         // What a message without a number is answered by that can't be answered otherwise.
-        let refusal = definitions.add(&refusal(), "Refusal");
-        to_client.entry(REFUSAL_TOPIC).or_default().push(refusal);
+        let error_reply = definitions.add(&error_reply(), "ErrorReply");
+        to_client.entry(ERROR_TOPIC).or_default().push(error_reply);
     }
 
     let types = definitions.types();
@@ -87,7 +87,7 @@ pub(super) fn typescript(description: &Description) -> String {
     for (name, topics, text) in [
         ("ToServer", &to_server, "What may be sent to the server: the messages, by topic."),
         ("ToClient", &to_client, "What comes from the server: the messages, by topic."),
-        ("Replies", &replies, "The topic under which each question to the server is answered."),
+        ("Replies", &replies, "The topic under which each request to the server is answered."),
     ] {
         file.push('\n');
         comment(&mut file, "", text);
@@ -102,10 +102,10 @@ pub(super) fn typescript(description: &Description) -> String {
     file
 }
 
-/// The schema of [`Refusal`](crate::Refusal).
-fn refusal() -> Value {
+/// The schema of [`ErrorReply`](crate::ErrorReply).
+fn error_reply() -> Value {
     json!({
-        "description": "Why a question was not answered: a code for programs and a text for people.",
+        "description": "Why a request was not answered: a code for programs and a text for people.",
         "type": "object",
         "properties": {"code": {"type": "string"}, "text": {"type": "string"}},
         "required": ["code", "text"],

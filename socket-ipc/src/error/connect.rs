@@ -64,7 +64,7 @@ pub enum ConnectError {
     /// No connection was made within the time that `connect_within` of a [blocking client](crate::blocking) was given.
     #[cfg(feature = "blocking")]
     #[error("cannot connect to {}: no connection within {timeout:?}{}", path.display(), last(cause.as_deref()))]
-    NotInTime {
+    DeadlineExceeded {
         /// The path.
         path: PathBuf,
         /// What `connect_within` was given.

@@ -13,5 +13,5 @@ pub use fault::Error;
 pub use listen::ListenError;
 pub use message::{MessageError, MessageErrorKind};
 pub use request::RequestError;
-pub use respond::RespondError;
+pub use respond::RegisterError;
 pub use send::{FlushError, SendError};

@@ -1,12 +1,12 @@
-//! Why a question has no answer.
+//! Why a request has no reply.
 
 use std::time::Duration;
 
 use crate::error::SendError;
+use crate::error_reply::ErrorReply;
 use crate::events::CloseCause;
-use crate::refusal::Refusal;
 
-/// Why a question has no answer. It is known as soon as it can be, mostly long before the deadline.
+/// Why a request has no reply. It is known as soon as it can be, mostly long before the deadline.
 ///
 /// ```
 /// use socket_ipc::{Client, RequestError, SendError};
@@ -20,25 +20,25 @@ use crate::refusal::Refusal;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError {
-    /// The question was not sent.
+    /// The request was not sent.
     #[error(transparent)]
     Send(#[from] SendError),
-    /// As many questions as `max_requests` allows wait for their answers over this connection. Nothing was sent.
+    /// As many requests as `max_requests` allows wait for their replies over this connection. Nothing was sent.
     #[error(
-        "cannot ask `{topic}`: {limit} questions wait for their answers, the most that `max_requests` allows"
+        "cannot ask `{topic}`: {limit} requests wait for their replies, the most that `max_requests` allows"
     )]
     TooManyRequests {
-        /// The topic of the question.
+        /// The topic of the request.
         topic: String,
         /// `max_requests`.
         limit: usize,
     },
-    /// No answer came in time. The responder may still be at work.
+    /// No reply came in time. The responder may still be at work.
     #[error("`{topic}` was not answered within {timeout:?}")]
     Timeout {
-        /// The topic of the question.
+        /// The topic of the request.
         topic: String,
-        /// `request_timeout`, or what `within` was given.
+        /// `request_timeout`, or what `timeout` was given.
         timeout: Duration,
     },
     /// No reply can be read: the connection was not read from for a second, since all connections of this side together have
@@ -53,60 +53,60 @@ pub enum RequestError {
         /// `inbox_total_len`, in bytes.
         limit: usize,
     },
-    /// The connection ended before the answer came. The question may have been heard.
+    /// The connection ended before the reply came. The request may have been heard.
     #[error("`{topic}` was not answered: {cause}")]
     ConnectionLost {
-        /// The topic of the question.
+        /// The topic of the request.
         topic: String,
         /// Who ended the connection, and why.
         cause: CloseCause,
     },
-    /// The other side has no responder for the topic.
-    #[error("nobody on the other side responds to `{topic}`")]
+    /// The peer has no responder for the topic.
+    #[error("nobody on the peer responds to `{topic}`")]
     NoResponder {
-        /// The topic of the question.
+        /// The topic of the request.
         topic: String,
     },
-    /// The other side could not decode the question.
+    /// The peer could not decode the request.
     #[error("the peer can't decode the request of `{topic}`: {text}")]
-    QuestionUndecodable {
-        /// The topic of the question.
+    RequestUndecodable {
+        /// The topic of the request.
         topic: String,
-        /// What the other side has to say.
+        /// What the peer has to say.
         text: String,
     },
     /// The responder panicked.
     #[error("the responder of `{topic}` panicked")]
     ResponderPanicked {
-        /// The topic of the question.
+        /// The topic of the request.
         topic: String,
     },
-    /// The responder returned a refusal, or its reply could not be sent (code `failed`).
+    /// The responder returned an error reply, or its reply could not be sent (code `failed`).
     #[error("`{topic}` was refused ({code}): {text}")]
-    Refused {
-        /// The topic of the question.
+    Rejected {
+        /// The topic of the request.
         topic: String,
-        /// The code of the refusal.
+        /// The code of the error reply.
         code: String,
         /// What the responder has to say.
         text: String,
     },
-    /// The answer is not of the type of the reply.
-    #[error("the answer to `{topic}` is not a `{type_name}`: {reason}")]
-    Undecodable {
-        /// The topic of the question.
+    /// The reply is not of the type of the reply.
+    #[error("the reply to `{topic}` is not a `{type_name}`: {reason}")]
+    ReplyUndecodable {
+        /// The topic of the request.
         topic: String,
         /// The Rust type of the reply.
         type_name: &'static str,
         /// What serde has to say.
         reason: String,
     },
-    /// The answer came under another topic than that of the reply.
-    #[error("the answer to `{topic}` came under the topic `{found}` and not `{expected}`")]
+    /// The reply came under another topic than that of the reply.
+    #[error("the reply to `{topic}` came under the topic `{found}` and not `{expected}`")]
     UnexpectedTopic {
-        /// The topic of the question.
+        /// The topic of the request.
         topic: String,
-        /// The topic of the answer.
+        /// The topic of the reply.
         found: String,
         /// The topic of the reply's type.
         expected: &'static str,
@@ -114,14 +114,14 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// What a refusal of the other side means.
-    pub(crate) fn refused(topic: &str, refusal: &Refusal) -> Self {
-        let (topic, text) = (topic.to_owned(), refusal.text().to_owned());
-        match refusal.code() {
-            Refusal::NO_RESPONDER => Self::NoResponder { topic },
-            Refusal::UNDECODABLE => Self::QuestionUndecodable { topic, text },
-            Refusal::PANICKED => Self::ResponderPanicked { topic },
-            code => Self::Refused { topic, code: code.to_owned(), text },
+    /// What an error reply of the peer means.
+    pub(crate) fn refused(topic: &str, error_reply: &ErrorReply) -> Self {
+        let (topic, text) = (topic.to_owned(), error_reply.text().to_owned());
+        match error_reply.code() {
+            ErrorReply::NO_RESPONDER => Self::NoResponder { topic },
+            ErrorReply::UNDECODABLE => Self::RequestUndecodable { topic, text },
+            ErrorReply::PANICKED => Self::ResponderPanicked { topic },
+            code => Self::Rejected { topic, code: code.to_owned(), text },
         }
     }
 }

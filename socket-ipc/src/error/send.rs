@@ -41,7 +41,7 @@ pub enum SendError {
         /// The path of the socket.
         path: PathBuf,
     },
-    /// The encoded envelope is longer than `max_message_len`, which the other side has too.
+    /// The encoded envelope is longer than `max_message_len`, which the peer has too.
     #[error(
         "a message of `{topic}` takes {size} bytes, over the limit of {limit}: send less, or raise `max_message_len` \
          on both sides"

@@ -19,14 +19,14 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::error::{MessageError, MessageErrorKind};
-use crate::figures::Figures;
-use crate::refusal::Refusal;
-use crate::router::{Audience, Heard, Owned, Raw, Report, Router};
+use crate::error_reply::ErrorReply;
+use crate::metrics::Metrics;
+use crate::router::{Audience, CallResult, Owned, Raw, Report, Router};
 use crate::socket_file::{MAX_PATH_LEN, refuse_path};
 use crate::sync::lock;
 use crate::wire::{
-    Envelope, Frame, Framer, Kind, RequestId, Tail, Wire, answer_at_the_end, count_ends, question_at_the_end,
-    topic_or_none,
+    Envelope, EnvelopeKind, Frame, Framer, RequestId, Tail, Wire, count_ends, reply_id_at_end,
+    request_id_at_end, topic_or_none,
 };
 
 /// How many bytes of a message over the limit the framer keeps, and how many of its end beside them.
@@ -54,7 +54,7 @@ fn wire(number: u8) -> Wire {
 pub fn framer(data: &[u8]) {
     let [number, limit, pieces, stream @ ..] = data else { return };
     let (wire, limit) = (wire(*number), usize::from(*limit));
-    let (end, mut rest, mut expected) = (wire.end().as_bytes(), stream, Vec::new());
+    let (end, mut rest, mut expected) = (wire.delimiter().as_bytes(), stream, Vec::new());
     while let Some(len) = rest.windows(end.len()).position(|window| window == end) {
         let kept = if len > limit { len.min(KEEP) } else { len };
         expected.push((len as u64, len > limit, rest[..kept].to_vec()));
@@ -101,7 +101,7 @@ fn framed(wire: Wire, limit: usize, pieces: &[&[u8]]) -> Framed {
         if let Some(excess) = framer.excess(&received) {
             received.drain(excess);
         }
-        let most = limit.max(KEEP) + TAIL + wire.end().len() + piece.len();
+        let most = limit.max(KEEP) + TAIL + wire.delimiter().len() + piece.len();
         assert!(received.len() <= most, "{} bytes are kept where {most} are the most", received.len());
     }
     (frames, framer.unfinished(&received))
@@ -138,33 +138,33 @@ const TOPIC_LEN: usize = 64;
 /// reply; and what is seen at the end of an envelope alone is what is read of all of it.
 fn answered_alike(wire: Wire, bytes: &[u8], envelope: &Envelope<'_>) {
     let (id, re) = match &envelope.kind {
-        Kind::Message => (None, None),
-        Kind::Question(id) => (Some(id), None),
-        Kind::Answer(re) => (None, Some(re)),
+        EnvelopeKind::Message => (None, None),
+        EnvelopeKind::Request(id) => (Some(id), None),
+        EnvelopeKind::Reply(re) => (None, Some(re)),
     };
     assert!(!envelope.is_error || re.is_some(), "only a reply is an error reply");
-    if let Some(seen) = answer_at_the_end(bytes) {
+    if let Some(seen) = reply_id_at_end(bytes) {
         assert_eq!(re.and_then(RequestId::number), Some(seen), "a reply seen at its end");
     }
-    if let Some(seen) = question_at_the_end(bytes) {
+    if let Some(seen) = request_id_at_end(bytes) {
         // What has both keys is a reply.
         assert!(re.is_some() || id == Some(&seen), "a request seen at its end");
     }
     let Some(id) = id else { return };
     for is_error in [false, true] {
-        let (kind, mut written) = (envelope.kind.answer(), Vec::new());
+        let (kind, mut written) = (envelope.kind.reply(), Vec::new());
         let written_well =
             wire.encode_within(usize::MAX, &Tail { kind: &kind, is_error }, "t", &1, &mut written);
         assert!(written_well.is_ok(), "a reply that is not written");
         assert_eq!(count_ends(wire, &written), 1, "an end inside a reply");
-        written.truncate(written.len() - wire.end().len());
+        written.truncate(written.len() - wire.delimiter().len());
         let reply = wire.decode(&written).unwrap_or_else(|error| panic!("no reply: {error}"));
-        let Kind::Answer(re) = &reply.kind else { panic!("no reply: {:?}", reply.kind) };
+        let EnvelopeKind::Reply(re) = &reply.kind else { panic!("no reply: {:?}", reply.kind) };
         assert_eq!((re.number(), reply.is_error), (id.number(), is_error), "the reply to {id}");
         let text = |id: &RequestId| serde_json::from_str::<Value>(&id.to_string()).ok();
         assert_eq!(text(re), text(id), "the reply to {id}");
         // The one wire whose end is written as an escape is known by it.
-        assert!(re == id || id.to_string().contains(wire.end().chars().next().unwrap_or_default()));
+        assert!(re == id || id.to_string().contains(wire.delimiter().chars().next().unwrap_or_default()));
     }
 }
 
@@ -238,11 +238,11 @@ impl Report<()> for Log {
     }
 
     fn answered(&self, re: &RequestId, topic: &str, envelope: &[u8], (): ()) {
-        self.note(format!("answer to {re}: {topic}, {} bytes", envelope.len()));
+        self.note(format!("reply to {re}: {topic}, {} bytes", envelope.len()));
     }
 
     // Nobody responds here, which is no matter of what is heard.
-    fn refuse(&self, _: &Kind, _: &str, _: Refusal, (): ()) {}
+    fn refuse(&self, _: &EnvelopeKind, _: &str, _: ErrorReply, (): ()) {}
 }
 
 fn heard_alike(wire: Wire, topic: &str, bytes: &[u8]) {
@@ -251,14 +251,14 @@ fn heard_alike(wire: Wire, topic: &str, bytes: &[u8]) {
         wire,
         TOPIC_LEN,
         usize::MAX,
-        Figures::new(),
+        Metrics::new(),
         crate::listener::DropReport::default(),
     );
     let attach_typed = || {
         let log = log.clone();
         let hear = Owned::<Value, _>::new(move |message, _, ()| {
             log.note(format!("typed: {message}"));
-            Heard::Done
+            CallResult::Done
         });
         router.attach(Audience::Topic(topic), hear)
     };
@@ -272,13 +272,13 @@ fn heard_alike(wire: Wire, topic: &str, bytes: &[u8]) {
     assert_eq!(hear(bytes), alone, "after itself");
     let mut other = Vec::new();
     if wire.encode(topic, &"other", &mut other).is_ok() {
-        other.truncate(other.len() - wire.end().len());
+        other.truncate(other.len() - wire.delimiter().len());
         assert_eq!(hear(&other), ["typed: \"other\""]);
         assert_eq!(hear(bytes), alone, "after another message of its topic");
     }
     attach_typed();
     let twice: Vec<_> = match &alone[..] {
-        [once] if !once.starts_with("no envelope") && !once.starts_with("answer") => {
+        [once] if !once.starts_with("no envelope") && !once.starts_with("reply") => {
             vec![once.clone(), once.clone()]
         }
         once => once.to_vec(),
@@ -290,7 +290,8 @@ fn heard_alike(wire: Wire, topic: &str, bytes: &[u8]) {
         Box::new(Raw(move |_: crate::RawMessage<'_>, topic: &str, ()| raw.note(format!("raw: {topic}")))),
     );
     let beside_raw = hear(bytes);
-    let is_envelope = wire.decode(bytes).is_ok_and(|envelope| !matches!(envelope.kind, Kind::Answer(_)));
+    let is_envelope =
+        wire.decode(bytes).is_ok_and(|envelope| !matches!(envelope.kind, EnvelopeKind::Reply(_)));
     assert_eq!(beside_raw.first().is_some_and(|first| *first == format!("raw: {topic}")), is_envelope);
     assert_eq!(beside_raw[usize::from(is_envelope)..], twice, "beside a raw listener");
 }
@@ -318,9 +319,9 @@ fn reads_back<M: serde::Serialize + ?Sized>(wire: Wire, topic: &str, message: &M
         panic!("not encoded: {error}");
     }
     let bytes = bytes.split_off(6);
-    let len = bytes.len() - wire.end().len();
+    let len = bytes.len() - wire.delimiter().len();
     assert_eq!(count_ends(wire, &bytes), 1, "an end inside a message");
-    assert!(bytes.ends_with(wire.end().as_bytes()), "no end behind a message");
+    assert!(bytes.ends_with(wire.delimiter().as_bytes()), "no end behind a message");
     let envelope = wire.decode(&bytes[..len]).unwrap_or_else(|error| panic!("not read back: {error}"));
     assert_eq!(envelope.topic, topic_or_none(topic));
     let read = envelope.message.to_value().unwrap_or_else(|error| panic!("not decoded: {error}"));

@@ -5,15 +5,15 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
-use super::{Cached, Entry, Front, Heard, Report, Router, Table, Wait, listens_for};
+use super::{Cached, CallResult, Entry, Front, Report, Router, Table, Wait, listens_for};
 use crate::error::{MessageError, MessageErrorKind};
+use crate::error_reply::ErrorReply;
 use crate::listener::caught;
 use crate::raw_message::RawMessage;
-use crate::refusal::Refusal;
-use crate::wire::{EnvelopeError, EnvelopeText, Kind, Wire, place, shift_place, shortened};
+use crate::wire::{EnvelopeError, EnvelopeKind, EnvelopeText, Wire, place, shift_place, shortened};
 
 /// A message whose further listeners wait for one that was called.
-pub(crate) struct Held<F> {
+pub(crate) struct PendingCall<F> {
     /// `None` once there is nothing left of it.
     wait: Option<Wait>,
     /// What the listener that was called listens for. Not the listener itself: it may be removed meanwhile, and what it owns is
@@ -42,13 +42,13 @@ enum Left<F> {
     },
 }
 
-/// A question whose responder was called and is at work. Nothing of its connection waits for it but the end.
-pub(crate) struct Begun<F> {
+/// A request whose responder was called and is at work. Nothing of its connection waits for it but the end.
+pub(crate) struct ResponderCall<F> {
     /// `None` once there is nothing left of it.
     wait: Option<Wait>,
-    /// The topic that was responded to. Not the responder itself, as for [`Held`].
+    /// The topic that was responded to. Not the responder itself, as for [`PendingCall`].
     topic: Option<Arc<str>>,
-    kind: Kind,
+    kind: EnvelopeKind,
     from: PhantomData<fn(F)>,
 }
 
@@ -74,18 +74,18 @@ impl<F> Left<F> {
             Self::Attached { entries, responder_removed } => (entries, responder_removed),
         };
         let removed: Vec<_> = entries.extract_if(.., |entry| !entry.is_attached()).collect();
-        let responder_removed = removed_before || removed.iter().any(|entry| entry.hear.responds());
+        let responder_removed = removed_before || removed.iter().any(|entry| entry.listener.responds());
         Self::Attached { entries, responder_removed }
     }
 }
 
-impl<F> Begun<F> {
-    fn new(wait: Wait, entry: &Entry<F>, kind: Kind) -> Self {
+impl<F> ResponderCall<F> {
+    fn new(wait: Wait, entry: &Entry<F>, kind: EnvelopeKind) -> Self {
         Self { wait: Some(wait), topic: entry.topic.clone(), kind, from: PhantomData }
     }
 }
 
-impl<F: Copy> Held<F> {
+impl<F: Copy> PendingCall<F> {
     /// Gives up the listeners that were removed while this waits. `bytes` are those of the message.
     pub(super) fn retain_attached(&mut self, wire: Wire, bytes: &[u8]) {
         let Some(Rest { left, copy }) = self.rest.take() else { return };
@@ -122,8 +122,8 @@ impl<F: Copy> Held<F> {
     }
 }
 
-impl<F: Copy> Begun<F> {
-    /// Goes on with what the responder does. A panic is reported, and refuses the question.
+impl<F: Copy> ResponderCall<F> {
+    /// Goes on with what the responder does. A panic is reported, and refuses the request.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, from: F, report: &impl Report<F>) -> Poll<()> {
         let Some(wait) = &mut self.wait else { return Poll::Ready(()) };
         match caught(|| wait.as_mut().poll(cx)) {
@@ -142,7 +142,7 @@ impl<F: Copy> Begun<F> {
         let text = format!(
             "what is received and worked on takes {limit} bytes, the most that `inbox_total_len` allows: try again later"
         );
-        report.refuse(&self.kind, topic, Refusal::new(Refusal::TOO_MANY_REQUESTS, text), from);
+        report.refuse(&self.kind, topic, ErrorReply::new(ErrorReply::TOO_MANY_REQUESTS, text), from);
     }
 
     /// Takes the responder over, and leaves nothing.
@@ -163,13 +163,19 @@ fn drop_wait<F: Copy>(topic: Option<&str>, wait: &mut Option<Wait>, from: F, rep
     }
 }
 
-/// Reports that the responder of a topic panicked, and tells whoever asked that there will be no other answer. What the
+/// Reports that the responder of a topic panicked, and tells whoever asked that there will be no other reply. What the
 /// panic said is for this side only.
-fn panicked<F: Copy>(topic: Option<&str>, kind: &Kind, panic: String, from: F, report: &impl Report<F>) {
+fn panicked<F: Copy>(
+    topic: Option<&str>,
+    kind: &EnvelopeKind,
+    panic: String,
+    from: F,
+    report: &impl Report<F>,
+) {
     report.listener_panicked(listens_for(topic), from, panic);
     let topic = topic.unwrap_or_default();
     let text = format!("the responder of `{topic}` panicked");
-    report.refuse(kind, topic, Refusal::new(Refusal::PANICKED, text), from);
+    report.refuse(kind, topic, ErrorReply::new(ErrorReply::PANICKED, text), from);
 }
 
 impl<F: Copy> Router<F> {
@@ -182,37 +188,37 @@ impl<F: Copy> Router<F> {
         bytes: &[u8],
         from: F,
         report: &impl Report<F>,
-    ) -> Option<Held<F>> {
+    ) -> Option<PendingCall<F>> {
         if cached.generation != self.generation.load(Ordering::Acquire) {
             cached.renew(self);
         }
         let read = match cached.front(self.wire, self.max_topic_len, bytes) {
             Front::Only(only, rest) if only.is_attached() && !self.is_closed() => {
                 let mut held = None;
-                let heard = match caught(|| only.hear.hear_one_pass(rest, from)) {
-                    Ok(Some(Heard::Done)) => true,
-                    Ok(Some(Heard::Wait(wait))) => {
-                        held = Some(Held { wait: Some(wait), topic: only.topic.clone(), rest: None });
+                let heard = match caught(|| only.listener.call_one_pass(rest, from)) {
+                    Ok(Some(CallResult::Done)) => true,
+                    Ok(Some(CallResult::Wait(wait))) => {
+                        held = Some(PendingCall { wait: Some(wait), topic: only.topic.clone(), rest: None });
                         true
                     }
-                    Ok(Some(Heard::Begun { wait, kind })) => {
-                        let begun = Begun::new(wait, only, kind);
-                        cached.begun.push(begun);
+                    Ok(Some(CallResult::Responding { wait, kind })) => {
+                        let call = ResponderCall::new(wait, only, kind);
+                        cached.responder_calls.push(call);
                         true
                     }
-                    Ok(Some(Heard::Panicked { kind, panic })) => {
+                    Ok(Some(CallResult::Panicked { kind, panic })) => {
                         panicked(only.topic.as_deref(), &kind, panic, from, report);
                         true
                     }
                     Ok(None) => false,
                     Err(panic) => {
-                        report.listener_panicked(only.heard(), from, panic);
+                        report.listener_panicked(only.listens_for(), from, panic);
                         true
                     }
                 };
                 if heard {
                     cached.uncounted.0 += 1;
-                    cached.uncounted.1 += bytes.len() + self.wire.end().len();
+                    cached.uncounted.1 += bytes.len() + self.wire.delimiter().len();
                     return held;
                 }
                 None
@@ -221,35 +227,35 @@ impl<F: Copy> Router<F> {
             Front::Other(read) => Some(read),
         };
         let read = read.unwrap_or_else(|| self.wire.text(bytes));
-        let Cached { table, begun, .. } = cached;
-        self.dispatch_from(table, None, OnceLock::new(), begun, bytes, read, from, report)
+        let Cached { table, responder_calls, .. } = cached;
+        self.dispatch_from(table, None, OnceLock::new(), responder_calls, bytes, read, from, report)
     }
 
     /// Calls the listeners of a message that come after the one that was waited for.
     pub(crate) fn resume(
         &self,
         cached: &mut Cached<F>,
-        held: &mut Held<F>,
+        held: &mut PendingCall<F>,
         bytes: &[u8],
         from: F,
         report: &impl Report<F>,
-    ) -> Option<Held<F>> {
+    ) -> Option<PendingCall<F>> {
         let Rest { left, copy } = held.rest.take()?;
-        let Cached { table, begun, .. } = cached;
+        let Cached { table, responder_calls, .. } = cached;
         let read = self.wire.text(bytes);
-        self.dispatch_from(table, Some(left), copy, begun, bytes, read, from, report)
+        self.dispatch_from(table, Some(left), copy, responder_calls, bytes, read, from, report)
     }
 
-    /// Counts an answer that was handed to whoever waits for it.
-    pub(crate) fn count_answer(&self, bytes: &[u8]) {
-        self.figures.others.received.add(1, bytes.len() + self.wire.end().len());
+    /// Counts a reply that was handed to whoever waits for it.
+    pub(crate) fn count_reply(&self, bytes: &[u8]) {
+        self.metrics.others.received.add(1, bytes.len() + self.wire.delimiter().len());
     }
 
-    /// Takes the message for whoever waits for it if it is an answer, and says whether it was one.
-    pub(crate) fn take_answer(&self, bytes: &[u8], from: F, report: &impl Report<F>) -> bool {
+    /// Takes the message for whoever waits for it if it is a reply, and says whether it was one.
+    pub(crate) fn take_reply(&self, bytes: &[u8], from: F, report: &impl Report<F>) -> bool {
         let Ok(envelope) = self.wire.decode(bytes) else { return false };
-        let Kind::Answer(re) = &envelope.kind else { return false };
-        self.count_answer(bytes);
+        let EnvelopeKind::Reply(re) = &envelope.kind else { return false };
+        self.count_reply(bytes);
         report.answered(re, &envelope.topic, bytes, from);
         true
     }
@@ -264,12 +270,12 @@ impl<F: Copy> Router<F> {
         table: &Arc<Table<F>>,
         left: Option<Left<F>>,
         copy: OnceLock<Arc<str>>,
-        begun: &mut Vec<Begun<F>>,
+        responder_calls: &mut Vec<ResponderCall<F>>,
         bytes: &[u8],
         read: Result<EnvelopeText<'_>, EnvelopeError>,
         from: F,
         report: &impl Report<F>,
-    ) -> Option<Held<F>> {
+    ) -> Option<PendingCall<F>> {
         let refuse = |kind| {
             report.message_error(MessageError::new(kind, bytes, bytes.len() as u64, self.raw_len), from)
         };
@@ -281,11 +287,11 @@ impl<F: Copy> Router<F> {
             }
         };
         let (topic, kind, message) = (envelope.topic.as_ref(), &envelope.kind, envelope.message.as_str());
-        if topic.len() > self.max_topic_len && !matches!(kind, Kind::Answer(_)) {
+        if topic.len() > self.max_topic_len && !matches!(kind, EnvelopeKind::Reply(_)) {
             let too_long = MessageErrorKind::TopicTooLong { size: topic.len(), limit: self.max_topic_len };
-            if let Kind::Question(_) = kind {
+            if let EnvelopeKind::Request(_) = kind {
                 let text = too_long.to_string();
-                report.refuse(kind, "", Refusal::new(Refusal::UNDECODABLE, text), from);
+                report.refuse(kind, "", ErrorReply::new(ErrorReply::UNDECODABLE, text), from);
             }
             refuse(too_long);
             return None;
@@ -297,10 +303,10 @@ impl<F: Copy> Router<F> {
             Some(Left::Attached { entries, .. }) => (&entries[..], &[][..], 0),
         };
         if is_first {
-            let counters = of_topic.first().map_or(&self.figures.others, |entry| &entry.counters);
-            counters.received.add(1, bytes.len() + self.wire.end().len());
+            let counters = of_topic.first().map_or(&self.metrics.others, |entry| &entry.counters);
+            counters.received.add(1, bytes.len() + self.wire.delimiter().len());
         }
-        if let Kind::Answer(re) = kind {
+        if let EnvelopeKind::Reply(re) = kind {
             report.answered(re, topic, bytes, from);
             return None;
         }
@@ -310,9 +316,9 @@ impl<F: Copy> Router<F> {
                 return;
             }
             let text = format!("nobody responds to `{topic}`");
-            report.refuse(kind, topic, Refusal::new(Refusal::NO_RESPONDER, text), from);
+            report.refuse(kind, topic, ErrorReply::new(ErrorReply::NO_RESPONDER, text), from);
         };
-        let asks = matches!(kind, Kind::Question(_));
+        let asks = matches!(kind, EnvelopeKind::Request(_));
         let responds = (asks || envelope.odd_id.is_some()) && of_topic.iter().any(|entry| entry.responds());
         if asks && is_first && !responds {
             nobody_responds();
@@ -337,37 +343,37 @@ impl<F: Copy> Router<F> {
             }
             if !entry.is_attached() {
                 // Removed while a listener before it was waited for, or just now.
-                if asks && entry.hear.responds() && (!is_first || responds) {
+                if asks && entry.listener.responds() && (!is_first || responds) {
                     nobody_responds();
                 }
                 continue;
             }
-            match caught(|| entry.hear.hear(&RawMessage::shared(message, &copy), topic, from, kind)) {
-                Ok(Ok(Heard::Done)) => {}
-                Ok(Ok(Heard::Wait(wait))) => {
+            match caught(|| entry.listener.call(&RawMessage::shared(message, &copy), topic, from, kind)) {
+                Ok(Ok(CallResult::Done)) => {}
+                Ok(Ok(CallResult::Wait(wait))) => {
                     let called = number + 1;
                     let (is_last, topic) = (called == every.len() + of_topic.len(), entry.topic.clone());
                     let rest = (!is_last).then(|| {
                         let all = || Left::OfTable { table: Arc::clone(table), called };
                         Rest { left: left.map_or_else(all, |left| left.skip(called)), copy }
                     });
-                    return Some(Held { wait: Some(wait), topic, rest });
+                    return Some(PendingCall { wait: Some(wait), topic, rest });
                 }
-                Ok(Ok(Heard::Begun { wait, kind })) => {
-                    begun.push(Begun::new(wait, entry, kind));
+                Ok(Ok(CallResult::Responding { wait, kind })) => {
+                    responder_calls.push(ResponderCall::new(wait, entry, kind));
                 }
-                Ok(Ok(Heard::Panicked { kind, panic })) => {
+                Ok(Ok(CallResult::Panicked { kind, panic })) => {
                     panicked(entry.topic.as_deref(), &kind, panic, from, report)
                 }
                 Ok(Err(error)) => {
                     let (line, column, reason) = place(&error);
                     let (line, column) = shift_place(text, offset_in(text, message), line, column);
-                    let type_name = entry.hear.type_name();
+                    let type_name = entry.listener.type_name();
                     if entry.responds() {
                         let text = format!(
                             "`{topic}` is not a `{type_name}`: {reason} at line {line} column {column}"
                         );
-                        report.refuse(kind, topic, Refusal::new(Refusal::UNDECODABLE, text), from);
+                        report.refuse(kind, topic, ErrorReply::new(ErrorReply::UNDECODABLE, text), from);
                     }
                     refuse(MessageErrorKind::Decode {
                         topic: topic.to_owned(),
@@ -378,7 +384,7 @@ impl<F: Copy> Router<F> {
                     });
                 }
                 Err(panic) if entry.responds() => panicked(entry.topic.as_deref(), kind, panic, from, report),
-                Err(panic) => report.listener_panicked(entry.heard(), from, panic),
+                Err(panic) => report.listener_panicked(entry.listens_for(), from, panic),
             }
         }
         None

@@ -4,7 +4,7 @@
 //! looks for a newer one by a single atomic load for each message.
 
 mod dispatch;
-mod hear;
+mod listener;
 mod queue;
 mod responder;
 mod subscription;
@@ -18,16 +18,16 @@ use std::sync::{Arc, Mutex};
 
 use foldhash::fast::FixedState;
 
-use crate::error::{MessageError, RespondError};
-use crate::figures::{Figures, TopicCounters};
-use crate::listener::{DropReport, Listener};
-use crate::refusal::Refusal;
+use crate::error::{MessageError, RegisterError};
+use crate::error_reply::ErrorReply;
+use crate::listener::{DropReport, ListenerId};
+use crate::metrics::{Metrics, TopicCounters};
 use crate::sync::lock;
-use crate::wire::{EnvelopeError, EnvelopeText, Kind, RequestId, Wire, utf8};
+use crate::wire::{EnvelopeError, EnvelopeKind, EnvelopeText, RequestId, Wire, utf8};
 
-pub(crate) use dispatch::{Begun, Held};
-use hear::Gone;
-pub(crate) use hear::{Hear, Heard, Owned, Raw, RawWaiting, Typed, Wait};
+pub(crate) use dispatch::{PendingCall, ResponderCall};
+use listener::Gone;
+pub(crate) use listener::{CallResult, Listener, Owned, Raw, RawWaiting, Typed, Wait};
 pub(crate) use responder::{Responding, RespondingRaw};
 pub use subscription::Subscription;
 pub(crate) use subscription::{Detach, subscription};
@@ -44,7 +44,7 @@ pub(crate) struct Router<F> {
     wire: Wire,
     max_topic_len: usize,
     raw_len: usize,
-    figures: Arc<Figures>,
+    metrics: Arc<Metrics>,
     report: DropReport,
 }
 
@@ -52,14 +52,14 @@ pub(crate) struct Router<F> {
 struct Current<F> {
     table: Arc<Table<F>>,
     /// Several listeners may have one token.
-    places: HashMap<Listener, Vec<Place>, FixedState>,
+    places: HashMap<ListenerId, Vec<Place>, FixedState>,
 }
 
 /// Where a listener stands.
 enum Place {
     Every,
     Topic(Arc<str>),
-    Unheard,
+    Fallback,
 }
 
 /// The listeners at one moment.
@@ -68,7 +68,7 @@ pub(crate) struct Table<F> {
     every: Vec<Arc<Entry<F>>>,
     topics: Topics<F>,
     /// Those of messages whose topic has none.
-    unheard: Vec<Arc<Entry<F>>>,
+    fallback: Vec<Arc<Entry<F>>>,
 }
 
 /// What a listener hears.
@@ -79,16 +79,16 @@ pub(crate) enum Audience<'t> {
     /// The messages of a topic.
     Topic(&'t str),
     /// The messages of topics that nobody hears.
-    Unheard,
+    Fallback,
 }
 
 /// One listener.
 pub(crate) struct Entry<F> {
-    token: Listener,
+    token: ListenerId,
     /// The topic it hears; `None` where it is not bound to one.
     topic: Option<Arc<str>>,
     attached: AtomicBool,
-    hear: Box<dyn Hear<F>>,
+    listener: Box<dyn Listener<F>>,
     /// Those of its topic, or of all others.
     counters: Arc<TopicCounters>,
     report: DropReport,
@@ -104,8 +104,8 @@ pub(crate) struct Cached<F> {
     /// How the envelope of that message began, up to the message itself. What begins the same way has the same
     /// topic, which takes less time to see than to read the topic and look it up.
     front: Vec<u8>,
-    /// Responders that were called and are still at work, since the last look.
-    pub(crate) begun: Vec<Begun<F>>,
+    /// RunningResponders that were called and are still at work, since the last look.
+    pub(crate) responder_calls: Vec<ResponderCall<F>>,
     /// What the only listener was given and is not counted yet: messages, and their bytes.
     uncounted: (u64, usize),
 }
@@ -114,15 +114,15 @@ impl<F> Cached<F> {
     /// Takes up the listeners that there are now.
     fn renew(&mut self, router: &Router<F>) {
         self.count();
-        let begun = std::mem::take(&mut self.begun);
-        *self = Self { begun, ..router.cached() };
+        let responder_calls = std::mem::take(&mut self.responder_calls);
+        *self = Self { responder_calls, ..router.cached() };
     }
 
     /// Takes them up if others have been attached or removed since, and gives up what those own that were removed: of the
     /// message that waits, too, whose bytes come with it. For each poll of a connection: what was removed may be what the
     /// next message waits for.
     #[inline]
-    pub(crate) fn refresh(&mut self, router: &Router<F>, held: Option<(&mut Held<F>, &[u8])>)
+    pub(crate) fn refresh(&mut self, router: &Router<F>, held: Option<(&mut PendingCall<F>, &[u8])>)
     where
         F: Copy,
     {
@@ -191,27 +191,27 @@ pub(crate) trait Report<F> {
     fn message_error(&self, error: MessageError, from: F);
     /// `heard` names what the listener listened for.
     fn listener_panicked(&self, heard: String, from: F, panic: String);
-    /// An answer arrived to the question `re`, in this envelope.
+    /// A reply arrived to the request `re`, in this envelope.
     fn answered(&self, re: &RequestId, topic: &str, envelope: &[u8], from: F);
-    /// A question, or a message that would have been one, has no other answer than this.
-    fn refuse(&self, kind: &Kind, topic: &str, refusal: Refusal, from: F);
+    /// A request, or a message that would have been one, has no other reply than this.
+    fn refuse(&self, kind: &EnvelopeKind, topic: &str, error_reply: ErrorReply, from: F);
 }
 
 impl<F> Table<F> {
     /// Those that hear the messages of a topic.
     fn of_topic(&self, topic: &str) -> &[Arc<Entry<F>>] {
-        self.topics.get(topic).unwrap_or(&self.unheard)
+        self.topics.get(topic).unwrap_or(&self.fallback)
     }
 
     fn empty() -> Self {
-        Self { every: Vec::new(), topics: Topics::new(), unheard: Vec::new() }
+        Self { every: Vec::new(), topics: Topics::new(), fallback: Vec::new() }
     }
 }
 
 // Not derived: `F` itself need not be `Clone`.
 impl<F> Clone for Table<F> {
     fn clone(&self) -> Self {
-        Self { every: self.every.clone(), topics: self.topics.clone(), unheard: self.unheard.clone() }
+        Self { every: self.every.clone(), topics: self.topics.clone(), fallback: self.fallback.clone() }
     }
 }
 
@@ -221,7 +221,7 @@ fn listens_for(topic: Option<&str>) -> String {
 }
 
 impl<F> Entry<F> {
-    fn heard(&self) -> String {
+    fn listens_for(&self) -> String {
         listens_for(self.topic.as_deref())
     }
 
@@ -230,14 +230,14 @@ impl<F> Entry<F> {
     }
 
     fn responds(&self) -> bool {
-        self.hear.responds() && self.is_attached()
+        self.listener.responds() && self.is_attached()
     }
 }
 
 impl<F> Drop for Entry<F> {
     fn drop(&mut self) {
-        let hear = std::mem::replace(&mut self.hear, Box::new(Gone));
-        self.report.drop_listener(hear, || self.heard());
+        let listener = std::mem::replace(&mut self.listener, Box::new(Gone));
+        self.report.drop_listener(listener, || self.listens_for());
     }
 }
 
@@ -246,7 +246,7 @@ impl<F> Router<F> {
         wire: Wire,
         max_topic_len: usize,
         raw_len: usize,
-        figures: Arc<Figures>,
+        metrics: Arc<Metrics>,
         report: DropReport,
     ) -> Self {
         Self {
@@ -257,15 +257,15 @@ impl<F> Router<F> {
             wire,
             max_topic_len,
             raw_len,
-            figures,
+            metrics,
             report,
         }
     }
 
     /// Attaches a listener.
-    pub(crate) fn attach(&self, audience: Audience<'_>, hear: Box<dyn Hear<F>>) -> Listener {
-        let token = Listener::next();
-        let entry = self.entry(token, audience, hear);
+    pub(crate) fn attach(&self, audience: Audience<'_>, listener: Box<dyn Listener<F>>) -> ListenerId {
+        let token = ListenerId::next();
+        let entry = self.entry(token, audience, listener);
         self.add(&mut lock(&self.current), audience, &entry);
         token
     }
@@ -273,42 +273,47 @@ impl<F> Router<F> {
     /// Attaches what may be a responder, of which a topic has one. Several may have one token, which removes them all.
     pub(crate) fn attach_as(
         &self,
-        token: Listener,
+        token: ListenerId,
         topic: &str,
-        hear: Box<dyn Hear<F>>,
-    ) -> Result<(), RespondError> {
-        if hear.reply_topic() == Some(topic) {
+        listener: Box<dyn Listener<F>>,
+    ) -> Result<(), RegisterError> {
+        if listener.reply_topic() == Some(topic) {
             // A peer that does the same would take each reply for a request, and its reply would be one again.
-            return Err(RespondError::RepliesToItself { topic: topic.to_owned() });
+            return Err(RegisterError::RepliesToItself { topic: topic.to_owned() });
         }
-        self.attach_own(token, topic, hear)
+        self.attach_own(token, topic, listener)
     }
 
     /// [`attach_as`](Self::attach_as) for a responder of the library's own, which peers have no other one of.
     pub(crate) fn attach_own(
         &self,
-        token: Listener,
+        token: ListenerId,
         topic: &str,
-        hear: Box<dyn Hear<F>>,
-    ) -> Result<(), RespondError> {
-        let entry = self.entry(token, Audience::Topic(topic), hear);
+        listener: Box<dyn Listener<F>>,
+    ) -> Result<(), RegisterError> {
+        let entry = self.entry(token, Audience::Topic(topic), listener);
         let mut current = lock(&self.current);
         let taken = current.table.topics.get(topic).into_iter().flatten().find(|entry| entry.responds());
         if let Some(taken) = taken.filter(|_| entry.responds()) {
-            let (existing, refused) = (taken.hear.type_name(), entry.hear.type_name());
-            return Err(RespondError::Taken { topic: topic.to_owned(), existing, refused });
+            let (existing, refused) = (taken.listener.type_name(), entry.listener.type_name());
+            return Err(RegisterError::AlreadyRegistered { topic: topic.to_owned(), existing, refused });
         }
         self.add(&mut current, Audience::Topic(topic), &entry);
         Ok(())
     }
 
-    fn entry(&self, token: Listener, audience: Audience<'_>, hear: Box<dyn Hear<F>>) -> Arc<Entry<F>> {
+    fn entry(
+        &self,
+        token: ListenerId,
+        audience: Audience<'_>,
+        listener: Box<dyn Listener<F>>,
+    ) -> Arc<Entry<F>> {
         let (topic, counters) = match audience {
-            Audience::Topic(topic) => (Some(topic.into()), self.figures.of_topic(topic)),
-            Audience::Every | Audience::Unheard => (None, Arc::clone(&self.figures.others)),
+            Audience::Topic(topic) => (Some(topic.into()), self.metrics.of_topic(topic)),
+            Audience::Every | Audience::Fallback => (None, Arc::clone(&self.metrics.others)),
         };
         let (attached, report) = (AtomicBool::new(true), self.report.clone());
-        Arc::new(Entry { token, topic, attached, hear, counters, report })
+        Arc::new(Entry { token, topic, attached, listener, counters, report })
     }
 
     /// Adds a listener to a table, whose lock is held. The caller keeps its own hold of `entry` beyond that lock: where it is
@@ -326,9 +331,9 @@ impl<F> Router<F> {
                 table.topics.push(Arc::clone(&topic), entry);
                 Place::Topic(topic)
             }
-            (None, Audience::Unheard) => {
-                table.unheard.push(entry);
-                Place::Unheard
+            (None, Audience::Fallback) => {
+                table.fallback.push(entry);
+                Place::Fallback
             }
             (None, _) => {
                 table.every.push(entry);
@@ -343,7 +348,7 @@ impl<F> Router<F> {
     /// starts.
     ///
     /// However many topics have listeners, this is a look-up; of those that stand in one place each is looked at.
-    pub(crate) fn off(&self, token: Listener) -> bool {
+    pub(crate) fn off(&self, token: ListenerId) -> bool {
         let is_it = |entry: &mut Arc<Entry<F>>| entry.token == token;
         let mut current = lock(&self.current);
         let Current { table, places } = &mut *current;
@@ -354,7 +359,7 @@ impl<F> Router<F> {
             match place {
                 Place::Topic(topic) => removed.append(&mut table.topics.remove(&topic, token)),
                 Place::Every => removed.extend(table.every.extract_if(.., is_it)),
-                Place::Unheard => removed.extend(table.unheard.extract_if(.., is_it)),
+                Place::Fallback => removed.extend(table.fallback.extract_if(.., is_it)),
             }
         }
         self.generation.fetch_add(1, Ordering::Release);
@@ -377,14 +382,14 @@ impl<F> Router<F> {
         self.sweeping.store(false, Ordering::Release);
     }
 
-    /// The topics that somebody listens for by name, in alphabetical order, each with the topic of its answers.
+    /// The topics that somebody listens for by name, in alphabetical order, each with the topic of its replies.
     pub(crate) fn topics(&self) -> Vec<(Arc<str>, Option<String>)> {
         let table = Arc::clone(&lock(&self.current).table);
         let mut topics: Vec<_> = table
             .topics
             .iter()
             .map(|(topic, entries)| {
-                let reply = entries.iter().find_map(|entry| entry.hear.reply_topic());
+                let reply = entries.iter().find_map(|entry| entry.listener.reply_topic());
                 (Arc::clone(topic), reply.map(str::to_owned))
             })
             .collect();
@@ -417,7 +422,7 @@ impl<F> Router<F> {
             table: Arc::clone(&current.table),
             only: None,
             front: Vec::new(),
-            begun: Vec::new(),
+            responder_calls: Vec::new(),
             uncounted: (0, 0),
         }
     }

@@ -1,56 +1,56 @@
-//! Responders behind the interface of listeners: what they return goes back to whoever sent the message.
+//! RunningResponders behind the interface of listeners: what they return goes back to whoever sent the message.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::{Hear, Heard};
+use super::{CallResult, Listener};
 use crate::listener::caught;
 use crate::raw_message::RawMessage;
 use crate::topic::{Request, Topic};
-use crate::wire::{Kind, decode_any_kind};
+use crate::wire::{EnvelopeKind, decode_any_kind};
 
-/// A responder to the questions of a type.
+/// A responder to the requests of a type.
 pub(crate) struct Responding<T, L> {
     respond: L,
-    question: PhantomData<fn() -> T>,
+    request: PhantomData<fn() -> T>,
 }
 
 impl<T, L> Responding<T, L> {
-    /// `respond` is given the question, who asks, and what kind of answer that calls for.
+    /// `respond` is given the request, who asks, and what kind of reply to that calls for.
     pub(crate) fn new<F>(respond: L) -> Box<Self>
     where
-        L: Fn(T, F, Kind) -> Heard,
+        L: Fn(T, F, EnvelopeKind) -> CallResult,
     {
-        Box::new(Self { respond, question: PhantomData })
+        Box::new(Self { respond, request: PhantomData })
     }
 }
 
-impl<F, T, L> Hear<F> for Responding<T, L>
+impl<F, T, L> Listener<F> for Responding<T, L>
 where
     T: Request + DeserializeOwned,
-    L: Fn(T, F, Kind) -> Heard + Send + Sync,
+    L: Fn(T, F, EnvelopeKind) -> CallResult + Send + Sync,
 {
-    fn hear(
+    fn call(
         &self,
         message: &RawMessage<'_>,
         _topic: &str,
         from: F,
-        kind: &Kind,
-    ) -> Result<Heard, serde_json::Error> {
-        let question = serde_json::from_str(message.as_str())?;
-        Ok(called(kind, || (self.respond)(question, from, kind.clone())))
+        kind: &EnvelopeKind,
+    ) -> Result<CallResult, serde_json::Error> {
+        let request = serde_json::from_str(message.as_str())?;
+        Ok(called(kind, || (self.respond)(request, from, kind.clone())))
     }
 
     #[inline]
-    fn hear_one_pass(&self, rest: &str, from: F) -> Option<Heard> {
+    fn call_one_pass(&self, rest: &str, from: F) -> Option<CallResult> {
         // A `Deserialize` that panics is for a closer look, which knows whom to tell.
-        let (question, kind) = caught(|| decode_any_kind(rest)).ok()??;
-        if let Kind::Answer(_) = kind {
+        let (request, kind) = caught(|| decode_any_kind(rest)).ok()??;
+        if let EnvelopeKind::Reply(_) = kind {
             return None;
         }
-        Some(called(&kind, || (self.respond)(question, from, kind.clone())))
+        Some(called(&kind, || (self.respond)(request, from, kind.clone())))
     }
 
     fn type_name(&self) -> &'static str {
@@ -73,27 +73,27 @@ pub(crate) struct RespondingRaw<L> {
 }
 
 impl<L> RespondingRaw<L> {
-    /// `respond` is given the question, who asks, and what kind of answer that calls for, which travels under
+    /// `respond` is given the request, who asks, and what kind of reply to that calls for, which travels under
     /// `reply_topic`.
     pub(crate) fn new<F>(reply_topic: Arc<str>, respond: L) -> Box<Self>
     where
-        L: Fn(RawMessage<'_>, F, Kind) -> Heard,
+        L: Fn(RawMessage<'_>, F, EnvelopeKind) -> CallResult,
     {
         Box::new(Self { respond, reply_topic })
     }
 }
 
-impl<F, L> Hear<F> for RespondingRaw<L>
+impl<F, L> Listener<F> for RespondingRaw<L>
 where
-    L: Fn(RawMessage<'_>, F, Kind) -> Heard + Send + Sync,
+    L: Fn(RawMessage<'_>, F, EnvelopeKind) -> CallResult + Send + Sync,
 {
-    fn hear(
+    fn call(
         &self,
         message: &RawMessage<'_>,
         _topic: &str,
         from: F,
-        kind: &Kind,
-    ) -> Result<Heard, serde_json::Error> {
+        kind: &EnvelopeKind,
+    ) -> Result<CallResult, serde_json::Error> {
         Ok(called(kind, || (self.respond)(message.clone(), from, kind.clone())))
     }
 
@@ -107,6 +107,6 @@ where
 }
 
 /// Calls a responder. Whoever asked is told of its panic, so what it was asked with is kept.
-fn called(kind: &Kind, respond: impl FnOnce() -> Heard) -> Heard {
-    caught(respond).unwrap_or_else(|panic| Heard::Panicked { kind: kind.clone(), panic })
+fn called(kind: &EnvelopeKind, respond: impl FnOnce() -> CallResult) -> CallResult {
+    caught(respond).unwrap_or_else(|panic| CallResult::Panicked { kind: kind.clone(), panic })
 }

@@ -9,13 +9,13 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use tokio::task::consume_budget;
 
-use super::Heard;
+use super::CallResult;
 use super::queue::Queue;
-use crate::listener::Listener;
+use crate::listener::ListenerId;
 
 /// Something that listeners can be removed from.
 pub(crate) trait Detach: Send + Sync {
-    fn detach(self: Arc<Self>, listener: Listener);
+    fn detach(self: Arc<Self>, listener: ListenerId);
 }
 
 /// The messages of one topic as a bounded stream, made by `subscribe`, or those of all topics, made by `subscribe_raw`.
@@ -56,22 +56,22 @@ pub struct Subscription<M> {
     /// The task has had as many messages as tokio lets it have in one turn.
     is_due_to_yield: bool,
     /// Set once the listener behind it is attached.
-    listener: Option<(Weak<dyn Detach>, Listener)>,
+    listener: Option<(Weak<dyn Detach>, ListenerId)>,
 }
 
 /// Makes a subscription and what hands it a message, whose text takes so many bytes.
 pub(crate) fn subscription<M: Send + 'static>()
--> (impl Fn(M, usize) -> Heard + Send + Sync + 'static, Subscription<M>) {
+-> (impl Fn(M, usize) -> CallResult + Send + Sync + 'static, Subscription<M>) {
     let (sender, queue) = Queue::new();
     let hand_over = move |message, len| match sender.send(message, len) {
-        None => Heard::Done,
-        Some(turn) => Heard::Wait(Box::pin(turn)),
+        None => CallResult::Done,
+        Some(turn) => CallResult::Wait(Box::pin(turn)),
     };
     (hand_over, Subscription { queue, is_due_to_yield: false, listener: None })
 }
 
 impl<M> Subscription<M> {
-    pub(crate) fn attached(mut self, to: Weak<dyn Detach>, listener: Listener) -> Self {
+    pub(crate) fn attached(mut self, to: Weak<dyn Detach>, listener: ListenerId) -> Self {
         self.listener = Some((to, listener));
         self
     }

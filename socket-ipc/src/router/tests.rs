@@ -5,9 +5,9 @@ use std::task::{Context, Poll, Waker};
 
 use super::*;
 use crate::error::MessageErrorKind;
+use crate::error_reply::ErrorReply;
 use crate::listener::DropReport;
 use crate::raw_message::RawMessage;
-use crate::refusal::Refusal;
 
 #[derive(socket_ipc::Topic, serde::Serialize, serde::Deserialize)]
 #[topic(name = "number", reply = Double)]
@@ -50,11 +50,15 @@ impl Report<u64> for Log {
 
     fn answered(&self, re: &RequestId, topic: &str, envelope: &[u8], from: u64) {
         let len = envelope.len();
-        self.note(format!("{from}: answer to {re}: {topic}, {len} bytes"));
+        self.note(format!("{from}: reply to {re}: {topic}, {len} bytes"));
     }
 
-    fn refuse(&self, kind: &Kind, topic: &str, refusal: Refusal, from: u64) {
-        self.note(format!("{from}: {kind:?} of {topic} refused: {} ({})", refusal.text(), refusal.code()));
+    fn refuse(&self, kind: &EnvelopeKind, topic: &str, error_reply: ErrorReply, from: u64) {
+        self.note(format!(
+            "{from}: {kind:?} of {topic} refused: {} ({})",
+            error_reply.text(),
+            error_reply.code()
+        ));
     }
 }
 
@@ -66,11 +70,11 @@ struct Fixture {
 
 impl Fixture {
     fn new() -> Self {
-        let router = Arc::new(Router::new(Wire::JSON_LINES, 10, 64, Figures::new(), DropReport::default()));
+        let router = Arc::new(Router::new(Wire::JSON_LINES, 10, 64, Metrics::new(), DropReport::default()));
         Self { cached: router.cached(), log: Log::default(), router }
     }
 
-    fn typed(&self, name: &'static str) -> Listener {
+    fn typed(&self, name: &'static str) -> ListenerId {
         let log = self.log.clone();
         self.router.attach(
             Audience::Topic("number"),
@@ -78,7 +82,7 @@ impl Fixture {
         )
     }
 
-    fn raw(&self, topic: Option<&str>, name: &'static str) -> Listener {
+    fn raw(&self, topic: Option<&str>, name: &'static str) -> ListenerId {
         let log = self.log.clone();
         let hear = Raw(move |message: RawMessage<'_>, topic: &str, from: u64| {
             log.note(format!("{from}: {name} {topic} {message}"))
@@ -87,7 +91,7 @@ impl Fixture {
     }
 
     /// An asynchronous listener that is done when polled the second time.
-    fn slow(&self, name: &'static str) -> Listener {
+    fn slow(&self, name: &'static str) -> ListenerId {
         let log = self.log.clone();
         self.router.attach(
             Audience::Topic("number"),
@@ -95,7 +99,7 @@ impl Fixture {
                 let log = log.clone();
                 log.note(format!("{from}: {name} {n} begins"));
                 let mut polled = false;
-                Heard::Wait(Box::pin(async move {
+                CallResult::Wait(Box::pin(async move {
                     std::future::poll_fn(|_| {
                         if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending }
                     })
@@ -199,7 +203,7 @@ fn a_panic_is_reported_and_the_others_hear() {
         .attach(Audience::Topic("number"), Typed::<Number, _>::new(|_, _: u64| panic!("{}", "typed")));
     fixture.router.attach(
         Audience::Topic("number"),
-        Owned::<Number, _>::new(|_, _, _: u64| Heard::Wait(Box::pin(async { panic!("asynchronous") }))),
+        Owned::<Number, _>::new(|_, _, _: u64| CallResult::Wait(Box::pin(async { panic!("asynchronous") }))),
     );
     fixture.typed("last");
     let heard = fixture.hear(r#"{"topic":"number","message":5}"#);
@@ -309,21 +313,21 @@ fn attach_to_a_closed_router_listener_that_calls_it_as_it_is_dropped_returns() {
 /// Which of its two ways a message took to a listener.
 struct Ways(Log);
 
-impl Hear<u64> for Ways {
-    fn hear(
+impl Listener<u64> for Ways {
+    fn call(
         &self,
         _message: &RawMessage<'_>,
         _topic: &str,
         _from: u64,
-        _kind: &Kind,
-    ) -> Result<Heard, serde_json::Error> {
+        _kind: &EnvelopeKind,
+    ) -> Result<CallResult, serde_json::Error> {
         self.0.note("by its envelope");
-        Ok(Heard::Done)
+        Ok(CallResult::Done)
     }
 
-    fn hear_one_pass(&self, rest: &str, _from: u64) -> Option<Heard> {
+    fn call_one_pass(&self, rest: &str, _from: u64) -> Option<CallResult> {
         self.0.note(format!("in one pass: {rest}"));
-        Some(Heard::Done)
+        Some(CallResult::Done)
     }
 }
 
@@ -363,10 +367,10 @@ fn a_closed_router_calls_not_even_the_only_listener() {
 #[test]
 fn typed_listeners_decode_in_one_pass() {
     let typed = Typed::<Number, _>::new(|Number(_), _: u64| {});
-    assert!(typed.hear_one_pass("5}", 7).is_some());
-    assert!(typed.hear_one_pass("5,\"id\":1}", 7).is_none(), "what follows takes a closer look");
-    let owned = Owned::<Number, _>::new(|Number(_), _, _: u64| Heard::Done);
-    assert!(owned.hear_one_pass("5}", 7).is_some());
+    assert!(typed.call_one_pass("5}", 7).is_some());
+    assert!(typed.call_one_pass("5,\"id\":1}", 7).is_none(), "what follows takes a closer look");
+    let owned = Owned::<Number, _>::new(|Number(_), _, _: u64| CallResult::Done);
+    assert!(owned.call_one_pass("5}", 7).is_some());
 }
 
 #[test]
@@ -380,60 +384,54 @@ fn off_says_whether_there_was_such_a_listener() {
 }
 
 /// A responder that doubles, panics at 13, and leaves even numbers for later.
-fn doubling(fixture: &Fixture) -> Box<dyn Hear<u64>> {
+fn doubling(fixture: &Fixture) -> Box<dyn Listener<u64>> {
     let log = fixture.log.clone();
     Responding::<Number, _>::new(move |Number(n), from: u64, kind| {
         assert_ne!(n, 13, "unlucky");
         log.note(format!("{from}: {kind:?} {n} is {}", 2 * n));
         match n % 2 {
-            1 => Heard::Done,
-            _ => Heard::Begun { wait: Box::pin(async move { assert_ne!(n, 14, "late") }), kind },
+            1 => CallResult::Done,
+            _ => CallResult::Responding { wait: Box::pin(async move { assert_ne!(n, 14, "late") }), kind },
         }
     })
 }
 
 #[test]
-fn a_question_is_heard_by_all_and_answered_by_the_responder_and_an_answer_is_heard_by_nobody() {
+fn a_request_is_heard_by_all_and_answered_by_the_responder_and_an_reply_is_heard_by_nobody() {
     let mut fixture = Fixture::new();
-    fixture.router.attach_as(Listener::next(), "number", doubling(&fixture)).unwrap();
-    assert_eq!(fixture.hear(r#"{"topic":"number","message":5,"id":1}"#), ["7: Question(1) 5 is 10"]);
-    assert_eq!(fixture.hear(r#"{"id":1,"message":5,"topic":"number"}"#), ["7: Question(1) 5 is 10"]);
+    fixture.router.attach_as(ListenerId::next(), "number", doubling(&fixture)).unwrap();
+    assert_eq!(fixture.hear(r#"{"topic":"number","message":5,"id":1}"#), ["7: Request(1) 5 is 10"]);
+    assert_eq!(fixture.hear(r#"{"id":1,"message":5,"topic":"number"}"#), ["7: Request(1) 5 is 10"]);
     assert_eq!(fixture.hear(r#"{"topic":"number","message":5}"#), ["7: Message 5 is 10"]);
-    assert_eq!(
-        fixture.hear(r#"{"topic":"number","message":5,"re":1}"#),
-        ["7: answer to 1: number, 37 bytes"]
-    );
+    assert_eq!(fixture.hear(r#"{"topic":"number","message":5,"re":1}"#), ["7: reply to 1: number, 37 bytes"]);
     fixture.raw(None, "all");
     fixture.typed("typed");
     let heard = fixture.hear(r#"{"topic":"number","message":5,"id":2}"#);
-    assert_eq!(heard, ["7: all number 5", "7: Question(2) 5 is 10", "7: typed 5"]);
-    assert_eq!(
-        fixture.hear(r#"{"topic":"number","message":5,"re":2}"#),
-        ["7: answer to 2: number, 37 bytes"]
-    );
+    assert_eq!(heard, ["7: all number 5", "7: Request(2) 5 is 10", "7: typed 5"]);
+    assert_eq!(fixture.hear(r#"{"topic":"number","message":5,"re":2}"#), ["7: reply to 2: number, 37 bytes"]);
 }
 
 #[test]
-fn whoever_asks_is_told_why_there_is_no_answer() {
+fn whoever_asks_is_told_why_there_is_no_reply() {
     let mut fixture = Fixture::new();
     let refused = |fixture: &mut Fixture, text| {
         let heard = fixture.hear(text);
         heard.into_iter().filter(|line| line.contains("refused")).collect::<Vec<_>>()
     };
-    let nobody = "7: Question(1) of number refused: nobody responds to `number` (no_responder)";
+    let nobody = "7: Request(1) of number refused: nobody responds to `number` (no_responder)";
     assert_eq!(refused(&mut fixture, r#"{"topic":"number","message":5,"id":1}"#), [nobody]);
     fixture.typed("a listener is no responder");
     assert_eq!(refused(&mut fixture, r#"{"topic":"number","message":5,"id":1}"#), [nobody]);
-    let responder = Listener::next();
+    let responder = ListenerId::next();
     fixture.router.attach_as(responder, "number", doubling(&fixture)).unwrap();
     let undecodable = refused(&mut fixture, r#"{"topic":"number","message":"five","id":1}"#);
     assert!(
         undecodable[0].ends_with("(undecodable)") && undecodable[0].contains("expected u64"),
         "{undecodable:?}"
     );
-    let panicked = "7: Question(1) of number refused: the responder of `number` panicked (panicked)";
+    let panicked = "7: Request(1) of number refused: the responder of `number` panicked (panicked)";
     assert_eq!(refused(&mut fixture, r#"{"topic":"number","message":13,"id":1}"#), [panicked]);
-    // A message without a number may be a question of somebody who knows of none.
+    // A message without a number may be a request of somebody who knows of none.
     let panicked = "7: Message of number refused: the responder of `number` panicked (panicked)";
     assert_eq!(refused(&mut fixture, r#"{"topic":"number","message":13}"#), [panicked]);
     assert!(fixture.router.off(responder));
@@ -443,70 +441,70 @@ fn whoever_asks_is_told_why_there_is_no_answer() {
 #[test]
 fn a_responder_alone_that_panics_refuses_too_and_one_at_work_does_so_later() {
     let mut fixture = Fixture::new();
-    fixture.router.attach_as(Listener::next(), "number", doubling(&fixture)).unwrap();
+    fixture.router.attach_as(ListenerId::next(), "number", doubling(&fixture)).unwrap();
     let heard = fixture.hear(r#"{"topic":"number","message":13,"id":3}"#);
     assert!(heard[0].starts_with("7: `number` panicked") && heard[1].ends_with("(panicked)"), "{heard:?}");
     for (text, begun) in
         [(r#"{"topic":"number","message":14,"id":4}"#, 1), (r#"{"id":5,"topic":"number","message":4}"#, 2)]
     {
         fixture.hear(text);
-        assert_eq!(fixture.cached.begun.len(), begun, "nothing waits for it");
+        assert_eq!(fixture.cached.responder_calls.len(), begun, "nothing waits for it");
     }
     let mut cx = Context::from_waker(Waker::noop());
     let results: Vec<_> = fixture
         .cached
-        .begun
+        .responder_calls
         .iter_mut()
-        .map(|begun| begun.poll(&mut cx, 7, &fixture.log).is_ready())
+        .map(|call| call.poll(&mut cx, 7, &fixture.log).is_ready())
         .collect();
     assert_eq!(results, [true, true]);
     let heard = fixture.log.taken();
     assert_eq!(heard.len(), 2, "{heard:?}");
-    assert!(heard[1].starts_with("7: Question(4) of number refused"), "{heard:?}");
+    assert!(heard[1].starts_with("7: Request(4) of number refused"), "{heard:?}");
 }
 
 #[test]
 fn a_topic_has_one_responder_and_the_second_is_told_of_the_first() {
     let fixture = Fixture::new();
-    let first = Listener::next();
+    let first = ListenerId::next();
     fixture.router.attach_as(first, "number", doubling(&fixture)).unwrap();
-    let raw = RespondingRaw::new("double".into(), |_: RawMessage<'_>, _: u64, _| Heard::Done);
-    let error = fixture.router.attach_as(Listener::next(), "number", raw).unwrap_err();
+    let raw = RespondingRaw::new("double".into(), |_: RawMessage<'_>, _: u64, _| CallResult::Done);
+    let error = fixture.router.attach_as(ListenerId::next(), "number", raw).unwrap_err();
     let text = error.to_string();
     assert!(
         text.starts_with("`RawMessage` can't respond to `number`: `socket_ipc::router::tests::Number` does"),
         "{text}"
     );
     let listener = Typed::<Number, _>::new(|_: Number, _: u64| {});
-    fixture.router.attach_as(Listener::next(), "number", listener).unwrap();
+    fixture.router.attach_as(ListenerId::next(), "number", listener).unwrap();
     assert!(fixture.router.off(first));
-    fixture.router.attach_as(Listener::next(), "number", doubling(&fixture)).unwrap();
+    fixture.router.attach_as(ListenerId::next(), "number", doubling(&fixture)).unwrap();
 }
 
 #[test]
 fn what_nobody_hears_is_unheard_whatever_listeners_of_every_message_do() {
     let mut fixture = Fixture::new();
     let log = fixture.log.clone();
-    let unheard = Raw(move |message: RawMessage<'_>, topic: &str, _: u64| {
-        log.note(format!("unheard {topic} {message}"))
+    let fallback = Raw(move |message: RawMessage<'_>, topic: &str, _: u64| {
+        log.note(format!("fallback {topic} {message}"))
     });
-    let unheard = fixture.router.attach(Audience::Unheard, Box::new(unheard));
+    let fallback = fixture.router.attach(Audience::Fallback, Box::new(fallback));
     fixture.raw(None, "all");
-    assert_eq!(fixture.hear(r#"{"topic":"number","message":1}"#), ["7: all number 1", "unheard number 1"]);
+    assert_eq!(fixture.hear(r#"{"topic":"number","message":1}"#), ["7: all number 1", "fallback number 1"]);
     let listener = fixture.raw(Some("number"), "raw");
     assert_eq!(fixture.hear(r#"{"topic":"number","message":2}"#), ["7: all number 2", "7: raw number 2"]);
     fixture.router.off(listener);
-    fixture.router.attach_as(Listener::next(), "number", doubling(&fixture)).unwrap();
+    fixture.router.attach_as(ListenerId::next(), "number", doubling(&fixture)).unwrap();
     assert_eq!(fixture.hear(r#"{"topic":"number","message":3}"#), ["7: all number 3", "7: Message 3 is 6"]);
-    assert_eq!(fixture.hear(r#"{"topic":"other","message":4}"#), ["7: all other 4", "unheard other 4"]);
-    assert!(fixture.router.off(unheard));
+    assert_eq!(fixture.hear(r#"{"topic":"other","message":4}"#), ["7: all other 4", "fallback other 4"]);
+    assert!(fixture.router.off(fallback));
     assert_eq!(fixture.hear(r#"{"topic":"other","message":5}"#), ["7: all other 5"]);
 }
 
 #[test]
 fn one_name_may_be_that_of_several_listeners_and_removes_them_all() {
     let mut fixture = Fixture::new();
-    let name = Listener::next();
+    let name = ListenerId::next();
     let listener =
         |log: Log| Typed::<Number, _>::new(move |Number(n), from: u64| log.note(format!("{from}: {n}")));
     fixture.router.attach_as(name, "number", listener(fixture.log.clone())).unwrap();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 
 use super::Entry;
-use crate::listener::Listener;
+use crate::listener::ListenerId;
 
 /// How many topics a part holds, in the mean at most. A change copies one part, and the list of them.
 const PART: usize = 64;
@@ -48,7 +48,7 @@ impl<F> Topics<F> {
     }
 
     /// Takes out the listeners of a topic that have this token.
-    pub(super) fn remove(&mut self, topic: &str, token: Listener) -> Vec<Arc<Entry<F>>> {
+    pub(super) fn remove(&mut self, topic: &str, token: ListenerId) -> Vec<Arc<Entry<F>>> {
         let at = self.part_of(topic);
         let part = Arc::make_mut(&mut self.parts[at]);
         let Some(entries) = part.get_mut(topic) else { return Vec::new() };

@@ -10,7 +10,7 @@ use tokio::net::{UnixListener, UnixStream};
 use super::admit::peer_of;
 use super::state::State;
 use super::watch::Watch;
-use crate::connection::Endpoint;
+use crate::connection::EndpointState;
 use crate::delay::Delay;
 use crate::error::Error;
 
@@ -102,8 +102,8 @@ async fn admit(stream: UnixStream, state: &Arc<State>) {
     // A peer whose credentials can't be read is nobody: it gets in only where anybody does.
     let peer = peer_of(&stream).ok();
     let of_group = state.is_of_allowed_group(peer).await;
-    if let Err(refusal) = state.admit(stream, peer, of_group) {
-        state.error(refusal);
+    if let Err(error_reply) = state.admit(stream, peer, of_group) {
+        state.error(error_reply);
     }
 }
 

@@ -7,9 +7,9 @@ use std::sync::{Arc, OnceLock};
 use tokio::runtime::Handle;
 use tracing::{Instrument as _, Span};
 
-use super::state::{Member, Phase, State};
+use super::state::{ConnectedClient, Phase, State};
 use crate::client_id::ClientId;
-use crate::connection::{Limits, Link, Outbox, Questions, Session, Transport};
+use crate::connection::{Limits, Link, Outbox, PendingRequests, Session, Transport};
 use crate::error::Error;
 use crate::events::CloseCause;
 use crate::group::is_member;
@@ -26,7 +26,7 @@ impl State {
         self.options.allowed_users.as_ref().is_some_and(|allowed| allowed.contains(&peer.uid))
     }
 
-    /// Whether a peer is let in for a group of its user. Only a peer that is not let in for its user is worth the question.
+    /// Whether a peer is let in for a group of its user. Only a peer that is not let in for its user is worth the request.
     pub(super) async fn is_of_allowed_group(&self, peer: Option<Peer>) -> bool {
         let (Some(peer), Some(groups)) = (peer, self.allowed_groups.get()) else { return false };
         if groups.is_empty() || self.is_allowed_user(peer) {
@@ -62,10 +62,10 @@ impl State {
         let _ = self.runtime.set(runtime.clone());
         let Limits { outbox_len, max_requests, .. } = self.options.limits;
         let outbox = Arc::new(Outbox::new(outbox_len, Arc::clone(&self.total)));
-        let questions = Questions::new(max_requests, runtime.clone());
-        let link = Link { outbox, questions };
+        let pending_requests = PendingRequests::new(max_requests, runtime.clone());
+        let link = Link { outbox, pending_requests };
         let (announced, reported) = (AtomicBool::new(false), AtomicBool::new(false));
-        let member = Arc::new(Member { link, peer, task: OnceLock::new(), announced, reported });
+        let member = Arc::new(ConnectedClient { link, peer, task: OnceLock::new(), announced, reported });
         let mut clients = write(&self.clients);
         // Looked at under the lock: closing begins by telling whoever is in here.
         if self.phase() >= Phase::Closing {
@@ -76,7 +76,7 @@ impl State {
             return Err(Error::TooManyClients { path: self.options.path.clone(), limit });
         }
         let id = ClientId::new(self.next_id.fetch_add(1, Ordering::Relaxed));
-        self.figures.connections.fetch_add(1, Ordering::Relaxed);
+        self.metrics.connections.fetch_add(1, Ordering::Relaxed);
         clients.insert(id, Arc::clone(&member));
         let attended = Attended::new(Arc::clone(self), id, Arc::clone(&member));
         drop(clients);
@@ -97,11 +97,11 @@ impl State {
 struct Attended {
     state: Arc<State>,
     id: ClientId,
-    member: Arc<Member>,
+    member: Arc<ConnectedClient>,
 }
 
 impl Attended {
-    fn new(state: Arc<State>, id: ClientId, member: Arc<Member>) -> Self {
+    fn new(state: Arc<State>, id: ClientId, member: Arc<ConnectedClient>) -> Self {
         state.attended.fetch_add(1, Ordering::AcqRel);
         Self { state, id, member }
     }

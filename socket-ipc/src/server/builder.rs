@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::Server;
 use crate::delay::Delay;
-use crate::direction::Open;
+use crate::direction::AnyTopic;
 use crate::group::Group;
 use crate::options::{ServerOptions, common_options};
 use crate::wire::Wire;
@@ -35,7 +35,7 @@ use crate::wire::Wire;
 ///     .build();
 /// ```
 #[must_use = "a builder makes nothing until `build` is called"]
-pub struct ServerBuilder<P = Open> {
+pub struct ServerBuilder<P = AnyTopic> {
     pub(super) options: ServerOptions,
     inherited: Option<UnixListener>,
     protocol: PhantomData<fn() -> P>,
@@ -116,12 +116,12 @@ impl<P> ServerBuilder<P> {
     /// each that holds it. Replies that wait for room count, and so do the buffers that connections share.
     ///
     /// Where a message has no room in it, an outbox takes the message only as long as that holds no more than
-    /// [`limits::OUTBOX_MARK`](crate::limits::OUTBOX_MARK) (64 KiB). Otherwise:
+    /// [`limits::OUTBOX_HIGH_WATER`](crate::limits::OUTBOX_HIGH_WATER) (64 KiB). Otherwise:
     ///
     /// - `send`, `request` and `broadcast` fail with [`SendError::OutboxTotalFull`](crate::SendError::OutboxTotalFull).
     ///   Nobody gets the broadcast, and no connection is ended for it;
     /// - `send_async` and `broadcast_async` wait for room;
-    /// - a reply becomes an error reply (code [`failed`](crate::Refusal::FAILED)) that names this option;
+    /// - a reply becomes an error reply (code [`failed`](crate::ErrorReply::FAILED)) that names this option;
     /// - a client that is behind for `write_stall`, and holds more than its share, this limit divided by the number of
     ///   clients, is ended as slow ([`CloseCause::SlowClient`](crate::CloseCause::SlowClient)): so there is room again. A
     ///   client is behind while its socket takes no more, until its outbox is below 64 KiB again.
@@ -145,7 +145,7 @@ impl<P> ServerBuilder<P> {
     ///   are reported by `on_message_error` and ended ([`CloseCause::InboxFull`](crate::CloseCause::InboxFull)), as many as
     ///   make room for one message;
     /// - a request of more than 64 KiB for an asynchronous responder is refused (code
-    ///   [`too_many_requests`](crate::Refusal::TOO_MANY_REQUESTS)), and a connection with more than 64 KiB of running
+    ///   [`too_many_requests`](crate::ErrorReply::TOO_MANY_REQUESTS)), and a connection with more than 64 KiB of running
     ///   requests waits for one of them;
     /// - the server's own requests to a client that it has not read from for a second fail with
     ///   [`RequestError::InboxFull`](crate::RequestError::InboxFull).

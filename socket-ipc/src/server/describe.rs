@@ -8,19 +8,19 @@ use crate::client_id::ClientId;
 use crate::description::{
     DESCRIBE, Description, Direction, Framing, Limits, RESERVED, STATS, TopicDescription,
 };
-use crate::listener::Listener;
+use crate::listener::ListenerId;
 use crate::protocol::Protocol;
 use crate::raw_message::RawMessage;
-use crate::router::{Heard, RespondingRaw};
+use crate::router::{CallResult, RespondingRaw};
 use crate::topic::TopicName;
 
 /// # Describing itself
 impl ServerBuilder {
-    /// Has the server answer the question [`socket-ipc.describe`](DESCRIBE) with a [`Description`]: its limits, its wire
-    /// and the topics that somebody listens for. Off unless set: nobody answers then.
+    /// Has the server reply to the request [`socket-ipc.describe`](DESCRIBE) with a [`Description`]: its limits, its wire
+    /// and the topics that somebody listens for. Off unless set: nobody replies then.
     ///
     /// What such a server sends is not known to it; [`describe_as`](Self::describe_as) says it. The topic is the
-    /// server's own from then on: to respond to it is [`RespondError::Taken`](crate::RespondError::Taken).
+    /// server's own from then on: to respond to it is [`RegisterError::AlreadyRegistered`](crate::RegisterError::AlreadyRegistered).
     ///
     /// ```
     /// use socket_ipc::Server;
@@ -34,11 +34,11 @@ impl ServerBuilder {
 
 /// # Describing itself
 impl<P: Protocol> ServerBuilder<P> {
-    /// Has the server answer the question [`socket-ipc.describe`](DESCRIBE) with a [`Description`]: its limits, its
-    /// wire, its protocol, and the topics of that, both ways. Off unless set: nobody answers then.
+    /// Has the server reply to the request [`socket-ipc.describe`](DESCRIBE) with a [`Description`]: its limits, its
+    /// wire, its protocol, and the topics of that, both ways. Off unless set: nobody replies then.
     ///
     /// It has no schemas; those come with `describe_as(Chat::schema())`. The topic is the server's own from then on: to
-    /// respond to it is [`RespondError::Taken`](crate::RespondError::Taken).
+    /// respond to it is [`RegisterError::AlreadyRegistered`](crate::RegisterError::AlreadyRegistered).
     ///
     /// ```
     /// use socket_ipc::{Protocol, Server};
@@ -81,21 +81,21 @@ pub(super) fn respond(state: &Arc<State>) {
     }
 }
 
-/// Attaches one of them. Its answer travels under the topic itself.
+/// Attaches one of them. Its reply travels under the topic itself.
 fn respond_to<M: serde::Serialize>(
     state: &Arc<State>,
     topic: &'static str,
-    answer: impl Fn(&State) -> M + Send + Sync + 'static,
+    reply: impl Fn(&State) -> M + Send + Sync + 'static,
 ) {
     let weak = Arc::downgrade(state);
     let hear = RespondingRaw::new(topic.into(), move |_: RawMessage<'_>, client_id: ClientId, kind| {
         if let Some(state) = weak.upgrade() {
-            state.reply(client_id, &kind, TopicName::OfType(topic), &Ok(answer(&state)));
+            state.reply(client_id, &kind, TopicName::OfType(topic), &Ok(reply(&state)));
         }
-        Heard::Done
+        CallResult::Done
     });
     // Nobody can have attached another before: the server is about to be made.
-    let _ = state.router.attach_own(Listener::next(), topic, hear);
+    let _ = state.router.attach_own(ListenerId::next(), topic, hear);
 }
 
 impl State {

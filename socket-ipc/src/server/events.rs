@@ -3,7 +3,7 @@
 use crate::client_id::ClientId;
 use crate::error::{Error, MessageError};
 use crate::events::{CloseReason, EventList};
-use crate::listener::{DropReport, Listener};
+use crate::listener::{DropReport, ListenerId};
 
 type OnConnectionClose = dyn Fn(ClientId, &CloseReason) + Send + Sync;
 type OnMessageError = dyn Fn(&MessageError, ClientId) + Send + Sync;
@@ -30,7 +30,7 @@ impl Events {
         }
     }
 
-    pub(super) fn off(&self, listener: Listener) -> bool {
+    pub(super) fn off(&self, listener: ListenerId) -> bool {
         self.listening.off(listener)
             || self.connection.off(listener)
             || self.connection_close.off(listener)

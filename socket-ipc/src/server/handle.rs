@@ -9,8 +9,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::state::{Phase, State};
 use crate::client_id::ClientId;
-use crate::connection::{Ask, Closing};
-use crate::direction::{Open, ToClient};
+use crate::connection::{CloseCommand, Closing};
+use crate::direction::{AnyTopic, ToClient};
 use crate::error::{Error, SendError};
 use crate::events::CloseCause;
 use crate::peer::Peer;
@@ -54,7 +54,7 @@ pub use super::listeners::AsyncListener;
 ///     }
 /// });
 /// ```
-pub struct ServerHandle<P = Open> {
+pub struct ServerHandle<P = AnyTopic> {
     pub(super) state: Arc<State>,
     protocol: PhantomData<fn() -> P>,
 }
@@ -96,7 +96,7 @@ impl<P> ServerHandle<P> {
     }
 
     /// Queues a message for one client once little is queued for it: while its outbox holds more than
-    /// [`limits::OUTBOX_MARK`](crate::limits::OUTBOX_MARK) (64 KiB), or has no room, it waits.
+    /// [`limits::OUTBOX_HIGH_WATER`](crate::limits::OUTBOX_HIGH_WATER) (64 KiB), or has no room, it waits.
     ///
     /// Two peers that both wait in listeners for the other to read stand still until `write_stall` ends the
     /// connection.
@@ -322,11 +322,11 @@ impl<P> ServerHandle<P> {
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let server = Server::new("in memory");
     /// let (ours, _theirs) = tokio::io::duplex(64 * 1024);
-    /// let client_id = server.serve(ours)?.expect("the server is not closed");
+    /// let client_id = server.serve_connection(ours)?.expect("the server is not closed");
     /// assert_eq!(server.clients(), [client_id]);
     /// # Ok(()) }
     /// ```
-    pub fn serve<S>(&self, stream: S) -> Result<Option<ClientId>, Error>
+    pub fn serve_connection<S>(&self, stream: S) -> Result<Option<ClientId>, Error>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -364,7 +364,7 @@ impl<P> ServerHandle<P> {
     /// ```
     pub fn disconnect(&self, client_id: ClientId) -> bool {
         let member = self.state.member(client_id);
-        member.map(|member| member.link.outbox.ask(Ask::Drain(CloseCause::Disconnected))).is_some()
+        member.map(|member| member.link.outbox.close(CloseCommand::Drain(CloseCause::Disconnected))).is_some()
     }
 
     /// Returns what has been counted since the server was made: messages and bytes by topic, errors, what is queued. Counting
@@ -379,7 +379,7 @@ impl<P> ServerHandle<P> {
     /// Closing begins at the call; awaiting what it returns waits for its end. There are no new connections,
     /// no further message listener starts, what is queued is written (for `drain` at most, incoming bytes
     /// being read and discarded), each connection ends once the client has closed its end too, or a
-    /// second later, and last comes `on_close`. Asynchronous listeners that are under way may finish within
+    /// second later, and last comes `on_close`. Asynchronous listeners that are in flight may finish within
     /// the drain; one that itself awaits the closing is not waited for. The socket file goes first, and
     /// the path is free for another server once this resolves.
     ///

@@ -8,11 +8,13 @@ use serde::de::DeserializeOwned;
 use super::handle::ServerHandle;
 use crate::client_id::ClientId;
 use crate::direction::ToServer;
-use crate::error::{Error, MessageError, RespondError};
+use crate::error::{Error, MessageError, RegisterError};
 use crate::events::CloseReason;
-use crate::listener::Listener;
+use crate::listener::ListenerId;
 use crate::raw_message::RawMessage;
-use crate::router::{Audience, Detach, Heard, Owned, Raw, RawWaiting, Subscription, Typed, subscription};
+use crate::router::{
+    Audience, CallResult, Detach, Owned, Raw, RawWaiting, Subscription, Typed, subscription,
+};
 use crate::topic::Topic;
 use crate::wire::topic_or_none;
 
@@ -76,7 +78,7 @@ impl<P> ServerHandle<P> {
     pub fn on<T>(
         &self,
         listener: impl for<'m> Fn(T::Message<'m>, ClientId) + Send + Sync + 'static,
-    ) -> Listener
+    ) -> ListenerId
     where
         P: ToServer<T>,
         T: Topic + 'static,
@@ -88,9 +90,9 @@ impl<P> ServerHandle<P> {
     /// [`on`](Self::on) as the listener of this name, which others may have too.
     pub(crate) fn on_as<T>(
         &self,
-        name: Listener,
+        name: ListenerId,
         listener: impl for<'m> Fn(T::Message<'m>, ClientId) + Send + Sync + 'static,
-    ) -> Result<(), RespondError>
+    ) -> Result<(), RegisterError>
     where
         T: Topic + 'static,
         for<'m> T::Message<'m>: Deserialize<'m>,
@@ -119,13 +121,13 @@ impl<P> ServerHandle<P> {
     ///     }
     /// });
     /// ```
-    pub fn on_async<T>(&self, listener: impl AsyncListener<T>) -> Listener
+    pub fn on_async<T>(&self, listener: impl AsyncListener<T>) -> ListenerId
     where
         P: ToServer<T>,
         T: Topic + DeserializeOwned + 'static,
     {
         let hear = Owned::<T, _>::new(move |message, _, client_id| {
-            Heard::Wait(Box::pin(listener(message, client_id)))
+            CallResult::Wait(Box::pin(listener(message, client_id)))
         });
         self.state.router.attach(Audience::Topic(T::NAME), hear)
     }
@@ -142,7 +144,7 @@ impl<P> ServerHandle<P> {
         &self,
         topic: &str,
         listener: impl Fn(RawMessage<'_>, ClientId) + Send + Sync + 'static,
-    ) -> Listener {
+    ) -> ListenerId {
         let hear = Raw(move |message: RawMessage<'_>, _topic: &str, client_id| listener(message, client_id));
         self.state.router.attach(Audience::Topic(topic_or_none(topic)), Box::new(hear))
     }
@@ -158,7 +160,7 @@ impl<P> ServerHandle<P> {
     pub fn on_message(
         &self,
         listener: impl Fn(RawMessage<'_>, &str, ClientId) + Send + Sync + 'static,
-    ) -> Listener {
+    ) -> ListenerId {
         self.state.router.attach(Audience::Every, Box::new(Raw(listener)))
     }
 
@@ -171,13 +173,13 @@ impl<P> ServerHandle<P> {
     /// use socket_ipc::Server;
     ///
     /// let server = Server::new("/tmp/myApp.sock");
-    /// server.on_unheard(|message, topic, client_id| eprintln!("{client_id}: {topic} means nothing here: {message}"));
+    /// server.on_fallback(|message, topic, client_id| eprintln!("{client_id}: {topic} means nothing here: {message}"));
     /// ```
-    pub fn on_unheard(
+    pub fn on_fallback(
         &self,
         listener: impl Fn(RawMessage<'_>, &str, ClientId) + Send + Sync + 'static,
-    ) -> Listener {
-        self.state.router.attach(Audience::Unheard, Box::new(Raw(listener)))
+    ) -> ListenerId {
+        self.state.router.attach(Audience::Fallback, Box::new(Raw(listener)))
     }
 
     /// Returns the messages of type `T` and who sent them as a bounded stream, from now on.
@@ -247,8 +249,8 @@ impl<P> ServerHandle<P> {
     /// Removes a listener, of messages or of an event; says whether it was there.
     ///
     /// Once it returns, no further call of that listener starts on the connection whose listener called it,
-    /// nor on any other beyond the message in hand. [`Listener`] has an example.
-    pub fn off(&self, listener: Listener) -> bool {
+    /// nor on any other beyond the message in hand. [`ListenerId`] has an example.
+    pub fn off(&self, listener: ListenerId) -> bool {
         self.state.off(listener)
     }
 }
@@ -276,12 +278,12 @@ impl<P> ServerHandle<P> {
 /// ```
 impl<P> ServerHandle<P> {
     /// Attaches a listener to the moment from which clients can connect.
-    pub fn on_listening(&self, listener: impl Fn() + Send + Sync + 'static) -> Listener {
+    pub fn on_listening(&self, listener: impl Fn() + Send + Sync + 'static) -> ListenerId {
         self.state.events.listening.attach(Box::new(listener))
     }
 
     /// Attaches a listener to each client that connects, before any of its messages is heard.
-    pub fn on_connection(&self, listener: impl Fn(ClientId) + Send + Sync + 'static) -> Listener {
+    pub fn on_connection(&self, listener: impl Fn(ClientId) + Send + Sync + 'static) -> ListenerId {
         self.state.events.connection.attach(Box::new(listener))
     }
 
@@ -290,7 +292,7 @@ impl<P> ServerHandle<P> {
     pub fn on_connection_close(
         &self,
         listener: impl Fn(ClientId, &CloseReason) + Send + Sync + 'static,
-    ) -> Listener {
+    ) -> ListenerId {
         self.state.events.connection_close.attach(Box::new(listener))
     }
 
@@ -298,18 +300,18 @@ impl<P> ServerHandle<P> {
     pub fn on_message_error(
         &self,
         listener: impl Fn(&MessageError, ClientId) + Send + Sync + 'static,
-    ) -> Listener {
+    ) -> ListenerId {
         self.state.events.message_error.attach(Box::new(listener))
     }
 
     /// Attaches a listener to what goes wrong beside any call: listeners that panic, clients that are
     /// refused, connections that can't be accepted.
-    pub fn on_error(&self, listener: impl Fn(&Error) + Send + Sync + 'static) -> Listener {
+    pub fn on_error(&self, listener: impl Fn(&Error) + Send + Sync + 'static) -> ListenerId {
         self.state.events.error.attach(Box::new(listener))
     }
 
     /// Attaches a listener to the end of the server, after which there is no other event.
-    pub fn on_close(&self, listener: impl Fn() + Send + Sync + 'static) -> Listener {
+    pub fn on_close(&self, listener: impl Fn() + Send + Sync + 'static) -> ListenerId {
         self.state.events.close.attach(Box::new(listener))
     }
 }

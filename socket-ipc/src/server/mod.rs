@@ -3,7 +3,7 @@
 mod accept;
 mod admit;
 mod builder;
-mod connections;
+mod connection_events;
 mod describe;
 mod events;
 mod handle;
@@ -21,13 +21,13 @@ use std::sync::Arc;
 use tracing::Instrument as _;
 
 use crate::activation::why_not_listening;
-use crate::direction::Open;
+use crate::direction::AnyTopic;
 use crate::error::ListenError;
 use crate::options::ServerOptions;
 use crate::socket_file::{self, Access, Theirs};
 
 pub use builder::ServerBuilder;
-pub use connections::ConnectionEvent;
+pub use connection_events::ServerConnectionEvent;
 pub use handle::{AsyncListener, ServerHandle};
 pub use requests::{AsyncResponder, Responder};
 use state::{Phase, State};
@@ -73,9 +73,9 @@ use watch::Watch;
 /// ```
 /// # With a protocol
 ///
-/// `P` says which topics travel in which direction. [`Open`], which is what [`Server::new`] makes, lets every topic
+/// `P` says which topics travel in which direction. [`AnyTopic`], which is what [`Server::new`] makes, lets every topic
 /// travel both ways; [`Protocol::server`](crate::Protocol::server) makes a server of a protocol.
-pub struct Server<P = Open> {
+pub struct Server<P = AnyTopic> {
     handle: ServerHandle<P>,
 }
 

@@ -1,4 +1,4 @@
-//! Questions and answers of a server.
+//! Requests and replies of a server.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use tracing::Instrument as _;
 use super::handle::ServerHandle;
 use super::state::State;
 use crate::client_id::ClientId;
-use crate::connection::{Answer, read_raw, read_typed, reply, reply_paced, request_span};
+use crate::connection::{ReplyFuture, read_raw, read_typed, reply, reply_paced, request_span};
 use crate::direction::{ToClient, ToServer};
-use crate::error::RespondError;
-use crate::listener::Listener;
+use crate::error::RegisterError;
+use crate::error_reply::{ErrorReply, IntoReply};
+use crate::listener::ListenerId;
 use crate::raw_message::RawMessage;
-use crate::refusal::{IntoReply, Refusal};
-use crate::router::{Hear, Heard, Responding, RespondingRaw};
+use crate::router::{CallResult, Listener, Responding, RespondingRaw};
 use crate::topic::{Request, Topic, TopicName};
-use crate::wire::{Kind, topic_or_none};
+use crate::wire::{EnvelopeKind, topic_or_none};
 
 /// A responder of a server: any `Fn(T, ClientId)` that returns the reply, or a `Result` of it.
 ///
@@ -54,20 +54,20 @@ where
     type Future = F;
 }
 
-/// # Asking
+/// # Requesting
 ///
-/// A question is a message that expects one back: its type names that of its reply, `#[topic(name = "…", reply = …)]`. Any
-/// number may wait for their answers, up to [`max_requests`](crate::ServerBuilder::max_requests) a connection; each answer
-/// finds its question by number, in whatever order they come.
+/// A request is a message that expects one back: its type names that of its reply, `#[topic(name = "…", reply = …)]`. Any
+/// number may wait for their replies, up to [`max_requests`](crate::ServerBuilder::max_requests) a connection; each reply
+/// finds its request by number, in whatever order they come.
 impl<P> ServerHandle<P> {
-    /// Asks one client, and returns the future of its answer. The question is queued at the call, as by
-    /// [`send`](Self::send), and what goes wrong is found in the answer.
+    /// Asks one client, and returns the future of its reply. The request is queued at the call, as by
+    /// [`send`](Self::send), and what goes wrong is found in the reply.
     ///
-    /// The client answers by [`ClientHandle::respond`](crate::ClientHandle::respond).
+    /// The client replies by [`ClientHandle::respond`](crate::ClientHandle::respond).
     ///
     /// # Errors
     ///
-    /// The answer's: [`RequestError`](crate::RequestError).
+    /// The reply's: [`RequestError`](crate::RequestError).
     ///
     /// # Examples
     ///
@@ -88,20 +88,20 @@ impl<P> ServerHandle<P> {
     ///     Ok(yes)
     /// }
     /// ```
-    pub fn request<T>(&self, question: &T, client_id: ClientId) -> Answer<T::Reply>
+    pub fn request<T>(&self, request: &T, client_id: ClientId) -> ReplyFuture<T::Reply>
     where
         P: ToClient<T> + ToServer<T::Reply>,
         T: Request + Serialize,
         T::Reply: DeserializeOwned,
     {
-        self.state.request(TopicName::OfType(T::NAME), question, client_id, read_typed)
+        self.state.request(TopicName::OfType(T::NAME), request, client_id, read_typed)
     }
 
-    /// Asks one client any value under a topic known only at run time, and returns the future of the answer's JSON text.
+    /// Asks one client any value under a topic known only at run time, and returns the future of the reply's JSON text.
     ///
     /// # Errors
     ///
-    /// The answer's: [`RequestError`](crate::RequestError).
+    /// The reply's: [`RequestError`](crate::RequestError).
     ///
     /// # Examples
     ///
@@ -116,39 +116,39 @@ impl<P> ServerHandle<P> {
     pub fn request_raw<M: Serialize + ?Sized>(
         &self,
         topic: &str,
-        question: &M,
+        request: &M,
         client_id: ClientId,
-    ) -> Answer<RawMessage<'static>> {
-        self.state.request(TopicName::AtRunTime(topic_or_none(topic)), question, client_id, read_raw)
+    ) -> ReplyFuture<RawMessage<'static>> {
+        self.state.request(TopicName::AtRunTime(topic_or_none(topic)), request, client_id, read_raw)
     }
 
-    /// Returns how many answers arrived that nobody waited for, or no longer: their questions had been forgotten, or
+    /// Returns how many replies arrived that nobody waited for, or no longer: their requests had been forgotten, or
     /// were never asked.
     #[must_use]
-    pub fn late_answers(&self) -> u64 {
-        self.state.figures.late_answers.load(std::sync::atomic::Ordering::Relaxed)
+    pub fn late_replies(&self) -> u64 {
+        self.state.metrics.late_replies.load(std::sync::atomic::Ordering::Relaxed)
     }
 }
 
-/// # Answering
+/// # Replying
 ///
 /// A topic has one responder. It is called in its turn among the listeners of its topic, and what it returns goes back to
-/// the client that asked: the reply, or a [`Refusal`]. A question with a number is answered under that number; a message
+/// the client that asked: the reply, or a [`ErrorReply`]. A request with a number is answered under that number; a message
 /// of the topic without one, which is how a program asks that knows nothing of numbers, is answered by a message under
 /// the reply's topic, or under `error`.
 ///
-/// Whoever asks always hears: that nobody responds, that the question can't be decoded, that the responder panicked or
-/// that its reply can't be sent are refusals, too, sent at once. One who asks and does not read the answers is heard no
+/// Whoever asks always hears: that nobody responds, that the request can't be decoded, that the responder panicked or
+/// that its reply can't be sent are error replies, too, sent at once. One who asks and does not read the replies is heard no
 /// further once they fill the outbox.
 impl<P> ServerHandle<P> {
-    /// Attaches the responder to the questions of type `T`, an owned type.
+    /// Attaches the responder to the requests of type `T`, an owned type.
     ///
-    /// It returns the reply, or a `Result` of it with any error that turns into a [`Refusal`]: all that can be
+    /// It returns the reply, or a `Result` of it with any error that turns into a [`ErrorReply`]: all that can be
     /// displayed do.
     ///
     /// # Errors
     ///
-    /// [`RespondError::Taken`]: the topic has a responder, which stays.
+    /// [`RegisterError::AlreadyRegistered`]: the topic has a responder, which stays.
     ///
     /// # Examples
     ///
@@ -168,15 +168,15 @@ impl<P> ServerHandle<P> {
     /// server.respond::<Add>(|Add { left, right }, _client_id| {
     ///     left.checked_add(right).map(Sum).ok_or("that is more than 255")
     /// })?;
-    /// # Ok::<(), socket_ipc::RespondError>(())
+    /// # Ok::<(), socket_ipc::RegisterError>(())
     /// ```
-    pub fn respond<T>(&self, responder: impl Responder<T>) -> Result<Listener, RespondError>
+    pub fn respond<T>(&self, responder: impl Responder<T>) -> Result<ListenerId, RegisterError>
     where
         P: ToServer<T> + ToClient<T::Reply>,
         T: Request + DeserializeOwned + 'static,
         T::Reply: Serialize,
     {
-        let listener = Listener::next();
+        let listener = ListenerId::next();
         self.respond_as(listener, responder)?;
         Ok(listener)
     }
@@ -184,30 +184,30 @@ impl<P> ServerHandle<P> {
     /// [`respond`](Self::respond) as the listener of this name, which others may have too.
     pub(crate) fn respond_as<T>(
         &self,
-        listener: Listener,
+        listener: ListenerId,
         responder: impl Responder<T>,
-    ) -> Result<(), RespondError>
+    ) -> Result<(), RegisterError>
     where
         T: Request + DeserializeOwned + 'static,
         T::Reply: Serialize,
     {
         let state = Arc::downgrade(&self.state);
-        let hear = Responding::<T, _>::new(move |question, client_id, kind| {
+        let hear = Responding::<T, _>::new(move |request, client_id, kind| {
             let outcome =
-                request_span(T::NAME, &kind).in_scope(|| responder(question, client_id).into_reply());
+                request_span(T::NAME, &kind).in_scope(|| responder(request, client_id).into_reply());
             if let Some(state) = state.upgrade() {
                 state.reply(client_id, &kind, TopicName::OfType(T::Reply::NAME), &outcome);
             }
-            Heard::Done
+            CallResult::Done
         });
         self.state.router.attach_as(listener, T::NAME, hear)
     }
 
-    /// Attaches an asynchronous responder to the questions of type `T`, an owned type.
+    /// Attaches an asynchronous responder to the requests of type `T`, an owned type.
     ///
     /// Unlike an asynchronous listener it holds up nothing: the next message of the client is heard while it is at work,
-    /// and answers go out as they are ready. At most [`max_requests`](crate::ServerBuilder::max_requests) are at work
-    /// for a connection; then the next question waits, and what comes after it. It may itself ask, the same client
+    /// and replies go out as they are ready. At most [`max_requests`](crate::ServerBuilder::max_requests) are at work
+    /// for a connection; then the next request waits, and what comes after it. It may itself ask, the same client
     /// included.
     ///
     /// What it does for a client that is gone is dropped, unfinished: work that has to be done all the same belongs in a
@@ -215,7 +215,7 @@ impl<P> ServerHandle<P> {
     ///
     /// # Errors
     ///
-    /// [`RespondError::Taken`]: the topic has a responder, which stays.
+    /// [`RegisterError::AlreadyRegistered`]: the topic has a responder, which stays.
     ///
     /// # Examples
     ///
@@ -235,27 +235,27 @@ impl<P> ServerHandle<P> {
     /// server.respond_async::<Read>(|Read { path }, _client_id| async move {
     ///     tokio::fs::read_to_string(path).await.map(Content)
     /// })?;
-    /// # Ok::<(), socket_ipc::RespondError>(())
+    /// # Ok::<(), socket_ipc::RegisterError>(())
     /// ```
-    pub fn respond_async<T>(&self, responder: impl AsyncResponder<T>) -> Result<Listener, RespondError>
+    pub fn respond_async<T>(&self, responder: impl AsyncResponder<T>) -> Result<ListenerId, RegisterError>
     where
         P: ToServer<T> + ToClient<T::Reply>,
         T: Request + DeserializeOwned + 'static,
         T::Reply: Serialize + Send,
     {
         let state = Arc::downgrade(&self.state);
-        let hear = Responding::<T, _>::new(move |question, client_id, kind| {
+        let hear = Responding::<T, _>::new(move |request, client_id, kind| {
             let (span, asked) = (request_span(T::NAME, &kind), kind.clone());
-            let (answer, state) = (span.in_scope(|| responder(question, client_id)), state.clone());
+            let (reply, state) = (span.in_scope(|| responder(request, client_id)), state.clone());
             let wait = Box::pin(
                 async move {
-                    let outcome = answer.await.into_reply();
+                    let outcome = reply.await.into_reply();
                     let Some(state) = state.upgrade() else { return };
                     state.reply_paced(client_id, &kind, TopicName::OfType(T::Reply::NAME), outcome).await;
                 }
                 .instrument(span),
             );
-            Heard::Begun { wait, kind: asked }
+            CallResult::Responding { wait, kind: asked }
         });
         self.attach_responder(T::NAME, hear)
     }
@@ -265,7 +265,7 @@ impl<P> ServerHandle<P> {
     ///
     /// # Errors
     ///
-    /// [`RespondError::Taken`]: the topic has a responder, which stays.
+    /// [`RegisterError::AlreadyRegistered`]: the topic has a responder, which stays.
     ///
     /// # Examples
     ///
@@ -275,30 +275,34 @@ impl<P> ServerHandle<P> {
     ///     let text: String = text.decode()?;
     ///     Ok(text.chars().count())
     /// })?;
-    /// # Ok::<(), socket_ipc::RespondError>(())
+    /// # Ok::<(), socket_ipc::RegisterError>(())
     /// ```
     pub fn respond_raw<M: Serialize>(
         &self,
         topic: &str,
         reply_topic: &str,
-        responder: impl Fn(RawMessage<'_>, ClientId) -> Result<M, Refusal> + Send + Sync + 'static,
-    ) -> Result<Listener, RespondError> {
+        responder: impl Fn(RawMessage<'_>, ClientId) -> Result<M, ErrorReply> + Send + Sync + 'static,
+    ) -> Result<ListenerId, RegisterError> {
         let [asked, replied] = [topic, reply_topic].map(|topic| Arc::<str>::from(topic_or_none(topic)));
         let (state, name, reply_topic) =
             (Arc::downgrade(&self.state), Arc::clone(&asked), Arc::clone(&replied));
         let hear =
-            RespondingRaw::new(reply_topic, move |question: RawMessage<'_>, client_id: ClientId, kind| {
-                let outcome = request_span(&name, &kind).in_scope(|| responder(question, client_id));
+            RespondingRaw::new(reply_topic, move |request: RawMessage<'_>, client_id: ClientId, kind| {
+                let outcome = request_span(&name, &kind).in_scope(|| responder(request, client_id));
                 if let Some(state) = state.upgrade() {
                     state.reply(client_id, &kind, TopicName::AtRunTime(&replied), &outcome);
                 }
-                Heard::Done
+                CallResult::Done
             });
         self.attach_responder(&asked, hear)
     }
 
-    fn attach_responder(&self, topic: &str, hear: Box<dyn Hear<ClientId>>) -> Result<Listener, RespondError> {
-        let listener = Listener::next();
+    fn attach_responder(
+        &self,
+        topic: &str,
+        hear: Box<dyn Listener<ClientId>>,
+    ) -> Result<ListenerId, RegisterError> {
+        let listener = ListenerId::next();
         self.state.router.attach_as(listener, topic, hear)?;
         Ok(listener)
     }
@@ -308,11 +312,11 @@ impl State {
     pub(super) fn reply<R: Serialize>(
         &self,
         client_id: ClientId,
-        kind: &Kind,
+        kind: &EnvelopeKind,
         topic: TopicName<'_>,
-        outcome: &Result<R, Refusal>,
+        outcome: &Result<R, ErrorReply>,
     ) {
-        if let Some(outbox) = self.answers_to(client_id) {
+        if let Some(outbox) = self.reply_outbox(client_id) {
             reply(self, &outbox, kind, topic, outcome);
         }
     }
@@ -320,11 +324,11 @@ impl State {
     async fn reply_paced<R: Serialize>(
         &self,
         client_id: ClientId,
-        kind: &Kind,
+        kind: &EnvelopeKind,
         topic: TopicName<'_>,
-        outcome: Result<R, Refusal>,
+        outcome: Result<R, ErrorReply>,
     ) {
-        if let Some(outbox) = self.answers_to(client_id) {
+        if let Some(outbox) = self.reply_outbox(client_id) {
             reply_paced(self, &outbox, kind, topic, outcome).await;
         }
     }

@@ -9,14 +9,16 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::state::{Member, Phase, State};
+use super::state::{ConnectedClient, Phase, State};
 use crate::client_id::ClientId;
-use crate::connection::{Answer, Ask, Broadcast, PushError, Read, counted_for, encoded, queue_paced};
+use crate::connection::{
+    Broadcast, CloseCommand, PushError, Read, ReplyFuture, counted_for, encoded, queue_paced,
+};
 use crate::error::SendError;
 use crate::events::CloseCause;
 use crate::sync::read;
 use crate::topic::TopicName;
-use crate::wire::{Kind, Tail};
+use crate::wire::{EnvelopeKind, Tail};
 
 /// From which time on a wait for one client counts for all that have no room.
 const COUNTED_FOR_ALL: Duration = Duration::from_millis(1);
@@ -24,7 +26,7 @@ const COUNTED_FOR_ALL: Duration = Duration::from_millis(1);
 /// What a paced broadcast waits for.
 enum Wait {
     /// Room in the outbox of a client.
-    Client(Arc<Member>),
+    Client(Arc<ConnectedClient>),
     /// Room in all outboxes together.
     Total,
 }
@@ -37,29 +39,29 @@ impl State {
         id: ClientId,
     ) -> Result<(), SendError> {
         let member = self.known(topic.as_str(), id)?;
-        self.push(&member, &Kind::Message, topic, message, id)
+        self.push(&member, &EnvelopeKind::Message, topic, message, id)
     }
 
     pub(super) fn request<M: Serialize + ?Sized, R>(
         &self,
         topic: TopicName<'_>,
-        question: &M,
+        request: &M,
         id: ClientId,
         read: Read<R>,
-    ) -> Answer<R> {
+    ) -> ReplyFuture<R> {
         match self.known(topic.as_str(), id) {
             Ok(member) => {
-                let send = |kind: Kind| self.push(&member, &kind, topic, question, id);
-                Answer::ask(&member.link, &self.options.limits, topic.as_str(), send, read)
+                let send = |kind: EnvelopeKind| self.push(&member, &kind, topic, request, id);
+                ReplyFuture::ask(&member.link, &self.options.limits, topic.as_str(), send, read)
             }
-            Err(error) => Answer::failed(error, read),
+            Err(error) => ReplyFuture::failed(error, read),
         }
     }
 
     fn push<M: Serialize + ?Sized>(
         &self,
-        member: &Member,
-        kind: &Kind,
+        member: &ConnectedClient,
+        kind: &EnvelopeKind,
         topic: TopicName<'_>,
         message: &M,
         id: ClientId,
@@ -67,7 +69,7 @@ impl State {
         encoded(self, &Tail::of(kind), topic.as_str(), message, |bytes| {
             let pushed = member.link.outbox.push(bytes);
             pushed.map_err(|error| self.refused(topic.as_str(), id, member, bytes.len(), error))?;
-            self.figures.sent(topic, 1, bytes.len());
+            self.metrics.sent(topic, 1, bytes.len());
             Ok(())
         })?
     }
@@ -90,7 +92,7 @@ impl State {
         except: Option<ClientId>,
     ) -> Result<usize, SendError> {
         self.refuse_closed(topic.as_str())?;
-        encoded(self, &Tail::of(&Kind::Message), topic.as_str(), message, |bytes| {
+        encoded(self, &Tail::of(&EnvelopeKind::Message), topic.as_str(), message, |bytes| {
             let (len, counted) = (bytes.len(), self.counted(bytes.len()));
             if !self.total.has_room(counted) && self.needs_total(len, except) {
                 self.total.refuse(counted);
@@ -108,11 +110,11 @@ impl State {
         except: Option<ClientId>,
     ) -> Result<usize, SendError> {
         self.refuse_closed(topic.as_str())?;
-        let attempt = encoded(self, &Tail::of(&Kind::Message), topic.as_str(), message, |bytes| match self
-            .wait_for(bytes.len(), except)
-        {
-            None => Ok(self.push_to_all(topic, bytes, except, true)),
-            Some(wait) => Err((bytes.to_vec(), wait)),
+        let attempt = encoded(self, &Tail::of(&EnvelopeKind::Message), topic.as_str(), message, |bytes| {
+            match self.wait_for(bytes.len(), except) {
+                None => Ok(self.push_to_all(topic, bytes, except, true)),
+                Some(wait) => Err((bytes.to_vec(), wait)),
+            }
         })?;
         let (bytes, mut wait) = match attempt {
             Ok(reached) => return Ok(reached),
@@ -148,11 +150,13 @@ impl State {
             }
             match member.link.outbox.push_broadcast(&broadcast, paced) {
                 Ok(()) => reached += 1,
-                Err(PushError::Full { .. }) => member.link.outbox.ask(Ask::Cut(CloseCause::SlowClient)),
+                Err(PushError::Full { .. }) => {
+                    member.link.outbox.close(CloseCommand::Cut(CloseCause::SlowClient))
+                }
                 Err(PushError::Ended | PushError::TotalFull) => {}
             }
         });
-        self.figures.sent(topic, reached, bytes.len());
+        self.metrics.sent(topic, reached, bytes.len());
         reached
     }
 
@@ -172,7 +176,7 @@ impl State {
                 return;
             }
             if outbox.is_to_blame(now, stall) {
-                outbox.ask(Ask::Cut(CloseCause::SlowClient));
+                outbox.close(CloseCommand::Cut(CloseCause::SlowClient));
             } else {
                 needs = true;
             }
@@ -197,7 +201,7 @@ impl State {
     }
 
     /// Waits until this client has room, has ended, or is not waited for any longer.
-    async fn wait_for_client(&self, slow: &Member, len: usize) {
+    async fn wait_for_client(&self, slow: &ConnectedClient, len: usize) {
         let stall = self.options.limits.write_stall;
         let Some(patience) = slow.link.outbox.patience(stall) else { return };
         let from = Instant::now();
@@ -235,7 +239,7 @@ impl State {
         Err(SendError::Closed { topic: topic.to_owned(), path: self.options.path.clone() })
     }
 
-    fn known(&self, topic: &str, id: ClientId) -> Result<Arc<Member>, SendError> {
+    fn known(&self, topic: &str, id: ClientId) -> Result<Arc<ConnectedClient>, SendError> {
         self.member(id).ok_or_else(|| self.unknown(topic, id))
     }
 
@@ -250,7 +254,7 @@ impl State {
         &self,
         topic: &str,
         id: ClientId,
-        member: &Member,
+        member: &ConnectedClient,
         size: usize,
         error: PushError,
     ) -> SendError {

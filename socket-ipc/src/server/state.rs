@@ -16,12 +16,12 @@ use tracing::Span;
 
 use super::events::Events;
 use crate::client_id::ClientId;
-use crate::connection::{Ask, Endpoint, InboxBudget, Limits, Link, Outbox, Total};
+use crate::connection::{CloseCommand, EndpointState, InboxBudget, Limits, Link, Outbox, OutboxBudget};
 use crate::error::{Error, ListenError, MessageError};
 use crate::events::{CloseCause, CloseReason};
-use crate::figures::Figures;
 use crate::group::Group;
-use crate::listener::{DropReport, Listener};
+use crate::listener::{DropReport, ListenerId};
+use crate::metrics::Metrics;
 use crate::options::ServerOptions;
 use crate::peer::Peer;
 use crate::router::{Detach, Router};
@@ -49,14 +49,14 @@ pub(super) struct State {
     pub(super) options: ServerOptions,
     pub(super) router: Router<ClientId>,
     pub(super) events: Events,
-    pub(super) total: Arc<Total>,
+    pub(super) total: Arc<OutboxBudget>,
     inbox: Arc<InboxBudget>,
-    pub(super) figures: Arc<Figures>,
+    pub(super) metrics: Arc<Metrics>,
     /// What happens on behalf of this server happens in it, from when it has begun to serve.
     pub(super) span: OnceLock<Span>,
     pub(super) phase: watch::Sender<Phase>,
     /// Whoever is connected. Held only to look up, add and remove.
-    pub(super) clients: RwLock<HashMap<ClientId, Arc<Member>, FixedState>>,
+    pub(super) clients: RwLock<HashMap<ClientId, Arc<ConnectedClient>, FixedState>>,
     pub(super) next_id: AtomicU64,
     /// Connections that have not reported their end.
     pub(super) attended: AtomicUsize,
@@ -76,7 +76,7 @@ pub(super) struct State {
 }
 
 /// One connected client.
-pub(super) struct Member {
+pub(super) struct ConnectedClient {
     pub(super) link: Link,
     pub(super) peer: Option<Peer>,
     pub(super) task: OnceLock<AbortHandle>,
@@ -85,7 +85,7 @@ pub(super) struct Member {
     pub(super) reported: AtomicBool,
 }
 
-impl Endpoint for State {
+impl EndpointState for State {
     type From = ClientId;
 
     fn router(&self) -> &Router<ClientId> {
@@ -96,8 +96,8 @@ impl Endpoint for State {
         &self.options.limits
     }
 
-    fn figures(&self) -> &Figures {
-        &self.figures
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     fn inbox(&self) -> &Arc<InboxBudget> {
@@ -109,7 +109,7 @@ impl Endpoint for State {
     }
 
     fn message_error(&self, error: MessageError, from: ClientId) {
-        self.figures.message_errors.fetch_add(1, Ordering::Relaxed);
+        self.metrics.message_errors.fetch_add(1, Ordering::Relaxed);
         self.events.report_message_error(&error, from);
     }
 
@@ -121,14 +121,14 @@ impl Endpoint for State {
         self.events.report_error(&error);
     }
 
-    fn late_answer(&self, re: &RequestId, topic: &str, from: ClientId) {
-        self.figures.late_answers.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!(client = from.get(), %re, topic, "an answer came that nobody waits for");
+    fn late_reply(&self, re: &RequestId, topic: &str, from: ClientId) {
+        self.metrics.late_replies.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(client = from.get(), %re, topic, "a reply came that nobody waits for");
     }
 }
 
 impl Detach for State {
-    fn detach(self: Arc<Self>, listener: Listener) {
+    fn detach(self: Arc<Self>, listener: ListenerId) {
         self.off(listener);
     }
 }
@@ -146,7 +146,7 @@ impl Drop for Sweep {
 
 impl State {
     /// Removes a listener, of messages or of an event; says whether it was there.
-    pub(super) fn off(self: &Arc<Self>, listener: Listener) -> bool {
+    pub(super) fn off(self: &Arc<Self>, listener: ListenerId) -> bool {
         if !self.router.off(listener) {
             return self.events.off(listener);
         }
@@ -175,13 +175,13 @@ impl State {
 
     pub(super) fn new(options: ServerOptions, inherited: Option<UnixListener>) -> Arc<Self> {
         let Limits { wire, max_message_len, max_topic_len, raw_len, .. } = options.limits;
-        let (figures, report) = (Figures::new(), DropReport::default());
+        let (metrics, report) = (Metrics::new(), DropReport::default());
         let state = Arc::new(Self {
-            router: Router::new(wire, max_topic_len, raw_len, Arc::clone(&figures), report.clone()),
+            router: Router::new(wire, max_topic_len, raw_len, Arc::clone(&metrics), report.clone()),
             events: Events::new(&report),
-            total: Total::new(options.outbox_total_len),
+            total: OutboxBudget::new(options.outbox_total_len),
             inbox: InboxBudget::new(options.inbox_total_len, max_message_len),
-            figures,
+            metrics,
             span: OnceLock::new(),
             phase: watch::Sender::new(Phase::Idle),
             clients: RwLock::default(),
@@ -226,21 +226,21 @@ impl State {
 
     // Who is connected
 
-    pub(super) fn member(&self, id: ClientId) -> Option<Arc<Member>> {
+    pub(super) fn member(&self, id: ClientId) -> Option<Arc<ConnectedClient>> {
         // A client that has left is no longer there, though its last messages may still be being heard.
         read(&self.clients).get(&id).filter(|member| !member.link.outbox.has_ended()).map(Arc::clone)
     }
 
     /// Calls `with` for every client that is connected.
-    pub(super) fn for_each(&self, mut with: impl FnMut(ClientId, &Arc<Member>)) {
+    pub(super) fn for_each(&self, mut with: impl FnMut(ClientId, &Arc<ConnectedClient>)) {
         for (id, member) in read(&self.clients).iter().filter(|(_, member)| !member.link.outbox.has_ended()) {
             with(*id, member);
         }
     }
 
-    /// What answers go into; `None` once the connection is gone.
-    pub(super) fn answers_to(&self, id: ClientId) -> Option<Arc<Outbox>> {
-        // One that takes no more messages still takes the answers to what was asked before.
+    /// What replies go into; `None` once the connection is gone.
+    pub(super) fn reply_outbox(&self, id: ClientId) -> Option<Arc<Outbox>> {
+        // One that takes no more messages still takes the replies to what was asked before.
         read(&self.clients).get(&id).map(|member| Arc::clone(&member.link.outbox))
     }
 
@@ -248,7 +248,7 @@ impl State {
     pub(super) fn stats(&self) -> Stats {
         let mut connected = 0;
         self.for_each(|_, _| connected += 1);
-        self.figures.stats(connected, &self.total)
+        self.metrics.stats(connected, &self.total)
     }
 
     // Listening
@@ -365,7 +365,7 @@ impl State {
         self.stop_accepting();
         let members: Vec<_> = read(&self.clients).values().cloned().collect();
         for member in members {
-            member.link.outbox.ask(Ask::Drain(CloseCause::Closed));
+            member.link.outbox.close(CloseCommand::Drain(CloseCause::Closed));
         }
         let finish = Finish(Arc::clone(self));
         match self.runtime.get() {
@@ -395,8 +395,8 @@ impl State {
         let members = std::mem::take(&mut *write(&self.clients));
         let (mut clients, mut messages, mut bytes) = (0, 0, 0);
         for member in members.into_values() {
-            member.link.outbox.ask(Ask::Cut(CloseCause::Closed));
-            member.link.questions.end(&CloseCause::Closed);
+            member.link.outbox.close(CloseCommand::Cut(CloseCause::Closed));
+            member.link.pending_requests.end(&CloseCause::Closed);
             let unsent = member.link.outbox.give_up(self.options.limits.wire, None);
             clients += usize::from(unsent.messages > 0);
             (messages, bytes) = (messages + unsent.messages, bytes + unsent.bytes);
@@ -413,16 +413,16 @@ impl State {
     }
 
     /// Reports the end of a connection, once.
-    pub(super) fn report_end(&self, id: ClientId, member: &Member, reason: &CloseReason) {
+    pub(super) fn report_end(&self, id: ClientId, member: &ConnectedClient, reason: &CloseReason) {
         if member.announced.load(Ordering::Acquire) && !member.reported.swap(true, Ordering::AcqRel) {
-            self.figures.ended(reason);
+            self.metrics.ended(reason);
             self.events.report_connection_close(id, reason);
         }
     }
 
     /// Reports the end of a connection that could not do so itself.
-    pub(super) fn report_cut(&self, id: ClientId, member: &Member) {
-        member.link.questions.end(&CloseCause::Closed);
+    pub(super) fn report_cut(&self, id: ClientId, member: &ConnectedClient) {
+        member.link.pending_requests.end(&CloseCause::Closed);
         let unsent = member.link.outbox.give_up(self.options.limits.wire, None);
         self.report_end(id, member, &CloseReason::cut(CloseCause::Closed, (unsent.messages, unsent.bytes)));
     }
@@ -448,7 +448,7 @@ async fn drained(finish: Finish) {
     // Whoever is left has a listener that blocks its thread or never ends.
     let overdue: Vec<_> = read(&state.clients).iter().map(|(id, member)| (*id, Arc::clone(member))).collect();
     for (id, member) in overdue {
-        member.link.outbox.ask(Ask::Cut(CloseCause::Closed));
+        member.link.outbox.close(CloseCommand::Cut(CloseCause::Closed));
         if let Some(task) = member.task.get() {
             task.abort();
         }

@@ -26,7 +26,7 @@ pub(crate) async fn probe(path: &Path) -> Result<Option<Dead>, ListenError> {
     if let Some(found) = no_socket(found.metadata()) {
         return Err(ListenError::NotASocket { path: path.to_owned(), found });
     }
-    // Refusal alone proves nothing: a regular file refuses a connection too, and so does a socket that is
+    // ErrorReply alone proves nothing: a regular file refuses a connection too, and so does a socket that is
     // about to listen. The first was ruled out above; the second, if it is of this library, holds the
     // lock.
     match UnixStream::connect(path).await {

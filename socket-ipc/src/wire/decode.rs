@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::kind::{ERROR, ID, Kind, RE, RequestId};
+use super::kind::{ERROR, EnvelopeKind, ID, RE, RequestId};
 use super::{Wire, topic_or_none};
 use crate::raw_message::RawMessage;
 
@@ -32,11 +32,11 @@ pub struct Envelope<'m> {
     pub topic: Cow<'m, str>,
     /// The message; `null` where there was none.
     pub message: RawMessage<'m>,
-    /// Whether it is a message, a question or an answer.
-    pub kind: Kind,
-    /// Whether it is an answer that says why there is no other: its key `error` is `true`.
+    /// Whether it is a message, a request or a reply.
+    pub kind: EnvelopeKind,
+    /// Whether it is a reply that says why there is no other: its key `error` is `true`.
     pub is_error: bool,
-    /// An `id` that no request has, in an envelope that answers none: only its topic says whether it was meant as one.
+    /// An `id` that no request has, in an envelope that replies none: only its topic says whether it was meant as one.
     pub(crate) odd_id: Option<&'m str>,
 }
 
@@ -174,25 +174,25 @@ pub(crate) fn decode_one_pass<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<T
     ends_envelope(after).then_some(message)
 }
 
-/// [`decode_one_pass`] for a message that may be a question or an answer.
+/// [`decode_one_pass`] for a message that may be a request or a reply.
 #[inline]
-pub(crate) fn decode_any_kind<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<(T, Kind)> {
+pub(crate) fn decode_any_kind<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<(T, EnvelopeKind)> {
     let (message, after) = decode_front(rest)?;
-    let (kind, after) = if let Some(after) = after.strip_prefix(QUESTION) {
+    let (kind, after) = if let Some(after) = after.strip_prefix(REQUEST) {
         let (id, after) = number(after)?;
-        (Kind::Question(id.into()), after)
-    } else if let Some(after) = after.strip_prefix(ANSWER) {
+        (EnvelopeKind::Request(id.into()), after)
+    } else if let Some(after) = after.strip_prefix(REPLY) {
         let (re, after) = number(after)?;
-        (Kind::Answer(re.into()), after)
+        (EnvelopeKind::Reply(re.into()), after)
     } else {
-        (Kind::Message, after)
+        (EnvelopeKind::Message, after)
     };
     ends_envelope(after).then_some((message, kind))
 }
 
-/// How the number of a question begins, as every peer of this library writes it, and that of an answer.
-const QUESTION: &str = ",\"id\":";
-const ANSWER: &str = ",\"re\":";
+/// How the number of a request begins, as every peer of this library writes it, and that of a reply.
+const REQUEST: &str = ",\"id\":";
+const REPLY: &str = ",\"re\":";
 
 /// The number that the text begins with. JSON has no zeros in front: whatever is wrong with a number is for a closer look.
 #[inline]
@@ -202,24 +202,24 @@ fn number(text: &str) -> Option<(u64, &str)> {
     Some((number, after))
 }
 
-/// The number of an answer that is written as every peer of this library writes it, at the end of its envelope. Whether
+/// The number of a reply that is written as every peer of this library writes it, at the end of its envelope. Whether
 /// the rest is an envelope is not known yet; if it is, the number is its: in JSON text the last brace closes the
 /// envelope, and only a key of the envelope can stand right before the last value in it.
 #[inline]
-pub(crate) fn answer_at_the_end(bytes: &[u8]) -> Option<u64> {
-    number_at_the_end(bytes, ANSWER)
+pub(crate) fn reply_id_at_end(bytes: &[u8]) -> Option<u64> {
+    number_at_the_end(bytes, REPLY)
 }
 
-/// What a question is told apart by, in the same way.
-pub(crate) fn question_at_the_end(bytes: &[u8]) -> Option<RequestId> {
-    if let Some(number) = number_at_the_end(bytes, QUESTION) {
+/// What a request is told apart by, in the same way.
+pub(crate) fn request_id_at_end(bytes: &[u8]) -> Option<RequestId> {
+    if let Some(number) = number_at_the_end(bytes, REQUEST) {
         return Some(number.into());
     }
     // In another form it is searched for: a key of the envelope stands in front of what ends with it, and that is one value.
     let front = bytes.strip_suffix(b"}")?;
-    let longest = QUESTION.len() + RequestId::MAX_LEN + 2;
+    let longest = REQUEST.len() + RequestId::MAX_LEN + 2;
     let tail = &front[front.len().saturating_sub(longest)..];
-    let at = memchr::memmem::rfind(tail, QUESTION.as_bytes())? + QUESTION.len();
+    let at = memchr::memmem::rfind(tail, REQUEST.as_bytes())? + REQUEST.len();
     let value = std::str::from_utf8(&tail[at..]).ok()?;
     let _: &RawValue = serde_json::from_str(value).ok()?;
     RequestId::read(value.trim_matches(WHITE_SPACE))
@@ -299,7 +299,7 @@ pub(crate) fn shift_place(text: &str, offset: usize, line: usize, column: usize)
 struct Parts<'m> {
     topic: Cow<'m, str>,
     message: Option<&'m RawValue>,
-    kind: Kind,
+    kind: EnvelopeKind,
     is_error: bool,
     odd_id: Option<&'m str>,
 }
@@ -344,12 +344,12 @@ impl<'m> Visitor<'m> for EnvelopeVisitor {
         let topic = topic.ok_or_else(|| de::Error::missing_field("topic"))?;
         let topic = if topic.is_empty() { Cow::Borrowed(topic_or_none("")) } else { topic };
         if id.is_none() && re.is_none() {
-            return Ok(Parts { topic, message, kind: Kind::Message, is_error: false, odd_id: None });
+            return Ok(Parts { topic, message, kind: EnvelopeKind::Message, is_error: false, odd_id: None });
         }
         // Where they are nothing that a request has, they are keys of the peer's own, ignored as others are.
-        let kind = Kind::of(id.and_then(RequestId::read), re.and_then(RequestId::read));
-        let odd_id = id.filter(|_| kind == Kind::Message);
-        let is_error = is_error && matches!(kind, Kind::Answer(_));
+        let kind = EnvelopeKind::of(id.and_then(RequestId::read), re.and_then(RequestId::read));
+        let odd_id = id.filter(|_| kind == EnvelopeKind::Message);
+        let is_error = is_error && matches!(kind, EnvelopeKind::Reply(_));
         Ok(Parts { topic, message, kind, is_error, odd_id })
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::bounded::Bounded;
 use super::decode::shortened;
 use super::json::{Fault, Json, MAX_DEPTH, path_at_end};
-use super::kind::{ERROR, ID, Kind, RE, RequestId};
+use super::kind::{ERROR, EnvelopeKind, ID, RE, RequestId};
 use super::{NO_TOPIC, Wire, holds_control};
 
 /// Why a message could not be written as an envelope.
@@ -61,14 +61,14 @@ pub enum EncodeError {
 /// What stands behind the message of an envelope.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tail<'k> {
-    pub(crate) kind: &'k Kind,
+    pub(crate) kind: &'k EnvelopeKind,
     /// Whether the message is an error reply.
     pub(crate) is_error: bool,
 }
 
 impl<'k> Tail<'k> {
     /// That of anything but an error reply.
-    pub(crate) fn of(kind: &'k Kind) -> Self {
+    pub(crate) fn of(kind: &'k EnvelopeKind) -> Self {
         Self { kind, is_error: false }
     }
 }
@@ -135,7 +135,7 @@ impl Wire {
         message: &M,
         buffer: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
-        self.encode_within(usize::MAX, &Tail::of(&Kind::Message), topic, message, buffer)
+        self.encode_within(usize::MAX, &Tail::of(&EnvelopeKind::Message), topic, message, buffer)
     }
 
     /// [`Wire::encode`] of any kind, with a limit on the length of the envelope. What is over it is counted, not
@@ -178,9 +178,9 @@ impl Wire {
             json.further(ERROR, true);
         }
         match tail.kind {
-            Kind::Message => {}
-            Kind::Question(id) => json.id(ID, id),
-            Kind::Answer(id) => json.id(RE, id),
+            EnvelopeKind::Message => {}
+            EnvelopeKind::Request(id) => json.id(ID, id),
+            EnvelopeKind::Reply(id) => json.id(RE, id),
         }
         json.text.put("}");
         let (size, verbatim) = (json.text.size(), json.verbatim);

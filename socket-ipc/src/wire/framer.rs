@@ -44,7 +44,7 @@ impl Framer {
     /// Looks at the front of `bytes`: what is received and not taken yet. What a message takes must be gone
     /// at the next call.
     pub(crate) fn next(&mut self, bytes: &[u8]) -> Frame {
-        let end = self.wire.end().as_bytes();
+        let end = self.wire.delimiter().as_bytes();
         let Some(at) = find(end, &bytes[self.searched..]).map(|at| self.searched + at) else {
             // An end may have begun in the last bytes.
             self.searched = (bytes.len() + 1).saturating_sub(end.len()).max(self.searched);

@@ -1,30 +1,30 @@
-//! What an envelope is beside its topic and message: a message, a question, or an answer.
+//! What an envelope is beside its topic and message: a message, a request, or a reply.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Whether an envelope is a message, a question or an answer.
+/// Whether an envelope is a message, a request or a reply.
 ///
-/// A question has an `id` behind its message, and its answer the same as `re`. Peers that know nothing of them ignore both.
+/// A request has an `id` behind its message, and its reply to the same as `re`. Peers that know nothing of them ignore both.
 ///
 /// ```
-/// use socket_ipc::{Kind, Wire};
+/// use socket_ipc::{EnvelopeKind, Wire};
 ///
 /// let kind = |text: &str| Wire::JSON_LINES.decode(text.as_bytes()).map(|envelope| envelope.kind);
-/// assert_eq!(kind(r#"{"topic":"add","message":[1,2]}"#)?, Kind::Message);
-/// assert_eq!(kind(r#"{"topic":"add","message":[1,2],"id":7}"#)?, Kind::Question(7.into()));
-/// assert_eq!(kind(r#"{"topic":"sum","message":3,"re":7}"#)?, Kind::Answer(7.into()));
+/// assert_eq!(kind(r#"{"topic":"add","message":[1,2]}"#)?, EnvelopeKind::Message);
+/// assert_eq!(kind(r#"{"topic":"add","message":[1,2],"id":7}"#)?, EnvelopeKind::Request(7.into()));
+/// assert_eq!(kind(r#"{"topic":"sum","message":3,"re":7}"#)?, EnvelopeKind::Reply(7.into()));
 /// # Ok::<(), socket_ipc::EnvelopeError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum EnvelopeKind {
     /// Nothing is expected back: neither `id` nor `re`.
     #[default]
     Message,
-    /// Its `id`, which the answer repeats.
-    Question(RequestId),
-    /// The `id` of the question, as `re`.
-    Answer(RequestId),
+    /// Its `id`, which the reply repeats.
+    Request(RequestId),
+    /// The `id` of the request, as `re`.
+    Reply(RequestId),
 }
 
 /// What tells requests apart: an integral number or a string, kept as it was written, since that is how the reply has to
@@ -33,10 +33,10 @@ pub enum Kind {
 /// This library numbers its own requests from 1. Other programs write `7.0`, `"7"` or a UUID.
 ///
 /// ```
-/// use socket_ipc::{Kind, Wire};
+/// use socket_ipc::{EnvelopeKind, Wire};
 ///
 /// let envelope = Wire::JSON_LINES.decode(br#"{"topic":"add","message":[1,2],"id":"a-7"}"#)?;
-/// let Kind::Question(id) = envelope.kind else { panic!("no request") };
+/// let EnvelopeKind::Request(id) = envelope.kind else { panic!("no request") };
 /// assert_eq!(id.to_string(), r#""a-7""#);
 /// # Ok::<(), socket_ipc::EnvelopeError>(())
 /// ```
@@ -134,30 +134,30 @@ fn integer(number: &str) -> Option<String> {
     (!digits.is_empty() && rest.bytes().all(|digit| digit == b'0')).then(|| format!("{sign}{digits}"))
 }
 
-/// The key of a question's number.
+/// The key of a request's number.
 pub(super) const ID: &str = "id";
 
-/// The key under which an answer has it.
+/// The key under which a reply has it.
 pub(super) const RE: &str = "re";
 
-/// The key that makes an answer an error reply, where it is `true`.
+/// The key that makes a reply an error reply, where it is `true`.
 pub(super) const ERROR: &str = "error";
 
-impl Kind {
-    /// The kind of an envelope with these numbers. What answers is no question, whatever else it says.
+impl EnvelopeKind {
+    /// The kind of an envelope with these numbers. What replies is no request, whatever else it says.
     pub(super) fn of(id: Option<RequestId>, re: Option<RequestId>) -> Self {
         match (id, re) {
-            (_, Some(re)) => Self::Answer(re),
-            (Some(id), None) => Self::Question(id),
+            (_, Some(re)) => Self::Reply(re),
+            (Some(id), None) => Self::Request(id),
             (None, None) => Self::Message,
         }
     }
 
-    /// The kind of what answers this: a question without a number is answered with a message.
-    pub(crate) fn answer(&self) -> Self {
+    /// The kind of what replies to this: a request without a number is answered with a message.
+    pub(crate) fn reply(&self) -> Self {
         match self {
-            Self::Question(id) => Self::Answer(id.clone()),
-            Self::Message | Self::Answer(_) => Self::Message,
+            Self::Request(id) => Self::Reply(id.clone()),
+            Self::Message | Self::Reply(_) => Self::Message,
         }
     }
 }

@@ -14,11 +14,11 @@ mod tests;
 
 pub use decode::{Envelope, EnvelopeError};
 pub use encode::EncodeError;
-pub use kind::{Kind, RequestId};
+pub use kind::{EnvelopeKind, RequestId};
 
 pub(crate) use decode::{
-    EnvelopeText, answer_at_the_end, decode_any_kind, decode_one_pass, place, question_at_the_end,
-    shift_place, shortened, utf8,
+    EnvelopeText, decode_any_kind, decode_one_pass, place, reply_id_at_end, request_id_at_end, shift_place,
+    shortened, utf8,
 };
 pub(crate) use encode::{Tail, count_ends, topic_or_none};
 pub(crate) use framer::{Frame, Framer};
@@ -111,7 +111,7 @@ impl Wire {
     /// use socket_ipc::Wire;
     ///
     /// let wire = Wire::new("\u{1e}", "payload")?;
-    /// assert_eq!((wire.end(), wire.message_key()), ("\u{1e}", "payload"));
+    /// assert_eq!((wire.delimiter(), wire.message_key()), ("\u{1e}", "payload"));
     /// # Ok::<(), socket_ipc::WireError>(())
     /// ```
     pub fn new(end: &'static str, message_key: &'static str) -> Result<Self, WireError> {
@@ -130,7 +130,7 @@ impl Wire {
 
     /// Returns the bytes that end a message.
     #[must_use]
-    pub fn end(&self) -> &'static str {
+    pub fn delimiter(&self) -> &'static str {
         self.end
     }
 

@@ -211,8 +211,9 @@ fn a_message_of_the_limit_passes_and_one_more_does_not() {
     let wire = Wire::JSON_LINES;
     let size = encoded(wire, "t", &"x").len() - 1;
     let mut buffer = Vec::new();
-    assert!(wire.encode_within(size, &Tail::of(&Kind::Message), "t", &"x", &mut buffer).is_ok());
-    let error = wire.encode_within(size, &Tail::of(&Kind::Message), "t", &"xy", &mut buffer).unwrap_err();
+    assert!(wire.encode_within(size, &Tail::of(&EnvelopeKind::Message), "t", &"x", &mut buffer).is_ok());
+    let error =
+        wire.encode_within(size, &Tail::of(&EnvelopeKind::Message), "t", &"xy", &mut buffer).unwrap_err();
     assert!(
         matches!(error, EncodeError::TooLarge { size: s, limit: l } if (s, l) == (size + 1, size)),
         "{error:?}"
@@ -226,18 +227,18 @@ fn an_escape_that_makes_a_message_too_long_is_noticed() {
     let plain = encoded(Wire::NODE_0_4, "t", &"%EOM%").len() - 2;
     assert!(
         Wire::NODE_0_4
-            .encode_within(plain, &Tail::of(&Kind::Message), "t", &"%EOM%", &mut Vec::new())
+            .encode_within(plain, &Tail::of(&EnvelopeKind::Message), "t", &"%EOM%", &mut Vec::new())
             .is_ok()
     );
     assert!(
         Wire::NODE_0_2
-            .encode_within(plain, &Tail::of(&Kind::Message), "t", &"%EOM%", &mut Vec::new())
+            .encode_within(plain, &Tail::of(&EnvelopeKind::Message), "t", &"%EOM%", &mut Vec::new())
             .is_err()
     );
     let escaped = encoded(Wire::NODE_0_2, "t", &"%EOM%").len() - 5;
     assert!(
         Wire::NODE_0_2
-            .encode_within(escaped, &Tail::of(&Kind::Message), "t", &"%EOM%", &mut b"before".to_vec())
+            .encode_within(escaped, &Tail::of(&EnvelopeKind::Message), "t", &"%EOM%", &mut b"before".to_vec())
             .is_ok()
     );
 }
@@ -293,7 +294,7 @@ fn a_message_over_the_limit_is_counted_and_not_stored() {
     let message = "x".repeat(1_000_000);
     let mut buffer = Vec::new();
     let error = Wire::JSON_LINES
-        .encode_within(100, &Tail::of(&Kind::Message), "t", &message, &mut buffer)
+        .encode_within(100, &Tail::of(&EnvelopeKind::Message), "t", &message, &mut buffer)
         .unwrap_err();
     assert!(matches!(error, EncodeError::TooLarge { size: 1_000_026, limit: 100 }), "{error:?}");
     assert!(buffer.capacity() < 1_000);
@@ -477,31 +478,31 @@ fn an_end_that_escaping_could_form_is_refused() {
 }
 
 #[test]
-fn questions_and_answers_have_their_number_behind_the_message() {
-    let encoded = |wire: Wire, kind: Kind| {
+fn requests_and_replies_have_their_number_behind_the_message() {
+    let encoded = |wire: Wire, kind: EnvelopeKind| {
         let mut buffer = Vec::new();
         wire.encode_within(usize::MAX, &Tail::of(&kind), "add", &[1, 2], &mut buffer).unwrap();
         String::from_utf8(buffer).unwrap()
     };
-    assert_eq!(encoded(Wire::JSON_LINES, Kind::Message), "{\"topic\":\"add\",\"message\":[1,2]}\n");
+    assert_eq!(encoded(Wire::JSON_LINES, EnvelopeKind::Message), "{\"topic\":\"add\",\"message\":[1,2]}\n");
     assert_eq!(
-        encoded(Wire::JSON_LINES, Kind::Question(7.into())),
+        encoded(Wire::JSON_LINES, EnvelopeKind::Request(7.into())),
         "{\"topic\":\"add\",\"message\":[1,2],\"id\":7}\n"
     );
     assert_eq!(
-        encoded(Wire::NODE_0_1, Kind::Answer(0.into())),
+        encoded(Wire::NODE_0_1, EnvelopeKind::Reply(0.into())),
         "{\"topic\":\"add\",\"data\":[1,2],\"re\":0}%<EOM>%\n"
     );
-    let longest = encoded(Wire::JSON_LINES, Kind::Question(RequestId::from(u64::MAX)));
+    let longest = encoded(Wire::JSON_LINES, EnvelopeKind::Request(RequestId::from(u64::MAX)));
     assert_eq!(
         Wire::JSON_LINES.decode(longest.trim().as_bytes()).unwrap().kind,
-        Kind::Question(18_446_744_073_709_551_615_u64.into())
+        EnvelopeKind::Request(18_446_744_073_709_551_615_u64.into())
     );
     let limit = longest.len() - 1;
     let within = |limit| {
         Wire::JSON_LINES.encode_within(
             limit,
-            &Tail::of(&Kind::Question(RequestId::from(u64::MAX))),
+            &Tail::of(&EnvelopeKind::Request(RequestId::from(u64::MAX))),
             "add",
             &[1, 2],
             &mut Vec::new(),
@@ -515,23 +516,26 @@ fn questions_and_answers_have_their_number_behind_the_message() {
 fn what_kind_an_envelope_is_of_is_read_whatever_the_order_of_its_keys() {
     let id = |text: &str| RequestId::read(text).unwrap();
     for (kind, tail) in [
-        (Kind::Question(7.into()), r#""topic":"t","message":1,"id":7"#),
-        (Kind::Question(7.into()), r#""id": 7 ,"topic":"t","message":1"#),
-        (Kind::Answer(7.into()), r#""re":7,"message":1,"topic":"t""#),
-        (Kind::Answer(7.into()), r#""topic":"t","message":1,"id":3,"re":7"#),
-        (Kind::Question(0.into()), r#""topic":"t","message":1,"id":0"#),
-        (Kind::Question(id(r#""7""#)), r#""topic":"t","message":1,"id":"7""#),
-        (Kind::Question(id("7.0")), r#""topic":"t","message":1,"id":7.0"#),
-        (Kind::Question(id("-7")), r#""topic":"t","message":1,"id": -7 "#),
-        (Kind::Question(id("18446744073709551616")), r#""topic":"t","message":1,"id":18446744073709551616"#),
-        (Kind::Answer(id("7.0")), r#""id":1,"topic":"t","message":1,"re":7.0"#),
-        (Kind::Answer(id(r#""\u0061""#)), r#""topic":"t","message":1,"re":"\u0061""#),
+        (EnvelopeKind::Request(7.into()), r#""topic":"t","message":1,"id":7"#),
+        (EnvelopeKind::Request(7.into()), r#""id": 7 ,"topic":"t","message":1"#),
+        (EnvelopeKind::Reply(7.into()), r#""re":7,"message":1,"topic":"t""#),
+        (EnvelopeKind::Reply(7.into()), r#""topic":"t","message":1,"id":3,"re":7"#),
+        (EnvelopeKind::Request(0.into()), r#""topic":"t","message":1,"id":0"#),
+        (EnvelopeKind::Request(id(r#""7""#)), r#""topic":"t","message":1,"id":"7""#),
+        (EnvelopeKind::Request(id("7.0")), r#""topic":"t","message":1,"id":7.0"#),
+        (EnvelopeKind::Request(id("-7")), r#""topic":"t","message":1,"id": -7 "#),
+        (
+            EnvelopeKind::Request(id("18446744073709551616")),
+            r#""topic":"t","message":1,"id":18446744073709551616"#,
+        ),
+        (EnvelopeKind::Reply(id("7.0")), r#""id":1,"topic":"t","message":1,"re":7.0"#),
+        (EnvelopeKind::Reply(id(r#""\u0061""#)), r#""topic":"t","message":1,"re":"\u0061""#),
         // Keys of somebody else's, which mean nothing here.
-        (Kind::Message, r#""topic":"t","message":1,"id":null"#),
-        (Kind::Message, r#""topic":"t","message":1,"id":7.5"#),
-        (Kind::Message, r#""topic":"t","message":1,"id":1e999"#),
-        (Kind::Message, r#""topic":"t","message":{"id":7,"re":7}"#),
-        (Kind::Message, r#""topic":"t","message":1,"re":{"id":7}"#),
+        (EnvelopeKind::Message, r#""topic":"t","message":1,"id":null"#),
+        (EnvelopeKind::Message, r#""topic":"t","message":1,"id":7.5"#),
+        (EnvelopeKind::Message, r#""topic":"t","message":1,"id":1e999"#),
+        (EnvelopeKind::Message, r#""topic":"t","message":{"id":7,"re":7}"#),
+        (EnvelopeKind::Message, r#""topic":"t","message":1,"re":{"id":7}"#),
     ] {
         let text = format!("{{{tail}}}");
         assert_eq!(Wire::JSON_LINES.decode(text.as_bytes()).unwrap().kind, kind, "{text}");
@@ -561,7 +565,7 @@ fn error_reply_is_one_by_its_key_beside_re_alone() {
         let one_pass = Wire::JSON_LINES.head(text).and_then(|head| decode_any_kind::<Value>(head.rest));
         assert!(one_pass.is_none() || !text.contains("error\":"), "{text} in one pass");
     }
-    let kind = Kind::Answer(7.into());
+    let kind = EnvelopeKind::Reply(7.into());
     let mut bytes = Vec::new();
     let tail = Tail { kind: &kind, is_error: true };
     Wire::JSON_LINES.encode_within(usize::MAX, &tail, "error", &1, &mut bytes).unwrap();
@@ -569,7 +573,7 @@ fn error_reply_is_one_by_its_key_beside_re_alone() {
         String::from_utf8_lossy(&bytes),
         "{\"topic\":\"error\",\"message\":1,\"error\":true,\"re\":7}\n"
     );
-    assert_eq!(answer_at_the_end(&bytes[..bytes.len() - 1]), Some(7));
+    assert_eq!(reply_id_at_end(&bytes[..bytes.len() - 1]), Some(7));
 }
 
 #[test]
@@ -577,14 +581,14 @@ fn request_id_at_the_end_is_seen_in_every_form() {
     let longest = format!("\"{}\"", "x".repeat(64));
     for id in ["7", "7.0", "-7", r#""7""#, r#""a\",\"id\":7""#, r#""}""#, &longest] {
         let text = format!(r#"{{"topic":"t","message":["\"id\":1"],"id":{id}}}"#);
-        let Kind::Question(read) = Wire::JSON_LINES.decode(text.as_bytes()).unwrap().kind else {
+        let EnvelopeKind::Request(read) = Wire::JSON_LINES.decode(text.as_bytes()).unwrap().kind else {
             panic!("{text}")
         };
         assert_eq!(read.to_string(), id);
-        let seen = question_at_the_end(text.as_bytes());
+        let seen = request_id_at_end(text.as_bytes());
         assert!(seen.is_none_or(|seen| seen == read), "{text}");
         if !id.contains('\\') {
-            assert_eq!(question_at_the_end(text.as_bytes()), Some(RequestId::read(id).unwrap()), "{text}");
+            assert_eq!(request_id_at_end(text.as_bytes()), Some(RequestId::read(id).unwrap()), "{text}");
         }
     }
     for text in [
@@ -592,16 +596,16 @@ fn request_id_at_the_end_is_seen_in_every_form() {
         r#"{"topic":"t","id":7.5}"#,
         r#"{"topic":"t","id":{"id":7}}"#,
     ] {
-        assert_eq!(question_at_the_end(text.as_bytes()), None, "{text}");
+        assert_eq!(request_id_at_end(text.as_bytes()), None, "{text}");
     }
 }
 
 #[test]
-fn a_question_is_read_in_one_pass_as_it_is_written_and_by_the_full_parser_else() {
+fn a_request_is_read_in_one_pass_as_it_is_written_and_by_the_full_parser_else() {
     let one_pass = |tail: &str| decode_any_kind::<u8>(&format!("5{tail}")).map(|(_, kind)| kind);
-    assert_eq!(one_pass("}"), Some(Kind::Message));
-    assert_eq!(one_pass(r#","id":7}"#), Some(Kind::Question(7.into())));
-    assert_eq!(one_pass(",\"id\":7 } \r"), Some(Kind::Question(7.into())));
+    assert_eq!(one_pass("}"), Some(EnvelopeKind::Message));
+    assert_eq!(one_pass(r#","id":7}"#), Some(EnvelopeKind::Request(7.into())));
+    assert_eq!(one_pass(",\"id\":7 } \r"), Some(EnvelopeKind::Request(7.into())));
     for tail in [
         "",
         r#","id":}"#,
@@ -615,17 +619,17 @@ fn a_question_is_read_in_one_pass_as_it_is_written_and_by_the_full_parser_else()
         assert_eq!(one_pass(tail), None, "{tail}");
     }
     assert_eq!(one_pass(r#","id":18446744073709551616}"#), None);
-    assert_eq!(one_pass(r#","re":7}"#), Some(Kind::Answer(7.into())));
+    assert_eq!(one_pass(r#","re":7}"#), Some(EnvelopeKind::Reply(7.into())));
 }
 
 #[test]
-fn the_number_of_an_answer_is_seen_at_its_end_and_nowhere_else() {
+fn the_number_of_an_reply_is_seen_at_its_end_and_nowhere_else() {
     for kind in [
-        Kind::Answer(0.into()),
-        Kind::Answer(7.into()),
-        Kind::Answer(RequestId::from(u64::MAX)),
-        Kind::Question(7.into()),
-        Kind::Message,
+        EnvelopeKind::Reply(0.into()),
+        EnvelopeKind::Reply(7.into()),
+        EnvelopeKind::Reply(RequestId::from(u64::MAX)),
+        EnvelopeKind::Request(7.into()),
+        EnvelopeKind::Message,
     ] {
         for message in
             [serde_json::json!(5), serde_json::json!({"re": 7}), serde_json::json!(",\"re\":7}"), Value::Null]
@@ -633,8 +637,8 @@ fn the_number_of_an_answer_is_seen_at_its_end_and_nowhere_else() {
             let mut bytes = Vec::new();
             Wire::JSON_LINES.encode_within(usize::MAX, &Tail::of(&kind), "t", &message, &mut bytes).unwrap();
             bytes.pop();
-            let expected = if let Kind::Answer(re) = &kind { re.number() } else { None };
-            assert_eq!(answer_at_the_end(&bytes), expected, "{}", String::from_utf8_lossy(&bytes));
+            let expected = if let EnvelopeKind::Reply(re) = &kind { re.number() } else { None };
+            assert_eq!(reply_id_at_end(&bytes), expected, "{}", String::from_utf8_lossy(&bytes));
         }
     }
     for text in [
@@ -648,7 +652,7 @@ fn the_number_of_an_answer_is_seen_at_its_end_and_nowhere_else() {
         r#","re":7}}"#,
         r#","re":99999999999999999999}"#,
     ] {
-        assert_eq!(answer_at_the_end(text.as_bytes()), None, "{text}");
+        assert_eq!(reply_id_at_end(text.as_bytes()), None, "{text}");
     }
 }
 
@@ -657,13 +661,13 @@ proptest! {
 
     /// What is seen at the end is what the full parser reads.
     #[test]
-    fn an_envelope_that_ends_like_an_answer_is_one(
+    fn an_envelope_that_ends_like_an_reply_is_one(
         front in "\\{(\"topic\":\"t\",?|\"message\":[0-9]{1,2},?|\"re\":[0-9],?|\"a\":\\{\"b\":1,?){0,3}",
         tail in "(,?\"re\":[0-9]{1,2}\\}){1,2}",
     ) {
         let text = format!("{front}{tail}");
-        if let (Some(re), Ok(envelope)) = (answer_at_the_end(text.as_bytes()), Wire::JSON_LINES.decode(text.as_bytes())) {
-            prop_assert_eq!(envelope.kind, Kind::Answer(re.into()), "{}", text);
+        if let (Some(re), Ok(envelope)) = (reply_id_at_end(text.as_bytes()), Wire::JSON_LINES.decode(text.as_bytes())) {
+            prop_assert_eq!(envelope.kind, EnvelopeKind::Reply(re.into()), "{}", text);
         }
     }
 }

@@ -1,5 +1,5 @@
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Hears, Protocol, Sender, Server, Topic};
+use socket_ipc::{Hears, Protocol, Context, Server, Topic};
 
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "hello"]
@@ -20,7 +20,7 @@ struct Chat;
 struct Room;
 
 impl Hears<Hello, Server<Chat>> for Room {
-    fn hear(&self, _: Hello, _: Sender<'_, Chat>) {}
+    fn hear(&self, _: Hello, _: Context<'_, Chat>) {}
 }
 
 fn main() {

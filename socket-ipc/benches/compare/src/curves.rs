@@ -22,7 +22,7 @@ pub enum Curve {
     /// One client sends a million small messages of so many topics, each of which has a listener.
     Topics,
     /// Small messages are broadcast to so many clients, 1,280,000 deliveries in all.
-    Hearers,
+    Receivers,
     /// So many clients send small messages, 1,000,000 in all.
     Senders,
     /// One client sends texts of so many bytes, up to 500 MB in all.
@@ -33,7 +33,7 @@ impl Curve {
     fn steps(self) -> &'static [u64] {
         match self {
             Self::Topics => &[1, 10, 100, 1_000],
-            Self::Hearers => &[1, 8, 64, 512, 4_096],
+            Self::Receivers => &[1, 8, 64, 512, 4_096],
             Self::Senders => &[1, 10, 100, 1_000, 10_000],
             Self::Lengths => &[16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576],
         }
@@ -43,20 +43,20 @@ impl Curve {
     fn messages(self, step: u64) -> u64 {
         match self {
             Self::Topics => 1_000_000,
-            Self::Hearers => 1_280_000 / step * step,
+            Self::Receivers => 1_280_000 / step * step,
             Self::Senders => 1_000_000 / step * step,
             Self::Lengths => (500_000_000 / step).clamp(300, 1_000_000),
         }
     }
 
     fn clients(self, step: u64) -> u64 {
-        if matches!(self, Self::Hearers | Self::Senders) { step } else { 1 }
+        if matches!(self, Self::Receivers | Self::Senders) { step } else { 1 }
     }
 
     fn says(self) -> [&'static str; 3] {
         match self {
             Self::Topics => ["one client sends a million small messages", "topics", "ns a message"],
-            Self::Hearers => ["small messages are broadcast", "clients", "ns a delivery"],
+            Self::Receivers => ["small messages are broadcast", "clients", "ns a delivery"],
             Self::Senders => ["clients send a million small messages", "clients", "ns a message"],
             Self::Lengths => ["one client sends texts", "bytes", "ns a message"],
         }
@@ -126,9 +126,9 @@ fn measure(curve: Curve, step: u64, runs: usize) -> Result<Point, Failed> {
 
 pub async fn play(side: Side, curve: Curve, step: u64, path: &Path) -> Done {
     match (side, curve) {
-        (Side::Server, Curve::Hearers) => broadcast(curve, step, path).await,
+        (Side::Server, Curve::Receivers) => broadcast(curve, step, path).await,
         (Side::Server, _) => add_up(curve, step, path).await,
-        (Side::Client, Curve::Hearers) => hear(curve, step, path).await,
+        (Side::Client, Curve::Receivers) => hear(curve, step, path).await,
         (Side::Client, _) => send(curve, step, path).await,
     }
 }
@@ -145,7 +145,7 @@ async fn add_up(curve: Curve, step: u64, path: &Path) -> Done {
     let count = move |id: u64, client_id| {
         let sum = sum.fetch_add(id, Relaxed) + id;
         if id + 1 == each && ended.fetch_add(1, Relaxed) + 1 == clients {
-            reply.send(&Answer { sum }, client_id).expect("whoever is last waits for the answer");
+            reply.send(&Answer { sum }, client_id).expect("whoever is last waits for the reply");
         }
     };
     if curve == Curve::Topics {
@@ -172,7 +172,7 @@ async fn send(curve: Curve, step: u64, path: &Path) -> Done {
     for client in &clients {
         client.connect().await?;
     }
-    let mut answers: Vec<_> = clients.iter().map(|client| client.subscribe::<Answer>()).collect();
+    let mut replies: Vec<_> = clients.iter().map(|client| client.subscribe::<Answer>()).collect();
     let topics: Vec<_> = if curve == Curve::Topics { (0..step).map(topic).collect() } else { Vec::new() };
     let text = (curve == Curve::Lengths).then(|| Text::new(step as usize));
     let start = Instant::now();
@@ -199,9 +199,9 @@ async fn send(curve: Curve, step: u64, path: &Path) -> Done {
     for sent in futures::future::try_join_all(sending).await? {
         sent?;
     }
-    let answers = answers.iter_mut().map(|answers| Box::pin(answers.next()));
-    let (answer, ..) = futures::future::select_all(answers).await;
-    Outcome::since(start, answer.ok_or("closed before it was answered")?.sum).say();
+    let replies = replies.iter_mut().map(|replies| Box::pin(replies.next()));
+    let (reply, ..) = futures::future::select_all(replies).await;
+    Outcome::since(start, reply.ok_or("closed before it was answered")?.sum).say();
     Ok(())
 }
 
@@ -214,7 +214,7 @@ async fn broadcast(curve: Curve, step: u64, path: &Path) -> Done {
             told.notify_one();
         }
     });
-    let mut answers = server.subscribe::<Answer>();
+    let mut replies = server.subscribe::<Answer>();
     server.listen().await?;
     say_ready();
     everybody.notified().await;
@@ -224,7 +224,7 @@ async fn broadcast(curve: Curve, step: u64, path: &Path) -> Done {
     }
     let mut sum = 0;
     for _ in 0..step {
-        sum += answers.next().await.ok_or("closed before all had answered")?.0.sum;
+        sum += replies.next().await.ok_or("closed before all had answered")?.0.sum;
     }
     Outcome::since(start, sum).say();
     server.closed().await;
@@ -239,7 +239,7 @@ async fn hear(curve: Curve, step: u64, path: &Path) -> Done {
         client.on::<Small>(move |message| {
             let sum = sum.fetch_add(message.id, Relaxed) + message.id;
             if message.id + 1 == each {
-                reply.send(&Answer { sum }).expect("the server waits for the answer");
+                reply.send(&Answer { sum }).expect("the server waits for the reply");
             }
         });
     }

@@ -3,7 +3,7 @@
 mod curves;
 mod latency;
 mod picture;
-mod questions;
+mod requests;
 mod report;
 mod run;
 mod systems;
@@ -53,9 +53,9 @@ enum Task {
     /// Plays one part of a measurement of latency, as a process of its own.
     #[command(hide = true)]
     Part { system: System, part: Part, meanwhile: Meanwhile, count: u64, path: PathBuf },
-    /// Plays one part of a measurement of questions, as a process of its own.
+    /// Plays one part of a measurement of requests, as a process of its own.
     #[command(hide = true)]
-    Ask { system: System, part: questions::Part, way: questions::Way, count: u64, path: PathBuf },
+    Ask { system: System, part: requests::Part, way: requests::Way, count: u64, path: PathBuf },
     /// Plays one side of a step of a curve, as a process of its own.
     #[command(hide = true)]
     Step { side: Side, curve: Curve, step: u64, path: PathBuf },
@@ -74,8 +74,8 @@ enum Task {
         #[arg(long, default_value_t = 100_000)]
         count: u64,
     },
-    /// What a question costs, beside the same echo written by hand.
-    Questions {
+    /// What a request costs, beside the same echo written by hand.
+    Requests {
         /// How many round trips.
         #[arg(long, default_value_t = 30_000)]
         count: u64,
@@ -99,7 +99,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 .map_err(|error| error as _);
         }
         Some(Task::Ask { system, part, way, count, path }) => {
-            let playing = questions::play(part, way, count, &path);
+            let playing = requests::play(part, way, count, &path);
             return systems::block_on(system == System::SocketIpcMultiThread, playing)
                 .map_err(|error| error as _);
         }
@@ -115,9 +115,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             println!("{}\n", report::machine());
             return latency::compare(count);
         }
-        Some(Task::Questions { count, runs }) => {
+        Some(Task::Requests { count, runs }) => {
             println!("{}\n", report::machine());
-            return questions::compare(count, runs);
+            return requests::compare(count, runs);
         }
     }
     let or_all = |some: Vec<_>| if some.is_empty() { System::value_variants().to_vec() } else { some };

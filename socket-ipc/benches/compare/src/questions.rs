@@ -1,4 +1,4 @@
-//! What a question costs, beside the same echo written by hand with a message each way.
+//! What a request costs, beside the same echo written by hand with a message each way.
 
 use std::path::Path;
 use std::time::Instant;
@@ -18,7 +18,7 @@ pub enum Way {
     Listener,
     /// By hand: a task sends a message, and awaits what the listener of the echo passes on.
     Channel,
-    /// A question, whose answer is awaited.
+    /// A request, whose reply is awaited.
     Request,
 }
 
@@ -29,7 +29,7 @@ pub enum Part {
     Client,
 }
 
-/// A [`Small`] as a question.
+/// A [`Small`] as a request.
 #[derive(Topic, serde::Serialize, serde::Deserialize)]
 #[topic(name = "ask", reply = Small)]
 struct Ask(Small);
@@ -77,7 +77,7 @@ fn run(system: System, way: Way, count: u64) -> Result<f64, Failed> {
     let mut said = String::new();
     for part in [Part::Server, Part::Client] {
         let arguments = ["ask".to_owned(), word(system), word(part), word(way), count.to_string()];
-        players.start_ours(&arguments, &place.path().join("questions.sock"))?;
+        players.start_ours(&arguments, &place.path().join("requests.sock"))?;
         said = players.next()?;
     }
     Ok(said.parse::<f64>()? * 1e6 / count as f64)

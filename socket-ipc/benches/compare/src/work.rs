@@ -127,7 +127,7 @@ impl Text {
 
 /// What a side has added up, which it says once at the end.
 #[derive(Topic, Serialize, Deserialize, Clone, Copy, Debug)]
-#[topic = "answer"]
+#[topic = "reply"]
 pub struct Answer {
     pub sum: u64,
 }

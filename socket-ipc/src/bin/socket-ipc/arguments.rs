@@ -26,7 +26,7 @@ Exit status:
   2  a mistake in the arguments
   3  no connection, or it was lost
   4  the server refused
-  5  no answer in time
+  5  no reply in time
 
 On a terminal output is for people, in colour unless NO_COLOR is set; anywhere else each line
 of it is JSON. Each command has an example in its own help.
@@ -41,7 +41,7 @@ pub(crate) enum Command {
     /// Send a message, or one for each line of standard input
     #[command(after_help = SEND)]
     Send(Send),
-    /// Ask the server, and print its answer
+    /// CloseCommand the server, and print its reply
     #[command(after_help = REQUEST)]
     Request(Request),
     /// Be a server: print every message, and broadcast standard input
@@ -103,7 +103,7 @@ pub(crate) struct Send {
 }
 
 const REQUEST: &str = "\
-The server answers with a responder (`respond`). One that uses the Node library has none:
+The server replies with a responder (`respond`). One that uses the Node library has none:
 `send --wait` is for that.
 
 Example: socket-ipc request /tmp/myApp.sock add '{\"left\":2,\"right\":3}'";
@@ -112,12 +112,12 @@ Example: socket-ipc request /tmp/myApp.sock add '{\"left\":2,\"right\":3}'";
 pub(crate) struct Request {
     #[command(flatten)]
     pub(crate) server: Place,
-    /// The topic of the question
+    /// The topic of the request
     pub(crate) topic: String,
-    /// The question as JSON; `-` is all of standard input
+    /// The request as JSON; `-` is all of standard input
     #[arg(value_name = "JSON", default_value = "null", allow_negative_numbers = true)]
-    pub(crate) question: Given,
-    /// How long the answer may take, in seconds
+    pub(crate) request: Given,
+    /// How long the reply may take, in seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
     pub(crate) timeout: Duration,
     #[command(flatten)]
@@ -196,7 +196,7 @@ It exits with 0 if the server is alive, and with 3 if there is none, or it lets 
 pipe it prints one line, whose description, stats and rates are null where the server gives none:
   {\"path\":\"/tmp/myApp.sock\",\"alive\":true,\"process\":42,\"program\":\"myApp\",\"user\":1000,
    \"name\":\"me\",\"description\":{…},\"stats\":{…},\"rates\":{\"received\":9.5,\"sent\":0.0}}
-Rates are messages a second, between two looks at the figures.
+Rates are messages a second, between two looks at the metrics.
 
 Example: socket-ipc status /tmp/myApp.sock && echo it is alive";
 
@@ -207,7 +207,7 @@ pub(crate) struct Status {
     /// How long the server may take to describe itself, in seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "2")]
     pub(crate) timeout: Duration,
-    /// How long to wait between two looks at the figures, which rates are made of, in seconds
+    /// How long to wait between two looks at the metrics, which rates are made of, in seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1")]
     pub(crate) interval: Duration,
     #[command(flatten)]

@@ -1,17 +1,17 @@
-//! Asking a server what it says of itself.
+//! Requesting a server what it says of itself.
 
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use socket_ipc::description::{DESCRIBE, STATS};
-use socket_ipc::{Answer, Client, Description, RawMessage, RequestError};
+use socket_ipc::{Client, Description, RawMessage, ReplyFuture, RequestError};
 
 use crate::arguments::{Patience, Place};
 use crate::failure::Failure;
 use crate::{reach, running};
 
-/// Whether a topic is one that servers answer about themselves.
+/// Whether a topic is one that servers reply about themselves.
 pub(crate) fn is_about_the_server(topic: &str) -> bool {
     [DESCRIBE, STATS].contains(&topic)
 }
@@ -25,36 +25,36 @@ pub(crate) fn of(
     running::to_the_end(async move {
         let client = reach::client(server, patience);
         client.connect().await?;
-        let answer = describe(&client, timeout).await.map_err(|error| {
+        let reply = describe(&client, timeout).await.map_err(|error| {
             let why = unanswered(&error);
             Failure::new(Failure::from(error).status(), why)
         })?;
         client.close().await;
-        Ok(answer)
+        Ok(reply)
     })
 }
 
-pub(crate) fn describe(client: &Client, timeout: Duration) -> Answer<RawMessage<'static>> {
-    client.request_raw(DESCRIBE, &()).within(timeout)
+pub(crate) fn describe(client: &Client, timeout: Duration) -> ReplyFuture<RawMessage<'static>> {
+    client.request_raw(DESCRIBE, &()).timeout(timeout)
 }
 
-pub(crate) fn stats(client: &Client, timeout: Duration) -> Answer<RawMessage<'static>> {
-    client.request_raw(STATS, &()).within(timeout)
+pub(crate) fn stats(client: &Client, timeout: Duration) -> ReplyFuture<RawMessage<'static>> {
+    client.request_raw(STATS, &()).timeout(timeout)
 }
 
 /// Reads a description.
-pub(crate) fn read(answer: &RawMessage<'_>) -> Result<Description, Failure> {
-    answer.decode().map_err(|error| unreadable(&error))
+pub(crate) fn read(reply: &RawMessage<'_>) -> Result<Description, Failure> {
+    reply.decode().map_err(|error| unreadable(&error))
 }
 
 /// Every topic as it was written: a later version may say more of it than this one knows.
-pub(crate) fn topics_as_written(answer: &RawMessage<'_>) -> Result<Vec<Box<RawValue>>, Failure> {
+pub(crate) fn topics_as_written(reply: &RawMessage<'_>) -> Result<Vec<Box<RawValue>>, Failure> {
     #[derive(Deserialize)]
     struct Topics {
         topics: Vec<Box<RawValue>>,
     }
 
-    let Topics { topics } = answer.decode().map_err(|error| unreadable(&error))?;
+    let Topics { topics } = reply.decode().map_err(|error| unreadable(&error))?;
     Ok(topics)
 }
 
@@ -71,7 +71,7 @@ pub(crate) fn unanswered(error: &RequestError) -> String {
             format!("the server does not describe itself: nobody there responds to `{DESCRIBE}`")
         }
         RequestError::Timeout { timeout, .. } => {
-            format!("the server does not describe itself: no answer to `{DESCRIBE}` came within {timeout:?}")
+            format!("the server does not describe itself: no reply to `{DESCRIBE}` came within {timeout:?}")
         }
         other => format!("the server did not describe itself: {other}"),
     }

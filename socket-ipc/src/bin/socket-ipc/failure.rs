@@ -79,9 +79,9 @@ impl From<RequestError> for Failure {
             RequestError::Timeout { .. } => Status::Deadline,
             RequestError::ConnectionLost { .. } => Status::NoConnection,
             RequestError::NoResponder { .. }
-            | RequestError::QuestionUndecodable { .. }
+            | RequestError::RequestUndecodable { .. }
             | RequestError::ResponderPanicked { .. }
-            | RequestError::Refused { .. } => Status::Refused,
+            | RequestError::Rejected { .. } => Status::Refused,
             _ => Status::Other,
         };
         Self::new(status, with_causes(&error))

@@ -1,4 +1,4 @@
-//! How many messages a server hears and sends in a second: the difference of two looks at its figures.
+//! How many messages a server hears and sends in a second: the difference of two looks at its metrics.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl Rates {
     }
 }
 
-/// How many were received and sent, but for questions about the server itself and their answers.
+/// How many were received and sent, but for requests about the server itself and their replies.
 fn messages(stats: &Stats) -> (u64, u64) {
     let own = stats.topics.iter().filter(|topic| [DESCRIBE, STATS].contains(&&*topic.topic));
     own.fold((stats.received.messages, stats.sent.messages), |(received, sent), own| {
@@ -40,8 +40,8 @@ mod tests {
         let traffic = |messages: u64| serde_json::json!({"messages": messages, "bytes": 0});
         let topic = |name: &str, received: u64, sent: u64| serde_json::json!({"topic": name, "received": traffic(received), "sent": traffic(sent)});
         serde_json::from_value(serde_json::json!({
-            "connected": 1, "connections": 1, "message_errors": 0, "outbox_len": 0, "outbox_most": 0, "slow": 0,
-            "late_answers": 0, "received": traffic(received + own), "sent": traffic(sent + own),
+            "open_connections": 1, "total_connections": 1, "message_errors": 0, "outbox_len": 0, "outbox_peak": 0, "slow_consumers": 0,
+            "late_replies": 0, "received": traffic(received + own), "sent": traffic(sent + own),
             "topics": [topic(STATS, own, own)], "other_topics": topic("", received, sent),
         }))
         .unwrap()

@@ -22,7 +22,7 @@ pub(crate) fn client(server: &Place, patience: &Patience) -> Client {
     patient(builder(server), patience)
 }
 
-/// The same, and who was found on the other side, once it is connected.
+/// The same, and who was found on the peer, once it is connected.
 pub(crate) fn client_that_asks_who(server: &Place, patience: &Patience) -> (Client, Arc<OnceLock<Peer>>) {
     let found = Arc::new(OnceLock::new());
     let (path, finding) = (server.path.clone(), Arc::clone(&found));

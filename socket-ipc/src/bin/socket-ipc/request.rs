@@ -1,4 +1,4 @@
-//! `request`: a question, and its answer.
+//! `request`: a request, and its reply.
 
 use crate::arguments::Request;
 use crate::failure::Failure;
@@ -7,16 +7,16 @@ use crate::output::{self, Reader};
 use crate::{lines, reach, running};
 
 pub(crate) fn run(arguments: Request) -> Result<(), Failure> {
-    let question = match arguments.question {
-        Given::Text(question) => question,
+    let request = match arguments.request {
+        Given::Text(request) => request,
         Given::Input => json::parse(&lines::all()?)
             .map_err(|reason| Failure::other(format!("standard input: expected JSON: {reason}")))?,
     };
     running::to_the_end(async move {
         let client = reach::client(&arguments.server, &arguments.patience);
         client.connect().await?;
-        let answer = client.request_raw(&arguments.topic, &*question).within(arguments.timeout).await?;
-        output::print(&Reader::find().json(answer.as_str()))?;
+        let reply = client.request_raw(&arguments.topic, &*request).timeout(arguments.timeout).await?;
+        output::print(&Reader::find().json(reply.as_str()))?;
         client.close().await;
         Ok(())
     })

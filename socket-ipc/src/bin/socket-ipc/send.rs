@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: Send) -> Result<(), Failure> {
     running::to_the_end(async move {
         let client = reach::client(&arguments.server, &arguments.patience);
         let mut loss = Loss::of(&client);
-        // Listened for before anything is sent, as the answer may be quick.
+        // Listened for before anything is sent, as the reply may be quick.
         let mut awaited = arguments.wait.map(|topic| (heard(&client, &topic), topic));
         client.connect().await?;
         write(&client, &mut loss, &arguments.topic, arguments.message).await?;

@@ -58,7 +58,7 @@ struct Report {
     rates: Option<Rates>,
 }
 
-/// Looks again after a while; `None` where the server does not answer any more.
+/// Looks again after a while; `None` where the server does not reply any more.
 async fn rates(client: &Client, before: &Stats, interval: Duration, timeout: Duration) -> Option<Rates> {
     let begun = Instant::now();
     tokio::time::sleep(interval).await;
@@ -91,11 +91,12 @@ fn for_people(
         lines.end_line();
     }
     if let Some(Ok(stats)) = stats.map(RawMessage::decode::<Stats>) {
-        let Stats { connected, connections, received, sent, outbox_len, outbox_most, .. } = stats;
+        let Stats { open_connections, total_connections, received, sent, outbox_len, outbox_peak, .. } =
+            stats;
         let a_second = |rate: fn(&Rates) -> f64| {
             report.rates.as_ref().map_or_else(String::new, |rates| format!(" ({} a second)", rate(rates)))
         };
-        lines.put(format_args!("clients: {connected} now, {connections} in all"));
+        lines.put(format_args!("clients: {open_connections} now, {total_connections} in all"));
         lines.end_line();
         lines.put(format_args!(
             "messages: {} received{}, {} sent{}",
@@ -105,7 +106,7 @@ fn for_people(
             a_second(|rates| rates.sent),
         ));
         lines.end_line();
-        lines.put(format_args!("queued: {outbox_len} bytes now, {outbox_most} at most"));
+        lines.put(format_args!("queued: {outbox_len} bytes now, {outbox_peak} at most"));
         lines.end_line();
     }
     lines

@@ -10,12 +10,12 @@ use crate::paint::{self, Shown};
 
 pub(crate) fn run(arguments: Topics) -> Result<(), Failure> {
     let Topics { server, timeout, patience } = arguments;
-    let answer = description::of(&server, &patience, timeout)?;
+    let reply = description::of(&server, &patience, timeout)?;
     // Also where only the topics themselves are wanted: what is no description is none for anybody.
-    let described = description::read(&answer)?;
+    let described = description::read(&reply)?;
     output::print(&match Reader::find() {
         Reader::Program => {
-            let topics = description::topics_as_written(&answer)?;
+            let topics = description::topics_as_written(&reply)?;
             Output::ForPrograms(topics.iter().map(|topic| paint::json_line(topic.get()) + "\n").collect())
         }
         Reader::Person { colours } => {

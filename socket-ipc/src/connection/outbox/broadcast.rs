@@ -9,7 +9,7 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
-use super::total::Total;
+use super::budget::OutboxBudget;
 use crate::sync::lock;
 
 /// From this length on, a broadcast is shared by itself; shorter ones are cheaper to copy into the buffer that
@@ -43,7 +43,7 @@ impl Log {
     }
 
     /// Appends a broadcast, and says where it stands.
-    fn append(&mut self, bytes: &[u8], total: &Arc<Total>) -> Span {
+    fn append(&mut self, bytes: &[u8], total: &Arc<OutboxBudget>) -> Span {
         let start = self.end;
         self.end += bytes.len() as u64;
         let chunk = self.open.upgrade().filter(|chunk| chunk.append(bytes)).unwrap_or_else(|| {
@@ -62,11 +62,11 @@ struct Chunk {
     /// Until it is sealed.
     open: Mutex<Option<Vec<u8>>>,
     sealed: OnceLock<Vec<u8>>,
-    total: Arc<Total>,
+    total: Arc<OutboxBudget>,
 }
 
 impl Chunk {
-    fn new(start: u64, message: &[u8], total: &Arc<Total>) -> Arc<Self> {
+    fn new(start: u64, message: &[u8], total: &Arc<OutboxBudget>) -> Arc<Self> {
         let open = Mutex::new(Some(message.to_vec()));
         Arc::new(Self { start, open, sealed: OnceLock::new(), total: Arc::clone(total) })
     }
@@ -170,11 +170,11 @@ impl Span {
 #[derive(Debug)]
 pub(crate) struct Shared {
     bytes: Vec<u8>,
-    total: Arc<Total>,
+    total: Arc<OutboxBudget>,
 }
 
 impl Shared {
-    fn new(bytes: Vec<u8>, total: Arc<Total>) -> Arc<Self> {
+    fn new(bytes: Vec<u8>, total: Arc<OutboxBudget>) -> Arc<Self> {
         total.add(bytes.len());
         Arc::new(Self { bytes, total })
     }
@@ -199,7 +199,7 @@ pub(crate) fn counted_for(len: usize, clients: usize) -> usize {
 pub(crate) struct Broadcast<'b> {
     bytes: &'b [u8],
     body: Body,
-    total: &'b Arc<Total>,
+    total: &'b Arc<OutboxBudget>,
     /// How much has been queued that `total` does not know of: to count it one outbox at a time costs more than to
     /// queue it.
     uncounted: Cell<usize>,
@@ -213,7 +213,7 @@ pub(super) enum Body {
 
 impl<'b> Broadcast<'b> {
     /// `clients` is how many it is for, or nearly so.
-    pub(crate) fn new(bytes: &'b [u8], total: &'b Arc<Total>, clients: usize) -> Self {
+    pub(crate) fn new(bytes: &'b [u8], total: &'b Arc<OutboxBudget>, clients: usize) -> Self {
         let body = if bytes.len() >= SHARE_FROM {
             Body::Long(Shared::new(bytes.to_vec(), Arc::clone(total)))
         } else {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::broadcast::{SHARE_FROM, Shared, Span};
-use crate::connection::spares::SPARES_OF_PROCESS;
+use crate::connection::buffer_pool::PROCESS_POOL;
 
 /// How many segments an outbox keeps the memory for.
 const FEW: usize = 4;
@@ -74,7 +74,7 @@ impl Segment {
     /// Keeps what it was written from for others.
     pub(in crate::connection) fn reuse(self) {
         if let Self::Own { bytes, .. } = self {
-            SPARES_OF_PROCESS.give(bytes);
+            PROCESS_POOL.give(bytes);
         }
     }
 }
@@ -98,7 +98,7 @@ impl Contents {
     /// Appends a message to what goes out in one write.
     pub(super) fn append(&mut self, message: &[u8]) {
         if self.tail.capacity() == 0 {
-            self.tail = SPARES_OF_PROCESS.take();
+            self.tail = PROCESS_POOL.take();
         }
         self.tail.extend_from_slice(message);
         self.tail_messages += 1;
@@ -182,13 +182,13 @@ impl Contents {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Total;
+    use super::super::OutboxBudget;
     use super::super::broadcast::{Body, Broadcast};
     use super::{Contents, SHARE_FROM};
 
     #[test]
     fn who_misses_a_broadcast_shares_no_further_ones_until_all_is_taken() {
-        let total = Total::new(usize::MAX);
+        let total = OutboxBudget::new(usize::MAX);
         let bytes = vec![b'x'; SHARE_FROM - 1];
         // They take several chunks.
         let broadcasts: Vec<_> = (0..20).map(|_| Broadcast::new(&bytes, &total, 2)).collect();
@@ -216,7 +216,7 @@ mod tests {
 
     #[test]
     fn chunks_are_gone_once_nobody_holds_a_part_of_them() {
-        let total = Total::new(usize::MAX);
+        let total = OutboxBudget::new(usize::MAX);
         let mut contents = Contents::default();
         for _ in 0..3 {
             for _ in 0..1_000 {

@@ -3,8 +3,8 @@
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
-use super::{Outbox, PushError, Queue, is_below_mark};
-use crate::limits::OUTBOX_MARK;
+use super::{Outbox, PushError, Queue, is_below_high_water};
+use crate::limits::OUTBOX_HIGH_WATER;
 use crate::sync::lock;
 
 /// A reply of this length is queued in any case, in bytes: so that there is always an error reply where there is no room.
@@ -31,7 +31,7 @@ impl Outbox {
         if queue.unsent.is_some() || self.is_broken() {
             return Replied::Lost;
         }
-        let must = reply.len() <= SHORT_REPLY || is_below_mark(&queue, reply.len());
+        let must = reply.len() <= SHORT_REPLY || is_below_high_water(&queue, reply.len());
         if !self.total.reserve(reply.len(), must) {
             return Replied::TotalFull;
         }
@@ -55,7 +55,7 @@ impl Outbox {
         if queue.held > 0 && held > self.limit.saturating_mul(HELD_REPLIES) {
             return Err(PushError::Full { queued: queue.held });
         }
-        if !self.total.reserve(reply.len(), held <= OUTBOX_MARK) {
+        if !self.total.reserve(reply.len(), held <= OUTBOX_HIGH_WATER) {
             return Err(PushError::TotalFull);
         }
         queue.held = held;

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{Ask, Outbox, Patience, PushError};
+use super::{CloseCommand, Outbox, Patience, PushError};
 use crate::events::CloseCause;
-use crate::limits::OUTBOX_MARK;
+use crate::limits::OUTBOX_HIGH_WATER;
 use crate::sync::lock;
 
 /// Whether a paced sender may queue a message.
@@ -27,7 +27,7 @@ impl Outbox {
     #[inline]
     pub(crate) fn has_room(&self, len: usize) -> bool {
         let after = self.queued.load(Ordering::Acquire).saturating_add(len);
-        after <= OUTBOX_MARK.min(self.limit) || self.room_for(len) == Room::Free
+        after <= OUTBOX_HIGH_WATER.min(self.limit) || self.room_for(len) == Room::Free
     }
 
     fn room_for(&self, len: usize) -> Room {
@@ -43,12 +43,12 @@ impl Outbox {
     /// Whether a paced sender may queue `len` bytes more, as far as this outbox alone is concerned.
     pub(crate) fn has_own_room(&self, len: usize) -> bool {
         let queued = self.queued.load(Ordering::Acquire);
-        queued == 0 || (queued <= OUTBOX_MARK && queued.saturating_add(len) <= self.limit)
+        queued == 0 || (queued <= OUTBOX_HIGH_WATER && queued.saturating_add(len) <= self.limit)
     }
 
     /// Whether it takes `len` bytes more even where all outboxes together have no room.
     pub(crate) fn takes_over_total(&self, len: usize) -> bool {
-        self.queued.load(Ordering::Acquire).saturating_add(len) <= OUTBOX_MARK
+        self.queued.load(Ordering::Acquire).saturating_add(len) <= OUTBOX_HIGH_WATER
     }
 
     /// Waits until a paced sender may queue `len` bytes; `Err` once the connection has ended.
@@ -104,7 +104,7 @@ impl Outbox {
     pub(in crate::connection) fn blocked(&self, now: Instant, stall: Duration) {
         lock(&self.queue).pace.get_or_insert_default().blocked(now);
         if self.total.is_pressed() && self.is_to_blame(now, stall) {
-            self.ask(Ask::Cut(CloseCause::SlowClient));
+            self.close(CloseCommand::Cut(CloseCause::SlowClient));
         }
     }
 }

@@ -8,16 +8,16 @@ use proptest::{collection, proptest};
 use tokio::time::{Instant, timeout};
 
 use super::replies::{HELD_REPLIES, SHORT_REPLY};
-use super::{Ask, Broadcast, Outbox, PushError, Replied, SHARE_FROM, Segment, Total, Unsent};
+use super::{Broadcast, CloseCommand, Outbox, OutboxBudget, PushError, Replied, SHARE_FROM, Segment, Unsent};
 use crate::events::CloseCause;
-use crate::limits::OUTBOX_MARK;
+use crate::limits::OUTBOX_HIGH_WATER;
 use crate::wire::Wire;
 
 /// So many that a broadcast is worth sharing.
 const CLIENTS: usize = 2;
 
 fn outbox(limit: usize, total: usize) -> Outbox {
-    Outbox::new(limit, Total::new(total))
+    Outbox::new(limit, OutboxBudget::new(total))
 }
 
 fn message(len: usize) -> Vec<u8> {
@@ -35,7 +35,7 @@ fn bytes_of(segments: &[Segment]) -> Vec<u8> {
     segments.iter().flat_map(Segment::bytes).copied().collect()
 }
 
-fn queued(total: &Total) -> usize {
+fn queued(total: &OutboxBudget) -> usize {
     total.queued()
 }
 
@@ -71,16 +71,16 @@ fn each_message_is_counted_until_it_is_written_however_it_was_queued() {
 
 #[test]
 fn there_is_room_for_a_paced_message_below_the_mark_the_limit_and_the_total() {
-    let (limit, total) = (OUTBOX_MARK + 10, OUTBOX_MARK + 20);
+    let (limit, total) = (OUTBOX_HIGH_WATER + 10, OUTBOX_HIGH_WATER + 20);
     let (outbox, other) = {
-        let total = Total::new(total);
+        let total = OutboxBudget::new(total);
         (Outbox::new(limit, Arc::clone(&total)), Outbox::new(limit, total))
     };
     assert!(outbox.has_room(2 * limit), "an empty outbox takes any message");
     outbox.push(&message(10)).unwrap();
     assert!(outbox.has_room(limit - 10));
     assert!(!outbox.has_room(limit - 9));
-    outbox.push(&message(OUTBOX_MARK - 10)).unwrap();
+    outbox.push(&message(OUTBOX_HIGH_WATER - 10)).unwrap();
     assert!(outbox.has_room(10));
     assert!(!outbox.has_room(11));
     // An empty outbox takes any message, though all of them together are full then.
@@ -115,7 +115,7 @@ fn what_is_queued_comes_out_in_order_large_broadcasts_apart() {
 #[tokio::test(start_paused = true)]
 async fn a_flush_ends_once_what_was_queued_is_written_whatever_is_queued_meanwhile() {
     let outbox = Arc::new(outbox(usize::MAX, usize::MAX));
-    let much = message(2 * OUTBOX_MARK);
+    let much = message(2 * OUTBOX_HIGH_WATER);
     outbox.push(&much).unwrap();
     let flushing = Arc::clone(&outbox);
     let flush = tokio::spawn(async move { flushing.flush().await });
@@ -152,7 +152,7 @@ fn the_waker_that_parked_last_is_woken() {
 
 #[test]
 fn a_single_broadcast_wakes_who_is_idle_and_is_taken_at_once() {
-    let total = Total::new(usize::MAX);
+    let total = OutboxBudget::new(usize::MAX);
     let outboxes = [(); 2].map(|()| Outbox::new(usize::MAX, Arc::clone(&total)));
     for bytes in [message(10), message(20)] {
         let count = Arc::new(Count::default());
@@ -172,7 +172,7 @@ fn a_single_broadcast_wakes_who_is_idle_and_is_taken_at_once() {
 
 #[test]
 fn what_is_cut_in_the_middle_of_a_chunk_is_counted_exactly() {
-    let total = Total::new(usize::MAX);
+    let total = OutboxBudget::new(usize::MAX);
     let outboxes = [(); 2].map(|()| Outbox::new(usize::MAX, Arc::clone(&total)));
     let (len, count) = (100, SHARE_FROM / 50);
     for _ in 0..count {
@@ -197,26 +197,26 @@ fn what_is_cut_in_the_middle_of_a_chunk_is_counted_exactly() {
 }
 
 /// Some outboxes with a total of `limit` bytes.
-fn outboxes<const COUNT: usize>(limit: usize) -> (Arc<Total>, [Outbox; COUNT]) {
-    let total = Total::new(limit);
+fn outboxes<const COUNT: usize>(limit: usize) -> (Arc<OutboxBudget>, [Outbox; COUNT]) {
+    let total = OutboxBudget::new(limit);
     let outboxes = [(); COUNT].map(|()| Outbox::new(usize::MAX, Arc::clone(&total)));
     (total, outboxes)
 }
 
-const MANY: usize = 16 * OUTBOX_MARK;
+const MANY: usize = 16 * OUTBOX_HIGH_WATER;
 
 #[test]
 fn outbox_total_full_takes_up_to_the_mark_and_refuses_more() {
     let (total, [first, second]) = outboxes(MANY);
     first.push(&message(MANY)).unwrap();
-    assert_eq!(second.push(&message(OUTBOX_MARK + 1)), Err(PushError::TotalFull), "though it is empty");
-    assert!(!second.has_room(OUTBOX_MARK + 1) && second.has_room(OUTBOX_MARK));
-    second.push(&message(OUTBOX_MARK)).unwrap();
+    assert_eq!(second.push(&message(OUTBOX_HIGH_WATER + 1)), Err(PushError::TotalFull), "though it is empty");
+    assert!(!second.has_room(OUTBOX_HIGH_WATER + 1) && second.has_room(OUTBOX_HIGH_WATER));
+    second.push(&message(OUTBOX_HIGH_WATER)).unwrap();
     assert_eq!(second.push(&message(1)), Err(PushError::TotalFull));
-    assert_eq!(queued(&total), MANY + OUTBOX_MARK);
-    assert_eq!(total.most(), MANY + OUTBOX_MARK);
+    assert_eq!(queued(&total), MANY + OUTBOX_HIGH_WATER);
+    assert_eq!(total.most(), MANY + OUTBOX_HIGH_WATER);
     drain(&first);
-    second.push(&message(MANY - OUTBOX_MARK)).unwrap();
+    second.push(&message(MANY - OUTBOX_HIGH_WATER)).unwrap();
     assert_eq!(second.push(&message(1)), Err(PushError::TotalFull));
 }
 
@@ -233,14 +233,14 @@ fn outbox_total_empty_takes_any_message() {
 #[test]
 fn outbox_total_shared_by_threads_is_never_exceeded_by_more_than_the_marks() {
     let (total, outboxes) = outboxes::<3>(MANY);
-    let len = OUTBOX_MARK + 10;
+    let len = OUTBOX_HIGH_WATER + 10;
     std::thread::scope(|scope| {
         for outbox in &outboxes {
             let total = &total;
             scope.spawn(move || {
                 for _ in 0..2_000 {
                     let _ = outbox.push(&message(len));
-                    assert!(total.most() <= MANY + 3 * OUTBOX_MARK);
+                    assert!(total.most() <= MANY + 3 * OUTBOX_HIGH_WATER);
                     drain(outbox);
                 }
             });
@@ -253,7 +253,7 @@ fn outbox_total_shared_by_threads_is_never_exceeded_by_more_than_the_marks() {
 async fn outbox_sender_that_waits_for_the_total_is_told_by_another_outbox() {
     let (_, [first, second]) = outboxes(MANY);
     let second = Arc::new(second);
-    let len = 2 * OUTBOX_MARK;
+    let len = 2 * OUTBOX_HIGH_WATER;
     first.push(&message(MANY)).unwrap();
     let waiting: Vec<_> = (0..3)
         .map(|_| {
@@ -280,7 +280,7 @@ async fn outbox_sender_that_waits_for_the_total_is_told_by_another_outbox() {
 fn outbox_replies_over_the_total_are_refused_but_for_short_ones() {
     let (total, [first, second]) = outboxes(MANY);
     first.push(&message(MANY)).unwrap();
-    assert_eq!(second.push_reply(&message(OUTBOX_MARK)), Replied::Queued);
+    assert_eq!(second.push_reply(&message(OUTBOX_HIGH_WATER)), Replied::Queued);
     assert!(!second.is_overfull());
     assert_eq!(second.push_reply(&message(SHORT_REPLY + 1)), Replied::TotalFull);
     assert_eq!(second.push_reply(&message(SHORT_REPLY)), Replied::Queued);
@@ -292,17 +292,17 @@ fn outbox_replies_over_the_total_are_refused_but_for_short_ones() {
 
 #[tokio::test]
 async fn outbox_replies_that_wait_are_counted_and_bounded() {
-    let total = Total::new(20 * MANY);
+    let total = OutboxBudget::new(20 * MANY);
     let outbox = Outbox::new(MANY, Arc::clone(&total));
-    outbox.push(&message(2 * OUTBOX_MARK)).unwrap();
+    outbox.push(&message(2 * OUTBOX_HIGH_WATER)).unwrap();
     let mut held: Vec<_> = (0..HELD_REPLIES).map(|_| outbox.hold_reply(message(MANY)).unwrap()).collect();
     assert!(outbox.is_overfull());
     let Err(error) = outbox.hold_reply(message(1)) else { panic!("as many as may wait already do") };
     assert_eq!(error, PushError::Full { queued: HELD_REPLIES * MANY });
-    assert_eq!(queued(&total), 2 * OUTBOX_MARK + HELD_REPLIES * MANY);
+    assert_eq!(queued(&total), 2 * OUTBOX_HIGH_WATER + HELD_REPLIES * MANY);
     // One whose responder is dropped, and one that there is room for.
     held.pop();
-    assert_eq!(queued(&total), 2 * OUTBOX_MARK + (HELD_REPLIES - 1) * MANY);
+    assert_eq!(queued(&total), 2 * OUTBOX_HIGH_WATER + (HELD_REPLIES - 1) * MANY);
     drain(&outbox);
     assert_eq!(held.pop().unwrap().queue().await, Some(MANY));
     drop(held);
@@ -313,9 +313,9 @@ async fn outbox_replies_that_wait_are_counted_and_bounded() {
 
     let (_, [full, other]) = outboxes(MANY);
     full.push(&message(MANY)).unwrap();
-    let Err(error) = other.hold_reply(message(OUTBOX_MARK + 1)) else { panic!("there is no room") };
+    let Err(error) = other.hold_reply(message(OUTBOX_HIGH_WATER + 1)) else { panic!("there is no room") };
     assert_eq!(error, PushError::TotalFull);
-    let held = other.hold_reply(message(OUTBOX_MARK)).unwrap();
+    let held = other.hold_reply(message(OUTBOX_HIGH_WATER)).unwrap();
     other.break_off();
     assert_eq!(held.queue().await, None);
     assert_eq!(queued(&full.total), MANY);
@@ -326,21 +326,21 @@ fn outbox_to_blame_for_a_full_total_is_behind_and_holds_more_than_its_share() {
     let (total, [greedy, modest]) = outboxes(MANY);
     let stall = Duration::from_secs(10);
     let now = Instant::now();
-    greedy.push(&message(MANY - OUTBOX_MARK)).unwrap();
-    modest.push(&message(OUTBOX_MARK)).unwrap();
+    greedy.push(&message(MANY - OUTBOX_HIGH_WATER)).unwrap();
+    modest.push(&message(OUTBOX_HIGH_WATER)).unwrap();
     greedy.blocked(now, stall);
     modest.blocked(now, stall);
     for outbox in [&greedy, &modest] {
         outbox.blocked(now + stall, stall);
-        assert!(!outbox.is_asked(), "nobody needs room");
+        assert!(!outbox.is_told_to_close(), "nobody needs room");
     }
     assert_eq!(modest.push(&message(1)), Err(PushError::TotalFull));
     greedy.blocked(now + stall - Duration::from_millis(1), stall);
-    assert!(!greedy.is_asked(), "not for long");
+    assert!(!greedy.is_told_to_close(), "not for long");
     modest.blocked(now + stall, stall);
-    assert!(!modest.is_asked(), "it holds less than its share");
+    assert!(!modest.is_told_to_close(), "it holds less than its share");
     greedy.blocked(now + stall, stall);
-    assert!(matches!(greedy.take_ask(), Some(Ask::Cut(CloseCause::SlowClient))));
+    assert!(matches!(greedy.take_close(), Some(CloseCommand::Cut(CloseCause::SlowClient))));
     // One that was below the mark in between is not behind.
     let again = Outbox::new(usize::MAX, Arc::clone(&total));
     again.blocked(now, stall);
@@ -377,7 +377,7 @@ fn outbox_chunk_kept_by_a_short_span_is_counted_until_it_is_released() {
 #[test]
 fn while_several_broadcast_and_others_write_nothing_is_lost_or_changes_places() {
     const COUNT: usize = 5_000;
-    let total = Total::new(usize::MAX);
+    let total = OutboxBudget::new(usize::MAX);
     let outboxes = [(); 3].map(|()| Outbox::new(usize::MAX, Arc::clone(&total)));
     let send = &|from: u8| {
         for number in 0..COUNT {
@@ -471,7 +471,7 @@ proptest! {
     fn each_outbox_holds_what_was_sent_and_broadcast_since_it_came_in_order(
         steps in collection::vec(step(), 1..200),
     ) {
-        let total = Total::new(usize::MAX);
+        let total = OutboxBudget::new(usize::MAX);
         let join = || {
             let outbox = Outbox::new(usize::MAX, Arc::clone(&total));
             Expected { outbox, bytes: Vec::new(), messages: 0 }
@@ -513,7 +513,7 @@ proptest! {
 
 #[test]
 fn who_gives_it_up_without_what_is_being_written_leaves_that_to_the_session() {
-    let total = Total::new(usize::MAX);
+    let total = OutboxBudget::new(usize::MAX);
     let outbox = Outbox::new(1_000, Arc::clone(&total));
     outbox.push(&message(10)).unwrap();
     outbox.push(&message(20)).unwrap();

@@ -5,12 +5,12 @@ use std::task::{Context, Poll};
 use tokio::time::Instant;
 
 use super::{Session, Shutdown};
-use crate::connection::{Endpoint, Transport};
+use crate::connection::{EndpointState, Transport};
 use crate::error::{MessageError, MessageErrorKind};
 use crate::events::CloseCause;
 use crate::limits::PROBE_INTERVAL;
 
-impl<S: Transport, E: Endpoint> Session<S, E> {
+impl<S: Transport, E: EndpointState> Session<S, E> {
     /// Waits for the next deadline. `Ready` when one has passed, which changes what there is to do.
     pub(super) fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.plan_probe();
@@ -25,7 +25,7 @@ impl<S: Transport, E: Endpoint> Session<S, E> {
     fn deadlines(&self) -> [Option<Instant>; 4] {
         let complete_until = match self.shutdown {
             // A peer that is not read from can't be late.
-            Shutdown::Serving if self.dispatcher.held_back(&self.reporter).is_none() => {
+            Shutdown::Serving if self.dispatcher.held_back(&self.context).is_none() => {
                 self.reader.complete_until().filter(|_| self.reader.ended().is_none())
             }
             _ => None,
@@ -38,7 +38,7 @@ impl<S: Transport, E: Endpoint> Session<S, E> {
     fn plan_probe(&mut self) {
         let is_read_from = self.reader.ended().is_none() && !self.has_read_ahead();
         let needs_peer = !is_read_from && self.writer.ended().is_none() && !self.dispatcher.is_idle();
-        let needs_room = self.waits_for_room() || self.dispatcher.waits_for_room(&self.reporter);
+        let needs_room = self.waits_for_room() || self.dispatcher.waits_for_room(&self.context);
         if !needs_peer && !needs_room {
             self.probe_at = None;
         } else if self.probe_at.is_none() {
@@ -76,9 +76,9 @@ impl<S: Transport, E: Endpoint> Session<S, E> {
     }
 
     fn report_incomplete(&self) {
-        let limits = self.reporter.limits();
+        let limits = self.context.limits();
         let kind = MessageErrorKind::Incomplete { timeout: limits.incomplete_timeout };
         let error = MessageError::new(kind, self.reader.unread(), self.reader.unfinished(), limits.raw_len);
-        self.reporter.endpoint.message_error(error, self.reporter.from);
+        self.context.endpoint.message_error(error, self.context.from);
     }
 }

@@ -4,50 +4,50 @@ use std::task::{Context, Poll};
 
 use super::reader::Reader;
 use crate::connection::closing::polled;
-use crate::connection::look_ahead::may_be_answer;
+use crate::connection::context::ConnectionContext;
 use crate::connection::read_buffer::CHUNK;
-use crate::connection::reporter::Reporter;
-use crate::connection::responders::Responders;
-use crate::connection::{Endpoint, Limits};
+use crate::connection::reply_scanner::may_be_reply;
+use crate::connection::running_responders::RunningResponders;
+use crate::connection::{EndpointState, Limits};
 use crate::error::{MessageError, MessageErrorKind};
-use crate::refusal::Refusal;
-use crate::router::{Cached, Held, Report as _};
-use crate::wire::{Frame, Kind, answer_at_the_end, question_at_the_end};
+use crate::error_reply::ErrorReply;
+use crate::router::{Cached, PendingCall, Report as _};
+use crate::wire::{EnvelopeKind, Frame, reply_id_at_end, request_id_at_end};
 
 /// A message counts for at least this much of a turn: a peer that sends thousands of short ones gets no longer turn.
 const LEAST_OF_TURN: usize = 128;
 
 /// Where the messages of a connection go.
-pub(super) struct Dispatcher<E: Endpoint> {
+pub(super) struct Dispatcher<E: EndpointState> {
     listeners: Cached<E::From>,
     held: Option<HeldMessage<E::From>>,
-    responders: Responders<E>,
+    responders: RunningResponders<E>,
     /// A reply still reaches the peer.
     peer_reads: bool,
 }
 
 /// The message at the front of what was received, while listeners of it are still to be called.
 struct HeldMessage<F> {
-    held: Held<F>,
+    held: PendingCall<F>,
     len: usize,
     taken: usize,
 }
 
-impl<E: Endpoint> Dispatcher<E> {
+impl<E: EndpointState> Dispatcher<E> {
     pub(super) fn new(endpoint: &E) -> Self {
         Self {
             listeners: endpoint.router().cached(),
             held: None,
-            responders: Responders::new(endpoint.limits().max_requests),
+            responders: RunningResponders::new(endpoint.limits().max_requests),
             peer_reads: true,
         }
     }
 
     /// Gives up the listeners that were removed, whatever they own: nothing else may come that would have them go.
     #[inline]
-    pub(super) fn refresh(&mut self, reader: &Reader, reporter: &Reporter<E>) {
+    pub(super) fn refresh(&mut self, reader: &Reader, context: &ConnectionContext<E>) {
         let held = self.held.as_mut().map(|held| (&mut held.held, &reader.unread()[..held.len]));
-        self.listeners.refresh(reporter.endpoint.router(), held);
+        self.listeners.refresh(context.endpoint.router(), held);
     }
 
     /// Goes on with the responders that can. Once the peer reads no more they are dropped, and later ones after they have
@@ -66,31 +66,31 @@ impl<E: Endpoint> Dispatcher<E> {
         &mut self,
         cx: &mut Context<'_>,
         reader: &mut Reader,
-        reporter: &Reporter<E>,
+        context: &ConnectionContext<E>,
         turn: &mut usize,
     ) -> Poll<()> {
-        if self.poll_held(cx, reader, reporter).is_pending() {
+        if self.poll_held(cx, reader, context).is_pending() {
             return Poll::Pending;
         }
-        while *turn > 0 && !reporter.link.outbox.is_asked() {
-            if self.held_back(reporter).is_some() {
+        while *turn > 0 && !context.link.outbox.is_told_to_close() {
+            if self.held_back(context).is_some() {
                 return Poll::Pending;
             }
             match reader.next_frame() {
                 Frame::Message { len, taken } => {
                     *turn = turn.saturating_sub(taken.max(LEAST_OF_TURN));
-                    if self.dispatch(cx, reader, reporter, len, taken).is_pending() {
+                    if self.dispatch(cx, reader, context, len, taken).is_pending() {
                         return Poll::Pending;
                     }
                 }
                 Frame::TooLong { len, kept, taken } => {
                     *turn = turn.saturating_sub(taken.max(LEAST_OF_TURN));
-                    report_too_long(reader.unread(), reporter, len, kept, taken);
+                    report_too_long(reader.unread(), context, len, kept, taken);
                     reader.consume(taken);
                 }
                 Frame::Incomplete => {
                     reader.remove_excess();
-                    reader.expect_rest(reporter.limits().incomplete_timeout);
+                    reader.expect_rest(context.limits().incomplete_timeout);
                     return Poll::Ready(());
                 }
             }
@@ -104,19 +104,19 @@ impl<E: Endpoint> Dispatcher<E> {
         &mut self,
         cx: &mut Context<'_>,
         reader: &mut Reader,
-        reporter: &Reporter<E>,
+        context: &ConnectionContext<E>,
         len: usize,
         taken: usize,
     ) -> Poll<()> {
         let bytes = &reader.unread()[..len];
         let is_blank = || bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
-        if is_blank() || take_reply(bytes, reporter) {
+        if is_blank() || take_reply(bytes, context) {
             reader.consume(taken);
             return Poll::Ready(());
         }
-        let router = reporter.endpoint.router();
-        let held = router.dispatch(&mut self.listeners, bytes, reporter.from, reporter);
-        self.begin_responders(cx, reporter, len);
+        let router = context.endpoint.router();
+        let held = router.dispatch(&mut self.listeners, bytes, context.from, context);
+        self.begin_responders(cx, context, len);
         match held {
             None => {
                 reader.consume(taken);
@@ -124,7 +124,7 @@ impl<E: Endpoint> Dispatcher<E> {
             }
             Some(held) => {
                 self.held = Some(HeldMessage { held, len, taken });
-                self.poll_held(cx, reader, reporter)
+                self.poll_held(cx, reader, context)
             }
         }
     }
@@ -134,16 +134,16 @@ impl<E: Endpoint> Dispatcher<E> {
         &mut self,
         cx: &mut Context<'_>,
         reader: &mut Reader,
-        reporter: &Reporter<E>,
+        context: &ConnectionContext<E>,
     ) -> Poll<()> {
         while let Some(HeldMessage { held, len, taken }) = &mut self.held {
-            let (poll, awaits_close) = polled(reporter.identity(), || held.poll(cx, reporter.from, reporter));
-            let router = reporter.endpoint.router();
+            let (poll, awaits_close) = polled(context.identity(), || held.poll(cx, context.from, context));
+            let router = context.endpoint.router();
             if poll.is_pending() {
                 // As long as nobody closes the endpoint, such a listener is awaited like any other: it may be one that
                 // works and would only stop early.
                 if awaits_close && router.is_closed() {
-                    self.release_held(reader, reporter);
+                    self.release_held(reader, context);
                     return Poll::Ready(());
                 }
                 return Poll::Pending;
@@ -152,41 +152,41 @@ impl<E: Endpoint> Dispatcher<E> {
             let bytes = &reader.unread()[..len];
             // A message that has reached one listener reaches all of them; only `close` keeps further listeners from being
             // called.
-            match router.resume(&mut self.listeners, held, bytes, reporter.from, reporter) {
+            match router.resume(&mut self.listeners, held, bytes, context.from, context) {
                 Some(next) => *held = next,
                 None => {
                     self.held = None;
                     reader.consume(taken);
                 }
             }
-            self.begin_responders(cx, reporter, len);
+            self.begin_responders(cx, context, len);
         }
         Poll::Ready(())
     }
 
     /// Lets a listener that waits for the endpoint to be closed run on by itself: the closing that has begun does not
     /// wait for it.
-    fn release_held(&mut self, reader: &mut Reader, reporter: &Reporter<E>) {
+    fn release_held(&mut self, reader: &mut Reader, context: &ConnectionContext<E>) {
         if let Some(HeldMessage { held, taken, .. }) = self.held.take() {
-            let reporter = reporter.clone();
-            tokio::spawn(async move { held.run(reporter.from, &reporter).await });
+            let context = context.clone();
+            tokio::spawn(async move { held.run(context.from, &context).await });
             reader.consume(taken);
         }
     }
 
     /// Takes on the responders that were called just now with a message of `len` bytes, and has each do what it can at
     /// once.
-    fn begin_responders(&mut self, cx: &mut Context<'_>, reporter: &Reporter<E>, len: usize) {
-        if self.listeners.begun.is_empty() {
+    fn begin_responders(&mut self, cx: &mut Context<'_>, context: &ConnectionContext<E>, len: usize) {
+        if self.listeners.responder_calls.is_empty() {
             return;
         }
-        let budget = reporter.endpoint.inbox();
-        for mut begun in self.listeners.begun.drain(..) {
+        let budget = context.endpoint.inbox();
+        for mut call in self.listeners.responder_calls.drain(..) {
             // What fits in a chunk always finds a place.
             if len > CHUNK && !budget.has_room(0) {
-                begun.refuse(budget.limit(), reporter.from, reporter);
+                call.refuse(budget.limit(), context.from, context);
             } else {
-                self.responders.begin(begun, reporter, len);
+                self.responders.begin(call, context, len);
             }
         }
         self.poll_responders(cx, self.peer_reads);
@@ -195,20 +195,20 @@ impl<E: Endpoint> Dispatcher<E> {
     /// What holds back the messages that have arrived, as the number of bytes at the front that belong to none of them:
     /// a listener that has to be waited for, responders of which as many run as may, or replies without room.
     #[inline]
-    pub(super) fn held_back(&self, reporter: &Reporter<E>) -> Option<usize> {
+    pub(super) fn held_back(&self, context: &ConnectionContext<E>) -> Option<usize> {
         match &self.held {
             Some(held) => Some(held.taken),
             None => {
-                let is_full = self.responders.is_full() || self.waits_for_room(reporter);
-                (is_full || reporter.link.outbox.is_overfull()).then_some(0)
+                let is_full = self.responders.is_full() || self.waits_for_room(context);
+                (is_full || context.link.outbox.is_overfull()).then_some(0)
             }
         }
     }
 
     /// Whether the inbox budget has no room for further responders. Those within a chunk always have.
     #[inline]
-    pub(super) fn waits_for_room(&self, reporter: &Reporter<E>) -> bool {
-        self.responders.len() > CHUNK && reporter.endpoint.inbox().is_full()
+    pub(super) fn waits_for_room(&self, context: &ConnectionContext<E>) -> bool {
+        self.responders.len() > CHUNK && context.endpoint.inbox().is_full()
     }
 
     /// What the running responders take, in bytes.
@@ -218,15 +218,15 @@ impl<E: Endpoint> Dispatcher<E> {
 
     /// Hands replies to the requests that wait for them, past a message that holds back the others: what holds it may
     /// itself wait for a reply.
-    pub(super) fn scan_replies(&self, reader: &mut Reader, reporter: &Reporter<E>) {
+    pub(super) fn scan_replies(&self, reader: &mut Reader, context: &ConnectionContext<E>) {
         // What arrived before a request was made holds no reply to it.
-        if reporter.link.questions.is_waiting()
-            && let Some(skip) = self.held_back(reporter)
+        if context.link.pending_requests.is_waiting()
+            && let Some(skip) = self.held_back(context)
         {
-            let router = reporter.endpoint.router();
+            let router = context.endpoint.router();
             reader.extract(skip, |bytes| {
-                take_reply(bytes, reporter)
-                    || (may_be_answer(bytes) && router.take_answer(bytes, reporter.from, reporter))
+                take_reply(bytes, context)
+                    || (may_be_reply(bytes) && router.take_reply(bytes, context.from, context))
             });
         }
     }
@@ -247,36 +247,42 @@ impl<E: Endpoint> Dispatcher<E> {
     }
 
     /// Drops what is still at work, unfinished.
-    pub(super) fn give_up(&mut self, reader: &mut Reader, reporter: &Reporter<E>) {
+    pub(super) fn give_up(&mut self, reader: &mut Reader, context: &ConnectionContext<E>) {
         self.responders.give_up();
         if let Some(HeldMessage { held, taken, .. }) = self.held.take() {
-            held.give_up(reporter.from, reporter);
+            held.give_up(context.from, context);
             reader.consume(taken);
         }
     }
 }
 
 /// Hands a reply to the request that waits for it, whose future reads the rest; one that nothing waits for is left.
-fn take_reply<E: Endpoint>(bytes: &[u8], reporter: &Reporter<E>) -> bool {
-    let taken = answer_at_the_end(bytes).is_some_and(|re| reporter.link.questions.answered(re, bytes));
+fn take_reply<E: EndpointState>(bytes: &[u8], context: &ConnectionContext<E>) -> bool {
+    let taken = reply_id_at_end(bytes).is_some_and(|re| context.link.pending_requests.answered(re, bytes));
     if taken {
-        reporter.endpoint.router().count_answer(bytes);
+        context.endpoint.router().count_reply(bytes);
     }
     taken
 }
 
 /// Reports the message over the limit at the front of `unread`, of which `kept` bytes are there and which takes `taken`
 /// with its delimiter. It may be a request or a reply: then its requester is told, too.
-fn report_too_long<E: Endpoint>(unread: &[u8], reporter: &Reporter<E>, size: u64, kept: usize, taken: usize) {
-    let Limits { wire, max_message_len: limit, raw_len, .. } = *reporter.limits();
+fn report_too_long<E: EndpointState>(
+    unread: &[u8],
+    context: &ConnectionContext<E>,
+    size: u64,
+    kept: usize,
+    taken: usize,
+) {
+    let Limits { wire, max_message_len: limit, raw_len, .. } = *context.limits();
     let error = MessageError::new(MessageErrorKind::TooLong { limit }, &unread[..kept], size, raw_len);
-    reporter.endpoint.message_error(error, reporter.from);
-    let bytes = &unread[..taken - wire.end().len()];
-    if let Some(re) = answer_at_the_end(bytes) {
-        reporter.link.questions.too_long(re, size, limit);
-    } else if let Some(id) = question_at_the_end(bytes) {
+    context.endpoint.message_error(error, context.from);
+    let bytes = &unread[..taken - wire.delimiter().len()];
+    if let Some(re) = reply_id_at_end(bytes) {
+        context.link.pending_requests.too_long(re, size, limit);
+    } else if let Some(id) = request_id_at_end(bytes) {
         let text = format!("it takes {size} bytes, over the limit of {limit}");
-        let refusal = Refusal::new(Refusal::UNDECODABLE, text);
-        reporter.refuse(&Kind::Question(id), "", refusal, reporter.from);
+        let error_reply = ErrorReply::new(ErrorReply::UNDECODABLE, text);
+        context.refuse(&EnvelopeKind::Request(id), "", error_reply, context.from);
     }
 }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Session;
-use crate::connection::Endpoint;
+use crate::connection::EndpointState;
 use crate::connection::inbox::{Account, Growth};
 use crate::connection::read_buffer::CHUNK;
 use crate::connection::writer::cause_of;
@@ -27,7 +27,7 @@ enum Intake {
     Blamed,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
+impl<S: AsyncRead + AsyncWrite + Unpin, E: EndpointState> Session<S, E> {
     /// Reads what has arrived. `Pending` while nothing has, nothing more will, or enough is read ahead.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, intake: &mut usize) -> Poll<()> {
         if self.reader.ended().is_some() {
@@ -65,17 +65,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
 
     /// Whether as much is read as may be behind what holds it back.
     pub(super) fn has_read_ahead(&self) -> bool {
-        let Some(front) = self.dispatcher.held_back(&self.reporter) else { return false };
-        let limits = self.reporter.limits();
+        let Some(front) = self.dispatcher.held_back(&self.context) else { return false };
+        let limits = self.context.limits();
         // The reply that it waits for, perhaps.
-        let reply = if self.reporter.link.questions.is_waiting() { limits.max_message_len } else { 0 };
+        let reply = if self.context.link.pending_requests.is_waiting() { limits.max_message_len } else { 0 };
         let ahead = limits.read_ahead_len.saturating_add(reply);
         self.reader.unread().len() >= front.saturating_add(ahead)
     }
 
     fn end_reading(&mut self, cause: CloseCause, cx: &mut Context<'_>) {
         // All that was sent has arrived, and the replies in it have been found: this round has dispatched or scanned it.
-        self.reporter.link.questions.end(&cause);
+        self.context.link.pending_requests.end(&cause);
         self.reader.end(cause);
         // A sender to a peer that is gone learns it now, whatever its listeners are still busy with.
         self.writer.probe(&mut self.stream, cx);
@@ -83,7 +83,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
 
     /// Reads what has arrived, as far as the budget allows.
     fn poll_intake(&mut self, cx: &mut Context<'_>) -> Intake {
-        let held_back = self.dispatcher.held_back(&self.reporter).is_some();
+        let held_back = self.dispatcher.held_back(&self.context).is_some();
         let has_dispatched = self.reader.has_dispatched();
         if let Some(account) = &mut self.account {
             if account.is_blamed() {
@@ -112,13 +112,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
 
     /// By how much the read buffer grows, which it wants to by `best`.
     fn grow(&mut self, cx: &Context<'_>, best: usize, in_turn: bool) -> Result<usize, Intake> {
-        let budget = self.reporter.endpoint.inbox();
+        let budget = self.context.endpoint.inbox();
         let growth = if budget.has_room(best) { best } else { CHUNK };
         if growth < best && self.reader.free() > 0 {
             // Whether the socket is empty is found out before it waits for anything.
             return Ok(0);
         }
-        let user = || self.reporter.endpoint.user_of(self.reporter.from);
+        let user = || self.context.endpoint.user_of(self.context.from);
         let account = self.account.get_or_insert_with(|| Box::new(budget.open(user())));
         match account.grow(cx, growth, in_turn) {
             Growth::Granted => Ok(growth),
@@ -144,8 +144,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         if len <= CHUNK && self.account.is_none() {
             return;
         }
-        let (budget, reporter) = (self.reporter.endpoint.inbox(), &self.reporter);
-        let user = || reporter.endpoint.user_of(reporter.from);
+        let (budget, context) = (self.context.endpoint.inbox(), &self.context);
+        let user = || context.endpoint.user_of(context.from);
         let account = self.account.get_or_insert_with(|| Box::new(budget.open(user())));
         // In steps, since each takes a lock.
         account.set_responders(len.saturating_sub(CHUNK).next_multiple_of(CHUNK / 4));
@@ -167,15 +167,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: Endpoint> Session<S, E> {
         if let Some(account) = &self.account
             && account.review()
         {
-            self.reporter.link.questions.no_room(self.reporter.endpoint.inbox().limit());
+            self.context.link.pending_requests.no_room(self.context.endpoint.inbox().limit());
         }
     }
 
     fn report_no_room(&mut self) {
-        let limits = self.reporter.limits();
-        let kind = MessageErrorKind::InboxFull { limit: self.reporter.endpoint.inbox().limit() };
+        let limits = self.context.limits();
+        let kind = MessageErrorKind::InboxFull { limit: self.context.endpoint.inbox().limit() };
         let error = MessageError::new(kind, self.reader.unread(), self.reader.unfinished(), limits.raw_len);
-        self.reporter.endpoint.message_error(error, self.reporter.from);
+        self.context.endpoint.message_error(error, self.context.from);
         self.shutdown.abort(CloseCause::InboxFull);
     }
 }

@@ -56,12 +56,12 @@ use tokio::time::Instant;
 use self::dispatcher::Dispatcher;
 use self::reader::Reader;
 use self::shutdown::Shutdown;
-use super::alarm::Alarm;
+use super::context::ConnectionContext;
+use super::deadline_timer::DeadlineTimer;
 use super::inbox::Account;
-use super::outbox::{Ask, Outbox};
-use super::reporter::Reporter;
+use super::outbox::{CloseCommand, Outbox};
 use super::writer::{Writer, cause_of};
-use super::{Endpoint, Link, Transport};
+use super::{EndpointState, Link, Transport};
 use crate::events::{CloseCause, CloseReason};
 use crate::limits::LINGER;
 use crate::listener::caught;
@@ -74,8 +74,8 @@ const TURN: usize = 64 * 1024;
 const INTAKE: usize = 1024 * 1024;
 
 /// One connection, from its first byte to its end.
-pub(crate) struct Session<S, E: Endpoint> {
-    reporter: Reporter<E>,
+pub(crate) struct Session<S, E: EndpointState> {
+    context: ConnectionContext<E>,
     stream: S,
     /// The close cause to report when the peer takes nothing.
     slow_consumer: CloseCause,
@@ -87,7 +87,7 @@ pub(crate) struct Session<S, E: Endpoint> {
     account: Option<Box<Account>>,
     /// When to find out whether the peer is still there, while nothing else would tell.
     probe_at: Option<Instant>,
-    timer: Alarm,
+    timer: DeadlineTimer,
 }
 
 /// What is left of the turn of a session.
@@ -96,7 +96,7 @@ struct Turn {
     intake: usize,
 }
 
-impl<S: Transport, E: Endpoint> Session<S, E> {
+impl<S: Transport, E: EndpointState> Session<S, E> {
     pub(crate) fn new(
         stream: S,
         endpoint: Arc<E>,
@@ -109,25 +109,25 @@ impl<S: Transport, E: Endpoint> Session<S, E> {
             reader: Reader::new(limits),
             dispatcher: Dispatcher::new(&*endpoint),
             writer: Writer::new(Arc::clone(&link.outbox), limits.write_stall),
-            reporter: Reporter { endpoint, from, link },
+            context: ConnectionContext { endpoint, from, link },
             stream,
             slow_consumer,
             shutdown: Shutdown::Serving,
             account: None,
             probe_at: None,
-            timer: Alarm::default(),
+            timer: DeadlineTimer::default(),
         }
     }
 
     /// Runs the connection to its end. When this returns, nothing is written or dispatched any more.
     pub(crate) async fn run(mut self) -> CloseReason {
         let cause = poll_fn(|cx| caught(|| self.poll(cx)).unwrap_or_else(transport_panicked)).await;
-        self.dispatcher.give_up(&mut self.reader, &self.reporter);
+        self.dispatcher.give_up(&mut self.reader, &self.context);
         self.reader.discard();
         self.dispatcher.count();
-        self.reporter.link.questions.end(&cause);
+        self.context.link.pending_requests.end(&cause);
         let writing = self.writer.take_writing();
-        let unsent = self.outbox().give_up(self.reporter.limits().wire, writing);
+        let unsent = self.outbox().give_up(self.context.limits().wire, writing);
         let reason = CloseReason {
             cause,
             unsent_messages: unsent.messages,
@@ -142,19 +142,19 @@ impl<S: Transport, E: Endpoint> Session<S, E> {
     }
 
     fn outbox(&self) -> &Outbox {
-        &self.reporter.link.outbox
+        &self.context.link.outbox
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseCause> {
         let mut turn = Turn { dispatch: TURN, intake: INTAKE };
         loop {
             self.take_command();
-            self.dispatcher.refresh(&self.reader, &self.reporter);
+            self.dispatcher.refresh(&self.reader, &self.context);
             let blocked = self.writer.poll_write(&mut self.stream, cx).is_pending();
             self.dispatcher.poll_responders(cx, self.writer.ended().is_none());
             let dispatched = self.poll_dispatch(cx, &mut turn).is_ready();
             self.count_responders();
-            self.dispatcher.scan_replies(&mut self.reader, &self.reporter);
+            self.dispatcher.scan_replies(&mut self.reader, &self.context);
             if let Some(cause) = self.poll_shutdown(cx, dispatched) {
                 return Poll::Ready(cause);
             }
@@ -180,12 +180,12 @@ impl<S: Transport, E: Endpoint> Session<S, E> {
     }
 
     fn take_command(&mut self) {
-        match self.outbox().take_ask() {
-            Some(Ask::Drain(cause)) => {
-                let until = Instant::now().checked_add(self.reporter.limits().drain);
+        match self.outbox().take_close() {
+            Some(CloseCommand::Drain(cause)) => {
+                let until = Instant::now().checked_add(self.context.limits().drain);
                 self.drain(cause, until);
             }
-            Some(Ask::Cut(cause)) => self.shutdown.abort(cause),
+            Some(CloseCommand::Cut(cause)) => self.shutdown.abort(cause),
             None => {}
         }
     }
@@ -193,17 +193,17 @@ impl<S: Transport, E: Endpoint> Session<S, E> {
     /// Begins the end of the connection: what is queued is written, nothing more is dispatched.
     fn drain(&mut self, cause: CloseCause, until: Option<Instant>) {
         self.outbox().end();
-        self.reporter.link.questions.end(&cause);
+        self.context.link.pending_requests.end(&cause);
         self.shutdown.drain(cause, until);
     }
 
     /// Dispatches what was received. In a drain, only goes on with the message that was begun.
     fn poll_dispatch(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> Poll<()> {
-        let (reader, reporter) = (&mut self.reader, &self.reporter);
+        let (reader, context) = (&mut self.reader, &self.context);
         if self.shutdown.is_serving() {
-            self.dispatcher.poll_dispatch(cx, reader, reporter, &mut turn.dispatch)
+            self.dispatcher.poll_dispatch(cx, reader, context, &mut turn.dispatch)
         } else {
-            self.dispatcher.poll_held(cx, reader, reporter)
+            self.dispatcher.poll_held(cx, reader, context)
         }
     }
 
@@ -225,7 +225,7 @@ impl<S: Transport, E: Endpoint> Session<S, E> {
             Shutdown::Draining { .. } if is_done && self.writer.ended().is_none() => {
                 if self.writer.poll_shutdown(&mut self.stream, cx).is_pending() {
                     // A stream that can't even be shut down has no more time than the rest of a drain.
-                    let until = Instant::now().checked_add(self.reporter.limits().drain);
+                    let until = Instant::now().checked_add(self.context.limits().drain);
                     self.shutdown.limit(until);
                     return None;
                 }
@@ -254,13 +254,13 @@ fn transport_panicked(panic: String) -> Poll<CloseCause> {
     Poll::Ready(cause_of(io::Error::other(format!("the transport panicked: {panic}"))))
 }
 
-impl<S, E: Endpoint> Drop for Session<S, E> {
+impl<S, E: EndpointState> Drop for Session<S, E> {
     fn drop(&mut self) {
         // A session that is dropped with its runtime has not run to its end: what it holds may panic as it goes, and no sender
         // must take it for alive.
-        self.dispatcher.give_up(&mut self.reader, &self.reporter);
+        self.dispatcher.give_up(&mut self.reader, &self.context);
         let writing = self.writer.take_writing();
-        self.reporter.link.outbox.give_up(self.reporter.limits().wire, writing);
-        self.reporter.link.questions.end(&CloseCause::Closed);
+        self.context.link.outbox.give_up(self.context.limits().wire, writing);
+        self.context.link.pending_requests.end(&CloseCause::Closed);
     }
 }

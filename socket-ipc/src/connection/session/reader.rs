@@ -12,8 +12,8 @@ use tokio::task::unconstrained;
 use tokio::time::Instant;
 
 use crate::connection::Limits;
-use crate::connection::look_ahead::LookAhead;
 use crate::connection::read_buffer::ReadBuffer;
+use crate::connection::reply_scanner::ReplyScanner;
 use crate::events::CloseCause;
 use crate::limits::RAW_LEN;
 use crate::wire::{Frame, Framer, Wire};
@@ -27,7 +27,7 @@ pub(super) struct Reader {
     /// When the message at the front has to be complete.
     complete_until: Option<Instant>,
     /// Made when first needed.
-    scanner: Option<Box<LookAhead>>,
+    scanner: Option<Box<ReplyScanner>>,
     /// Something was taken off the front since the last look.
     has_dispatched: bool,
     wire: Wire,
@@ -40,7 +40,7 @@ impl Reader {
         // A message over the limit is not stored, however much of one a report may hold.
         let keep = raw_len.min(max_message_len.max(RAW_LEN));
         Self {
-            received: ReadBuffer::new(max_message_len.saturating_add(wire.end().len())),
+            received: ReadBuffer::new(max_message_len.saturating_add(wire.delimiter().len())),
             framer: Framer::new(wire, max_message_len, keep),
             ended: None,
             complete_until: None,
@@ -130,10 +130,10 @@ impl Reader {
     /// Takes out the whole messages behind the first `skip` bytes that `take` wants. Each is shown to it once.
     pub(super) fn extract(&mut self, skip: usize, mut take: impl FnMut(&[u8]) -> bool) {
         let (wire, limit) = (self.wire, self.max_message_len);
-        let scanner = self.scanner.get_or_insert_with(|| Box::new(LookAhead::new(wire, limit)));
+        let scanner = self.scanner.get_or_insert_with(|| Box::new(ReplyScanner::new(wire, limit)));
         let mut taken = Vec::new();
         while let Some(place) = scanner.next(self.received.unread(), skip, &self.framer) {
-            if take(&self.received.unread()[place.start..place.end - wire.end().len()]) {
+            if take(&self.received.unread()[place.start..place.end - wire.delimiter().len()]) {
                 taken.push(place);
             }
         }

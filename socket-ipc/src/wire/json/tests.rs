@@ -206,7 +206,7 @@ fn number_not_finite_as_a_key_is_refused_by_the_path_of_its_map() {
 fn number_not_finite_beyond_the_limit_is_too_large_and_before_it_is_named() {
     use crate::wire::{Kind, encode::Tail};
 
-    let kind = Kind::Message;
+    let kind = EnvelopeKind::Message;
     let encode = |limit, message: &(f64, &str, f64)| {
         let mut buffer = b"before".to_vec();
         let tail = Tail::of(&kind);

@@ -34,7 +34,7 @@ async fn send(lines: &mut Lines, topic: &str, message: impl Serialize) -> Done {
 
 /// The next message, its topic and what it adds.
 async fn next(lines: &mut Lines) -> Result<(Value, u64, u64), Failed> {
-    let line = lines.next().await.ok_or("closed by the other side")??;
+    let line = lines.next().await.ok_or("closed by the peer")??;
     let mut envelope: Value = serde_json::from_str(&line)?;
     let message = envelope["message"].take();
     Ok(match envelope["topic"].as_str() {
@@ -46,9 +46,9 @@ async fn next(lines: &mut Lines) -> Result<(Value, u64, u64), Failed> {
             let text: Text = serde_json::from_value(message)?;
             (Value::Null, text.id, text.adds())
         }
-        Some("answer") => {
-            let answer: Answer = serde_json::from_value(message)?;
-            (Value::Null, 0, answer.sum)
+        Some("reply") => {
+            let reply: Answer = serde_json::from_value(message)?;
+            (Value::Null, 0, reply.sum)
         }
         _ => return Err("a message of an unknown topic".into()),
     })
@@ -104,7 +104,7 @@ async fn serve(work: Work, count: u64, listener: UnixListener) -> Done {
     if work == Work::W3 {
         Outcome::since(start, sum).say();
     } else {
-        let line = line("answer", Answer { sum })?;
+        let line = line("reply", Answer { sum })?;
         for client in &clients {
             client.send(line.clone()).await?;
         }
@@ -136,7 +136,7 @@ async fn client(work: Work, count: u64, path: &Path) -> Done {
                     for _ in 0..count {
                         sum += next(&mut lines).await?.2;
                     }
-                    send(&mut lines, "answer", Answer { sum }).await?;
+                    send(&mut lines, "reply", Answer { sum }).await?;
                     std::future::pending::<Done>().await
                 })
             });
@@ -162,8 +162,8 @@ async fn client(work: Work, count: u64, path: &Path) -> Done {
                 })
             });
             let mut sum = 0;
-            for answer in futures::future::join_all(sending).await {
-                sum = answer??;
+            for reply in futures::future::join_all(sending).await {
+                sum = reply??;
             }
             Outcome::since(start, sum).say();
         }

@@ -79,7 +79,7 @@ impl System {
             Self::SocketIpc | Self::SocketIpcMultiThread => true,
             // One thread that blocks serves one client at a time.
             Self::RawBytes | Self::RawSerdeJson => !matches!(work, Work::W5 | Work::Idle),
-            // Calls and their answers; nothing is broadcast.
+            // Calls and their replies; nothing is broadcast.
             Self::Tarpc => !matches!(work, Work::W3 | Work::Idle),
             Self::Zlink => !matches!(work, Work::W3 | Work::Idle),
             Self::LinesCodec | Self::Zeromq | Self::NodeSocketIpc | Self::NodeIpc => work != Work::Idle,

@@ -58,7 +58,7 @@ fn serve(work: Work, count: u64, mut streams: Vec<UnixStream>, json: bool) -> Do
             }
             let mut sum = 0;
             for stream in &mut streams {
-                sum += answer(stream)?;
+                sum += reply(stream)?;
             }
             Outcome::since(start, sum).say();
             Ok(())
@@ -147,7 +147,7 @@ fn client(work: Work, count: u64, mut streams: Vec<UnixStream>, json: bool) -> D
                 }
             }
             stream.write_all(&batch)?;
-            let sum = answer(&mut stream)?;
+            let sum = reply(&mut stream)?;
             Outcome::since(start, sum).say();
         }
     }
@@ -195,16 +195,16 @@ fn decode<'l, M: Deserialize<'l>>(line: &'l [u8]) -> M {
 
 fn say(stream: &mut UnixStream, sum: u64) -> Done {
     let mut line = Vec::new();
-    encode(&mut line, "answer", &Answer { sum });
+    encode(&mut line, "reply", &Answer { sum });
     Ok(stream.write_all(&line)?)
 }
 
-fn answer(stream: &mut UnixStream) -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
+fn reply(stream: &mut UnixStream) -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
     let (mut lines, mut sum) = (Lines::default(), None);
     while sum.is_none() {
         lines.read(stream, |line| sum = Some(decode::<Answer>(line).sum))?;
     }
-    sum.ok_or_else(|| "no answer".into())
+    sum.ok_or_else(|| "no reply".into())
 }
 
 /// Reads lines; what has been searched for an end is not searched again.
@@ -228,7 +228,7 @@ impl Lines {
         }
         let count = stream.read(&mut self.buffer[self.filled..])?;
         if count == 0 {
-            return Err("closed by the other side".into());
+            return Err("closed by the peer".into());
         }
         self.filled += count;
         let mut begin = 0;

@@ -39,7 +39,7 @@ async fn add_up_small(work: Work, count: u64, path: &Path) -> Done {
     server.on::<Small>(move |message, client_id| {
         let sum = sum.fetch_add(message.adds(), Relaxed) + message.adds();
         if message.id + 1 == count && ended.fetch_add(1, Relaxed) + 1 == work.clients() {
-            reply.send(&Answer { sum }, client_id).expect("whoever is last waits for the answer");
+            reply.send(&Answer { sum }, client_id).expect("whoever is last waits for the reply");
         }
     });
     serve(server).await
@@ -51,7 +51,7 @@ async fn add_up_texts(count: u64, path: &Path) -> Done {
     server.on::<Text>(move |message, client_id| {
         let sum = sum.fetch_add(message.adds(), Relaxed) + message.adds();
         if message.id + 1 == count {
-            reply.send(&Answer { sum }, client_id).expect("the client waits for the answer");
+            reply.send(&Answer { sum }, client_id).expect("the client waits for the reply");
         }
     });
     serve(server).await
@@ -69,7 +69,7 @@ async fn echo(path: &Path) -> Done {
 async fn broadcast(work: Work, count: u64, path: &Path) -> Done {
     let server = Server::new(path);
     let everybody = here(&server, work.clients());
-    let mut answers = server.subscribe::<Answer>();
+    let mut replies = server.subscribe::<Answer>();
     server.listen().await?;
     say_ready();
     everybody.notified().await;
@@ -79,7 +79,7 @@ async fn broadcast(work: Work, count: u64, path: &Path) -> Done {
     }
     let mut sum = 0;
     for _ in 0..work.clients() {
-        sum += answers.next().await.ok_or("closed before all had answered")?.0.sum;
+        sum += replies.next().await.ok_or("closed before all had answered")?.0.sum;
     }
     Outcome::since(start, sum).say();
     server.closed().await;
@@ -120,7 +120,7 @@ async fn connected(work: Work, path: &Path) -> Result<Vec<Client>, socket_ipc::C
 
 async fn send_all(work: Work, count: u64, path: &Path) -> Done {
     let clients = connected(work, path).await?;
-    let mut answers: Vec<_> = clients.iter().map(|client| client.subscribe::<Answer>()).collect();
+    let mut replies: Vec<_> = clients.iter().map(|client| client.subscribe::<Answer>()).collect();
     let text = work.text_len().map(Text::new);
     let start = Instant::now();
     let sending = clients.iter().map(|client| {
@@ -141,9 +141,9 @@ async fn send_all(work: Work, count: u64, path: &Path) -> Done {
     for sent in try_join_all(sending).await? {
         sent?;
     }
-    let answers = answers.iter_mut().map(|answers| Box::pin(answers.next()));
-    let (answer, ..) = futures::future::select_all(answers).await;
-    Outcome::since(start, answer.ok_or("closed before it was answered")?.sum).say();
+    let replies = replies.iter_mut().map(|replies| Box::pin(replies.next()));
+    let (reply, ..) = futures::future::select_all(replies).await;
+    Outcome::since(start, reply.ok_or("closed before it was answered")?.sum).say();
     Ok(())
 }
 
@@ -178,7 +178,7 @@ async fn hear_all(work: Work, count: u64, path: &Path) -> Done {
         client.on::<Small>(move |message| {
             let sum = sum.fetch_add(message.adds(), Relaxed) + message.adds();
             if message.id + 1 == count {
-                reply.send(&Answer { sum }).expect("the server waits for the answer");
+                reply.send(&Answer { sum }).expect("the server waits for the reply");
             }
         });
     }

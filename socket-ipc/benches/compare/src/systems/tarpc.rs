@@ -1,4 +1,4 @@
-//! tarpc over its JSON transport: every message is a call, many of them under way at once.
+//! tarpc over its JSON transport: every message is a call, many of them in flight at once.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use tarpc::{client, context, serde_transport::unix};
 use super::{Done, Side};
 use crate::work::{Outcome, Small, Text, Work, say_ready};
 
-/// How many calls of a client are under way at once.
+/// How many calls of a client are in flight at once.
 const CALLS: usize = 512;
 
 #[tarpc::service]

@@ -69,15 +69,15 @@ fn serve(work: Work, count: u64, sockets: &Sockets<'_>) -> Done {
             }
         }
         Work::W3 => {
-            let (news, answers) =
-                (sockets.open(zmq::PUB, "", true)?, sockets.open(zmq::PULL, ".answers", true)?);
+            let (news, replies) =
+                (sockets.open(zmq::PUB, "", true)?, sockets.open(zmq::PULL, ".replies", true)?);
             say_ready();
             // A subscriber says when it hears: what is published before is lost.
             let mut here = 0;
             while here < work.clients() {
                 news.send(encode("start", ()), 0)?;
-                while answers.poll(zmq::POLLIN, 10)? > 0 {
-                    answers.recv(&mut bytes, 0)?;
+                while replies.poll(zmq::POLLIN, 10)? > 0 {
+                    replies.recv(&mut bytes, 0)?;
                     here += 1;
                 }
             }
@@ -87,14 +87,14 @@ fn serve(work: Work, count: u64, sockets: &Sockets<'_>) -> Done {
             }
             let mut sum = 0;
             for _ in 0..work.clients() {
-                answers.recv(&mut bytes, 0)?;
+                replies.recv(&mut bytes, 0)?;
                 sum += decode::<Answer>(&bytes)?.sum;
             }
             Outcome::since(start, sum).say();
         }
         _ => {
-            let (socket, answers) =
-                (sockets.open(zmq::PULL, "", true)?, sockets.open(zmq::PUSH, ".answers", true)?);
+            let (socket, replies) =
+                (sockets.open(zmq::PULL, "", true)?, sockets.open(zmq::PUSH, ".replies", true)?);
             say_ready();
             let mut sum = 0;
             for _ in 0..count * work.clients() {
@@ -104,7 +104,7 @@ fn serve(work: Work, count: u64, sockets: &Sockets<'_>) -> Done {
                     None => decode::<Small>(&bytes)?.adds(),
                 };
             }
-            answers.send(encode("answer", Answer { sum }), 0)?;
+            replies.send(encode("reply", Answer { sum }), 0)?;
         }
     }
     loop {
@@ -128,7 +128,7 @@ fn client(work: Work, count: u64, sockets: &Sockets<'_>) -> Done {
             Outcome::of_round_trips(start, sum, trips).say();
         }
         Work::W3 => {
-            let answers = sockets.open(zmq::PUSH, ".answers", false)?;
+            let replies = sockets.open(zmq::PUSH, ".replies", false)?;
             let news: Result<Vec<_>, _> =
                 (0..work.clients()).map(|_| sockets.open(zmq::SUB, "", false)).collect();
             let news = news?;
@@ -149,7 +149,7 @@ fn client(work: Work, count: u64, sockets: &Sockets<'_>) -> Done {
                         if bytes.starts_with(b"{\"topic\":\"start\"") {
                             if sums[at].is_none() {
                                 sums[at] = Some(0);
-                                answers.send("here", 0)?;
+                                replies.send("here", 0)?;
                             }
                             continue;
                         }
@@ -157,7 +157,7 @@ fn client(work: Work, count: u64, sockets: &Sockets<'_>) -> Done {
                         *sum += message.adds();
                         if message.id + 1 == count {
                             ended += 1;
-                            answers.send(encode("answer", Answer { sum: *sum }), 0)?;
+                            replies.send(encode("reply", Answer { sum: *sum }), 0)?;
                         }
                     }
                 }
@@ -165,7 +165,7 @@ fn client(work: Work, count: u64, sockets: &Sockets<'_>) -> Done {
             std::thread::park();
         }
         _ => {
-            let answers = sockets.open(zmq::PULL, ".answers", false)?;
+            let replies = sockets.open(zmq::PULL, ".replies", false)?;
             let clients: Result<Vec<_>, _> =
                 (0..work.clients()).map(|_| sockets.open(zmq::PUSH, "", false)).collect();
             let clients = clients?;
@@ -182,7 +182,7 @@ fn client(work: Work, count: u64, sockets: &Sockets<'_>) -> Done {
                     }
                 }
             }
-            answers.recv(&mut bytes, 0)?;
+            replies.recv(&mut bytes, 0)?;
             Outcome::since(start, decode::<Answer>(&bytes)?.sum).say();
         }
     }

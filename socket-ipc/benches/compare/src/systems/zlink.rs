@@ -1,4 +1,4 @@
-//! zlink, which speaks Varlink: calls that want no answer, pipelined in batches, and one that does.
+//! zlink, which speaks Varlink: calls that want no reply, pipelined in batches, and one that does.
 
 use std::path::Path;
 use std::time::Instant;

@@ -9,12 +9,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connection::reply::reply;
-use crate::connection::{Endpoint, InboxBudget, Limits, Outbox};
+use crate::connection::{EndpointState, InboxBudget, Limits, Outbox};
 use crate::error::{Error, MessageError};
-use crate::figures::Figures;
+use crate::error_reply::ErrorReply;
 use crate::listener::DropReport;
-use crate::refusal::Refusal;
-use crate::router::{Audience, Heard, Owned, RespondingRaw, Router};
+use crate::metrics::Metrics;
+use crate::router::{Audience, CallResult, Owned, RespondingRaw, Router};
 use crate::sync::lock;
 use crate::topic::TopicName;
 
@@ -190,29 +190,29 @@ impl Drop for Pass {
 pub(super) struct Fake {
     router: Router<()>,
     limits: Limits,
-    figures: Arc<Figures>,
+    metrics: Arc<Metrics>,
     inbox: Arc<InboxBudget>,
     pub(super) noted: Mutex<usize>,
     pub(super) errors: Mutex<Vec<String>>,
-    /// Held by this endpoint alone, which outlives its connection.
+    /// PendingCall by this endpoint alone, which outlives its connection.
     pub(super) listening: Arc<Gate>,
     pub(super) responding: Arc<Gate>,
 }
 
 impl Fake {
     pub(super) fn new(limits: Limits, outbox: &Arc<Outbox>) -> Arc<Self> {
-        let figures = Figures::new();
+        let metrics = Metrics::new();
         let (listening, responding) = (Arc::<Gate>::default(), Arc::<Gate>::default());
         let fake = Arc::new(Self {
             router: Router::new(
                 limits.wire,
                 limits.max_topic_len,
                 limits.raw_len,
-                Arc::clone(&figures),
+                Arc::clone(&metrics),
                 DropReport::default(),
             ),
             limits,
-            figures,
+            metrics,
             inbox: InboxBudget::new(usize::MAX, usize::MAX),
             noted: Mutex::default(),
             errors: Mutex::default(),
@@ -224,31 +224,31 @@ impl Fake {
             if let Some(fake) = noting.upgrade() {
                 *lock(&fake.noted) += 1;
             }
-            Heard::Done
+            CallResult::Done
         };
         fake.router.attach(Audience::Topic("note"), Owned::new(note));
-        let wait = move |(): (), _, ()| Heard::Wait(Box::pin(listening.enter()));
+        let wait = move |(): (), _, ()| CallResult::Wait(Box::pin(listening.enter()));
         fake.router.attach(Audience::Topic("wait"), Owned::new(wait));
         let (endpoint, outbox) = (Arc::downgrade(&fake), Arc::clone(outbox));
-        let ask = move |_: crate::RawMessage<'_>, (), kind: crate::wire::Kind| {
+        let ask = move |_: crate::RawMessage<'_>, (), kind: crate::wire::EnvelopeKind| {
             let asked = kind.clone();
             let (endpoint, outbox, pass) = (endpoint.clone(), Arc::clone(&outbox), responding.enter());
             let wait = Box::pin(async move {
                 pass.await;
                 let Some(endpoint) = endpoint.upgrade() else { return };
-                let answer = Ok::<_, Refusal>(());
-                reply(&*endpoint, &outbox, &asked, TopicName::AtRunTime("reply"), &answer);
+                let result = Ok::<_, ErrorReply>(());
+                reply(&*endpoint, &outbox, &asked, TopicName::AtRunTime("reply"), &result);
             });
-            Heard::Begun { wait, kind }
+            CallResult::Responding { wait, kind }
         };
         let attached =
-            fake.router.attach_as(crate::Listener::next(), "ask", RespondingRaw::new("reply".into(), ask));
+            fake.router.attach_as(crate::ListenerId::next(), "ask", RespondingRaw::new("reply".into(), ask));
         assert!(attached.is_ok());
         fake
     }
 }
 
-impl Endpoint for Fake {
+impl EndpointState for Fake {
     type From = ();
 
     fn router(&self) -> &Router<()> {
@@ -259,8 +259,8 @@ impl Endpoint for Fake {
         &self.limits
     }
 
-    fn figures(&self) -> &Figures {
-        &self.figures
+    fn metrics(&self) -> &Metrics {
+        &self.metrics
     }
 
     fn inbox(&self) -> &Arc<InboxBudget> {
@@ -283,5 +283,5 @@ impl Endpoint for Fake {
         lock(&self.errors).push(error.to_string());
     }
 
-    fn late_answer(&self, _: &crate::wire::RequestId, _: &str, (): ()) {}
+    fn late_reply(&self, _: &crate::wire::RequestId, _: &str, (): ()) {}
 }

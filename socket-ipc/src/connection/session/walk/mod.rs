@@ -20,9 +20,9 @@ use tokio::time::advance;
 
 use self::fake::{Fake, Socket, Stream, Woken};
 use super::Session;
-use crate::connection::outbox::Ask;
-use crate::connection::questions::{Outcome, Unanswered};
-use crate::connection::{Limits, Link, Outbox, Questions, Total};
+use crate::connection::outbox::CloseCommand;
+use crate::connection::pending_requests::{NoReply, Outcome};
+use crate::connection::{Limits, Link, Outbox, OutboxBudget, PendingRequests};
 use crate::events::{CloseCause, CloseReason};
 use crate::limits::PROBE_INTERVAL;
 use crate::sync::lock;
@@ -35,7 +35,7 @@ enum Event {
     /// A message arrives for a listener that has to be waited for.
     Wait,
     /// A request arrives for an asynchronous responder.
-    Ask,
+    CloseCommand,
     /// The first or the second half of a message arrives.
     Half,
     /// The reply to a request of this side arrives.
@@ -69,7 +69,7 @@ use Event::*;
 const EVENTS: [Event; 17] = [
     Note,
     Wait,
-    Ask,
+    CloseCommand,
     Half,
     Reply,
     Request,
@@ -97,7 +97,7 @@ struct World {
     socket: Stream,
     endpoint: Arc<Fake>,
     link: Link,
-    total: Arc<Total>,
+    total: Arc<OutboxBudget>,
     session: Pin<Box<dyn Future<Output = CloseReason>>>,
     woken: Arc<Woken>,
     ended: Option<CloseReason>,
@@ -132,9 +132,9 @@ impl World {
             write_stall: WRITE_STALL,
             ..Limits::default()
         };
-        let total = Total::new(usize::MAX);
+        let total = OutboxBudget::new(usize::MAX);
         let outbox = Arc::new(Outbox::new(limits.outbox_len, Arc::clone(&total)));
-        let link = Link { questions: Questions::new(4, Handle::current()), outbox };
+        let link = Link { pending_requests: PendingRequests::new(4, Handle::current()), outbox };
         let endpoint = Fake::new(limits, &link.outbox);
         let stream = Stream::default();
         lock(&stream.0).forgets = forgets;
@@ -200,10 +200,10 @@ impl World {
 
     async fn happens(&mut self, event: Event) {
         match event {
-            Note | Wait | Ask | Reply if self.in_the_middle => {}
+            Note | Wait | CloseCommand | Reply if self.in_the_middle => {}
             Note => self.arrive(&[MESSAGE, b"\n"].concat()),
             Wait => self.arrive(b"{\"topic\":\"wait\",\"message\":null}\n"),
-            Ask => self.arrive(b"{\"topic\":\"ask\",\"message\":null,\"id\":1}\n"),
+            CloseCommand => self.arrive(b"{\"topic\":\"ask\",\"message\":null,\"id\":1}\n"),
             Reply => self.arrive(b"{\"topic\":\"reply\",\"message\":null,\"re\":1}\n"),
             Half => {
                 let (first, second) = MESSAGE.split_at(MESSAGE.len() / 2);
@@ -212,10 +212,10 @@ impl World {
                 self.arrive(&bytes);
             }
             Request => {
-                if let Ok((number, reply)) = self.link.questions.ask(Duration::MAX) {
+                if let Ok((number, reply)) = self.link.pending_requests.begin(Duration::MAX) {
                     self.requests.push(reply);
                     if !self.send() {
-                        self.link.questions.forget(number);
+                        self.link.pending_requests.forget(number);
                         self.requests.pop();
                     }
                 }
@@ -232,8 +232,8 @@ impl World {
             Block => self.change(|socket| socket.blocked = !socket.blocked),
             Second => advance(PROBE_INTERVAL).await,
             Stall => advance(WRITE_STALL).await,
-            Drain => self.link.outbox.ask(Ask::Drain(CloseCause::Closed)),
-            Cut => self.link.outbox.ask(Ask::Cut(CloseCause::Disconnected)),
+            Drain => self.link.outbox.close(CloseCommand::Drain(CloseCause::Closed)),
+            Cut => self.link.outbox.close(CloseCommand::Cut(CloseCause::Disconnected)),
         }
     }
 
@@ -253,7 +253,7 @@ impl World {
     }
 
     /// A poll that nothing has asked for.
-    fn poll_unasked(&mut self) -> Result<(), String> {
+    fn poll_unwoken(&mut self) -> Result<(), String> {
         let before = self.seen();
         self.poll();
         let after = self.seen();
@@ -287,11 +287,11 @@ impl World {
         }
         for request in &mut self.requests {
             match request.try_recv() {
-                Ok(Ok(_) | Err(Unanswered::Ended(_))) => {}
+                Ok(Ok(_) | Err(NoReply::Ended(_))) => {}
                 other => return Err(format!("a request is pending: {other:?}")),
             }
         }
-        if self.link.questions.is_waiting() {
+        if self.link.pending_requests.is_waiting() {
             return Err("a request is counted".to_owned());
         }
         let socket = lock(&self.socket.0);
@@ -314,7 +314,7 @@ async fn walk(events: &[Event], max_requests: usize, forgets: bool) -> Result<()
         world.happens(*event).await;
         world.run().await?;
     }
-    world.poll_unasked()?;
+    world.poll_unwoken()?;
     world.outlive_the_peer().await?;
     world.leaves_nothing()?;
     // The same, with a runtime that goes after these events.
@@ -366,12 +366,12 @@ fn every_property_of_a_session_holds_in_every_order_of_five_events() {
 #[tokio::test(start_paused = true)]
 async fn session_peer_gone_behind_full_responders_ends() {
     let orders: [&[Event]; 6] = [
-        &[Ask, Leave],
-        &[Ask, Ask, Finish, Leave],
-        &[Ask, Ask, Ask, Ask, Ask, Leave],
-        &[Ask, Ask, Ask, Ask, Ask, Finish, Second, Leave],
-        &[Wait, Ask, Ask, Ask, Ask, Half, Leave],
-        &[Block, Ask, Send, Send, ResponderReady, Ask, Ask, Ask, Leave],
+        &[CloseCommand, Leave],
+        &[CloseCommand, CloseCommand, Finish, Leave],
+        &[CloseCommand, CloseCommand, CloseCommand, CloseCommand, CloseCommand, Leave],
+        &[CloseCommand, CloseCommand, CloseCommand, CloseCommand, CloseCommand, Finish, Second, Leave],
+        &[Wait, CloseCommand, CloseCommand, CloseCommand, CloseCommand, Half, Leave],
+        &[Block, CloseCommand, Send, Send, ResponderReady, CloseCommand, CloseCommand, CloseCommand, Leave],
     ];
     for events in orders {
         for limit in 1..=2 {

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock, RwLock};
 
 use foldhash::fast::FixedState;
 
-use crate::connection::Total;
+use crate::connection::OutboxBudget;
 use crate::events::{CloseCause, CloseReason};
 use crate::stats::{Stats, TopicTraffic, Traffic};
 use crate::sync::{read, write};
@@ -41,7 +41,7 @@ pub(crate) struct TopicCounters {
 
 /// The counters of one endpoint.
 #[derive(Debug)]
-pub(crate) struct Figures {
+pub(crate) struct Metrics {
     /// Tells endpoints apart, in the memory of threads too.
     id: u64,
     /// Where the counters of each topic stand that the program itself names: it listens for it, or sends messages of its
@@ -54,10 +54,10 @@ pub(crate) struct Figures {
     pub(crate) message_errors: AtomicU64,
     /// Connections there have been.
     pub(crate) connections: AtomicU64,
-    /// Connections that ended because the other side did not read.
+    /// Connections that ended because the peer did not read.
     pub(crate) slow: AtomicU64,
-    /// Answers that nobody waited for, or no longer.
-    pub(crate) late_answers: AtomicU64,
+    /// Replies that nobody waited for, or no longer.
+    pub(crate) late_replies: AtomicU64,
 }
 
 /// How many counters are made together.
@@ -72,7 +72,7 @@ thread_local! {
     static LAST: Cell<(u64, usize, usize)> = const { Cell::new((0, 0, 0)) };
 }
 
-impl Figures {
+impl Metrics {
     pub(crate) fn new() -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         Arc::new(Self {
@@ -83,7 +83,7 @@ impl Figures {
             message_errors: AtomicU64::new(0),
             connections: AtomicU64::new(0),
             slow: AtomicU64::new(0),
-            late_answers: AtomicU64::new(0),
+            late_replies: AtomicU64::new(0),
         })
     }
 
@@ -139,16 +139,16 @@ impl Figures {
     }
 
     /// All of it, with what the endpoint knows of its connections.
-    pub(crate) fn stats(&self, connected: u64, total: &Total) -> Stats {
+    pub(crate) fn stats(&self, open_connections: u64, total: &OutboxBudget) -> Stats {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
-            connected,
-            connections: count(&self.connections),
+            open_connections,
+            total_connections: count(&self.connections),
             message_errors: count(&self.message_errors),
             outbox_len: total.queued() as u64,
-            outbox_most: total.most() as u64,
-            slow: count(&self.slow),
-            late_answers: count(&self.late_answers),
+            outbox_peak: total.most() as u64,
+            slow_consumers: count(&self.slow),
+            late_replies: count(&self.late_replies),
             ..Stats::of_topics(self.topics())
         }
     }

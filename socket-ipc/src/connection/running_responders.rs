@@ -5,13 +5,13 @@ use std::task::{Context, Poll};
 
 use futures_util::stream::{FuturesUnordered, Stream};
 
-use super::Endpoint;
+use super::EndpointState;
 use super::closing::polled;
-use super::reporter::Reporter;
-use crate::router::Begun;
+use super::context::ConnectionContext;
+use crate::router::ResponderCall;
 
 /// Those at work, as many as a connection may have.
-pub(super) struct Responders<E: Endpoint> {
+pub(super) struct RunningResponders<E: EndpointState> {
     /// Made when first needed: most connections have none, and it takes memory.
     at_work: Option<FuturesUnordered<AtWork<E>>>,
     count: usize,
@@ -23,17 +23,17 @@ pub(super) struct Responders<E: Endpoint> {
 /// What a running responder takes, beside its request: its place here and in the runtime, and its future.
 const LEN: usize = 1024;
 
-impl<E: Endpoint> Responders<E> {
+impl<E: EndpointState> RunningResponders<E> {
     pub(super) fn new(limit: usize) -> Self {
         Self { at_work: None, count: 0, len: 0, limit: limit.max(1) }
     }
 
     /// Takes on a responder that was called with a request of `len` bytes.
-    pub(super) fn begin(&mut self, begun: Begun<E::From>, reporter: &Reporter<E>, len: usize) {
+    pub(super) fn begin(&mut self, call: ResponderCall<E::From>, context: &ConnectionContext<E>, len: usize) {
         let len = LEN.saturating_add(len);
         self.count += 1;
         self.len += len;
-        self.at_work.get_or_insert_default().push(AtWork { begun, reporter: reporter.clone(), len });
+        self.at_work.get_or_insert_default().push(AtWork { call, context: context.clone(), len });
     }
 
     /// Goes on with whatever can.
@@ -51,7 +51,7 @@ impl<E: Endpoint> Responders<E> {
         (self.count, self.len) = (0, 0);
     }
 
-    /// Whether no further question is to be heard for now.
+    /// Whether no further request is to be heard for now.
     pub(super) fn is_full(&self) -> bool {
         self.count >= self.limit
     }
@@ -67,24 +67,24 @@ impl<E: Endpoint> Responders<E> {
 }
 
 /// One responder at work.
-struct AtWork<E: Endpoint> {
-    begun: Begun<E::From>,
-    reporter: Reporter<E>,
+struct AtWork<E: EndpointState> {
+    call: ResponderCall<E::From>,
+    context: ConnectionContext<E>,
     len: usize,
 }
 
-impl<E: Endpoint> Future for AtWork<E> {
+impl<E: EndpointState> Future for AtWork<E> {
     /// What it took.
     type Output = usize;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<usize> {
-        let Self { begun, reporter, len } = &mut *self;
-        let (poll, awaits_close) = polled(reporter.identity(), || begun.poll(cx, reporter.from, reporter));
-        if poll.is_pending() && awaits_close && reporter.endpoint.router().is_closed() {
-            // The closing that has begun does not wait for it.
-            let (mut begun, reporter) = (begun.take(), reporter.clone());
+        let Self { call, context, len } = &mut *self;
+        let (poll, awaits_close) = polled(context.identity(), || call.poll(cx, context.from, context));
+        if poll.is_pending() && awaits_close && context.endpoint.router().is_closed() {
+            // The closing that has call does not wait for it.
+            let (mut call, context) = (call.take(), context.clone());
             tokio::spawn(async move {
-                std::future::poll_fn(|cx| begun.poll(cx, reporter.from, &reporter)).await;
+                std::future::poll_fn(|cx| call.poll(cx, context.from, &context)).await;
             });
             return Poll::Ready(*len);
         }
@@ -92,8 +92,8 @@ impl<E: Endpoint> Future for AtWork<E> {
     }
 }
 
-impl<E: Endpoint> Drop for AtWork<E> {
+impl<E: EndpointState> Drop for AtWork<E> {
     fn drop(&mut self) {
-        self.begun.give_up(self.reporter.from, &self.reporter);
+        self.call.give_up(self.context.from, &self.context);
     }
 }

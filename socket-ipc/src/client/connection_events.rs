@@ -9,25 +9,25 @@ use crate::event_stream::{EventStream, event_stream};
 use crate::events::CloseReason;
 use crate::router::Detach;
 
-/// What becomes of a client's connection: the items of [`ClientHandle::states`].
+/// What becomes of a client's connection: the items of [`ClientHandle::connection_events`].
 ///
 /// ```
-/// use socket_ipc::ClientState;
+/// use socket_ipc::ClientConnectionEvent;
 ///
-/// fn describe(state: &ClientState) -> String {
+/// fn describe(state: &ClientConnectionEvent) -> String {
 ///     match state {
-///         ClientState::Connected { again: false } => "connected".into(),
-///         ClientState::Connected { again: true } => "connected again".into(),
-///         ClientState::ConnectFailed(error) => format!("{error}; trying again"),
-///         ClientState::Disconnected(reason) => format!("lost the server: {reason}"),
-///         ClientState::Missed(count) => format!("{count} states went by unseen"),
+///         ClientConnectionEvent::Connected { again: false } => "connected".into(),
+///         ClientConnectionEvent::Connected { again: true } => "connected again".into(),
+///         ClientConnectionEvent::ConnectFailed(error) => format!("{error}; trying again"),
+///         ClientConnectionEvent::Disconnected(reason) => format!("lost the server: {reason}"),
+///         ClientConnectionEvent::Lagged(count) => format!("{count} states went by unseen"),
 ///         other => format!("{other:?}"),
 ///     }
 /// }
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum ClientState {
+pub enum ClientConnectionEvent {
     /// There is a connection; none of its messages was heard yet.
     Connected {
         /// Whether there was one before.
@@ -40,7 +40,7 @@ pub enum ClientState {
     /// So many states had no room here, as nobody read those before them.
     /// [`is_connected`](ClientHandle::is_connected) says whether there is a connection now; the states that follow
     /// may say so once more.
-    Missed(u64),
+    Lagged(u64),
 }
 
 /// # Listening to events in a loop
@@ -50,7 +50,7 @@ impl<P> ClientHandle<P> {
     /// What [`on_connect`](Self::on_connect), [`on_reconnect`](Self::on_reconnect),
     /// [`on_connect_error`](Self::on_connect_error) and [`on_disconnect`](Self::on_disconnect) tell a callback, for
     /// those who prefer loops. Each connection has its beginning before its end. It never slows down the client:
-    /// states that have no room are counted, and the count stands in their place ([`ClientState::Missed`]).
+    /// states that have no room are counted, and the count stands in their place ([`ClientConnectionEvent::Lagged`]).
     ///
     /// It is a queue of its own: where a loop reads a subscription beside it, a message may be read before the
     /// `Connected` of its connection, or after its `Disconnected`. Listeners are called in that order.
@@ -60,35 +60,37 @@ impl<P> ClientHandle<P> {
     /// # Examples
     ///
     /// ```no_run
-    /// use socket_ipc::{Client, ClientState};
+    /// use socket_ipc::{Client, ClientConnectionEvent};
     ///
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// let client = Client::new("/tmp/myApp.sock");
-    /// let mut states = client.states();
+    /// let mut states = client.connection_events();
     /// client.connect().await?;
     /// while let Some(state) = states.next().await {
     ///     match state {
-    ///         ClientState::Connected { again: true } => println!("there it is again"),
-    ///         ClientState::Disconnected(reason) => println!("lost the server: {reason}"),
+    ///         ClientConnectionEvent::Connected { again: true } => println!("there it is again"),
+    ///         ClientConnectionEvent::Disconnected(reason) => println!("lost the server: {reason}"),
     ///         _ => {}
     ///     }
     /// }
     /// # Ok(()) }
     /// ```
-    pub fn states(&self) -> EventStream<ClientState> {
-        let (disconnected, stream) = event_stream(ClientState::Missed);
+    pub fn connection_events(&self) -> EventStream<ClientConnectionEvent> {
+        let (disconnected, stream) = event_stream(ClientConnectionEvent::Lagged);
         let (failed, connected) = (Arc::clone(&disconnected), Arc::clone(&disconnected));
         // The end first: a connection that is made and lost meanwhile is then one that was there before, and none
         // that seems to stay.
         let events = &self.state.events;
         let listeners = vec![
             events.disconnect.attach(Box::new(move |reason| {
-                disconnected.push(ClientState::Disconnected(reason.clone()));
+                disconnected.push(ClientConnectionEvent::Disconnected(reason.clone()));
             })),
             events.connect_error.attach(Box::new(move |error| {
-                failed.push(ClientState::ConnectFailed(Arc::clone(error)));
+                failed.push(ClientConnectionEvent::ConnectFailed(Arc::clone(error)));
             })),
-            events.connect.attach(Box::new(move |again| connected.push(ClientState::Connected { again }))),
+            events
+                .connect
+                .attach(Box::new(move |again| connected.push(ClientConnectionEvent::Connected { again }))),
         ];
         let state: Weak<dyn Detach> = Arc::<State>::downgrade(&self.state);
         stream.attached(state, listeners)

@@ -8,11 +8,11 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// Rings at a deadline that is given anew with every poll. The timer behind it is made when first needed, and
 /// is not touched while the deadline only moves away: it rings early then, and is set again.
 #[derive(Debug, Default)]
-pub(super) struct Alarm {
+pub(super) struct DeadlineTimer {
     sleep: Option<Pin<Box<Sleep>>>,
 }
 
-impl Alarm {
+impl DeadlineTimer {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, deadline: Option<Instant>) -> Poll<()> {
         let Some(deadline) = deadline else { return Poll::Pending };
         let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
@@ -39,7 +39,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_rings_at_the_deadline_of_the_last_poll_wherever_that_has_moved() {
         for deadlines in [&[30, 10, 20, 10][..], &[10, 30], &[10, 20, 30], &[20, 20]] {
-            let (mut alarm, begun) = (Alarm::default(), Instant::now());
+            let (mut alarm, begun) = (DeadlineTimer::default(), Instant::now());
             let after = |seconds| Some(begun + Duration::from_secs(seconds));
             let (last, before) = deadlines.split_last().unwrap();
             for deadline in before {

@@ -1,4 +1,4 @@
-//! Finds the answers among what has arrived behind a message that holds back the others.
+//! Finds the replies among what has arrived behind a message that holds back the others.
 
 use std::ops::Range;
 
@@ -7,7 +7,7 @@ use crate::wire::{Frame, Framer, Wire};
 /// How far the received bytes were looked at, beyond the front. No byte is looked at twice, whatever is taken off the
 /// front meanwhile.
 #[derive(Debug)]
-pub(super) struct LookAhead {
+pub(super) struct ReplyScanner {
     /// How many of the bytes at the front were looked at: whole messages.
     seen: usize,
     /// Finds the end of the message that begins there.
@@ -18,7 +18,7 @@ pub(super) struct LookAhead {
     limit: usize,
 }
 
-impl LookAhead {
+impl ReplyScanner {
     pub(super) fn new(wire: Wire, limit: usize) -> Self {
         Self { seen: 0, framer: Framer::new(wire, limit, 0), used: false, wire, limit }
     }
@@ -77,7 +77,7 @@ impl LookAhead {
 }
 
 /// Whether bytes could be a reply: they hold its key, or a letter of it as an escape.
-pub(super) fn may_be_answer(bytes: &[u8]) -> bool {
+pub(super) fn may_be_reply(bytes: &[u8]) -> bool {
     [&b"\"re\""[..], b"\\u0072", b"\\u0065"]
         .into_iter()
         .any(|part| memchr::memmem::find(bytes, part).is_some())
@@ -88,48 +88,48 @@ mod tests {
     use super::*;
 
     #[test]
-    fn may_be_answer_key_with_escapes_is_found() {
+    fn may_be_reply_key_with_escapes_is_found() {
         for reply in
             [r#"{"topic":"t","re":1}"#, r#"{"r\u0065":1}"#, r#"{"\u0072e":1}"#, r#"{"\u0072\u0065":1}"#]
         {
-            assert!(may_be_answer(reply.as_bytes()), "{reply}");
+            assert!(may_be_reply(reply.as_bytes()), "{reply}");
         }
-        assert!(!may_be_answer(br#"{"topic":"t","message":"re\n"}"#));
+        assert!(!may_be_reply(br#"{"topic":"t","message":"re\n"}"#));
     }
 
     #[test]
     fn each_message_behind_the_front_is_seen_once_however_it_arrives() {
-        let mut look_ahead = LookAhead::new(Wire::JSON_LINES, 100);
+        let mut reply_scanner = ReplyScanner::new(Wire::JSON_LINES, 100);
         let mut received = b"held\none\ntw".to_vec();
-        let seen = |look_ahead: &mut LookAhead, received: &[u8], skip| {
-            let place = look_ahead.next(received, skip, &Framer::new(Wire::JSON_LINES, 100, 0));
+        let seen = |reply_scanner: &mut ReplyScanner, received: &[u8], skip| {
+            let place = reply_scanner.next(received, skip, &Framer::new(Wire::JSON_LINES, 100, 0));
             place.map(|place| String::from_utf8_lossy(&received[place]).trim_end().to_owned())
         };
-        assert_eq!(seen(&mut look_ahead, &received, 5).as_deref(), Some("one"));
-        assert_eq!(seen(&mut look_ahead, &received, 5), None);
+        assert_eq!(seen(&mut reply_scanner, &received, 5).as_deref(), Some("one"));
+        assert_eq!(seen(&mut reply_scanner, &received, 5), None);
         received.extend_from_slice(b"o\nthr");
-        assert_eq!(seen(&mut look_ahead, &received, 5).as_deref(), Some("two"));
-        assert_eq!(seen(&mut look_ahead, &received, 5), None);
+        assert_eq!(seen(&mut reply_scanner, &received, 5).as_deref(), Some("two"));
+        assert_eq!(seen(&mut reply_scanner, &received, 5), None);
         // The held message and the first behind it are handled; the second is held.
         received.drain(..9);
-        look_ahead.taken(5);
-        look_ahead.taken(4);
+        reply_scanner.taken(5);
+        reply_scanner.taken(4);
         received.extend_from_slice(b"ee\n");
-        assert_eq!(seen(&mut look_ahead, &received, 4).as_deref(), Some("three"));
+        assert_eq!(seen(&mut reply_scanner, &received, 4).as_deref(), Some("three"));
         // All that was looked at is gone, and the beginning of a message with it.
         received.clear();
-        look_ahead.taken(10);
+        reply_scanner.taken(10);
         received.extend_from_slice(b"four\nfive\n");
-        assert_eq!(seen(&mut look_ahead, &received, 5).as_deref(), Some("five"));
-        assert_eq!(seen(&mut look_ahead, &received, 5), None);
+        assert_eq!(seen(&mut reply_scanner, &received, 5).as_deref(), Some("five"));
+        assert_eq!(seen(&mut reply_scanner, &received, 5), None);
     }
 
     #[test]
     fn a_message_over_the_limit_is_passed_over() {
-        let mut look_ahead = LookAhead::new(Wire::JSON_LINES, 5);
+        let mut reply_scanner = ReplyScanner::new(Wire::JSON_LINES, 5);
         let received = b"held\n123456789\nshort\n";
         let front = Framer::new(Wire::JSON_LINES, 5, 0);
-        assert_eq!(look_ahead.next(received, 5, &front), Some(15..21));
+        assert_eq!(reply_scanner.next(received, 5, &front), Some(15..21));
     }
 
     #[test]
@@ -139,8 +139,8 @@ mod tests {
         assert_eq!(front.next(&received), Frame::Incomplete);
         received.drain(front.excess(&received).unwrap());
         received.extend_from_slice(b"x\nnext\n");
-        let mut look_ahead = LookAhead::new(Wire::JSON_LINES, 50);
-        let place = look_ahead.next(&received, 0, &front).unwrap();
+        let mut reply_scanner = ReplyScanner::new(Wire::JSON_LINES, 50);
+        let place = reply_scanner.next(&received, 0, &front).unwrap();
         assert_eq!(&received[place], b"next\n");
     }
 }

@@ -9,30 +9,30 @@ use crate::event_stream::{EventStream, event_stream};
 use crate::events::CloseReason;
 use crate::router::Detach;
 
-/// What happens to the connections of a server: the items of [`ServerHandle::connections`].
+/// What happens to the connections of a server: the items of [`ServerHandle::connection_events`].
 ///
 /// ```
-/// use socket_ipc::ConnectionEvent;
+/// use socket_ipc::ServerConnectionEvent;
 ///
-/// fn describe(event: &ConnectionEvent) -> String {
+/// fn describe(event: &ServerConnectionEvent) -> String {
 ///     match event {
-///         ConnectionEvent::Opened(client_id) => format!("{client_id} connected"),
-///         ConnectionEvent::Closed(client_id, reason) => format!("{client_id} is gone: {reason}"),
-///         ConnectionEvent::Missed(count) => format!("{count} came or went unseen"),
+///         ServerConnectionEvent::Opened(client_id) => format!("{client_id} connected"),
+///         ServerConnectionEvent::Closed(client_id, reason) => format!("{client_id} is gone: {reason}"),
+///         ServerConnectionEvent::Lagged(count) => format!("{count} came or went unseen"),
 ///         other => format!("{other:?}"),
 ///     }
 /// }
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
-pub enum ConnectionEvent {
+pub enum ServerConnectionEvent {
     /// A client connected; none of its messages was heard yet.
     Opened(ClientId),
     /// A connection ended, after the last of its messages was heard: who ended it, and what was lost.
     Closed(ClientId, CloseReason),
     /// So many events had no room here, as nobody read those before them.
     /// [`clients`](ServerHandle::clients) says who is connected now; the events that follow may say so once more.
-    Missed(u64),
+    Lagged(u64),
 }
 
 /// # Listening to events in a loop
@@ -42,7 +42,7 @@ impl<P> ServerHandle<P> {
     /// What [`on_connection`](Self::on_connection) and [`on_connection_close`](Self::on_connection_close) tell a
     /// callback, for those who prefer loops. Of each client that connects it has the beginning before the end; of
     /// one that is connected already only the end. It never slows down anybody: events that have no room are
-    /// counted, and the count stands in their place ([`ConnectionEvent::Missed`]).
+    /// counted, and the count stands in their place ([`ServerConnectionEvent::Lagged`]).
     ///
     /// It is a queue of its own: where a loop reads a subscription beside it, a message may be read before its
     /// client's `Opened`, or after its `Closed`. Listeners are called in that order.
@@ -52,7 +52,7 @@ impl<P> ServerHandle<P> {
     /// # Examples
     ///
     /// ```
-    /// use socket_ipc::{Client, ConnectionEvent, Server};
+    /// use socket_ipc::{Client, ServerConnectionEvent, Server};
     ///
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -60,16 +60,16 @@ impl<P> ServerHandle<P> {
     /// # std::fs::create_dir_all(&directory)?;
     /// # let path = directory.join("myApp.sock");
     /// let server = Server::new(&path);
-    /// let mut connections = server.connections();
+    /// let mut connections = server.connection_events();
     /// server.listen().await?;
     ///
     /// let client = Client::new(&path);
     /// client.connect().await?;
-    /// let Some(ConnectionEvent::Opened(client_id)) = connections.next().await else { unreachable!() };
+    /// let Some(ServerConnectionEvent::Opened(client_id)) = connections.next().await else { unreachable!() };
     /// assert_eq!(server.clients(), [client_id]);
     ///
     /// client.close().await;
-    /// let Some(ConnectionEvent::Closed(gone, reason)) = connections.next().await else { unreachable!() };
+    /// let Some(ServerConnectionEvent::Closed(gone, reason)) = connections.next().await else { unreachable!() };
     /// assert_eq!((gone, reason.unsent_messages), (client_id, 0));
     ///
     /// server.close().await;
@@ -77,16 +77,16 @@ impl<P> ServerHandle<P> {
     /// # std::fs::remove_dir_all(directory)?;
     /// # Ok(()) }
     /// ```
-    pub fn connections(&self) -> EventStream<ConnectionEvent> {
-        let (closed, stream) = event_stream(ConnectionEvent::Missed);
+    pub fn connection_events(&self) -> EventStream<ServerConnectionEvent> {
+        let (closed, stream) = event_stream(ServerConnectionEvent::Lagged);
         let opened = Arc::clone(&closed);
         // The end first: a client that comes and goes meanwhile is then one that was connected before, and none
         // that seems to stay for ever.
         let listeners = vec![
             self.on_connection_close(move |id, reason| {
-                closed.push(ConnectionEvent::Closed(id, reason.clone()));
+                closed.push(ServerConnectionEvent::Closed(id, reason.clone()));
             }),
-            self.on_connection(move |id| opened.push(ConnectionEvent::Opened(id))),
+            self.on_connection(move |id| opened.push(ServerConnectionEvent::Opened(id))),
         ];
         let state: Weak<dyn Detach> = Arc::<State>::downgrade(&self.state);
         stream.attached(state, listeners)

@@ -8,42 +8,42 @@ use serde::de::DeserializeOwned;
 
 use crate::raw_message::RawMessage;
 use crate::topic::Topic;
-use crate::wire::{Kind, decode_one_pass};
+use crate::wire::{EnvelopeKind, decode_one_pass};
 
 /// What a listener waits for before the next one is called.
 pub(crate) type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// What came of calling a listener.
-pub(crate) enum Heard {
+pub(crate) enum CallResult {
     Done,
     /// The next listener has to wait.
     Wait(Wait),
     /// A responder is at work, and nothing has to wait for it but the end of the connection.
-    Begun {
+    Responding {
         wait: Wait,
-        kind: Kind,
+        kind: EnvelopeKind,
     },
     /// A responder panicked.
     Panicked {
-        kind: Kind,
+        kind: EnvelopeKind,
         panic: String,
     },
 }
 
 /// One listener, its message type and kind erased.
-pub(crate) trait Hear<F>: Send + Sync {
+pub(crate) trait Listener<F>: Send + Sync {
     /// Calls the listener with a message.
-    fn hear(
+    fn call(
         &self,
         message: &RawMessage<'_>,
         topic: &str,
         from: F,
-        kind: &Kind,
-    ) -> Result<Heard, serde_json::Error>;
+        kind: &EnvelopeKind,
+    ) -> Result<CallResult, serde_json::Error>;
 
     /// Calls the listener with the message that `rest` begins with, `rest` being the unread part of an
     /// envelope. `None`, and no call, where that takes a closer look.
-    fn hear_one_pass(&self, _rest: &str, _from: F) -> Option<Heard> {
+    fn call_one_pass(&self, _rest: &str, _from: F) -> Option<CallResult> {
         None
     }
 
@@ -52,12 +52,12 @@ pub(crate) trait Hear<F>: Send + Sync {
         "RawMessage"
     }
 
-    /// Whether it answers questions.
+    /// Whether it replies to requests.
     fn responds(&self) -> bool {
         false
     }
 
-    /// The topic that its answers travel under, if it answers questions.
+    /// The topic that its replies travel under, if it replies to requests.
     fn reply_topic(&self) -> Option<&str> {
         None
     }
@@ -66,9 +66,15 @@ pub(crate) trait Hear<F>: Send + Sync {
 /// What is left in the place of a listener that is being dropped.
 pub(super) struct Gone;
 
-impl<F> Hear<F> for Gone {
-    fn hear(&self, _: &RawMessage<'_>, _: &str, _: F, _: &Kind) -> Result<Heard, serde_json::Error> {
-        Ok(Heard::Done)
+impl<F> Listener<F> for Gone {
+    fn call(
+        &self,
+        _: &RawMessage<'_>,
+        _: &str,
+        _: F,
+        _: &EnvelopeKind,
+    ) -> Result<CallResult, serde_json::Error> {
+        Ok(CallResult::Done)
     }
 }
 
@@ -88,27 +94,27 @@ impl<T, L> Typed<T, L> {
     }
 }
 
-impl<F, T, L> Hear<F> for Typed<T, L>
+impl<F, T, L> Listener<F> for Typed<T, L>
 where
     T: Topic,
     L: for<'m> Fn(T::Message<'m>, F) + Send + Sync,
     for<'m> T::Message<'m>: Deserialize<'m>,
 {
-    fn hear(
+    fn call(
         &self,
         message: &RawMessage<'_>,
         _topic: &str,
         from: F,
-        _kind: &Kind,
-    ) -> Result<Heard, serde_json::Error> {
+        _kind: &EnvelopeKind,
+    ) -> Result<CallResult, serde_json::Error> {
         (self.listener)(serde_json::from_str(message.as_str())?, from);
-        Ok(Heard::Done)
+        Ok(CallResult::Done)
     }
 
     #[inline]
-    fn hear_one_pass(&self, rest: &str, from: F) -> Option<Heard> {
+    fn call_one_pass(&self, rest: &str, from: F) -> Option<CallResult> {
         (self.listener)(decode_one_pass(rest)?, from);
-        Some(Heard::Done)
+        Some(CallResult::Done)
     }
 
     fn type_name(&self) -> &'static str {
@@ -125,30 +131,30 @@ pub(crate) struct Owned<T, L> {
 impl<T, L> Owned<T, L> {
     pub(crate) fn new<F>(listener: L) -> Box<Self>
     where
-        L: Fn(T, usize, F) -> Heard,
+        L: Fn(T, usize, F) -> CallResult,
     {
         Box::new(Self { listener, message: PhantomData })
     }
 }
 
-impl<F, T, L> Hear<F> for Owned<T, L>
+impl<F, T, L> Listener<F> for Owned<T, L>
 where
     T: DeserializeOwned,
-    L: Fn(T, usize, F) -> Heard + Send + Sync,
+    L: Fn(T, usize, F) -> CallResult + Send + Sync,
 {
-    fn hear(
+    fn call(
         &self,
         message: &RawMessage<'_>,
         _topic: &str,
         from: F,
-        _kind: &Kind,
-    ) -> Result<Heard, serde_json::Error> {
+        _kind: &EnvelopeKind,
+    ) -> Result<CallResult, serde_json::Error> {
         let text = message.as_str();
         Ok((self.listener)(serde_json::from_str(text)?, text.len(), from))
     }
 
     #[inline]
-    fn hear_one_pass(&self, rest: &str, from: F) -> Option<Heard> {
+    fn call_one_pass(&self, rest: &str, from: F) -> Option<CallResult> {
         Some((self.listener)(decode_one_pass(rest)?, rest.len(), from))
     }
 
@@ -160,36 +166,36 @@ where
 /// A listener of the text itself.
 pub(crate) struct Raw<L>(pub(crate) L);
 
-impl<F, L> Hear<F> for Raw<L>
+impl<F, L> Listener<F> for Raw<L>
 where
     L: Fn(RawMessage<'_>, &str, F) + Send + Sync,
 {
-    fn hear(
+    fn call(
         &self,
         message: &RawMessage<'_>,
         topic: &str,
         from: F,
-        _kind: &Kind,
-    ) -> Result<Heard, serde_json::Error> {
+        _kind: &EnvelopeKind,
+    ) -> Result<CallResult, serde_json::Error> {
         (self.0)(message.clone(), topic, from);
-        Ok(Heard::Done)
+        Ok(CallResult::Done)
     }
 }
 
 /// A listener of the text itself that may have the next one wait: a subscription.
 pub(crate) struct RawWaiting<L>(pub(crate) L);
 
-impl<F, L> Hear<F> for RawWaiting<L>
+impl<F, L> Listener<F> for RawWaiting<L>
 where
-    L: Fn(RawMessage<'_>, &str, F) -> Heard + Send + Sync,
+    L: Fn(RawMessage<'_>, &str, F) -> CallResult + Send + Sync,
 {
-    fn hear(
+    fn call(
         &self,
         message: &RawMessage<'_>,
         topic: &str,
         from: F,
-        _kind: &Kind,
-    ) -> Result<Heard, serde_json::Error> {
+        _kind: &EnvelopeKind,
+    ) -> Result<CallResult, serde_json::Error> {
         Ok((self.0)(message.clone(), topic, from))
     }
 }

@@ -6,18 +6,18 @@
 use std::sync::Mutex;
 
 /// Larger buffers are freed. A message of 1 MiB, and what was queued before it, fit.
-const SPARE_CAPACITY: usize = 2 * 1024 * 1024;
+const POOL_BUFFER_CAPACITY: usize = 2 * 1024 * 1024;
 
 /// How many bytes are kept, in how many buffers.
-const SPARE_BYTES: usize = 8 * 1024 * 1024;
-const SPARES: usize = 64;
+const POOL_BYTES: usize = 8 * 1024 * 1024;
+const POOL_BUFFERS: usize = 64;
 
 /// Those of the process.
-pub(super) static SPARES_OF_PROCESS: Spares = Spares::new();
+pub(super) static PROCESS_POOL: BufferPool = BufferPool::new();
 
 /// Some empty buffers. Nobody waits for another: who would have to makes a new buffer, or frees it.
 #[derive(Debug)]
-pub(super) struct Spares(Mutex<Kept>);
+pub(super) struct BufferPool(Mutex<Kept>);
 
 #[derive(Debug)]
 struct Kept {
@@ -25,7 +25,7 @@ struct Kept {
     bytes: usize,
 }
 
-impl Spares {
+impl BufferPool {
     const fn new() -> Self {
         Self(Mutex::new(Kept { buffers: Vec::new(), bytes: 0 }))
     }
@@ -42,10 +42,10 @@ impl Spares {
     pub(super) fn give(&self, mut buffer: Vec<u8>) {
         buffer.clear();
         let len = buffer.capacity();
-        if len <= SPARE_CAPACITY
+        if len <= POOL_BUFFER_CAPACITY
             && let Ok(mut kept) = self.0.try_lock()
-            && kept.buffers.len() < SPARES
-            && kept.bytes + len <= SPARE_BYTES
+            && kept.buffers.len() < POOL_BUFFERS
+            && kept.bytes + len <= POOL_BYTES
         {
             kept.bytes += len;
             kept.buffers.push(buffer);
@@ -55,44 +55,44 @@ impl Spares {
 
 #[cfg(test)]
 mod tests {
-    use super::{SPARE_BYTES, SPARE_CAPACITY, SPARES, Spares};
+    use super::{BufferPool, POOL_BUFFER_CAPACITY, POOL_BUFFERS, POOL_BYTES};
 
-    fn give(spares: &Spares, count: usize, capacity: usize) {
+    fn give(spares: &BufferPool, count: usize, capacity: usize) {
         for _ in 0..count {
             spares.give(vec![b'x'; capacity]);
         }
     }
 
-    fn count(spares: &Spares) -> usize {
+    fn count(spares: &BufferPool) -> usize {
         std::iter::repeat_with(|| spares.take()).take_while(|buffer| buffer.capacity() > 0).count()
     }
 
     #[test]
     fn a_buffer_comes_back_empty() {
-        let spares = Spares::new();
-        give(&spares, 1, SPARE_CAPACITY);
+        let spares = BufferPool::new();
+        give(&spares, 1, POOL_BUFFER_CAPACITY);
         let buffer = spares.take();
-        assert_eq!((buffer.len(), buffer.capacity()), (0, SPARE_CAPACITY));
+        assert_eq!((buffer.len(), buffer.capacity()), (0, POOL_BUFFER_CAPACITY));
         assert_eq!(count(&spares), 0);
     }
 
     #[test]
     fn a_large_buffer_is_not_kept_nor_more_than_enough() {
-        let spares = Spares::new();
-        give(&spares, 1, SPARE_CAPACITY + 1);
+        let spares = BufferPool::new();
+        give(&spares, 1, POOL_BUFFER_CAPACITY + 1);
         assert_eq!(count(&spares), 0);
         // What is taken makes room again.
         for _ in 0..2 {
-            give(&spares, 2 * SPARES, 10);
-            assert_eq!(count(&spares), SPARES);
-            give(&spares, SPARES, SPARE_CAPACITY);
-            assert_eq!(count(&spares), SPARE_BYTES / SPARE_CAPACITY);
+            give(&spares, 2 * POOL_BUFFERS, 10);
+            assert_eq!(count(&spares), POOL_BUFFERS);
+            give(&spares, POOL_BUFFERS, POOL_BUFFER_CAPACITY);
+            assert_eq!(count(&spares), POOL_BYTES / POOL_BUFFER_CAPACITY);
         }
     }
 
     #[test]
     fn the_documentation_says_how_much_is_kept() {
-        let said = format!("up to {} MiB of buffers that have been written", SPARE_BYTES / 1024 / 1024);
+        let said = format!("up to {} MiB of buffers that have been written", POOL_BYTES / 1024 / 1024);
         assert!(include_str!("../how_fast.md").replace('\n', " ").contains(&said));
     }
 }

@@ -1,4 +1,4 @@
-//! Why a question was not answered, in the words of whoever would not answer it.
+//! Why a request was not answered, in the words of whoever would not reply to it.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -7,17 +7,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::topic::Topic;
 
-/// The topic under which a refusal travels.
-pub(crate) const REFUSAL_TOPIC: &str = "error";
+/// The topic under which an error reply travels.
+pub(crate) const ERROR_TOPIC: &str = "error";
 
-/// The answer of a responder that can't give one: a code for programs and a text for people.
+/// The reply of a responder that can't give one: a code for programs and a text for people.
 ///
 /// Anything that can be displayed turns into one, with the code [`failed`](Self::FAILED), so that `?` works on every
 /// error. It is no error itself: whoever asked gets a [`RequestError`](crate::RequestError) made of it.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
-/// use socket_ipc::{Refusal, Server, Topic};
+/// use socket_ipc::{ErrorReply, Server, Topic};
 ///
 /// #[derive(Topic, Serialize, Deserialize)]
 /// #[topic(name = "divide", reply = Quotient)]
@@ -30,22 +30,22 @@ pub(crate) const REFUSAL_TOPIC: &str = "error";
 /// let server = Server::new("/tmp/myApp.sock");
 /// server.respond::<Divide>(|Divide { dividend, divisor }, _client_id| {
 ///     let quotient = dividend.checked_div(divisor);
-///     quotient.map(Quotient).ok_or_else(|| Refusal::new("no_quotient", format!("{dividend} by {divisor}")))
+///     quotient.map(Quotient).ok_or_else(|| ErrorReply::new("no_quotient", format!("{dividend} by {divisor}")))
 /// })?;
-/// # Ok::<(), socket_ipc::RespondError>(())
+/// # Ok::<(), socket_ipc::RegisterError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Refusal {
+pub struct ErrorReply {
     code: Cow<'static, str>,
     text: String,
 }
 
-impl Refusal {
-    /// The code of a refusal that was made of an error.
+impl ErrorReply {
+    /// The code of an error reply that was made of an error.
     pub const FAILED: &'static str = "failed";
     /// The code of the library where nobody responds to the topic.
     pub const NO_RESPONDER: &'static str = "no_responder";
-    /// The code of the library where the question is not of the type that the responder takes.
+    /// The code of the library where the request is not of the type that the responder takes.
     pub const UNDECODABLE: &'static str = "undecodable";
     /// The code of the library where the responder panicked.
     pub const PANICKED: &'static str = "panicked";
@@ -53,7 +53,7 @@ impl Refusal {
     /// The code of the library where as much is received and worked on as may be.
     pub const TOO_MANY_REQUESTS: &'static str = "too_many_requests";
 
-    /// Makes a refusal of a code that the other side's program understands and a text that people do.
+    /// Makes an error reply of a code that the peer's program understands and a text that people do.
     pub fn new(code: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
         Self { code: code.into(), text: text.into() }
     }
@@ -76,18 +76,18 @@ impl Refusal {
     }
 }
 
-impl<E: Display> From<E> for Refusal {
+impl<E: Display> From<E> for ErrorReply {
     fn from(error: E) -> Self {
         // The alternate form has the causes, too, where a type knows of them.
         Self::new(Self::FAILED, format!("{error:#}"))
     }
 }
 
-/// What a responder may return: the reply, or a `Result` of it whose error turns into a [`Refusal`].
+/// What a responder may return: the reply, or a `Result` of it whose error turns into a [`ErrorReply`].
 ///
 /// There is nothing to implement.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no answer where `{R}` is asked for",
+    message = "`{Self}` is no reply where `{R}` is asked for",
     label = "returns no `{R}`",
     note = "return a `{R}`, or a `Result` of it whose error can be displayed"
 )]
@@ -96,18 +96,18 @@ pub trait IntoReply<R> {
     ///
     /// # Errors
     ///
-    /// The refusal.
-    fn into_reply(self) -> Result<R, Refusal>;
+    /// The error reply.
+    fn into_reply(self) -> Result<R, ErrorReply>;
 }
 
 impl<R: Topic> IntoReply<R> for R {
-    fn into_reply(self) -> Result<R, Refusal> {
+    fn into_reply(self) -> Result<R, ErrorReply> {
         Ok(self)
     }
 }
 
-impl<R: Topic, E: Into<Refusal>> IntoReply<R> for Result<R, E> {
-    fn into_reply(self) -> Result<R, Refusal> {
+impl<R: Topic, E: Into<ErrorReply>> IntoReply<R> for Result<R, E> {
+    fn into_reply(self) -> Result<R, ErrorReply> {
         self.map_err(Into::into)
     }
 }

@@ -17,7 +17,7 @@ const NOBODY: usize = usize::MAX;
 /// Beyond the limit each outbox takes as much as the high-water mark allows, and a message of any length is taken
 /// where nothing is queued at all. So there is never more than the limit and a high-water mark for each connection.
 #[derive(Debug)]
-pub(crate) struct Total {
+pub(crate) struct OutboxBudget {
     /// What is queued, and what the chunks of broadcasts take. Below zero for a moment where a part of a broadcast is
     /// written before it is counted.
     counted: AtomicIsize,
@@ -37,7 +37,7 @@ pub(crate) struct Total {
     pub(super) log: Mutex<Log>,
 }
 
-impl Total {
+impl OutboxBudget {
     pub(crate) fn new(limit: usize) -> Arc<Self> {
         let [counted, chunks, most] = [const { AtomicIsize::new(0) }; 3];
         Arc::new(Self {

@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use super::reply::reply;
-use super::{Endpoint, Limits, Link};
+use super::{EndpointState, Limits, Link};
 use crate::error::MessageError;
-use crate::refusal::Refusal;
+use crate::error_reply::ErrorReply;
 use crate::router::Report;
 use crate::topic::TopicName;
-use crate::wire::{Kind, RequestId};
+use crate::wire::{EnvelopeKind, RequestId};
 
 /// The endpoint of a connection, with what others hold of the connection itself.
-pub(super) struct Reporter<E: Endpoint> {
+pub(super) struct ConnectionContext<E: EndpointState> {
     pub(super) endpoint: Arc<E>,
     pub(super) from: E::From,
     pub(super) link: Link,
 }
 
-impl<E: Endpoint> Reporter<E> {
+impl<E: EndpointState> ConnectionContext<E> {
     /// Tells endpoints apart.
     pub(super) fn identity(&self) -> usize {
         Arc::as_ptr(&self.endpoint).addr()
@@ -29,13 +29,13 @@ impl<E: Endpoint> Reporter<E> {
 }
 
 // Not derived: the endpoint itself need not be `Clone`.
-impl<E: Endpoint> Clone for Reporter<E> {
+impl<E: EndpointState> Clone for ConnectionContext<E> {
     fn clone(&self) -> Self {
         Self { endpoint: Arc::clone(&self.endpoint), from: self.from, link: self.link.clone() }
     }
 }
 
-impl<E: Endpoint> Report<E::From> for Reporter<E> {
+impl<E: EndpointState> Report<E::From> for ConnectionContext<E> {
     fn message_error(&self, error: MessageError, from: E::From) {
         self.endpoint.message_error(error, from);
     }
@@ -45,12 +45,12 @@ impl<E: Endpoint> Report<E::From> for Reporter<E> {
     }
 
     fn answered(&self, re: &RequestId, topic: &str, envelope: &[u8], from: E::From) {
-        if !re.number().is_some_and(|number| self.link.questions.answered(number, envelope)) {
-            self.endpoint.late_answer(re, topic, from);
+        if !re.number().is_some_and(|number| self.link.pending_requests.answered(number, envelope)) {
+            self.endpoint.late_reply(re, topic, from);
         }
     }
 
-    fn refuse(&self, kind: &Kind, topic: &str, refusal: Refusal, _from: E::From) {
-        reply::<()>(&*self.endpoint, &self.link.outbox, kind, TopicName::AtRunTime(topic), &Err(refusal));
+    fn refuse(&self, kind: &EnvelopeKind, topic: &str, error_reply: ErrorReply, _from: E::From) {
+        reply::<()>(&*self.endpoint, &self.link.outbox, kind, TopicName::AtRunTime(topic), &Err(error_reply));
     }
 }
