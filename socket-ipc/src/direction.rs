@@ -1,4 +1,6 @@
-//! Which topics travel in which direction, as bounds.
+//! Which topics travel in which direction: as bounds, and as values.
+
+use serde::{Deserialize, Serialize};
 
 /// The protocol of a server or a client that was made without one: every topic may travel both ways.
 ///
@@ -62,3 +64,36 @@ pub trait ToClient<T> {}
 // For types that are no topics, too: what is wrong with those is said once, by the bound on `Topic`.
 impl<T> ToServer<T> for AnyTopic {}
 impl<T> ToClient<T> for AnyTopic {}
+
+/// Where the messages of a topic travel.
+// Not `ToServer` and `ToClient`: with variants of those names the compiler would write `socket_ipc::ToServer` of the
+// traits in what it says of a message that does not travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Direction {
+    /// From clients to the server, written `to_server`.
+    #[serde(rename = "to_server")]
+    TowardServer,
+    /// From the server to clients, written `to_client`.
+    #[serde(rename = "to_client")]
+    TowardClient,
+}
+
+/// One topic of a protocol, in one direction. ReplyOf are no topics of their own: they belong to their requests.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Travels {
+    pub topic: &'static str,
+    pub direction: Direction,
+    pub reply: Option<&'static str>,
+}
+
+impl Travels {
+    // Constants rather than a type parameter, whose bound would report a type that is no topic a second time.
+    pub const fn to_server(topic: &'static str, reply: Option<&'static str>) -> Self {
+        Self { topic, direction: Direction::TowardServer, reply }
+    }
+
+    pub const fn to_client(topic: &'static str, reply: Option<&'static str>) -> Self {
+        Self { topic, direction: Direction::TowardClient, reply }
+    }
+}

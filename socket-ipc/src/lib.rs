@@ -547,6 +547,8 @@ pub use client_id::ClientId;
 pub use connection::{Closing, ReplyFuture};
 pub use delay::Delay;
 pub use description::Description;
+#[doc(hidden)]
+pub use direction::Travels;
 pub use direction::{AnyTopic, ToClient, ToServer};
 pub use error::{
     ConnectError, Error, FlushError, ListenError, MessageError, MessageErrorKind, RegisterError,
@@ -563,7 +565,7 @@ pub use listener::ListenerId;
 pub use peer::Peer;
 pub use protocol::Protocol;
 #[doc(hidden)]
-pub use protocol::{Travels, has_reply, stands_once};
+pub use protocol::{has_reply, stands_once};
 pub use raw_message::RawMessage;
 pub use router::Subscription;
 pub use server::{

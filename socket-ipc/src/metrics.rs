@@ -7,7 +7,6 @@ use std::sync::{Arc, OnceLock, RwLock};
 
 use foldhash::fast::FixedState;
 
-use crate::connection::OutboxBudget;
 use crate::events::{CloseCause, CloseReason};
 use crate::stats::{Stats, TopicTraffic, Traffic};
 use crate::sync::{read, write};
@@ -139,14 +138,14 @@ impl Metrics {
     }
 
     /// All of it, with what the endpoint knows of its connections.
-    pub(crate) fn stats(&self, open_connections: u64, total: &OutboxBudget) -> Stats {
+    pub(crate) fn stats(&self, open_connections: u64, outbox_len: usize, outbox_peak: usize) -> Stats {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
             open_connections,
             total_connections: count(&self.connections),
             message_errors: count(&self.message_errors),
-            outbox_len: total.queued() as u64,
-            outbox_peak: total.most() as u64,
+            outbox_len: outbox_len as u64,
+            outbox_peak: outbox_peak as u64,
             slow_consumers: count(&self.slow),
             late_replies: count(&self.late_replies),
             ..Stats::of_topics(self.topics())

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use crate::client::ClientBuilder;
-use crate::description::Direction;
 #[cfg(feature = "schema")]
-use crate::description::{DescribesItself, Description, Schemas};
+use crate::description::{DescribesItself, Schemas};
+use crate::description::{Description, TopicDescription};
+use crate::direction::Travels;
 use crate::server::ServerBuilder;
 use crate::topic::Request;
 
@@ -160,23 +161,53 @@ pub trait Protocol: Sized + 'static {
     }
 }
 
-/// One topic of a protocol, in one direction. ReplyOf are no topics of their own: they belong to their requests.
-#[doc(hidden)]
-#[derive(Clone, Copy, Debug)]
-pub struct Travels {
-    pub topic: &'static str,
-    pub direction: Direction,
-    pub reply: Option<&'static str>,
+impl Description {
+    /// Describes a protocol, without schemas, with the limits and the wire that a server has unless they are set.
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// use socket_ipc::{Description, Protocol, Topic};
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic(name = "add", reply = Sum)]
+    /// struct Add { left: i64, right: i64 }
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic = "sum"]
+    /// struct Sum(i64);
+    ///
+    /// #[derive(Protocol)]
+    /// #[protocol(to_server(Add -> Sum))]
+    /// struct Calculator;
+    ///
+    /// let description = Description::of::<Calculator>();
+    /// assert_eq!(description.topics[0].topic, "add");
+    /// assert_eq!(description.topics[0].reply.as_deref(), Some("sum"));
+    /// ```
+    #[must_use]
+    pub fn of<P: Protocol>() -> Self {
+        let topics = P::TOPICS.iter().map(TopicDescription::from).collect();
+        Self { protocol: Some(P::NAME.to_owned()), topics, ..Self::new() }
+    }
 }
 
-impl Travels {
-    // Constants rather than a type parameter, whose bound would report a type that is no topic a second time.
-    pub const fn to_server(topic: &'static str, reply: Option<&'static str>) -> Self {
-        Self { topic, direction: Direction::TowardServer, reply }
-    }
-
-    pub const fn to_client(topic: &'static str, reply: Option<&'static str>) -> Self {
-        Self { topic, direction: Direction::TowardClient, reply }
+/// # Describing itself
+impl<P: Protocol> ServerBuilder<P> {
+    /// Has the server reply to the request [`socket-ipc.describe`](crate::description::DESCRIBE) with a [`Description`]: its limits, its
+    /// wire, its protocol, and the topics of that, both ways. Off unless set: nobody replies then.
+    ///
+    /// It has no schemas; those come with `describe_as(Chat::schema())`. The topic is the server's own from then on: to
+    /// respond to it is [`RegisterError::AlreadyRegistered`](crate::RegisterError::AlreadyRegistered).
+    ///
+    /// ```
+    /// use socket_ipc::{Protocol, Server};
+    ///
+    /// fn server<P: Protocol>() -> Server<P> {
+    ///     P::server("/tmp/myApp.sock").describe().build()
+    /// }
+    /// ```
+    pub fn describe(self) -> Self {
+        self.describe_as(Description::of::<P>())
     }
 }
 

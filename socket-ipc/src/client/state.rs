@@ -209,7 +209,7 @@ impl State {
 
     /// What has been counted.
     pub(super) fn stats(&self) -> Stats {
-        self.metrics.stats(self.link().is_some().into(), &self.total)
+        self.metrics.stats(self.link().is_some().into(), self.total.queued(), self.total.most())
     }
 
     // Connecting

@@ -37,7 +37,7 @@ use crate::wire::{RequestId, Wire};
 pub use closing::Closing;
 pub(crate) use encode::{encoded, queue_paced};
 pub(crate) use inbox::InboxBudget;
-pub(crate) use outbox::{Broadcast, CloseCommand, Outbox, OutboxBudget, PushError, Unsent, counted_for};
+pub(crate) use outbox::{BroadcastLog, CloseCommand, Outbox, OutboxBudget, PushError, Unsent, counted_for};
 pub(crate) use pending_requests::PendingRequests;
 pub(crate) use reply::{reply, reply_paced, request_span};
 pub use reply_future::ReplyFuture;

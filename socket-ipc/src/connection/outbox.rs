@@ -7,7 +7,7 @@ use std::task::Waker;
 use tokio::sync::Notify;
 
 use self::broadcast::{Body, SHARE_FROM};
-pub(crate) use self::broadcast::{Broadcast, counted_for};
+pub(crate) use self::broadcast::{Broadcast, BroadcastLog, counted_for};
 pub(crate) use self::budget::OutboxBudget;
 use self::contents::Contents;
 pub(crate) use self::contents::Segment;

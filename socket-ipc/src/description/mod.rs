@@ -133,15 +133,15 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::limits;
-use crate::protocol::Protocol;
 use crate::wire::Wire;
 
+pub use crate::direction::Direction;
 #[cfg(feature = "schema")]
 #[doc(hidden)]
 pub use schema::Schemas;
 #[doc(hidden)]
 pub use schema::{DescribedIn, DescribesItself};
-pub use topics::{Direction, TopicDescription};
+pub use topics::TopicDescription;
 
 /// The topic of the request that a server replies with its [`Description`], and of the reply.
 pub const DESCRIBE: &str = "socket-ipc.describe";
@@ -220,34 +220,6 @@ impl Description {
             wire: Framing::of(Wire::default()),
             topics: Vec::new(),
         }
-    }
-
-    /// Describes a protocol, without schemas, with the limits and the wire that a server has unless they are set.
-    ///
-    /// ```
-    /// # use serde::{Deserialize, Serialize};
-    /// use socket_ipc::{Description, Protocol, Topic};
-    ///
-    /// #[derive(Topic, Serialize, Deserialize)]
-    /// #[topic(name = "add", reply = Sum)]
-    /// struct Add { left: i64, right: i64 }
-    ///
-    /// #[derive(Topic, Serialize, Deserialize)]
-    /// #[topic = "sum"]
-    /// struct Sum(i64);
-    ///
-    /// #[derive(Protocol)]
-    /// #[protocol(to_server(Add -> Sum))]
-    /// struct Calculator;
-    ///
-    /// let description = Description::of::<Calculator>();
-    /// assert_eq!(description.topics[0].topic, "add");
-    /// assert_eq!(description.topics[0].reply.as_deref(), Some("sum"));
-    /// ```
-    #[must_use]
-    pub fn of<P: Protocol>() -> Self {
-        let topics = P::TOPICS.iter().map(TopicDescription::from).collect();
-        Self { protocol: Some(P::NAME.to_owned()), topics, ..Self::new() }
     }
 
     /// Writes it as a file of TypeScript: the messages as types, the topics of each direction as an interface from topic

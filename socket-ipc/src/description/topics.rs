@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::protocol::Travels;
+use crate::direction::{Direction, Travels};
 
 /// One topic, in one direction. A topic that travels both ways is described twice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -22,19 +22,6 @@ pub struct TopicDescription {
     /// The JSON schema of the replies, if there are any and it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_schema: Option<Value>,
-}
-
-/// Where the messages of a topic travel.
-// Not `ToServer` and `ToClient`: with variants of those names the compiler would write `socket_ipc::ToServer` of the
-// traits in what it says of a message that does not travel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub enum Direction {
-    /// From clients to the server, written `to_server`.
-    #[serde(rename = "to_server")]
-    TowardServer,
-    /// From the server to clients, written `to_client`.
-    #[serde(rename = "to_client")]
-    TowardClient,
 }
 
 impl TopicDescription {

@@ -9,7 +9,6 @@ use crate::description::{
     DESCRIBE, Description, Direction, Framing, Limits, RESERVED, STATS, TopicDescription,
 };
 use crate::listener::ListenerId;
-use crate::protocol::Protocol;
 use crate::raw_message::RawMessage;
 use crate::router::{CallResult, RespondingRaw};
 use crate::topic::TopicName;
@@ -29,26 +28,6 @@ impl ServerBuilder {
     /// ```
     pub fn describe(self) -> Self {
         self.describe_as(Description::new())
-    }
-}
-
-/// # Describing itself
-impl<P: Protocol> ServerBuilder<P> {
-    /// Has the server reply to the request [`socket-ipc.describe`](DESCRIBE) with a [`Description`]: its limits, its
-    /// wire, its protocol, and the topics of that, both ways. Off unless set: nobody replies then.
-    ///
-    /// It has no schemas; those come with `describe_as(Chat::schema())`. The topic is the server's own from then on: to
-    /// respond to it is [`RegisterError::AlreadyRegistered`](crate::RegisterError::AlreadyRegistered).
-    ///
-    /// ```
-    /// use socket_ipc::{Protocol, Server};
-    ///
-    /// fn server<P: Protocol>() -> Server<P> {
-    ///     P::server("/tmp/myApp.sock").describe().build()
-    /// }
-    /// ```
-    pub fn describe(self) -> Self {
-        self.describe_as(Description::of::<P>())
     }
 }
 

@@ -11,9 +11,7 @@ use tokio::time::Instant;
 
 use super::state::{ConnectedClient, Phase, State};
 use crate::client_id::ClientId;
-use crate::connection::{
-    Broadcast, CloseCommand, PushError, Read, ReplyFuture, counted_for, encoded, queue_paced,
-};
+use crate::connection::{CloseCommand, PushError, Read, ReplyFuture, counted_for, encoded, queue_paced};
 use crate::error::SendError;
 use crate::events::CloseCause;
 use crate::sync::read;
@@ -142,7 +140,7 @@ impl State {
         except: Option<ClientId>,
         paced: bool,
     ) -> usize {
-        let broadcast = Broadcast::new(bytes, &self.total, read(&self.clients).len());
+        let broadcast = self.broadcasts.broadcast(bytes, &self.total, read(&self.clients).len());
         let mut reached = 0;
         self.for_each(|id, member| {
             if Some(id) == except {

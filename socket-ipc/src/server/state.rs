@@ -16,7 +16,9 @@ use tracing::Span;
 
 use super::events::Events;
 use crate::client_id::ClientId;
-use crate::connection::{CloseCommand, EndpointState, InboxBudget, Limits, Link, Outbox, OutboxBudget};
+use crate::connection::{
+    BroadcastLog, CloseCommand, EndpointState, InboxBudget, Limits, Link, Outbox, OutboxBudget,
+};
 use crate::error::{Error, ListenError, MessageError};
 use crate::events::{CloseCause, CloseReason};
 use crate::group::Group;
@@ -50,6 +52,7 @@ pub(super) struct State {
     pub(super) router: Router<ClientId>,
     pub(super) events: Events,
     pub(super) total: Arc<OutboxBudget>,
+    pub(super) broadcasts: BroadcastLog,
     inbox: Arc<InboxBudget>,
     pub(super) metrics: Arc<Metrics>,
     /// What happens on behalf of this server happens in it, from when it has begun to serve.
@@ -180,6 +183,7 @@ impl State {
             router: Router::new(wire, max_topic_len, raw_len, Arc::clone(&metrics), report.clone()),
             events: Events::new(&report),
             total: OutboxBudget::new(options.outbox_total_len),
+            broadcasts: BroadcastLog::default(),
             inbox: InboxBudget::new(options.inbox_total_len, max_message_len),
             metrics,
             span: OnceLock::new(),
@@ -248,7 +252,7 @@ impl State {
     pub(super) fn stats(&self) -> Stats {
         let mut connected = 0;
         self.for_each(|_, _| connected += 1);
-        self.metrics.stats(connected, &self.total)
+        self.metrics.stats(connected, self.total.queued(), self.total.most())
     }
 
     // Listening

@@ -27,9 +27,34 @@ fn counted(chunk: usize) -> usize {
 /// How much of a broadcast is counted later than it is queued, at most.
 const UNCOUNTED: usize = 64 * 1024;
 
-/// All short broadcasts, one after the other, of which only those last queued are still in memory.
+/// All short broadcasts of a server, one after the other, of which only those last queued are still in memory.
 #[derive(Debug, Default)]
-pub(super) struct Log {
+pub(crate) struct BroadcastLog(Mutex<Log>);
+
+impl BroadcastLog {
+    /// Begins a broadcast, which is for `clients` clients, or nearly so many.
+    pub(crate) fn broadcast<'b>(
+        &self,
+        bytes: &'b [u8],
+        total: &'b Arc<OutboxBudget>,
+        clients: usize,
+    ) -> Broadcast<'b> {
+        let body = if bytes.len() >= SHARE_FROM {
+            Body::Long(Shared::new(bytes.to_vec(), Arc::clone(total)))
+        } else {
+            Body::Short((clients > 1).then(|| lock(&self.0).append(bytes, total)))
+        };
+        Broadcast { bytes, body, total, uncounted: Cell::new(0) }
+    }
+
+    #[cfg(test)]
+    pub(super) fn keeps_a_chunk(&self) -> bool {
+        lock(&self.0).open.strong_count() > 0
+    }
+}
+
+#[derive(Debug, Default)]
+struct Log {
     /// The length of all of them.
     end: u64,
     /// What the next one is appended to, as long as an outbox holds something of it.
@@ -37,11 +62,6 @@ pub(super) struct Log {
 }
 
 impl Log {
-    #[cfg(test)]
-    pub(super) fn keeps_a_chunk(&self) -> bool {
-        self.open.strong_count() > 0
-    }
-
     /// Appends a broadcast, and says where it stands.
     fn append(&mut self, bytes: &[u8], total: &Arc<OutboxBudget>) -> Span {
         let start = self.end;
@@ -212,16 +232,6 @@ pub(super) enum Body {
 }
 
 impl<'b> Broadcast<'b> {
-    /// `clients` is how many it is for, or nearly so.
-    pub(crate) fn new(bytes: &'b [u8], total: &'b Arc<OutboxBudget>, clients: usize) -> Self {
-        let body = if bytes.len() >= SHARE_FROM {
-            Body::Long(Shared::new(bytes.to_vec(), Arc::clone(total)))
-        } else {
-            Body::Short((clients > 1).then(|| lock(&total.log).append(bytes, total)))
-        };
-        Self { bytes, body, total, uncounted: Cell::new(0) }
-    }
-
     pub(super) fn bytes(&self) -> &'b [u8] {
         self.bytes
     }

@@ -1,13 +1,9 @@
 //! What all outboxes of a server hold together, and its bound.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
-
-use super::broadcast::Log;
-#[cfg(test)]
-use crate::sync::lock;
 
 /// No sender waits for room.
 const NOBODY: usize = usize::MAX;
@@ -34,7 +30,6 @@ pub(crate) struct OutboxBudget {
     room: Notify,
     /// The length of the message that last found no room.
     refused: AtomicUsize,
-    pub(super) log: Mutex<Log>,
 }
 
 impl OutboxBudget {
@@ -49,13 +44,7 @@ impl OutboxBudget {
             awaited: AtomicUsize::new(NOBODY),
             room: Notify::new(),
             refused: AtomicUsize::new(0),
-            log: Mutex::default(),
         })
-    }
-
-    #[cfg(test)]
-    pub(super) fn keeps_a_chunk(&self) -> bool {
-        lock(&self.log).keeps_a_chunk()
     }
 
     #[cfg(test)]

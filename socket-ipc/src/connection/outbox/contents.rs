@@ -183,15 +183,15 @@ impl Contents {
 #[cfg(test)]
 mod tests {
     use super::super::OutboxBudget;
-    use super::super::broadcast::{Body, Broadcast};
+    use super::super::broadcast::{Body, BroadcastLog};
     use super::{Contents, SHARE_FROM};
 
     #[test]
     fn who_misses_a_broadcast_shares_no_further_ones_until_all_is_taken() {
-        let total = OutboxBudget::new(usize::MAX);
+        let (log, total) = (BroadcastLog::default(), OutboxBudget::new(usize::MAX));
         let bytes = vec![b'x'; SHARE_FROM - 1];
         // They take several chunks.
-        let broadcasts: Vec<_> = (0..20).map(|_| Broadcast::new(&bytes, &total, 2)).collect();
+        let broadcasts: Vec<_> = (0..20).map(|_| log.broadcast(&bytes, &total, 2)).collect();
         let spans = broadcasts.iter().filter_map(|broadcast| match broadcast.body() {
             Body::Short(span) => span.as_ref(),
             Body::Long(_) => None,
@@ -209,23 +209,23 @@ mod tests {
         for mut contents in [all, some, sent] {
             while contents.pop().is_some() {}
             assert!(contents.is_empty());
-            let broadcast = Broadcast::new(&bytes, &total, 2);
+            let broadcast = log.broadcast(&bytes, &total, 2);
             assert!(matches!(broadcast.body(), Body::Short(Some(span)) if contents.extend(span)));
         }
     }
 
     #[test]
     fn chunks_are_gone_once_nobody_holds_a_part_of_them() {
-        let total = OutboxBudget::new(usize::MAX);
+        let (log, total) = (BroadcastLog::default(), OutboxBudget::new(usize::MAX));
         let mut contents = Contents::default();
         for _ in 0..3 {
             for _ in 0..1_000 {
-                let broadcast = Broadcast::new(&[b'x'; 100], &total, 2);
+                let broadcast = log.broadcast(&[b'x'; 100], &total, 2);
                 assert!(matches!(broadcast.body(), Body::Short(Some(span)) if contents.extend(span)));
             }
-            assert!(total.keeps_a_chunk());
+            assert!(log.keeps_a_chunk());
             while contents.pop().is_some() {}
-            assert!(!total.keeps_a_chunk());
+            assert!(!log.keeps_a_chunk());
         }
     }
 }

@@ -8,7 +8,9 @@ use proptest::{collection, proptest};
 use tokio::time::{Instant, timeout};
 
 use super::replies::{HELD_REPLIES, SHORT_REPLY};
-use super::{Broadcast, CloseCommand, Outbox, OutboxBudget, PushError, Replied, SHARE_FROM, Segment, Unsent};
+use super::{
+    BroadcastLog, CloseCommand, Outbox, OutboxBudget, PushError, Replied, SHARE_FROM, Segment, Unsent,
+};
 use crate::events::CloseCause;
 use crate::limits::OUTBOX_HIGH_WATER;
 use crate::wire::Wire;
@@ -41,10 +43,11 @@ fn queued(total: &OutboxBudget) -> usize {
 
 #[test]
 fn a_paced_broadcast_is_queued_over_the_limit_and_another_is_not() {
+    let log = BroadcastLog::default();
     let outbox = outbox(100, 1_000);
     outbox.push(&message(80)).unwrap();
     let bytes = message(40);
-    let broadcast = Broadcast::new(&bytes, &outbox.total, CLIENTS);
+    let broadcast = log.broadcast(&bytes, &outbox.total, CLIENTS);
     assert_eq!(outbox.push_broadcast(&broadcast, false), Err(PushError::Full { queued: 80 }));
     assert_eq!(outbox.push_broadcast(&broadcast, true), Ok(()));
     outbox.end();
@@ -53,12 +56,13 @@ fn a_paced_broadcast_is_queued_over_the_limit_and_another_is_not() {
 
 #[test]
 fn each_message_is_counted_until_it_is_written_however_it_was_queued() {
+    let log = BroadcastLog::default();
     for len in [10, SHARE_FROM] {
         let (outbox, bytes) = (outbox(10 * SHARE_FROM, 10 * SHARE_FROM), message(len));
         let queue = || {
             outbox.push(&bytes).unwrap();
-            outbox.push_broadcast(&Broadcast::new(&bytes, &outbox.total, CLIENTS), false).unwrap();
-            outbox.push_broadcast(&Broadcast::new(&bytes, &outbox.total, CLIENTS), false).unwrap();
+            outbox.push_broadcast(&log.broadcast(&bytes, &outbox.total, CLIENTS), false).unwrap();
+            outbox.push_broadcast(&log.broadcast(&bytes, &outbox.total, CLIENTS), false).unwrap();
             outbox.push(&bytes).unwrap();
         };
         queue();
@@ -102,11 +106,12 @@ async fn nobody_waits_for_an_outbox_that_has_ended() {
 
 #[test]
 fn what_is_queued_comes_out_in_order_large_broadcasts_apart() {
+    let log = BroadcastLog::default();
     let outbox = outbox(usize::MAX, usize::MAX);
     let (small, large) = (message(10), message(SHARE_FROM));
     outbox.push(&small).unwrap();
-    outbox.push_broadcast(&Broadcast::new(&small, &outbox.total, CLIENTS), false).unwrap();
-    outbox.push_broadcast(&Broadcast::new(&large, &outbox.total, CLIENTS), false).unwrap();
+    outbox.push_broadcast(&log.broadcast(&small, &outbox.total, CLIENTS), false).unwrap();
+    outbox.push_broadcast(&log.broadcast(&large, &outbox.total, CLIENTS), false).unwrap();
     outbox.push(&small).unwrap();
     let lens: Vec<_> = drain(&outbox).iter().map(|segment| segment.bytes().len()).collect();
     assert_eq!(lens, [20, SHARE_FROM, 10]);
@@ -152,6 +157,7 @@ fn the_waker_that_parked_last_is_woken() {
 
 #[test]
 fn a_single_broadcast_wakes_who_is_idle_and_is_taken_at_once() {
+    let log = BroadcastLog::default();
     let total = OutboxBudget::new(usize::MAX);
     let outboxes = [(); 2].map(|()| Outbox::new(usize::MAX, Arc::clone(&total)));
     for bytes in [message(10), message(20)] {
@@ -159,7 +165,7 @@ fn a_single_broadcast_wakes_who_is_idle_and_is_taken_at_once() {
         for outbox in &outboxes {
             assert!(outbox.park(&Waker::from(Arc::clone(&count)), false));
         }
-        let broadcast = Broadcast::new(&bytes, &total, CLIENTS);
+        let broadcast = log.broadcast(&bytes, &total, CLIENTS);
         for outbox in &outboxes {
             outbox.push_broadcast(&broadcast, false).unwrap();
         }
@@ -172,12 +178,13 @@ fn a_single_broadcast_wakes_who_is_idle_and_is_taken_at_once() {
 
 #[test]
 fn what_is_cut_in_the_middle_of_a_chunk_is_counted_exactly() {
+    let log = BroadcastLog::default();
     let total = OutboxBudget::new(usize::MAX);
     let outboxes = [(); 2].map(|()| Outbox::new(usize::MAX, Arc::clone(&total)));
     let (len, count) = (100, SHARE_FROM / 50);
     for _ in 0..count {
         let bytes = message(len);
-        let broadcast = Broadcast::new(&bytes, &total, CLIENTS);
+        let broadcast = log.broadcast(&bytes, &total, CLIENTS);
         for outbox in &outboxes {
             outbox.push_broadcast(&broadcast, false).unwrap();
         }
@@ -352,10 +359,11 @@ fn outbox_to_blame_for_a_full_total_is_behind_and_holds_more_than_its_share() {
 
 #[test]
 fn outbox_chunk_kept_by_a_short_span_is_counted_until_it_is_released() {
+    let log = BroadcastLog::default();
     let (total, [slow, fast]) = outboxes(usize::MAX);
     let bytes = message(100);
     let broadcast = |to: &[&Outbox]| {
-        let broadcast = Broadcast::new(&bytes, &total, CLIENTS);
+        let broadcast = log.broadcast(&bytes, &total, CLIENTS);
         to.iter().for_each(|outbox| outbox.push_broadcast(&broadcast, false).unwrap());
     };
     broadcast(&[&slow, &fast]);
@@ -369,20 +377,21 @@ fn outbox_chunk_kept_by_a_short_span_is_counted_until_it_is_released() {
     assert!(total.counted_bytes() > 200 + 30_000, "{}", total.counted_bytes());
     slow.release_chunks();
     assert_eq!(total.counted_bytes(), 200);
-    assert!(!total.keeps_a_chunk());
+    assert!(!log.keeps_a_chunk());
     assert_eq!(bytes_of(&drain(&slow)), bytes.repeat(2));
     assert_eq!(total.counted_bytes(), 0);
 }
 
 #[test]
 fn while_several_broadcast_and_others_write_nothing_is_lost_or_changes_places() {
+    let log = BroadcastLog::default();
     const COUNT: usize = 5_000;
     let total = OutboxBudget::new(usize::MAX);
     let outboxes = [(); 3].map(|()| Outbox::new(usize::MAX, Arc::clone(&total)));
     let send = &|from: u8| {
         for number in 0..COUNT {
             let bytes = format!("{from} {number}\n").into_bytes();
-            let broadcast = Broadcast::new(&bytes, &total, outboxes.len());
+            let broadcast = log.broadcast(&bytes, &total, outboxes.len());
             for outbox in &outboxes {
                 match from {
                     0 => outbox.push(&bytes).unwrap(),
@@ -471,6 +480,7 @@ proptest! {
     fn each_outbox_holds_what_was_sent_and_broadcast_since_it_came_in_order(
         steps in collection::vec(step(), 1..200),
     ) {
+        let log = BroadcastLog::default();
         let total = OutboxBudget::new(usize::MAX);
         let join = || {
             let outbox = Outbox::new(usize::MAX, Arc::clone(&total));
@@ -489,7 +499,7 @@ proptest! {
                 }
                 Step::Broadcast { len, except } => {
                     let bytes = message(len);
-                    let broadcast = Broadcast::new(&bytes, &total, count);
+                    let broadcast = log.broadcast(&bytes, &total, count);
                     for (at, to) in outboxes.iter_mut().enumerate() {
                         if except.map(|except| except % count) != Some(at) {
                             to.outbox.push_broadcast(&broadcast, false).unwrap();
