@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use socket_ipc::{Delay, limits};
 
-const TABLE: &str = include_str!("../socket-ipc/src/limits.rs");
+const TABLE: &str = include_str!("../socket-ipc/src/limits/mod.rs");
 const README: &str = include_str!("../README.md");
 /// Where the options say what they are unless set.
 const OPTIONS: [&str; 3] = [
-    include_str!("../socket-ipc/src/options.rs"),
+    include_str!("../socket-ipc/src/endpoint/options.rs"),
     include_str!("../socket-ipc/src/server/builder.rs"),
     include_str!("../socket-ipc/src/client/builder.rs"),
 ];

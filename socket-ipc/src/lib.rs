@@ -500,80 +500,70 @@ compile_error!(
     "socket-ipc speaks over Unix domain sockets: it compiles on Unix systems only, and is tested on Linux"
 );
 
-mod activation;
 #[cfg(feature = "blocking")]
 pub mod blocking;
 mod client;
 mod client_id;
 mod connection;
-mod delay;
 pub mod description;
-mod direction;
+mod endpoint;
 mod error;
-mod event_stream;
 mod events;
-mod group;
-mod hears;
 mod metrics;
 /// How fast is it, and how to keep it so?
 ///
 #[doc = include_str!("how_fast.md")]
 #[cfg(doc)]
 pub mod how_fast {}
-mod error_reply;
 pub mod limits;
 mod listener;
-mod options;
-mod peer;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod properties;
 mod protocol;
-mod raw_message;
 mod router;
 mod server;
-mod socket_file;
-mod stats;
 mod sync;
 mod topic;
+mod unix_socket;
 mod wire;
 
-pub use activation::{ActivatedListener, activated_listener, activated_listeners};
 pub use client::{
     AsyncClientListener, AsyncClientResponder, Client, ClientBuilder, ClientConnectionEvent, ClientHandle,
     ClientResponder,
 };
 pub use client_id::ClientId;
 pub use connection::{Closing, ReplyFuture};
-pub use delay::Delay;
 pub use description::Description;
-#[doc(hidden)]
-pub use direction::Travels;
-pub use direction::{AnyTopic, ToClient, ToServer};
+pub use error::error_reply::{ErrorReply, IntoReply};
 pub use error::{
     ConnectError, Error, FlushError, ListenError, MessageError, MessageErrorKind, RegisterError,
     RequestError, SendError,
 };
-pub use error_reply::{ErrorReply, IntoReply};
-pub use event_stream::EventStream;
+pub use events::stream::EventStream;
 pub use events::{CloseCause, CloseReason};
-pub use group::Group;
-#[doc(hidden)]
-pub use hears::Attaching;
-pub use hears::{Attaches, Context, Endpoint, Hears};
+pub use limits::delay::Delay;
 pub use listener::ListenerId;
-pub use peer::Peer;
+pub use metrics::stats::{Stats, TopicTraffic, Traffic};
 pub use protocol::Protocol;
 #[doc(hidden)]
+pub use protocol::hears::Attaching;
+pub use protocol::hears::{Attaches, Context, Endpoint, Hears};
+#[doc(hidden)]
 pub use protocol::{has_reply, stands_once};
-pub use raw_message::RawMessage;
 pub use router::Subscription;
 pub use server::{
     AsyncListener, AsyncResponder, Responder, Server, ServerBuilder, ServerConnectionEvent, ServerHandle,
 };
 pub use socket_ipc_derive::{Protocol, Topic};
-pub use stats::{Stats, TopicTraffic, Traffic};
+#[doc(hidden)]
+pub use topic::direction::Travels;
+pub use topic::direction::{AnyTopic, ToClient, ToServer};
 #[doc(hidden)]
 pub use topic::reply_of;
 pub use topic::{Exchange, Request, Topic};
+pub use unix_socket::activation::{ActivatedListener, activated_listener, activated_listeners};
+pub use unix_socket::group::Group;
+pub use unix_socket::peer::Peer;
+pub use wire::raw_message::RawMessage;
 pub use wire::{EncodeError, Envelope, EnvelopeError, EnvelopeKind, RequestId, Wire, WireError};

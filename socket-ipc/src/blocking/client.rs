@@ -16,11 +16,11 @@ use super::thread::Thread;
 use super::wait::{deadline, wait, wait_until};
 use crate::client::{self, ClientBuilder, ClientConnectionEvent, ClientHandle};
 use crate::connection::ReplyFuture;
-use crate::direction::{AnyTopic, ToClient, ToServer};
 use crate::error::{ConnectError, FlushError, RequestError, SendError};
 use crate::limits::LINGER;
-use crate::raw_message::RawMessage;
+use crate::topic::direction::{AnyTopic, ToClient, ToServer};
 use crate::topic::{Request, Topic};
+use crate::wire::raw_message::RawMessage;
 
 /// A client whose calls wait: [`Client`](crate::Client) for scripts, tests and threads, with no runtime in sight.
 ///

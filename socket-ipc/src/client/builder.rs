@@ -10,9 +10,9 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Client, Connector};
-use crate::delay::Delay;
-use crate::direction::AnyTopic;
-use crate::options::{ClientOptions, common_options};
+use crate::endpoint::options::{ClientOptions, common_options};
+use crate::limits::delay::Delay;
+use crate::topic::direction::AnyTopic;
 use crate::wire::Wire;
 
 /// Sets the options of a client before it is made. [`limits`](crate::limits) has their defaults in one table.

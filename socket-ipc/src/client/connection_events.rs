@@ -5,8 +5,8 @@ use std::sync::{Arc, Weak};
 use super::handle::ClientHandle;
 use super::state::State;
 use crate::error::ConnectError;
-use crate::event_stream::{EventStream, event_stream};
 use crate::events::CloseReason;
+use crate::events::stream::{EventStream, event_stream};
 use crate::router::Detach;
 
 /// What becomes of a client's connection: the items of [`ClientHandle::connection_events`].

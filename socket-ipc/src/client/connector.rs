@@ -12,10 +12,10 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
 use crate::connection::Transport;
+use crate::endpoint::options::ClientOptions;
 use crate::error::ConnectError;
 use crate::listener::caught;
-use crate::options::ClientOptions;
-use crate::socket_file::refuse_path;
+use crate::unix_socket::socket_file::refuse_path;
 
 /// How long to wait before a connection is tried again that found the server's backlog full.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(10);

@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use super::state::{Phase, State};
 use crate::connection::Closing;
-use crate::direction::{AnyTopic, ToServer};
 use crate::error::{FlushError, SendError};
-use crate::stats::Stats;
+use crate::metrics::stats::Stats;
+use crate::topic::direction::{AnyTopic, ToServer};
 use crate::topic::{Topic, TopicName};
 
 /// A client's face to its listeners and to the rest of the program: attaches listeners, sends, looks around,

@@ -7,15 +7,15 @@ use serde::de::DeserializeOwned;
 
 use super::handle::ClientHandle;
 use super::state::State;
-use crate::direction::ToClient;
 use crate::error::{ConnectError, Error, MessageError, RegisterError};
 use crate::events::CloseReason;
 use crate::listener::ListenerId;
-use crate::raw_message::RawMessage;
 use crate::router::{
     Audience, CallResult, Detach, Owned, Raw, RawWaiting, Subscription, Typed, subscription,
 };
 use crate::topic::Topic;
+use crate::topic::direction::ToClient;
+use crate::wire::raw_message::RawMessage;
 use crate::wire::topic_or_none;
 
 /// An asynchronous listener of a client: any `Fn(A)` that returns a future of nothing.

@@ -18,9 +18,9 @@ use std::sync::Arc;
 
 use tracing::Instrument as _;
 
-use crate::direction::AnyTopic;
+use crate::endpoint::options::ClientOptions;
 use crate::error::ConnectError;
-use crate::options::ClientOptions;
+use crate::topic::direction::AnyTopic;
 
 pub use builder::ClientBuilder;
 pub use connection_events::ClientConnectionEvent;

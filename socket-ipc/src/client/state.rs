@@ -15,14 +15,14 @@ use crate::connection::{
     CloseCommand, EndpointState, InboxBudget, Limits, Link, Outbox, OutboxBudget, PendingRequests, Session,
     Transport, Unsent,
 };
-use crate::delay::Delay;
+use crate::endpoint::options::ClientOptions;
 use crate::error::{ConnectError, Error, MessageError};
 use crate::events::{CloseCause, CloseReason};
+use crate::limits::delay::Delay;
 use crate::listener::{DropReport, ListenerId};
 use crate::metrics::Metrics;
-use crate::options::ClientOptions;
+use crate::metrics::stats::Stats;
 use crate::router::{Detach, Router};
-use crate::stats::Stats;
 use crate::sync::{lock, read, write};
 use crate::wire::RequestId;
 

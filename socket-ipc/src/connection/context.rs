@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::reply::reply;
 use super::{EndpointState, Limits, Link};
 use crate::error::MessageError;
-use crate::error_reply::ErrorReply;
+use crate::error::error_reply::ErrorReply;
 use crate::router::Report;
 use crate::topic::TopicName;
 use crate::wire::{EnvelopeKind, RequestId};

@@ -6,7 +6,7 @@ use tracing::Span;
 use super::outbox::{HeldReply, Outbox, PushError, Replied};
 use super::{EndpointState, encoded};
 use crate::error::SendError;
-use crate::error_reply::{ERROR_TOPIC, ErrorReply};
+use crate::error::error_reply::{ERROR_TOPIC, ErrorReply};
 use crate::topic::TopicName;
 use crate::wire::{EnvelopeKind, Tail};
 

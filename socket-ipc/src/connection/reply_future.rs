@@ -12,11 +12,11 @@ use tokio::time::Instant;
 
 use super::pending_requests::{NoReply, Outcome, PendingRequests, RequestRefused};
 use super::{Limits, Link};
+use crate::error::error_reply::{ERROR_TOPIC, ErrorReply};
 use crate::error::{RequestError, SendError};
-use crate::error_reply::{ERROR_TOPIC, ErrorReply};
 use crate::events::CloseCause;
-use crate::raw_message::RawMessage;
 use crate::topic::Topic;
+use crate::wire::raw_message::RawMessage;
 use crate::wire::{Envelope, EnvelopeKind, Wire, decode_any_kind, utf8};
 
 /// Waits for the reply to a request: a future of `Result<R, RequestError>`, which `request` returns.

@@ -367,9 +367,11 @@ mod tests {
     fn writer_slowest_safe_amount_is_what_the_documentation_says() {
         let said = format!("{} KB", SAFE / 1000);
         let flat = |text: &str| text.replace("///", "").split_whitespace().collect::<Vec<_>>().join(" ");
-        for text in
-            [include_str!("../options.rs"), include_str!("../limits.rs"), include_str!("../../../README.md")]
-        {
+        for text in [
+            include_str!("../endpoint/options.rs"),
+            include_str!("../limits/mod.rs"),
+            include_str!("../../../README.md"),
+        ] {
             assert!(flat(text).contains(&said), "{said}");
         }
     }

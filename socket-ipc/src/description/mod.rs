@@ -135,7 +135,7 @@ use serde_json::Value;
 use crate::limits;
 use crate::wire::Wire;
 
-pub use crate::direction::Direction;
+pub use crate::topic::direction::Direction;
 #[cfg(feature = "schema")]
 #[doc(hidden)]
 pub use schema::Schemas;

@@ -7,7 +7,7 @@
 use serde_json::Value;
 
 use super::{Description, Direction, TopicDescription};
-use crate::error_reply::ErrorReply;
+use crate::error::error_reply::ErrorReply;
 use crate::topic::Exchange;
 
 /// Whether a type is asked what of it is read, or what of it is written: a field with a default need not be there when

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::direction::{Direction, Travels};
+use crate::topic::direction::{Direction, Travels};
 
 /// One topic, in one direction. A topic that travels both ways is described twice.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

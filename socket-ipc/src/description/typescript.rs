@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::definitions::{Definitions, name_for, type_name};
 use super::{Description, Direction};
-use crate::error_reply::ERROR_TOPIC;
+use crate::error::error_reply::ERROR_TOPIC;
 
 /// What the file exports beside the types.
 const RESERVED: &[&str] = &["ToServer", "ToClient", "Replies", "NodeClient", "TypedClient"];

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::client_id::ClientId;
 use crate::error::{ConnectError, ListenError};
-use crate::peer::Peer;
+use crate::unix_socket::peer::Peer;
 
 /// What went wrong beside any call that could have returned it. Reported by `on_error`.
 ///

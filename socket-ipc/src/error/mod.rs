@@ -1,5 +1,7 @@
 //! What can go wrong: one type for each thing that can fail, naming what it is about.
 
+pub(crate) mod error_reply;
+
 mod connect;
 mod fault;
 mod listen;

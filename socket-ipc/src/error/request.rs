@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::SendError;
-use crate::error_reply::ErrorReply;
+use crate::error::error_reply::ErrorReply;
 use crate::events::CloseCause;
 
 /// Why a request has no reply. It is known as soon as it can be, mostly long before the deadline.

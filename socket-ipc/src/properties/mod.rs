@@ -18,12 +18,12 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::error::error_reply::ErrorReply;
 use crate::error::{MessageError, MessageErrorKind};
-use crate::error_reply::ErrorReply;
 use crate::metrics::Metrics;
 use crate::router::{Audience, CallResult, Owned, Raw, Report, Router};
-use crate::socket_file::{MAX_PATH_LEN, refuse_path};
 use crate::sync::lock;
+use crate::unix_socket::socket_file::{MAX_PATH_LEN, refuse_path};
 use crate::wire::{
     Envelope, EnvelopeKind, Frame, Framer, RequestId, Tail, Wire, count_ends, reply_id_at_end,
     request_id_at_end, topic_or_none,

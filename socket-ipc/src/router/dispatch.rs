@@ -6,10 +6,10 @@ use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use super::{Cached, CallResult, Entry, Front, Report, Router, Table, Wait, listens_for};
+use crate::error::error_reply::ErrorReply;
 use crate::error::{MessageError, MessageErrorKind};
-use crate::error_reply::ErrorReply;
 use crate::listener::caught;
-use crate::raw_message::RawMessage;
+use crate::wire::raw_message::RawMessage;
 use crate::wire::{EnvelopeError, EnvelopeKind, EnvelopeText, Wire, place, shift_place, shortened};
 
 /// A message whose further listeners wait for one that was called.

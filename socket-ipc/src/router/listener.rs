@@ -6,8 +6,8 @@ use std::pin::Pin;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use crate::raw_message::RawMessage;
 use crate::topic::Topic;
+use crate::wire::raw_message::RawMessage;
 use crate::wire::{EnvelopeKind, decode_one_pass};
 
 /// What a listener waits for before the next one is called.

@@ -18,8 +18,8 @@ use std::sync::{Arc, Mutex};
 
 use foldhash::fast::FixedState;
 
+use crate::error::error_reply::ErrorReply;
 use crate::error::{MessageError, RegisterError};
-use crate::error_reply::ErrorReply;
 use crate::listener::{DropReport, ListenerId};
 use crate::metrics::{Metrics, TopicCounters};
 use crate::sync::lock;

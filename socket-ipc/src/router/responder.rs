@@ -7,8 +7,8 @@ use serde::de::DeserializeOwned;
 
 use super::{CallResult, Listener};
 use crate::listener::caught;
-use crate::raw_message::RawMessage;
 use crate::topic::{Request, Topic};
+use crate::wire::raw_message::RawMessage;
 use crate::wire::{EnvelopeKind, decode_any_kind};
 
 /// A responder to the requests of a type.

@@ -5,9 +5,9 @@ use std::task::{Context, Poll, Waker};
 
 use super::*;
 use crate::error::MessageErrorKind;
-use crate::error_reply::ErrorReply;
+use crate::error::error_reply::ErrorReply;
 use crate::listener::DropReport;
-use crate::raw_message::RawMessage;
+use crate::wire::raw_message::RawMessage;
 
 #[derive(socket_ipc::Topic, serde::Serialize, serde::Deserialize)]
 #[topic(name = "number", reply = Double)]

@@ -11,8 +11,8 @@ use super::admit::peer_of;
 use super::state::State;
 use super::watch::Watch;
 use crate::connection::EndpointState;
-use crate::delay::Delay;
 use crate::error::Error;
+use crate::limits::delay::Delay;
 
 /// Whatever the options say: no pause at all would spin.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);

@@ -12,9 +12,9 @@ use crate::client_id::ClientId;
 use crate::connection::{Limits, Link, Outbox, PendingRequests, Session, Transport};
 use crate::error::Error;
 use crate::events::CloseCause;
-use crate::group::is_member;
-use crate::peer::Peer;
 use crate::sync::write;
+use crate::unix_socket::group::is_member;
+use crate::unix_socket::peer::Peer;
 
 impl State {
     /// Whether the options say who may connect.

@@ -7,10 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::Server;
-use crate::delay::Delay;
-use crate::direction::AnyTopic;
-use crate::group::Group;
-use crate::options::{ServerOptions, common_options};
+use crate::endpoint::options::{ServerOptions, common_options};
+use crate::limits::delay::Delay;
+use crate::topic::direction::AnyTopic;
+use crate::unix_socket::group::Group;
 use crate::wire::Wire;
 
 /// Sets the options of a server before it is made. [`limits`](crate::limits) has their defaults in one table.

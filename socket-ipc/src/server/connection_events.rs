@@ -5,8 +5,8 @@ use std::sync::{Arc, Weak};
 use super::handle::ServerHandle;
 use super::state::State;
 use crate::client_id::ClientId;
-use crate::event_stream::{EventStream, event_stream};
 use crate::events::CloseReason;
+use crate::events::stream::{EventStream, event_stream};
 use crate::router::Detach;
 
 /// What happens to the connections of a server: the items of [`ServerHandle::connection_events`].

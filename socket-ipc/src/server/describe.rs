@@ -9,9 +9,9 @@ use crate::description::{
     DESCRIBE, Description, Direction, Framing, Limits, RESERVED, STATS, TopicDescription,
 };
 use crate::listener::ListenerId;
-use crate::raw_message::RawMessage;
 use crate::router::{CallResult, RespondingRaw};
 use crate::topic::TopicName;
+use crate::wire::raw_message::RawMessage;
 
 /// # Describing itself
 impl ServerBuilder {

@@ -10,12 +10,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::state::{Phase, State};
 use crate::client_id::ClientId;
 use crate::connection::{CloseCommand, Closing};
-use crate::direction::{AnyTopic, ToClient};
 use crate::error::{Error, SendError};
 use crate::events::CloseCause;
-use crate::peer::Peer;
-use crate::stats::Stats;
+use crate::metrics::stats::Stats;
+use crate::topic::direction::{AnyTopic, ToClient};
 use crate::topic::{Topic, TopicName};
+use crate::unix_socket::peer::Peer;
 
 pub use super::listeners::AsyncListener;
 

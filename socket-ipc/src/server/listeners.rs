@@ -7,15 +7,15 @@ use serde::de::DeserializeOwned;
 
 use super::handle::ServerHandle;
 use crate::client_id::ClientId;
-use crate::direction::ToServer;
 use crate::error::{Error, MessageError, RegisterError};
 use crate::events::CloseReason;
 use crate::listener::ListenerId;
-use crate::raw_message::RawMessage;
 use crate::router::{
     Audience, CallResult, Detach, Owned, Raw, RawWaiting, Subscription, Typed, subscription,
 };
 use crate::topic::Topic;
+use crate::topic::direction::ToServer;
+use crate::wire::raw_message::RawMessage;
 use crate::wire::topic_or_none;
 
 /// An asynchronous listener of a server: any `Fn(A, ClientId)` that returns a future of nothing.

@@ -20,11 +20,11 @@ use std::sync::Arc;
 
 use tracing::Instrument as _;
 
-use crate::activation::why_not_listening;
-use crate::direction::AnyTopic;
+use crate::endpoint::options::ServerOptions;
 use crate::error::ListenError;
-use crate::options::ServerOptions;
-use crate::socket_file::{self, Access, Theirs};
+use crate::topic::direction::AnyTopic;
+use crate::unix_socket::activation::why_not_listening;
+use crate::unix_socket::socket_file::{self, Access, Theirs};
 
 pub use builder::ServerBuilder;
 pub use connection_events::ServerConnectionEvent;

@@ -10,13 +10,13 @@ use super::handle::ServerHandle;
 use super::state::State;
 use crate::client_id::ClientId;
 use crate::connection::{ReplyFuture, read_raw, read_typed, reply, reply_paced, request_span};
-use crate::direction::{ToClient, ToServer};
 use crate::error::RegisterError;
-use crate::error_reply::{ErrorReply, IntoReply};
+use crate::error::error_reply::{ErrorReply, IntoReply};
 use crate::listener::ListenerId;
-use crate::raw_message::RawMessage;
 use crate::router::{CallResult, Listener, Responding, RespondingRaw};
+use crate::topic::direction::{ToClient, ToServer};
 use crate::topic::{Request, Topic, TopicName};
+use crate::wire::raw_message::RawMessage;
 use crate::wire::{EnvelopeKind, topic_or_none};
 
 /// A responder of a server: any `Fn(T, ClientId)` that returns the reply, or a `Result` of it.

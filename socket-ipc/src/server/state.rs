@@ -19,17 +19,17 @@ use crate::client_id::ClientId;
 use crate::connection::{
     BroadcastLog, CloseCommand, EndpointState, InboxBudget, Limits, Link, Outbox, OutboxBudget,
 };
+use crate::endpoint::options::ServerOptions;
 use crate::error::{Error, ListenError, MessageError};
 use crate::events::{CloseCause, CloseReason};
-use crate::group::Group;
 use crate::listener::{DropReport, ListenerId};
 use crate::metrics::Metrics;
-use crate::options::ServerOptions;
-use crate::peer::Peer;
+use crate::metrics::stats::Stats;
 use crate::router::{Detach, Router};
-use crate::socket_file::{self, Look, SocketFile};
-use crate::stats::Stats;
 use crate::sync::{lock, read, write};
+use crate::unix_socket::group::Group;
+use crate::unix_socket::peer::Peer;
+use crate::unix_socket::socket_file::{self, Look, SocketFile};
 use crate::wire::RequestId;
 
 /// How long after the drain a connection that is stuck in a listener is still waited for.

@@ -8,7 +8,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::state::State;
 use crate::error::Error;
-use crate::socket_file::{Instead, Look, Theirs};
+use crate::unix_socket::socket_file::{Instead, Look, Theirs};
 
 /// Whatever the options say: no pause at all would spin.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
@@ -129,7 +129,7 @@ impl Gone {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::socket_file::Instead;
+    use crate::unix_socket::socket_file::Instead;
 
     #[test]
     fn watch_of_an_obstacle_that_stays_tries_ever_more_rarely() {

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::kind::{ERROR, EnvelopeKind, ID, RE, RequestId};
 use super::{Wire, topic_or_none};
-use crate::raw_message::RawMessage;
+use crate::wire::raw_message::RawMessage;
 
 /// How many bytes are kept of either end of what serde says: it may quote a string of the message, which may
 /// be long.

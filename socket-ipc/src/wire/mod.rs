@@ -3,6 +3,8 @@
 //! A message on the wire is an *envelope*, a JSON object that holds a topic and a message, followed by the
 //! bytes that end it. [`Wire`] says which bytes those are and what the key of the message is called.
 
+pub(crate) mod raw_message;
+
 mod bounded;
 mod decode;
 mod encode;

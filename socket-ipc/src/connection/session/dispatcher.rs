@@ -9,8 +9,8 @@ use crate::connection::read_buffer::CHUNK;
 use crate::connection::reply_scanner::may_be_reply;
 use crate::connection::running_responders::RunningResponders;
 use crate::connection::{EndpointState, Limits};
+use crate::error::error_reply::ErrorReply;
 use crate::error::{MessageError, MessageErrorKind};
-use crate::error_reply::ErrorReply;
 use crate::router::{Cached, PendingCall, Report as _};
 use crate::wire::{EnvelopeKind, Frame, reply_id_at_end, request_id_at_end};
 

@@ -204,7 +204,7 @@ fn number_not_finite_as_a_key_is_refused_by_the_path_of_its_map() {
 
 #[test]
 fn number_not_finite_beyond_the_limit_is_too_large_and_before_it_is_named() {
-    use crate::wire::{Kind, encode::Tail};
+    use crate::wire::{EnvelopeKind, encode::Tail};
 
     let kind = EnvelopeKind::Message;
     let encode = |limit, message: &(f64, &str, f64)| {

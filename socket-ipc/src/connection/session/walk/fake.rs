@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connection::reply::reply;
 use crate::connection::{EndpointState, InboxBudget, Limits, Outbox};
+use crate::error::error_reply::ErrorReply;
 use crate::error::{Error, MessageError};
-use crate::error_reply::ErrorReply;
 use crate::listener::DropReport;
 use crate::metrics::Metrics;
 use crate::router::{Audience, CallResult, Owned, RespondingRaw, Router};

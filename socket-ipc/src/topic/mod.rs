@@ -1,5 +1,7 @@
 //! What a message type says of itself: its topic, and what it borrows.
 
+pub(crate) mod direction;
+
 /// A message type that knows its topic. Implemented with [`#[derive(Topic)]`](macro@crate::Topic).
 ///
 /// The topic string is written once, on the type; everything else names the type.

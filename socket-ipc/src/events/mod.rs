@@ -1,5 +1,7 @@
 //! What happens beside messages, and who listens for it.
 
+pub(crate) mod stream;
+
 use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::connection::Limits;
-use crate::delay::Delay;
 use crate::description::Description;
-use crate::group::Group;
 use crate::limits;
+use crate::limits::delay::Delay;
+use crate::unix_socket::group::Group;
 
 #[derive(Clone, Debug)]
 pub(crate) struct ServerOptions {

@@ -1,5 +1,7 @@
 //! What is counted of an endpoint's messages, always.
 
+pub(crate) mod stats;
+
 use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +10,7 @@ use std::sync::{Arc, OnceLock, RwLock};
 use foldhash::fast::FixedState;
 
 use crate::events::{CloseCause, CloseReason};
-use crate::stats::{Stats, TopicTraffic, Traffic};
+use crate::metrics::stats::{Stats, TopicTraffic, Traffic};
 use crate::sync::{read, write};
 use crate::topic::TopicName;
 

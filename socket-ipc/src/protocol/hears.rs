@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, ClientHandle};
 use crate::client_id::ClientId;
-use crate::direction::{AnyTopic, ToClient};
+use crate::error::error_reply::ErrorReply;
 use crate::error::{RegisterError, SendError};
-use crate::error_reply::ErrorReply;
 use crate::listener::ListenerId;
 use crate::protocol::Protocol;
 use crate::server::{Server, ServerHandle};
+use crate::topic::direction::{AnyTopic, ToClient};
 use crate::topic::{Exchange, Request, Topic};
 
 /// A struct that hears a topic: a listener, or a responder where the topic is a request, as a method.

@@ -34,9 +34,11 @@
 //! let server = Server::builder("/tmp/myApp.sock").max_message_len(2 * limits::MESSAGE_LEN).build();
 //! ```
 
+pub(crate) mod delay;
+
 use std::time::Duration;
 
-use crate::delay::Delay;
+use crate::limits::delay::Delay;
 
 /// The longest message, both ways: that of its encoded envelope without the end of the message, in bytes.
 ///

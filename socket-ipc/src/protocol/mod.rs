@@ -1,14 +1,16 @@
 //! A whole protocol in one type: the face of what `#[derive(Protocol)]` writes.
 
+pub(crate) mod hears;
+
 use std::path::Path;
 
 use crate::client::ClientBuilder;
 #[cfg(feature = "schema")]
 use crate::description::{DescribesItself, Schemas};
 use crate::description::{Description, TopicDescription};
-use crate::direction::Travels;
 use crate::server::ServerBuilder;
 use crate::topic::Request;
+use crate::topic::direction::Travels;
 
 /// A type that says which topics travel to the server and which to clients. Implemented with
 /// [`#[derive(Protocol)]`](macro@crate::Protocol).

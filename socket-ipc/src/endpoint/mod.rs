@@ -1,0 +1,3 @@
+//! What a server and a client have in common.
+
+pub(crate) mod options;
