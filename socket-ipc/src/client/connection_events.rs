@@ -1,13 +1,12 @@
 //! What becomes of a client's connection, as a stream.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use super::handle::ClientHandle;
-use super::state::State;
+use crate::endpoint::listeners;
 use crate::error::ConnectError;
 use crate::events::CloseReason;
 use crate::events::stream::{EventStream, event_stream};
-use crate::router::Detach;
 
 /// What becomes of a client's connection: the items of [`ClientHandle::connection_events`].
 ///
@@ -81,7 +80,7 @@ impl<P> ClientHandle<P> {
         // The end first: a connection that is made and lost meanwhile is then one that was there before, and none
         // that seems to stay.
         let events = &self.state.events;
-        let listeners = vec![
+        let attached = vec![
             events.disconnect.attach(Box::new(move |reason| {
                 disconnected.push(ClientConnectionEvent::Disconnected(reason.clone()));
             })),
@@ -92,7 +91,6 @@ impl<P> ClientHandle<P> {
                 .connect
                 .attach(Box::new(move |again| connected.push(ClientConnectionEvent::Connected { again }))),
         ];
-        let state: Weak<dyn Detach> = Arc::<State>::downgrade(&self.state);
-        stream.attached(state, listeners)
+        listeners::attached(&self.state, stream, attached)
     }
 }

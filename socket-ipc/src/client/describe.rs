@@ -3,6 +3,7 @@
 use super::handle::ClientHandle;
 use crate::connection::{ReplyFuture, read_raw};
 use crate::description::{DESCRIBE, Description};
+use crate::endpoint::send;
 use crate::error::RequestError;
 use crate::topic::TopicName;
 use crate::wire::Wire;
@@ -28,7 +29,7 @@ impl<P> ClientHandle<P> {
     /// # Ok(()) }
     /// ```
     pub fn describe_server(&self) -> ReplyFuture<Description> {
-        self.state.request(TopicName::OfType(DESCRIBE), &(), read_description)
+        send::request(&*self.state, TopicName::OfType(DESCRIBE), &(), (), read_description)
     }
 }
 

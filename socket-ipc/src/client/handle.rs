@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::state::{Phase, State};
+use super::state::State;
 use crate::connection::Closing;
+use crate::endpoint::{Endpoint as _, lifecycle, send};
 use crate::error::{FlushError, SendError};
 use crate::metrics::stats::Stats;
 use crate::topic::direction::{AnyTopic, ToServer};
@@ -78,7 +79,7 @@ impl<P> ClientHandle<P> {
         P: ToServer<T>,
         T: Topic + Serialize,
     {
-        self.state.send(TopicName::OfType(T::NAME), message)
+        send::send(&*self.state, TopicName::OfType(T::NAME), message, ())
     }
 
     /// Queues a message for the server once little is queued: while the outbox holds more than
@@ -116,7 +117,7 @@ impl<P> ClientHandle<P> {
         P: ToServer<T>,
         T: Topic + Serialize,
     {
-        self.state.send_async(TopicName::OfType(T::NAME), message).await
+        send::send_async(&*self.state, TopicName::OfType(T::NAME), message, ()).await
     }
 
     /// Queues any value for the server under a topic known only at run time; an empty one becomes `none`.
@@ -125,7 +126,7 @@ impl<P> ClientHandle<P> {
     ///
     /// Those of [`send`](Self::send).
     pub fn send_raw<M: Serialize + ?Sized>(&self, topic: &str, message: &M) -> Result<(), SendError> {
-        self.state.send(TopicName::AtRunTime(topic), message)
+        send::send(&*self.state, TopicName::AtRunTime(topic), message, ())
     }
 
     /// Queues any value as [`send_raw`](Self::send_raw) does, once little is queued, as
@@ -143,7 +144,7 @@ impl<P> ClientHandle<P> {
         topic: &str,
         message: &M,
     ) -> Result<(), SendError> {
-        self.state.send_async(TopicName::AtRunTime(topic), message).await
+        send::send_async(&*self.state, TopicName::AtRunTime(topic), message, ()).await
     }
 
     /// Waits until all that was queued has been handed to the kernel. What is queued meanwhile is not waited
@@ -194,7 +195,7 @@ impl<P> ClientHandle<P> {
     /// is always on; [`Stats`] has an example.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.state.stats()
+        self.state.core.stats(self.is_connected().into())
     }
 
     /// Closes the client, for good.
@@ -213,14 +214,13 @@ impl<P> ClientHandle<P> {
 
     /// Waits until the client is closed, by whomever, or dropped.
     pub fn closed(&self) -> Closing {
-        let identity = Arc::as_ptr(&self.state).addr();
-        Closing::new(self.state.phase.subscribe(), identity, Phase::Closing, Phase::Closed)
+        lifecycle::closed(&self.state)
     }
 
     pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(name)
             .field("path", &self.state.options.path)
-            .field("phase", &self.state.phase())
+            .field("phase", &self.state.core.phase())
             .finish_non_exhaustive()
     }
 }

@@ -1,22 +1,17 @@
 //! Who hears what of a client.
 
-use std::sync::{Arc, Weak};
-
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::handle::ClientHandle;
-use super::state::State;
+use crate::endpoint::listeners;
 use crate::error::{ConnectError, Error, MessageError, RegisterError};
 use crate::events::CloseReason;
 use crate::listener::ListenerId;
-use crate::router::{
-    Audience, CallResult, Detach, Owned, Raw, RawWaiting, Subscription, Typed, subscription,
-};
+use crate::router::Subscription;
 use crate::topic::Topic;
 use crate::topic::direction::ToClient;
 use crate::wire::raw_message::RawMessage;
-use crate::wire::topic_or_none;
 
 /// An asynchronous listener of a client: any `Fn(A)` that returns a future of nothing.
 ///
@@ -71,22 +66,20 @@ impl<P> ClientHandle<P> {
         T: Topic + 'static,
         for<'m> T::Message<'m>: Deserialize<'m>,
     {
-        let hear = Typed::<T, _>::new(move |message: T::Message<'_>, ()| listener(message));
-        self.state.router.attach(Audience::Topic(T::NAME), hear)
+        listeners::on::<T, _>(&self.state, move |message: T::Message<'_>, ()| listener(message))
     }
 
-    /// [`on`](Self::on) as the listener of this name, which others may have too.
+    /// [`on`](Self::on) under a token that other listeners may have, too.
     pub(crate) fn on_as<T>(
         &self,
-        name: ListenerId,
+        token: ListenerId,
         listener: impl for<'m> Fn(T::Message<'m>) + Send + Sync + 'static,
     ) -> Result<(), RegisterError>
     where
         T: Topic + 'static,
         for<'m> T::Message<'m>: Deserialize<'m>,
     {
-        let hear = Typed::<T, _>::new(move |message: T::Message<'_>, ()| listener(message));
-        self.state.router.attach_as(name, T::NAME, hear)
+        listeners::on_as::<T, _>(&self.state, token, move |message: T::Message<'_>, ()| listener(message))
     }
 
     /// Attaches an asynchronous listener to the messages of type `T`, an owned type.
@@ -112,8 +105,7 @@ impl<P> ClientHandle<P> {
         P: ToClient<T>,
         T: Topic + DeserializeOwned + 'static,
     {
-        let hear = Owned::<T, _>::new(move |message, _, ()| CallResult::Wait(Box::pin(listener(message))));
-        self.state.router.attach(Audience::Topic(T::NAME), hear)
+        listeners::on_async(&self.state, move |message: T, ()| listener(message))
     }
 
     /// Attaches a listener to the messages of a topic known only at run time, as JSON text.
@@ -129,8 +121,7 @@ impl<P> ClientHandle<P> {
         topic: &str,
         listener: impl Fn(RawMessage<'_>) + Send + Sync + 'static,
     ) -> ListenerId {
-        let hear = Raw(move |message: RawMessage<'_>, _topic: &str, ()| listener(message));
-        self.state.router.attach(Audience::Topic(topic_or_none(topic)), Box::new(hear))
+        listeners::on_topic(&self.state, topic, move |message: RawMessage<'_>, ()| listener(message))
     }
 
     /// Attaches a listener to every message, called before the listeners of its topic.
@@ -142,8 +133,8 @@ impl<P> ClientHandle<P> {
     /// client.on_message(|message, topic| println!("{topic} {message}"));
     /// ```
     pub fn on_message(&self, listener: impl Fn(RawMessage<'_>, &str) + Send + Sync + 'static) -> ListenerId {
-        let hear = Raw(move |message: RawMessage<'_>, topic: &str, ()| listener(message, topic));
-        self.state.router.attach(Audience::Every, Box::new(hear))
+        let listener = move |message: RawMessage<'_>, topic: &str, ()| listener(message, topic);
+        listeners::on_message(&self.state, listener)
     }
 
     /// Attaches a listener to every message whose topic has no listener, raw ones of the topic and responders included.
@@ -158,8 +149,8 @@ impl<P> ClientHandle<P> {
     /// client.on_fallback(|message, topic| eprintln!("{topic} means nothing here: {message}"));
     /// ```
     pub fn on_fallback(&self, listener: impl Fn(RawMessage<'_>, &str) + Send + Sync + 'static) -> ListenerId {
-        let hear = Raw(move |message: RawMessage<'_>, topic: &str, ()| listener(message, topic));
-        self.state.router.attach(Audience::Fallback, Box::new(hear))
+        let listener = move |message: RawMessage<'_>, topic: &str, ()| listener(message, topic);
+        listeners::on_fallback(&self.state, listener)
     }
 
     /// Returns the messages of type `T` as a bounded stream, from now on.
@@ -171,11 +162,7 @@ impl<P> ClientHandle<P> {
         P: ToClient<T>,
         T: Topic + DeserializeOwned + Send + 'static,
     {
-        let (hand_over, subscription) = subscription();
-        let hear = Owned::<T, _>::new(move |message, len, ()| hand_over(message, len));
-        let listener = self.state.router.attach(Audience::Topic(T::NAME), hear);
-        let router: Weak<dyn Detach> = Arc::<State>::downgrade(&self.state);
-        subscription.attached(router, listener)
+        listeners::subscribe(&self.state, |message: T, ()| message)
     }
 
     /// Returns every message, its topic and its JSON text, as a bounded stream, from now on.
@@ -196,14 +183,7 @@ impl<P> ClientHandle<P> {
     /// # Ok(()) }
     /// ```
     pub fn subscribe_raw(&self) -> Subscription<(String, RawMessage<'static>)> {
-        let (hand_over, subscription) = subscription();
-        let hear = RawWaiting(move |message: RawMessage<'_>, topic: &str, ()| {
-            let len = message.as_str().len();
-            hand_over((topic.to_owned(), message.into_owned()), len)
-        });
-        let listener = self.state.router.attach(Audience::Every, Box::new(hear));
-        let router: Weak<dyn Detach> = Arc::<State>::downgrade(&self.state);
-        subscription.attached(router, listener)
+        listeners::subscribe_raw(&self.state, |topic, message, ()| (topic, message))
     }
 
     /// Removes a listener, of messages or of an event; says whether it was there.
@@ -211,7 +191,7 @@ impl<P> ClientHandle<P> {
     /// Called inside a listener, no further call of the removed one starts once it returns; called elsewhere,
     /// none beyond the message in hand. [`ListenerId`] has an example.
     pub fn off(&self, listener: ListenerId) -> bool {
-        self.state.off(listener)
+        listeners::off(&self.state, listener)
     }
 }
 
@@ -260,16 +240,16 @@ impl<P> ClientHandle<P> {
 
     /// Attaches a listener to messages that could not be heard, by all or by one of the listeners.
     pub fn on_message_error(&self, listener: impl Fn(&MessageError) + Send + Sync + 'static) -> ListenerId {
-        self.state.events.message_error.attach(Box::new(listener))
+        self.state.core.events.message_error.attach(Box::new(move |error, ()| listener(error)))
     }
 
     /// Attaches a listener to what goes wrong beside any call: listeners that panic, a client that gives up.
     pub fn on_error(&self, listener: impl Fn(&Error) + Send + Sync + 'static) -> ListenerId {
-        self.state.events.error.attach(Box::new(listener))
+        self.state.core.events.error.attach(Box::new(listener))
     }
 
     /// Attaches a listener to the end of the client, after which there is no other event.
     pub fn on_close(&self, listener: impl Fn() + Send + Sync + 'static) -> ListenerId {
-        self.state.events.close.attach(Box::new(listener))
+        self.state.core.events.close.attach(Box::new(listener))
     }
 }

@@ -6,18 +6,18 @@ mod connector;
 mod describe;
 mod events;
 mod handle;
+mod keeper;
 mod listeners;
 mod requests;
-mod send;
 mod state;
 
 use std::fmt;
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::Arc;
 
 use tracing::Instrument as _;
 
+use crate::endpoint::lifecycle::Phase;
 use crate::endpoint::options::ClientOptions;
 use crate::error::ConnectError;
 use crate::topic::direction::AnyTopic;
@@ -28,7 +28,7 @@ use connector::Connector;
 pub use handle::ClientHandle;
 pub use listeners::AsyncClientListener;
 pub use requests::{AsyncClientResponder, ClientResponder};
-use state::{Phase, State};
+use state::State;
 
 /// A client of a server: connects, stays connected, hears the server and sends to it.
 ///
@@ -119,7 +119,11 @@ impl<P> Client<P> {
     /// Dropped before it resolves, it leaves the client as if it had not been called.
     pub async fn connect(&self) -> Result<(), ConnectError> {
         let state = &self.handle.state;
-        let connecting = Connecting::begin(state)?;
+        let path = || state.options.path.clone();
+        let starting = state.core.start().map_err(|phase| match phase {
+            Phase::Closing | Phase::Closed => ConnectError::Closed { path: path() },
+            _ => ConnectError::AlreadyConnecting { path: path() },
+        })?;
         if let Some(error_reply) = state.refuse() {
             return Err(error_reply);
         }
@@ -133,9 +137,9 @@ impl<P> Client<P> {
             }
         };
         let Some(link) = state.connected(false) else {
-            return Err(ConnectError::Closed { path: state.options.path.clone() });
+            return Err(ConnectError::Closed { path: path() });
         };
-        drop(connecting);
+        drop(starting);
         state.keep(connected, link);
         Ok(())
     }
@@ -176,30 +180,5 @@ impl<P> Drop for Client<P> {
 impl<P> fmt::Debug for Client<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.handle.fmt_as("Client", f)
-    }
-}
-
-/// A client from the call of `connect` until it is connected; dropped before, it is as if it had not been
-/// called.
-struct Connecting<'c> {
-    state: &'c Arc<State>,
-}
-
-impl<'c> Connecting<'c> {
-    fn begin(state: &'c Arc<State>) -> Result<Self, ConnectError> {
-        if state.advance(&[Phase::Idle], Phase::Connecting).is_some() {
-            return Ok(Self { state });
-        }
-        let path = state.options.path.clone();
-        Err(match state.phase() {
-            Phase::Closing | Phase::Closed => ConnectError::Closed { path },
-            _ => ConnectError::AlreadyConnecting { path },
-        })
-    }
-}
-
-impl Drop for Connecting<'_> {
-    fn drop(&mut self) {
-        self.state.advance(&[Phase::Connecting], Phase::Idle);
     }
 }

@@ -10,7 +10,6 @@ use tokio::net::{UnixListener, UnixStream};
 use super::admit::peer_of;
 use super::state::State;
 use super::watch::Watch;
-use crate::connection::EndpointState;
 use crate::error::Error;
 use crate::limits::delay::Delay;
 
@@ -67,7 +66,7 @@ pub(super) async fn accept(listener: UnixListener, mut watch: Watch, state: Arc<
                 admit(stream, &state).await;
             }
             Err(cause) => {
-                state.error(Error::Accept { path: state.options.path.clone(), cause });
+                state.core.events.report_error(&Error::Accept { path: state.options.path.clone(), cause });
                 // A connection that can't be accepted for want of descriptors stays in the backlog: trying at
                 // once would spin.
                 tokio::time::sleep(pause.max(SHORTEST_PAUSE)).await;
@@ -91,7 +90,12 @@ async fn admit_waiting(mut before: Listening, state: &Arc<State>) {
             Ok(stream) => admit(stream, state).await,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
             // The rest of them are lost with the socket.
-            Err(cause) => return state.error(Error::Accept { path: state.options.path.clone(), cause }),
+            Err(cause) => {
+                return state
+                    .core
+                    .events
+                    .report_error(&Error::Accept { path: state.options.path.clone(), cause });
+            }
         }
         tokio::task::yield_now().await;
     }
@@ -103,7 +107,7 @@ async fn admit(stream: UnixStream, state: &Arc<State>) {
     let peer = peer_of(&stream).ok();
     let of_group = state.is_of_allowed_group(peer).await;
     if let Err(error_reply) = state.admit(stream, peer, of_group) {
-        state.error(error_reply);
+        state.core.events.report_error(&error_reply);
     }
 }
 

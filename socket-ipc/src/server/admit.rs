@@ -1,23 +1,47 @@
 //! A connection from its admission to the report of its end.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::runtime::Handle;
 use tracing::{Instrument as _, Span};
 
-use super::state::{ConnectedClient, Phase, State};
+use super::clients::ConnectedClient;
+use super::state::State;
 use crate::client_id::ClientId;
-use crate::connection::{Limits, Link, Outbox, PendingRequests, Session, Transport};
-use crate::error::Error;
+use crate::connection::{Session, Transport};
+use crate::endpoint::lifecycle::Phase;
+use crate::error::{Error, ListenError};
 use crate::events::CloseCause;
-use crate::sync::write;
-use crate::unix_socket::group::is_member;
+use crate::unix_socket::group::{Group, is_member};
 use crate::unix_socket::peer::Peer;
 
 impl State {
-    /// Whether the options say who may connect.
+    /// Finds the groups that the options name: notes those that are let in, and returns that of the socket file.
+    pub(super) async fn find_groups(&self) -> Result<Option<u32>, ListenError> {
+        let id = async |group: &Group| {
+            let failed = |cause| ListenError::Group {
+                path: self.options.path.clone(),
+                group: group.to_string(),
+                cause,
+            };
+            group.id().await.map_err(|cause| failed(Some(cause)))?.ok_or_else(|| failed(None))
+        };
+        if let Some(groups) = &self.options.allowed_groups {
+            let mut ids = Vec::with_capacity(groups.len());
+            for group in groups {
+                ids.push(id(group).await?);
+            }
+            let _ = self.allowed_groups.set(ids);
+        }
+        match &self.options.group {
+            Some(group) => id(group).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Whether the options say which users may connect.
     fn restricts(&self) -> bool {
         self.options.allowed_users.is_some() || self.options.allowed_groups.is_some()
     }
@@ -59,31 +83,26 @@ impl State {
         }
         let runtime = Handle::current();
         // Before anybody is in: closing waits for them on it.
-        let _ = self.runtime.set(runtime.clone());
-        let Limits { outbox_len, max_requests, .. } = self.options.limits;
-        let outbox = Arc::new(Outbox::new(outbox_len, Arc::clone(&self.total)));
-        let pending_requests = PendingRequests::new(max_requests, runtime.clone());
-        let link = Link { outbox, pending_requests };
-        let (announced, reported) = (AtomicBool::new(false), AtomicBool::new(false));
-        let member = Arc::new(ConnectedClient { link, peer, task: OnceLock::new(), announced, reported });
-        let mut clients = write(&self.clients);
+        let _ = self.core.runtime.set(runtime.clone());
+        let client = ConnectedClient::new(self.core.new_link(&self.options.limits, runtime.clone()), peer);
+        let mut clients = self.clients.lock();
         // Looked at under the lock: closing begins by telling whoever is in here.
-        if self.phase() >= Phase::Closing {
+        if self.core.phase() >= Phase::Closing {
             return Ok(None);
         }
         let limit = max_clients(self.options.max_clients, open_files());
         if clients.len() >= limit {
             return Err(Error::TooManyClients { path: self.options.path.clone(), limit });
         }
-        let id = ClientId::new(self.next_id.fetch_add(1, Ordering::Relaxed));
-        self.metrics.connections.fetch_add(1, Ordering::Relaxed);
-        clients.insert(id, Arc::clone(&member));
-        let attended = Attended::new(Arc::clone(self), id, Arc::clone(&member));
+        let id = self.clients.next_id();
+        self.core.metrics.connections.fetch_add(1, Ordering::Relaxed);
+        clients.insert(id, Arc::clone(&client));
+        let attended = Attended::new(Arc::clone(self), id, Arc::clone(&client));
         drop(clients);
         let span = self.connection_span(id, peer);
         let task = runtime.spawn(attend(attended, stream).instrument(span));
         // Set once, here.
-        let _ = member.task.set(task.abort_handle());
+        let _ = client.task.set(task.abort_handle());
         Ok(Some(id))
     }
 
@@ -97,24 +116,22 @@ impl State {
 struct Attended {
     state: Arc<State>,
     id: ClientId,
-    member: Arc<ConnectedClient>,
+    client: Arc<ConnectedClient>,
 }
 
 impl Attended {
-    fn new(state: Arc<State>, id: ClientId, member: Arc<ConnectedClient>) -> Self {
-        state.attended.fetch_add(1, Ordering::AcqRel);
-        Self { state, id, member }
+    fn new(state: Arc<State>, id: ClientId, client: Arc<ConnectedClient>) -> Self {
+        state.clients.attend();
+        Self { state, id, client }
     }
 }
 
 impl Drop for Attended {
     fn drop(&mut self) {
         // Reported before, unless the runtime has gone, and the task with it.
-        self.state.report_cut(self.id, &self.member);
-        write(&self.state.clients).remove(&self.id);
-        if self.state.attended.fetch_sub(1, Ordering::AcqRel) == 1 {
-            self.state.nobody_left.notify_waiters();
-        }
+        self.state.report_abort(self.id, &self.client);
+        self.state.clients.remove(self.id);
+        self.state.clients.leave();
     }
 }
 
@@ -123,13 +140,13 @@ async fn attend<S>(attended: Attended, stream: S)
 where
     S: Transport,
 {
-    let Attended { state, id, member } = &attended;
-    member.announced.store(true, Ordering::Release);
-    state.events.report_connection(*id);
-    let link = member.link.clone();
+    let Attended { state, id, client } = &attended;
+    client.announced.store(true, Ordering::Release);
+    state.report_connection(*id);
+    let link = client.link.clone();
     let reason = Session::new(stream, Arc::clone(state), *id, link, CloseCause::SlowClient).run().await;
-    write(&state.clients).remove(id);
-    state.report_end(*id, member, &reason);
+    state.clients.remove(*id);
+    state.report_end(*id, client, &reason);
 }
 
 /// How many clients may be connected: what was asked for, but no more than leaves a quarter of the process's

@@ -1,13 +1,12 @@
 //! Who comes and goes, as a stream.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use super::handle::ServerHandle;
-use super::state::State;
 use crate::client_id::ClientId;
+use crate::endpoint::listeners;
 use crate::events::CloseReason;
 use crate::events::stream::{EventStream, event_stream};
-use crate::router::Detach;
 
 /// What happens to the connections of a server: the items of [`ServerHandle::connection_events`].
 ///
@@ -82,13 +81,12 @@ impl<P> ServerHandle<P> {
         let opened = Arc::clone(&closed);
         // The end first: a client that comes and goes meanwhile is then one that was connected before, and none
         // that seems to stay for ever.
-        let listeners = vec![
+        let attached = vec![
             self.on_connection_close(move |id, reason| {
                 closed.push(ServerConnectionEvent::Closed(id, reason.clone()));
             }),
             self.on_connection(move |id| opened.push(ServerConnectionEvent::Opened(id))),
         ];
-        let state: Weak<dyn Detach> = Arc::<State>::downgrade(&self.state);
-        stream.attached(state, listeners)
+        listeners::attached(&self.state, stream, attached)
     }
 }

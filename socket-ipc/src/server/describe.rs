@@ -8,6 +8,7 @@ use crate::client_id::ClientId;
 use crate::description::{
     DESCRIBE, Description, Direction, Framing, Limits, RESERVED, STATS, TopicDescription,
 };
+use crate::endpoint::requests;
 use crate::listener::ListenerId;
 use crate::router::{CallResult, RespondingRaw};
 use crate::topic::TopicName;
@@ -69,12 +70,12 @@ fn respond_to<M: serde::Serialize>(
     let weak = Arc::downgrade(state);
     let hear = RespondingRaw::new(topic.into(), move |_: RawMessage<'_>, client_id: ClientId, kind| {
         if let Some(state) = weak.upgrade() {
-            state.reply(client_id, &kind, TopicName::OfType(topic), &Ok(reply(&state)));
+            requests::reply(&*state, client_id, &kind, TopicName::OfType(topic), &Ok(reply(&state)));
         }
         CallResult::Done
     });
     // Nobody can have attached another before: the server is about to be made.
-    let _ = state.router.attach_own(ListenerId::next(), topic, hear);
+    let _ = state.core.router.attach_own(ListenerId::next(), topic, hear);
 }
 
 impl State {
@@ -85,7 +86,7 @@ impl State {
         description.version = Description::new().version;
         description.limits = Limits::new(options.max_message_len, options.max_topic_len);
         description.wire = Framing::of(options.wire);
-        for (topic, reply) in self.router.topics() {
+        for (topic, reply) in self.core.router.topics() {
             let is_known = description.topic(&topic, Direction::TowardServer).is_some();
             if !is_known && !RESERVED.contains(&&*topic) {
                 let topic = TopicDescription::new(&*topic, Direction::TowardServer);

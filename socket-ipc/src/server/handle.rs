@@ -7,9 +7,10 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::state::{Phase, State};
+use super::state::State;
 use crate::client_id::ClientId;
 use crate::connection::{CloseCommand, Closing};
+use crate::endpoint::{lifecycle, send};
 use crate::error::{Error, SendError};
 use crate::events::CloseCause;
 use crate::metrics::stats::Stats;
@@ -92,7 +93,7 @@ impl<P> ServerHandle<P> {
         P: ToClient<T>,
         T: Topic + Serialize,
     {
-        self.state.send(TopicName::OfType(T::NAME), message, client_id)
+        send::send(&*self.state, TopicName::OfType(T::NAME), message, client_id)
     }
 
     /// Queues a message for one client once little is queued for it: while its outbox holds more than
@@ -134,7 +135,7 @@ impl<P> ServerHandle<P> {
         P: ToClient<T>,
         T: Topic + Serialize,
     {
-        self.state.send_async(TopicName::OfType(T::NAME), message, client_id).await
+        send::send_async(&*self.state, TopicName::OfType(T::NAME), message, client_id).await
     }
 
     /// Queues any value for one client under a topic known only at run time; an empty one becomes `none`.
@@ -160,7 +161,7 @@ impl<P> ServerHandle<P> {
         message: &M,
         client_id: ClientId,
     ) -> Result<(), SendError> {
-        self.state.send(TopicName::AtRunTime(topic), message, client_id)
+        send::send(&*self.state, TopicName::AtRunTime(topic), message, client_id)
     }
 
     /// Queues any value as [`send_raw`](Self::send_raw) does, once little is queued, as
@@ -179,7 +180,7 @@ impl<P> ServerHandle<P> {
         message: &M,
         client_id: ClientId,
     ) -> Result<(), SendError> {
-        self.state.send_async(TopicName::AtRunTime(topic), message, client_id).await
+        send::send_async(&*self.state, TopicName::AtRunTime(topic), message, client_id).await
     }
 
     /// Queues a message for every client and returns how many that are. Encodes once, never waits.
@@ -337,7 +338,7 @@ impl<P> ServerHandle<P> {
     #[must_use]
     pub fn clients(&self) -> Vec<ClientId> {
         let mut clients = Vec::new();
-        self.state.for_each(|id, _| clients.push(id));
+        self.state.clients.for_each(|id, _| clients.push(id));
         clients.sort_unstable();
         clients
     }
@@ -346,7 +347,7 @@ impl<P> ServerHandle<P> {
     /// connected, or not over a Unix socket.
     #[must_use]
     pub fn peer(&self, client_id: ClientId) -> Option<Peer> {
-        self.state.member(client_id)?.peer
+        self.state.clients.get(client_id)?.peer
     }
 
     /// Ends the connection of one client: no further message of it is heard, what is queued for it is written
@@ -363,8 +364,8 @@ impl<P> ServerHandle<P> {
     /// });
     /// ```
     pub fn disconnect(&self, client_id: ClientId) -> bool {
-        let member = self.state.member(client_id);
-        member.map(|member| member.link.outbox.close(CloseCommand::Drain(CloseCause::Disconnected))).is_some()
+        let client = self.state.clients.get(client_id);
+        client.map(|client| client.link.outbox.close(CloseCommand::Drain(CloseCause::Disconnected))).is_some()
     }
 
     /// Returns what has been counted since the server was made: messages and bytes by topic, errors, what is queued. Counting
@@ -391,14 +392,13 @@ impl<P> ServerHandle<P> {
 
     /// Waits until the server is closed, by whomever, or dropped.
     pub fn closed(&self) -> Closing {
-        let identity = Arc::as_ptr(&self.state).addr();
-        Closing::new(self.state.phase.subscribe(), identity, Phase::Closing, Phase::Closed)
+        lifecycle::closed(&self.state)
     }
 
     pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(name)
             .field("path", &self.state.options.path)
-            .field("phase", &self.state.phase())
+            .field("phase", &self.state.core.phase())
             .finish_non_exhaustive()
     }
 }

@@ -1,22 +1,18 @@
 //! Who hears what of a server.
 
-use std::sync::{Arc, Weak};
-
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::handle::ServerHandle;
 use crate::client_id::ClientId;
+use crate::endpoint::listeners;
 use crate::error::{Error, MessageError, RegisterError};
 use crate::events::CloseReason;
 use crate::listener::ListenerId;
-use crate::router::{
-    Audience, CallResult, Detach, Owned, Raw, RawWaiting, Subscription, Typed, subscription,
-};
+use crate::router::Subscription;
 use crate::topic::Topic;
 use crate::topic::direction::ToServer;
 use crate::wire::raw_message::RawMessage;
-use crate::wire::topic_or_none;
 
 /// An asynchronous listener of a server: any `Fn(A, ClientId)` that returns a future of nothing.
 ///
@@ -84,20 +80,20 @@ impl<P> ServerHandle<P> {
         T: Topic + 'static,
         for<'m> T::Message<'m>: Deserialize<'m>,
     {
-        self.state.router.attach(Audience::Topic(T::NAME), Typed::<T, _>::new(listener))
+        listeners::on::<T, _>(&self.state, listener)
     }
 
-    /// [`on`](Self::on) as the listener of this name, which others may have too.
+    /// [`on`](Self::on) under a token that other listeners may have, too.
     pub(crate) fn on_as<T>(
         &self,
-        name: ListenerId,
+        token: ListenerId,
         listener: impl for<'m> Fn(T::Message<'m>, ClientId) + Send + Sync + 'static,
     ) -> Result<(), RegisterError>
     where
         T: Topic + 'static,
         for<'m> T::Message<'m>: Deserialize<'m>,
     {
-        self.state.router.attach_as(name, T::NAME, Typed::<T, _>::new(listener))
+        listeners::on_as::<T, _>(&self.state, token, listener)
     }
 
     /// Attaches an asynchronous listener to the messages of type `T`, an owned type.
@@ -126,10 +122,7 @@ impl<P> ServerHandle<P> {
         P: ToServer<T>,
         T: Topic + DeserializeOwned + 'static,
     {
-        let hear = Owned::<T, _>::new(move |message, _, client_id| {
-            CallResult::Wait(Box::pin(listener(message, client_id)))
-        });
-        self.state.router.attach(Audience::Topic(T::NAME), hear)
+        listeners::on_async(&self.state, listener)
     }
 
     /// Attaches a listener to the messages of a topic known only at run time, as JSON text.
@@ -145,8 +138,7 @@ impl<P> ServerHandle<P> {
         topic: &str,
         listener: impl Fn(RawMessage<'_>, ClientId) + Send + Sync + 'static,
     ) -> ListenerId {
-        let hear = Raw(move |message: RawMessage<'_>, _topic: &str, client_id| listener(message, client_id));
-        self.state.router.attach(Audience::Topic(topic_or_none(topic)), Box::new(hear))
+        listeners::on_topic(&self.state, topic, listener)
     }
 
     /// Attaches a listener to every message, called before the listeners of its topic.
@@ -161,7 +153,7 @@ impl<P> ServerHandle<P> {
         &self,
         listener: impl Fn(RawMessage<'_>, &str, ClientId) + Send + Sync + 'static,
     ) -> ListenerId {
-        self.state.router.attach(Audience::Every, Box::new(Raw(listener)))
+        listeners::on_message(&self.state, listener)
     }
 
     /// Attaches a listener to every message whose topic has no listener, raw ones of the topic and responders included.
@@ -179,7 +171,7 @@ impl<P> ServerHandle<P> {
         &self,
         listener: impl Fn(RawMessage<'_>, &str, ClientId) + Send + Sync + 'static,
     ) -> ListenerId {
-        self.state.router.attach(Audience::Fallback, Box::new(Raw(listener)))
+        listeners::on_fallback(&self.state, listener)
     }
 
     /// Returns the messages of type `T` and who sent them as a bounded stream, from now on.
@@ -209,13 +201,7 @@ impl<P> ServerHandle<P> {
         P: ToServer<T>,
         T: Topic + DeserializeOwned + Send + 'static,
     {
-        let (hand_over, subscription) = subscription();
-        let listener = self.state.router.attach(
-            Audience::Topic(T::NAME),
-            Owned::<T, _>::new(move |message, len, id| hand_over((message, id), len)),
-        );
-        let router: Weak<dyn Detach> = Arc::<super::state::State>::downgrade(&self.state);
-        subscription.attached(router, listener)
+        listeners::subscribe(&self.state, |message: T, client_id| (message, client_id))
     }
 
     /// Returns every message, its topic, its JSON text and who sent it, as a bounded stream, from now on.
@@ -236,14 +222,7 @@ impl<P> ServerHandle<P> {
     /// # Ok(()) }
     /// ```
     pub fn subscribe_raw(&self) -> Subscription<(String, RawMessage<'static>, ClientId)> {
-        let (hand_over, subscription) = subscription();
-        let hear = RawWaiting(move |message: RawMessage<'_>, topic: &str, client_id| {
-            let len = message.as_str().len();
-            hand_over((topic.to_owned(), message.into_owned(), client_id), len)
-        });
-        let listener = self.state.router.attach(Audience::Every, Box::new(hear));
-        let router: Weak<dyn Detach> = Arc::<super::state::State>::downgrade(&self.state);
-        subscription.attached(router, listener)
+        listeners::subscribe_raw(&self.state, |topic, message, client_id| (topic, message, client_id))
     }
 
     /// Removes a listener, of messages or of an event; says whether it was there.
@@ -251,7 +230,7 @@ impl<P> ServerHandle<P> {
     /// Once it returns, no further call of that listener starts on the connection whose listener called it,
     /// nor on any other beyond the message in hand. [`ListenerId`] has an example.
     pub fn off(&self, listener: ListenerId) -> bool {
-        self.state.off(listener)
+        listeners::off(&self.state, listener)
     }
 }
 
@@ -301,17 +280,17 @@ impl<P> ServerHandle<P> {
         &self,
         listener: impl Fn(&MessageError, ClientId) + Send + Sync + 'static,
     ) -> ListenerId {
-        self.state.events.message_error.attach(Box::new(listener))
+        self.state.core.events.message_error.attach(Box::new(listener))
     }
 
     /// Attaches a listener to what goes wrong beside any call: listeners that panic, clients that are
     /// refused, connections that can't be accepted.
     pub fn on_error(&self, listener: impl Fn(&Error) + Send + Sync + 'static) -> ListenerId {
-        self.state.events.error.attach(Box::new(listener))
+        self.state.core.events.error.attach(Box::new(listener))
     }
 
     /// Attaches a listener to the end of the server, after which there is no other event.
     pub fn on_close(&self, listener: impl Fn() + Send + Sync + 'static) -> ListenerId {
-        self.state.events.close.attach(Box::new(listener))
+        self.state.core.events.close.attach(Box::new(listener))
     }
 }

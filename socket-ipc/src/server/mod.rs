@@ -2,24 +2,24 @@
 
 mod accept;
 mod admit;
+mod broadcast;
 mod builder;
+mod clients;
 mod connection_events;
 mod describe;
 mod events;
 mod handle;
 mod listeners;
 mod requests;
-mod send;
+mod socket;
 mod state;
 mod watch;
 
 use std::fmt;
 use std::ops::Deref;
 use std::path::Path;
-use std::sync::Arc;
 
-use tracing::Instrument as _;
-
+use crate::endpoint::lifecycle::Phase;
 use crate::endpoint::options::ServerOptions;
 use crate::error::ListenError;
 use crate::topic::direction::AnyTopic;
@@ -30,8 +30,7 @@ pub use builder::ServerBuilder;
 pub use connection_events::ServerConnectionEvent;
 pub use handle::{AsyncListener, ServerHandle};
 pub use requests::{AsyncResponder, Responder};
-use state::{Phase, State};
-use watch::Watch;
+use state::State;
 
 /// The server of a socket: listens, hears its clients and sends to them.
 ///
@@ -169,26 +168,26 @@ impl<P> Server<P> {
     /// ```
     pub async fn listen(&self) -> Result<(), ListenError> {
         let state = &self.handle.state;
-        let starting = Starting::begin(state)?;
-        let io = |cause| ListenError::Io {
-            path: state.options.path.clone(),
-            action: "use the socket that was passed",
-            cause,
-        };
+        let path = || state.options.path.clone();
+        let _starting = state.core.start().map_err(|phase| match phase {
+            Phase::Closing | Phase::Closed => ListenError::Closed { path: path() },
+            _ => ListenError::AlreadyListening { path: path() },
+        })?;
+        let io = |cause| ListenError::Io { path: path(), action: "use the socket that was passed", cause };
         let group = state.find_groups().await?;
         let Some(inherited) = state.inherited().map_err(io)? else {
             let access = Access { mode: state.options.mode, group };
             let (listener, socket) = socket_file::bind(&state.options.path, access).await?;
-            return starting.done(listener, Some(socket), None);
+            return state.accept_on(listener, Some(socket), None);
         };
         if let Some(found) = why_not_listening(&inherited).map_err(io)? {
-            return Err(ListenError::NotListening { path: state.options.path.clone(), found });
+            return Err(ListenError::NotListening { path: path(), found });
         }
         // Its own name, which is what clients connect by.
         let address = inherited.local_addr().ok();
         let theirs = address.as_ref().and_then(|address| address.as_pathname()).and_then(Theirs::at);
         inherited.set_nonblocking(true).map_err(io)?;
-        starting.done(tokio::net::UnixListener::from_std(inherited).map_err(io)?, None, theirs)
+        state.accept_on(tokio::net::UnixListener::from_std(inherited).map_err(io)?, None, theirs)
     }
 
     /// Returns a handle to the server: cheap to clone, for use inside listeners and elsewhere.
@@ -227,46 +226,5 @@ impl<P> Drop for Server<P> {
 impl<P> fmt::Debug for Server<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.handle.fmt_as("Server", f)
-    }
-}
-
-/// A server from the call of `listen` until it listens; dropped before, it is as if it had not been called.
-struct Starting<'s> {
-    state: &'s Arc<State>,
-}
-
-impl<'s> Starting<'s> {
-    fn begin(state: &'s Arc<State>) -> Result<Self, ListenError> {
-        if state.advance(&[Phase::Idle], Phase::Starting) {
-            return Ok(Self { state });
-        }
-        let path = state.options.path.clone();
-        Err(match state.phase() {
-            Phase::Closing | Phase::Closed => ListenError::Closed { path },
-            _ => ListenError::AlreadyListening { path },
-        })
-    }
-
-    fn done(
-        self,
-        listener: tokio::net::UnixListener,
-        socket: Option<socket_file::SocketFile>,
-        theirs: Option<Theirs>,
-    ) -> Result<(), ListenError> {
-        let watch = Watch::new(self.state.options.watch_interval, theirs);
-        let accept = accept::accept(listener, watch, Arc::clone(self.state));
-        let accept = accept.instrument(self.state.span().clone());
-        let accepting = tokio::spawn(accept);
-        if !self.state.started(socket, accepting.abort_handle()) {
-            return Err(ListenError::Closed { path: self.state.options.path.clone() });
-        }
-        self.state.events.report_listening();
-        Ok(())
-    }
-}
-
-impl Drop for Starting<'_> {
-    fn drop(&mut self) {
-        self.state.advance(&[Phase::Starting], Phase::Idle);
     }
 }

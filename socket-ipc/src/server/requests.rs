@@ -1,23 +1,19 @@
 //! Requests and replies of a server.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tracing::Instrument as _;
 
 use super::handle::ServerHandle;
-use super::state::State;
 use crate::client_id::ClientId;
-use crate::connection::{ReplyFuture, read_raw, read_typed, reply, reply_paced, request_span};
+use crate::connection::{ReplyFuture, read_raw, read_typed};
+use crate::endpoint::{requests, send};
 use crate::error::RegisterError;
 use crate::error::error_reply::{ErrorReply, IntoReply};
 use crate::listener::ListenerId;
-use crate::router::{CallResult, Listener, Responding, RespondingRaw};
 use crate::topic::direction::{ToClient, ToServer};
-use crate::topic::{Request, Topic, TopicName};
+use crate::topic::{Request, TopicName};
 use crate::wire::raw_message::RawMessage;
-use crate::wire::{EnvelopeKind, topic_or_none};
+use crate::wire::topic_or_none;
 
 /// A responder of a server: any `Fn(T, ClientId)` that returns the reply, or a `Result` of it.
 ///
@@ -94,7 +90,7 @@ impl<P> ServerHandle<P> {
         T: Request + Serialize,
         T::Reply: DeserializeOwned,
     {
-        self.state.request(TopicName::OfType(T::NAME), request, client_id, read_typed)
+        send::request(&*self.state, TopicName::OfType(T::NAME), request, client_id, read_typed)
     }
 
     /// Asks one client any value under a topic known only at run time, and returns the future of the reply's JSON text.
@@ -119,14 +115,15 @@ impl<P> ServerHandle<P> {
         request: &M,
         client_id: ClientId,
     ) -> ReplyFuture<RawMessage<'static>> {
-        self.state.request(TopicName::AtRunTime(topic_or_none(topic)), request, client_id, read_raw)
+        let topic = TopicName::AtRunTime(topic_or_none(topic));
+        send::request(&*self.state, topic, request, client_id, read_raw)
     }
 
     /// Returns how many replies arrived that nobody waited for, or no longer: their requests had been forgotten, or
     /// were never asked.
     #[must_use]
     pub fn late_replies(&self) -> u64 {
-        self.state.metrics.late_replies.load(std::sync::atomic::Ordering::Relaxed)
+        self.state.core.late_replies()
     }
 }
 
@@ -176,31 +173,20 @@ impl<P> ServerHandle<P> {
         T: Request + DeserializeOwned + 'static,
         T::Reply: Serialize,
     {
-        let listener = ListenerId::next();
-        self.respond_as(listener, responder)?;
-        Ok(listener)
+        requests::respond(&self.state, responder)
     }
 
-    /// [`respond`](Self::respond) as the listener of this name, which others may have too.
+    /// [`respond`](Self::respond) under a token that other listeners may have, too.
     pub(crate) fn respond_as<T>(
         &self,
-        listener: ListenerId,
+        token: ListenerId,
         responder: impl Responder<T>,
     ) -> Result<(), RegisterError>
     where
         T: Request + DeserializeOwned + 'static,
         T::Reply: Serialize,
     {
-        let state = Arc::downgrade(&self.state);
-        let hear = Responding::<T, _>::new(move |request, client_id, kind| {
-            let outcome =
-                request_span(T::NAME, &kind).in_scope(|| responder(request, client_id).into_reply());
-            if let Some(state) = state.upgrade() {
-                state.reply(client_id, &kind, TopicName::OfType(T::Reply::NAME), &outcome);
-            }
-            CallResult::Done
-        });
-        self.state.router.attach_as(listener, T::NAME, hear)
+        requests::respond_as(&self.state, token, responder)
     }
 
     /// Attaches an asynchronous responder to the requests of type `T`, an owned type.
@@ -243,21 +229,7 @@ impl<P> ServerHandle<P> {
         T: Request + DeserializeOwned + 'static,
         T::Reply: Serialize + Send,
     {
-        let state = Arc::downgrade(&self.state);
-        let hear = Responding::<T, _>::new(move |request, client_id, kind| {
-            let (span, asked) = (request_span(T::NAME, &kind), kind.clone());
-            let (reply, state) = (span.in_scope(|| responder(request, client_id)), state.clone());
-            let wait = Box::pin(
-                async move {
-                    let outcome = reply.await.into_reply();
-                    let Some(state) = state.upgrade() else { return };
-                    state.reply_paced(client_id, &kind, TopicName::OfType(T::Reply::NAME), outcome).await;
-                }
-                .instrument(span),
-            );
-            CallResult::Responding { wait, kind: asked }
-        });
-        self.attach_responder(T::NAME, hear)
+        requests::respond_async(&self.state, responder)
     }
 
     /// Attaches the responder to the messages of a topic known only at run time, which gets their JSON text. What it
@@ -283,53 +255,6 @@ impl<P> ServerHandle<P> {
         reply_topic: &str,
         responder: impl Fn(RawMessage<'_>, ClientId) -> Result<M, ErrorReply> + Send + Sync + 'static,
     ) -> Result<ListenerId, RegisterError> {
-        let [asked, replied] = [topic, reply_topic].map(|topic| Arc::<str>::from(topic_or_none(topic)));
-        let (state, name, reply_topic) =
-            (Arc::downgrade(&self.state), Arc::clone(&asked), Arc::clone(&replied));
-        let hear =
-            RespondingRaw::new(reply_topic, move |request: RawMessage<'_>, client_id: ClientId, kind| {
-                let outcome = request_span(&name, &kind).in_scope(|| responder(request, client_id));
-                if let Some(state) = state.upgrade() {
-                    state.reply(client_id, &kind, TopicName::AtRunTime(&replied), &outcome);
-                }
-                CallResult::Done
-            });
-        self.attach_responder(&asked, hear)
-    }
-
-    fn attach_responder(
-        &self,
-        topic: &str,
-        hear: Box<dyn Listener<ClientId>>,
-    ) -> Result<ListenerId, RegisterError> {
-        let listener = ListenerId::next();
-        self.state.router.attach_as(listener, topic, hear)?;
-        Ok(listener)
-    }
-}
-
-impl State {
-    pub(super) fn reply<R: Serialize>(
-        &self,
-        client_id: ClientId,
-        kind: &EnvelopeKind,
-        topic: TopicName<'_>,
-        outcome: &Result<R, ErrorReply>,
-    ) {
-        if let Some(outbox) = self.reply_outbox(client_id) {
-            reply(self, &outbox, kind, topic, outcome);
-        }
-    }
-
-    async fn reply_paced<R: Serialize>(
-        &self,
-        client_id: ClientId,
-        kind: &EnvelopeKind,
-        topic: TopicName<'_>,
-        outcome: Result<R, ErrorReply>,
-    ) {
-        if let Some(outbox) = self.reply_outbox(client_id) {
-            reply_paced(self, &outbox, kind, topic, outcome).await;
-        }
+        requests::respond_raw(&self.state, topic, reply_topic, responder)
     }
 }

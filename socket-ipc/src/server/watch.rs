@@ -85,7 +85,7 @@ impl Watch {
             // An obstacle that was reported is not reported again when only what stands there has changed.
             let obstacle = self.gone.take().and_then(|gone| gone.obstacle);
             self.gone = Some(Gone { instead, pause: 0, passed: 0, obstacle });
-            state.events.report_to_operator(&Error::SocketFileGone { path: path(), found });
+            state.core.events.report_to_operator(&Error::SocketFileGone { path: path(), found });
         }
         let gone = self.gone.as_mut()?;
         if self.theirs.is_some() || !gone.is_due() {
@@ -95,14 +95,17 @@ impl Watch {
             Ok(None) => None,
             Ok(Some(listener)) => {
                 self.gone = None;
-                state.events.report_to_operator(&Error::SocketFileBoundAgain { path: path() });
+                state.core.events.report_to_operator(&Error::SocketFileBoundAgain { path: path() });
                 Some(listener)
             }
             Err(cause) => {
                 let obstacle = cause.to_string();
                 if gone.obstacle.as_ref() != Some(&obstacle) {
                     gone.obstacle = Some(obstacle);
-                    state.events.report_to_operator(&Error::SocketFileNotBoundAgain { path: path(), cause });
+                    state
+                        .core
+                        .events
+                        .report_to_operator(&Error::SocketFileNotBoundAgain { path: path(), cause });
                 }
                 None
             }

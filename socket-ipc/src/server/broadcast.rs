@@ -9,12 +9,12 @@ use serde::Serialize;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::state::{ConnectedClient, Phase, State};
+use super::clients::ConnectedClient;
+use super::state::State;
 use crate::client_id::ClientId;
-use crate::connection::{CloseCommand, PushError, Read, ReplyFuture, counted_for, encoded, queue_paced};
+use crate::connection::{CloseCommand, PushError, counted_for, encoded};
 use crate::error::SendError;
 use crate::events::CloseCause;
-use crate::sync::read;
 use crate::topic::TopicName;
 use crate::wire::{EnvelopeKind, Tail};
 
@@ -30,71 +30,18 @@ enum Wait {
 }
 
 impl State {
-    pub(super) fn send<M: Serialize + ?Sized>(
-        &self,
-        topic: TopicName<'_>,
-        message: &M,
-        id: ClientId,
-    ) -> Result<(), SendError> {
-        let member = self.known(topic.as_str(), id)?;
-        self.push(&member, &EnvelopeKind::Message, topic, message, id)
-    }
-
-    pub(super) fn request<M: Serialize + ?Sized, R>(
-        &self,
-        topic: TopicName<'_>,
-        request: &M,
-        id: ClientId,
-        read: Read<R>,
-    ) -> ReplyFuture<R> {
-        match self.known(topic.as_str(), id) {
-            Ok(member) => {
-                let send = |kind: EnvelopeKind| self.push(&member, &kind, topic, request, id);
-                ReplyFuture::ask(&member.link, &self.options.limits, topic.as_str(), send, read)
-            }
-            Err(error) => ReplyFuture::failed(error, read),
-        }
-    }
-
-    fn push<M: Serialize + ?Sized>(
-        &self,
-        member: &ConnectedClient,
-        kind: &EnvelopeKind,
-        topic: TopicName<'_>,
-        message: &M,
-        id: ClientId,
-    ) -> Result<(), SendError> {
-        encoded(self, &Tail::of(kind), topic.as_str(), message, |bytes| {
-            let pushed = member.link.outbox.push(bytes);
-            pushed.map_err(|error| self.refused(topic.as_str(), id, member, bytes.len(), error))?;
-            self.metrics.sent(topic, 1, bytes.len());
-            Ok(())
-        })?
-    }
-
-    pub(super) async fn send_async<M: Serialize + ?Sized>(
-        &self,
-        topic: TopicName<'_>,
-        message: &M,
-        id: ClientId,
-    ) -> Result<(), SendError> {
-        let member = self.known(topic.as_str(), id)?;
-        let queued = queue_paced(self, &member.link.outbox, topic, message).await?;
-        if queued { Ok(()) } else { Err(self.unknown(topic.as_str(), id)) }
-    }
-
     pub(super) fn broadcast<M: Serialize + ?Sized>(
         &self,
         topic: TopicName<'_>,
         message: &M,
         except: Option<ClientId>,
     ) -> Result<usize, SendError> {
-        self.refuse_closed(topic.as_str())?;
+        self.check_open(topic.as_str())?;
         encoded(self, &Tail::of(&EnvelopeKind::Message), topic.as_str(), message, |bytes| {
             let (len, counted) = (bytes.len(), self.counted(bytes.len()));
-            if !self.total.has_room(counted) && self.needs_total(len, except) {
-                self.total.refuse(counted);
-                let full = (self.total.queued(), self.total.limit());
+            if !self.core.outbox_budget.has_room(counted) && self.needs_total(len, except) {
+                self.core.outbox_budget.refuse(counted);
+                let full = (self.core.outbox_budget.queued(), self.core.outbox_budget.limit());
                 return Err(SendError::outbox_total_full(topic.as_str(), counted, full));
             }
             Ok(self.push_to_all(topic, bytes, except, false))
@@ -107,7 +54,7 @@ impl State {
         message: &M,
         except: Option<ClientId>,
     ) -> Result<usize, SendError> {
-        self.refuse_closed(topic.as_str())?;
+        self.check_open(topic.as_str())?;
         let attempt = encoded(self, &Tail::of(&EnvelopeKind::Message), topic.as_str(), message, |bytes| {
             match self.wait_for(bytes.len(), except) {
                 None => Ok(self.push_to_all(topic, bytes, except, true)),
@@ -120,10 +67,10 @@ impl State {
         };
         loop {
             match wait {
-                Wait::Total => self.total.wait_for_room(self.counted(bytes.len())).await,
+                Wait::Total => self.core.outbox_budget.wait_for_room(self.counted(bytes.len())).await,
                 Wait::Client(slow) => self.wait_for_client(&slow, bytes.len()).await,
             }
-            self.refuse_closed(topic.as_str())?;
+            self.check_open(topic.as_str())?;
             match self.wait_for(bytes.len(), except) {
                 // Without another wait in between, so that it goes to all of them or, dropped before, to nobody. A
                 // sender that was faster just now may have filled an outbox again: that is no reason to end a connection.
@@ -140,27 +87,27 @@ impl State {
         except: Option<ClientId>,
         paced: bool,
     ) -> usize {
-        let broadcast = self.broadcasts.broadcast(bytes, &self.total, read(&self.clients).len());
+        let broadcast = self.broadcasts.broadcast(bytes, &self.core.outbox_budget, self.clients.len());
         let mut reached = 0;
-        self.for_each(|id, member| {
+        self.clients.for_each(|id, client| {
             if Some(id) == except {
                 return;
             }
-            match member.link.outbox.push_broadcast(&broadcast, paced) {
+            match client.link.outbox.push_broadcast(&broadcast, paced) {
                 Ok(()) => reached += 1,
                 Err(PushError::Full { .. }) => {
-                    member.link.outbox.close(CloseCommand::Cut(CloseCause::SlowClient))
+                    client.link.outbox.close(CloseCommand::Cut(CloseCause::SlowClient))
                 }
                 Err(PushError::Ended | PushError::TotalFull) => {}
             }
         });
-        self.metrics.sent(topic, reached, bytes.len());
+        self.core.metrics.sent(topic, reached, bytes.len());
         reached
     }
 
     /// How much a broadcast of this length counts for in the total.
     fn counted(&self, len: usize) -> usize {
-        counted_for(len, read(&self.clients).len())
+        counted_for(len, self.clients.len())
     }
 
     /// Whether a broadcast of this length needs room in the total, which has none. A client that is to blame for that is
@@ -168,8 +115,8 @@ impl State {
     fn needs_total(&self, len: usize, except: Option<ClientId>) -> bool {
         let (now, stall) = (Instant::now(), self.options.limits.write_stall);
         let mut needs = false;
-        self.for_each(|id, member| {
-            let outbox = &member.link.outbox;
+        self.clients.for_each(|id, client| {
+            let outbox = &client.link.outbox;
             if Some(id) == except || outbox.takes_over_total(len) {
                 return;
             }
@@ -185,16 +132,16 @@ impl State {
     /// What a paced broadcast of this length has to wait for.
     fn wait_for(&self, len: usize, except: Option<ClientId>) -> Option<Wait> {
         let mut slow = None;
-        self.for_each(|id, member| {
-            let outbox = &member.link.outbox;
+        self.clients.for_each(|id, client| {
+            let outbox = &client.link.outbox;
             if slow.is_none() && Some(id) != except && !outbox.has_own_room(len) && !outbox.is_left_behind() {
-                slow = Some(Arc::clone(member));
+                slow = Some(Arc::clone(client));
             }
         });
         if let Some(slow) = slow {
             return Some(Wait::Client(slow));
         }
-        let has_room = self.total.has_room(self.counted(len));
+        let has_room = self.core.outbox_budget.has_room(self.counted(len));
         (!has_room && self.needs_total(len, except)).then_some(Wait::Total)
     }
 
@@ -205,7 +152,7 @@ impl State {
         let from = Instant::now();
         let impatient = {
             // A broadcast may be made outside the runtime. There is one as soon as there are clients.
-            let _entered = self.runtime.get().map(Handle::enter);
+            let _entered = self.core.runtime.get().map(Handle::enter);
             tokio::time::sleep(patience)
         };
         let room = slow.link.outbox.wait_until(|outbox| outbox.has_own_room(len));
@@ -221,51 +168,12 @@ impl State {
             return;
         }
         // The time passes for all that have no room, so that many together hold up a broadcast for as long as one.
-        self.for_each(|_, member| {
-            let outbox = &member.link.outbox;
+        self.clients.for_each(|_, client| {
+            let outbox = &client.link.outbox;
             if !outbox.has_own_room(len) {
                 outbox.was_waited_for(from, to);
                 let _ = outbox.patience(stall);
             }
         });
-    }
-
-    fn refuse_closed(&self, topic: &str) -> Result<(), SendError> {
-        if self.phase() < Phase::Closing {
-            return Ok(());
-        }
-        Err(SendError::Closed { topic: topic.to_owned(), path: self.options.path.clone() })
-    }
-
-    fn known(&self, topic: &str, id: ClientId) -> Result<Arc<ConnectedClient>, SendError> {
-        self.member(id).ok_or_else(|| self.unknown(topic, id))
-    }
-
-    fn unknown(&self, topic: &str, client_id: ClientId) -> SendError {
-        match self.refuse_closed(topic) {
-            Err(closed) => closed,
-            Ok(()) => SendError::UnknownClient { topic: topic.to_owned(), client_id },
-        }
-    }
-
-    fn refused(
-        &self,
-        topic: &str,
-        id: ClientId,
-        member: &ConnectedClient,
-        size: usize,
-        error: PushError,
-    ) -> SendError {
-        match error {
-            PushError::Ended => self.unknown(topic, id),
-            PushError::Full { queued } => SendError::OutboxFull {
-                topic: topic.to_owned(),
-                client_id: Some(id),
-                size,
-                queued,
-                limit: member.link.outbox.limit(),
-            },
-            PushError::TotalFull => SendError::outbox_total_full(topic, size, member.link.outbox.total()),
-        }
     }
 }

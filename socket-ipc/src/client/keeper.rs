@@ -1,0 +1,123 @@
+//! Keeps a client connected: attempts, connections, and attempts again.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use tokio::runtime::Handle;
+use tracing::Instrument as _;
+
+use super::connector::{Connected, guarded};
+use super::state::State;
+use crate::connection::{Link, Session, Transport};
+use crate::endpoint::lifecycle::{Finish, Phase};
+use crate::error::{ConnectError, Error};
+use crate::events::{CloseCause, CloseReason};
+use crate::limits::delay::Delay;
+use crate::sync::{lock, write};
+
+impl State {
+    /// Says why no attempt to connect can succeed.
+    pub(super) fn refuse(&self) -> Option<ConnectError> {
+        self.connector.refuse(&self.options)
+    }
+
+    /// Tries until there is a connection, the client is closed, or it gives up. Waits for `first` before the first attempt.
+    pub(super) async fn establish(&self, first: Option<Delay>) -> Result<Connected, ConnectError> {
+        let path = || self.options.path.clone();
+        let mut phase = self.core.phase.subscribe();
+        let mut delay = first;
+        let mut attempts = 0u32;
+        loop {
+            let attempt = async {
+                if let Some(delay) = delay {
+                    tokio::time::sleep(delay.draw()).await;
+                }
+                let attempt = self.connector.attempt(&self.options);
+                match first {
+                    // A panic reaches the caller of `connect`.
+                    None => attempt.await,
+                    Some(_) => guarded(&self.options, attempt).await,
+                }
+            };
+            let error = tokio::select! {
+                biased;
+                _ = phase.wait_for(|phase| *phase >= Phase::Closing) => return Err(ConnectError::Closed { path: path() }),
+                attempt = attempt => match attempt {
+                    Ok(connected) => return Ok(connected),
+                    Err(error) => Arc::new(error),
+                },
+            };
+            self.report_connect_error(&error);
+            attempts = attempts.saturating_add(1);
+            if self.options.give_up_after.is_some_and(|most| attempts >= most) {
+                return Err(ConnectError::GaveUp { path: path(), attempts, cause: error });
+            }
+            delay = Some(self.options.retry_delay);
+        }
+    }
+
+    /// Notes that there is a connection, and reports it. `None` if the client was closed meanwhile.
+    pub(super) fn connected(&self, again: bool) -> Option<Link> {
+        let link = self.core.new_link(&self.options.limits, Handle::current());
+        {
+            let mut current = write(&self.link);
+            // Under the lock: closing begins by telling the connection that is in here.
+            self.core.advance(&[Phase::Starting], Phase::Running);
+            if self.core.phase() != Phase::Running {
+                return None;
+            }
+            *current = Some(link.clone());
+            self.core.metrics.connections.fetch_add(1, Ordering::Relaxed);
+        }
+        self.report_connect(again);
+        Some(link)
+    }
+
+    /// Spawns the task that attends to the connection, and connects again whenever it is lost.
+    pub(super) fn keep(self: &Arc<Self>, connected: Connected, link: Link) {
+        let runtime = Handle::current();
+        let _ = self.core.runtime.set(runtime.clone());
+        let task =
+            runtime.spawn(keep(Finish(Arc::clone(self)), connected, link).instrument(self.span().clone()));
+        *lock(&self.keeper) = Some(task.abort_handle());
+        if self.core.phase() == Phase::Closing {
+            // It was closed after it had connected, and before it knew a runtime to watch its closing on.
+            self.watch_closing();
+        }
+    }
+}
+
+/// The life of a client from its first connection on: each connection to its end, then the next.
+async fn keep(finish: Finish<State>, mut connected: Connected, mut link: Link) {
+    let state = &finish.0;
+    loop {
+        let reason = match connected {
+            Connected::Unix(stream) => attend(state, stream, link).await,
+            Connected::Custom(stream) => attend(state, stream, link).await,
+        };
+        state.report_end(&reason);
+        if state.core.phase() >= Phase::Closing {
+            return;
+        }
+        connected = match state.establish(Some(state.options.reconnect_delay)).await {
+            Ok(connected) => connected,
+            Err(gave_up @ ConnectError::GaveUp { .. }) => {
+                state.core.events.report_error(&Error::GaveUp(gave_up));
+                return;
+            }
+            Err(_) => return,
+        };
+        link = match state.connected(true) {
+            Some(link) => link,
+            None => return,
+        };
+    }
+}
+
+async fn attend<S>(state: &Arc<State>, stream: S, link: Link) -> CloseReason
+where
+    S: Transport,
+{
+    let span = tracing::debug_span!("connection");
+    Session::new(stream, Arc::clone(state), (), link, CloseCause::SlowServer).run().instrument(span).await
+}

@@ -1,0 +1,108 @@
+//! The events that a server and a client both have, and what is logged where no listener takes one.
+
+use crate::client_id::ClientId;
+use crate::error::{Error, MessageError};
+use crate::events::EventList;
+use crate::listener::{DropReport, ListenerId};
+
+use super::PeerId;
+
+/// The listeners of several events.
+pub(crate) trait EventLists: Send + Sync + 'static {
+    fn new(report: &DropReport) -> Self;
+    /// Removes a listener, and says whether it was there.
+    fn off(&self, listener: ListenerId) -> bool;
+    /// Drops every listener, for good.
+    fn clear(&self);
+}
+
+/// Declares a struct of event lists, each by its name and what its listeners take.
+macro_rules! event_lists {
+    (
+        $(#[$doc:meta])*
+        $vis:vis struct $lists:ident$(<$peer:ident>)? {
+            $($(#[$event_doc:meta])* $event:ident: Fn($($argument:ty),*),)*
+        }
+    ) => {
+        $(#[$doc])*
+        $vis struct $lists$(<$peer>)? {
+            $($(#[$event_doc])* $vis $event: $crate::events::EventList<dyn Fn($($argument),*) + Send + Sync>,)*
+        }
+
+        impl$(<$peer: $crate::endpoint::PeerId>)? $crate::endpoint::events::EventLists for $lists$(<$peer>)? {
+            fn new(report: &$crate::listener::DropReport) -> Self {
+                Self { $($event: $crate::events::EventList::new(report),)* }
+            }
+
+            fn off(&self, listener: $crate::listener::ListenerId) -> bool {
+                false $(|| self.$event.off(listener))*
+            }
+
+            fn clear(&self) {
+                $(self.$event.clear();)*
+            }
+        }
+    };
+}
+
+pub(crate) use event_lists;
+
+event_lists! {
+    /// The listeners of the events that every endpoint has. `P` names its peers.
+    pub(crate) struct CommonEvents<P> {
+        message_error: Fn(&MessageError, P),
+        error: Fn(&Error),
+        close: Fn(),
+    }
+}
+
+impl<P: PeerId> CommonEvents<P> {
+    /// Calls the listeners of an event, and reports those that panic. Says whether there was any.
+    pub(crate) fn fire<L: ?Sized>(
+        &self,
+        event: &EventList<L>,
+        name: &str,
+        peer: Option<P>,
+        call: impl Fn(&L),
+    ) -> bool {
+        event.fire(call, |panic| self.report_panic(name, peer, panic))
+    }
+
+    pub(super) fn report_message_error(&self, error: &MessageError, from: P) {
+        let taken =
+            self.fire(&self.message_error, "the message error event", Some(from), |call| call(error, from));
+        if !taken {
+            let client = from.client_id().map(ClientId::get);
+            tracing::warn!(client, %error, "a message could not be heard");
+        }
+    }
+
+    pub(crate) fn report_error(&self, error: &Error) {
+        if !self.fire_error(error) {
+            tracing::warn!(error = error as &dyn std::error::Error, "an error of the {}", P::ENDPOINT);
+        }
+    }
+
+    /// Reports an error that an operator has to see, also where a listener takes it.
+    pub(crate) fn report_to_operator(&self, error: &Error) {
+        tracing::warn!(error = error as &dyn std::error::Error, "an error of the {}", P::ENDPOINT);
+        self.fire_error(error);
+    }
+
+    fn fire_error(&self, error: &Error) -> bool {
+        // A panic here has nowhere further to go.
+        self.error.fire(
+            |call| call(error),
+            |panic| tracing::error!(panic, "a listener of the error event panicked"),
+        )
+    }
+
+    pub(super) fn report_close(&self) {
+        self.fire(&self.close, "the close event", None, |call| call());
+    }
+
+    pub(super) fn report_panic(&self, listens_for: &str, peer: Option<P>, panic: String) {
+        let client_id = peer.and_then(PeerId::client_id);
+        self.report_error(&Error::ListenerPanicked { heard: listens_for.to_owned(), client_id, panic });
+    }
+}

@@ -1,0 +1,160 @@
+//! Listeners of messages: attaching them to the router, and removing them from it.
+//!
+//! A listener here takes the peer as its last argument. A server passes on what it is given; a client, whose listeners take
+//! no peer, wraps them.
+
+use std::sync::{Arc, Weak};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use super::Endpoint;
+use super::events::EventLists;
+use crate::error::RegisterError;
+use crate::events::stream::EventStream;
+use crate::listener::ListenerId;
+use crate::router::{
+    Audience, CallResult, Detach, Owned, Raw, RawWaiting, Subscription, Typed, subscription,
+};
+use crate::topic::Topic;
+use crate::wire::raw_message::RawMessage;
+use crate::wire::topic_or_none;
+
+pub(crate) fn on<T, E: Endpoint>(
+    endpoint: &Arc<E>,
+    listener: impl for<'m> Fn(T::Message<'m>, E::Peer) + Send + Sync + 'static,
+) -> ListenerId
+where
+    T: Topic + 'static,
+    for<'m> T::Message<'m>: Deserialize<'m>,
+{
+    endpoint.core().router.attach(Audience::Topic(T::NAME), Typed::<T, _>::new(listener))
+}
+
+/// [`on`] under a token that other listeners may have, too.
+pub(crate) fn on_as<T, E: Endpoint>(
+    endpoint: &Arc<E>,
+    token: ListenerId,
+    listener: impl for<'m> Fn(T::Message<'m>, E::Peer) + Send + Sync + 'static,
+) -> Result<(), RegisterError>
+where
+    T: Topic + 'static,
+    for<'m> T::Message<'m>: Deserialize<'m>,
+{
+    endpoint.core().router.attach_as(token, T::NAME, Typed::<T, _>::new(listener))
+}
+
+pub(crate) fn on_async<T, E: Endpoint, F>(
+    endpoint: &Arc<E>,
+    listener: impl Fn(T, E::Peer) -> F + Send + Sync + 'static,
+) -> ListenerId
+where
+    T: Topic + DeserializeOwned + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    let call =
+        Owned::<T, _>::new(move |message, _len, peer| CallResult::Wait(Box::pin(listener(message, peer))));
+    endpoint.core().router.attach(Audience::Topic(T::NAME), call)
+}
+
+pub(crate) fn on_topic<E: Endpoint>(
+    endpoint: &Arc<E>,
+    topic: &str,
+    listener: impl Fn(RawMessage<'_>, E::Peer) + Send + Sync + 'static,
+) -> ListenerId {
+    let call = Raw(move |message: RawMessage<'_>, _topic: &str, peer| listener(message, peer));
+    endpoint.core().router.attach(Audience::Topic(topic_or_none(topic)), Box::new(call))
+}
+
+pub(crate) fn on_message<E: Endpoint>(
+    endpoint: &Arc<E>,
+    listener: impl Fn(RawMessage<'_>, &str, E::Peer) + Send + Sync + 'static,
+) -> ListenerId {
+    endpoint.core().router.attach(Audience::Every, Box::new(Raw(listener)))
+}
+
+pub(crate) fn on_fallback<E: Endpoint>(
+    endpoint: &Arc<E>,
+    listener: impl Fn(RawMessage<'_>, &str, E::Peer) + Send + Sync + 'static,
+) -> ListenerId {
+    endpoint.core().router.attach(Audience::Fallback, Box::new(Raw(listener)))
+}
+
+/// Makes a stream of the messages of a type, each as `item` makes it.
+pub(crate) fn subscribe<T, E: Endpoint, I>(
+    endpoint: &Arc<E>,
+    item: impl Fn(T, E::Peer) -> I + Send + Sync + 'static,
+) -> Subscription<I>
+where
+    T: Topic + DeserializeOwned + 'static,
+    I: Send + 'static,
+{
+    let (hand_over, subscription) = subscription();
+    let call = Owned::<T, _>::new(move |message, len, peer| hand_over(item(message, peer), len));
+    let listener = endpoint.core().router.attach(Audience::Topic(T::NAME), call);
+    subscription.attached(detach_from(endpoint), listener)
+}
+
+/// Makes a stream of all messages, each as `item` makes it of its topic and text.
+pub(crate) fn subscribe_raw<E: Endpoint, I: Send + 'static>(
+    endpoint: &Arc<E>,
+    item: impl Fn(String, RawMessage<'static>, E::Peer) -> I + Send + Sync + 'static,
+) -> Subscription<I> {
+    let (hand_over, subscription) = subscription();
+    let call = RawWaiting(move |message: RawMessage<'_>, topic: &str, peer| {
+        let len = message.as_str().len();
+        hand_over(item(topic.to_owned(), message.into_owned(), peer), len)
+    });
+    let listener = endpoint.core().router.attach(Audience::Every, Box::new(call));
+    subscription.attached(detach_from(endpoint), listener)
+}
+
+/// Ties a stream of events to the listeners that fill it.
+pub(crate) fn attached<E: Endpoint, I>(
+    endpoint: &Arc<E>,
+    stream: EventStream<I>,
+    listeners: Vec<ListenerId>,
+) -> EventStream<I> {
+    stream.attached(detach_from(endpoint), listeners)
+}
+
+fn detach_from<E: Endpoint>(endpoint: &Arc<E>) -> Weak<dyn Detach> {
+    Arc::<E>::downgrade(endpoint)
+}
+
+impl<E: Endpoint> Detach for E {
+    fn detach(self: Arc<Self>, listener: ListenerId) {
+        off(&self, listener);
+    }
+}
+
+/// Removes a listener, of messages or of an event; says whether it was there.
+pub(crate) fn off<E: Endpoint>(endpoint: &Arc<E>, listener: ListenerId) -> bool {
+    let core = endpoint.core();
+    if !core.router.off(listener) {
+        return endpoint.events().off(listener) || core.events.off(listener);
+    }
+    // What it owns is dropped once no connection has a table with it any more. An idle connection looks at the newer table
+    // only when it is woken, once for all listeners that are removed by then.
+    if core.router.begin_sweep() {
+        let sweep = Sweep(Arc::downgrade(endpoint));
+        match core.runtime.get() {
+            Some(runtime) => drop(runtime.spawn(async move { drop(sweep) })),
+            // There was no connection yet.
+            None => drop(sweep),
+        }
+    }
+    true
+}
+
+/// Has every connection look at the table of listeners when it is dropped, which a runtime that is gone does, too.
+struct Sweep<E: Endpoint>(Weak<E>);
+
+impl<E: Endpoint> Drop for Sweep<E> {
+    fn drop(&mut self) {
+        if let Some(endpoint) = self.0.upgrade() {
+            endpoint.core().router.sweep();
+            endpoint.outboxes().iter().for_each(|outbox| outbox.rouse());
+        }
+    }
+}

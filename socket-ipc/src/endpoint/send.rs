@@ -1,0 +1,89 @@
+//! From a message to the outbox of the connection to its peer.
+
+use serde::Serialize;
+
+use super::{Endpoint, PeerId};
+use crate::connection::{Outbox, PushError, Read, ReplyFuture, encoded, queue_paced};
+use crate::error::SendError;
+use crate::topic::TopicName;
+use crate::wire::{EnvelopeKind, Tail};
+
+pub(crate) fn send<M: Serialize + ?Sized, E: Endpoint>(
+    endpoint: &E,
+    topic: TopicName<'_>,
+    message: &M,
+    to: E::Peer,
+) -> Result<(), SendError> {
+    let connection = connection(endpoint, topic, to)?;
+    push(endpoint, &connection, &EnvelopeKind::Message, topic, message, to)
+}
+
+pub(crate) async fn send_async<M: Serialize + ?Sized, E: Endpoint>(
+    endpoint: &E,
+    topic: TopicName<'_>,
+    message: &M,
+    to: E::Peer,
+) -> Result<(), SendError> {
+    let connection = connection(endpoint, topic, to)?;
+    let queued = queue_paced(endpoint, &E::link(&connection).outbox, topic, message).await?;
+    if queued { Ok(()) } else { Err(endpoint.unreachable(topic.as_str(), to)) }
+}
+
+pub(crate) fn request<M: Serialize + ?Sized, R, E: Endpoint>(
+    endpoint: &E,
+    topic: TopicName<'_>,
+    request: &M,
+    to: E::Peer,
+    read: Read<R>,
+) -> ReplyFuture<R> {
+    match connection(endpoint, topic, to) {
+        Ok(connection) => {
+            let send = |kind: EnvelopeKind| push(endpoint, &connection, &kind, topic, request, to);
+            ReplyFuture::ask(E::link(&connection), endpoint.limits(), topic.as_str(), send, read)
+        }
+        Err(error) => ReplyFuture::failed(error, read),
+    }
+}
+
+fn connection<E: Endpoint>(
+    endpoint: &E,
+    topic: TopicName<'_>,
+    to: E::Peer,
+) -> Result<E::Connection, SendError> {
+    endpoint.connection(to).ok_or_else(|| endpoint.unreachable(topic.as_str(), to))
+}
+
+fn push<M: Serialize + ?Sized, E: Endpoint>(
+    endpoint: &E,
+    connection: &E::Connection,
+    kind: &EnvelopeKind,
+    topic: TopicName<'_>,
+    message: &M,
+    to: E::Peer,
+) -> Result<(), SendError> {
+    let outbox = &E::link(connection).outbox;
+    encoded(endpoint, &Tail::of(kind), topic.as_str(), message, |bytes| {
+        let pushed = outbox.push(bytes);
+        pushed.map_err(|error| not_queued(endpoint, topic.as_str(), to, outbox, bytes.len(), error))?;
+        endpoint.core().metrics.sent(topic, 1, bytes.len());
+        Ok(())
+    })?
+}
+
+fn not_queued<E: Endpoint>(
+    endpoint: &E,
+    topic: &str,
+    to: E::Peer,
+    outbox: &Outbox,
+    size: usize,
+    error: PushError,
+) -> SendError {
+    match error {
+        PushError::Ended => endpoint.unreachable(topic, to),
+        PushError::Full { queued } => {
+            let (topic, limit) = (topic.to_owned(), outbox.limit());
+            SendError::OutboxFull { topic, client_id: to.client_id(), size, queued, limit }
+        }
+        PushError::TotalFull => SendError::outbox_total_full(topic, size, outbox.total()),
+    }
+}

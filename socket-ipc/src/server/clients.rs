@@ -1,0 +1,130 @@
+//! The clients that are connected to a server.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock, RwLock, RwLockWriteGuard};
+
+use foldhash::fast::FixedState;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+
+use crate::client_id::ClientId;
+use crate::connection::{Link, Outbox};
+use crate::sync::{read, write};
+use crate::unix_socket::peer::Peer;
+
+type ById = HashMap<ClientId, Arc<ConnectedClient>, FixedState>;
+
+pub(super) struct Clients {
+    /// Locked only to look up, add and remove.
+    connected: RwLock<ById>,
+    next_id: AtomicU64,
+    /// Connections that have not reported their end.
+    attended: AtomicUsize,
+    /// Tells the closing that the last of them has.
+    none_left: Notify,
+}
+
+/// One connected client.
+pub(super) struct ConnectedClient {
+    pub(super) link: Link,
+    pub(super) peer: Option<Peer>,
+    pub(super) task: OnceLock<AbortHandle>,
+    /// Whether it has been reported, and whether its end has.
+    pub(super) announced: AtomicBool,
+    pub(super) reported: AtomicBool,
+}
+
+impl ConnectedClient {
+    pub(super) fn new(link: Link, peer: Option<Peer>) -> Arc<Self> {
+        let (announced, reported) = (AtomicBool::new(false), AtomicBool::new(false));
+        Arc::new(Self { link, peer, task: OnceLock::new(), announced, reported })
+    }
+}
+
+impl Clients {
+    pub(super) fn new() -> Self {
+        Self {
+            connected: RwLock::default(),
+            next_id: AtomicU64::new(1),
+            attended: AtomicUsize::new(0),
+            none_left: Notify::new(),
+        }
+    }
+
+    /// A client that takes messages. One that has left does not, though its last messages may still be dispatched.
+    pub(super) fn get(&self, id: ClientId) -> Option<Arc<ConnectedClient>> {
+        read(&self.connected).get(&id).filter(|client| !client.link.outbox.has_ended()).map(Arc::clone)
+    }
+
+    /// Calls `with` for every client that takes messages.
+    pub(super) fn for_each(&self, mut with: impl FnMut(ClientId, &Arc<ConnectedClient>)) {
+        for (id, client) in read(&self.connected).iter().filter(|(_, client)| !client.link.outbox.has_ended())
+        {
+            with(*id, client);
+        }
+    }
+
+    pub(super) fn outbox(&self, id: ClientId) -> Option<Arc<Outbox>> {
+        read(&self.connected).get(&id).map(|client| Arc::clone(&client.link.outbox))
+    }
+
+    pub(super) fn peer(&self, id: ClientId) -> Option<Peer> {
+        read(&self.connected).get(&id).and_then(|client| client.peer)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        read(&self.connected).len()
+    }
+
+    /// All clients, those that take no more messages included.
+    pub(super) fn all(&self) -> Vec<(ClientId, Arc<ConnectedClient>)> {
+        read(&self.connected).iter().map(|(id, client)| (*id, Arc::clone(client))).collect()
+    }
+
+    pub(super) fn take_all(&self) -> impl Iterator<Item = Arc<ConnectedClient>> {
+        std::mem::take(&mut *write(&self.connected)).into_values()
+    }
+
+    pub(super) fn remove(&self, id: ClientId) {
+        write(&self.connected).remove(&id);
+    }
+
+    /// Locks out everything else, to add a client.
+    pub(super) fn lock(&self) -> RwLockWriteGuard<'_, ById> {
+        write(&self.connected)
+    }
+
+    pub(super) fn next_id(&self) -> ClientId {
+        ClientId::new(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// Notes a connection that will report its end.
+    pub(super) fn attend(&self) {
+        self.attended.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// Notes that a connection has reported its end.
+    pub(super) fn leave(&self) {
+        if self.attended.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.none_left.notify_waiters();
+        }
+    }
+
+    /// Whether no connection has still to report its end.
+    pub(super) fn have_left(&self) -> bool {
+        self.attended.load(Ordering::Acquire) == 0
+    }
+
+    /// Waits until every connection has reported its end.
+    pub(super) async fn all_left(&self) {
+        loop {
+            let mut left = std::pin::pin!(self.none_left.notified());
+            left.as_mut().enable();
+            if self.have_left() {
+                return;
+            }
+            left.await;
+        }
+    }
+}
