@@ -79,7 +79,7 @@ impl<P> ClientHandle<P> {
         let (failed, connected) = (Arc::clone(&disconnected), Arc::clone(&disconnected));
         // The end first: a connection that is made and lost meanwhile is then one that was there before, and none
         // that seems to stay.
-        let events = &self.state.events;
+        let events = &self.state.core.events.own;
         let attached = vec![
             events.disconnect.attach(Box::new(move |reason| {
                 disconnected.push(ClientConnectionEvent::Disconnected(reason.clone()));

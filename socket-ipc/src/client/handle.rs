@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::state::State;
 use crate::connection::Closing;
-use crate::endpoint::{Endpoint as _, lifecycle, send};
+use crate::endpoint::{Endpoint as _, closing, send};
 use crate::error::{FlushError, SendError};
 use crate::metrics::stats::Stats;
 use crate::topic::direction::{AnyTopic, ToServer};
@@ -214,13 +214,13 @@ impl<P> ClientHandle<P> {
 
     /// Waits until the client is closed, by whomever, or dropped.
     pub fn closed(&self) -> Closing {
-        lifecycle::closed(&self.state)
+        closing::closed(&self.state)
     }
 
     pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(name)
             .field("path", &self.state.options.path)
-            .field("phase", &self.state.core.phase())
+            .field("phase", &self.state.core.lifecycle.phase())
             .finish_non_exhaustive()
     }
 }

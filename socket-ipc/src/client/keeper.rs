@@ -9,7 +9,8 @@ use tracing::Instrument as _;
 use super::connector::{Connected, guarded};
 use super::state::State;
 use crate::connection::{Link, Session, Transport};
-use crate::endpoint::lifecycle::{Finish, Phase};
+use crate::endpoint::closing::Finish;
+use crate::endpoint::lifecycle::Phase;
 use crate::error::{ConnectError, Error};
 use crate::events::{CloseCause, CloseReason};
 use crate::limits::delay::Delay;
@@ -24,7 +25,7 @@ impl State {
     /// Tries until there is a connection, the client is closed, or it gives up. Waits for `first` before the first attempt.
     pub(super) async fn establish(&self, first: Option<Delay>) -> Result<Connected, ConnectError> {
         let path = || self.options.path.clone();
-        let mut phase = self.core.phase.subscribe();
+        let mut phase = self.core.lifecycle.subscribe();
         let mut delay = first;
         let mut attempts = 0u32;
         loop {
@@ -47,7 +48,7 @@ impl State {
                     Err(error) => Arc::new(error),
                 },
             };
-            self.report_connect_error(&error);
+            self.core.events.report_connect_error(&error);
             attempts = attempts.saturating_add(1);
             if self.options.give_up_after.is_some_and(|most| attempts >= most) {
                 return Err(ConnectError::GaveUp { path: path(), attempts, cause: error });
@@ -62,14 +63,14 @@ impl State {
         {
             let mut current = write(&self.link);
             // Under the lock: closing begins by telling the connection that is in here.
-            self.core.advance(&[Phase::Starting], Phase::Running);
-            if self.core.phase() != Phase::Running {
+            self.core.lifecycle.advance(&[Phase::Starting], Phase::Running);
+            if self.core.lifecycle.phase() != Phase::Running {
                 return None;
             }
             *current = Some(link.clone());
             self.core.metrics.connections.fetch_add(1, Ordering::Relaxed);
         }
-        self.report_connect(again);
+        self.core.events.report_connect(again);
         Some(link)
     }
 
@@ -80,7 +81,7 @@ impl State {
         let task =
             runtime.spawn(keep(Finish(Arc::clone(self)), connected, link).instrument(self.span().clone()));
         *lock(&self.keeper) = Some(task.abort_handle());
-        if self.core.phase() == Phase::Closing {
+        if self.core.lifecycle.phase() == Phase::Closing {
             // It was closed after it had connected, and before it knew a runtime to watch its closing on.
             self.watch_closing();
         }
@@ -96,7 +97,7 @@ async fn keep(finish: Finish<State>, mut connected: Connected, mut link: Link) {
             Connected::Custom(stream) => attend(state, stream, link).await,
         };
         state.report_end(&reason);
-        if state.core.phase() >= Phase::Closing {
+        if state.core.lifecycle.phase() >= Phase::Closing {
             return;
         }
         connected = match state.establish(Some(state.options.reconnect_delay)).await {

@@ -217,39 +217,39 @@ impl<P> ClientHandle<P> {
     /// Attaches a listener to every connection that is made, the first and those after it, before any of its
     /// messages is heard.
     pub fn on_connect(&self, listener: impl Fn() + Send + Sync + 'static) -> ListenerId {
-        self.state.events.connect.attach(Box::new(move |_again| listener()))
+        self.state.core.events.own.connect.attach(Box::new(move |_again| listener()))
     }
 
     /// Attaches a listener to every connection but the first, called after those of
     /// [`on_connect`](Self::on_connect).
     pub fn on_reconnect(&self, listener: impl Fn() + Send + Sync + 'static) -> ListenerId {
-        self.state.events.reconnect.attach(Box::new(listener))
+        self.state.core.events.own.reconnect.attach(Box::new(listener))
     }
 
     /// Attaches a listener to every attempt to connect that fails. Another one follows, unless
     /// `give_up_after` says otherwise.
     pub fn on_connect_error(&self, listener: impl Fn(&ConnectError) + Send + Sync + 'static) -> ListenerId {
-        self.state.events.connect_error.attach(Box::new(move |error| listener(error)))
+        self.state.core.events.own.connect_error.attach(Box::new(move |error| listener(error)))
     }
 
     /// Attaches a listener to the end of each connection, after the last of its messages, with the reason and
     /// what was lost.
     pub fn on_disconnect(&self, listener: impl Fn(&CloseReason) + Send + Sync + 'static) -> ListenerId {
-        self.state.events.disconnect.attach(Box::new(listener))
+        self.state.core.events.own.disconnect.attach(Box::new(listener))
     }
 
     /// Attaches a listener to messages that could not be heard, by all or by one of the listeners.
     pub fn on_message_error(&self, listener: impl Fn(&MessageError) + Send + Sync + 'static) -> ListenerId {
-        self.state.core.events.message_error.attach(Box::new(move |error, ()| listener(error)))
+        self.state.core.events.common.message_error.attach(Box::new(move |error, ()| listener(error)))
     }
 
     /// Attaches a listener to what goes wrong beside any call: listeners that panic, a client that gives up.
     pub fn on_error(&self, listener: impl Fn(&Error) + Send + Sync + 'static) -> ListenerId {
-        self.state.core.events.error.attach(Box::new(listener))
+        self.state.core.events.common.error.attach(Box::new(listener))
     }
 
     /// Attaches a listener to the end of the client, after which there is no other event.
     pub fn on_close(&self, listener: impl Fn() + Send + Sync + 'static) -> ListenerId {
-        self.state.core.events.close.attach(Box::new(listener))
+        self.state.core.events.common.close.attach(Box::new(listener))
     }
 }

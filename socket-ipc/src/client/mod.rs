@@ -120,7 +120,7 @@ impl<P> Client<P> {
     pub async fn connect(&self) -> Result<(), ConnectError> {
         let state = &self.handle.state;
         let path = || state.options.path.clone();
-        let starting = state.core.start().map_err(|phase| match phase {
+        let starting = state.core.lifecycle.start().map_err(|phase| match phase {
             Phase::Closing | Phase::Closed => ConnectError::Closed { path: path() },
             _ => ConnectError::AlreadyConnecting { path: path() },
         })?;

@@ -6,10 +6,10 @@ use tokio::task::AbortHandle;
 use tracing::Span;
 
 use super::connector::Connector;
-use super::events::Events;
+use super::events::ClientEvents;
 use crate::connection::{CloseCommand, InboxBudget, Limits, Link, Outbox, OutboxBudget, Unsent};
-use crate::endpoint::events::EventLists as _;
-use crate::endpoint::lifecycle::{self, Finish, Phase, give_up};
+use crate::endpoint::closing::{self, Finish, give_up};
+use crate::endpoint::lifecycle::Phase;
 use crate::endpoint::options::ClientOptions;
 use crate::endpoint::{self, Core, Endpoint};
 use crate::error::SendError;
@@ -17,9 +17,8 @@ use crate::events::{CloseCause, CloseReason};
 use crate::sync::{lock, read, write};
 
 pub(super) struct State {
-    pub(super) core: Core<()>,
+    pub(super) core: Core<(), ClientEvents>,
     pub(super) options: ClientOptions,
-    pub(super) events: Events,
     pub(super) connector: Connector,
     /// The connection there is. What takes it out reports its end.
     pub(super) link: RwLock<Option<Link>>,
@@ -29,16 +28,12 @@ pub(super) struct State {
 
 impl Endpoint for State {
     type Peer = ();
-    type Events = Events;
+    type Events = ClientEvents;
     type Connection = Link;
 
     #[inline]
-    fn core(&self) -> &Core<()> {
+    fn core(&self) -> &Core<(), ClientEvents> {
         &self.core
-    }
-
-    fn events(&self) -> &Events {
-        &self.events
     }
 
     #[inline]
@@ -61,7 +56,7 @@ impl Endpoint for State {
 
     fn unreachable(&self, topic: &str, (): ()) -> SendError {
         let (topic, path) = (topic.to_owned(), self.options.path.clone());
-        if self.core.phase() < Phase::Closing {
+        if self.core.lifecycle.phase() < Phase::Closing {
             SendError::NotConnected { topic, path }
         } else {
             SendError::Closed { topic, path }
@@ -78,7 +73,7 @@ impl Endpoint for State {
 
     fn release(&self) {
         // The runtime is gone, or there will be no other connection.
-        self.core.advance(&[Phase::Running], Phase::Closing);
+        self.core.lifecycle.advance(&[Phase::Running], Phase::Closing);
         // With the runtime went the connection: nothing more is to be queued for it.
         self.report_abort();
     }
@@ -89,10 +84,9 @@ impl State {
         let limits = options.limits.clone();
         // A client has one connection at a time, which needs no other bounds than its own.
         let (outboxes, inboxes) = (OutboxBudget::new(usize::MAX), InboxBudget::new(usize::MAX, usize::MAX));
-        endpoint::build(&limits, outboxes, inboxes, |core, report| Self {
+        endpoint::build(&limits, outboxes, inboxes, |core| Self {
             core,
             options,
-            events: Events::new(report),
             connector,
             link: RwLock::new(None),
             keeper: Mutex::new(None),
@@ -113,7 +107,7 @@ impl State {
     pub(super) fn report_end(&self, reason: &CloseReason) {
         if write(&self.link).take().is_some() {
             self.core.metrics.ended(reason);
-            self.report_disconnect(reason);
+            self.core.events.report_disconnect(reason);
         }
     }
 
@@ -128,7 +122,7 @@ impl State {
 
     /// Begins closing, unless that has begun before.
     pub(super) fn close(self: &Arc<Self>) {
-        match self.core.begin_closing() {
+        match closing::begin(&**self) {
             None => {}
             Some(Phase::Running) => {
                 if let Some(link) = &*read(&self.link) {
@@ -143,7 +137,7 @@ impl State {
     /// Has closing end, also where a listener that blocks its thread or never ends keeps the connection from ending.
     pub(super) fn watch_closing(self: &Arc<Self>) {
         let Some(runtime) = self.core.runtime.get() else { return };
-        let mut phase = self.core.phase.subscribe();
+        let mut phase = self.core.lifecycle.subscribe();
         let closed = async move {
             let _ = phase.wait_for(|phase| *phase == Phase::Closed).await;
         };
@@ -152,12 +146,12 @@ impl State {
                 keeper.abort();
             }
         };
-        runtime.spawn(lifecycle::finish_after(Finish(Arc::clone(self)), closed, abort));
+        runtime.spawn(closing::finish_after(Finish(Arc::clone(self)), closed, abort));
     }
 
     /// Ends everything at once, without a drain and without events. Never waits.
     pub(super) fn abandon(&self) {
-        if !lifecycle::abandon(self) {
+        if !closing::abandon(self) {
             return;
         }
         let link = write(&self.link).take();

@@ -1,11 +1,10 @@
 //! The events that a server and a client both have, and what is logged where no listener takes one.
 
+use super::peer_id::PeerId;
 use crate::client_id::ClientId;
 use crate::error::{Error, MessageError};
 use crate::events::EventList;
 use crate::listener::{DropReport, ListenerId};
-
-use super::PeerId;
 
 /// The listeners of several events.
 pub(crate) trait EventLists: Send + Sync + 'static {
@@ -56,7 +55,28 @@ event_lists! {
     }
 }
 
-impl<P: PeerId> CommonEvents<P> {
+/// All events of an endpoint: `own` are those that only such an endpoint has.
+pub(crate) struct Events<P, E> {
+    pub(crate) common: CommonEvents<P>,
+    pub(crate) own: E,
+}
+
+impl<P: PeerId, E: EventLists> EventLists for Events<P, E> {
+    fn new(report: &DropReport) -> Self {
+        Self { common: CommonEvents::new(report), own: E::new(report) }
+    }
+
+    fn off(&self, listener: ListenerId) -> bool {
+        self.own.off(listener) || self.common.off(listener)
+    }
+
+    fn clear(&self) {
+        self.own.clear();
+        self.common.clear();
+    }
+}
+
+impl<P: PeerId, E> Events<P, E> {
     /// Calls the listeners of an event, and reports those that panic. Says whether there was any.
     pub(crate) fn fire<L: ?Sized>(
         &self,
@@ -69,8 +89,9 @@ impl<P: PeerId> CommonEvents<P> {
     }
 
     pub(super) fn report_message_error(&self, error: &MessageError, from: P) {
-        let taken =
-            self.fire(&self.message_error, "the message error event", Some(from), |call| call(error, from));
+        let taken = self.fire(&self.common.message_error, "the message error event", Some(from), |call| {
+            call(error, from)
+        });
         if !taken {
             let client = from.client_id().map(ClientId::get);
             tracing::warn!(client, %error, "a message could not be heard");
@@ -91,14 +112,14 @@ impl<P: PeerId> CommonEvents<P> {
 
     fn fire_error(&self, error: &Error) -> bool {
         // A panic here has nowhere further to go.
-        self.error.fire(
+        self.common.error.fire(
             |call| call(error),
             |panic| tracing::error!(panic, "a listener of the error event panicked"),
         )
     }
 
     pub(super) fn report_close(&self) {
-        self.fire(&self.close, "the close event", None, |call| call());
+        self.fire(&self.common.close, "the close event", None, |call| call());
     }
 
     pub(super) fn report_panic(&self, listens_for: &str, peer: Option<P>, panic: String) {

@@ -8,8 +8,8 @@ use std::sync::{Arc, Weak};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::Endpoint;
-use super::events::EventLists;
+use super::events::EventLists as _;
+use super::state::Endpoint;
 use crate::error::RegisterError;
 use crate::events::stream::EventStream;
 use crate::listener::ListenerId;
@@ -132,7 +132,7 @@ impl<E: Endpoint> Detach for E {
 pub(crate) fn off<E: Endpoint>(endpoint: &Arc<E>, listener: ListenerId) -> bool {
     let core = endpoint.core();
     if !core.router.off(listener) {
-        return endpoint.events().off(listener) || core.events.off(listener);
+        return core.events.off(listener);
     }
     // What it owns is dropped once no connection has a table with it any more. An idle connection looks at the newer table
     // only when it is woken, once for all listeners that are removed by then.

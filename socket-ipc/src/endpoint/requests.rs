@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument as _;
 
-use super::Endpoint;
+use super::state::Endpoint;
 use crate::connection::{self, request_span};
 use crate::error::RegisterError;
 use crate::error::error_reply::{ErrorReply, IntoReply};

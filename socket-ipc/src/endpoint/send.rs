@@ -2,7 +2,8 @@
 
 use serde::Serialize;
 
-use super::{Endpoint, PeerId};
+use super::peer_id::PeerId as _;
+use super::state::Endpoint;
 use crate::connection::{Outbox, PushError, Read, ReplyFuture, encoded, queue_paced};
 use crate::error::SendError;
 use crate::topic::TopicName;

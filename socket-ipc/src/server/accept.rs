@@ -6,12 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::{UnixListener, UnixStream};
+use tokio::runtime::Handle;
+use tracing::Instrument as _;
 
 use super::admit::peer_of;
 use super::state::State;
 use super::watch::Watch;
-use crate::error::Error;
+use crate::endpoint::lifecycle::Phase;
+use crate::error::{Error, ListenError};
 use crate::limits::delay::Delay;
+use crate::unix_socket::socket_file::{SocketFile, Theirs};
 
 /// Whatever the options say: no pause at all would spin.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
@@ -45,7 +49,7 @@ impl Drop for Listening {
 }
 
 /// Accepts connections until the task is ended, and sees to it that clients find the socket.
-pub(super) async fn accept(listener: UnixListener, mut watch: Watch, state: Arc<State>) {
+async fn accept(listener: UnixListener, mut watch: Watch, state: Arc<State>) {
     let pauses = state.options.accept_pause;
     let mut pause = pauses.shortest();
     let mut listening = Listening::on(listener);
@@ -73,6 +77,30 @@ pub(super) async fn accept(listener: UnixListener, mut watch: Watch, state: Arc<
                 pause = longer(pause, pauses);
             }
         }
+    }
+}
+
+impl State {
+    /// Spawns the task that accepts clients, and reports that the server listens.
+    pub(super) fn accept_on(
+        self: &Arc<Self>,
+        listener: UnixListener,
+        file: Option<SocketFile>,
+        theirs: Option<Theirs>,
+    ) -> Result<(), ListenError> {
+        let watch = Watch::new(self.options.watch_interval, theirs);
+        let accept = accept(listener, watch, Arc::clone(self)).instrument(self.span().clone());
+        let accepting = tokio::spawn(accept);
+        let _ = self.core.runtime.set(Handle::current());
+        self.socket.listen_with(file, accepting.abort_handle());
+        if self.core.lifecycle.advance(&[Phase::Starting], Phase::Running).is_none() {
+            // It was closed meanwhile.
+            self.stop_accepting();
+            self.socket.free_path();
+            return Err(ListenError::Closed { path: self.options.path.clone() });
+        }
+        self.core.events.report_listening();
+        Ok(())
     }
 }
 

@@ -87,7 +87,7 @@ impl State {
         let client = ConnectedClient::new(self.core.new_link(&self.options.limits, runtime.clone()), peer);
         let mut clients = self.clients.lock();
         // Looked at under the lock: closing begins by telling whoever is in here.
-        if self.core.phase() >= Phase::Closing {
+        if self.core.lifecycle.phase() >= Phase::Closing {
             return Ok(None);
         }
         let limit = max_clients(self.options.max_clients, open_files());
@@ -142,7 +142,7 @@ where
 {
     let Attended { state, id, client } = &attended;
     client.announced.store(true, Ordering::Release);
-    state.report_connection(*id);
+    state.core.events.report_connection(*id);
     let link = client.link.clone();
     let reason = Session::new(stream, Arc::clone(state), *id, link, CloseCause::SlowClient).run().await;
     state.clients.remove(*id);

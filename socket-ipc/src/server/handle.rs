@@ -10,7 +10,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::state::State;
 use crate::client_id::ClientId;
 use crate::connection::{CloseCommand, Closing};
-use crate::endpoint::{lifecycle, send};
+use crate::endpoint::{closing, send};
 use crate::error::{Error, SendError};
 use crate::events::CloseCause;
 use crate::metrics::stats::Stats;
@@ -392,13 +392,13 @@ impl<P> ServerHandle<P> {
 
     /// Waits until the server is closed, by whomever, or dropped.
     pub fn closed(&self) -> Closing {
-        lifecycle::closed(&self.state)
+        closing::closed(&self.state)
     }
 
     pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct(name)
             .field("path", &self.state.options.path)
-            .field("phase", &self.state.core.phase())
+            .field("phase", &self.state.core.lifecycle.phase())
             .finish_non_exhaustive()
     }
 }

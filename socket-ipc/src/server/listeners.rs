@@ -258,12 +258,12 @@ impl<P> ServerHandle<P> {
 impl<P> ServerHandle<P> {
     /// Attaches a listener to the moment from which clients can connect.
     pub fn on_listening(&self, listener: impl Fn() + Send + Sync + 'static) -> ListenerId {
-        self.state.events.listening.attach(Box::new(listener))
+        self.state.core.events.own.listening.attach(Box::new(listener))
     }
 
     /// Attaches a listener to each client that connects, before any of its messages is heard.
     pub fn on_connection(&self, listener: impl Fn(ClientId) + Send + Sync + 'static) -> ListenerId {
-        self.state.events.connection.attach(Box::new(listener))
+        self.state.core.events.own.connection.attach(Box::new(listener))
     }
 
     /// Attaches a listener to the end of each connection, after the last of its messages, with the reason and
@@ -272,7 +272,7 @@ impl<P> ServerHandle<P> {
         &self,
         listener: impl Fn(ClientId, &CloseReason) + Send + Sync + 'static,
     ) -> ListenerId {
-        self.state.events.connection_close.attach(Box::new(listener))
+        self.state.core.events.own.connection_close.attach(Box::new(listener))
     }
 
     /// Attaches a listener to messages that could not be heard, by all or by one of the listeners.
@@ -280,17 +280,17 @@ impl<P> ServerHandle<P> {
         &self,
         listener: impl Fn(&MessageError, ClientId) + Send + Sync + 'static,
     ) -> ListenerId {
-        self.state.core.events.message_error.attach(Box::new(listener))
+        self.state.core.events.common.message_error.attach(Box::new(listener))
     }
 
     /// Attaches a listener to what goes wrong beside any call: listeners that panic, clients that are
     /// refused, connections that can't be accepted.
     pub fn on_error(&self, listener: impl Fn(&Error) + Send + Sync + 'static) -> ListenerId {
-        self.state.core.events.error.attach(Box::new(listener))
+        self.state.core.events.common.error.attach(Box::new(listener))
     }
 
     /// Attaches a listener to the end of the server, after which there is no other event.
     pub fn on_close(&self, listener: impl Fn() + Send + Sync + 'static) -> ListenerId {
-        self.state.core.events.close.attach(Box::new(listener))
+        self.state.core.events.common.close.attach(Box::new(listener))
     }
 }

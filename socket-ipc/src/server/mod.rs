@@ -169,13 +169,13 @@ impl<P> Server<P> {
     pub async fn listen(&self) -> Result<(), ListenError> {
         let state = &self.handle.state;
         let path = || state.options.path.clone();
-        let _starting = state.core.start().map_err(|phase| match phase {
+        let _starting = state.core.lifecycle.start().map_err(|phase| match phase {
             Phase::Closing | Phase::Closed => ListenError::Closed { path: path() },
             _ => ListenError::AlreadyListening { path: path() },
         })?;
         let io = |cause| ListenError::Io { path: path(), action: "use the socket that was passed", cause };
         let group = state.find_groups().await?;
-        let Some(inherited) = state.inherited().map_err(io)? else {
+        let Some(inherited) = state.socket.inherited().map_err(io)? else {
             let access = Access { mode: state.options.mode, group };
             let (listener, socket) = socket_file::bind(&state.options.path, access).await?;
             return state.accept_on(listener, Some(socket), None);

@@ -7,24 +7,23 @@ use std::sync::{Arc, OnceLock};
 use tracing::Span;
 
 use super::clients::{Clients, ConnectedClient};
-use super::events::Events;
+use super::events::ServerEvents;
 use super::socket::Socket;
 use crate::client_id::ClientId;
 use crate::connection::{
     BroadcastLog, CloseCommand, InboxBudget, Limits, Link, Outbox, OutboxBudget, Unsent,
 };
-use crate::endpoint::events::EventLists as _;
-use crate::endpoint::lifecycle::{self, Finish, Phase, give_up};
+use crate::endpoint::closing::{self, Finish, give_up};
+use crate::endpoint::lifecycle::Phase;
 use crate::endpoint::options::ServerOptions;
 use crate::endpoint::{self, Core, Endpoint};
-use crate::error::SendError;
+use crate::error::{Error, SendError};
 use crate::events::{CloseCause, CloseReason};
 use crate::metrics::stats::Stats;
 
 pub(super) struct State {
-    pub(super) core: Core<ClientId>,
+    pub(super) core: Core<ClientId, ServerEvents>,
     pub(super) options: ServerOptions,
-    pub(super) events: Events,
     pub(super) clients: Clients,
     pub(super) broadcasts: BroadcastLog,
     pub(super) socket: Socket,
@@ -34,16 +33,12 @@ pub(super) struct State {
 
 impl Endpoint for State {
     type Peer = ClientId;
-    type Events = Events;
+    type Events = ServerEvents;
     type Connection = Arc<ConnectedClient>;
 
     #[inline]
-    fn core(&self) -> &Core<ClientId> {
+    fn core(&self) -> &Core<ClientId, ServerEvents> {
         &self.core
-    }
-
-    fn events(&self) -> &Events {
-        &self.events
     }
 
     #[inline]
@@ -89,10 +84,9 @@ impl State {
         let limits = options.limits.clone();
         let outboxes = OutboxBudget::new(options.outbox_total_len);
         let inboxes = InboxBudget::new(options.inbox_total_len, limits.max_message_len);
-        endpoint::build(&limits, outboxes, inboxes, |core, report| Self {
+        endpoint::build(&limits, outboxes, inboxes, |core| Self {
             core,
             options,
-            events: Events::new(report),
             clients: Clients::new(),
             broadcasts: BroadcastLog::default(),
             socket: Socket::new(inherited),
@@ -115,7 +109,7 @@ impl State {
 
     /// `Err` on a server that is closed or about to be.
     pub(super) fn check_open(&self, topic: &str) -> Result<(), SendError> {
-        if self.core.phase() < Phase::Closing {
+        if self.core.lifecycle.phase() < Phase::Closing {
             return Ok(());
         }
         Err(SendError::Closed { topic: topic.to_owned(), path: self.options.path.clone() })
@@ -127,7 +121,7 @@ impl State {
             // The connections belong to the parent process, which goes on.
             return self.abandon();
         }
-        if self.core.begin_closing().is_none() {
+        if closing::begin(&**self).is_none() {
             return;
         }
         self.stop_accepting();
@@ -140,9 +134,15 @@ impl State {
                 // On a runtime that is gone the task is dropped at once, and what it holds finishes.
                 let state = Arc::clone(self);
                 let all_left = async move { state.clients.all_left().await };
-                runtime.spawn(lifecycle::finish_after(finish, all_left, Self::abort_connections));
+                runtime.spawn(closing::finish_after(finish, all_left, Self::abort_connections));
             }
             _ => drop(finish),
+        }
+    }
+
+    pub(super) fn stop_accepting(&self) {
+        if let Err(cause) = self.socket.stop_accepting() {
+            self.core.events.report_error(&Error::Remove { path: self.options.path.clone(), cause });
         }
     }
 
@@ -159,7 +159,7 @@ impl State {
 
     /// Ends everything at once, without a drain and without events. Never waits.
     pub(super) fn abandon(&self) {
-        if !lifecycle::abandon(self) {
+        if !closing::abandon(self) {
             return;
         }
         self.stop_accepting();
@@ -190,7 +190,7 @@ impl State {
     pub(super) fn report_end(&self, id: ClientId, client: &ConnectedClient, reason: &CloseReason) {
         if client.announced.load(Ordering::Acquire) && !client.reported.swap(true, Ordering::AcqRel) {
             self.core.metrics.ended(reason);
-            self.report_connection_close(id, reason);
+            self.core.events.report_connection_close(id, reason);
         }
     }
 

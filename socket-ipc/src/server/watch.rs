@@ -7,8 +7,9 @@ use tokio::net::UnixListener;
 use tokio::time::{Interval, MissedTickBehavior, interval_at};
 
 use super::state::State;
-use crate::error::Error;
-use crate::unix_socket::socket_file::{Instead, Look, Theirs};
+use crate::endpoint::lifecycle::Phase;
+use crate::error::{Error, ListenError};
+use crate::unix_socket::socket_file::{self, Instead, Look, SocketFile, Theirs};
 
 /// Whatever the options say: no pause at all would spin.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
@@ -60,7 +61,7 @@ impl Watch {
 
     /// Looks at the path, and returns what the server listens with from now on, if that has changed.
     pub(super) async fn look(&mut self, state: &State) -> Option<UnixListener> {
-        let look = self.theirs.as_ref().map_or_else(|| state.look_at_socket_file(), Theirs::look);
+        let look = self.theirs.as_ref().map_or_else(|| state.socket.look(), Theirs::look);
         let unseen = look.as_ref().err().map(io::Error::kind);
         let unseen_before = std::mem::replace(&mut self.unseen, unseen);
         let instead = match look {
@@ -113,6 +114,33 @@ impl Watch {
     }
 }
 
+impl State {
+    /// Binds the path again, whose socket file is gone; `None` on a server that does not listen any more.
+    async fn bind_again(&self) -> Result<Option<UnixListener>, ListenError> {
+        let locked = self.with_socket_file(|file| file.lock_again().map(|_| file.path().to_owned()));
+        let Some(path) = locked.transpose()? else { return Ok(None) };
+        let dead = socket_file::probe(&path).await?;
+        self.with_socket_file(|file| file.listen_again(dead)).transpose()
+    }
+
+    /// Holds the lock that other servers find, while the socket file is in its place: some cleaners of `/tmp` take the lock
+    /// file, which no process writes to, and leave the socket.
+    fn keep_lock(&self) {
+        let path = self.options.path.display();
+        match self.with_socket_file(SocketFile::lock_again) {
+            Some(Ok(true)) => tracing::warn!(%path, "the lock file was gone, and is made and locked again"),
+            Some(Err(error)) => {
+                tracing::debug!(%path, %error, "the lock file is gone, and can't be locked again yet")
+            }
+            Some(Ok(false)) | None => {}
+        }
+    }
+
+    fn with_socket_file<T>(&self, with: impl FnOnce(&mut SocketFile) -> T) -> Option<T> {
+        self.socket.with_file(|| self.core.lifecycle.phase() == Phase::Running, with)
+    }
+}
+
 /// Thirty years, as tokio has it.
 const NEVER: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
@@ -131,13 +159,32 @@ impl Gone {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::unix_socket::socket_file::Instead;
+    use crate::Server;
 
     #[test]
     fn watch_of_an_obstacle_that_stays_tries_ever_more_rarely() {
         let mut gone = Gone { instead: Instead::nothing(), pause: 0, passed: 0, obstacle: None };
         let due: Vec<_> = (0..120).filter(|_| gone.is_due()).collect();
         assert_eq!(due, [0, 2, 6, 14, 30, 62, 95]);
+    }
+
+    #[tokio::test]
+    async fn server_that_has_begun_to_close_binds_no_path_again() {
+        let directory = std::env::temp_dir().join(format!("socket-ipc-state-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("test.sock");
+        let server = Server::builder(&path).watch(None).build();
+        server.listen().await.unwrap();
+        let state = Arc::clone(&server.handle().state);
+        std::fs::remove_file(&path).unwrap();
+        // What closing does first; the file is still the server's to bind.
+        assert!(state.core.lifecycle.advance(&[Phase::Running], Phase::Closing).is_some());
+        assert!(state.bind_again().await.unwrap().is_none());
+        assert!(!path.exists(), "bound again");
+        state.socket.free_path();
+        std::fs::remove_dir(directory).unwrap();
     }
 }

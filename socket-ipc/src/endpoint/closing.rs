@@ -1,0 +1,76 @@
+//! The end of an endpoint: closing in good order, or at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::events::EventLists as _;
+use super::lifecycle::Phase;
+use super::state::Endpoint;
+use crate::connection::{Closing, Link, Unsent};
+use crate::events::CloseCause;
+use crate::wire::Wire;
+
+/// How long after the drain a connection is waited for that is stuck in a listener.
+const OVERDUE: Duration = Duration::from_millis(100);
+
+/// What waits for the end of closing.
+pub(crate) fn closed<E: Endpoint>(endpoint: &Arc<E>) -> Closing {
+    let identity = Arc::as_ptr(endpoint).addr();
+    Closing::new(endpoint.core().lifecycle.subscribe(), identity, Phase::Closing, Phase::Closed)
+}
+
+/// Begins closing; returns the phase before. `None` if closing has begun before.
+pub(crate) fn begin<E: Endpoint>(endpoint: &E) -> Option<Phase> {
+    // Before the phase changes: a responder that waits for the close is released where it finds both.
+    endpoint.core().router.close();
+    endpoint.core().lifecycle.end(Phase::Closing)
+}
+
+/// Ends closing when it is dropped, which a runtime that is gone does, too.
+pub(crate) struct Finish<E: Endpoint>(pub(crate) Arc<E>);
+
+impl<E: Endpoint> Drop for Finish<E> {
+    fn drop(&mut self) {
+        let core = self.0.core();
+        self.0.release();
+        core.router.clear();
+        // The phase is `Closed` only once the listeners of `on_close` have returned.
+        if core.lifecycle.advance(&[Phase::Closing], Phase::Reporting).is_some() {
+            core.events.report_close();
+            core.events.clear();
+            core.lifecycle.advance(&[Phase::Reporting], Phase::Closed);
+        }
+    }
+}
+
+/// Ends closing once `ended` resolves. Where a listener blocks its thread or never ends, the drain passes first and
+/// `abort` is called.
+pub(crate) async fn finish_after<E: Endpoint>(
+    finish: Finish<E>,
+    ended: impl Future<Output = ()>,
+    abort: impl FnOnce(&E),
+) {
+    let patience = finish.0.limits().drain.saturating_add(OVERDUE);
+    if tokio::time::timeout(patience, ended).await.is_err() {
+        abort(&finish.0);
+    }
+}
+
+/// Closes an endpoint without a drain and without events. `false` if closing has begun before: that goes on by itself. Its
+/// connections are still to be ended.
+pub(crate) fn abandon<E: Endpoint>(endpoint: &E) -> bool {
+    let core = endpoint.core();
+    if core.lifecycle.end(Phase::Closed).is_none() {
+        return false;
+    }
+    // First, as a connection that ends would call them.
+    core.router.clear();
+    core.events.clear();
+    true
+}
+
+/// Ends what others hold of a connection that could not end itself; returns what was not sent.
+pub(crate) fn give_up(link: &Link, wire: Wire) -> Unsent {
+    link.pending_requests.end(&CloseCause::Closed);
+    link.outbox.give_up(wire, None)
+}

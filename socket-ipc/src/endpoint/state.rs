@@ -1,0 +1,153 @@
+//! What an endpoint shares with its handles and its connections.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, OnceLock};
+
+use tokio::runtime::Handle;
+use tracing::Span;
+
+use super::events::{EventLists, Events};
+use super::lifecycle::Lifecycle;
+use super::peer_id::PeerId;
+use crate::client_id::ClientId;
+use crate::connection::{EndpointState, InboxBudget, Limits, Link, Outbox, OutboxBudget, PendingRequests};
+use crate::error::{Error, MessageError, SendError};
+use crate::listener::DropReport;
+use crate::metrics::Metrics;
+use crate::metrics::stats::Stats;
+use crate::router::Router;
+use crate::wire::RequestId;
+
+/// A server or a client: what its handles and its connections share.
+pub(crate) trait Endpoint: Send + Sync + Sized + 'static {
+    type Peer: PeerId;
+    /// The events that the other kind of endpoint does not have.
+    type Events: EventLists;
+    /// What it keeps of a connection.
+    type Connection;
+
+    fn core(&self) -> &Core<Self::Peer, Self::Events>;
+    fn limits(&self) -> &Limits;
+    /// The user of a peer, where it is known.
+    fn user_of(&self, peer: Self::Peer) -> Option<u32>;
+    /// The connection to a peer, while it takes messages.
+    fn connection(&self, peer: Self::Peer) -> Option<Self::Connection>;
+    fn link(connection: &Self::Connection) -> &Link;
+    /// Why there is no connection that takes a message of `topic`.
+    fn unreachable(&self, topic: &str, peer: Self::Peer) -> SendError;
+    /// What replies go into; `None` once the connection is gone. One that takes no more messages still takes the replies to
+    /// earlier requests.
+    fn reply_outbox(&self, peer: Self::Peer) -> Option<Arc<Outbox>>;
+    /// The outboxes of all connections.
+    fn outboxes(&self) -> Vec<Arc<Outbox>>;
+    /// Gives up what it still has when closing ends, before `on_close` is called.
+    fn release(&self);
+}
+
+/// What a server and a client both have. `P` names their peers, `E` are the events that only one of them has.
+pub(crate) struct Core<P, E> {
+    pub(crate) router: Router<P>,
+    pub(crate) events: Events<P, E>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// What bounds all that its connections have queued.
+    pub(crate) outbox_budget: Arc<OutboxBudget>,
+    /// What bounds all that its connections have received.
+    pub(crate) inbox_budget: Arc<InboxBudget>,
+    pub(crate) lifecycle: Lifecycle,
+    /// What happens on behalf of the endpoint happens in it, from when it has begun to listen or to connect.
+    pub(crate) span: OnceLock<Span>,
+    /// What `close` spawns on: it may be called where there is no runtime.
+    pub(crate) runtime: OnceLock<Handle>,
+}
+
+/// Makes an endpoint, of which `make` adds what only such an endpoint has.
+pub(crate) fn build<E: Endpoint>(
+    limits: &Limits,
+    outbox_budget: Arc<OutboxBudget>,
+    inbox_budget: Arc<InboxBudget>,
+    make: impl FnOnce(Core<E::Peer, E::Events>) -> E,
+) -> Arc<E> {
+    let Limits { wire, max_topic_len, raw_len, .. } = *limits;
+    let (metrics, report) = (Metrics::new(), DropReport::default());
+    let core = Core {
+        router: Router::new(wire, max_topic_len, raw_len, Arc::clone(&metrics), report.clone()),
+        events: Events::new(&report),
+        metrics,
+        outbox_budget,
+        inbox_budget,
+        lifecycle: Lifecycle::new(),
+        span: OnceLock::new(),
+        runtime: OnceLock::new(),
+    };
+    let endpoint = Arc::new(make(core));
+    let reporting = Arc::downgrade(&endpoint);
+    report.set(move |listens_for, panic| match reporting.upgrade() {
+        Some(endpoint) => endpoint.core().events.report_panic(listens_for, None, panic),
+        None => tracing::error!(panic, "a listener of {listens_for} panicked as it was dropped"),
+    });
+    endpoint
+}
+
+impl<P, E> Core<P, E> {
+    /// Makes what others hold of a new connection.
+    pub(crate) fn new_link(&self, limits: &Limits, runtime: Handle) -> Link {
+        let outbox = Arc::new(Outbox::new(limits.outbox_len, Arc::clone(&self.outbox_budget)));
+        Link { outbox, pending_requests: PendingRequests::new(limits.max_requests, runtime) }
+    }
+
+    pub(crate) fn stats(&self, open_connections: u64) -> Stats {
+        let outboxes = &self.outbox_budget;
+        self.metrics.stats(open_connections, outboxes.queued(), outboxes.most())
+    }
+
+    pub(crate) fn late_replies(&self) -> u64 {
+        self.metrics.late_replies.load(Ordering::Relaxed)
+    }
+}
+
+impl<E: Endpoint> EndpointState for E {
+    type From = E::Peer;
+
+    #[inline]
+    fn router(&self) -> &Router<E::Peer> {
+        &self.core().router
+    }
+
+    #[inline]
+    fn limits(&self) -> &Limits {
+        Endpoint::limits(self)
+    }
+
+    #[inline]
+    fn metrics(&self) -> &Metrics {
+        &self.core().metrics
+    }
+
+    #[inline]
+    fn inbox(&self) -> &Arc<InboxBudget> {
+        &self.core().inbox_budget
+    }
+
+    fn user_of(&self, from: E::Peer) -> Option<u32> {
+        Endpoint::user_of(self, from)
+    }
+
+    fn message_error(&self, error: MessageError, from: E::Peer) {
+        self.metrics().message_errors.fetch_add(1, Ordering::Relaxed);
+        self.core().events.report_message_error(&error, from);
+    }
+
+    fn listener_panicked(&self, heard: String, from: E::Peer, panic: String) {
+        self.core().events.report_panic(&heard, Some(from), panic);
+    }
+
+    fn error(&self, error: Error) {
+        self.core().events.report_error(&error);
+    }
+
+    fn late_reply(&self, re: &RequestId, topic: &str, from: E::Peer) {
+        self.metrics().late_replies.fetch_add(1, Ordering::Relaxed);
+        let client = from.client_id().map(ClientId::get);
+        tracing::debug!(client, %re, topic, "a reply came that no request waits for");
+    }
+}
