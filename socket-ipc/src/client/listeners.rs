@@ -1,4 +1,4 @@
-//! Who hears what of a client.
+//! Attaching listeners to a client.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -40,14 +40,11 @@ where
 
 /// # Listening to messages
 ///
-/// As on a server ([`ServerHandle`](crate::ServerHandle)), with no client to name: one after the other, those
-/// of every message first, then those of the topic, each in the order they were attached. They stay attached
-/// when the connection is lost and made again.
+/// Listeners are called one after the other, as on a server ([`ServerHandle`](crate::ServerHandle)), but take no client:
+/// first the listeners of every message, then those of the topic, each in the order in which they were attached. They stay
+/// attached when the connection is lost and made again.
 impl<P> ClientHandle<P> {
-    /// Attaches a listener to the messages of type `T`, each decoded as it arrived.
-    ///
-    /// A type with a lifetime borrows from the receive buffer. A message that is not a `T` is reported by
-    /// [`on_message_error`](Self::on_message_error), and heard by the other listeners of its topic.
+    #[doc = include_str!("../endpoint/docs/on.md")]
     ///
     /// ```
     /// use serde::{Deserialize, Serialize};
@@ -82,11 +79,7 @@ impl<P> ClientHandle<P> {
         listeners::on_as::<T, _>(&self.state, token, move |message: T::Message<'_>, ()| listener(message))
     }
 
-    /// Attaches an asynchronous listener to the messages of type `T`, an owned type.
-    ///
-    /// What it returns is awaited before the next listener is called and the next message is heard. So it
-    /// must not wait for another message, which is heard by nobody, a subscription included, until it is
-    /// done.
+    #[doc = include_str!("../endpoint/docs/on_async.md")]
     ///
     /// ```
     /// use serde::{Deserialize, Serialize};
@@ -137,10 +130,7 @@ impl<P> ClientHandle<P> {
         listeners::on_message(&self.state, listener)
     }
 
-    /// Attaches a listener to every message whose topic has no listener, raw ones of the topic and responders included.
-    ///
-    /// What a newer server says in topics that this program does not know is heard here. Listeners of every message hear
-    /// it before.
+    #[doc = include_str!("../endpoint/docs/on_fallback.md")]
     ///
     /// ```
     /// use socket_ipc::Client;
@@ -155,8 +145,8 @@ impl<P> ClientHandle<P> {
 
     /// Returns the messages of type `T` as a bounded stream, from now on.
     ///
-    /// For those who prefer loops to callbacks. A full one slows down the server's messages to this client;
-    /// [`Subscription`] has an example.
+    /// A loop in place of a callback. A full stream slows down the server's messages to this client. [`Subscription`] has an
+    /// example.
     pub fn subscribe<T>(&self) -> Subscription<T>
     where
         P: ToClient<T>,
@@ -168,7 +158,7 @@ impl<P> ClientHandle<P> {
     /// Returns every message, its topic and its JSON text, as a bounded stream, from now on.
     ///
     /// The loop to the callback of [`on_message`](Self::on_message), called in the same place: before the listeners
-    /// of the topic. A full one slows down all that the server sends to this client.
+    /// of the topic. A full stream slows down all that the server sends to this client.
     ///
     /// ```no_run
     /// use socket_ipc::Client;
@@ -186,10 +176,7 @@ impl<P> ClientHandle<P> {
         listeners::subscribe_raw(&self.state, |topic, message, ()| (topic, message))
     }
 
-    /// Removes a listener, of messages or of an event; says whether it was there.
-    ///
-    /// Called inside a listener, no further call of the removed one starts once it returns; called elsewhere,
-    /// none beyond the message in hand. [`ListenerId`] has an example.
+    #[doc = include_str!("../endpoint/docs/off.md")]
     pub fn off(&self, listener: ListenerId) -> bool {
         listeners::off(&self.state, listener)
     }
@@ -198,8 +185,7 @@ impl<P> ClientHandle<P> {
 /// # Listening to events
 ///
 /// The events of one connection come in order and once: `on_connect`, its messages, `on_disconnect`;
-/// `on_close` is the last of all. A loss or an error that an event would report and nobody listens for is a
-/// `tracing` warning.
+/// `on_close` is the last of all. A loss or an error whose event has no listener is a `tracing` warning.
 ///
 /// ```
 /// use socket_ipc::Client;
@@ -214,8 +200,8 @@ impl<P> ClientHandle<P> {
 /// client.on_close(|| println!("closed"));
 /// ```
 impl<P> ClientHandle<P> {
-    /// Attaches a listener to every connection that is made, the first and those after it, before any of its
-    /// messages is heard.
+    /// Attaches a listener to every connection that is made, the first and each after it. It is called before any message of
+    /// the connection is dispatched.
     pub fn on_connect(&self, listener: impl Fn() + Send + Sync + 'static) -> ListenerId {
         self.state.core.events.own.connect.attach(Box::new(move |_again| listener()))
     }
@@ -238,12 +224,12 @@ impl<P> ClientHandle<P> {
         self.state.core.events.own.disconnect.attach(Box::new(listener))
     }
 
-    /// Attaches a listener to messages that could not be heard, by all or by one of the listeners.
+    /// Attaches a listener to messages that could not be dispatched, to all or to one of their listeners.
     pub fn on_message_error(&self, listener: impl Fn(&MessageError) + Send + Sync + 'static) -> ListenerId {
         self.state.core.events.common.message_error.attach(Box::new(move |error, ()| listener(error)))
     }
 
-    /// Attaches a listener to what goes wrong beside any call: listeners that panic, a client that gives up.
+    /// Attaches a listener to errors that no call returns: listeners that panic, a client that gives up.
     pub fn on_error(&self, listener: impl Fn(&Error) + Send + Sync + 'static) -> ListenerId {
         self.state.core.events.common.error.attach(Box::new(listener))
     }

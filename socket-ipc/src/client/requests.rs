@@ -49,18 +49,16 @@ where
     type Future = F;
 }
 
-/// # Requesting
+#[doc = include_str!("../endpoint/docs/requesting.md")]
 ///
-/// A request is a message that expects one back: its type names that of its reply, `#[topic(name = "…", reply = …)]`. Any
-/// number may wait for their replies, up to [`max_requests`](crate::ClientBuilder::max_requests) a connection; each reply
-/// finds its request by number, in whatever order they come.
+/// [`max_requests`]: crate::ClientBuilder::max_requests
 impl<P> ClientHandle<P> {
-    /// Asks the server, and returns the future of its reply. The request is queued at the call, as by
-    /// [`send`](Self::send), and what goes wrong is found in the reply.
+    /// Requests a reply of the server, and returns the future of the reply. The request is queued at the call, as by
+    /// [`send`](Self::send); every error comes with the reply.
     ///
-    /// The server replies by [`ServerHandle::respond`](crate::ServerHandle::respond). A request belongs to the
-    /// connection it was asked over: it fails when that is lost, and is not asked again. It may be awaited on any runtime or
-    /// none, but its deadline is kept by the runtime that the client connected in, which has to run.
+    /// The server replies by [`ServerHandle::respond`](crate::ServerHandle::respond). A request belongs to the connection
+    /// that it was sent over: it fails when that connection is lost, and is not sent again. The future may be awaited on any
+    /// runtime or none, but its deadline is kept by the runtime that the client connected in, which has to run.
     ///
     /// # Errors
     ///
@@ -93,7 +91,7 @@ impl<P> ClientHandle<P> {
         send::request(&*self.state, TopicName::OfType(T::NAME), request, (), read_typed)
     }
 
-    /// Asks the server any value under a topic known only at run time, and returns the future of the reply's JSON text.
+    /// Requests a reply to any value under a topic known only at run time, and returns the future of the reply's JSON text.
     ///
     /// # Errors
     ///
@@ -114,33 +112,18 @@ impl<P> ClientHandle<P> {
         send::request(&*self.state, TopicName::AtRunTime(topic_or_none(topic)), request, (), read_raw)
     }
 
-    /// Returns how many replies arrived that nobody waited for, or no longer: their requests had been forgotten, or
-    /// were never asked.
+    #[doc = include_str!("../endpoint/docs/late_replies.md")]
     #[must_use]
     pub fn late_replies(&self) -> u64 {
         self.state.core.late_replies()
     }
 }
 
-/// # Replying
-///
-/// A topic has one responder. It is called in its turn among the listeners of its topic, and what it returns goes back to
-/// the server: the reply, or a [`ErrorReply`]. A request with a number is answered under that number; a message
-/// of the topic without one, which is how a program asks that knows nothing of numbers, is answered by a message under
-/// the reply's topic, or under `error`.
-///
-/// Whoever asks always hears: that nobody responds, that the request can't be decoded, that the responder panicked or
-/// that its reply can't be sent are error replies, too, sent at once. One who asks and does not read the replies is heard no
-/// further once they fill the outbox.
+#[doc = include_str!("../endpoint/docs/replying.md")]
 impl<P> ClientHandle<P> {
-    /// Attaches the responder to the server's requests of type `T`, an owned type.
+    #[doc = include_str!("../endpoint/docs/respond.md")]
     ///
-    /// It returns the reply, or a `Result` of it with any error that turns into a [`ErrorReply`]: all that can be
-    /// displayed do. It stays attached when the connection is lost and made again.
-    ///
-    /// # Errors
-    ///
-    /// [`RegisterError::AlreadyRegistered`]: the topic has a responder, which stays.
+    /// The responder stays attached when the connection is lost and made again.
     ///
     /// # Examples
     ///
@@ -182,18 +165,9 @@ impl<P> ClientHandle<P> {
         requests::respond_as(&self.state, token, move |request: T, ()| responder(request))
     }
 
-    /// Attaches an asynchronous responder to the server's requests of type `T`, an owned type.
+    #[doc = include_str!("../endpoint/docs/respond_async.md")]
     ///
-    /// Unlike an asynchronous listener it holds up nothing: the next message is heard while it is at work, and replies go
-    /// out as they are ready. At most [`max_requests`](crate::ClientBuilder::max_requests) are at work; then the next
-    /// request waits, and what comes after it. It may itself ask.
-    ///
-    /// What it does for a server that is gone is dropped, unfinished: work that has to be done all the same belongs in a
-    /// task of its own.
-    ///
-    /// # Errors
-    ///
-    /// [`RegisterError::AlreadyRegistered`]: the topic has a responder, which stays.
+    /// [`max_requests`]: crate::ClientBuilder::max_requests
     ///
     /// # Examples
     ///
@@ -229,12 +203,7 @@ impl<P> ClientHandle<P> {
         requests::respond_async(&self.state, move |request: T, ()| responder(request))
     }
 
-    /// Attaches the responder to the server's messages of a topic known only at run time, which gets their JSON text. What
-    /// it returns travels under `reply_topic`.
-    ///
-    /// # Errors
-    ///
-    /// [`RegisterError::AlreadyRegistered`]: the topic has a responder, which stays.
+    #[doc = include_str!("../endpoint/docs/respond_raw.md")]
     ///
     /// # Examples
     ///

@@ -1,4 +1,4 @@
-//! Who hears what of a server.
+//! Attaching listeners to a server.
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -41,19 +41,15 @@ where
 
 /// # Listening to messages
 ///
-/// Listeners are called one after the other for each client: first those of every message, then those of the
-/// topic, each in the order they were attached. They may be attached and removed at any time, inside
-/// listeners too; one attached inside a listener hears from the next message on.
+/// The listeners of a client's message are called one after the other: first the listeners of every message, then those of
+/// the topic, each in the order in which they were attached. They may be attached and removed at any time, inside listeners
+/// too; one that is attached inside a listener is called from the next message on.
 ///
-/// A listener that blocks its thread holds up whatever shares that thread: blocking work belongs in
+/// A listener that blocks its thread delays everything that shares that thread: blocking work belongs in
 /// [`on_async`](Self::on_async) with [`tokio::task::spawn_blocking`]. A listener that panics is reported by
 /// [`on_error`](Self::on_error); the others still run.
 impl<P> ServerHandle<P> {
-    /// Attaches a listener to the messages of type `T`, each decoded as it arrived.
-    ///
-    /// A type with a lifetime borrows from the receive buffer: text as `#[serde(borrow)] Cow<'m, str>`, since `&str` can't
-    /// hold what JSON escapes. A message that is not a `T` is reported by
-    /// [`on_message_error`](Self::on_message_error), and heard by the other listeners of its topic.
+    #[doc = include_str!("../endpoint/docs/on.md")]
     ///
     /// ```
     /// use serde::{Deserialize, Serialize};
@@ -96,11 +92,7 @@ impl<P> ServerHandle<P> {
         listeners::on_as::<T, _>(&self.state, token, listener)
     }
 
-    /// Attaches an asynchronous listener to the messages of type `T`, an owned type.
-    ///
-    /// What it returns is awaited before the next listener is called and the next message of this client is
-    /// heard: it slows down that client, and nobody else. So it must not wait for another message of the
-    /// same client, which is heard by nobody, a subscription included, until it is done.
+    #[doc = include_str!("../endpoint/docs/on_async.md")]
     ///
     /// ```
     /// use serde::{Deserialize, Serialize};
@@ -156,10 +148,7 @@ impl<P> ServerHandle<P> {
         listeners::on_message(&self.state, listener)
     }
 
-    /// Attaches a listener to every message whose topic has no listener, raw ones of the topic and responders included.
-    ///
-    /// What a newer peer says in topics that this program does not know is heard here. Listeners of every message hear it
-    /// before.
+    #[doc = include_str!("../endpoint/docs/on_fallback.md")]
     ///
     /// ```
     /// use socket_ipc::Server;
@@ -174,10 +163,9 @@ impl<P> ServerHandle<P> {
         listeners::on_fallback(&self.state, listener)
     }
 
-    /// Returns the messages of type `T` and who sent them as a bounded stream, from now on.
+    /// Returns the messages of type `T`, each with the client that sent it, as a bounded stream, from now on.
     ///
-    /// For those who prefer loops to callbacks. A full one slows down the clients that send its topic, each
-    /// in its turn.
+    /// A loop in place of a callback. A full stream slows down the clients that send its topic, each in its turn.
     ///
     /// ```no_run
     /// use serde::{Deserialize, Serialize};
@@ -204,10 +192,10 @@ impl<P> ServerHandle<P> {
         listeners::subscribe(&self.state, |message: T, client_id| (message, client_id))
     }
 
-    /// Returns every message, its topic, its JSON text and who sent it, as a bounded stream, from now on.
+    /// Returns every message, its topic, its JSON text and the client that sent it, as a bounded stream, from now on.
     ///
     /// The loop to the callback of [`on_message`](Self::on_message), called in the same place: before the listeners
-    /// of the topic. A full one slows down all clients that send, each in its turn.
+    /// of the topic. A full stream slows down all clients that send, each in its turn.
     ///
     /// ```no_run
     /// use socket_ipc::Server;
@@ -225,10 +213,7 @@ impl<P> ServerHandle<P> {
         listeners::subscribe_raw(&self.state, |topic, message, client_id| (topic, message, client_id))
     }
 
-    /// Removes a listener, of messages or of an event; says whether it was there.
-    ///
-    /// Once it returns, no further call of that listener starts on the connection whose listener called it,
-    /// nor on any other beyond the message in hand. [`ListenerId`] has an example.
+    #[doc = include_str!("../endpoint/docs/off.md")]
     pub fn off(&self, listener: ListenerId) -> bool {
         listeners::off(&self.state, listener)
     }
@@ -237,12 +222,10 @@ impl<P> ServerHandle<P> {
 /// # Listening to events
 ///
 /// The events of one connection come in order and once: `on_connection`, its messages, `on_connection_close`;
-/// `on_close` is the last of all. A loss or an error that an event would report and nobody listens for is a
-/// `tracing` warning.
+/// `on_close` is the last of all. A loss or an error whose event has no listener is a `tracing` warning.
 ///
-/// The close event waits for the messages before it, and so for a listener that is still busy with one. A
-/// listener that wants to know earlier whether its client is still there looks at [`clients`](Self::clients),
-/// or sends.
+/// `on_connection_close` waits for the messages before it, and so for a listener that is still busy with one. A listener
+/// that has to know earlier whether its client is still connected looks at [`clients`](Self::clients), or sends.
 ///
 /// ```
 /// use socket_ipc::Server;
@@ -261,7 +244,7 @@ impl<P> ServerHandle<P> {
         self.state.core.events.own.listening.attach(Box::new(listener))
     }
 
-    /// Attaches a listener to each client that connects, before any of its messages is heard.
+    /// Attaches a listener to each client that connects. It is called before any message of the client is dispatched.
     pub fn on_connection(&self, listener: impl Fn(ClientId) + Send + Sync + 'static) -> ListenerId {
         self.state.core.events.own.connection.attach(Box::new(listener))
     }
@@ -275,7 +258,7 @@ impl<P> ServerHandle<P> {
         self.state.core.events.own.connection_close.attach(Box::new(listener))
     }
 
-    /// Attaches a listener to messages that could not be heard, by all or by one of the listeners.
+    /// Attaches a listener to messages that could not be dispatched, to all or to one of their listeners.
     pub fn on_message_error(
         &self,
         listener: impl Fn(&MessageError, ClientId) + Send + Sync + 'static,
@@ -283,8 +266,8 @@ impl<P> ServerHandle<P> {
         self.state.core.events.common.message_error.attach(Box::new(listener))
     }
 
-    /// Attaches a listener to what goes wrong beside any call: listeners that panic, clients that are
-    /// refused, connections that can't be accepted.
+    /// Attaches a listener to errors that no call returns: listeners that panic, clients that are refused, connections that
+    /// can't be accepted.
     pub fn on_error(&self, listener: impl Fn(&Error) + Send + Sync + 'static) -> ListenerId {
         self.state.core.events.common.error.attach(Box::new(listener))
     }

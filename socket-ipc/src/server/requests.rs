@@ -50,14 +50,12 @@ where
     type Future = F;
 }
 
-/// # Requesting
+#[doc = include_str!("../endpoint/docs/requesting.md")]
 ///
-/// A request is a message that expects one back: its type names that of its reply, `#[topic(name = "…", reply = …)]`. Any
-/// number may wait for their replies, up to [`max_requests`](crate::ServerBuilder::max_requests) a connection; each reply
-/// finds its request by number, in whatever order they come.
+/// [`max_requests`]: crate::ServerBuilder::max_requests
 impl<P> ServerHandle<P> {
-    /// Asks one client, and returns the future of its reply. The request is queued at the call, as by
-    /// [`send`](Self::send), and what goes wrong is found in the reply.
+    /// Requests a reply of one client, and returns the future of the reply. The request is queued at the call, as by
+    /// [`send`](Self::send); every error comes with the reply.
     ///
     /// The client replies by [`ClientHandle::respond`](crate::ClientHandle::respond).
     ///
@@ -93,7 +91,8 @@ impl<P> ServerHandle<P> {
         send::request(&*self.state, TopicName::OfType(T::NAME), request, client_id, read_typed)
     }
 
-    /// Asks one client any value under a topic known only at run time, and returns the future of the reply's JSON text.
+    /// Requests a reply of one client to any value under a topic known only at run time, and returns the future of the
+    /// reply's JSON text.
     ///
     /// # Errors
     ///
@@ -119,33 +118,16 @@ impl<P> ServerHandle<P> {
         send::request(&*self.state, topic, request, client_id, read_raw)
     }
 
-    /// Returns how many replies arrived that nobody waited for, or no longer: their requests had been forgotten, or
-    /// were never asked.
+    #[doc = include_str!("../endpoint/docs/late_replies.md")]
     #[must_use]
     pub fn late_replies(&self) -> u64 {
         self.state.core.late_replies()
     }
 }
 
-/// # Replying
-///
-/// A topic has one responder. It is called in its turn among the listeners of its topic, and what it returns goes back to
-/// the client that asked: the reply, or a [`ErrorReply`]. A request with a number is answered under that number; a message
-/// of the topic without one, which is how a program asks that knows nothing of numbers, is answered by a message under
-/// the reply's topic, or under `error`.
-///
-/// Whoever asks always hears: that nobody responds, that the request can't be decoded, that the responder panicked or
-/// that its reply can't be sent are error replies, too, sent at once. One who asks and does not read the replies is heard no
-/// further once they fill the outbox.
+#[doc = include_str!("../endpoint/docs/replying.md")]
 impl<P> ServerHandle<P> {
-    /// Attaches the responder to the requests of type `T`, an owned type.
-    ///
-    /// It returns the reply, or a `Result` of it with any error that turns into a [`ErrorReply`]: all that can be
-    /// displayed do.
-    ///
-    /// # Errors
-    ///
-    /// [`RegisterError::AlreadyRegistered`]: the topic has a responder, which stays.
+    #[doc = include_str!("../endpoint/docs/respond.md")]
     ///
     /// # Examples
     ///
@@ -189,19 +171,9 @@ impl<P> ServerHandle<P> {
         requests::respond_as(&self.state, token, responder)
     }
 
-    /// Attaches an asynchronous responder to the requests of type `T`, an owned type.
+    #[doc = include_str!("../endpoint/docs/respond_async.md")]
     ///
-    /// Unlike an asynchronous listener it holds up nothing: the next message of the client is heard while it is at work,
-    /// and replies go out as they are ready. At most [`max_requests`](crate::ServerBuilder::max_requests) are at work
-    /// for a connection; then the next request waits, and what comes after it. It may itself ask, the same client
-    /// included.
-    ///
-    /// What it does for a client that is gone is dropped, unfinished: work that has to be done all the same belongs in a
-    /// task of its own. `close` gives those at work the drain.
-    ///
-    /// # Errors
-    ///
-    /// [`RegisterError::AlreadyRegistered`]: the topic has a responder, which stays.
+    /// [`max_requests`]: crate::ServerBuilder::max_requests
     ///
     /// # Examples
     ///
@@ -232,12 +204,7 @@ impl<P> ServerHandle<P> {
         requests::respond_async(&self.state, responder)
     }
 
-    /// Attaches the responder to the messages of a topic known only at run time, which gets their JSON text. What it
-    /// returns travels under `reply_topic`.
-    ///
-    /// # Errors
-    ///
-    /// [`RegisterError::AlreadyRegistered`]: the topic has a responder, which stays.
+    #[doc = include_str!("../endpoint/docs/respond_raw.md")]
     ///
     /// # Examples
     ///
