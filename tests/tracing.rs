@@ -180,7 +180,7 @@ support::both_flavours! {
         server.listen().await.unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
         peer.write("{\"unheard\":[1234567]}\n").await;
-        warnings.find(&["WARN", "client=1", "a message could not be heard", "21 bytes", "missing field `topic`"]).await;
+        warnings.find(&["WARN", "client=1", "a message could not be dispatched", "21 bytes", "missing field `topic`"]).await;
         // A message that nobody listens for is no event.
         let mut heard = Events::new();
         let report = heard.reporter();

@@ -93,6 +93,6 @@ async fn what_happens_is_traced_in_the_spans_of_whom_it_concerns() {
     let mut peer = RawPeer::connect(place.socket()).await;
     peer.write("no message\n{\"topic\":\"double\",\"message\":1}\n").await;
     peer.line().await;
-    let line = traced.line_with("a message could not be heard");
+    let line = traced.line_with("a message could not be dispatched");
     assert!(line.contains("connection{client=2") && line.trim_start().contains("WARN"), "{line}");
 }

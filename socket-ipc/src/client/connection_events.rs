@@ -1,4 +1,4 @@
-//! What becomes of a client's connection, as a stream.
+//! The events of a client's connection, as a stream.
 
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use crate::error::ConnectError;
 use crate::events::CloseReason;
 use crate::events::stream::{EventStream, event_stream};
 
-/// What becomes of a client's connection: the items of [`ClientHandle::connection_events`].
+/// What happens to the connection of a client: the items of [`ClientHandle::connection_events`].
 ///
 /// ```
 /// use socket_ipc::ClientConnectionEvent;
 ///
-/// fn describe(state: &ClientConnectionEvent) -> String {
-///     match state {
+/// fn describe(event: &ClientConnectionEvent) -> String {
+///     match event {
 ///         ClientConnectionEvent::Connected { again: false } => "connected".into(),
 ///         ClientConnectionEvent::Connected { again: true } => "connected again".into(),
 ///         ClientConnectionEvent::ConnectFailed(error) => format!("{error}; trying again"),
 ///         ClientConnectionEvent::Disconnected(reason) => format!("lost the server: {reason}"),
-///         ClientConnectionEvent::Lagged(count) => format!("{count} states went by unseen"),
+///         ClientConnectionEvent::Lagged(count) => format!("{count} events were missed"),
 ///         other => format!("{other:?}"),
 ///     }
 /// }
@@ -27,29 +27,29 @@ use crate::events::stream::{EventStream, event_stream};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ClientConnectionEvent {
-    /// There is a connection; none of its messages was heard yet.
+    /// There is a connection; none of its messages has been dispatched yet.
     Connected {
         /// Whether there was one before.
         again: bool,
     },
     /// An attempt to connect failed. Another follows, unless `give_up_after` says otherwise; then the stream ends.
     ConnectFailed(Arc<ConnectError>),
-    /// The connection ended, after the last of its messages was heard: who ended it, and what was lost.
+    /// The connection ended, after the last of its messages was dispatched: which end ended it and why, and what was lost.
     Disconnected(CloseReason),
-    /// So many states had no room here, as nobody read those before them.
-    /// [`is_connected`](ClientHandle::is_connected) says whether there is a connection now; the states that follow
-    /// may say so once more.
+    /// So many events had no room in the stream, as the events before them had not been read.
+    /// [`is_connected`](ClientHandle::is_connected) says whether there is a connection now; the events that follow may say so
+    /// once more.
     Lagged(u64),
 }
 
 /// # Listening to events in a loop
 impl<P> ClientHandle<P> {
-    /// Returns what becomes of the connection as a bounded stream, from now on.
+    /// Returns the events of the connection as a bounded stream, from now on.
     ///
     /// What [`on_connect`](Self::on_connect), [`on_reconnect`](Self::on_reconnect),
-    /// [`on_connect_error`](Self::on_connect_error) and [`on_disconnect`](Self::on_disconnect) tell a callback, for
-    /// those who prefer loops. Each connection has its beginning before its end. It never slows down the client:
-    /// states that have no room are counted, and the count stands in their place ([`ClientConnectionEvent::Lagged`]).
+    /// [`on_connect_error`](Self::on_connect_error) and [`on_disconnect`](Self::on_disconnect) tell a callback, in a
+    /// loop. Each connection has its beginning before its end. The stream never slows down the client: events that have no
+    /// room are counted, and the count takes their place ([`ClientConnectionEvent::Lagged`]).
     ///
     /// It is a queue of its own: where a loop reads a subscription beside it, a message may be read before the
     /// `Connected` of its connection, or after its `Disconnected`. Listeners are called in that order.
@@ -63,10 +63,10 @@ impl<P> ClientHandle<P> {
     ///
     /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
     /// let client = Client::new("/tmp/myApp.sock");
-    /// let mut states = client.connection_events();
+    /// let mut events = client.connection_events();
     /// client.connect().await?;
-    /// while let Some(state) = states.next().await {
-    ///     match state {
+    /// while let Some(event) = events.next().await {
+    ///     match event {
     ///         ClientConnectionEvent::Connected { again: true } => println!("there it is again"),
     ///         ClientConnectionEvent::Disconnected(reason) => println!("lost the server: {reason}"),
     ///         _ => {}
@@ -77,8 +77,7 @@ impl<P> ClientHandle<P> {
     pub fn connection_events(&self) -> EventStream<ClientConnectionEvent> {
         let (disconnected, stream) = event_stream(ClientConnectionEvent::Lagged);
         let (failed, connected) = (Arc::clone(&disconnected), Arc::clone(&disconnected));
-        // The end first: a connection that is made and lost meanwhile is then one that was there before, and none
-        // that seems to stay.
+        // The end first: a connection that is made and lost meanwhile then seems to have been there before, and not to stay.
         let events = &self.state.core.events.own;
         let attached = vec![
             events.disconnect.attach(Box::new(move |reason| {

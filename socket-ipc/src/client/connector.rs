@@ -76,7 +76,7 @@ impl Connector {
         };
         if let Some(expected) = options.expected_server_user {
             let found = match &connected {
-                // Who holds the listening socket, as the kernel tells it; nothing was sent yet.
+                // The user that listens on the socket, as the kernel tells it; nothing was sent yet.
                 Connected::Unix(stream) => stream.peer_cred().ok().map(|credentials| credentials.uid()),
                 Connected::Custom(_) => None,
             };
@@ -88,7 +88,7 @@ impl Connector {
     }
 }
 
-/// What an attempt comes to, also where code of the user panics: where nobody called for the attempt, nobody hears of a panic.
+/// Makes a panic of the user's code an attempt that failed: an attempt to reconnect has no caller that a panic could reach.
 pub(super) async fn guarded<T>(
     options: &ClientOptions,
     attempt: impl Future<Output = Result<T, ConnectError>>,

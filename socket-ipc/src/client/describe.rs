@@ -1,4 +1,4 @@
-//! Requesting a server what it speaks.
+//! Requesting the description of a server.
 
 use super::handle::ClientHandle;
 use crate::connection::{ReplyFuture, read_raw};
@@ -8,9 +8,9 @@ use crate::error::RequestError;
 use crate::topic::TopicName;
 use crate::wire::Wire;
 
-/// # Requesting what the server speaks
+/// # Requesting a description
 impl<P> ClientHandle<P> {
-    /// Asks the server to describe itself, and returns the future of its reply. [`description`](crate::description) has
+    /// Requests the description of the server, and returns the future of the reply. [`description`](crate::description) has
     /// more.
     ///
     /// # Errors
@@ -33,11 +33,11 @@ impl<P> ClientHandle<P> {
     }
 }
 
-/// Not as a typed reply is read: a description is no topic, so that the compiler does not suggest it where one is
-/// missing.
-fn read_description(wire: Wire, asked: &str, envelope: &[u8]) -> Result<Description, RequestError> {
-    read_raw(wire, asked, envelope)?.decode().map_err(|error| RequestError::ReplyUndecodable {
-        topic: asked.to_owned(),
+/// Reads it otherwise than a typed reply: a description is no topic, so that the compiler does not suggest it where a topic
+/// is missing.
+fn read_description(wire: Wire, topic: &str, envelope: &[u8]) -> Result<Description, RequestError> {
+    read_raw(wire, topic, envelope)?.decode().map_err(|error| RequestError::ReplyUndecodable {
+        topic: topic.to_owned(),
         type_name: std::any::type_name::<Description>(),
         reason: error.to_string(),
     })

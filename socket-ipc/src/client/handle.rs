@@ -1,4 +1,4 @@
-//! Sending, looking around and closing, from anywhere.
+//! A client's handle: sends, looks around and closes, from anywhere.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -8,14 +8,13 @@ use serde::Serialize;
 
 use super::state::State;
 use crate::connection::Closing;
-use crate::endpoint::{Endpoint as _, closing, send};
+use crate::endpoint::{closing, send};
 use crate::error::{FlushError, SendError};
 use crate::metrics::stats::Stats;
 use crate::topic::direction::{AnyTopic, ToServer};
 use crate::topic::{Topic, TopicName};
 
-/// A client's face to its listeners and to the rest of the program: attaches listeners, sends, looks around,
-/// closes.
+/// A handle to a client, for its listeners and the rest of the program: attaches listeners, sends, looks around, closes.
 ///
 /// Cheap to clone. It keeps neither the client nor a listener alive, so a listener may own one. Once the
 /// client is closed or dropped, sending is [`SendError::Closed`].
@@ -147,10 +146,9 @@ impl<P> ClientHandle<P> {
         send::send_async(&*self.state, TopicName::AtRunTime(topic), message, ()).await
     }
 
-    /// Waits until all that was queued has been handed to the kernel. What is queued meanwhile is not waited
-    /// for.
+    /// Waits until all that was queued has been handed to the kernel. It does not wait for what is queued meanwhile.
     ///
-    /// Handed to the kernel is not heard by the server: it may still end before it reads.
+    /// What was handed to the kernel may not reach the server: it may end before it reads.
     ///
     /// # Errors
     ///
@@ -174,8 +172,7 @@ impl<P> ClientHandle<P> {
         link.outbox.flush().await.map_err(|_| lost())
     }
 
-    /// Says whether there is a connection to send over. It may end the moment after: what counts is what
-    /// `send` returns.
+    /// Says whether there is a connection to send over. It may end the moment after: what counts is what `send` returns.
     ///
     /// ```
     /// assert!(!socket_ipc::Client::new("/tmp/myApp.sock").is_connected());
@@ -188,7 +185,7 @@ impl<P> ClientHandle<P> {
     /// Whether something is queued that was not handed to the kernel, also while the client is closing.
     #[cfg(feature = "blocking")]
     pub(crate) fn has_unsent(&self) -> bool {
-        self.state.reply_outbox(()).is_some_and(|outbox| !outbox.is_empty())
+        self.state.outbox().is_some_and(|outbox| !outbox.is_empty())
     }
 
     /// Returns what has been counted since the client was made: messages and bytes by topic, errors, what is queued. Counting
@@ -203,8 +200,8 @@ impl<P> ClientHandle<P> {
     /// Closing begins at the call; awaiting what it returns waits for its end. No further message listener
     /// starts, what is queued is written (for `drain` at most, incoming bytes being read and discarded),
     /// the connection ends once the server has closed its end too, or a second later, and last comes
-    /// `on_close`. An asynchronous listener that is in flight may finish within the drain; one that itself
-    /// awaits the closing is not waited for. Attempts to connect are given up.
+    /// `on_close`. An asynchronous listener that is in flight may finish within the drain; closing does not
+    /// wait for one that itself awaits the closing. Attempts to connect are given up.
     ///
     /// It may be called in every state, inside listeners, and any number of times.
     pub fn close(&self) -> Closing {
@@ -212,7 +209,7 @@ impl<P> ClientHandle<P> {
         self.closed()
     }
 
-    /// Waits until the client is closed, by whomever, or dropped.
+    /// Waits until the client is closed, by this handle or another, or dropped.
     pub fn closed(&self) -> Closing {
         closing::closed(&self.state)
     }

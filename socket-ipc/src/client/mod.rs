@@ -1,4 +1,4 @@
-//! What a user holds of the client's side.
+//! The client, and what a program holds of it.
 
 mod builder;
 mod connection_events;
@@ -30,7 +30,7 @@ pub use listeners::AsyncClientListener;
 pub use requests::{AsyncClientResponder, ClientResponder};
 use state::State;
 
-/// A client of a server: connects, stays connected, hears the server and sends to it.
+/// A client of a server: connects, stays connected, receives from the server and sends to it.
 ///
 /// Listeners are attached and messages sent through the methods of [`ClientHandle`], all of which a client
 /// has too.
@@ -101,8 +101,8 @@ impl<P> Client<P> {
     ///
     /// The listeners of `on_connect` have been called once this resolves. It must be called within a tokio
     /// runtime with I/O and time enabled, on which the client then lives: its connection, its listeners and its deadlines. While
-    /// that runtime stands still (a `current_thread` one outside of `block_on`) nothing is sent or received, and a request
-    /// made from another runtime is not even timed out.
+    /// that runtime does not run (a `current_thread` one outside of `block_on`) nothing is sent or received, and a request
+    /// made from another runtime does not even time out.
     ///
     /// # Errors
     ///
@@ -124,8 +124,8 @@ impl<P> Client<P> {
             Phase::Closing | Phase::Closed => ConnectError::Closed { path: path() },
             _ => ConnectError::AlreadyConnecting { path: path() },
         })?;
-        if let Some(error_reply) = state.refuse() {
-            return Err(error_reply);
+        if let Some(error) = state.refuse() {
+            return Err(error);
         }
         let connected = match state.establish(None).instrument(state.span().clone()).await {
             Ok(connected) => connected,

@@ -120,10 +120,10 @@ impl<P> ClientHandle<P> {
 }
 
 #[doc = include_str!("../endpoint/docs/replying.md")]
+///
+/// Responders stay attached when the connection is lost and made again.
 impl<P> ClientHandle<P> {
     #[doc = include_str!("../endpoint/docs/respond.md")]
-    ///
-    /// The responder stays attached when the connection is lost and made again.
     ///
     /// # Examples
     ///
@@ -133,14 +133,14 @@ impl<P> ClientHandle<P> {
     ///
     /// #[derive(Topic, Serialize, Deserialize)]
     /// #[topic(name = "version", reply = Version)]
-    /// struct AskVersion;
+    /// struct GetVersion;
     ///
     /// #[derive(Topic, Serialize, Deserialize)]
     /// #[topic = "version is"]
     /// struct Version(String);
     ///
     /// let client = Client::new("/tmp/myApp.sock");
-    /// client.respond::<AskVersion>(|AskVersion| Version("1.0".into()))?;
+    /// client.respond::<GetVersion>(|GetVersion| Version("1.0".into()))?;
     /// # Ok::<(), socket_ipc::RegisterError>(())
     /// ```
     pub fn respond<T>(&self, responder: impl ClientResponder<T>) -> Result<ListenerId, RegisterError>

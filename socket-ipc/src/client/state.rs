@@ -64,11 +64,11 @@ impl Endpoint for State {
     }
 
     fn reply_outbox(&self, (): ()) -> Option<Arc<Outbox>> {
-        read(&self.link).as_ref().map(|link| Arc::clone(&link.outbox))
+        self.outbox()
     }
 
     fn outboxes(&self) -> Vec<Arc<Outbox>> {
-        self.reply_outbox(()).into_iter().collect()
+        self.outbox().into_iter().collect()
     }
 
     fn release(&self) {
@@ -102,6 +102,11 @@ impl State {
     /// The connection, while there is one that takes messages.
     pub(super) fn link(&self) -> Option<Link> {
         read(&self.link).as_ref().filter(|link| !link.outbox.has_ended()).cloned()
+    }
+
+    /// The outbox of the connection, also while that takes no more messages.
+    pub(super) fn outbox(&self) -> Option<Arc<Outbox>> {
+        read(&self.link).as_ref().map(|link| Arc::clone(&link.outbox))
     }
 
     pub(super) fn report_end(&self, reason: &CloseReason) {

@@ -10,7 +10,7 @@ use crate::connection::{Closing, Link, Unsent};
 use crate::events::CloseCause;
 use crate::wire::Wire;
 
-/// How long after the drain a connection is waited for that is stuck in a listener.
+/// How long closing waits, beyond the drain, for a connection that is stuck in a listener.
 const OVERDUE: Duration = Duration::from_millis(100);
 
 /// What waits for the end of closing.
@@ -69,7 +69,7 @@ pub(crate) fn abandon<E: Endpoint>(endpoint: &E) -> bool {
     true
 }
 
-/// Ends what others hold of a connection that could not end itself; returns what was not sent.
+/// Ends the pending requests and the outbox of a connection that does not end itself; returns what was not sent.
 pub(crate) fn give_up(link: &Link, wire: Wire) -> Unsent {
     link.pending_requests.end(&CloseCause::Closed);
     link.outbox.give_up(wire, None)

@@ -55,7 +55,7 @@ event_lists! {
     }
 }
 
-/// All events of an endpoint: `own` are those that only such an endpoint has.
+/// All events of an endpoint: `own` are the events that the other kind of endpoint does not have.
 pub(crate) struct Events<P, E> {
     pub(crate) common: CommonEvents<P>,
     pub(crate) own: E,
@@ -94,7 +94,7 @@ impl<P: PeerId, E> Events<P, E> {
         });
         if !taken {
             let client = from.client_id().map(ClientId::get);
-            tracing::warn!(client, %error, "a message could not be heard");
+            tracing::warn!(client, %error, "a message could not be dispatched");
         }
     }
 

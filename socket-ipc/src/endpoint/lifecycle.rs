@@ -57,7 +57,7 @@ impl Lifecycle {
     }
 }
 
-/// An endpoint that starts. Dropped while it still does, the endpoint is as if it had not begun to.
+/// An endpoint that starts. If this is dropped before the endpoint runs, the endpoint is idle again.
 pub(crate) struct Starting<'l>(&'l Lifecycle);
 
 impl Drop for Starting<'_> {

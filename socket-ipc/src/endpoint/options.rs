@@ -22,11 +22,11 @@ pub(crate) struct ServerOptions {
     pub(crate) accept_pause: Delay,
     pub(crate) outbox_total_len: usize,
     pub(crate) inbox_total_len: usize,
-    /// The users that are let in; `None` is everybody whom the socket file's permissions let in.
+    /// The users that are let in; `None` is every user that the socket file's permissions let in.
     pub(crate) allowed_users: Option<Vec<u32>>,
     /// The groups whose users are let in besides.
     pub(crate) allowed_groups: Option<Vec<Group>>,
-    /// What the server says of itself, before it adds who listens; `None` is nothing.
+    /// What the server says of itself, before it adds the topics that have a listener; `None` is nothing.
     pub(crate) description: Option<Box<Description>>,
 }
 
@@ -79,7 +79,7 @@ impl ClientOptions {
 macro_rules! common_options {
     ($builder:ident) => {
         impl<P> $builder<P> {
-            /// Sets how messages are written and told apart: [`Wire::JSON_LINES`] unless set. Both sides must
+            /// Sets how messages are written and told apart: [`Wire::JSON_LINES`] unless set. Both ends must
             /// agree.
             pub fn wire(mut self, wire: Wire) -> Self {
                 self.options.limits.wire = wire;
@@ -89,9 +89,8 @@ macro_rules! common_options {
             /// Sets the longest message, both ways, in bytes:
             /// [`limits::MESSAGE_LEN`](crate::limits::MESSAGE_LEN) (4 MiB) unless set.
             ///
-            /// What counts is the encoded envelope without the end of the message. A longer one is an error
-            /// of `send`; one that arrives is reported by `on_message_error` and skipped without being
-            /// stored.
+            /// What counts is the encoded envelope without the delimiter. A longer one is an error of `send`; one that
+            /// arrives is reported by `on_message_error` and skipped without being stored.
             pub fn max_message_len(mut self, bytes: usize) -> Self {
                 self.options.limits.max_message_len = bytes;
                 self
@@ -109,22 +108,22 @@ macro_rules! common_options {
             /// Sets how much one connection may have queued, in bytes:
             /// [`limits::OUTBOX_LEN`](crate::limits::OUTBOX_LEN) (8 MiB) unless set.
             ///
-            /// Beyond it `send` fails, `send_async` waits, and `broadcast` ends the connection as slow. An
-            /// empty outbox takes any allowed message.
+            /// Beyond it `send` fails, `send_async` waits, and `broadcast` ends the connection as a slow
+            /// consumer. An empty outbox takes any allowed message.
             ///
-            /// Replies are queued over it, and no further request is dispatched meanwhile. Those of asynchronous responders
-            /// wait beside it until little is queued, up to eight times as much; a reply beyond that becomes an error
-            /// reply (code [`failed`](crate::ErrorReply::FAILED)) that says so.
+            /// Replies are queued beyond it, and no further request is dispatched meanwhile. Replies of asynchronous
+            /// responders wait beside the outbox until little is queued, up to eight times as much; a reply beyond that
+            /// becomes an error reply (code [`failed`](crate::ErrorReply::FAILED)) that says so.
             pub fn outbox_len(mut self, bytes: usize) -> Self {
                 self.options.limits.outbox_len = bytes;
                 self
             }
 
-            /// Sets how long a connection with something queued may make no progress before it is ended as
-            /// slow: [`limits::WRITE_STALL`](crate::limits::WRITE_STALL) (10 s) unless set.
+            /// Sets how long a connection with something queued may make no progress before it is ended as a slow consumer:
+            /// [`limits::WRITE_STALL`](crate::limits::WRITE_STALL) (10 s) unless set.
             ///
-            /// A peer that takes nothing for that long is ended. Over a Unix socket one that takes 80 KB in that time, 8 KB
-            /// a second unless set, never is. Over other transports
+            /// The connection of a peer that takes nothing for that long is ended. Over a Unix socket that of a peer that takes
+            /// 80 KB in that time, 8 KB a second unless set, never is. Over other transports
             /// ([`serve`](crate::ServerHandle::serve_connection), [`connector`](crate::ClientBuilder::connector)) only that they can
             /// be written to counts as progress: one that buffers much has to empty its buffer as far as it takes to say
             /// so.
@@ -156,17 +155,17 @@ macro_rules! common_options {
                 self
             }
 
-            /// Sets how many requests may wait for their replies over one connection, and how many asynchronous
-            /// responders be at work for it: [`limits::MAX_REQUESTS`](crate::limits::MAX_REQUESTS) (1024) unless set.
+            /// Sets how many requests may wait for their replies over one connection, and how many asynchronous responders may
+            /// run for it: [`limits::MAX_REQUESTS`](crate::limits::MAX_REQUESTS) (1024) unless set.
             ///
-            /// A further `request` fails with `TooManyRequests`. A further request that arrives waits, and what
-            /// comes after it, until one is answered.
+            /// A further `request` fails with `TooManyRequests`. A further request that arrives waits, and what comes after it,
+            /// until one of the responders has replied.
             pub fn max_requests(mut self, requests: usize) -> Self {
                 self.options.limits.max_requests = requests;
                 self
             }
 
-            /// Sets how long a request may take to be answered, from the call of `request`:
+            /// Sets how long a request waits for its reply, from the call of `request`:
             /// [`limits::REQUEST_TIMEOUT`](crate::limits::REQUEST_TIMEOUT) (10 s) unless set.
             ///
             /// [`ReplyFuture::timeout`](crate::ReplyFuture::timeout) sets it for one request.
@@ -175,7 +174,7 @@ macro_rules! common_options {
                 self
             }
 
-            /// Sets how many bytes of a message that could not be heard its report keeps:
+            /// Sets how many bytes of a message that could not be dispatched its report keeps:
             /// [`limits::RAW_LEN`](crate::limits::RAW_LEN) (64 KiB) unless set.
             ///
             /// Of a message over `max_message_len` it keeps no more than that, or 64 KiB where that is more.

@@ -137,8 +137,8 @@ impl<E: Endpoint> EndpointState for E {
         self.core().events.report_message_error(&error, from);
     }
 
-    fn listener_panicked(&self, heard: String, from: E::Peer, panic: String) {
-        self.core().events.report_panic(&heard, Some(from), panic);
+    fn listener_panicked(&self, listens_for: String, from: E::Peer, panic: String) {
+        self.core().events.report_panic(&listens_for, Some(from), panic);
     }
 
     fn error(&self, error: Error) {

@@ -21,7 +21,7 @@ use crate::unix_socket::socket_file::{SocketFile, Theirs};
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
 /// A socket that the process listens on. A forked child that drops its copy leaves it as it is: what tokio would do with the
-/// socket as it goes (`epoll_ctl(2)`) would reach the parent's as well, which would accept nobody any more.
+/// socket as it goes (`epoll_ctl(2)`) would reach the parent's as well, which would accept no connection any more.
 struct Listening {
     listener: Option<UnixListener>,
     process: u32,
@@ -48,7 +48,7 @@ impl Drop for Listening {
     }
 }
 
-/// Accepts connections until the task is ended, and sees to it that clients find the socket.
+/// Accepts connections until the task is ended, and has the path bound again where clients no longer find the socket.
 async fn accept(listener: UnixListener, mut watch: Watch, state: Arc<State>) {
     let pauses = state.options.accept_pause;
     let mut pause = pauses.shortest();
@@ -106,7 +106,7 @@ impl State {
 
 /// Lets in the clients that connected before the socket file went, and wait there to be accepted.
 async fn admit_waiting(mut before: Listening, state: &Arc<State>) {
-    // The system is asked for each: tokio may not know of them yet, and lets a task accept only so many in a row.
+    // By the system call: tokio may not know of them yet, and lets a task accept only so many in a row.
     let accept = |listener: &StdListener| {
         let (stream, _) = listener.accept()?;
         stream.set_nonblocking(true)?;
@@ -117,7 +117,7 @@ async fn admit_waiting(mut before: Listening, state: &Arc<State>) {
         match accept(&listener) {
             Ok(stream) => admit(stream, state).await,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-            // The rest of them are lost with the socket.
+            // The clients that still wait are lost with the socket.
             Err(cause) => {
                 return state
                     .core
@@ -131,11 +131,11 @@ async fn admit_waiting(mut before: Listening, state: &Arc<State>) {
 
 /// Lets a client in, or reports why not.
 async fn admit(stream: UnixStream, state: &Arc<State>) {
-    // A peer whose credentials can't be read is nobody: it gets in only where anybody does.
+    // A peer whose credentials can't be read gets in only where every peer does.
     let peer = peer_of(&stream).ok();
     let of_group = state.is_of_allowed_group(peer).await;
-    if let Err(error_reply) = state.admit(stream, peer, of_group) {
-        state.core.events.report_error(&error_reply);
+    if let Err(error) = state.admit(stream, peer, of_group) {
+        state.core.events.report_error(&error);
     }
 }
 
@@ -149,7 +149,7 @@ mod tests {
     use crate::limits::ACCEPT_PAUSE;
 
     #[test]
-    fn the_pause_doubles_up_to_its_longest() {
+    fn pause_doubles_up_to_its_longest() {
         let pauses: Vec<_> =
             std::iter::successors(Some(ACCEPT_PAUSE.shortest()), |pause| Some(longer(*pause, ACCEPT_PAUSE)))
                 .take(9)

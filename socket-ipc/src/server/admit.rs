@@ -18,7 +18,7 @@ use crate::unix_socket::group::{Group, is_member};
 use crate::unix_socket::peer::Peer;
 
 impl State {
-    /// Finds the groups that the options name: notes those that are let in, and returns that of the socket file.
+    /// Finds the groups that the options name: notes the groups that are let in, and returns the group of the socket file.
     pub(super) async fn find_groups(&self) -> Result<Option<u32>, ListenError> {
         let id = async |group: &Group| {
             let failed = |cause| ListenError::Group {
@@ -50,7 +50,7 @@ impl State {
         self.options.allowed_users.as_ref().is_some_and(|allowed| allowed.contains(&peer.uid))
     }
 
-    /// Whether a peer is let in for a group of its user. Only a peer that is not let in for its user is worth the request.
+    /// Whether a peer is let in for a group of its user. It looks only where the peer is not let in for its user.
     pub(super) async fn is_of_allowed_group(&self, peer: Option<Peer>) -> bool {
         let (Some(peer), Some(groups)) = (peer, self.allowed_groups.get()) else { return false };
         if groups.is_empty() || self.is_allowed_user(peer) {
@@ -64,11 +64,11 @@ impl State {
         tokio::task::spawn_blocking(move || is_member(peer.uid, &groups)).await.unwrap_or(false)
     }
 
-    /// Lets a connection in, and attends to it in a task of its own. `of_group` says that it comes for a group of its user.
+    /// Lets a connection in, and runs it in a task of its own. `of_group` says that it is let in for a group of its user.
     ///
     /// # Errors
     ///
-    /// What speaks against it.
+    /// Why the connection is not let in.
     pub(super) fn admit<S>(
         self: &Arc<Self>,
         stream: S,
@@ -82,11 +82,11 @@ impl State {
             return Err(Error::UserNotAllowed { path: self.options.path.clone(), peer });
         }
         let runtime = Handle::current();
-        // Before anybody is in: closing waits for them on it.
+        // Before a client is in: closing waits for it on this runtime.
         let _ = self.core.runtime.set(runtime.clone());
         let client = ConnectedClient::new(self.core.new_link(&self.options.limits, runtime.clone()), peer);
         let mut clients = self.clients.lock();
-        // Looked at under the lock: closing begins by telling whoever is in here.
+        // Under the lock: closing begins by telling the clients that are in here.
         if self.core.lifecycle.phase() >= Phase::Closing {
             return Ok(None);
         }
@@ -128,7 +128,7 @@ impl Attended {
 
 impl Drop for Attended {
     fn drop(&mut self) {
-        // Reported before, unless the runtime has gone, and the task with it.
+        // It has been reported, unless the runtime is gone, and the task with it.
         self.state.report_abort(self.id, &self.client);
         self.state.clients.remove(self.id);
         self.state.clients.leave();
@@ -149,11 +149,11 @@ where
     state.report_end(*id, client, &reason);
 }
 
-/// How many clients may be connected: what was asked for, but no more than leaves a quarter of the process's
-/// open files to everything else.
-fn max_clients(asked: usize, open_files: Option<u64>) -> usize {
+/// How many clients may be connected: as the option says, but no more than leaves a quarter of the process's open files to
+/// everything else.
+fn max_clients(option: usize, open_files: Option<u64>) -> usize {
     let most = open_files.map_or(usize::MAX, |files| usize::try_from(files / 4 * 3).unwrap_or(usize::MAX));
-    asked.min(most)
+    option.min(most)
 }
 
 /// How many files this process may have open.
@@ -161,7 +161,7 @@ fn open_files() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current
 }
 
-/// The credentials of whoever made a connection.
+/// The credentials of the process that made a connection.
 pub(super) fn peer_of(stream: &tokio::net::UnixStream) -> io::Result<Peer> {
     stream.peer_cred().map(Peer::from)
 }
@@ -171,7 +171,7 @@ mod tests {
     use super::max_clients;
 
     #[test]
-    fn clients_leave_a_quarter_of_the_open_files_to_everything_else() {
+    fn max_clients_many_wanted_leaves_a_quarter_of_open_files() {
         assert_eq!(max_clients(4096, Some(1024)), 768);
         assert_eq!(max_clients(768, Some(1024)), 768);
         assert_eq!(max_clients(767, Some(1024)), 767);

@@ -1,4 +1,4 @@
-//! From a message to the outboxes of those it is for.
+//! From a message to the outboxes of all clients.
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -72,8 +72,8 @@ impl State {
             }
             self.check_open(topic.as_str())?;
             match self.wait_for(bytes.len(), except) {
-                // Without another wait in between, so that it goes to all of them or, dropped before, to nobody. A
-                // sender that was faster just now may have filled an outbox again: that is no reason to end a connection.
+                // Without another wait in between, so that it goes to all of them or, dropped before, to none. A sender
+                // that was faster just now may have filled an outbox again: that is no reason to end a connection.
                 None => return Ok(self.push_to_all(topic, &bytes, except, true)),
                 Some(next) => wait = next,
             }
@@ -167,7 +167,7 @@ impl State {
         if to.saturating_duration_since(from) < COUNTED_FOR_ALL {
             return;
         }
-        // The time passes for all that have no room, so that many together hold up a broadcast for as long as one.
+        // The time passes for all that have no room, so that many together delay a broadcast for as long as one.
         self.clients.for_each(|_, client| {
             let outbox = &client.link.outbox;
             if !outbox.has_own_room(len) {

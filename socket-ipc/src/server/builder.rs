@@ -50,8 +50,8 @@ impl<P> ServerBuilder<P> {
 
     /// Sets the permissions of the socket file: [`limits::MODE`](crate::limits::MODE) (`0o600`) unless set.
     ///
-    /// Whoever may write to the file may connect (`unix(7)`); the directories above it count too. The umask
-    /// takes nothing away.
+    /// A process that may write to the file may connect (`unix(7)`); the directories above it count too. The umask takes
+    /// nothing away.
     pub fn mode(mut self, mode: u32) -> Self {
         self.options.mode = mode;
         self
@@ -60,7 +60,7 @@ impl<P> ServerBuilder<P> {
     /// Sets the group of the socket file, by number or name: that of the process, or of a directory with the setgid bit, unless
     /// set.
     ///
-    /// With a [`mode`](Self::mode) of `0o660` the users of the group may connect. The file has its group before anybody can
+    /// With a [`mode`](Self::mode) of `0o660` the users of the group may connect. The file has its group before a client can
     /// connect. A process without privileges can choose a group that it is in; another one, or a name that the system does not
     /// know, is [`ListenError::Group`](crate::ListenError::Group). Linux only.
     ///
@@ -119,7 +119,7 @@ impl<P> ServerBuilder<P> {
     /// [`limits::OUTBOX_HIGH_WATER`](crate::limits::OUTBOX_HIGH_WATER) (64 KiB). Otherwise:
     ///
     /// - `send`, `request` and `broadcast` fail with [`SendError::OutboxTotalFull`](crate::SendError::OutboxTotalFull).
-    ///   Nobody gets the broadcast, and no connection is ended for it;
+    ///   No client gets the broadcast, and no connection is ended for it;
     /// - `send_async` and `broadcast_async` wait for room;
     /// - a reply becomes an error reply (code [`failed`](crate::ErrorReply::FAILED)) that names this option;
     /// - a client that is behind for `write_stall`, and holds more than its share, this limit divided by the number of
@@ -144,7 +144,7 @@ impl<P> ServerBuilder<P> {
     /// - of the connections with more than 64 KiB of an unfinished message that send nothing more for a second, the largest
     ///   are reported by `on_message_error` and ended ([`CloseCause::InboxFull`](crate::CloseCause::InboxFull)), as many as
     ///   make room for one message;
-    /// - a request of more than 64 KiB for an asynchronous responder is refused (code
+    /// - a request of more than 64 KiB for an asynchronous responder gets an error reply (code
     ///   [`too_many_requests`](crate::ErrorReply::TOO_MANY_REQUESTS)), and a connection with more than 64 KiB of running
     ///   requests waits for one of them;
     /// - the server's own requests to a client that it has not read from for a second fail with
@@ -160,7 +160,7 @@ impl<P> ServerBuilder<P> {
         self.allow_users([user])
     }
 
-    /// Lets in only these users, by user id: everybody whom the socket file's permissions let in, unless set.
+    /// Lets in only these users, by user id: every user that the socket file's permissions let in, unless set.
     ///
     /// The kernel tells the user of a connection (`SO_PEERCRED`). Another one is closed before a byte of it
     /// is read, and reported by `on_error`. The superuser is no exception. With
@@ -173,11 +173,11 @@ impl<P> ServerBuilder<P> {
         self
     }
 
-    /// Lets in only the users of these groups, by number or name, and those of [`allow_users`](Self::allow_users): everybody
-    /// whom the socket file's permissions let in, unless set.
+    /// Lets in only the users of these groups, by number or name, and the users of [`allow_users`](Self::allow_users): every
+    /// user that the socket file's permissions let in, unless set.
     ///
     /// A user is in a group if it is that of the process, as the kernel tells it, or if the system's tables of users and groups
-    /// say so when the client connects. While they are asked, no other client is accepted. A name is looked up by `listen`;
+    /// say so when the client connects. While they are looked up, no other client is accepted. A name is looked up by `listen`;
     /// one that the system does not know is [`ListenError::Group`](crate::ListenError::Group).
     ///
     /// ```
@@ -188,8 +188,8 @@ impl<P> ServerBuilder<P> {
         self
     }
 
-    /// Has the server listen on a socket that somebody else has bound and listens on, whose file is theirs
-    /// and is never removed. The path then is only a name.
+    /// Has the server listen on a socket that another process has bound and listens on, whose file is its own and is never
+    /// removed. The path then is only a name.
     ///
     /// See [`Server::from_listener`].
     pub fn listener(mut self, listener: UnixListener) -> Self {

@@ -1,4 +1,4 @@
-//! What a server says of itself, if it is asked and may.
+//! The description of a server, which it replies with on request where its options allow that.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use crate::wire::raw_message::RawMessage;
 /// # Describing itself
 impl ServerBuilder {
     /// Has the server reply to the request [`socket-ipc.describe`](DESCRIBE) with a [`Description`]: its limits, its wire
-    /// and the topics that somebody listens for. Off unless set: nobody replies then.
+    /// and the topics that have a listener. Off unless set: the request has no responder then.
     ///
-    /// What such a server sends is not known to it; [`describe_as`](Self::describe_as) says it. The topic is the
-    /// server's own from then on: to respond to it is [`RegisterError::AlreadyRegistered`](crate::RegisterError::AlreadyRegistered).
+    /// Such a server does not know what it sends; [`describe_as`](Self::describe_as) says it. The topic is the server's own
+    /// from then on: to respond to it is [`RegisterError::AlreadyRegistered`](crate::RegisterError::AlreadyRegistered).
     ///
     /// ```
     /// use socket_ipc::Server;
@@ -36,8 +36,8 @@ impl ServerBuilder {
 impl<P> ServerBuilder<P> {
     /// Does what `describe` does, with a description that says more: schemas, or what a server without a protocol sends.
     ///
-    /// Its version, limits and wire are replaced by the server's, and the topics that somebody listens for and that it
-    /// does not have are added to those that it has.
+    /// Its version, limits and wire are replaced by the server's, and the topics that have a listener are added
+    /// where it does not have them.
     ///
     /// ```
     /// use socket_ipc::description::{Description, Direction, TopicDescription};
@@ -68,18 +68,18 @@ fn respond_to<M: serde::Serialize>(
     reply: impl Fn(&State) -> M + Send + Sync + 'static,
 ) {
     let weak = Arc::downgrade(state);
-    let hear = RespondingRaw::new(topic.into(), move |_: RawMessage<'_>, client_id: ClientId, kind| {
+    let responder = RespondingRaw::new(topic.into(), move |_: RawMessage<'_>, client_id: ClientId, kind| {
         if let Some(state) = weak.upgrade() {
             requests::reply(&*state, client_id, &kind, TopicName::OfType(topic), &Ok(reply(&state)));
         }
         CallResult::Done
     });
-    // Nobody can have attached another before: the server is about to be made.
-    let _ = state.core.router.attach_own(ListenerId::next(), topic, hear);
+    // There can be no other responder yet: the server is about to be made.
+    let _ = state.core.router.attach_own(ListenerId::next(), topic, responder);
 }
 
 impl State {
-    /// What the server was given to say, and who listens at this moment.
+    /// What the server was given to say, and the topics that have a listener at this moment.
     fn describe(&self) -> Description {
         let mut description = self.options.description.as_deref().cloned().unwrap_or_default();
         let options = &self.options.limits;

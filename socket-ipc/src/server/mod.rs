@@ -1,4 +1,4 @@
-//! What a user holds of the server's side.
+//! The server, and what a program holds of it.
 
 mod accept;
 mod admit;
@@ -11,6 +11,7 @@ mod events;
 mod handle;
 mod listeners;
 mod requests;
+mod send;
 mod socket;
 mod state;
 mod watch;
@@ -32,13 +33,13 @@ pub use handle::{AsyncListener, ServerHandle};
 pub use requests::{AsyncResponder, Responder};
 use state::State;
 
-/// The server of a socket: listens, hears its clients and sends to them.
+/// The server of a socket: listens, receives from its clients and sends to them.
 ///
 /// Listeners are attached and messages sent through the methods of [`ServerHandle`], all of which a server
 /// has too.
 ///
 /// Making one touches nothing; [`listen`](Self::listen) binds the path. [`close`](ServerHandle::close) ends
-/// it in good order; dropping it ends it at once: connections are cut, nothing more is written, no event is
+/// it in good order; dropping it ends it at once: connections are aborted, nothing more is written, no event is
 /// reported, the socket file goes.
 ///
 /// # Examples
@@ -103,10 +104,9 @@ impl Server {
         ServerBuilder::new(path.as_ref().to_owned())
     }
 
-    /// Makes a server for a socket that somebody else has bound and listens on: a service manager, or a
-    /// parent process.
+    /// Makes a server for a socket that another process has bound and listens on: a service manager, or a parent process.
     ///
-    /// Its file is theirs, and is never removed; one that goes is reported by `on_error`, and not bound again.
+    /// Its file belongs to that process, and is never removed; one that goes is reported by `on_error`, and not bound again.
     /// [`activated_listener`](crate::activated_listener) takes the
     /// one that systemd passed; [`ServerBuilder::listener`] is the same with options.
     ///
@@ -136,7 +136,7 @@ impl<P> Server<P> {
 
     /// Binds the path and begins to accept clients. They can connect once this resolves.
     ///
-    /// An abandoned socket file is reclaimed. The file has its mode before anybody can connect. It must be
+    /// An abandoned socket file is reclaimed. The file has its mode before a client can connect. It must be
     /// called within a tokio runtime with I/O and time enabled, on which the server then runs.
     ///
     /// # Errors
@@ -145,7 +145,7 @@ impl<P> Server<P> {
     /// - [`ListenError::AddrInUse`]: a server is alive at the path.
     /// - [`ListenError::NotASocket`]: something else is there; it is left alone.
     /// - [`ListenError::Lock`], [`ListenError::Io`]: the lock file or an operating system call is in the way.
-    /// - [`ListenError::Mode`], [`ListenError::Group`]: the socket file can't have the mode or the group that was asked for.
+    /// - [`ListenError::Mode`], [`ListenError::Group`]: the socket file can't have the mode or the group that the options name.
     /// - [`ListenError::NotListening`]: the socket that was passed is connected, or only bound.
     /// - [`ListenError::AlreadyListening`], [`ListenError::Closed`]: it was called before, or the server is
     ///   closed.

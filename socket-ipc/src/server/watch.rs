@@ -14,24 +14,24 @@ use crate::unix_socket::socket_file::{self, Instead, Look, SocketFile, Theirs};
 /// Whatever the options say: no pause at all would spin.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How many looks at most pass between two attempts to bind a path again at which the same thing stands: an attempt may
+/// How many looks at most pass between two attempts to bind a path again where the same thing is in the way: an attempt may
 /// disturb it with a connection.
 const LONGEST_PAUSE: u32 = 32;
 
 /// Notices that the socket file is gone. Part of the task that accepts, so that it lives no longer.
 pub(super) struct Watch {
     interval: Option<Interval>,
-    /// The socket file, where somebody else has bound it.
+    /// The socket file, where another process has bound it.
     theirs: Option<Theirs>,
     gone: Option<Gone>,
-    /// Why the last look saw nothing, as was said.
+    /// Why the last look saw nothing, as was logged.
     unseen: Option<io::ErrorKind>,
 }
 
 /// A socket file that is gone, as was reported.
 struct Gone {
     instead: Instead,
-    /// The looks that pass before the next attempt, and those that have passed.
+    /// The looks that pass before the next attempt, and the looks that have passed.
     pause: u32,
     passed: u32,
     /// What was in the way of the last attempt, as was reported.
@@ -83,7 +83,7 @@ impl Watch {
         let path = || state.options.path.clone();
         if self.gone.as_ref().is_none_or(|gone| gone.instead != instead) {
             let found = instead.found.clone();
-            // An obstacle that was reported is not reported again when only what stands there has changed.
+            // An obstacle that was reported is not reported again when only what is in its place has changed.
             let obstacle = self.gone.take().and_then(|gone| gone.obstacle);
             self.gone = Some(Gone { instead, pause: 0, passed: 0, obstacle });
             state.core.events.report_to_operator(&Error::SocketFileGone { path: path(), found });
@@ -165,14 +165,14 @@ mod tests {
     use crate::Server;
 
     #[test]
-    fn watch_of_an_obstacle_that_stays_tries_ever_more_rarely() {
+    fn watch_obstacle_stays_tries_ever_more_rarely() {
         let mut gone = Gone { instead: Instead::nothing(), pause: 0, passed: 0, obstacle: None };
         let due: Vec<_> = (0..120).filter(|_| gone.is_due()).collect();
         assert_eq!(due, [0, 2, 6, 14, 30, 62, 95]);
     }
 
     #[tokio::test]
-    async fn server_that_has_begun_to_close_binds_no_path_again() {
+    async fn server_closing_bind_again_binds_nothing() {
         let directory = std::env::temp_dir().join(format!("socket-ipc-state-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let path = directory.join("test.sock");
