@@ -22,7 +22,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 #[protocol(to_server(Join -> News, Say), to_client(News))]
 struct Chat;
 
-/// The name of whoever joins.
+/// The name of the member that joins.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic(name = "join", reply = News)]
 struct Join(String);
@@ -96,7 +96,7 @@ async fn join(path: &Path, name: &str) -> Result<Client<Chat>, Box<dyn Error>> {
     client.connect().await?;
     let (room, name) = (client.handle(), name.to_owned());
     introduce(room.clone(), name.clone()).await;
-    // A server that comes back knows nobody.
+    // A server that comes back knows no member.
     client.on_reconnect(move || drop(tokio::spawn(introduce(room.clone(), name.clone()))));
     Ok(client)
 }

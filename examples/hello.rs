@@ -1,4 +1,4 @@
-//! The quick start: a server and a client in one process, both sides printed. It ends by itself.
+//! The quick start: a server and a client in one process, both printed. It ends by itself.
 //!
 //! ```text
 //! cargo run --example hello
@@ -24,7 +24,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("myApp.sock");
 
-    // One process: greets whoever says hello.
+    // One process: greets a client that says hello.
     let server = Server::new(&path);
     let reply = server.handle();
     server.on::<Hello>(move |msg, client_id| {

@@ -1,4 +1,4 @@
-//! The server of the quick start as a program of its own, to be spoken to from anywhere: it greets whoever
+//! The server of the quick start as a program of its own, to be spoken to from anywhere: it greets a client
 //! says hello, and prints all that it hears. It runs until Ctrl-C, or until it is told to end by SIGTERM.
 //!
 //! ```text
@@ -11,7 +11,7 @@
 //! echo '{"topic":"hello","message":{"name":"shell"}}' | socat -t 5 - UNIX-CONNECT:/tmp/myApp.sock
 //! ```
 //!
-//! The README has the same with jq, nc, Python and Node. Without an argument the socket is
+//! The chapter on languages of the book has the same with jq, nc, Python and Node. Without an argument the socket is
 //! `socket-ipc-hello.sock` in `$XDG_RUNTIME_DIR`, or in the directory for temporary files where that is not
 //! set. A socket that systemd passes is used instead: `examples/systemd` has the units.
 
@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 #[tokio::main]
 async fn serve(activated: Option<UnixListener>) -> Result<(), Box<dyn Error>> {
     let path = std::env::args_os().nth(1).map_or_else(default_path, PathBuf::from);
-    // It says what it speaks to whoever asks: `socket-ipc topics PATH`.
+    // It describes itself: `socket-ipc topics PATH`.
     let builder = Server::builder(&path).describe();
     let server = match activated {
         Some(listener) => builder.listener(listener).build(),

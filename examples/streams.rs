@@ -5,7 +5,7 @@
 //! cargo run --example streams
 //! ```
 //!
-//! The server greets whoever says hello, and then closes; a second one takes its place. Watch the client lose the
+//! The server greets a client that says hello, and then closes; a second one takes its place. Watch the client lose the
 //! first and find the second by itself.
 
 use std::error::Error;

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! A client orders food. Watch in which order the listeners of a message are called, what becomes of a
-//! message that is not what its topic promises, and of one that nobody listens for in particular.
+//! message that is not what its topic promises, and of one without a listener of its own.
 
 use std::borrow::Cow;
 use std::error::Error;

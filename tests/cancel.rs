@@ -1,4 +1,4 @@
-//! Futures that are dropped before they resolve, at every moment: nothing is lost, doubled or left behind.
+//! Futures that are dropped before they resolve lose, double and leave behind nothing, at whatever moment.
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -16,7 +16,7 @@ use tokio::net::UnixSocket;
 #[topic = "number"]
 struct Number(u64);
 
-/// A numbered text, long enough that few fit under the mark at which senders wait.
+/// A numbered text, so long that few fit under the high-water mark.
 #[derive(Topic, serde::Serialize)]
 #[topic = "text"]
 struct Text(u64, Box<RawValue>);
@@ -25,8 +25,8 @@ fn text(number: u64) -> Text {
     Text(number, RawValue::from_string(format!("\"{}\"", "x".repeat(limits::OUTBOX_HIGH_WATER))).unwrap())
 }
 
-/// Polls `future` at most `times` times, with a turn of the others in between, then drops it: `None` if it
-/// had not resolved.
+/// Polls `future` at most `times` times, with a turn for other tasks in between, then drops it. `None` if it did not
+/// resolve.
 async fn polled<F: Future>(future: F, mut times: usize) -> Option<F::Output> {
     let mut future = pin!(future);
     poll_fn(move |cx| {
@@ -46,7 +46,7 @@ async fn polled<F: Future>(future: F, mut times: usize) -> Option<F::Output> {
     .await
 }
 
-/// The numbers of the texts that a peer reads until `last` came.
+/// The numbers of the texts that a peer reads, up to `last`.
 async fn numbers(peer: &mut RawPeer, last: u64) -> Vec<u64> {
     let mut numbers = Vec::new();
     while numbers.last() != Some(&last) {
@@ -58,16 +58,16 @@ async fn numbers(peer: &mut RawPeer, last: u64) -> Vec<u64> {
 }
 
 support::both_flavours! {
-    async fn a_listen_that_is_dropped_leaves_the_path_and_the_server_free() {
+    async fn listen_dropped_leaves_path_and_server_free() {
         for times in 0..4 {
             let place = Place::new();
-            // An abandoned socket: to probe it takes a wait.
+            // An abandoned socket: probing it takes a wait.
             drop(std::os::unix::net::UnixListener::bind(place.socket()).unwrap());
             let server = Server::new(place.socket());
             match polled(server.listen(), times).await {
                 Some(listening) => listening.unwrap(),
                 None => {
-                    // Another may have the path, and the server may be told again.
+                    // Another server can take the path, and this one can listen later.
                     let other = Server::new(place.socket());
                     other.listen().await.unwrap_or_else(|error| panic!("after {times} polls: {error}"));
                     soon("the close", other.close()).await;
@@ -78,11 +78,11 @@ support::both_flavours! {
         }
     }
 
-    async fn a_connect_that_is_dropped_leaves_the_client_free_and_the_server_alone() {
+    async fn connect_dropped_leaves_client_free_and_server_without_client() {
         for times in 0..4 {
             let place = Place::new();
             let client = Client::builder(place.socket()).retry_delay(Duration::from_millis(1)).build();
-            // Nobody is there: it is dropped in the attempt or in the pause after it.
+            // No server listens: the future is dropped in the attempt or in the pause after it.
             assert!(polled(client.connect(), times).await.is_none());
             assert!(!client.is_connected());
             let server = Server::new(place.socket());
@@ -97,13 +97,13 @@ support::both_flavours! {
                 soon("the connection", client.connect()).await.unwrap();
             }
             assert!(matches!(client.connect().await, Err(ConnectError::AlreadyConnecting { .. })));
-            // The first attempt may have got as far as the server, which then sees it go.
+            // The first attempt may have reached the server, which then sees it close.
             let mut open = connections.next().await;
             loop {
                 server.broadcast(&Number(1)).unwrap();
                 tokio::select! {
                     biased;
-                    heard = numbers.next() => break assert_eq!(heard.unwrap().0, 1),
+                    received = numbers.next() => break assert_eq!(received.unwrap().0, 1),
                     change = connections.next() => open += change,
                 }
             }
@@ -116,7 +116,7 @@ support::both_flavours! {
         }
     }
 
-    async fn a_dropped_connect_to_a_full_server_leaves_nothing_in_its_backlog() {
+    async fn connect_dropped_at_full_server_leaves_nothing_in_the_backlog() {
         let place = Place::new();
         let socket = UnixSocket::new_stream().unwrap();
         socket.bind(place.socket()).unwrap();
@@ -133,17 +133,17 @@ support::both_flavours! {
             soon("the peer", listener.accept()).await.unwrap();
         }
         let mut accept = Box::pin(listener.accept());
-        assert!(poll!(&mut accept).is_pending(), "a connection nobody waits for");
+        assert!(poll!(&mut accept).is_pending(), "an abandoned connection in the backlog");
     }
 
-    async fn a_send_that_is_dropped_before_it_resolves_queued_nothing() {
+    async fn send_async_dropped_unresolved_queues_nothing() {
         for to_client in [false, true] {
             let place = Place::new();
             let server = Server::new(place.socket());
             let mut ids = Events::new();
             server.on_connection(ids.reporter());
             let foreign;
-            // Whichever end is ours, the other is raw and reads only when told.
+            // The peer of the tested endpoint is raw and reads only when told.
             let (mut peer, client, id) = if to_client {
                 server.listen().await.unwrap();
                 (RawPeer::connect(place.socket()).await, None, Some(ids.next().await))
@@ -161,7 +161,7 @@ support::both_flavours! {
             let (mut queued, mut dropped) = (Vec::new(), 0);
             for number in 0..200 {
                 let sent = match number % 20 {
-                    // What was read is accounted for some time later.
+                    // The sender notices only later that bytes were read.
                     0 => Some(soon("room", send(number)).await),
                     _ => polled(send(number), 1 + number as usize % 3).await,
                 };
@@ -185,7 +185,7 @@ support::both_flavours! {
         }
     }
 
-    async fn a_broadcast_that_is_dropped_before_it_resolves_reached_nobody() {
+    async fn broadcast_async_dropped_unresolved_reaches_no_client() {
         let place = Place::new();
         let server = Server::new(place.socket());
         let mut ids = Events::new();
@@ -216,7 +216,7 @@ support::both_flavours! {
         assert_eq!(read, [sent.clone(), sent.clone(), sent]);
     }
 
-    async fn a_flush_and_a_close_that_are_dropped_only_waited() {
+    async fn flush_and_close_dropped_lose_nothing() {
         let place = Place::new();
         let foreign = tokio::net::UnixListener::bind(place.socket()).unwrap();
         let client = Client::new(place.socket());
@@ -226,12 +226,12 @@ support::both_flavours! {
             client.send(&text(number)).unwrap();
         }
         for times in 0..3 {
-            assert!(polled(client.flush(), times).await.is_none(), "nobody has read that much");
+            assert!(polled(client.flush(), times).await.is_none(), "the peer has not read that much");
         }
         for times in 0..3 {
             assert!(polled(client.close(), times).await.is_none());
         }
-        // Closing went on all the same, and all that was queued is written.
+        // The close went on, and everything queued is written.
         assert_eq!(numbers(&mut peer, 19).await, (0..20).collect::<Vec<_>>());
         let mut rest = Vec::new();
         soon("the end of the stream", peer.stream.read_to_end(&mut rest)).await.unwrap();
@@ -239,7 +239,7 @@ support::both_flavours! {
         soon("the close", client.closed()).await;
     }
 
-    async fn a_subscription_loses_nothing_when_its_next_is_dropped() {
+    async fn subscription_next_dropped_loses_nothing() {
         let place = Place::new();
         let server = Server::new(place.socket());
         let mut received = server.subscribe::<Number>();
@@ -264,13 +264,13 @@ support::both_flavours! {
                 }
                 None => {
                     dropped += 1;
-                    // Nothing there: wait for one in earnest, the runtime's turn.
+                    // Nothing received yet: wait, so that the runtime gets its turn.
                     assert_eq!(soon("the next", received.next()).await.unwrap().0.0, expected);
                     expected += 1;
                 }
             }
         }
-        assert!(dropped > 0, "it was never waited for");
+        assert!(dropped > 0, "no `next` was ever pending");
         soon("the sender", sending).await.unwrap();
     }
 }

@@ -1,5 +1,4 @@
-//! Closing and dropping from the most awkward places: inside listeners, with stuck clients, during a panic,
-//! without a runtime.
+//! Closing and dropping in awkward places: inside listeners, with stuck clients, during a panic, without a runtime.
 
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
@@ -20,12 +19,12 @@ fn number(number: u64) -> String {
     format!("{{\"topic\":\"number\",\"message\":{number}}}\n")
 }
 
-/// A text of 2 MiB, more than any socket takes unread.
+/// A text of 2 MiB, more than any socket buffer holds.
 fn long() -> Box<RawValue> {
     RawValue::from_string(format!("\"{}\"", "x".repeat(2 * 1024 * 1024))).unwrap()
 }
 
-/// A server and a client of it, both sure that they are connected.
+/// A server and its client, each of which has reported the connection.
 async fn connected(place: &Place) -> (Server, Client) {
     let (server, client) = (Server::new(place.socket()), Client::new(place.socket()));
     let mut connections = Events::new();
@@ -38,7 +37,7 @@ async fn connected(place: &Place) -> (Server, Client) {
 }
 
 support::both_flavours! {
-    async fn a_listener_may_close_its_own_server_and_its_own_client() {
+    async fn close_from_own_listener_calls_no_more_listeners() {
         let place = Place::new();
         let (server, client) = connected(&place).await;
         let mut events = Events::new();
@@ -66,7 +65,7 @@ support::both_flavours! {
         assert_eq!(events.rest(), [("server", 0)], "a listener started after the close");
     }
 
-    async fn every_event_listener_may_close() {
+    async fn close_from_any_event_listener_ends() {
         let attach: [fn(&Server); 4] = [
             |server| { let handle = server.handle(); server.on_listening(move || drop(handle.close())); },
             |server| { let handle = server.handle(); server.on_connection(move |_id| drop(handle.close())); },
@@ -89,7 +88,7 @@ support::both_flavours! {
         }
     }
 
-    async fn a_listener_that_awaits_the_close_is_not_waited_for_and_runs_on() {
+    async fn close_awaited_by_a_listener_does_not_wait_for_it() {
         let place = Place::new();
         let (server, client) = connected(&place).await;
         let mut events = Events::new();
@@ -120,7 +119,7 @@ support::both_flavours! {
         assert!(begin.elapsed() < Duration::from_secs(4), "a drain was waited for: {:?}", begin.elapsed());
     }
 
-    async fn a_listener_that_also_watches_for_the_close_is_awaited_like_any_other() {
+    async fn listener_awaits_closed_keeps_message_order_and_ends_at_close() {
         let place = Place::new();
         let (server, client) = connected(&place).await;
         let mut events = Events::new();
@@ -132,7 +131,7 @@ support::both_flavours! {
                 async move {
                     report(format!("{} begins", n.0));
                     tokio::select! {
-                        () = closed => report(format!("{} given up", n.0)),
+                        () = closed => report(format!("{} abandoned", n.0)),
                         () = go.notified() => report(format!("{} ends", n.0)),
                     }
                 }
@@ -144,27 +143,27 @@ support::both_flavours! {
         client.send(&Number(1)).unwrap();
         client.send_raw("marker", &()).unwrap();
         assert_eq!(events.next().await, "0 begins");
-        // As many turns as it takes another connection to be heard: the message waits all the same.
+        // The second message still waits after another connection's message is dispatched.
         let mut other = RawPeer::connect(place.socket()).await;
         other.write("{\"topic\":\"marker\"}\n").await;
         assert_eq!(events.next().await, "marker");
         assert_eq!(events.rest(), [""; 0], "the second message did not wait for the first");
         go.notify_one();
         assert_eq!(events.take(2).await, ["0 ends", "1 begins"]);
-        // And it does not hold up the close.
+        // The listener does not delay the close.
         let begin = Instant::now();
         drop((other, client));
         soon("the close", server.close()).await;
         assert!(begin.elapsed() < Duration::from_secs(4), "a drain was waited for: {:?}", begin.elapsed());
-        assert_eq!(events.next().await, "1 given up");
+        assert_eq!(events.next().await, "1 abandoned");
     }
 
-    async fn stuck_clients_hold_up_a_close_for_the_drain_and_are_told_of_with_what_was_lost() {
+    async fn close_with_stuck_clients_ends_after_drain_and_counts_unsent() {
         let place = Place::new();
         let server = Server::builder(place.socket()).drain(Duration::from_millis(300)).build();
-        let (mut connections, mut ends) = (Events::new(), Events::new());
+        let (mut connections, mut closes) = (Events::new(), Events::new());
         server.on_connection(connections.reporter());
-        let report = ends.reporter();
+        let report = closes.reporter();
         server.on_connection_close(move |_id, reason| report(reason.clone()));
         server.listen().await.unwrap();
         let mut stuck = Vec::new();
@@ -176,16 +175,16 @@ support::both_flavours! {
         server.broadcast_raw("text", &long()).unwrap();
         let begin = Instant::now();
         soon("the close", server.close()).await;
-        assert!(begin.elapsed() >= Duration::from_millis(300), "cut after {:?}", begin.elapsed());
-        let ends = ends.rest();
-        assert_eq!(ends.len(), 20);
-        for reason in ends {
+        assert!(begin.elapsed() >= Duration::from_millis(300), "aborted after {:?}", begin.elapsed());
+        let closes = closes.rest();
+        assert_eq!(closes.len(), 20);
+        for reason in closes {
             assert!(matches!(reason.cause, CloseCause::Closed) && reason.unsent_messages == 2, "{reason}");
         }
     }
 
-    async fn a_listener_that_blocks_its_thread_holds_up_a_close_for_the_drain_and_no_more() {
-        // On a runtime of its own, whose threads it takes; the test waits elsewhere.
+    async fn close_with_blocked_listener_ends_after_drain() {
+        // The listener blocks a thread of a runtime of its own; the test waits on another.
         let place = Place::new();
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let server = Server::builder(place.socket()).drain(Duration::from_millis(200)).build();
@@ -194,7 +193,7 @@ support::both_flavours! {
         let blocked = Mutex::new(blocked);
         let (report, end, close) = (events.reporter(), events.reporter(), events.reporter());
         server.on::<Number>(move |_, _id| {
-            report("heard");
+            report("called");
             let _ = blocked.lock().unwrap().recv_timeout(2 * DEADLINE);
             report("released");
         });
@@ -205,7 +204,7 @@ support::both_flavours! {
         soon("listening", runtime.spawn(async move { listening.listen().await })).await.unwrap().unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
         peer.write(number(0)).await;
-        assert_eq!(events.next().await, "heard");
+        assert_eq!(events.next().await, "called");
         soon("the close", server.close()).await;
         assert_eq!(events.rest(), ["connection close", "close"]);
         release.send(()).unwrap();
@@ -214,7 +213,7 @@ support::both_flavours! {
         assert_eq!(events.rest(), [""; 0], "an event after the last");
     }
 
-    async fn dropping_ends_at_once_and_reports_nothing() {
+    async fn drop_connected_endpoint_ends_at_once_and_reports_nothing() {
         let place = Place::new();
         let (server, client) = connected(&place).await;
         let mut events = Events::new();
@@ -222,7 +221,7 @@ support::both_flavours! {
         server.on_connection_close(move |_id, _| end("connection close"));
         server.on_close(move || close("server close"));
         let (end, close) = (events.reporter(), events.reporter());
-        let again = client.on_disconnect(move |reason| { end(if matches!(reason.cause, CloseCause::PeerClosed) { "peer closed" } else { "?" }) });
+        let on_disconnect = client.on_disconnect(move |reason| { end(if matches!(reason.cause, CloseCause::PeerClosed) { "peer closed" } else { "?" }) });
         client.on_close(move || close("client close"));
         let mut numbers = server.subscribe::<Number>();
         server.broadcast_raw("text", &long()).unwrap();
@@ -233,7 +232,7 @@ support::both_flavours! {
         assert!(soon("the end of the subscription", numbers.next()).await.is_none());
         assert!(matches!(handle.broadcast(&Number(0)), Err(SendError::Closed { .. })));
         assert_eq!(events.next().await, "peer closed");
-        client.off(again);
+        client.off(on_disconnect);
         let (handle, closed) = (client.handle(), client.closed());
         drop(client);
         soon("the close", closed).await;
@@ -241,7 +240,7 @@ support::both_flavours! {
         assert_eq!(events.rest(), [""; 0]);
     }
 
-    async fn a_listener_may_drop_its_own_server_and_its_own_client() {
+    async fn drop_from_own_listener_ends_server_and_client() {
         let place = Place::new();
         let (server, client) = connected(&place).await;
         let mut events = Events::new();
@@ -273,7 +272,7 @@ support::both_flavours! {
         assert_eq!(events.rest(), []);
     }
 
-    async fn a_panic_that_drops_everything_is_only_that_panic() {
+    async fn drop_during_panic_keeps_that_panic_and_frees_the_path() {
         let place = Place::new();
         let (server, client) = connected(&place).await;
         let (numbers, of_server, of_client) = (server.subscribe::<Number>(), server.handle(), client.handle());
@@ -289,7 +288,7 @@ support::both_flavours! {
     }
 }
 
-/// A runtime of each kind.
+/// A runtime of each flavour.
 fn runtimes() -> [Runtime; 2] {
     use tokio::runtime::Builder;
     [Builder::new_current_thread(), Builder::new_multi_thread()]
@@ -297,7 +296,7 @@ fn runtimes() -> [Runtime; 2] {
 }
 
 #[test]
-fn everything_can_be_dropped_outside_a_runtime_and_after_it_is_gone() {
+fn drop_outside_or_after_runtime_removes_the_socket() {
     for gone in [false, true] {
         for runtime in runtimes() {
             let place = Place::new();
@@ -318,7 +317,7 @@ fn everything_can_be_dropped_outside_a_runtime_and_after_it_is_gone() {
 }
 
 #[test]
-fn everything_can_be_closed_outside_a_runtime_and_after_it_is_gone() {
+fn close_outside_or_after_runtime_reports_every_event() {
     for gone in [false, true] {
         for runtime in runtimes() {
             let place = Place::new();
@@ -368,7 +367,7 @@ fn everything_can_be_closed_outside_a_runtime_and_after_it_is_gone() {
 }
 
 #[test]
-fn a_server_and_a_client_that_were_never_used_need_no_runtime() {
+fn close_of_unused_endpoints_needs_no_runtime() {
     let place = Place::new();
     let (server, client) = (Server::new(place.socket()), Client::new(place.socket()));
     let mut numbers = server.subscribe::<Number>();

@@ -1,8 +1,8 @@
-//! What the library brings with it, as the README says.
+//! The dependencies of the library are those that the README states.
 
 use std::process::Command;
 
-/// The crates that a default build of the library has, itself included. All of them are there once it has been built.
+/// The crates of a default build, the library included. Cargo has them all once the library is built.
 fn crates() -> Vec<String> {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "-p", "socket-ipc", "--edges", "normal,build", "--prefix", "none"])
@@ -20,7 +20,7 @@ fn crates() -> Vec<String> {
 }
 
 #[test]
-fn default_build_has_as_many_crates_as_the_readme_says_and_none_of_the_features() {
+fn default_build_has_the_documented_number_of_crates() {
     let default = crates();
     let manifest = include_str!("../socket-ipc/Cargo.toml");
     let lines = manifest.lines().filter(|line| line.contains("optional = true"));
@@ -30,6 +30,6 @@ fn default_build_has_as_many_crates_as_the_readme_says_and_none_of_the_features(
         assert!(!default.iter().any(|name| name == optional), "{optional} is in a default build");
     }
     let readme = include_str!("../README.md").replace('\n', " ");
-    let said = format!("a default build has {} crates", default.len());
-    assert!(readme.contains(&said), "the README does not say: {said}");
+    let documented = format!("a default build has {} crates", default.len());
+    assert!(readme.contains(&documented), "the README does not say: {documented}");
 }

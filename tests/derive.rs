@@ -1,4 +1,4 @@
-//! What `#[derive(Topic)]` and `#[derive(Protocol)]` make of every shape of type. What they refuse is in
+//! What `#[derive(Topic)]` and `#[derive(Protocol)]` make of every shape of type. What they reject is in
 //! `tests/ui/derive`.
 
 use std::borrow::Cow;
@@ -13,7 +13,7 @@ use socket_ipc::{
 };
 
 /// Decodes as a typed listener does: `T` is named once, the message borrows from the bytes.
-fn hear<'m, T: Topic>(json: &'m str) -> T::Message<'m>
+fn decode<'m, T: Topic>(json: &'m str) -> T::Message<'m>
 where
     T::Message<'m>: Deserialize<'m>,
 {
@@ -63,7 +63,7 @@ mod shapes {
     enum Never {}
 
     #[test]
-    fn every_shape_has_its_name_and_is_its_own_message() {
+    fn derive_owned_shapes_have_their_name_and_are_the_message() {
         assert_eq!(message_is::<Named, Named>(), "named");
         assert_eq!(message_is::<Tuple, Tuple>(), "tuple");
         assert_eq!(message_is::<Unit, Unit>(), "unit");
@@ -72,13 +72,13 @@ mod shapes {
     }
 
     #[test]
-    fn every_shape_is_heard() {
-        assert_eq!(hear::<Named>(r#"{"text":"hi"}"#), Named { text: "hi".into() });
-        assert_eq!(hear::<Tuple>(r#"[7,"hi"]"#), Tuple(7, "hi".into()));
-        assert_eq!(hear::<Unit>("null"), Unit);
-        assert_eq!(hear::<Enum>(r#""Unit""#), Enum::Unit);
-        assert_eq!(hear::<Enum>(r#"{"Tuple":7}"#), Enum::Tuple(7));
-        assert_eq!(hear::<Enum>(r#"{"Named":{"text":"hi"}}"#), Enum::Named { text: "hi".into() });
+    fn derive_owned_shapes_decode() {
+        assert_eq!(decode::<Named>(r#"{"text":"hi"}"#), Named { text: "hi".into() });
+        assert_eq!(decode::<Tuple>(r#"[7,"hi"]"#), Tuple(7, "hi".into()));
+        assert_eq!(decode::<Unit>("null"), Unit);
+        assert_eq!(decode::<Enum>(r#""Unit""#), Enum::Unit);
+        assert_eq!(decode::<Enum>(r#"{"Tuple":7}"#), Enum::Tuple(7));
+        assert_eq!(decode::<Enum>(r#"{"Named":{"text":"hi"}}"#), Enum::Named { text: "hi".into() });
     }
 }
 
@@ -119,7 +119,7 @@ mod names {
     struct Longest;
 
     #[test]
-    fn the_name_is_what_the_literal_says() {
+    fn derive_name_forms_give_the_name_of_the_literal() {
         assert_eq!(Long::NAME, "long form");
         assert_eq!(Comma::NAME, "long form, comma behind");
         assert_eq!(RawLiteral::NAME, r#"raw "literal""#);
@@ -153,26 +153,26 @@ mod borrowed {
     struct Tuple<'a>(&'a str);
 
     #[test]
-    fn a_message_borrows_from_the_bytes_it_arrived_in() {
+    fn derive_borrowed_message_borrows_from_the_received_bytes() {
         let json = String::from(r#"{"level":3,"text":"no escapes","target":"here"}"#);
-        let log = hear::<Log<'static>>(&json);
+        let log = decode::<Log<'static>>(&json);
         assert_eq!((log.level, log.target), (3, "here"));
         assert!(matches!(log.text, Cow::Borrowed("no escapes")));
         assert!(json.as_bytes().as_ptr_range().contains(&log.target.as_ptr()));
 
-        assert_eq!(hear::<Tuple<'_>>(r#""text""#).0, "text");
-        let Enum::Text(text) = hear::<Enum<'_>>(r#"{"Text":"text"}"#);
+        assert_eq!(decode::<Tuple<'_>>(r#""text""#).0, "text");
+        let Enum::Text(text) = decode::<Enum<'_>>(r#"{"Text":"text"}"#);
         assert_eq!(text, "text");
     }
 
     #[test]
-    fn a_listener_needs_no_annotation() {
+    fn listener_of_borrowed_topic_needs_no_annotation() {
         listen::<Log<'_>>(r#"{"level":3,"text":"hi","target":"here"}"#, |msg| assert_eq!(msg.target, "here"));
         listen::<Tuple<'_>>(r#""text""#, |msg| assert_eq!(msg.0.len(), 4));
     }
 
     #[test]
-    fn only_the_lifetime_is_replaced() {
+    fn derive_borrowed_message_replaces_only_the_lifetime() {
         fn is<'m>(_: &'m str) -> &'static str {
             message_is::<'m, Log<'static>, Log<'m>>()
         }
@@ -208,13 +208,13 @@ mod generics {
         for<'m> &'m F: Copy;
 
     #[test]
-    fn without_a_lifetime_a_message_is_the_type_itself() {
+    fn derive_generic_without_lifetime_message_is_the_type() {
         assert_eq!(message_is::<Generic<str, u8, 0>, Generic<str, u8, 0>>(), "generic");
-        let heard = hear::<Generic<u64, String>>(r#"{"value":5}"#);
-        assert_eq!((*heard.value, heard.other.len(), heard.array), (5, 0, PhantomData));
+        let decoded = decode::<Generic<u64, String>>(r#"{"value":5}"#);
+        assert_eq!((*decoded.value, decoded.other.len(), decoded.array), (5, 0, PhantomData));
         assert_eq!(Constants::<1, true, 'x'>::NAME, "constants");
-        // A type that borrows may stand in for the parameter: nothing needs it to be `'static`.
-        assert_eq!(hear::<Generic<&str, u8>>(r#"{"value":"hi"}"#).value.len(), 2);
+        // The parameter may be a type that borrows: nothing needs it to be `'static`.
+        assert_eq!(decode::<Generic<&str, u8>>(r#"{"value":"hi"}"#).value.len(), 2);
         fn name<F: for<'m> Fn(&'m str) -> &'m str>(_: ForAny<F>) -> &'static str {
             ForAny::<F>::NAME
         }
@@ -272,7 +272,7 @@ mod generics {
     struct M<'m, T: ?Sized + 'static>(&'m T);
 
     #[test]
-    fn beside_a_lifetime_the_types_stay() {
+    fn derive_generic_with_lifetime_keeps_the_types() {
         fn is<'m>(_: &'m str) -> [&'static str; 4] {
             type F = fn(&str, &str);
             [
@@ -294,36 +294,36 @@ mod generics {
     }
 
     #[test]
-    fn a_generic_program_needs_no_more_than_the_type_does() {
-        fn heard<T: Display + 'static>(json: &str) -> String
+    fn generic_caller_needs_only_the_bounds_of_the_type() {
+        fn value<T: Display + 'static>(json: &str) -> String
         where
             for<'m> Inline<'m, T, 0>: Deserialize<'m>,
         {
-            hear::<Inline<'_, T, 0>>(json).value.to_string()
+            decode::<Inline<'_, T, 0>>(json).value.to_string()
         }
-        assert_eq!(heard::<u8>(r#"{"text":"","value":7}"#), "7");
+        assert_eq!(value::<u8>(r#"{"text":"","value":7}"#), "7");
     }
 
     #[test]
-    fn a_map_is_a_message_too() {
+    fn derive_map_decodes() {
         #[derive(Topic, Deserialize)]
         #[topic = "map"]
         struct Map<V>(HashMap<String, V>);
-        assert_eq!(hear::<Map<u8>>(r#"{"a":1}"#).0["a"], 1);
+        assert_eq!(decode::<Map<u8>>(r#"{"a":1}"#).0["a"], 1);
     }
 }
 
 mod requests {
     use super::*;
 
-    /// Compiles if `T` is heard with an outcome of `O`.
+    /// Compiles if a listener of `T` returns an `O`.
     fn outcome_is<T: Exchange<Outcome = O>, O>() -> &'static str {
         T::NAME
     }
 
-    /// Compiles if `Q` is answered by an `R`.
+    /// Compiles if the reply to `Q` is an `R`.
     #[allow(clippy::extra_unused_type_parameters)]
-    fn answered_by<Q: Request<Reply = R> + Exchange<Outcome = Result<R, ErrorReply>>, R: Topic>()
+    fn replied_by<Q: Request<Reply = R> + Exchange<Outcome = Result<R, ErrorReply>>, R: Topic>()
     -> &'static str {
         R::NAME
     }
@@ -341,8 +341,8 @@ mod requests {
     struct Sum;
 
     #[test]
-    fn a_request_is_answered_by_what_the_attribute_says() {
-        assert_eq!([answered_by::<Add, Sum>(), answered_by::<Subtract, Sum>()], ["sum", "sum"]);
+    fn derive_request_reply_is_that_of_the_attribute() {
+        assert_eq!([replied_by::<Add, Sum>(), replied_by::<Subtract, Sum>()], ["sum", "sum"]);
     }
 
     #[derive(Topic)]
@@ -350,14 +350,14 @@ mod requests {
     struct Log<'m, T: 'static>(#[allow(dead_code)] &'m T);
 
     #[test]
-    fn whatever_is_no_request_is_heard_and_that_is_all() {
+    fn derive_topic_without_reply_has_no_outcome() {
         fn is<'m>(_: &'m str) -> &'static str {
             outcome_is::<Log<'m, u8>, ()>()
         }
         assert_eq!([is(""), outcome_is::<Sum, ()>()], ["log", "sum"]);
     }
 
-    /// A request that replies itself, generic, its reply one of its own parameters' in another type.
+    /// A generic request, whose reply has its parameters in another type.
     #[derive(Topic)]
     #[topic(name = "find", reply = Found<T, [u8; N]>)]
     struct Find<T: Display + ?Sized, const N: usize>(Box<T>)
@@ -381,12 +381,12 @@ mod requests {
     struct Static;
 
     #[test]
-    fn an_reply_may_be_any_topic() {
-        assert_eq!(answered_by::<Find<str, 2>, Found<str, [u8; 2]>>(), "found");
-        assert_eq!(answered_by::<Found<str, u8>, Found<u8, str>>(), "found");
-        assert_eq!(answered_by::<Projected, Sum>(), "sum");
-        assert_eq!(answered_by::<Itself, Itself>(), "by itself");
-        assert_eq!(answered_by::<Static, Log<'static, u8>>(), "log");
+    fn derive_request_takes_any_topic_as_reply() {
+        assert_eq!(replied_by::<Find<str, 2>, Found<str, [u8; 2]>>(), "found");
+        assert_eq!(replied_by::<Found<str, u8>, Found<u8, str>>(), "found");
+        assert_eq!(replied_by::<Projected, Sum>(), "sum");
+        assert_eq!(replied_by::<Itself, Itself>(), "by itself");
+        assert_eq!(replied_by::<Static, Log<'static, u8>>(), "log");
         assert_eq!(
             (Find::<_, 0>(Box::new(1)).0, Found::<u8, u8>(PhantomData, PhantomData).0),
             (Box::new(1), PhantomData)
@@ -413,8 +413,8 @@ mod requests {
     request!(FromMacro -> Found<u8, u8>, super::requests::Sum, Sum);
 
     #[test]
-    fn an_reply_may_come_from_a_macro() {
-        assert_eq!(answered_by::<FromMacro, Found<u8, u8>>(), "found");
+    fn derive_request_takes_a_reply_from_a_macro() {
+        assert_eq!(replied_by::<FromMacro, Found<u8, u8>>(), "found");
     }
 }
 
@@ -445,10 +445,10 @@ mod protocols {
     #[topic = "batch"]
     struct Batch<T>(Vec<T>);
 
-    /// Compiles if a client may send `T` and a server listen for it.
+    /// Compiles if clients may send `T` and servers listen for it.
     fn to_server<P: ToServer<T>, T>() {}
 
-    /// Compiles if a server may send `T` and a client listen for it.
+    /// Compiles if servers may send `T` and clients listen for it.
     fn to_client<P: ToClient<T>, T>() {}
 
     /// Compiles if an `L` may be attached to a server.
@@ -477,17 +477,17 @@ mod protocols {
     struct r#type(#[allow(dead_code)] u8);
 
     #[test]
-    fn a_protocol_is_called_what_its_type_is_called() {
+    fn derive_protocol_name_is_that_of_the_type() {
         assert_eq!([Unit::NAME, Empty::NAME, Named::NAME, r#type::NAME], ["Unit", "Empty", "Named", "type"]);
     }
 
     #[test]
-    fn the_same_topic_may_travel_both_ways() {
+    fn derive_protocol_topic_both_ways_compiles() {
         to_server::<r#type, Hello>();
         to_client::<r#type, Hello>();
     }
 
-    /// Everything at once. `Sum` is a reply of two requests that travel to the server, a reply of one that travels
+    /// Everything at once. `Sum` is the reply to two requests that travel to the server, the reply to one that travels
     /// to clients, and a topic of its own to clients.
     #[derive(Protocol)]
     #[protocol(
@@ -496,13 +496,13 @@ mod protocols {
     )]
     struct Everything;
 
-    /// The lifetime of a type argument. Such a message may be sent; no listener could be called with it.
+    /// The lifetime of a type argument. Such a message can be sent; no listener can be called with it.
     #[derive(Protocol)]
     #[protocol(to_server(Batch<Tagged<'_, u8>>))]
     struct Nested;
 
     #[test]
-    fn what_borrows_travels_for_any_lifetime_and_replies_travel_back() {
+    fn derive_protocol_borrowed_topics_and_replies_compile() {
         fn borrowed<'m>(_: &'m str) {
             to_server::<Everything, Tagged<'m, u16>>();
             to_server::<Nested, Batch<Tagged<'m, u8>>>();
@@ -516,57 +516,57 @@ mod protocols {
         to_server::<Everything, Sum>();
     }
 
-    /// Hears what travels to a server of `Everything`.
-    struct Room;
+    /// Has a method for each topic that travels to a server of `Everything`.
+    struct Handlers;
 
-    impl Hears<Add, Server<Everything>> for Room {
+    impl Hears<Add, Server<Everything>> for Handlers {
         fn hear(&self, _: Add, _: Context<'_, Everything>) -> Result<Sum, ErrorReply> {
             Ok(Sum)
         }
     }
 
-    impl Hears<Subtract, Server<Everything>> for Room {
+    impl Hears<Subtract, Server<Everything>> for Handlers {
         fn hear(&self, _: Subtract, _: Context<'_, Everything>) -> Result<Sum, ErrorReply> {
             Err(ErrorReply::new("never", "no"))
         }
     }
 
-    impl Hears<Tagged<'_, u16>, Server<Everything>> for Room {
+    impl Hears<Tagged<'_, u16>, Server<Everything>> for Handlers {
         fn hear(&self, _: Tagged<'_, u16>, _: Context<'_, Everything>) {}
     }
 
-    /// Hears what travels to a client, and no replies but those that are a topic, too.
-    struct Guest;
+    /// Has a method for each topic that travels to a client, and for no type that is only a reply.
+    struct ClientHandlers;
 
-    impl Hears<Hello, Client<Everything>> for Guest {
+    impl Hears<Hello, Client<Everything>> for ClientHandlers {
         fn hear(&self, _: Hello, _: &ClientHandle<Everything>) {}
     }
 
-    impl Hears<Sum, Client<Everything>> for Guest {
+    impl Hears<Sum, Client<Everything>> for ClientHandlers {
         fn hear(&self, _: Sum, _: &ClientHandle<Everything>) {}
     }
 
-    impl Hears<Add, Client<Everything>> for Guest {
+    impl Hears<Add, Client<Everything>> for ClientHandlers {
         fn hear(&self, _: Add, _: &ClientHandle<Everything>) -> Result<Sum, ErrorReply> {
             Ok(Sum)
         }
     }
 
-    /// A protocol whose replies are nothing but replies.
+    /// A protocol whose reply types are no topics of their own.
     #[derive(Protocol)]
     #[protocol(to_server(Add -> Sum), to_client(Hello))]
-    struct Answers;
+    struct OnlyReplies;
 
-    impl Hears<Hello, Client<Answers>> for Guest {
-        fn hear(&self, _: Hello, _: &ClientHandle<Answers>) {}
+    impl Hears<Hello, Client<OnlyReplies>> for ClientHandlers {
+        fn hear(&self, _: Hello, _: &ClientHandle<OnlyReplies>) {}
     }
 
     #[test]
-    fn whoever_hears_all_topics_is_attached_and_need_hear_no_reply() {
-        server_attaches::<Everything, Room>();
-        client_attaches::<Everything, Guest>();
-        client_attaches::<Answers, Guest>();
-        to_client::<Answers, Sum>();
+    fn attach_struct_with_all_topics_needs_no_reply() {
+        server_attaches::<Everything, Handlers>();
+        client_attaches::<Everything, ClientHandlers>();
+        client_attaches::<OnlyReplies, ClientHandlers>();
+        to_client::<OnlyReplies, Sum>();
     }
 
     /// The names that generated code uses, and a topic whose name is the protocol's.
@@ -602,7 +602,7 @@ mod protocols {
         struct Shadowed;
 
         #[test]
-        fn generated_code_means_the_real_ones() {
+        fn derive_names_shadowed_uses_the_real_ones() {
             assert_eq!(<Shadowed as ::socket_ipc::Protocol>::NAME, "Shadowed");
             super::to_client::<Shadowed, NAMES>();
         }
@@ -618,7 +618,7 @@ mod protocols {
     protocol!(FromMacro, Tagged<'_, u8>, super::protocols::Hello, Add => Sum);
 
     #[test]
-    fn topics_may_come_from_a_macro_and_a_protocol_may_stand_in_a_function() {
+    fn derive_protocol_takes_topics_from_macros_and_functions() {
         #[derive(Topic)]
         #[topic = "local"]
         struct Local;
@@ -632,8 +632,8 @@ mod protocols {
         to_client::<FromMacro, Add>();
         to_server::<FromMacro, Sum>();
         to_server::<FromMacro, Tagged<'static, u8>>();
-        assert_eq!(hear::<Tagged<'_, u8>>(r#"["x",1]"#).1, hear::<Batch<u8>>("[1]").0[0]);
-        assert_eq!(hear::<Tagged<'_, u8>>(r#"["x",1]"#).0, "x");
+        assert_eq!(decode::<Tagged<'_, u8>>(r#"["x",1]"#).1, decode::<Batch<u8>>("[1]").0[0]);
+        assert_eq!(decode::<Tagged<'_, u8>>(r#"["x",1]"#).0, "x");
     }
 }
 
@@ -644,7 +644,7 @@ mod renamed {
         pub use socket_ipc as ipc;
     }
 
-    /// A trait that no other path could mean: which one is implemented shows which path was taken.
+    /// Stand-ins for the library's traits: which trait is implemented shows which path the derive took.
     mod stand_in {
         pub trait Topic {
             const NAME: &'static str;
@@ -712,7 +712,7 @@ mod renamed {
     protocol_by_crate!(super::renamed::reexport::ipc);
 
     #[test]
-    fn the_trait_is_found_where_the_attribute_says() {
+    fn derive_crate_attribute_gives_the_path_of_the_trait() {
         fn name<T: socket_ipc::Topic>() -> &'static str {
             T::NAME
         }
@@ -734,7 +734,7 @@ mod renamed {
     }
 }
 
-/// Every name that generated code could mean by mistake.
+/// Every name that generated code could resolve to by mistake.
 mod shadowed {
     #![allow(dead_code, non_camel_case_types)]
 
@@ -761,7 +761,7 @@ mod shadowed {
     struct Request;
 
     #[test]
-    fn generated_code_means_the_real_ones() {
+    fn derive_names_shadowed_uses_the_real_ones() {
         assert_eq!(<Shadowed as ::socket_ipc::Topic>::NAME, "shadowed");
         assert_eq!(<Borrowed<'_, u8> as ::socket_ipc::Topic>::NAME, "borrowed");
         assert_eq!(<<Request as ::socket_ipc::Request>::Reply as ::socket_ipc::Topic>::NAME, "shadowed");
@@ -810,16 +810,16 @@ mod from_macros {
     with_generics!(Pieces, 'p, T, Vec<T>, Clone);
 
     #[test]
-    fn names_and_types_may_come_from_a_macro() {
+    fn derive_takes_names_and_types_from_macros() {
         assert_eq!((First::NAME, Second::NAME), ("first", "second"));
-        assert_eq!(hear::<First<'_>>(r#""x""#).0, hear::<Second<'_>>(r#""x""#).0);
+        assert_eq!(decode::<First<'_>>(r#""x""#).0, decode::<Second<'_>>(r#""x""#).0);
         assert_eq!(Pieces::<u8>::NAME, "generic");
         let pieces = Pieces(&1, vec![1]);
         assert_eq!(*pieces.0, pieces.1[0]);
     }
 
     #[test]
-    fn types_may_stand_in_a_function() {
+    fn derive_in_a_function_compiles() {
         #[derive(Topic)]
         #[topic = "local"]
         struct Local;

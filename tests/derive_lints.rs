@@ -1,4 +1,4 @@
-//! The code that the derives write raises no lint, however many its user turns on.
+//! The code that the derives write raises no lint, however many lints are on.
 
 #![deny(warnings, missing_docs)]
 #![deny(clippy::all, clippy::pedantic, clippy::nursery, clippy::cargo)]
@@ -32,9 +32,9 @@
     unused_results,
     variant_size_differences
 )]
-// About this file's dependencies and its own shape, not about what the derive writes.
+// These concern this file, not the code that the derives write.
 #![allow(unused_crate_dependencies, clippy::cargo, clippy::redundant_pub_crate)]
-// The types here have lifetimes named as people name them.
+// The types here have ordinary lifetime names.
 #![allow(clippy::single_char_lifetime_names)]
 
 use core::fmt::Display;
@@ -76,7 +76,7 @@ where
     &'m T: Display,
     U: 'static + for<'x> PartialEq<&'x [&'m str]>;
 
-/// A type parameter that needs not be sized.
+/// A type parameter that need not be sized.
 #[derive(Topic, Debug)]
 #[topic = "unsized"]
 pub struct Unsized<T: ?Sized + 'static>(pub Box<T>);
@@ -180,7 +180,7 @@ mod private {
 }
 
 #[test]
-fn it_compiles_and_the_names_are_there() {
+fn derive_all_lints_denied_compiles() {
     #[derive(Topic)]
     #[topic = "local"]
     struct Local;

@@ -1,4 +1,4 @@
-//! A server that says what it speaks, and one that does not.
+//! Servers that describe themselves, and servers that do not.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -34,7 +34,7 @@ struct Count(usize);
 #[protocol(to_server(Hello, Log<'_>, HowMany -> Count), to_client(Log<'_>, CountAgain))]
 struct Chat;
 
-/// A topic that was made by hand, before there was anything to describe.
+/// A topic written by hand, with nothing for the description.
 struct ByHand;
 
 impl Topic for ByHand {
@@ -46,7 +46,7 @@ impl Topic for ByHand {
 #[protocol(to_server(ByHand))]
 struct OldChat;
 
-/// What is said of each topic: its name, where it travels and what replies to it.
+/// Of each topic: its name, its direction and the topic of its reply.
 fn topics(description: &Description) -> Vec<(&str, Direction, Option<&str>)> {
     let topics = description.topics.iter();
     topics.map(|topic| (&*topic.topic, topic.direction, topic.reply.as_deref())).collect()
@@ -54,7 +54,7 @@ fn topics(description: &Description) -> Vec<(&str, Direction, Option<&str>)> {
 
 const TO_SERVER: Direction = Direction::TowardServer;
 const TO_CLIENT: Direction = Direction::TowardClient;
-/// All that travels in `Chat`.
+/// The topics of `Chat`.
 const CHAT: [(&str, Direction, Option<&str>); 5] = [
     ("hello", TO_SERVER, None),
     ("log", TO_SERVER, None),
@@ -71,7 +71,7 @@ async fn connected<P>(server: &Server<P>, place: &Place) -> Client {
 }
 
 #[test]
-fn a_protocol_is_described_without_a_server() {
+fn description_of_protocol_without_server_has_all_topics() {
     let description = Description::of::<Chat>();
     let manifest = include_str!("../Cargo.toml");
     assert!(manifest.contains(&format!("[workspace.package]\nversion = \"{}\"", description.version)));
@@ -82,7 +82,7 @@ fn a_protocol_is_described_without_a_server() {
 }
 
 #[test]
-fn what_a_later_version_adds_is_ignored_and_what_is_not_known_is_left_out() {
+fn description_unknown_fields_are_ignored_absent_ones_left_out() {
     let mut description = Description::of::<OldChat>();
     let text = serde_json::to_value(&description).unwrap();
     assert_eq!(text["topics"], json!([{"topic": "by hand", "direction": "to_server"}]));
@@ -97,7 +97,7 @@ fn what_a_later_version_adds_is_ignored_and_what_is_not_known_is_left_out() {
 }
 
 support::both_flavours! {
-    async fn nobody_replies_unless_it_is_enabled() {
+    async fn describe_not_enabled_returns_no_responder() {
         let place = Place::new();
         let client = connected(&Server::new(place.socket()), &place).await;
         drop(client);
@@ -106,13 +106,13 @@ support::both_flavours! {
         let client = connected(&server, &place).await;
         let error = soon("a reply", client.describe_server()).await.unwrap_err();
         assert!(matches!(&error, RequestError::NoResponder { topic } if topic == DESCRIBE), "{error}");
-        // The topic is like any other then.
-        server.respond_raw(DESCRIBE, "mine", |_, _| Ok("whatever I like")).unwrap();
+        // Then the topic is like any other.
+        server.respond_raw(DESCRIBE, "mine", |_, _| Ok("any message")).unwrap();
         let mine = soon("a reply", client.request_raw(DESCRIBE, &())).await.unwrap();
-        assert_eq!(mine.as_str(), r#""whatever I like""#);
+        assert_eq!(mine.as_str(), r#""any message""#);
     }
 
-    async fn a_server_with_a_protocol_replies_with_all_of_it() {
+    async fn describe_server_with_protocol_has_all_topics() {
         let place = Place::new();
         let server = Chat::server(place.socket())
             .describe()
@@ -130,18 +130,18 @@ support::both_flavours! {
         let (chat, beyond) = topics(&description).into_iter().partition::<Vec<_>, _>(|it| it.0 != "weather");
         assert_eq!(chat, CHAT);
         assert_eq!(beyond, [("weather", TO_SERVER, None)]);
-        // A client with the protocol may ask, too, though the request is not of it.
+        // A client with the protocol may send the request, too, though the protocol lacks it.
         let client = Chat::client(place.socket()).build();
         soon("a connection", client.connect()).await.unwrap();
         assert_eq!(soon("the description", client.describe_server()).await.unwrap(), description);
     }
 
-    async fn a_server_without_a_protocol_replies_with_what_it_listens_for() {
+    async fn describe_server_without_protocol_has_topics_listened_for() {
         let place = Place::new();
         let server = Server::builder(place.socket()).describe().build();
         let client = connected(&server, &place).await;
-        let ask = || async { soon("the description", client.describe_server()).await.unwrap() };
-        assert_eq!(topics(&ask().await), []);
+        let describe = || async { soon("the description", client.describe_server()).await.unwrap() };
+        assert_eq!(topics(&describe().await), []);
 
         server.on_message(|_, _, _| {});
         server.on_fallback(|_, _, _| {});
@@ -152,7 +152,7 @@ support::both_flavours! {
         server.respond_raw("length", "", |_, _| Ok(0)).unwrap();
         server.respond_async::<CountAgain>(|_, _| async { Count(0) }).unwrap();
         let how_many = server.respond::<HowMany>(|_, _| Count(0)).unwrap();
-        let description = ask().await;
+        let description = describe().await;
         assert_eq!(description.protocol, None);
         assert_eq!(description.limits.max_message_len, limits::MESSAGE_LEN);
         let all = [
@@ -166,13 +166,13 @@ support::both_flavours! {
         assert_eq!(topics(&description), all);
 
         assert!(server.off(hello) && server.off(how_many));
-        assert_eq!(topics(&ask().await), [all[0], all[1], all[4], all[5]]);
+        assert_eq!(topics(&describe().await), [all[0], all[1], all[4], all[5]]);
     }
 
-    async fn what_it_is_given_to_say_comes_first_and_the_numbers_are_its_own() {
+    async fn describe_as_given_topics_come_first_limits_are_its_own() {
         let place = Place::new();
         let mut given = Description::new();
-        given.version = "of somebody else".to_owned();
+        given.version = "another version".to_owned();
         let mut hello = TopicDescription::new("hello", TO_SERVER);
         hello.schema = Some(json!({"type": "object"}));
         given.topics = vec![hello, TopicDescription::new("weather", TO_CLIENT)];
@@ -187,13 +187,13 @@ support::both_flavours! {
         assert_eq!(topics(&description)[2..], [("weather", TO_SERVER, None)]);
     }
 
-    async fn its_figures_are_answered_beside_it() {
+    async fn stats_request_describe_enabled_returns_stats() {
         let place = Place::new();
         let server = Chat::server(place.socket()).describe().build();
         server.on::<Hello>(|_, _| {});
         let client = connected(&server, &place).await;
         client.send_raw("hello", &json!({"name": "crussell52"})).unwrap();
-        let stats = soon("the figures", client.request_raw(STATS, &())).await.unwrap();
+        let stats = soon("the stats", client.request_raw(STATS, &())).await.unwrap();
         let stats: Stats = stats.decode().unwrap();
         assert_eq!((stats.open_connections, stats.topics[0].received.messages), (1, 1), "{stats:?}");
         assert!(server.stats().topics.iter().any(|topic| topic.topic == STATS && topic.sent.messages == 1));
@@ -205,19 +205,19 @@ support::both_flavours! {
         assert!(matches!(error, RequestError::NoResponder { .. }), "{error:?}");
     }
 
-    async fn the_topic_belongs_to_the_server_once_it_is_enabled() {
+    async fn describe_enabled_own_responder_returns_error() {
         let place = Place::new();
         let server = Server::builder(place.socket()).describe().build();
         let RegisterError::AlreadyRegistered { topic, .. } =
             server.respond_raw(DESCRIBE, "mine", |_, _| Ok(())).unwrap_err() else { panic!("not taken") };
         assert_eq!(topic, DESCRIBE);
-        // Who only listens may.
+        // A listener is no responder: it may be registered.
         server.on_topic(DESCRIBE, |_, _| {});
         let client = connected(&server, &place).await;
         assert_eq!(topics(&soon("the description", client.describe_server()).await.unwrap()), []);
     }
 
-    async fn a_program_that_knows_nothing_of_numbers_asks_by_a_message() {
+    async fn describe_request_without_id_is_replied_to_by_a_message() {
         for (wire, key) in
             [(Wire::JSON_LINES, "message"), (Wire::NODE_0_4, "message"), (Wire::NODE_0_1, "data")]
         {
@@ -225,7 +225,7 @@ support::both_flavours! {
             let server = Chat::server(place.socket()).wire(wire).describe().build();
             server.listen().await.unwrap();
             let mut peer = RawPeer::connect(place.socket()).await;
-            // With a number, without, and without a message, which is how Node says `undefined`.
+            // With a number, without one, and without a message, which is how Node sends `undefined`.
             for request in [
                 format!(r#"{{"topic":"socket-ipc.describe","{key}":null,"id":7}}"#),
                 format!(r#"{{"topic":"socket-ipc.describe","{key}":{{"any":"thing"}}}}"#),

@@ -1,20 +1,20 @@
-//! The numbers that the documentation gives are those of the constants.
+//! The numbers in the documentation are those of the constants.
 
 use std::time::Duration;
 
 use socket_ipc::{Delay, limits};
 
 const TABLE: &str = include_str!("../socket-ipc/src/limits/mod.rs");
-const README: &str = include_str!("../README.md");
-/// Where the options say what they are unless set.
+const CHAPTER: &str = include_str!("../socket-ipc/src/guide/limits.md");
+/// The files whose options state their defaults.
 const OPTIONS: [&str; 3] = [
     include_str!("../socket-ipc/src/endpoint/options.rs"),
     include_str!("../socket-ipc/src/server/builder.rs"),
     include_str!("../socket-ipc/src/client/builder.rs"),
 ];
 
-/// Every limit as the documentation writes it, made from its constant.
-fn written() -> Vec<(&'static str, String)> {
+/// Every limit as the documentation has to state it, made from its constant.
+fn documented() -> Vec<(&'static str, String)> {
     fn bytes(count: usize) -> String {
         match count {
             mib if mib % (1024 * 1024) == 0 => format!("{} MiB", mib / 1024 / 1024),
@@ -73,21 +73,21 @@ fn written() -> Vec<(&'static str, String)> {
     ]
 }
 
-fn written_value(name: &str) -> String {
-    let (_, value) = written()
+fn documented_value(name: &str) -> String {
+    let (_, value) = documented()
         .into_iter()
         .find(|(known, _)| *known == name)
         .unwrap_or_else(|| panic!("{name} is not known here"));
     value
 }
 
-/// Whether `text` begins with the number `value`, not with a longer one that only looks like it.
+/// Whether `text` begins with the number `value`, and not with a longer number.
 fn begins_with(text: &str, value: &str) -> bool {
     text.strip_prefix(value).is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_alphanumeric()))
 }
 
 #[test]
-fn the_table_has_every_limit_with_the_value_of_its_constant() {
+fn limits_table_has_every_constant_with_its_value() {
     let constants: Vec<_> = TABLE
         .lines()
         .filter_map(|line| line.strip_prefix("pub const ")?.split_once(':'))
@@ -96,7 +96,7 @@ fn the_table_has_every_limit_with_the_value_of_its_constant() {
     let mut rows: Vec<_> =
         TABLE.lines().filter_map(|line| line.strip_prefix("//! | [`")?.split_once("`] | ")).collect();
     for (name, row) in &rows {
-        let value = written_value(name);
+        let value = documented_value(name);
         assert!(begins_with(row, &value), "{name} is {value}, and documented as {row}");
     }
     let mut missing = constants.clone();
@@ -104,14 +104,14 @@ fn the_table_has_every_limit_with_the_value_of_its_constant() {
     assert_eq!(missing, [""; 0], "limits that the table lacks");
     rows.retain(|(name, _)| !constants.contains(name));
     assert_eq!(rows, [("", ""); 0], "rows of no limit");
-    assert_eq!(written().len(), constants.len());
+    assert_eq!(documented().len(), constants.len());
 }
 
 #[test]
-fn each_option_says_the_default_of_its_constant() {
+fn option_docs_state_the_value_of_their_constant() {
     let mut checked = Vec::new();
     for text in OPTIONS {
-        // One line, so that a sentence may be broken anywhere.
+        // As one line: a sentence may be broken anywhere.
         let text = text
             .lines()
             .map(|line| line.trim().trim_start_matches("///").trim())
@@ -124,8 +124,8 @@ fn each_option_says_the_default_of_its_constant() {
                 .trim_start()
                 .strip_prefix('(')
                 .unwrap_or_else(|| panic!("{name} has no number: {rest:.40}"));
-            // The unit stands in the sentence before.
-            let expected = written_value(name).replace(" bytes", "");
+            // The unit is in the sentence before.
+            let expected = documented_value(name).replace(" bytes", "");
             assert!(
                 begins_with(
                     value.trim_start_matches('`').trim_start_matches("0o").trim_start_matches('0'),
@@ -142,11 +142,11 @@ fn each_option_says_the_default_of_its_constant() {
 }
 
 #[test]
-fn the_readme_has_a_row_for_every_limit_with_its_value() {
-    for (name, value) in written() {
+fn chapter_has_a_row_for_every_limit_with_its_value() {
+    for (name, value) in documented() {
         let rows: Vec<_> =
-            README.lines().filter_map(|line| line.strip_prefix(&format!("| `{name}` | "))).collect();
-        let [row] = rows[..] else { panic!("{} rows of {name} in the README", rows.len()) };
-        assert!(begins_with(row, &value), "{name} is {value}, and the README says {row}");
+            CHAPTER.lines().filter_map(|line| line.strip_prefix(&format!("| `{name}` | "))).collect();
+        let [row] = rows[..] else { panic!("{} rows of {name} in the chapter", rows.len()) };
+        assert!(begins_with(row, &value), "{name} is {value}, and the chapter says {row}");
     }
 }

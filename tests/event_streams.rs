@@ -1,4 +1,4 @@
-//! Who comes and goes, and what becomes of a client's connection, as bounded streams.
+//! The connections of a server and the connection of a client, as bounded streams of events.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -20,7 +20,7 @@ fn opened_or_closed(event: ServerConnectionEvent) -> String {
     match event {
         ServerConnectionEvent::Opened(id) => format!("{id} opened"),
         ServerConnectionEvent::Closed(id, reason) => format!("{id} closed: {:?}", reason.cause),
-        ServerConnectionEvent::Lagged(count) => format!("{count} missed"),
+        ServerConnectionEvent::Lagged(count) => format!("{count} lagged"),
         other => format!("{other:?}"),
     }
 }
@@ -33,19 +33,19 @@ fn state(state: ClientConnectionEvent) -> String {
             other => format!("failed: {other:?}"),
         },
         ClientConnectionEvent::Disconnected(reason) => format!("disconnected: {:?}", reason.cause),
-        ClientConnectionEvent::Lagged(count) => format!("{count} missed"),
+        ClientConnectionEvent::Lagged(count) => format!("{count} lagged"),
         other => format!("{other:?}"),
     }
 }
 
-/// The next event in words.
+/// The next event as text.
 async fn next(connections: &mut EventStream<ServerConnectionEvent>) -> String {
     opened_or_closed(soon("an event", connections.next()).await.expect("the end instead of an event"))
 }
 
-/// All that come until the end, in words.
-async fn rest<E>(events: EventStream<E>, words: fn(E) -> String) -> Vec<String> {
-    soon("the end", events.map(words).collect()).await
+/// The events up to the end of the stream, as text.
+async fn rest<E>(events: EventStream<E>, to_text: fn(E) -> String) -> Vec<String> {
+    soon("the end", events.map(to_text).collect()).await
 }
 
 async fn listening() -> (Place, Server) {
@@ -55,22 +55,22 @@ async fn listening() -> (Place, Server) {
     (place, server)
 }
 
-/// Opens a connection and closes it, `count` times. `closed` reports each end to its listener.
-async fn come_and_go(place: &Place, count: usize, closed: &mut Events<u64>) {
+/// Opens a connection and closes it, `count` times. `closed` gets an event from the listener of each close.
+async fn open_and_close(place: &Place, count: usize, closed: &mut Events<u64>) {
     for _ in 0..count {
         drop(RawPeer::connect(place.socket()).await);
         closed.next().await;
     }
 }
 
-/// A client that does not let the tests wait.
+/// A client with short delays.
 fn eager(place: &Place) -> Client {
     let delay = Duration::from_millis(20);
     Client::builder(place.socket()).retry_delay(delay).reconnect_delay(delay).build()
 }
 
 support::both_flavours! {
-    async fn a_connection_is_opened_before_it_is_closed_and_says_why() {
+    async fn server_events_connection_opens_then_closes_with_reason() {
         let (place, server) = listening().await;
         let mut connections = server.connection_events();
         let first = RawPeer::connect(place.socket()).await;
@@ -91,7 +91,7 @@ support::both_flavours! {
         assert_eq!((id.get(), reason.unfinished_bytes), (3, 10));
     }
 
-    async fn a_client_that_is_connected_already_has_its_end_only() {
+    async fn server_events_already_connected_gives_only_closed() {
         let (place, server) = listening().await;
         let mut all = server.connection_events();
         let peer = RawPeer::connect(place.socket()).await;
@@ -102,17 +102,17 @@ support::both_flavours! {
         assert_eq!(next(&mut all).await, "1 closed: PeerClosed");
     }
 
-    async fn several_have_each_event_and_dropping_one_leaves_the_others() {
+    async fn server_events_several_streams_each_get_every_event() {
         let (place, server) = listening().await;
         let (mut first, second, mut third) = (server.connection_events(), server.connection_events(), server.connection_events());
         let mut closed = Events::new();
         let report = closed.reporter();
         let listener = server.on_connection_close(move |id, _| report(id.get()));
-        come_and_go(&place, 1, &mut closed).await;
+        open_and_close(&place, 1, &mut closed).await;
         assert_eq!(format!("{second:?}"), "EventStream { held: 2, .. }");
         drop(second);
-        come_and_go(&place, 1, &mut closed).await;
-        assert!(server.off(listener), "the listener beside them was left alone");
+        open_and_close(&place, 1, &mut closed).await;
+        assert!(server.off(listener), "the listener was removed with a stream");
         assert!(!server.off(listener));
         for stream in [&mut first, &mut third] {
             for id in [1, 2] {
@@ -122,11 +122,11 @@ support::both_flavours! {
         }
     }
 
-    async fn one_may_be_made_and_dropped_inside_a_listener_of_the_same_event() {
+    async fn server_events_stream_made_in_listener_begins_at_next_event() {
         let (place, server) = listening().await;
         let mut streams = Events::new();
         let (report, handle) = (streams.reporter(), server.handle());
-        // Dropped by a listener that is called before those of the stream.
+        // Dropped by a listener that is called before the one of the stream.
         let to_drop = std::sync::Arc::new(std::sync::Mutex::new(None));
         let dropped = std::sync::Arc::clone(&to_drop);
         server.on_connection(move |_| {
@@ -137,47 +137,47 @@ support::both_flavours! {
         let peer = RawPeer::connect(place.socket()).await;
         let mut made: EventStream<_> = streams.next().await;
         drop(peer);
-        assert_eq!(next(&mut made).await, "1 closed: PeerClosed", "from the next event on");
+        assert_eq!(next(&mut made).await, "1 closed: PeerClosed", "it begins at the next event");
         assert!(to_drop.lock().unwrap().is_none());
     }
 
-    async fn events_without_room_are_counted_where_they_are_missing() {
+    async fn server_events_stream_full_gives_lagged_in_place() {
         let (place, server) = listening().await;
         let mut slow = server.connection_events();
-        let mut quick = server.connection_events();
+        let mut fast = server.connection_events();
         let mut closed = Events::new();
         let report = closed.reporter();
         server.on_connection_close(move |id, _| report(id.get()));
-        // Each is two events. Nobody reads them, and nobody is held up.
+        // Each connection is two events. Nothing reads `slow`, and it delays nothing.
         const FIRST: usize = EVENT_STREAM_LEN / 2 + 30;
         for _ in 0..FIRST {
-            come_and_go(&place, 1, &mut closed).await;
+            open_and_close(&place, 1, &mut closed).await;
             for _ in 0..2 {
-                soon("an event", quick.next()).await.unwrap();
+                soon("an event", fast.next()).await.unwrap();
             }
         }
         assert_eq!(format!("{slow:?}"), format!("EventStream {{ held: {EVENT_STREAM_LEN}, .. }}"));
         // Room for one: the first of the next two.
         assert_eq!(next(&mut slow).await, "1 opened");
-        come_and_go(&place, 1, &mut closed).await;
+        open_and_close(&place, 1, &mut closed).await;
         let mut expected = vec!["1 closed: PeerClosed".to_owned()];
         for id in 2..=EVENT_STREAM_LEN / 2 {
             expected.extend([format!("{id} opened"), format!("{id} closed: PeerClosed")]);
         }
-        expected.extend(["60 missed".into(), format!("{} opened", FIRST + 1), "1 missed".into()]);
+        expected.extend(["60 lagged".into(), format!("{} opened", FIRST + 1), "1 lagged".into()]);
         for expected in expected {
             assert_eq!(next(&mut slow).await, expected);
         }
-        // All is read: from here on nothing is missing.
-        come_and_go(&place, 1, &mut closed).await;
+        // All is read: nothing is missing from here on.
+        open_and_close(&place, 1, &mut closed).await;
         assert_eq!(next(&mut slow).await, format!("{} opened", FIRST + 2));
         server.close().await;
         assert_eq!(rest(slow, opened_or_closed).await, [format!("{} closed: PeerClosed", FIRST + 2)]);
-        let quick = rest(quick, opened_or_closed).await;
-        assert_eq!(quick.len(), 4, "it kept up: {quick:?}");
+        let fast = rest(fast, opened_or_closed).await;
+        assert_eq!(fast.len(), 4, "the fast stream lost events: {fast:?}");
     }
 
-    async fn whatever_the_crowd_each_event_is_read_or_counted() {
+    async fn server_events_many_connections_are_read_or_counted() {
         const CLIENTS: u64 = 8;
         const EACH: u64 = 100;
         let (place, server) = listening().await;
@@ -215,7 +215,7 @@ support::both_flavours! {
         assert_eq!(rest(connections, opened_or_closed).await, [""; 0]);
     }
 
-    async fn it_ends_after_the_last_event_when_its_server_is_closed() {
+    async fn server_events_server_closed_ends_after_last_event() {
         let (place, server) = listening().await;
         let (mut read, kept) = (server.connection_events(), server.connection_events());
         let mut peer = RawPeer::connect(place.socket()).await;
@@ -232,10 +232,10 @@ support::both_flavours! {
         let mut kept = kept.into_inner();
         assert!(kept.next().await.is_none(), "it stays ended");
         let mut late = server.connection_events();
-        assert!(soon("the end of one made later", late.next()).await.is_none());
+        assert!(soon("the end of a stream made later", late.next()).await.is_none());
     }
 
-    async fn it_ends_when_its_server_is_dropped_which_it_does_not_keep_alive() {
+    async fn server_events_server_dropped_ends() {
         let (place, server) = listening().await;
         let (read, kept, late) = (server.connection_events(), server.connection_events(), server.handle());
         let mut opened = Events::new();
@@ -254,7 +254,7 @@ support::both_flavours! {
         assert_eq!(rest(late.connection_events(), opened_or_closed).await, [""; 0]);
     }
 
-    async fn a_loop_may_close_its_own_server() {
+    async fn server_events_loop_closes_server_ends() {
         let (place, server) = listening().await;
         let mut connections = server.connection_events();
         let mut peer = RawPeer::connect(place.socket()).await;
@@ -271,7 +271,7 @@ support::both_flavours! {
         soon("the close", server.closed()).await;
     }
 
-    async fn states_follow_a_server_that_goes_and_comes_back() {
+    async fn client_events_server_restarts_gives_every_state() {
         let place = Place::new();
         let client = eager(&place);
         let (mut states, whole) = (client.connection_events(), client.connection_events());
@@ -280,7 +280,7 @@ support::both_flavours! {
             client
         });
         assert_eq!(state(soon("a failure", states.next()).await.unwrap()), "failed: NotFound");
-        // Failures come as often as it tries.
+        // Each attempt may fail.
         let mut states = states.map(state).filter(|state| future::ready(state != "failed: NotFound"));
         let mut next = async || soon("a state", states.next()).await.unwrap();
         let server = Server::new(place.socket());
@@ -293,7 +293,7 @@ support::both_flavours! {
         server.listen().await.unwrap();
         assert_eq!(next().await, "connected, again: true");
         assert!(client.is_connected());
-        // One that is made later knows that it is not the first connection.
+        // A stream made later knows that this is not the first connection.
         let later = client.connection_events();
         drop(server);
         assert_eq!(next().await, "disconnected: PeerClosed");
@@ -311,14 +311,14 @@ support::both_flavours! {
         assert_eq!(rest(client.connection_events(), state).await, [""; 0]);
     }
 
-    async fn states_end_when_the_client_gives_up_or_is_dropped() {
+    async fn client_events_client_gives_up_or_dropped_ends() {
         let place = Place::new();
         let delay = Duration::from_millis(1);
         let client = Client::builder(place.socket()).retry_delay(delay).give_up_after(3).build();
         let states = client.connection_events();
         let error = soon("the end of the attempts", client.connect()).await.unwrap_err();
         assert_eq!(rest(states, state).await, ["failed: NotFound"; 3]);
-        // The last failure is what giving up names as its source.
+        // The source of `GaveUp` is the last failure.
         let ConnectError::GaveUp { cause: source, .. } = error else { panic!("{error:?}") };
         assert!(matches!(&*source, ConnectError::Io { .. }), "{source:?}");
 
@@ -333,7 +333,7 @@ support::both_flavours! {
         server.close().await;
     }
 
-    async fn states_without_room_are_counted_too() {
+    async fn client_events_stream_full_gives_lagged() {
         let place = Place::new();
         let count = EVENT_STREAM_LEN as u32 + 45;
         let client = Client::builder(place.socket()).retry_delay(Duration::ZERO).give_up_after(count).build();
@@ -342,24 +342,24 @@ support::both_flavours! {
         let all = rest(states, state).await;
         assert_eq!(all.len(), EVENT_STREAM_LEN + 1);
         assert!(all[..EVENT_STREAM_LEN].iter().all(|state| state == "failed: NotFound"), "{all:?}");
-        assert_eq!(all[EVENT_STREAM_LEN], "45 missed");
+        assert_eq!(all[EVENT_STREAM_LEN], "45 lagged");
     }
 
-    async fn they_compose_as_streams() {
+    async fn event_streams_merge_with_other_streams() {
         #[derive(Debug)]
         enum Input {
             Number(u64),
-            Came(u64),
-            Left(u64),
+            Opened(u64),
+            Closed(u64),
         }
         let (place, server) = listening().await;
         let numbers = server.subscribe::<Number>().map(|(number, _)| Input::Number(number.0));
         let connections = server.connection_events().filter_map(|event| {
             future::ready(match event {
-                ServerConnectionEvent::Opened(id) => Some(Input::Came(id.get())),
+                ServerConnectionEvent::Opened(id) => Some(Input::Opened(id.get())),
                 ServerConnectionEvent::Closed(id, reason) => {
                     assert!(matches!(reason.cause, CloseCause::PeerClosed), "{reason:?}");
-                    Some(Input::Left(id.get()))
+                    Some(Input::Closed(id.get()))
                 }
                 _ => None,
             })
@@ -376,35 +376,35 @@ support::both_flavours! {
             let mut peer = RawPeer::connect(place.socket()).await;
             peer.write(format!("{{\"topic\":\"number\",\"message\":{number}}}\n")).await;
         }
-        let (mut heard, mut came, mut left) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut received, mut opened, mut closed) = (Vec::new(), Vec::new(), Vec::new());
         while let Some(input) = soon("an input", inputs.next()).await {
             match input {
-                Input::Number(number) => heard.push(number),
-                Input::Came(id) => came.push(id),
-                Input::Left(id) => left.push(id),
+                Input::Number(number) => received.push(number),
+                Input::Opened(id) => opened.push(id),
+                Input::Closed(id) => closed.push(id),
             }
         }
-        for (found, expected) in [(&mut heard, 7..=10), (&mut came, 1..=4), (&mut left, 1..=4)] {
+        for (found, expected) in [(&mut received, 7..=10), (&mut opened, 1..=4), (&mut closed, 1..=4)] {
             found.sort();
             assert!(found.iter().copied().eq(expected.clone()), "{found:?} instead of {expected:?}");
         }
-        // The same with `select!`, without anything of `futures`.
+        // The same with `select!`, without `futures`.
         let mut connections = server.connection_events();
         let peer = RawPeer::connect(place.socket()).await;
-        let mut ends = 0;
-        while ends < 2 {
+        let mut seen_ends = 0;
+        while seen_ends < 2 {
             tokio::select! {
-                Some(state) = states.next() => ends += usize::from(matches!(state, ClientConnectionEvent::Disconnected(_))),
+                Some(state) = states.next() => seen_ends += usize::from(matches!(state, ClientConnectionEvent::Disconnected(_))),
                 event = connections.next() => {
                     assert_eq!(opened_or_closed(event.unwrap()), "5 opened");
-                    ends += 1;
+                    seen_ends += 1;
                 }
             }
         }
         drop(peer);
     }
 
-    async fn a_wait_that_is_given_up_loses_no_event() {
+    async fn event_stream_next_dropped_loses_no_event() {
         let (place, server) = listening().await;
         let mut connections = server.connection_events();
         for id in 1..=50 {

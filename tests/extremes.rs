@@ -1,4 +1,4 @@
-//! Every limit at 0, at 1 and at the most its type holds: something sensible happens, and nothing overflows.
+//! Every limit at 0, at 1 and at the most its type holds: nothing overflows, and the behaviour stays sensible.
 
 use std::time::Duration;
 
@@ -13,12 +13,12 @@ use support::{Events, Place, RawPeer, soon};
 #[topic = "number"]
 struct Number(u64);
 
-/// A text of 2 MiB, more than any socket takes unread.
+/// A text of 2 MiB, more than any socket buffer holds.
 fn long() -> Box<RawValue> {
     RawValue::from_string(format!("\"{}\"", "x".repeat(2 * 1024 * 1024))).unwrap()
 }
 
-/// A hundred messages each way, paced, and in the end one that is longer than any buffer.
+/// Sends a hundred paced messages each way, and then one that is longer than any buffer.
 async fn converse(server: ServerBuilder, client: ClientBuilder) {
     let (server, client) = (server.build(), client.build());
     let mut ids = Events::new();
@@ -53,7 +53,7 @@ async fn converse(server: ServerBuilder, client: ClientBuilder) {
 }
 
 support::both_flavours! {
-    async fn an_outbox_of_any_length_passes_everything_in_order() {
+    async fn outbox_len_extreme_passes_everything_in_order() {
         for bytes in [0, 1, usize::MAX] {
             let place = Place::new();
             converse(
@@ -66,7 +66,7 @@ support::both_flavours! {
         }
     }
 
-    async fn an_outbox_without_length_takes_one_message_at_a_time() {
+    async fn outbox_len_zero_or_one_takes_one_message_at_a_time() {
         for (outbox, total) in [(0, usize::MAX), (1, usize::MAX), (usize::MAX, 0), (usize::MAX, 1)] {
             let place = Place::new();
             let server = Server::builder(place.socket()).outbox_len(outbox).outbox_total_len(total).build();
@@ -75,7 +75,7 @@ support::both_flavours! {
             server.listen().await.unwrap();
             let mut peer = RawPeer::connect(place.socket()).await;
             let id = ids.next().await;
-            // More than the socket takes, so that it stays.
+            // More than the socket buffer holds, so that a part stays queued.
             server.send_raw("long", &long(), id).unwrap();
             match server.send(&Number(1), id).unwrap_err() {
                 SendError::OutboxFull { client_id, limit, queued, .. } => {
@@ -88,14 +88,14 @@ support::both_flavours! {
                 }
                 other => panic!("{other:?}"),
             }
-            assert_eq!(server.clients(), [id], "a refused send ended the connection");
+            assert_eq!(server.clients(), [id], "a send that failed ended the connection");
             peer.line().await;
             soon("room", server.send_async(&Number(2), id)).await.unwrap();
             assert!(peer.line().await.ends_with(":2}"));
         }
     }
 
-    async fn messages_of_any_length_or_none_at_all() {
+    async fn max_message_len_extreme_is_applied() {
         for limit in [0, 1] {
             let place = Place::new();
             let server = Server::builder(place.socket()).max_message_len(limit).build();
@@ -121,7 +121,7 @@ support::both_flavours! {
         .await;
     }
 
-    async fn an_error_keeps_as_many_bytes_as_it_may_and_tells_the_true_length() {
+    async fn raw_len_extreme_keeps_that_many_bytes_and_the_true_length() {
         for (limit, kept) in [(0, ""), (1, "n"), (usize::MAX, "nonsense")] {
             let place = Place::new();
             let server = Server::builder(place.socket()).raw_len(limit).build();
@@ -134,15 +134,15 @@ support::both_flavours! {
         }
     }
 
-    async fn topics_of_any_length_or_none_at_all() {
+    async fn max_topic_len_extreme_is_applied() {
         for (limit, fits, too_long) in [(0, None, "a"), (1, Some("a"), "ab"), (usize::MAX, Some("long"), "")] {
             let place = Place::new();
             let server = Server::builder(place.socket()).max_topic_len(limit).build();
             let (mut ids, mut seen) = (Events::new(), Events::new());
             server.on_connection(ids.reporter());
-            let (report, refused) = (seen.reporter(), seen.reporter());
+            let (report, report_error) = (seen.reporter(), seen.reporter());
             server.on_message(move |_, topic, _id| report(topic.to_owned()));
-            server.on_message_error(move |error, _id| refused(error.to_string()));
+            server.on_message_error(move |error, _id| report_error(error.to_string()));
             server.listen().await.unwrap();
             let mut peer = RawPeer::connect(place.socket()).await;
             let id = ids.next().await;
@@ -156,14 +156,14 @@ support::both_flavours! {
                 let error = server.send_raw(too_long, &(), id).unwrap_err();
                 assert!(matches!(error, SendError::TopicTooLong { .. }), "{error:?}");
                 peer.write(format!("{{\"topic\":\"{too_long}\",\"message\":1}}\n")).await;
-                let refused = seen.next().await;
-                assert!(refused.contains(&format!("limit of {limit}")), "{refused}");
+                let error = seen.next().await;
+                assert!(error.contains(&format!("limit of {limit}")), "{error}");
                 assert_eq!(server.clients(), [id]);
             }
         }
     }
 
-    async fn times_without_end_never_come() {
+    async fn timeouts_max_never_elapse() {
         let place = Place::new();
         converse(
             Server::builder(place.socket())
@@ -182,28 +182,28 @@ support::both_flavours! {
         .await;
     }
 
-    async fn a_drain_of_no_time_ends_everything_at_once_and_says_what_was_lost() {
+    async fn drain_zero_ends_at_once_and_counts_unsent() {
         let place = Place::new();
         let server = Server::builder(place.socket()).drain(Duration::ZERO).build();
-        let (mut ids, mut ends) = (Events::new(), Events::new());
+        let (mut ids, mut closes) = (Events::new(), Events::new());
         server.on_connection(ids.reporter());
-        let report = ends.reporter();
+        let report = closes.reporter();
         server.on_connection_close(move |_id, reason| report(reason.clone()));
         server.listen().await.unwrap();
         let peer = RawPeer::connect(place.socket()).await;
         server.send_raw("long", &long(), ids.next().await).unwrap();
         soon("the close", server.close()).await;
-        let [reason] = &ends.rest()[..] else { panic!("not one end") };
+        let [reason] = &closes.rest()[..] else { panic!("not one close") };
         assert!(matches!(reason.cause, CloseCause::Closed) && reason.unsent_messages == 1, "{reason}");
         drop(peer);
     }
 
-    async fn a_write_stall_of_no_time_cuts_who_does_not_read_and_nobody_else() {
+    async fn write_stall_zero_disconnects_only_the_slow_consumer() {
         let place = Place::new();
         let server = Server::builder(place.socket()).write_stall(Duration::ZERO).build();
-        let (mut ids, mut ends) = (Events::new(), Events::new());
+        let (mut ids, mut closes) = (Events::new(), Events::new());
         server.on_connection(ids.reporter());
-        let report = ends.reporter();
+        let report = closes.reporter();
         server.on_connection_close(move |id, reason| report((id, reason.clone())));
         server.listen().await.unwrap();
         let mut reading = RawPeer::connect(place.socket()).await;
@@ -215,16 +215,16 @@ support::both_flavours! {
             assert!(reading.line().await.ends_with(&format!(":{number}}}")));
         }
         server.send_raw("long", &long(), stuck).unwrap();
-        let (id, reason) = ends.next().await;
+        let (id, reason) = closes.next().await;
         assert!(id == stuck && matches!(reason.cause, CloseCause::SlowClient), "{id}: {reason}");
         assert_eq!(server.clients(), [reader]);
     }
 
-    async fn an_incomplete_timeout_of_no_time_takes_whole_messages_only() {
+    async fn incomplete_timeout_zero_takes_only_whole_messages() {
         let place = Place::new();
         let server = Server::builder(place.socket()).incomplete_timeout(Duration::ZERO).build();
-        let (mut numbers, mut ends) = (server.subscribe::<Number>(), Events::new());
-        let report = ends.reporter();
+        let (mut numbers, mut closes) = (server.subscribe::<Number>(), Events::new());
+        let report = closes.reporter();
         server.on_connection_close(move |_id, reason| report(reason.clone()));
         server.on_message_error(|_, _id| {});
         server.listen().await.unwrap();
@@ -234,18 +234,18 @@ support::both_flavours! {
             assert_eq!(soon("the message", numbers.next()).await.unwrap().0.0, number);
         }
         peer.write("{\"topic\":").await;
-        let reason = ends.next().await;
+        let reason = closes.next().await;
         assert!(matches!(reason.cause, CloseCause::Incomplete), "{reason}");
         assert_eq!(peer.closed().await, b"");
     }
 
-    async fn no_clients_at_all_and_as_many_as_there_can_be() {
+    async fn max_clients_extreme_is_applied() {
         let place = Place::new();
         let server = Server::builder(place.socket()).max_clients(0).build();
         let mut events = Events::new();
         let report = events.reporter();
         server.on_error(move |error| report(matches!(error, Error::TooManyClients { limit: 0, .. })));
-        server.on_connection(|_id| panic!("somebody was let in"));
+        server.on_connection(|_id| panic!("a client was accepted"));
         server.listen().await.unwrap();
         for _ in 0..3 {
             assert_eq!(RawPeer::connect(place.socket()).await.closed().await, b"");
@@ -255,16 +255,16 @@ support::both_flavours! {
         converse(Server::builder(place.socket()).max_clients(usize::MAX), Client::builder(place.socket())).await;
     }
 
-    async fn delays_and_attempts_of_nothing() {
+    async fn delays_and_attempts_zero_are_applied() {
         let place = Place::new();
-        // 0 attempts would be no client: it counts as 1.
+        // 0 attempts count as 1.
         for attempts in [0, 1] {
             let client = Client::builder(place.socket()).give_up_after(attempts).build();
             let error = soon("the end of the attempts", client.connect()).await.unwrap_err();
             assert!(matches!(error, ConnectError::GaveUp { attempts: 1, .. }), "{error:?}");
         }
         let client = Client::builder(place.socket()).connect_timeout(Duration::ZERO).give_up_after(1).build();
-        // Whether an attempt of no time can succeed or not: it is one or the other, at once.
+        // The attempt ends at once.
         let error = soon("the end of the attempts", client.connect()).await.unwrap_err();
         assert!(matches!(error, ConnectError::GaveUp { .. }), "{error:?}");
 
@@ -277,7 +277,7 @@ support::both_flavours! {
         let mut ids = Events::new();
         server.on_connection(ids.reporter());
         let late = async {
-            // Attempts that follow each other without a pause leave room for everything else.
+            // Attempts without a pause leave other tasks their turns.
             for _ in 0..10 {
                 assert_eq!(events.next().await, "failed");
             }
@@ -290,7 +290,7 @@ support::both_flavours! {
         assert_eq!(events.next().await, "back");
     }
 
-    async fn a_delay_without_end_is_ended_by_a_close() {
+    async fn retry_delay_max_close_ends_it() {
         let place = Place::new();
         let client = Client::builder(place.socket()).retry_delay(Duration::MAX).build();
         let mut events = Events::new();

@@ -1,4 +1,4 @@
-//! A peer that never pauses, and never reads: every deadline holds for it as for any other.
+//! Peers that never pause and never read: every deadline holds for them, too.
 
 use std::io;
 use std::pin::Pin;
@@ -14,16 +14,14 @@ use tokio::time::advance;
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A text of 2 MiB, more than any socket takes unread. Encoded before: without optimisation that takes its
-/// time.
+/// A text of 2 MiB, more than any socket buffer holds. Encoded before, which is slow without optimisation.
 fn long() -> Box<RawValue> {
     RawValue::from_string(format!("\"{}\"", "x".repeat(2 * 1024 * 1024))).unwrap()
 }
 
-/// In memory: there is always something to read, and it never takes anything.
+/// A stream in memory that always has bytes to read, and accepts none.
 ///
-/// `b'\n'` is what every read ends with, so that it is a flood of blank lines; with another byte it is a line
-/// without end.
+/// Its byte ends every read: `b'\n'` makes a flood of blank lines, another byte a line without a delimiter.
 struct Flood(u8);
 
 impl AsyncRead for Flood {
@@ -50,7 +48,7 @@ impl AsyncWrite for Flood {
     }
 }
 
-/// A server with a client that sends `byte` for ever, and how that one's connection ends.
+/// A server with a [`Flood`] of `byte`, and how its connection ends.
 async fn flooded(byte: u8) -> (Server, UnboundedReceiver<CloseCause>) {
     let server = Server::new("in memory");
     let (sender, ended) = unbounded_channel();
@@ -61,13 +59,13 @@ async fn flooded(byte: u8) -> (Server, UnboundedReceiver<CloseCause>) {
     (server, ended)
 }
 
-/// Runs a test in paused time. It has its turn after each of the connection, which is never idle.
+/// Runs a test in paused time. The test gets a turn after each turn of the connection, which is never idle.
 fn paused(test: impl Future<Output = ()>) {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_all().start_paused(true).event_interval(1).build().unwrap().block_on(test);
 }
 
-/// Lets time pass until the connection ends, and returns how many seconds that took.
+/// Lets time pass until the connection ends, and returns the seconds that took.
 async fn end(mut ended: UnboundedReceiver<CloseCause>) -> (u32, CloseCause) {
     // The runtime is never idle, and so time passes only by `advance`.
     for seconds in 0..100 {
@@ -75,14 +73,14 @@ async fn end(mut ended: UnboundedReceiver<CloseCause>) -> (u32, CloseCause) {
             return (seconds, cause);
         }
         advance(SECOND).await;
-        // The turn in which the connection looks at the clock, and the one in which it ends.
+        // One turn in which the connection looks at the clock, and one in which it ends.
         tokio::task::yield_now().await;
     }
     panic!("the connection did not end");
 }
 
 #[test]
-fn a_flood_does_not_keep_the_write_stall_from_being_noticed() {
+fn write_stall_during_flood_disconnects() {
     paused(async {
         let (server, ended) = flooded(b'\n').await;
         server.broadcast_raw("text", &long()).unwrap();
@@ -95,7 +93,7 @@ fn a_flood_does_not_keep_the_write_stall_from_being_noticed() {
 }
 
 #[test]
-fn a_flood_does_not_keep_a_message_without_end_from_being_noticed() {
+fn incomplete_timeout_during_flood_disconnects() {
     paused(async {
         let (_server, ended) = flooded(b'x').await;
         let (seconds, cause) = end(ended).await;
@@ -107,7 +105,7 @@ fn a_flood_does_not_keep_a_message_without_end_from_being_noticed() {
 }
 
 #[test]
-fn a_flood_does_not_keep_closing_beyond_the_drain() {
+fn close_during_flood_ends_after_drain() {
     paused(async {
         let (server, ended) = flooded(b'\n').await;
         server.broadcast_raw("text", &long()).unwrap();
@@ -122,7 +120,7 @@ fn a_flood_does_not_keep_closing_beyond_the_drain() {
 }
 
 support::both_flavours! {
-    async fn flooding_over_a_socket_ends_with_the_drain_of_a_close() {
+    async fn close_during_socket_flood_ends_after_drain() {
         for bytes in [&b"\n"[..], b"x", b"{}\n", b"{\"topic\":\"text\",\"message\":\"\"}\n"] {
             let place = Place::new();
             let server = Server::builder(place.socket()).drain(Duration::from_millis(300)).build();
@@ -151,7 +149,7 @@ support::both_flavours! {
         }
     }
 
-    async fn flooding_over_a_socket_does_not_keep_the_write_stall_from_being_noticed() {
+    async fn write_stall_during_socket_flood_disconnects() {
         let place = Place::new();
         let server = Server::builder(place.socket()).write_stall(Duration::from_millis(300)).build();
         let mut events = Events::new();

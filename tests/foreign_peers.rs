@@ -1,13 +1,13 @@
-//! A control: the foreign peers, without this library between them. What fails here is the peers' own doing.
-//! One runtime flavour is enough: none of its sockets is ours.
+//! A control: the foreign peers with each other. A failure here is theirs.
+//! One runtime flavour is enough: this library has none of the sockets.
 
 use support::Place;
-use support::foreign::{Node, Peer, Role, everything, exchange, python, report, skip};
+use support::foreign::{Node, Peer, Role, all_batches, exchange, python, report, skip};
 
 async fn converse(test: &str, mut server: Peer, mut client: Peer) {
     client.expect_after("connectError", "connect").await;
     server.expect_after("listening", "connection").await;
-    let exchanged = exchange(&mut server, &mut client, &everything()).await;
+    let exchanged = exchange(&mut server, &mut client, &all_batches()).await;
     client.close().await;
     server.expect("connectionClose").await;
     server.close().await;
@@ -27,17 +27,17 @@ async fn node_with_node(version: &str) {
 }
 
 #[tokio::test]
-async fn node_0_4() {
+async fn node_0_4_with_itself_converses() {
     node_with_node("0.4.0").await;
 }
 
 #[tokio::test]
-async fn node_0_2() {
+async fn node_0_2_with_itself_converses() {
     node_with_node("0.2.0").await;
 }
 
 #[tokio::test]
-async fn python_with_python() {
+async fn python_with_itself_converses() {
     let test = "Python with Python";
     let place = Place::new();
     let mut server = match python(Role::Server, &place.socket()).await {

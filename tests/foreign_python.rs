@@ -1,7 +1,7 @@
-//! Plain Python, a socket and JSON, on the default wire: as client of our server and as server of our client.
+//! Plain Python with a socket and JSON, on the default wire: as client of our server and as server of our client.
 
 use socket_ipc::Wire;
-use support::foreign::{Role, a_few_words, everything, exchange, python, report, skip};
+use support::foreign::{Role, all_batches, exchange, python, report, skip, some_batches};
 use support::ours::{OurClient, OurServer};
 use support::{Place, both_flavours};
 
@@ -15,16 +15,16 @@ async fn their_client_our_server() {
         Err(why) => return skip(test, &why),
     };
     theirs.expect("connect").await;
-    ours.meet().await;
-    let mut exchanged = exchange(&mut ours, &mut theirs, &everything()).await;
+    ours.accept_client().await;
+    let mut exchanged = exchange(&mut ours, &mut theirs, &all_batches()).await;
 
     theirs.command("untopical").await;
-    let error_reply = ours.refuse().await;
-    assert!(error_reply.contains("topic"), "{error_reply}");
-    exchanged += exchange(&mut ours, &mut theirs, &a_few_words()).await;
+    let error = ours.message_error().await;
+    assert!(error.contains("topic"), "{error}");
+    exchanged += exchange(&mut ours, &mut theirs, &some_batches()).await;
 
     theirs.close().await;
-    ours.part().await;
+    ours.expect_client_leaves().await;
     theirs.expect("disconnect").await;
     ours.close().await;
     report(test, &theirs, exchanged);
@@ -45,13 +45,13 @@ async fn our_client_their_server() {
     theirs.expect("listening").await;
     ours.expect_after("connectError", "connect").await;
     theirs.expect("connection").await;
-    let mut exchanged = exchange(&mut ours, &mut theirs, &everything()).await;
+    let mut exchanged = exchange(&mut ours, &mut theirs, &all_batches()).await;
 
     theirs.command("untopical").await;
-    let error_reply = ours.refuse().await;
-    assert!(error_reply.contains("topic"), "{error_reply}");
+    let error = ours.message_error().await;
+    assert!(error.contains("topic"), "{error}");
 
-    // The server is killed, and another one comes.
+    // The server is killed, and another one starts.
     theirs.kill().await;
     ours.expect("disconnect").await;
     let mut theirs = python(Role::Server, &path).await.unwrap();
@@ -59,7 +59,7 @@ async fn our_client_their_server() {
     ours.expect_after("connectError", "connect").await;
     ours.expect("reconnect").await;
     theirs.expect("connection").await;
-    exchanged += exchange(&mut ours, &mut theirs, &a_few_words()).await;
+    exchanged += exchange(&mut ours, &mut theirs, &some_batches()).await;
 
     ours.close().await;
     theirs.expect("connectionClose").await;
@@ -69,11 +69,11 @@ async fn our_client_their_server() {
 }
 
 both_flavours! {
-    async fn client_of_our_server() {
+    async fn python_client_our_server_converses() {
         their_client_our_server().await;
     }
 
-    async fn server_of_our_client() {
+    async fn python_server_our_client_converses() {
         our_client_their_server().await;
     }
 }

@@ -1,7 +1,7 @@
-//! What a shell has at hand, socat or nc and jq, on the default wire: as client of our server.
+//! A shell with socat or nc, and jq, on the default wire: as client of our server.
 
 use socket_ipc::Wire;
-use support::foreign::{a_few_words, everything, exchange, report, shell, skip};
+use support::foreign::{all_batches, exchange, report, shell, skip, some_batches};
 use support::ours::OurServer;
 use support::{Place, both_flavours};
 
@@ -14,16 +14,16 @@ async fn their_client_our_server() {
         Ok(theirs) => theirs,
         Err(why) => return skip(test, &why),
     };
-    ours.meet().await;
-    let mut exchanged = exchange(&mut ours, &mut theirs, &everything()).await;
+    ours.accept_client().await;
+    let mut exchanged = exchange(&mut ours, &mut theirs, &all_batches()).await;
 
     theirs.command("untopical").await;
-    let error_reply = ours.refuse().await;
-    assert!(error_reply.contains("topic"), "{error_reply}");
-    exchanged += exchange(&mut ours, &mut theirs, &a_few_words()).await;
+    let error = ours.message_error().await;
+    assert!(error.contains("topic"), "{error}");
+    exchanged += exchange(&mut ours, &mut theirs, &some_batches()).await;
 
     theirs.close().await;
-    ours.part().await;
+    ours.expect_client_leaves().await;
     theirs.expect("disconnect").await;
     ours.close().await;
     report(test, &theirs, exchanged);
@@ -31,7 +31,7 @@ async fn their_client_our_server() {
 }
 
 both_flavours! {
-    async fn client_of_our_server() {
+    async fn shell_client_our_server_converses() {
         their_client_our_server().await;
     }
 }

@@ -1,5 +1,5 @@
-//! The TypeScript that a description becomes: the compiler takes it, whatever is described, and a program on the Node
-//! library that uses it talks to our server.
+//! The TypeScript of a description: it compiles for any description, and a program on the Node library that uses it
+//! converses with our server.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -50,24 +50,24 @@ struct Sum(u8);
 #[protocol(to_server(Hello, Add -> Sum), to_client(Greeting))]
 struct Chat;
 
-/// `None`: it is not to be had here, and that has been said.
+/// `None` if the compiler can't be installed here; the skip is reported.
 async fn typescript(test: &str) -> Option<TypeScript> {
     TypeScript::install(env!("CARGO_TARGET_TMPDIR")).await.map_err(|why| skip(test, &why)).ok()
 }
 
-/// Puts a program beside what was generated.
+/// Copies a program beside the generated file.
 fn put(place: &Place, program: &str) {
     let scripts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign/typescript");
     std::fs::copy(scripts.join(program), place.directory().join(program)).unwrap();
 }
 
 support::both_flavours! {
-    async fn a_node_program_with_the_types_of_a_running_server_talks_to_it() {
+    async fn typescript_of_running_server_program_converses() {
         let test = "a Node program with generated types";
         let Some(typescript) = typescript(test).await else { return };
-        let (place, mut heard) = (Place::new(), Events::new());
+        let (place, mut received) = (Place::new(), Events::new());
         let server = Chat::server(place.socket()).wire(Wire::NODE_0_4).describe_as(Chat::schema()).build();
-        let (reply, report) = (server.handle(), heard.reporter());
+        let (reply, report) = (server.handle(), received.reporter());
         server.on::<Hello>(move |Hello { name, mood }, client_id| {
             report(format!("{name} is {mood:?}"));
             let greeting = Greeting { text: format!("Hello, {name}!"), mood, number: Some(1) };
@@ -78,7 +78,7 @@ support::both_flavours! {
             .unwrap();
         server.listen().await.unwrap();
 
-        // The types are those that the server tells whoever asks.
+        // The types come from the description that the server replies with.
         let client = Client::builder(place.socket()).wire(Wire::NODE_0_4).build();
         soon("a connection", client.connect()).await.unwrap();
         let description = soon("the description", client.describe_server()).await.unwrap();
@@ -94,34 +94,34 @@ support::both_flavours! {
             "Hello, Node! You are puzzled by types, number 1.\n2 + 3 = 5.0\nrefused (failed): that is too much\n"
         );
         assert!(output.status.success());
-        assert_eq!(heard.next().await, r#"Node is Puzzled { by: "types" }"#);
+        assert_eq!(received.next().await, r#"Node is Puzzled { by: "types" }"#);
     }
 }
 
-/// Runs a test that needs no two flavours of runtime.
+/// Runs a test on one flavour of runtime.
 fn run(test: impl Future<Output = ()>) {
     support::run(tokio::runtime::Builder::new_current_thread(), test);
 }
 
 #[test]
-fn what_is_not_of_the_types_does_not_compile() {
+fn typescript_mistakes_do_not_compile() {
     run(async {
         let Some(typescript) = typescript("mistakes with generated types").await else { return };
         let place = Place::new();
         std::fs::write(place.directory().join("topics.ts"), Chat::schema().typescript()).unwrap();
         put(&place, "mistakes.ts");
-        let said = typescript.compile(place.directory(), &["mistakes.ts"]).await.unwrap_err();
+        let errors = typescript.compile(place.directory(), &["mistakes.ts"]).await.unwrap_err();
         let mistakes = include_str!("foreign/typescript/mistakes.ts").lines().zip(1..);
         for (line, number) in mistakes.skip(1) {
-            let is_refused = said.iter().any(|said| said.starts_with(&format!("mistakes.ts({number},")));
+            let is_error = errors.iter().any(|error| error.starts_with(&format!("mistakes.ts({number},")));
             assert_eq!(
-                is_refused,
+                is_error,
                 line.ends_with("// mistake"),
                 "line {number}: {line}\n{}",
-                said.join("\n")
+                errors.join("\n")
             );
         }
-        assert!(said.iter().all(|line| !line.starts_with("topics.ts")), "{}", said.join("\n"));
+        assert!(errors.iter().all(|line| !line.starts_with("topics.ts")), "{}", errors.join("\n"));
     });
 }
 
@@ -253,7 +253,7 @@ mod shapes {
     pub struct Array(Vec<Vec<Option<u8>>>);
 }
 
-/// A description of a type, read and written: it travels both ways.
+/// Describes a type in both directions: as it is decoded, and as it is encoded.
 fn shape<T: JsonSchema>(topics: &mut Vec<TopicDescription>) {
     use schemars::generate::SchemaSettings;
 
@@ -281,7 +281,7 @@ macro_rules! shapes {
 }
 
 #[test]
-fn whatever_is_described_compiles() {
+fn typescript_of_any_description_compiles() {
     run(async {
         let Some(typescript) = typescript("generated types of every shape").await else { return };
         let shapes = shapes![
@@ -289,7 +289,7 @@ fn whatever_is_described_compiles() {
             Internal, Adjacent, Untagged, Never, Flat, FlatEnums, Class, Reserved, Array, (), u8, String,
             Option<u8>, Vec<Option<Plain>>, BTreeMap<String, Value>, (u8, String), Value,
         ];
-        // What no derive writes, but somebody on a socket may.
+        // No derive writes these, but a peer may.
         let hostile = [
             json!(true),
             json!(false),

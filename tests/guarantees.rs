@@ -1,5 +1,4 @@
-//! What the documentation promises names the tests that hold it, and what is attacked the tests that attack it: they
-//! exist.
+//! The documented guarantees and the catalogue of attacks name tests that exist.
 
 use std::path::Path;
 
@@ -9,7 +8,7 @@ fn document(name: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
-/// The rows of all tables in a text, without their headings.
+/// The rows of all tables in a text, without the headings.
 fn rows(text: &str) -> Vec<&str> {
     let lines: Vec<_> = text.lines().collect();
     let is_row = |at: &usize| lines[*at].starts_with("| ");
@@ -17,7 +16,7 @@ fn rows(text: &str) -> Vec<&str> {
     (0..lines.len()).filter(is_row).filter(|at| !is_heading(*at)).map(|at| lines[at]).collect()
 }
 
-/// The tests that a text names, each of which has to exist.
+/// The tests that a text names. Fails if one does not exist.
 fn tests_named(text: &str) -> Vec<&str> {
     let named: Vec<_> = text.split('`').filter(|code| code.contains(".rs::")).collect();
     for test in &named {
@@ -27,28 +26,17 @@ fn tests_named(text: &str) -> Vec<&str> {
     named
 }
 
-fn guarantees() -> String {
-    let readme = document("README.md");
-    readme.split("## What it guarantees").nth(1).unwrap().split("\n## ").next().unwrap().to_owned()
-}
-
 #[test]
-fn every_guarantee_of_the_readme_names_tests_that_exist() {
-    let table = guarantees();
-    assert!(rows(&table).len() >= 10, "the table of guarantees was not found");
-    for row in rows(&table) {
-        assert!(!tests_named(row).is_empty(), "no test holds this: {row}");
+fn guarantee_of_the_chapter_names_existing_tests() {
+    let chapter = document("socket-ipc/src/guide/guarantees.md");
+    assert!(rows(&chapter).len() >= 10, "the table of guarantees was not found");
+    for row in rows(&chapter) {
+        assert!(!tests_named(row).is_empty(), "no test for this guarantee: {row}");
     }
 }
 
 #[test]
-fn the_crate_docs_guarantee_what_the_readme_does() {
-    assert_eq!(rows(&document("socket-ipc/src/guarantees.md")), rows(&guarantees()));
-    assert!(document("socket-ipc/src/lib.rs").contains("include_str!(\"guarantees.md\")"));
-}
-
-#[test]
-fn every_case_of_the_catalogue_names_tests_that_exist() {
+fn catalogue_case_names_existing_tests() {
     let catalogue = document("tests/README.md");
     let all = rows(&catalogue);
     for (letter, last, beside) in
@@ -58,10 +46,10 @@ fn every_case_of_the_catalogue_names_tests_that_exist() {
         for id in ids.chain(beside.map(str::to_owned)) {
             let found: Vec<_> = all.iter().filter(|row| row.starts_with(&format!("| {id} |"))).collect();
             assert_eq!(found.len(), 1, "{id} in the catalogue");
-            // One is what the others are written with, the other a build.
+            // L9 is what the other tests are written with, L14 is a build.
             assert!(
                 !tests_named(found[0]).is_empty() || ["L9", "L14"].contains(&&*id),
-                "no test makes this: {id}"
+                "no test for this case: {id}"
             );
         }
     }

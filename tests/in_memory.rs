@@ -1,4 +1,4 @@
-//! Every deadline to the millisecond: servers and clients joined in memory, where time can be paused.
+//! Every deadline to the millisecond, with servers and clients joined in memory and paused time.
 
 use std::io;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ fn assert_after(since: Instant, expected: Duration) {
     assert!(elapsed >= expected && elapsed <= expected + late, "after {elapsed:?}, expected {expected:?}");
 }
 
-/// A server with one client that is the returned stream, and how that one's connection ends.
+/// Serves one client, which is the returned stream, and reports how its connection ends.
 fn served(server: &Server) -> (DuplexStream, UnboundedReceiver<(CloseCause, u64)>) {
     let (sender, ended) = unbounded_channel();
     server.on_connection_close(move |_client_id, reason| {
@@ -48,7 +48,7 @@ fn served(server: &Server) -> (DuplexStream, UnboundedReceiver<(CloseCause, u64)
     (theirs, ended)
 }
 
-/// A client whose attempts to connect report when they were made, and succeed while `open` holds.
+/// A client whose attempts to connect report their time, and succeed while `open` is true.
 fn timed(
     builder: ClientBuilder,
     open: &Arc<AtomicBool>,
@@ -69,9 +69,9 @@ fn timed(
     (builder.connector(connector).build(), attempts)
 }
 
-/// Small and large ones, every way there is to send; the second half while the first is being written.
+/// Small and large messages in every way of sending; the second half while the first is being written.
 #[tokio::test(start_paused = true)]
-async fn what_is_taken_a_byte_at_a_time_arrives_byte_for_byte() {
+async fn outbox_read_byte_by_byte_arrives_unchanged() {
     let server = Server::new("in memory");
     let (ours, mut theirs) = duplex(1);
     let id = server.serve_connection(ours).unwrap().unwrap();
@@ -95,7 +95,7 @@ async fn what_is_taken_a_byte_at_a_time_arrives_byte_for_byte() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_does_not_read_is_cut_after_the_write_stall_and_not_earlier() {
+async fn write_stall_client_reads_nothing_is_disconnected_on_time() {
     let server = Server::new("in memory");
     let (_stuck, mut ended) = served(&server);
     let begin = Instant::now();
@@ -108,7 +108,7 @@ async fn a_client_that_does_not_read_is_cut_after_the_write_stall_and_not_earlie
 }
 
 #[tokio::test(start_paused = true)]
-async fn progress_begins_the_write_stall_anew() {
+async fn write_stall_progress_restarts_it() {
     let server = Server::new("in memory");
     let (mut slow, mut ended) = served(&server);
     server.broadcast(&long()).unwrap();
@@ -123,7 +123,7 @@ async fn progress_begins_the_write_stall_anew() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_server_that_does_not_read_is_cut_after_the_write_stall() {
+async fn write_stall_server_reads_nothing_client_disconnects() {
     let (ours, theirs) = duplex(1024);
     let stream = std::sync::Mutex::new(Some(ours));
     let connector = move || {
@@ -143,7 +143,7 @@ async fn a_server_that_does_not_read_is_cut_after_the_write_stall() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn silence_is_no_stall_and_nothing_unfinished() {
+async fn connection_silent_stays_open() {
     let server = Server::new("in memory");
     let (mut silent, mut ended) = served(&server);
     silent.write_all(b"{\"topic\":\"text\",\"message\":\"complete\"}\n").await.unwrap();
@@ -153,12 +153,12 @@ async fn silence_is_no_stall_and_nothing_unfinished() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_unfinished_message_ends_the_connection_after_its_time_however_it_trickles() {
+async fn incomplete_timeout_trickled_message_disconnects_on_time() {
     let server = Server::new("in memory");
     let (sender, mut errors) = unbounded_channel();
     server.on_message_error(move |error, _client_id| drop(sender.send((Instant::now(), error.clone()))));
     let (mut slow, mut ended) = served(&server);
-    // A message before it has no part in its time.
+    // An earlier message does not count into its time.
     slow.write_all(b"{\"topic\":\"text\",\"message\":\"complete\"}\n").await.unwrap();
     tokio::time::sleep(100 * SECOND).await;
     let begin = Instant::now();
@@ -175,13 +175,13 @@ async fn an_unfinished_message_ends_the_connection_after_its_time_however_it_tri
     };
     assert!(matches!(error.kind(), MessageErrorKind::Incomplete { timeout } if *timeout == 30 * SECOND));
     assert_eq!((error.len(), error.raw().len()), (written, usize::try_from(written).unwrap()));
-    // Counted from its first byte, which came a second in.
+    // The time begins with the first byte, which comes after a second.
     assert!(at - begin >= 31 * SECOND && at - begin < 32 * SECOND, "after {:?}", at - begin);
     assert!(matches!(next(&mut ended).await, (CloseCause::Incomplete, 0)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn closing_gives_a_stuck_client_the_drain_and_no_more() {
+async fn close_with_stuck_client_ends_after_drain() {
     let server = Server::new("in memory");
     let (_stuck, mut ended) = served(&server);
     server.broadcast(&long()).unwrap();
@@ -192,7 +192,7 @@ async fn closing_gives_a_stuck_client_the_drain_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn disconnecting_gives_a_stuck_client_the_drain_and_no_more() {
+async fn disconnect_stuck_client_ends_after_drain() {
     let server = Server::builder("in memory").drain(7 * SECOND).build();
     let (_stuck, mut ended) = served(&server);
     server.broadcast(&long()).unwrap();
@@ -203,16 +203,16 @@ async fn disconnecting_gives_a_stuck_client_the_drain_and_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_listener_that_never_ends_holds_up_closing_for_the_drain_and_no_more() {
+async fn close_with_pending_listener_ends_after_drain() {
     let server = Server::new("in memory");
-    let (sender, mut heard) = unbounded_channel();
+    let (sender, mut calls) = unbounded_channel();
     server.on_async::<Text>(move |_text, _client_id| {
         let _ = sender.send(());
         std::future::pending()
     });
     let (mut peer, mut ended) = served(&server);
     peer.write_all(b"{\"topic\":\"text\",\"message\":\"\"}\n").await.unwrap();
-    next(&mut heard).await;
+    next(&mut calls).await;
     let begin = Instant::now();
     server.close().await;
     assert_after(begin, 5 * SECOND);
@@ -220,7 +220,7 @@ async fn a_listener_that_never_ends_holds_up_closing_for_the_drain_and_no_more()
 }
 
 #[tokio::test(start_paused = true)]
-async fn attempts_come_after_the_retry_delay_and_the_first_after_a_loss_after_the_reconnect_delay() {
+async fn connect_attempts_keep_retry_and_reconnect_delay() {
     let milliseconds = Duration::from_millis;
     type Case = (fn(ClientBuilder) -> ClientBuilder, [Duration; 2], [Duration; 2]);
     let cases: [Case; 3] = [
@@ -272,7 +272,7 @@ async fn attempts_come_after_the_retry_delay_and_the_first_after_a_loss_after_th
 }
 
 #[tokio::test(start_paused = true)]
-async fn two_hundred_clients_come_back_spread_over_the_whole_delay() {
+async fn reconnect_200_clients_spreads_over_the_delay() {
     let (server, open) = (Server::new("in memory"), Arc::new(AtomicBool::new(true)));
     let (sender, mut attempts) = unbounded_channel();
     let mut clients = Vec::new();
@@ -286,21 +286,21 @@ async fn two_hundred_clients_come_back_spread_over_the_whole_delay() {
     }
     let begin = Instant::now();
     server.close().await;
-    let mut of_ten_milliseconds = [0_u32; 11];
+    let mut per_ten_milliseconds = [0_u32; 11];
     for _ in 0..200 {
         let after = next(&mut attempts).await - begin;
         let slot = after.checked_sub(Duration::from_millis(100)).unwrap().as_millis() / 10;
-        of_ten_milliseconds[usize::try_from(slot).unwrap()] += 1;
+        per_ten_milliseconds[usize::try_from(slot).unwrap()] += 1;
     }
-    // 20 are expected in each; that one is empty, or has three times as many, happens once in a hundred
-    // million runs.
-    for (slot, count) in of_ten_milliseconds[..10].iter().enumerate() {
-        assert!((1..60).contains(count), "slot {slot} of {of_ten_milliseconds:?}");
+    // 20 are expected in each. An empty slot, or one with three times as many, happens once in a hundred million
+    // runs.
+    for (slot, count) in per_ten_milliseconds[..10].iter().enumerate() {
+        assert!((1..60).contains(count), "slot {slot} of {per_ten_milliseconds:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_attempt_that_hangs_fails_after_the_connect_timeout() {
+async fn connect_hanging_attempt_fails_after_connect_timeout() {
     let hangs = || std::future::pending::<io::Result<DuplexStream>>();
     let client = Client::builder("in memory").connector(hangs).give_up_after(2).retry_delay(SECOND).build();
     let begin = Instant::now();

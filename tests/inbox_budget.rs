@@ -1,4 +1,4 @@
-//! What all connections of a server have received, bounded together: peers that fill it, and others that must not notice.
+//! The budget for what all connections of a server have received: peers that fill it, and peers that must not notice.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ struct Ping(String);
 #[topic = "pong"]
 struct Pong(usize);
 
-/// What a server reports of its clients.
+/// What a server reports of its connections.
 #[derive(Debug)]
 enum Report {
     Blob(usize),
@@ -32,7 +32,7 @@ fn blob(len: usize) -> Vec<u8> {
     [before, &"x".repeat(len - before.len() - after.len()), after].concat().into_bytes()
 }
 
-/// A server that holds messages of 1 MiB, and `total` bytes of them.
+/// A server that takes messages of 1 MiB, and holds `total` bytes of them.
 async fn server(place: &Place, total: usize) -> (Server, Events<Report>) {
     let server = Server::builder(place.socket()).max_message_len(MIB).inbox_total_len(total).build();
     let events = Events::new();
@@ -51,7 +51,7 @@ async fn server(place: &Place, total: usize) -> (Server, Events<Report>) {
     (server, events)
 }
 
-/// Peers that have sent all of a message but its last byte, of so many bytes each.
+/// Peers that have each sent a message of the given length without its last byte.
 async fn unfinished(place: &Place, lens: &[usize]) -> Vec<RawPeer> {
     let mut peers = Vec::new();
     for len in lens {
@@ -62,7 +62,7 @@ async fn unfinished(place: &Place, lens: &[usize]) -> Vec<RawPeer> {
     peers
 }
 
-/// Waits until the server has taken what the peers have written: small messages then still pass at once.
+/// Waits until the server has read what the peers have written. Small messages pass at once even then.
 async fn settle(client: &Client) {
     for _ in 0..20 {
         assert_eq!(soon("a reply", client.request(&Ping("x".into()))).await.unwrap(), Pong(1));
@@ -70,15 +70,15 @@ async fn settle(client: &Client) {
 }
 
 support::both_flavours! {
-    async fn inbox_full_large_message_arrives_and_the_largest_quiet_one_is_cut() {
+    async fn inbox_full_large_message_arrives_largest_quiet_peer_disconnected() {
         let place = Place::new();
         let (_server, mut events) = server(&place, MIB).await;
         let client = Client::new(place.socket());
         client.connect().await.unwrap();
         let mut peers = unfinished(&place, &[MIB - 1, MIB / 8, MIB / 8]).await;
         settle(&client).await;
-        // Messages arrive before the others are to blame, and go on to arrive until one is.
-        let cut = soon("the end of the largest", async {
+        // Messages arrive until a quiet peer may be disconnected for them.
+        let disconnected = soon("the end of the largest", async {
             loop {
                 RawPeer::connect(place.socket()).await.write(blob(MIB / 2)).await;
                 match events.next().await {
@@ -93,9 +93,9 @@ support::both_flavours! {
             }
         })
         .await;
-        while !matches!(events.next().await, Report::Closed(client, CloseCause::InboxFull) if client == cut) {}
+        while !matches!(events.next().await, Report::Closed(client, CloseCause::InboxFull) if client == disconnected) {}
         assert_eq!(peers[0].closed().await, b"");
-        // That made room for a message. The others finish theirs as if nothing had been.
+        // That made room for a message. The other peers finish theirs.
         for peer in [1, 2] {
             peers[peer].write(b"\n").await;
             while !matches!(events.next().await, Report::Blob(len) if len < MIB / 2 - 100) {}
@@ -116,7 +116,7 @@ support::both_flavours! {
         }
     }
 
-    async fn inbox_without_any_room_messages_arrive_in_turns() {
+    async fn inbox_zero_messages_arrive_in_turns() {
         let place = Place::new();
         let (_server, mut events) = server(&place, 0).await;
         let mut sending = Vec::new();
@@ -150,7 +150,7 @@ support::both_flavours! {
             let closed = std::sync::Arc::clone(&closed);
             async move { closed.acquire().await.unwrap().forget() }
         });
-        // What they hold back fills the budget, and what there is no room for stays in their sockets.
+        // The messages held back fill the budget, and the rest stays in the sockets.
         let mut holding = Vec::new();
         for _ in 0..4 {
             let mut peer = RawPeer::connect(place.socket()).await;
@@ -160,12 +160,12 @@ support::both_flavours! {
                 peer
             }));
         }
-        let mut innocent = RawPeer::connect(place.socket()).await;
+        let mut other_peer = RawPeer::connect(place.socket()).await;
         for len in [MIB, MIB / 2, MIB] {
-            innocent.write(blob(len)).await;
+            other_peer.write(blob(len)).await;
             assert!(matches!(events.next().await, Report::Blob(arrived) if arrived > len - 100));
         }
-        // What was held back is not lost.
+        // The messages held back are not lost.
         gate.add_permits(4);
         for _ in 0..4 {
             assert!(matches!(events.next().await, Report::Blob(len) if len < MIB / 2));
@@ -175,7 +175,7 @@ support::both_flavours! {
         }
     }
 
-    async fn inbox_full_request_to_a_client_that_is_not_read_fails_by_name() {
+    async fn inbox_full_request_to_unread_client_returns_inbox_full() {
         let place = Place::new();
         let (server, mut events) = server(&place, 0).await;
         let gate = std::sync::Arc::new(Semaphore::new(0));
@@ -186,7 +186,7 @@ support::both_flavours! {
         });
         let mut peer = RawPeer::connect(place.socket()).await;
         peer.write(b"{\"topic\":\"slow\",\"message\":null}\n").await;
-        // More than a chunk behind it: nothing more is read while there is no room.
+        // Behind it is more than a chunk: nothing more is read while there is no room.
         let mut behind = Vec::new();
         for _ in 0..10 {
             behind.extend_from_slice(&blob(20_000));
@@ -200,19 +200,19 @@ support::both_flavours! {
                 tokio::task::yield_now().await;
             }
         }).await;
-        let asked = Instant::now();
+        let start = Instant::now();
         let error = soon("an error", server.request(&Ping("x".into()), client)).await.unwrap_err();
         let RequestError::InboxFull { topic, limit } = &error else { panic!("{error:?}") };
         assert_eq!((topic.as_str(), *limit), ("ping", 0));
         assert!(error.to_string().contains("inbox_total_len"), "{error}");
-        assert!(asked.elapsed() < limits::REQUEST_TIMEOUT);
+        assert!(start.elapsed() < limits::REQUEST_TIMEOUT);
         gate.add_permits(1);
         for _ in 0..10 {
             assert!(matches!(events.next().await, Report::Blob(..)));
         }
     }
 
-    async fn inbox_full_of_running_requests_large_ones_are_refused_and_small_ones_run() {
+    async fn inbox_full_of_running_requests_rejects_large_and_runs_small() {
         let place = Place::new();
         let (server, _events) = server(&place, 3 * MIB).await;
         let gate = std::sync::Arc::new(Semaphore::new(0));
@@ -225,25 +225,25 @@ support::both_flavours! {
             }
         }).unwrap();
         let work = |client: &Client, len| client.request(&Work("x".repeat(len)));
-        // Each client has one that runs, until there is no room for another.
+        // Each client has one running request, until there is no room for another.
         let (mut clients, mut running) = (Vec::new(), Vec::new());
-        let refused = loop {
+        let rejected = loop {
             let client = Client::new(place.socket());
             client.connect().await.unwrap();
             let mut request = work(&client, MIB / 2);
             let small = work(&client, 1);
             clients.push(client);
-            // Both have been received once the server replies to what comes after them.
+            // Both have been received once the server replies to a later request.
             tokio::select! {
                 biased;
                 reply = &mut request => break reply,
                 () = settle(&clients[clients.len() - 1]) => {}
             }
             running.push((request, small));
-            assert!(running.len() < 10, "they take more than there is room for");
+            assert!(running.len() < 10, "more requests run than there is room for");
         };
         assert!(running.len() >= 6, "there is room for more than {}", running.len());
-        match refused {
+        match rejected {
             Err(RequestError::Rejected { code, text, .. }) => {
                 assert_eq!(code, "too_many_requests");
                 assert!(text.contains("inbox_total_len"), "{text}");
@@ -260,15 +260,15 @@ support::both_flavours! {
         assert_eq!(soon("a reply", work(other, MIB / 2)).await.unwrap(), Done(MIB / 2));
     }
 
-    async fn inbox_full_trickling_peer_is_cut() {
+    async fn inbox_full_trickling_peer_is_disconnected() {
         let place = Place::new();
         let (_server, mut events) = server(&place, 0).await;
-        // Both have more than a chunk of a message; together more than the reserve and the turn beyond it.
+        // Both have sent more than a chunk of a message, and together more than the reserve and the turn beyond it.
         let mut trickling = unfinished(&place, &[MIB - 1; 2]).await;
-        let mut innocent = RawPeer::connect(place.socket()).await;
+        let mut other_peer = RawPeer::connect(place.socket()).await;
         let sending = tokio::spawn(async move {
-            innocent.write(blob(MIB)).await;
-            innocent
+            other_peer.write(blob(MIB)).await;
+            other_peer
         });
         let trickle = async {
             let mut every = tokio::time::interval(Duration::from_millis(200));
@@ -283,7 +283,7 @@ support::both_flavours! {
             loop {
                 match events.next().await {
                     Report::Blob(len) if len > MIB - 100 => return,
-                    Report::Blob(..) => panic!("it was not finished"),
+                    Report::Blob(..) => panic!("a trickled message is not complete"),
                     Report::Error(_, kind, _) => assert!(matches!(kind, MessageErrorKind::InboxFull { .. })),
                     Report::Closed(..) => {}
                 }
@@ -297,7 +297,7 @@ support::both_flavours! {
     }
 }
 
-/// A message for a listener that is waited for.
+/// A message for an asynchronous listener.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "slow"]
 struct Slow;

@@ -1,17 +1,17 @@
-//! Floods: memory stays flat, and the other clients are served. A process of its own, as it looks at the
-//! memory of it.
+//! Floods: memory stays flat, and the other clients are served. These tests have a process of their own, because they
+//! measure its memory.
 
 mod attack;
 
 use std::time::Instant;
 
-use attack::{Attack, Event, Limits, Side, heard};
+use attack::{Attack, Endpoint, Event, Limits, received};
 use socket_ipc::{MessageErrorKind, Server, limits};
 use support::{Events, Place, RawPeer, soon};
 use tokio::io::AsyncWriteExt;
 use tokio::sync::Mutex;
 
-/// The tests of this file see each other's memory.
+/// The tests of this file measure the same memory.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
 
 const MIB: usize = 1024 * 1024;
@@ -24,7 +24,7 @@ fn resident() -> usize {
 }
 
 support::both_flavours! {
-    async fn a_line_without_an_end_takes_no_memory_beyond_the_limit() {
+    async fn line_without_delimiter_takes_no_memory_beyond_the_limit() {
         let _alone = ONE_AT_A_TIME.lock().await;
         let chunk = vec![b'x'; MIB];
         for mut attack in Attack::both(Limits::default()).await {
@@ -36,7 +36,7 @@ support::both_flavours! {
                 most = most.max(resident().saturating_sub(before));
             }
             attack.peer.write("\n").await;
-            let Event::Refused(kind, raw, len) = attack.events.next().await else { panic!() };
+            let Event::Error(kind, raw, len) = attack.events.next().await else { panic!() };
             assert_eq!(kind, MessageErrorKind::TooLong { limit: limits::MESSAGE_LEN });
             assert_eq!((raw.len(), len), (limits::RAW_LEN, 64 * MIB as u64));
             attack.lives().await;
@@ -44,16 +44,16 @@ support::both_flavours! {
         }
     }
 
-    async fn a_flood_of_bad_messages_is_reported_whole_and_others_are_answered_meanwhile() {
+    async fn message_error_flood_is_reported_whole_and_others_get_replies() {
         const LINES: usize = 100_000;
         let _alone = ONE_AT_A_TIME.lock().await;
         let mut attack = Attack::on_server(Limits::default()).await;
-        let Side::Server(server) = &attack.side else { panic!() };
+        let Endpoint::Server(server) = &attack.endpoint else { panic!() };
         let reply = server.handle();
         server.on_topic("ping", move |_, client_id| reply.send_raw("pong", &(), client_id).unwrap());
         let mut bystander = attack.bystander.take().unwrap();
         let before = resident();
-        let (mut most, mut refused) = (0, 0);
+        let (mut most, mut errors) = (0, 0);
         let mut trips = Vec::new();
         let mut peer = attack.peer;
         let flood = tokio::spawn(async move {
@@ -64,31 +64,31 @@ support::both_flavours! {
             peer
         });
         let pings = async {
-            while refused < LINES {
+            while errors < LINES {
                 let start = Instant::now();
                 bystander.write("{\"topic\":\"ping\"}\n").await;
                 bystander.line().await;
                 trips.push(start.elapsed());
                 let new = attack.events.rest();
-                assert!(new.iter().all(|event| matches!(event, Event::Refused(_, raw, 11) if raw == b"{\"topic\":1}")));
-                refused += new.len();
+                assert!(new.iter().all(|event| matches!(event, Event::Error(_, raw, 11) if raw == b"{\"topic\":1}")));
+                errors += new.len();
                 most = most.max(resident().saturating_sub(before));
             }
         };
         soon("the end of the flood", pings).await;
         let mut peer = flood.await.unwrap();
         peer.write("{\"topic\":\"good\",\"message\":1}\n").await;
-        assert_eq!(attack.events.next().await, heard("good", "1"));
-        assert_eq!(refused, LINES);
-        // Bounded work a turn: the other client has its turn every few hundred lines, however slow the machine.
+        assert_eq!(attack.events.next().await, received("good", "1"));
+        assert_eq!(errors, LINES);
+        // The work of a turn is bounded: the other client gets a turn every few hundred lines, however slow the machine.
         trips.sort_unstable();
-        println!("{} round trips, the slowest but one in a hundred in {:?}", trips.len(), trips[trips.len() * 99 / 100]);
+        println!("{} round trips, 99 % of them within {:?}", trips.len(), trips[trips.len() * 99 / 100]);
         assert!(trips.len() > 20, "{} round trips during {LINES} lines", trips.len());
-        // What the test itself has not taken yet is part of it.
+        // The events that the test has not read yet count, too.
         assert!(most < 32 * MIB, "the process grew by {most} bytes");
     }
 
-    async fn a_message_over_the_limit_is_not_stored_for_its_report() {
+    async fn message_error_over_limit_keeps_only_raw_len() {
         let _alone = ONE_AT_A_TIME.lock().await;
         let place = Place::new();
         let mut kept = Events::new();

@@ -1,4 +1,5 @@
-//! What a listener may do: everything, on any side, without a deadlock, and without holding up others.
+//! A listener may call everything, on a server and on a client, without a deadlock and without delaying other
+//! connections.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,7 +17,7 @@ struct Number(u64);
 #[topic = "request"]
 struct Request(String);
 
-/// Everything that a handle does, at once.
+/// Calls everything that a handle has.
 fn everything(server: &ServerHandle) {
     let _ = server.broadcast(&Number(1));
     for client_id in server.clients() {
@@ -30,12 +31,12 @@ fn everything(server: &ServerHandle) {
     let message = server.on::<Request>(move |_, _| drop(again.clients()));
     let event = server.on_connection(|_| {});
     drop(server.subscribe::<Request>());
-    // On a closed server nothing is attached.
+    // A closed server registers nothing.
     let _ = (server.off(message), server.off(event));
 }
 
 support::both_flavours! {
-    async fn everything_may_be_called_inside_every_listener() {
+    async fn handle_inside_any_listener_does_everything() {
         let (place, mut events) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
         let call = |name: &'static str| {
@@ -77,7 +78,7 @@ support::both_flavours! {
         assert_eq!(events.next().await, "close");
     }
 
-    async fn both_sides_flood_each_other_inside_listeners() {
+    async fn send_from_listeners_of_both_ends_does_not_deadlock() {
         const COUNT: u64 = 5_000;
         let (place, mut done) = (Place::new(), Events::new());
         let server = Server::builder(place.socket()).outbox_len(64 * 1024 * 1024).build();
@@ -92,13 +93,13 @@ support::both_flavours! {
         });
         server.listen().await.unwrap();
         let client = Client::builder(place.socket()).outbox_len(64 * 1024 * 1024).build();
-        let (back, report, heard) = (client.handle(), done.reporter(), AtomicUsize::new(0));
+        let (back, report, received) = (client.handle(), done.reporter(), AtomicUsize::new(0));
         client.on::<Request>(move |_| {
-            let heard = heard.fetch_add(1, Ordering::Relaxed) as u64 + 1;
-            if heard < COUNT {
-                back.send(&Number(heard + 1)).unwrap();
+            let received = received.fetch_add(1, Ordering::Relaxed) as u64 + 1;
+            if received < COUNT {
+                back.send(&Number(received + 1)).unwrap();
             }
-            if heard == 2 * COUNT {
+            if received == 2 * COUNT {
                 report("client");
             }
         });
@@ -109,7 +110,7 @@ support::both_flavours! {
         assert_eq!(finished, ["client", "server"]);
     }
 
-    async fn either_side_may_close_and_disconnect_inside_a_listener() {
+    async fn close_and_disconnect_inside_listener_end() {
         let (place, mut events) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
         let handle = server.handle();
@@ -118,14 +119,14 @@ support::both_flavours! {
             _ => drop(handle.close()),
         });
         let report = events.reporter();
-        server.on::<Number>(move |msg, _| report(format!("heard {}", msg.0)));
+        server.on::<Number>(move |msg, _| report(format!("received {}", msg.0)));
         let report = events.reporter();
         server.on_connection_close(move |id, reason| report(format!("{id} {:?}", reason.cause)));
         server.listen().await.unwrap();
         let mut first = RawPeer::connect(place.socket()).await;
         first.write("{\"topic\":\"number\",\"message\":0}\n{\"topic\":\"number\",\"message\":5}\n").await;
         first.closed().await;
-        assert_eq!(events.next().await, "heard 0", "the message in hand is heard by all");
+        assert_eq!(events.next().await, "received 0", "not every listener got the message");
         assert_eq!(events.next().await, format!("1 {:?}", CloseCause::Disconnected));
         let client = Client::new(place.socket());
         let (own, report) = (client.handle(), events.reporter());
@@ -139,10 +140,10 @@ support::both_flavours! {
         soon("the end of the server", server.closed()).await;
         let mut rest = events.take(2).await;
         rest.sort_unstable();
-        assert_eq!(rest, [format!("2 {:?}", CloseCause::Closed), "client".to_owned()], "nobody heard the message after `close`");
+        assert_eq!(rest, [format!("2 {:?}", CloseCause::Closed), "client".to_owned()], "a message was dispatched after `close`");
     }
 
-    async fn a_listener_may_await_the_closing_of_its_own_side() {
+    async fn close_awaited_inside_listener_ends_before_drain() {
         let (place, mut events) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
         let (handle, report) = (server.handle(), events.reporter());
@@ -156,12 +157,12 @@ support::both_flavours! {
         server.listen().await.unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
         peer.write("{\"topic\":\"number\",\"message\":1}\n").await;
-        // Well within the drain, which would cut it.
+        // Well within the drain, whose end would abort it.
         support::within("closing", socket_ipc::limits::DRAIN / 2, server.closed()).await;
         assert_eq!(events.next().await, "awaited");
     }
 
-    async fn a_listener_that_looks_out_for_the_close_is_awaited_like_any_other() {
+    async fn listener_awaits_closed_keeps_message_order() {
         let (place, mut events) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
         let (gate, handle, report) = (Arc::new(Semaphore::new(0)), server.handle(), events.reporter());
@@ -184,28 +185,28 @@ support::both_flavours! {
         let number = |number| format!("{{\"topic\":\"number\",\"message\":{number}}}\n");
         peer.write(number(1) + &number(2)).await;
         assert_eq!(events.next().await, "begins 1");
-        // Another client is heard meanwhile: what the first could have heard by mistake, it has.
+        // Another client's message is dispatched meanwhile: by then, a message of the first out of turn would be, too.
         let mut other = RawPeer::connect(place.socket()).await;
         other.write(number(3)).await;
         assert_eq!(events.next().await, "begins 3");
         gate.add_permits(2);
-        let mut heard = events.take(5).await;
-        heard.retain(|event| !event.ends_with('3'));
-        assert_eq!(heard, ["ends 1", "second 1", "begins 2"]);
+        let mut received = events.take(5).await;
+        received.retain(|event| !event.ends_with('3'));
+        assert_eq!(received, ["ends 1", "second 1", "begins 2"]);
         drop(server.close());
         support::within("closing", socket_ipc::limits::DRAIN / 2, server.closed()).await;
         assert_eq!(events.take(2).await, ["closed", "ends 2"]);
     }
 
-    async fn a_waiting_listener_learns_that_its_client_has_left() {
+    async fn send_async_inside_listener_client_left_returns_error() {
         let (place, mut events) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
         let (handle, report) = (server.handle(), events.reporter());
         server.on_async::<Request>(move |_, client_id| {
             let (handle, report) = (handle.clone(), report.clone());
             async move {
-                report("asked".to_owned());
-                // Waits in the middle of a reply that nobody reads.
+                report("called".to_owned());
+                // Waits in the middle of a reply that the client does not read.
                 let error = loop {
                     if let Err(error) = handle.send_async(&Request("x".repeat(50_000)), client_id).await {
                         break error;
@@ -213,7 +214,7 @@ support::both_flavours! {
                 };
                 assert!(matches!(error, SendError::UnknownClient { .. }), "{error}");
                 assert!(handle.clients().is_empty());
-                report("told".to_owned());
+                report("send failed".to_owned());
             }
         });
         let report = events.reporter();
@@ -221,13 +222,13 @@ support::both_flavours! {
         server.listen().await.unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
         peer.write("{\"topic\":\"request\",\"message\":\"?\"}\n").await;
-        assert_eq!(events.next().await, "asked");
+        assert_eq!(events.next().await, "called");
         drop(peer);
-        assert_eq!(events.next().await, "told");
+        assert_eq!(events.next().await, "send failed");
         assert_eq!(events.next().await, format!("{:?}", CloseCause::PeerClosed));
     }
 
-    async fn a_waiting_listener_sends_and_flushes_over_its_own_connection() {
+    async fn send_async_and_flush_inside_listener_complete() {
         let (place, mut events) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
         let greeter = server.handle();
@@ -254,7 +255,7 @@ support::both_flavours! {
         assert_eq!(events.take(200).await, (0..200).collect::<Vec<_>>());
     }
 
-    async fn a_listener_that_owns_a_handle_keeps_nothing_alive() {
+    async fn listener_owning_a_handle_keeps_nothing_alive() {
         struct Owned(Arc<AtomicBool>, #[allow(dead_code, reason = "only owned")] ServerHandle);
         impl Drop for Owned {
             fn drop(&mut self) {

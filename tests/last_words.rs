@@ -1,4 +1,4 @@
-//! What one side sent before it went is heard by the other, whatever that is doing meanwhile.
+//! Messages sent before a close reach the peer, whatever the peer is doing meanwhile.
 
 use std::sync::Arc;
 
@@ -18,44 +18,44 @@ fn notes(range: std::ops::Range<usize>) -> String {
 }
 
 support::both_flavours! {
-    async fn what_a_server_sent_before_it_closed_is_heard_by_a_client_that_is_writing() {
+    async fn server_closes_after_send_writing_client_receives_all() {
         let place = Place::new();
         let server = Server::new(place.socket());
-        let leaver = server.handle();
+        let closing_server = server.handle();
         server.on::<Note>(move |msg, client_id| {
             if msg.0 == 0 {
                 for number in 0..100 {
-                    leaver.send(&Note(number), client_id).unwrap();
+                    closing_server.send(&Note(number), client_id).unwrap();
                 }
-                drop(leaver.close());
+                drop(closing_server.close());
             }
         });
         server.listen().await.unwrap();
         let client = Client::new(place.socket());
-        let mut heard = Events::new();
-        let (note, gone) = (heard.reporter(), heard.reporter());
+        let mut received = Events::new();
+        let (note, gone) = (received.reporter(), received.reporter());
         let back = client.handle();
         client.on::<Note>(move |msg| {
             note(Some(msg.0));
-            // Into the closing connection, which may be gone already.
+            // Sent on the closing connection, which may be gone already.
             let _ = back.send_raw("filling", &"x".repeat(50_000));
         });
         client.on_disconnect(move |_| gone(None));
         client.connect().await.unwrap();
         client.send(&Note(0)).unwrap();
         for number in 0..100 {
-            assert_eq!(heard.next().await, Some(number));
+            assert_eq!(received.next().await, Some(number));
         }
-        assert_eq!(heard.next().await, None);
+        assert_eq!(received.next().await, None);
     }
 
-    async fn what_a_peer_sent_before_it_went_is_heard_by_listeners_that_are_busy() {
+    async fn peer_closes_after_send_busy_listener_receives_all() {
         const COUNT: usize = 64_000;
         let place = Place::new();
         let listener = UnixListener::bind(place.socket()).unwrap();
         let client = Client::new(place.socket());
         let gate = Arc::new(Semaphore::new(0));
-        let (sender, mut heard) = mpsc::channel(COUNT);
+        let (sender, mut received) = mpsc::channel(COUNT);
         let mut gone = Events::new();
         let report = gone.reporter();
         client.on_disconnect(move |reason| report(reason.clone()));
@@ -68,13 +68,13 @@ support::both_flavours! {
                     // The peer is gone: writing to it fails, and there is still much to read.
                     back.send(&Note(0)).unwrap();
                 }
-                // Uses up what the runtime allows a task at a time.
+                // Uses up the budget that the runtime gives a task for a turn.
                 sender.send(msg.0).await.unwrap();
             }
         });
         client.connect().await.unwrap();
         let mut peer = RawPeer::over(listener.accept().await.unwrap().0);
-        // As much as the peer reads ahead, and what the socket holds.
+        // As much as the client reads ahead and the socket holds.
         let (all, mut written, mut waited) = (notes(0..COUNT), 1024 * 1024, 0);
         peer.write(&all[..written]).await;
         while waited < 1_000 {
@@ -84,19 +84,19 @@ support::both_flavours! {
             }
             tokio::task::yield_now().await;
         }
-        assert!(written < all.len(), "nothing held it back");
+        assert!(written < all.len(), "all was read");
         let (whole, part) = all[..written].rsplit_once('\n').unwrap();
         drop(peer);
         gate.add_permits(1);
         for number in 0..whole.lines().count() {
-            assert_eq!(soon("a note", heard.recv()).await, Some(number));
+            assert_eq!(soon("a note", received.recv()).await, Some(number));
         }
         let reason = gone.next().await;
         assert!(matches!(reason.cause, CloseCause::PeerClosed), "{reason}");
         assert_eq!((reason.unsent_messages, reason.unfinished_bytes), (1, part.len() as u64));
     }
 
-    async fn a_client_that_only_stops_sending_gets_its_replies() {
+    async fn client_half_closed_receives_its_replies() {
         let place = Place::new();
         let server = Server::new(place.socket());
         let reply = server.handle();
@@ -120,7 +120,7 @@ support::both_flavours! {
         assert_eq!((reason.unsent_bytes, reason.unfinished_bytes), (0, 0));
     }
 
-    async fn messages_given_up_by_a_disconnect_are_not_called_unfinished() {
+    async fn disconnect_undispatched_messages_are_not_unfinished() {
         let place = Place::new();
         let server = Server::new(place.socket());
         let (handle, mut events) = (server.handle(), Events::new());

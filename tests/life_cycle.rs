@@ -1,5 +1,4 @@
-//! From the first event to the last: half-closed and vanished peers, closing in every state, and what comes
-//! when.
+//! From the first event to the last: half-closed and vanished peers, closing in every state, and the order of events.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -26,13 +25,12 @@ fn number(number: u64) -> String {
     format!("{{\"topic\":\"number\",\"message\":{number}}}\n")
 }
 
-/// A text of 2 MiB, more than any socket takes unread. Encoded before: without optimisation that takes its
-/// time.
+/// A text of 2 MiB, more than any socket buffer holds. Encoded before, which is slow without optimisation.
 fn long() -> Box<RawValue> {
     RawValue::from_string(format!("\"{}\"", "x".repeat(2 * 1024 * 1024))).unwrap()
 }
 
-/// Reports what happens on a server, in words.
+/// Reports the events of a server as text.
 fn watch_server(server: &Server, events: &Events<String>) {
     let report = events.reporter();
     server.on_listening({
@@ -45,7 +43,7 @@ fn watch_server(server: &Server, events: &Events<String>) {
     });
     server.on::<Number>({
         let report = report.clone();
-        move |n, id| report(format!("{id} heard {}", n.0))
+        move |n, id| report(format!("{id} received {}", n.0))
     });
     server.on_connection_close({
         let report = report.clone();
@@ -58,7 +56,7 @@ fn watch_server(server: &Server, events: &Events<String>) {
     server.on_close(move || report("close".into()));
 }
 
-/// Reports what happens on a client, in words.
+/// Reports the events of a client as text.
 fn watch_client(client: &Client, events: &Events<String>) {
     let report = events.reporter();
     client.on_connect({
@@ -75,7 +73,7 @@ fn watch_client(client: &Client, events: &Events<String>) {
     });
     client.on::<Number>({
         let report = report.clone();
-        move |n| report(format!("heard {}", n.0))
+        move |n| report(format!("received {}", n.0))
     });
     client.on_disconnect({
         let report = report.clone();
@@ -89,12 +87,12 @@ fn watch_client(client: &Client, events: &Events<String>) {
 }
 
 support::both_flavours! {
-    async fn a_peer_that_has_finished_sending_still_gets_every_reply() {
+    async fn peer_half_closed_receives_every_reply() {
         let place = Place::new();
         let (server, mut events) = (Server::new(place.socket()), Events::new());
         watch_server(&server, &events);
         let handle = server.handle();
-        // More than the socket takes: the replies are still being written when the end of the requests is read.
+        // More than the socket holds: the replies are still being written when the end of the requests is read.
         server.on::<Number>(move |n, id| handle.send(&Text(format!("{} {}", n.0, "x".repeat(64 * 1024))), id).unwrap());
         server.listen().await.unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
@@ -110,22 +108,22 @@ support::both_flavours! {
         assert_eq!(events.next().await, "listening");
         assert_eq!(events.next().await, "1 connected");
         for n in 0..100 {
-            assert_eq!(events.next().await, format!("1 heard {n}"));
+            assert_eq!(events.next().await, format!("1 received {n}"));
         }
         assert_eq!(events.next().await, "1 closed");
         assert_eq!(server.clients(), []);
     }
 
-    async fn a_reply_that_takes_a_while_still_reaches_a_peer_that_has_finished_sending() {
+    async fn peer_half_closed_receives_late_replies() {
         let place = Place::new();
         let server = Server::new(place.socket());
-        let (handle, go, begun) = (server.handle(), Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (handle, go, called) = (server.handle(), Arc::new(Notify::new()), Arc::new(Notify::new()));
         server.on_async::<Number>({
-            let (go, begun) = (Arc::clone(&go), Arc::clone(&begun));
+            let (go, called) = (Arc::clone(&go), Arc::clone(&called));
             move |n, id| {
-                let (handle, go, begun) = (handle.clone(), Arc::clone(&go), Arc::clone(&begun));
+                let (handle, go, called) = (handle.clone(), Arc::clone(&go), Arc::clone(&called));
                 async move {
-                    begun.notify_one();
+                    called.notify_one();
                     go.notified().await;
                     handle.send(&n, id).unwrap();
                 }
@@ -136,14 +134,14 @@ support::both_flavours! {
         peer.write(number(7) + &number(8)).await;
         peer.stream.shutdown().await.unwrap();
         for n in [7, 8] {
-            soon("the listener", begun.notified()).await;
+            soon("the listener", called.notified()).await;
             go.notify_one();
             assert_eq!(peer.line().await + "\n", number(n));
         }
         assert_eq!(peer.closed().await, b"");
     }
 
-    async fn however_a_peer_vanishes_it_is_one_close_event_and_the_server_lives() {
+    async fn peer_vanishes_gives_one_close_event() {
         let place = Place::new();
         let (server, mut events) = (Server::new(place.socket()), Events::new());
         watch_server(&server, &events);
@@ -154,37 +152,37 @@ support::both_flavours! {
             assert_eq!(events.next().await, format!("{id} connected"));
             peer
         };
-        // Nothing said.
+        // Without a message.
         drop(connected(1, &mut events).await);
         assert_eq!(events.next().await, "1 closed");
-        // In the middle of a message, which is not heard.
+        // In the middle of a message, which is not dispatched.
         let mut peer = connected(2, &mut events).await;
         peer.write(number(1) + "{\"topic\":\"number\",\"message\":2").await;
         drop(peer);
-        assert_eq!(events.take(2).await, ["2 heard 1", "2 closed"]);
-        // With something unread, which is a reset: what it said before is heard.
+        assert_eq!(events.take(2).await, ["2 received 1", "2 closed"]);
+        // With unread bytes, which is a reset: the message before it is dispatched.
         let mut peer = connected(3, &mut events).await;
         server.broadcast(&Text("unread".into())).unwrap();
         soon("the bytes", peer.stream.readable()).await.unwrap();
         peer.write(number(3)).await;
         drop(peer);
-        assert_eq!(events.take(2).await, ["3 heard 3", "3 closed"]);
+        assert_eq!(events.take(2).await, ["3 received 3", "3 closed"]);
         // While much is being written to it.
         let peer = connected(4, &mut events).await;
         server.broadcast_raw("text", &long()).unwrap();
         drop(peer);
         assert_eq!(events.next().await, "4 closed");
-        // Writing, though it no longer reads.
+        // While the server closes.
         let mut peer = connected(5, &mut events).await;
         peer.write(number(5)).await;
-        assert_eq!(events.next().await, "5 heard 5");
+        assert_eq!(events.next().await, "5 received 5");
         assert_eq!(server.clients().len(), 1);
         soon("the close", async { drop(peer); server.close().await }).await;
         assert_eq!(events.take(2).await, ["5 closed", "close"]);
         assert_eq!(events.rest(), [""; 0]);
     }
 
-    async fn events_come_once_and_in_order_on_both_sides_and_close_is_the_last() {
+    async fn events_come_once_in_order_close_is_last() {
         let place = Place::new();
         let (server, mut at_server) = (Server::new(place.socket()), Events::new());
         watch_server(&server, &at_server);
@@ -198,11 +196,11 @@ support::both_flavours! {
             server.broadcast(&Number(n)).unwrap();
         }
         for n in 0..1_000 {
-            assert_eq!(at_server.next().await, format!("1 heard {n}"));
+            assert_eq!(at_server.next().await, format!("1 received {n}"));
         }
         assert_eq!(at_client.next().await, "connect");
         for n in 0..1_000 {
-            assert_eq!(at_client.next().await, format!("heard {n}"));
+            assert_eq!(at_client.next().await, format!("received {n}"));
         }
         soon("the close", client.close()).await;
         assert_eq!(at_client.rest(), ["disconnect", "close"]);
@@ -213,7 +211,7 @@ support::both_flavours! {
         assert_eq!((at_server.rest(), at_client.rest()), (vec![], vec![]));
     }
 
-    async fn whoever_waits_for_the_close_waits_for_its_event_too() {
+    async fn closed_resolves_after_on_close() {
         let place = Place::new();
         let (server, client) = (Server::new(place.socket()), Client::new(place.socket()));
         server.listen().await.unwrap();
@@ -228,7 +226,7 @@ support::both_flavours! {
         assert_eq!(events.take(2).await, [("client", None), ("server", None)], "closed before `on_close` was over");
     }
 
-    async fn closing_works_in_every_state_and_its_event_comes_once() {
+    async fn close_in_any_state_gives_one_event() {
         let place = Place::new();
         let never_started = |events: &Events<String>| {
             let (server, client) = (Server::new(place.socket()), Client::new(place.socket()));
@@ -275,7 +273,7 @@ support::both_flavours! {
         soon("the close", client.close()).await;
         assert_eq!(events.rest(), ["close"]);
 
-        // By many at once.
+        // By several tasks at once.
         let server = Arc::new(server);
         let closers: Vec<_> = (0..8)
             .map(|_| {
@@ -290,7 +288,7 @@ support::both_flavours! {
         assert!(matches!(server.listen().await, Err(ListenError::Closed { .. })));
     }
 
-    async fn a_second_listen_or_connect_is_an_error_that_harms_nothing() {
+    async fn listen_or_connect_twice_returns_error() {
         let place = Place::new();
         let (server, client) = (Server::new(place.socket()), Client::new(place.socket()));
         let mut numbers = server.subscribe::<Number>();
@@ -302,7 +300,7 @@ support::both_flavours! {
         assert_eq!(soon("the message", numbers.next()).await.unwrap().0.0, 1);
     }
 
-    async fn sending_after_the_close_says_so() {
+    async fn send_after_close_returns_closed() {
         let place = Place::new();
         let (server, client) = (Server::new(place.socket()), Client::new(place.socket()));
         assert!(matches!(client.send(&Number(0)), Err(SendError::NotConnected { .. })));
@@ -331,21 +329,21 @@ support::both_flavours! {
         soon("the close", to_server.close()).await;
     }
 
-    async fn all_that_is_queued_for_a_reading_peer_is_written_before_the_close() {
-        // 48 MiB in all, far more than the sockets take.
+    async fn close_writes_everything_queued_for_reading_clients() {
+        // 48 MiB in all, far more than the sockets hold.
         let place = Place::new();
         let server = Server::builder(place.socket()).outbox_len(64 * 1024 * 1024).drain(Duration::from_secs(60)).build();
-        let (mut connections, mut ends) = (Events::new(), Events::new());
+        let (mut connections, mut disconnects) = (Events::new(), Events::new());
         server.on_connection(connections.reporter());
         server.listen().await.unwrap();
         let clients: [_; 2] = std::array::from_fn(|_| Client::new(place.socket()));
-        let heard = Arc::new(AtomicUsize::new(0));
+        let received = Arc::new(AtomicUsize::new(0));
         for client in &clients {
-            let heard = Arc::clone(&heard);
+            let received = Arc::clone(&received);
             client.on_topic("text", move |text| {
-                heard.fetch_add(text.as_str().len() - 2, Ordering::Relaxed);
+                received.fetch_add(text.as_str().len() - 2, Ordering::Relaxed);
             });
-            let report = ends.reporter();
+            let report = disconnects.reporter();
             client.on_disconnect(move |reason| report(reason.clone()));
         }
         for client in &clients {
@@ -355,7 +353,7 @@ support::both_flavours! {
         let mut events = Events::new();
         let report = events.reporter();
         server.on_connection_close(move |_id, reason| report(reason.clone()));
-        // By broadcast, whose bytes are shared, and to one alone.
+        // By broadcasts, whose bytes are shared, and to one client.
         let first = both[0];
         for _ in 0..8 {
             server.send_raw("text", &long(), first).unwrap();
@@ -365,12 +363,12 @@ support::both_flavours! {
         for reason in events.rest() {
             assert!(matches!(reason.cause, CloseCause::Closed) && reason.unsent_bytes == 0, "{reason}");
         }
-        // What was written is heard before the end is.
-        ends.take(2).await;
-        assert_eq!(heard.load(Ordering::Relaxed), 3 * 16 * 1024 * 1024);
+        // The clients receive everything before the disconnect.
+        disconnects.take(2).await;
+        assert_eq!(received.load(Ordering::Relaxed), 3 * 16 * 1024 * 1024);
     }
 
-    async fn a_disconnected_client_gets_what_was_queued_and_nothing_more() {
+    async fn disconnect_client_receives_only_what_was_queued() {
         let place = Place::new();
         let server = Server::builder(place.socket()).outbox_len(64 * 1024 * 1024).drain(Duration::from_secs(60)).build();
         let mut events = Events::new();
@@ -385,7 +383,7 @@ support::both_flavours! {
             server.send_raw("text", &long(), id).unwrap();
         }
         assert!(server.disconnect(id));
-        assert!(!server.disconnect(id), "it is on its way already");
+        assert!(!server.disconnect(id), "the client is disconnected already");
         assert!(matches!(server.send(&Number(1), id), Err(SendError::UnknownClient { .. })));
         assert_eq!(server.clients(), []);
         let received = peer.closed().await;
@@ -396,12 +394,12 @@ support::both_flavours! {
         assert_eq!((reason.unsent_messages, reason.unsent_bytes), (0, 0));
     }
 
-    async fn what_was_not_heard_because_this_side_ended_the_connection_is_nothing_unfinished() {
+    async fn disconnect_by_listener_undispatched_messages_are_not_unfinished() {
         let place = Place::new();
         let server = Server::builder(place.socket()).drain(Duration::from_millis(200)).build();
         let handle = server.handle();
         server.on::<Number>(move |n, id| {
-            assert_eq!(n.0, 1, "heard after the disconnect");
+            assert_eq!(n.0, 1, "dispatched after the disconnect");
             handle.disconnect(id);
         });
         let mut events = Events::new();
@@ -411,7 +409,7 @@ support::both_flavours! {
         let mut peer = RawPeer::connect(place.socket()).await;
         peer.write(number(1) + &number(2) + &number(3)).await;
         assert_eq!(peer.closed().await, b"");
-        // It stays, so that the drain has to end.
+        // The peer stays open, so that the drain has to elapse.
         let reason = events.next().await;
         assert!(matches!(reason.cause, CloseCause::Disconnected), "{reason}");
         assert_eq!(reason.unfinished_bytes, 0, "{reason}");

@@ -1,4 +1,4 @@
-//! Who hears a message, in which order, and from when to when.
+//! Which listeners get a message, in which order, and from when to when.
 
 use std::borrow::Cow;
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use tokio::sync::{Barrier, Semaphore};
 #[topic = "number"]
 struct Number(u64);
 
-/// The same topic, as another program understands it.
+/// The same topic with another type.
 #[derive(Topic, Serialize, Deserialize, Debug)]
 #[topic = "number"]
 struct Text(String);
@@ -37,7 +37,7 @@ async fn listening(server: &Server, place: &Place) -> RawPeer {
 }
 
 support::both_flavours! {
-    async fn every_message_before_its_topic_and_each_in_the_order_of_attaching() {
+    async fn listeners_of_server_are_called_in_order() {
         let (place, mut calls) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
         let call = |name: &'static str| {
@@ -65,7 +65,7 @@ support::both_flavours! {
         assert_eq!(calls.take(18).await, expected.repeat(3));
     }
 
-    async fn a_client_hears_in_the_same_order() {
+    async fn listeners_of_client_are_called_in_order() {
         let (place, mut calls) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
         let greeter = server.handle();
@@ -94,11 +94,11 @@ support::both_flavours! {
         }
     }
 
-    async fn the_next_message_waits_for_an_asynchronous_listener_and_another_client_does_not() {
-        let (place, mut heard) = (Place::new(), Events::new());
+    async fn listener_async_pending_delays_only_its_connection() {
+        let (place, mut received) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
         let gate = Arc::new(Semaphore::new(0));
-        let (inside, report) = (Arc::clone(&gate), heard.reporter());
+        let (inside, report) = (Arc::clone(&gate), received.reporter());
         server.on_async::<Number>(move |msg, client_id| {
             let (gate, report) = (Arc::clone(&inside), report.clone());
             async move {
@@ -111,25 +111,25 @@ support::both_flavours! {
         });
         let mut slow = listening(&server, &place).await;
         slow.write(number(1) + &number(2)).await;
-        assert_eq!(heard.next().await, ("begins", 1));
+        assert_eq!(received.next().await, ("begins", 1));
         let mut fast = RawPeer::connect(place.socket()).await;
         for number in 3..100 {
             fast.write(self::number(number)).await;
-            assert_eq!(heard.take(2).await, [("begins", number), ("ends", number)]);
+            assert_eq!(received.take(2).await, [("begins", number), ("ends", number)]);
         }
         gate.add_permits(1);
-        assert_eq!(heard.take(2).await, [("ends", 1), ("begins", 2)]);
-        assert!(heard.rest().is_empty());
+        assert_eq!(received.take(2).await, [("ends", 1), ("begins", 2)]);
+        assert!(received.rest().is_empty());
     }
 
-    async fn clients_are_heard_side_by_side() {
-        let (place, mut heard) = (Place::new(), Events::new());
+    async fn listener_async_runs_for_several_clients_at_once() {
+        let (place, mut received) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
-        let (all_here, report) = (Arc::new(Barrier::new(3)), heard.reporter());
+        let (barrier, report) = (Arc::new(Barrier::new(3)), received.reporter());
         server.on_async::<Number>(move |msg, _| {
-            let (all_here, report) = (Arc::clone(&all_here), report.clone());
+            let (barrier, report) = (Arc::clone(&barrier), report.clone());
             async move {
-                all_here.wait().await;
+                barrier.wait().await;
                 report(msg.0);
             }
         });
@@ -138,13 +138,13 @@ support::both_flavours! {
         let (mut second, mut third) = (RawPeer::connect(place.socket()).await, RawPeer::connect(place.socket()).await);
         second.write(number(1)).await;
         third.write(number(2)).await;
-        let mut numbers = heard.take(3).await;
+        let mut numbers = received.take(3).await;
         numbers.sort_unstable();
         assert_eq!(numbers, [0, 1, 2]);
     }
 
-    async fn a_listener_that_blocks_its_thread_stalls_its_own_connection_and_no_other_while_a_thread_is_free() {
-        // On a runtime of its own, one of whose threads it takes; the test waits elsewhere.
+    async fn listener_blocking_its_thread_delays_only_its_connection() {
+        // The listener blocks a thread of a runtime of its own; the test waits on another.
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let (place, mut calls) = (Place::new(), Events::new());
         let server = Arc::new(Server::new(place.socket()));
@@ -161,7 +161,7 @@ support::both_flavours! {
         let mut blocking = RawPeer::connect(place.socket()).await;
         blocking.write("{\"topic\":\"block\",\"message\":1}\n{\"topic\":\"other\",\"message\":2}\n").await;
         assert_eq!(calls.next().await, "1");
-        // The other thread may be asleep, and then nobody notices what arrives (tokio#4730).
+        // If the other thread is asleep, no thread notices what arrives (tokio#4730).
         soon("the other thread", runtime.spawn(async {})).await.unwrap();
         let mut others = [RawPeer::connect(place.socket()).await, RawPeer::connect(place.socket()).await];
         for number in 3..100 {
@@ -174,28 +174,28 @@ support::both_flavours! {
         runtime.shutdown_background();
     }
 
-    async fn what_is_attached_to_a_running_server_hears_from_then_on_and_off_ends_it() {
-        let (place, mut heard) = (Place::new(), Events::new());
+    async fn listener_added_while_listening_receives_until_off() {
+        let (place, mut received) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
         let mut peer = listening(&server, &place).await;
-        let (first, last) = (heard.reporter(), heard.reporter());
+        let (first, last) = (received.reporter(), received.reporter());
         let kept = server.on_topic("done", move |_, _| last(0));
         peer.write(number(1) + "{\"topic\":\"done\"}\n").await;
-        assert_eq!(heard.next().await, 0);
+        assert_eq!(received.next().await, 0);
         let numbers = server.on::<Number>(move |msg, _| first(msg.0));
         peer.write(number(2)).await;
-        assert_eq!(heard.next().await, 2);
+        assert_eq!(received.next().await, 2);
         assert!(server.off(numbers));
-        assert!(!server.off(numbers), "it was removed before");
+        assert!(!server.off(numbers), "the listener was removed twice");
         peer.write(number(3) + "{\"topic\":\"done\"}\n").await;
-        assert_eq!(heard.next().await, 0);
+        assert_eq!(received.next().await, 0);
         assert!(server.off(kept));
     }
 
     async fn off_inside_a_listener_takes_effect_at_once() {
-        let (place, mut heard) = (Place::new(), Events::new());
+        let (place, mut received) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
-        let (handle, report) = (server.handle(), heard.reporter());
+        let (handle, report) = (server.handle(), received.reporter());
         let later: Arc<Mutex<Vec<ListenerId>>> = Arc::default();
         let tokens = Arc::clone(&later);
         server.on::<Number>(move |msg, _| {
@@ -204,8 +204,8 @@ support::both_flavours! {
                 assert!(handle.off(token));
             }
         });
-        // Each stands behind the one that removes it: of the same topic, waited for, and the events.
-        let (typed, slow, raw) = (heard.reporter(), heard.reporter(), heard.reporter());
+        // Each comes after the listener that removes it.
+        let (typed, slow, raw) = (received.reporter(), received.reporter(), received.reporter());
         let all = vec![
             server.on::<Number>(move |msg, _| typed(("removed", msg.0))),
             server.on_async::<Number>(move |msg, _| {
@@ -215,17 +215,17 @@ support::both_flavours! {
             server.on_topic("number", move |_, _| raw(("removed", 0))),
         ];
         later.lock().unwrap().extend(all);
-        let report = heard.reporter();
+        let report = received.reporter();
         server.on::<Number>(move |msg, _| report(("last", msg.0)));
         let mut peer = listening(&server, &place).await;
         peer.write(number(1) + &number(2)).await;
-        assert_eq!(heard.take(4).await, [("first", 1), ("last", 1), ("first", 2), ("last", 2)]);
+        assert_eq!(received.take(4).await, [("first", 1), ("last", 1), ("first", 2), ("last", 2)]);
     }
 
-    async fn a_listener_that_removes_itself_is_called_once() {
-        let (place, mut heard) = (Place::new(), Events::new());
+    async fn off_of_own_listener_is_called_once() {
+        let (place, mut received) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
-        let (handle, report, own) = (server.handle(), heard.reporter(), Arc::new(Mutex::new(None)));
+        let (handle, report, own) = (server.handle(), received.reporter(), Arc::new(Mutex::new(None)));
         let token = Arc::clone(&own);
         let listener = server.on::<Number>(move |msg, _| {
             report(msg.0);
@@ -233,16 +233,16 @@ support::both_flavours! {
         });
         *own.lock().unwrap() = Some(listener);
         let mut peer = listening(&server, &place).await;
-        let report = heard.reporter();
+        let report = received.reporter();
         server.on_topic("done", move |_, _| report(0));
         peer.write(number(1).repeat(5) + "{\"topic\":\"done\"}\n").await;
-        assert_eq!(heard.take(2).await, [1, 0]);
+        assert_eq!(received.take(2).await, [1, 0]);
     }
 
-    async fn a_listener_attached_inside_one_hears_from_the_next_message_on() {
-        let (place, mut heard) = (Place::new(), Events::new());
+    async fn listener_added_inside_listener_begins_at_next_message() {
+        let (place, mut received) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
-        let (handle, report) = (server.handle(), heard.reporter());
+        let (handle, report) = (server.handle(), received.reporter());
         server.on::<Number>(move |msg, _| {
             report(("first", msg.0));
             let report = report.clone();
@@ -252,13 +252,13 @@ support::both_flavours! {
         });
         let mut peer = listening(&server, &place).await;
         peer.write(number(1) + &number(2)).await;
-        assert_eq!(heard.take(3).await, [("first", 1), ("first", 2), ("second", 2)]);
+        assert_eq!(received.take(3).await, [("first", 1), ("first", 2), ("second", 2)]);
     }
 
-    async fn of_several_types_each_that_fails_is_one_error_and_the_others_hear() {
-        let (place, mut heard) = (Place::new(), Events::new());
+    async fn listeners_of_several_types_each_failure_is_one_error() {
+        let (place, mut received) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
-        let (numbers, texts, raw, slow, refused) = (heard.reporter(), heard.reporter(), heard.reporter(), heard.reporter(), heard.reporter());
+        let (numbers, texts, raw, slow, report_error) = (received.reporter(), received.reporter(), received.reporter(), received.reporter(), received.reporter());
         server.on::<Number>(move |msg, _| numbers(format!("{msg:?}")));
         server.on::<Text>(move |msg, _| texts(format!("{msg:?}")));
         server.on_async::<Text>(move |msg, _| {
@@ -270,15 +270,15 @@ support::both_flavours! {
             let MessageErrorKind::Decode { topic, type_name, line, column, reason } = error.kind() else { panic!() };
             assert_eq!(error.raw(), number(7).trim_end().as_bytes());
             let type_name = type_name.rsplit("::").next().unwrap();
-            refused(format!("{topic} {type_name} {line}:{column} {reason}"));
+            report_error(format!("{topic} {type_name} {line}:{column} {reason}"));
         });
         let mut peer = listening(&server, &place).await;
         peer.write(number(7)).await;
         let wrong = "number Text 1:29 invalid type: integer `7`, expected a string";
-        assert_eq!(heard.take(4).await, ["Number(7)", wrong, wrong, "raw 7"]);
+        assert_eq!(received.take(4).await, ["Number(7)", wrong, wrong, "raw 7"]);
     }
 
-    async fn off_drops_what_a_closure_owns_though_connections_are_idle() {
+    async fn off_connections_idle_drops_the_closure() {
         let place = Place::new();
         let server = Server::new(place.socket());
         let mut ready = Events::new();
@@ -288,7 +288,7 @@ support::both_flavours! {
         let client = Client::new(place.socket());
         client.connect().await.unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
-        let (mut of_server_took, mut of_client_took) = ([Duration::MAX; 5], [Duration::MAX; 5]);
+        let (mut server_times, mut client_times) = ([Duration::MAX; 5], [Duration::MAX; 5]);
         for round in 0..5 {
             let (sender, mut receiver) = tokio::sync::mpsc::unbounded_channel::<u64>();
             let (topic, every, fallback) = (sender.clone(), sender.clone(), sender.clone());
@@ -298,11 +298,11 @@ support::both_flavours! {
                 server.on_fallback(move |_, _, _| { let _ = fallback.send(9); }),
             ];
             let (owned, mut replies) = tokio::sync::mpsc::unbounded_channel::<()>();
-            let responder = server.respond_raw("ask", "reply", move |_, _| { let _ = &owned; Ok(()) }).unwrap();
-            let (owned, mut heard) = tokio::sync::mpsc::unbounded_channel::<()>();
+            let responder = server.respond_raw("request", "reply", move |_, _| { let _ = &owned; Ok(()) }).unwrap();
+            let (owned, mut received) = tokio::sync::mpsc::unbounded_channel::<()>();
             let of_client = client.on_topic("news", move |_| { let _ = owned.send(()); });
             drop(sender);
-            // Each connection has the table with all of them.
+            // Each connection gets the table with all of them.
             for connection in 0..2 {
                 match connection {
                     0 => client.send(&Number(7)).unwrap(),
@@ -317,35 +317,35 @@ support::both_flavours! {
                 assert_eq!(receiver.recv().await, Some(0));
             }
             server.broadcast_raw("news", &1).unwrap();
-            heard.recv().await.unwrap();
+            received.recv().await.unwrap();
             peer.line().await;
             let removed = Instant::now();
             assert!(listeners.into_iter().all(|listener| server.off(listener)));
             assert!(server.off(responder));
             assert_eq!(soon("the end of what listeners own", receiver.recv()).await, None);
             assert_eq!(soon("the end of what a responder owns", replies.recv()).await, None);
-            of_server_took[round] = removed.elapsed();
+            server_times[round] = removed.elapsed();
             let removed = Instant::now();
             assert!(client.off(of_client));
-            assert_eq!(soon("the end of what a client's listener owns", heard.recv()).await, None);
-            of_client_took[round] = removed.elapsed();
+            assert_eq!(soon("the end of what a client's listener owns", received.recv()).await, None);
+            client_times[round] = removed.elapsed();
         }
-        for (endpoint, mut took) in [("server", of_server_took), ("client", of_client_took)] {
-            took.sort_unstable();
-            // The median: other programs may take the processors for as long once or twice.
-            assert!(took[2] < Duration::from_millis(100), "{endpoint}: {took:?}");
+        for (endpoint, mut times) in [("server", server_times), ("client", client_times)] {
+            times.sort_unstable();
+            // The median: other programs may take the processors once or twice.
+            assert!(times[2] < Duration::from_millis(100), "{endpoint}: {times:?}");
         }
     }
 
-    async fn off_drops_what_a_closure_owns_that_a_held_message_would_reach() {
+    async fn off_message_pending_drops_the_closure() {
         let place = Place::new();
         let server = Server::new(place.socket());
         let (sender, receiver) = tokio::sync::mpsc::unbounded_channel::<u64>();
         let (receiver, ended) = (Arc::new(tokio::sync::Mutex::new(receiver)), Arc::new(Semaphore::new(0)));
-        let (begun, mut waits) = (Events::new(), Events::new());
-        let (report, next) = (waits.reporter(), begun.reporter());
+        let (next_calls, mut waits) = (Events::new(), Events::new());
+        let (report, next) = (waits.reporter(), next_calls.reporter());
         let end = Arc::clone(&ended);
-        // Waits for the end of what the listener after it owns, and the message waits for it.
+        // Waits until the next listener's closure is dropped, and the message waits for it.
         let first = server.on_async::<Number>(move |_, _| {
             let (receiver, report, end) = (Arc::clone(&receiver), report.clone(), Arc::clone(&end));
             async move {
@@ -356,30 +356,30 @@ support::both_flavours! {
         });
         let second = server.on::<Number>(move |Number(number), _| { let _ = sender.send(number); });
         server.on::<Number>(move |Number(number), _| next(number));
-        let mut begun = begun;
+        let mut next_calls = next_calls;
         let mut peer = listening(&server, &place).await;
         peer.write(number(7)).await;
         waits.next().await;
-        // The first one is removed while it is at work, which goes on.
+        // The first listener is removed while it runs, and runs on.
         assert!(server.off(first) && server.off(second));
         soon("the end of what the second owns", ended.acquire()).await.unwrap().forget();
-        assert_eq!(begun.next().await, 7, "the third gets the message");
+        assert_eq!(next_calls.next().await, 7, "the third gets the message");
     }
 
-    async fn listener_of_str_with_escapes_is_told_what_to_write() {
+    async fn listener_of_str_with_escapes_error_names_the_fix() {
         let (place, mut errors) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
         let report = errors.reporter();
         server.on_message_error(move |error, _| report(error.to_string()));
-        let mut heard = Events::new();
-        let report = heard.reporter();
+        let mut received = Events::new();
+        let report = received.reporter();
         server.on::<Log>(move |log, _| report(log.target.to_owned()));
         let mut peer = listening(&server, &place).await;
         for target in [r#""plain""#, r#""a \"b\"""#, r#""a\nb""#, "5"] {
             let line = format!("{{\"topic\":\"log\",\"message\":{{\"level\":1,\"text\":\"\\n\",\"target\":{target}}}}}\n");
             peer.write(line.as_bytes()).await;
         }
-        assert_eq!(heard.next().await, "plain");
+        assert_eq!(received.next().await, "plain");
         for _ in 0..2 {
             let error = errors.next().await;
             assert!(error.contains("write `#[serde(borrow)] Cow<'_, str>` in the place of `&str` at line 1"), "{error}");
@@ -388,24 +388,24 @@ support::both_flavours! {
         assert!(error.contains("invalid type: integer `5`, expected a borrowed string at line 1"), "{error}");
     }
 
-    async fn a_borrowed_message_is_not_copied() {
-        let (place, mut heard) = (Place::new(), Events::new());
+    async fn listener_borrowed_message_is_not_copied() {
+        let (place, mut received) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
-        let report = heard.reporter();
+        let report = received.reporter();
         server.on::<Log>(move |msg, _| {
             report((msg.level, msg.text.to_string(), matches!(msg.text, Cow::Borrowed(_)), msg.target.len()));
         });
-        let (refused, client) = (heard.reporter(), Client::new(place.socket()));
-        server.on_message_error(move |error, _| refused((0, error.to_string(), false, 0)));
+        let (report_error, client) = (received.reporter(), Client::new(place.socket()));
+        server.on_message_error(move |error, _| report_error((0, error.to_string(), false, 0)));
         server.listen().await.unwrap();
         client.connect().await.unwrap();
         client.send(&Log { level: 1, text: "plain".into(), target: "here" }).unwrap();
-        assert_eq!(heard.next().await, (1, "plain".into(), true, 4));
+        assert_eq!(received.next().await, (1, "plain".into(), true, 4));
         client.send(&Log { level: 2, text: "a \"quote\"".into(), target: "" }).unwrap();
-        assert_eq!(heard.next().await, (2, "a \"quote\"".into(), false, 0));
-        // What has to be unescaped can't be borrowed.
+        assert_eq!(received.next().await, (2, "a \"quote\"".into(), false, 0));
+        // Escaped text can't be borrowed.
         client.send(&Log { level: 3, text: "".into(), target: "\n" }).unwrap();
-        let (_, error, ..) = heard.next().await;
+        let (_, error, ..) = received.next().await;
         assert!(error.contains("Log") && error.contains("borrowed string"), "{error}");
         soon("flushing", client.flush()).await.unwrap();
     }

@@ -1,4 +1,4 @@
-//! What all outboxes of a server hold together: a bound, whatever fills it, and no harm to those who do not.
+//! The budget for all outboxes of a server: a bound, whatever fills it, and no harm to the clients that read.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,17 +37,17 @@ fn much(len: usize) -> Box<RawValue> {
     RawValue::from_string(format!("\"{}\"", "x".repeat(len))).unwrap()
 }
 
-/// A server that gives as much as it is asked for, at once or in time, and the reason each client went.
+/// A server that replies with as much as requested, at once or asynchronously, and its events.
 struct Scene {
     place: Place,
     server: Server,
-    gone: Events<CloseReason>,
+    closes: Events<CloseReason>,
     connected: Events<socket_ipc::ClientId>,
 }
 
 impl Scene {
     async fn new(is_async: bool, options: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
-        let (place, gone, connected) = (Place::new(), Events::new(), Events::new());
+        let (place, closes, connected) = (Place::new(), Events::new(), Events::new());
         let server = options(Server::builder(place.socket()).outbox_total_len(TOTAL)).build();
         if is_async {
             let reply = |GiveMuch(len), _| async move { Much(much(len)) };
@@ -56,11 +56,11 @@ impl Scene {
             server.respond::<GiveMuch>(|GiveMuch(len), _| Much(much(len))).unwrap();
         }
         server.respond::<Ping>(|Ping, _| Pong).unwrap();
-        let report = gone.reporter();
+        let report = closes.reporter();
         server.on_connection_close(move |_, reason: &CloseReason| report(reason.clone()));
         server.on_connection(connected.reporter());
         server.listen().await.unwrap();
-        Self { place, server, gone, connected }
+        Self { place, server, closes, connected }
     }
 
     async fn client(&self) -> Client {
@@ -69,7 +69,7 @@ impl Scene {
         client
     }
 
-    /// Clients that request much and read nothing, each `requests` times.
+    /// Clients that send `requests` requests each and read nothing.
     async fn greedy(&mut self, clients: usize, requests: usize, len: usize) -> Vec<RawPeer> {
         let mut greedy = Vec::new();
         for _ in 0..clients {
@@ -83,7 +83,7 @@ impl Scene {
         greedy
     }
 
-    /// Waits until all outboxes together hold so much.
+    /// Waits until all outboxes together hold `len` bytes.
     async fn filled(&self, len: usize) {
         let filled = async {
             while (self.server.stats().outbox_len as usize) < len {
@@ -94,54 +94,54 @@ impl Scene {
     }
 }
 
-/// The most that may ever be queued for so many clients.
+/// The most that may be queued for so many clients.
 fn bound(clients: usize) -> usize {
     TOTAL + clients * 2 * limits::OUTBOX_HIGH_WATER
 }
 
 support::both_flavours! {
-    async fn server_replies_to_clients_that_do_not_read_stay_below_the_total() {
+    async fn outbox_total_replies_to_slow_consumers_stay_below_it() {
         for is_async in [false, true] {
             let mut scene = Scene::new(is_async, |options| options).await;
             let clients = 40;
             let mut greedy = scene.greedy(clients, 4, MIB).await;
             scene.filled(TOTAL - 2 * MIB).await;
-            // One that comes now gets what is small, and learns by name why it does not get what is large.
-            let innocent = scene.client().await;
-            soon("a small reply", innocent.request(&Ping)).await.unwrap();
+            // A new client gets a small reply, and an error that names the limit instead of a large one.
+            let other = scene.client().await;
+            soon("a small reply", other.request(&Ping)).await.unwrap();
             let RequestError::Rejected { text, .. } =
-                soon("a large reply", innocent.request(&GiveMuch(2 * MIB))).await.err().unwrap()
+                soon("a large reply", other.request(&GiveMuch(2 * MIB))).await.err().unwrap()
             else { panic!("another error") };
             assert!(text.contains("outbox_total_len") && text.contains(&TOTAL.to_string()), "{text}");
             let stats = scene.server.stats();
             assert!(stats.outbox_peak as usize <= bound(clients + 1), "{}", stats.outbox_peak);
-            assert!(scene.gone.rest().is_empty(), "nobody has to go for that");
-            // Once one reads, it gets all that it has requested: replies, or errors in their place.
+            assert!(scene.closes.rest().is_empty(), "a client was disconnected");
+            // A client that reads gets a reply, or an error, to each request.
             for _ in 0..4 {
                 greedy[0].line().await;
             }
             drop(greedy);
             for _ in 0..clients {
-                scene.gone.next().await;
+                scene.closes.next().await;
             }
-            let Much(reply) = soon("a large reply", innocent.request(&GiveMuch(2 * MIB))).await.unwrap();
+            let Much(reply) = soon("a large reply", other.request(&GiveMuch(2 * MIB))).await.unwrap();
             assert_eq!(reply.get().len(), 2 * MIB + 2);
-            innocent.close().await;
-            scene.gone.next().await;
+            other.close().await;
+            scene.closes.next().await;
             assert_eq!(scene.server.stats().outbox_len, 0);
         }
     }
 
-    async fn server_total_full_refuses_large_messages_and_disconnects_nobody() {
+    async fn outbox_total_full_large_send_returns_error() {
         let mut scene = Scene::new(false, |options| options.write_stall(3 * DEADLINE)).await;
-        let _greedy = scene.greedy(9, 1, MIB).await;
+        let greedy_peers = scene.greedy(9, 1, MIB).await;
         scene.filled(TOTAL - MIB).await;
-        let innocent = scene.client().await;
+        let other = scene.client().await;
         let id = scene.connected.next().await;
         let small = much(1000);
         let mut received = Events::new();
         let report = received.reporter();
-        innocent.on_topic("block", move |message| report(message.as_str().len()));
+        other.on_topic("block", move |message| report(message.as_str().len()));
         for error in [
             scene.server.send(&Block(&much(2 * MIB)), id).unwrap_err(),
             scene.server.broadcast(&Block(&much(2 * MIB))).unwrap_err(),
@@ -153,7 +153,7 @@ support::both_flavours! {
         }
         scene.server.send(&Block(&small), id).unwrap();
         assert_eq!(received.next().await, 1002);
-        // A message that waits for room waits in place, and passes as soon as there is some.
+        // A message that waits for room is sent as soon as there is room.
         let waiting = tokio::spawn({
             let server = scene.server.handle();
             async move { server.send_async(&Block(&much(2 * MIB)), id).await }
@@ -163,21 +163,21 @@ support::both_flavours! {
             async move { server.broadcast_async(&Block(&much(2 * MIB))).await }
         });
         tokio::task::yield_now().await;
-        assert!(scene.gone.rest().is_empty(), "nobody has to go for that");
-        drop(_greedy);
+        assert!(scene.closes.rest().is_empty(), "a client was disconnected");
+        drop(greedy_peers);
         soon("a message that waited", waiting).await.unwrap().unwrap();
         soon("a broadcast that waited", broadcast).await.unwrap().unwrap();
         assert_eq!([received.next().await, received.next().await], [2 * MIB + 2; 2]);
         assert_eq!(scene.server.clients(), [id]);
-        innocent.close().await;
+        other.close().await;
     }
 
-    async fn server_total_full_of_clients_that_trickle_has_room_again_after_the_write_stall() {
+    async fn outbox_total_full_of_trickling_clients_has_room_after_write_stall() {
         let stall = Duration::from_millis(500);
         let mut scene = Scene::new(false, |options| options.write_stall(stall)).await;
         let greedy = scene.greedy(8, 3, MIB).await;
         scene.filled(TOTAL - 2 * MIB).await;
-        // They read all the time, and so little that what they hold stays.
+        // They keep reading, but so little that their outboxes stay full.
         let trickling = tokio::spawn(async move {
             let (start, mut buffer) = (Instant::now(), vec![0; 30_000]);
             while start.elapsed() < DEADLINE {
@@ -187,7 +187,7 @@ support::both_flavours! {
                 tokio::time::sleep(stall / 4).await;
             }
         });
-        let innocent = scene.client().await;
+        let other = scene.client().await;
         let id = loop {
             let id = scene.connected.next().await;
             if scene.connected.rest().is_empty() {
@@ -196,10 +196,10 @@ support::both_flavours! {
         };
         let received = Arc::new(tokio::sync::Notify::new());
         let notify = Arc::clone(&received);
-        innocent.on_topic("block", move |_| notify.notify_one());
+        other.on_topic("block", move |_| notify.notify_one());
         soon("room", scene.server.send_async(&Block(&much(4 * MIB - 1000)), id)).await.unwrap();
         soon("the message", received.notified()).await;
-        assert!(matches!(scene.gone.next().await.cause, CloseCause::SlowClient));
+        assert!(matches!(scene.closes.next().await.cause, CloseCause::SlowClient));
         assert!(scene.server.clients().contains(&id));
         trickling.abort();
     }

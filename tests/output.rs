@@ -1,4 +1,4 @@
-//! What is sent: refused by name where it can't be, whole and in order where it can.
+//! Sent messages: whole and in order where they can be sent, a named error where they can't.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,8 +45,8 @@ impl Pair {
         Self { server, client, of_server, of_client, connections, errors, places }
     }
 
-    /// Sends one value in every way there is; each must be refused.
-    fn refused(&self, message: &(impl Serialize + ?Sized)) -> [SendError; 3] {
+    /// Sends one value in every way; each must fail.
+    fn send_errors(&self, message: &(impl Serialize + ?Sized)) -> [SendError; 3] {
         let id = self.server.clients()[0];
         [
             self.server.send_raw("x", message, id).unwrap_err(),
@@ -55,7 +55,7 @@ impl Pair {
         ]
     }
 
-    /// The next thing that both peers receive is a message that is sent now.
+    /// The next message that both peers receive is one that is sent now.
     async fn nothing_was_written(&mut self) {
         self.server.broadcast_raw("next", &1).unwrap();
         self.client.send_raw("next", &1).unwrap();
@@ -64,7 +64,7 @@ impl Pair {
         }
     }
 
-    /// What both peers receive of a value that is sent to them.
+    /// The line that both peers receive for a value.
     async fn written(&mut self, message: &impl Serialize) -> String {
         assert_eq!(self.server.broadcast_raw("x", message).unwrap(), 1);
         self.client.send_raw("x", message).unwrap();
@@ -82,7 +82,7 @@ impl Serialize for Failing {
     }
 }
 
-/// Panics in the middle of being written.
+/// Panics while it is encoded.
 struct Panicking;
 
 impl Serialize for Panicking {
@@ -94,7 +94,7 @@ impl Serialize for Panicking {
     }
 }
 
-/// Sends another message while it is written itself.
+/// Sends another message while it is encoded.
 struct Sending(ServerHandle, ClientHandle);
 
 impl Serialize for Sending {
@@ -105,7 +105,7 @@ impl Serialize for Sending {
     }
 }
 
-/// Counts how often it is written.
+/// Counts how often it is encoded.
 struct Counting(AtomicUsize);
 
 impl Serialize for Counting {
@@ -119,23 +119,23 @@ impl Serialize for Counting {
 struct Note(u64);
 
 support::both_flavours! {
-    async fn what_has_no_json_form_is_refused_and_writes_nothing() {
+    async fn send_message_without_json_form_returns_error() {
         let mut pair = Pair::new().await;
-        for error in pair.refused(&HashMap::from([((1, 2), 3)])) {
+        for error in pair.send_errors(&HashMap::from([((1, 2), 3)])) {
             let SendError::Encode { topic, cause: source } = error else { panic!("{error:?}") };
             assert_eq!((topic.as_str(), source.to_string().contains("key must be a string")), ("x", true));
         }
-        for error in pair.refused(&("a", Failing)) {
+        for error in pair.send_errors(&("a", Failing)) {
             let SendError::Encode { cause: source, .. } = error else { panic!("{error:?}") };
             assert!(source.to_string().contains("does not want to"), "{source}");
         }
         pair.nothing_was_written().await;
-        assert!(pair.errors.rest().is_empty(), "error replies are no faults");
+        assert!(pair.errors.rest().is_empty(), "an error that the caller gets was reported, too");
     }
 
-    async fn a_serialize_that_panics_is_refused_and_reported() {
+    async fn send_serialize_panics_returns_error_and_is_reported() {
         let mut pair = Pair::new().await;
-        for error in pair.refused(&Panicking) {
+        for error in pair.send_errors(&Panicking) {
             assert!(matches!(&error, SendError::EncodePanicked { topic, panic } if topic == "x" && panic == "in the middle"));
         }
         let reported = Error::SerializePanicked { topic: "x".into(), panic: "in the middle".into() }.to_string();
@@ -143,7 +143,7 @@ support::both_flavours! {
         pair.nothing_was_written().await;
     }
 
-    async fn a_raw_value_with_line_breaks_stays_one_line() {
+    async fn send_raw_value_with_line_breaks_stays_one_line() {
         let mut pair = Pair::new().await;
         let raw = RawValue::from_string("[1,\n\r\n {\"a\":\n\"b\"}\n]".into()).unwrap();
         let line = pair.written(&raw).await;
@@ -152,18 +152,18 @@ support::both_flavours! {
         pair.nothing_was_written().await;
     }
 
-    async fn send_of_nan_or_infinity_is_refused_by_its_field() {
+    async fn send_nan_or_infinity_error_names_the_field() {
         let mut pair = Pair::new().await;
         for (number, name) in [(f64::NAN, "NaN"), (f64::INFINITY, "infinity"), (f64::NEG_INFINITY, "-infinity")] {
             let message = serde_json::json!({"name": "a"});
-            for error in pair.refused(&HashMap::from([("points", [(message, Some(number))])])) {
-                let said = "cannot encode a message of `x`: points[0][1] is";
-                assert_eq!(error.to_string(), format!("{said} {name}, which JSON cannot represent"));
+            for error in pair.send_errors(&HashMap::from([("points", [(message, Some(number))])])) {
+                let expected = "cannot encode a message of `x`: points[0][1] is";
+                assert_eq!(error.to_string(), format!("{expected} {name}, which JSON cannot represent"));
             }
         }
         let id = pair.server.clients()[0];
-        let paced = pair.server.send_raw_async("x", &f64::NAN, id).await.unwrap_err();
-        assert_eq!(paced.to_string(), "cannot encode a message of `x`: the message is NaN, which JSON cannot represent");
+        let error = pair.server.send_raw_async("x", &f64::NAN, id).await.unwrap_err();
+        assert_eq!(error.to_string(), "cannot encode a message of `x`: the message is NaN, which JSON cannot represent");
         assert!(matches!(pair.client.send_raw_async("x", &f64::NAN).await, Err(SendError::Encode { .. })));
         assert!(matches!(pair.server.broadcast_raw_async("x", &f64::NAN).await, Err(SendError::Encode { .. })));
         let request = pair.client.request_raw("x", &f64::NAN).await;
@@ -172,7 +172,7 @@ support::both_flavours! {
         assert_eq!(pair.written(&(None::<f64>, 1.5)).await, r#"{"topic":"x","message":[null,1.5]}"#);
     }
 
-    async fn errors_printed_alone_say_why_and_no_cause_twice() {
+    async fn error_text_states_the_cause_once() {
         let nowhere = Place::new();
         let client = Client::builder(nowhere.socket()).give_up_after(2).reconnect_delay(std::time::Duration::ZERO)
             .retry_delay(std::time::Duration::ZERO).build();
@@ -191,7 +191,7 @@ support::both_flavours! {
         let closed = Error::GaveUp(Client::new("").connect().await.unwrap_err());
         for error in [&gave_up as &dyn std::error::Error, &send, &listen, &accept, &remove, &closed] {
             let text = error.to_string();
-            assert!(text.contains(": "), "{text} does not say why");
+            assert!(text.contains(": "), "{text} does not state its cause");
             let mut cause = error.source();
             while let Some(found) = cause {
                 assert!(!text.contains(&found.to_string()), "{text} has its cause twice: {found}");
@@ -200,7 +200,7 @@ support::both_flavours! {
         }
     }
 
-    async fn a_serialize_that_sends_arrives_with_what_it_sends() {
+    async fn send_inside_serialize_sends_both() {
         let mut pair = Pair::new().await;
         let sending = Sending(pair.server.handle(), pair.client.handle());
         pair.server.broadcast_raw("x", &sending).unwrap();
@@ -215,13 +215,13 @@ support::both_flavours! {
         assert_eq!(pair.of_client.line().await, r#"{"topic":"x","message":"outer"}"#);
     }
 
-    async fn a_message_of_the_limit_is_sent_and_one_of_a_byte_more_is_not() {
+    async fn send_message_over_limit_returns_too_large() {
         let mut pair = Pair::new().await;
         let text = |len: usize| "x".repeat(len - r#"{"topic":"x","message":""}"#.len());
         for len in [99_999, 100_000] {
             assert_eq!(pair.written(&text(len)).await.len(), len);
         }
-        for error in pair.refused(&text(100_001)) {
+        for error in pair.send_errors(&text(100_001)) {
             let SendError::TooLarge { topic, size, limit } = error else { panic!("{error:?}") };
             assert_eq!((topic.as_str(), size, limit), ("x", 100_001, 100_000));
         }
@@ -232,7 +232,7 @@ support::both_flavours! {
         pair.nothing_was_written().await;
     }
 
-    async fn a_tree_of_any_depth_aborts_nothing() {
+    async fn send_deep_tree_returns_error() {
         let mut pair = Pair::new().await;
         let mut tree = Value::Null;
         for _ in 0..127 {
@@ -242,14 +242,14 @@ support::both_flavours! {
         for _ in 127..3_000 {
             tree = Value::Array(vec![tree]);
         }
-        for error in pair.refused(&tree) {
+        for error in pair.send_errors(&tree) {
             let SendError::Encode { cause: source, .. } = error else { panic!("{error:?}") };
             assert!(source.to_string().contains("nested deeper than 127"), "{source}");
         }
         pair.nothing_was_written().await;
     }
 
-    async fn a_broadcast_is_encoded_once() {
+    async fn broadcast_encodes_once() {
         let mut pair = Pair::new().await;
         let mut others = Vec::new();
         for _ in 0..4 {
@@ -271,14 +271,14 @@ support::both_flavours! {
         pair.nothing_was_written().await;
     }
 
-    async fn whoever_is_not_there_is_an_error() {
+    async fn send_to_absent_client_returns_unknown_client() {
         let mut pair = Pair::new().await;
-        let mut gone = Events::new();
-        let report = gone.reporter();
+        let mut closed_ids = Events::new();
+        let report = closed_ids.reporter();
         pair.server.on_connection_close(move |id, _| report(id));
         let first = pair.server.clients()[0];
         pair.of_server.stream = tokio::net::UnixStream::pair().unwrap().0;
-        assert_eq!(gone.next().await, first);
+        assert_eq!(closed_ids.next().await, first);
         let unknown = |error| matches!(error, SendError::UnknownClient { topic, client_id } if topic == "note" && client_id == first);
         assert!(unknown(pair.server.send(&Note(1), first).unwrap_err()));
         assert!(unknown(soon("the reply", pair.server.send_async(&Note(1), first)).await.unwrap_err()));
@@ -297,7 +297,7 @@ support::both_flavours! {
         assert!(matches!(soon("the reply", pair.client.send_async(&Note(1))).await.unwrap_err(), SendError::Closed { .. }));
     }
 
-    async fn without_a_connection_a_send_is_an_error() {
+    async fn send_without_connection_returns_not_connected() {
         let place = Place::new();
         let client = Client::new(place.socket());
         assert!(matches!(client.send(&Note(1)).unwrap_err(), SendError::NotConnected { topic, .. } if topic == "note"));

@@ -1,4 +1,4 @@
-//! Code of the user that panics: reported, and harmless to everything else.
+//! The user's code panics: the library reports it, and everything else goes on.
 
 use std::io;
 use std::pin::Pin;
@@ -32,7 +32,7 @@ struct Bomb;
 
 impl Drop for Bomb {
     fn drop(&mut self) {
-        // Not a second time while unwinding: that would abort.
+        // A second panic while unwinding would abort the process.
         if !std::thread::panicking() {
             panic!("while dropping");
         }
@@ -42,10 +42,10 @@ impl Drop for Bomb {
 const NUMBER: &str = "{\"topic\":\"number\",\"message\":1}\n";
 
 support::both_flavours! {
-    async fn a_listener_that_panics_is_reported_and_the_others_hear() {
+    async fn listener_panics_is_reported_and_others_are_called() {
         let (place, mut events) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
-        let (heard, error) = (events.reporter(), events.reporter());
+        let (received, error) = (events.reporter(), events.reporter());
         server.on_error(move |found| {
             let Error::ListenerPanicked { heard, client_id, panic } = found else { panic!() };
             error(format!("{heard} of {}: {panic}", client_id.unwrap()));
@@ -59,7 +59,7 @@ support::both_flavours! {
         });
         server.on_topic("number", |_, _| std::panic::panic_any(7));
         server.on::<Unreadable>(|_, _| unreachable!());
-        server.on::<Number>(move |msg, _| heard(format!("heard {}", msg.0)));
+        server.on::<Number>(move |msg, _| received(format!("received {}", msg.0)));
         server.listen().await.unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
         peer.write(NUMBER.repeat(2)).await;
@@ -70,26 +70,26 @@ support::both_flavours! {
             "`number` of 1: async",
             "`number` of 1: (no text)",
             "`number` of 1: while reading",
-            "heard 1",
+            "received 1",
         ];
         assert_eq!(events.take(14).await, expected.repeat(2));
         assert_eq!(server.clients().len(), 1);
     }
 
-    async fn the_only_listener_of_a_topic_may_panic_too() {
+    async fn only_listener_panics_next_message_is_dispatched() {
         let (place, mut events) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
-        let (error, heard) = (events.reporter(), events.reporter());
+        let (error, received) = (events.reporter(), events.reporter());
         server.on_error(move |found| error(found.to_string()));
         server.on::<Unreadable>(|_, _| unreachable!());
-        server.on_topic("next", move |message, _| heard(message.to_string()));
+        server.on_topic("next", move |message, _| received(message.to_string()));
         server.listen().await.unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
         peer.write([NUMBER, "{\"topic\":\"next\",\"message\":2}\n"].concat()).await;
         assert_eq!(events.take(2).await, ["a listener of `number` panicked (client 1): while reading", "2"]);
     }
 
-    async fn event_listeners_that_panic_are_reported_and_the_others_called() {
+    async fn event_listener_panics_is_reported_and_others_are_called() {
         let (place, mut events) = (Place::new(), Events::new());
         let server = Server::builder(place.socket()).max_message_len(100).build();
         let error = events.reporter();
@@ -99,13 +99,13 @@ support::both_flavours! {
             let report = events.reporter();
             move || report(name.to_owned())
         };
-        let (listening, connection, refused, gone, closed) = (report("listening"), report("connection"), report("message error"), report("connection close"), report("close"));
+        let (listening, connection, message_error, gone, closed) = (report("listening"), report("connection"), report("message error"), report("connection close"), report("close"));
         server.on_listening(|| panic!("oh"));
         server.on_listening(listening);
         server.on_connection(|_| panic!("oh"));
         server.on_connection(move |_| connection());
         server.on_message_error(|_, _| panic!("oh"));
-        server.on_message_error(move |_, _| refused());
+        server.on_message_error(move |_, _| message_error());
         server.on_connection_close(|_, _| panic!("oh"));
         server.on_connection_close(move |_, _| gone());
         server.on_close(|| panic!("oh"));
@@ -123,37 +123,37 @@ support::both_flavours! {
         assert_eq!(events.take(2).await[1], "close");
     }
 
-    async fn a_client_survives_its_listeners_too() {
+    async fn client_listener_panics_is_reported_and_connection_lives() {
         let (place, mut events) = (Place::new(), Events::new());
         let listener = UnixListener::bind(place.socket()).unwrap();
         let client = Client::new(place.socket());
-        let (error, heard) = (events.reporter(), events.reporter());
+        let (error, received) = (events.reporter(), events.reporter());
         client.on_error(move |found| error(found.to_string()));
         client.on_connect(|| panic!("oh"));
         client.on_message_error(|_| panic!("oh"));
         client.on::<Number>(|_| panic!("oh"));
         client.on_async::<Number>(|_| async { panic!("oh") });
-        client.on::<Number>(move |msg| heard(format!("heard {}", msg.0)));
+        client.on::<Number>(move |msg| received(format!("received {}", msg.0)));
         client.connect().await.unwrap();
         assert_eq!(events.next().await, "a listener of the connect event panicked: oh");
         let mut peer = RawPeer::over(listener.accept().await.unwrap().0);
         peer.write(["bad\n", NUMBER].concat()).await;
         let panicked = |of| format!("a listener of {of} panicked: oh");
         assert_eq!(events.next().await, panicked("the message error event"));
-        assert_eq!(events.take(3).await, [panicked("`number`"), panicked("`number`"), "heard 1".into()]);
+        assert_eq!(events.take(3).await, [panicked("`number`"), panicked("`number`"), "received 1".into()]);
         assert!(client.is_connected());
     }
 
-    async fn a_listener_that_panics_when_it_is_given_up_takes_no_event_with_it() {
+    async fn async_listener_panics_as_it_is_abandoned_loses_no_event() {
         let (place, mut events) = (Place::new(), Events::new());
         let server = Server::builder(place.socket()).drain(Duration::from_millis(50)).build();
-        let (error, begun, gone) = (events.reporter(), events.reporter(), events.reporter());
+        let (error, started, gone) = (events.reporter(), events.reporter(), events.reporter());
         server.on_error(move |found| error(found.to_string()));
         server.on_async::<Number>(move |_, _| {
-            let begun = begun.clone();
+            let started = started.clone();
             async move {
                 let _bomb = Bomb;
-                begun("begun".to_owned());
+                started("started".to_owned());
                 std::future::pending().await
             }
         });
@@ -164,13 +164,13 @@ support::both_flavours! {
         server.listen().await.unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
         peer.write(NUMBER).await;
-        assert_eq!(events.next().await, "begun");
+        assert_eq!(events.next().await, "started");
         server.disconnect(server.clients()[0]);
         assert_eq!(events.next().await, "a listener of `number` panicked (client 1): while dropping");
         assert_eq!(events.next().await, "gone");
     }
 
-    async fn server_panic_payload_panics_as_it_is_dropped_connection_lives() {
+    async fn server_panic_payload_panics_in_drop_connection_lives() {
         let (place, mut events) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
         let (error, received) = (events.reporter(), events.reporter());
@@ -196,7 +196,7 @@ support::both_flavours! {
         assert_eq!(server.clients().len(), 1);
     }
 
-    async fn client_panic_payload_panics_as_it_is_dropped_connection_lives() {
+    async fn client_panic_payload_panics_in_drop_connection_lives() {
         let (place, mut events) = (Place::new(), Events::new());
         let listener = UnixListener::bind(place.socket()).unwrap();
         let client = Client::new(place.socket());
@@ -215,7 +215,7 @@ support::both_flavours! {
         assert!(client.is_connected());
     }
 
-    async fn server_removed_listener_panics_as_it_is_dropped_is_reported_and_connection_lives() {
+    async fn server_removed_listener_panics_in_drop_is_reported() {
         let (place, mut events) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
         let (error, received) = (events.reporter(), events.reporter());
@@ -227,7 +227,7 @@ support::both_flavours! {
         let connection = server.on_connection(move |_| { let _ = &bomb; });
         server.listen().await.unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
-        // The connection knows of the listener, and may be the last to drop it.
+        // The connection holds the listener, and may be the last to drop it.
         peer.write([NUMBER, NEXT].concat()).await;
         assert_eq!(events.next().await, "1");
         assert!(server.off(connection));
@@ -240,7 +240,7 @@ support::both_flavours! {
         assert_eq!(server.clients().len(), 1);
     }
 
-    async fn client_removed_listener_panics_as_it_is_dropped_is_reported_and_connection_lives() {
+    async fn client_removed_listener_panics_in_drop_is_reported() {
         let (place, mut events) = (Place::new(), Events::new());
         let listener = UnixListener::bind(place.socket()).unwrap();
         let client = Client::new(place.socket());
@@ -261,7 +261,7 @@ support::both_flavours! {
         assert!(client.is_connected());
     }
 
-    async fn server_future_panics_as_it_is_dropped_at_its_end_is_reported_and_connection_lives() {
+    async fn server_finished_future_panics_in_drop_is_reported() {
         let (place, mut events) = (Place::new(), Events::new());
         let server = Server::new(place.socket());
         let (error, received) = (events.reporter(), events.reporter());
@@ -280,7 +280,7 @@ support::both_flavours! {
         assert_eq!(server.clients().len(), 1);
     }
 
-    async fn client_future_panics_as_it_is_dropped_at_its_end_is_reported_and_connection_lives() {
+    async fn client_finished_future_panics_in_drop_is_reported() {
         let (place, mut events) = (Place::new(), Events::new());
         let listener = UnixListener::bind(place.socket()).unwrap();
         let client = Client::new(place.socket());
@@ -300,7 +300,7 @@ support::both_flavours! {
         assert!(client.is_connected());
     }
 
-    async fn server_transport_panics_end_of_connection_says_so() {
+    async fn server_transport_panics_close_reason_says_so() {
         let mut events = Events::new();
         let server = Server::new("a transport that panics");
         let gone = events.reporter();
@@ -313,7 +313,7 @@ support::both_flavours! {
         server.close().await;
     }
 
-    async fn client_transport_panics_end_of_connection_says_so_and_next_attempt_is_made() {
+    async fn client_transport_panics_close_reason_says_so_and_it_retries() {
         let mut events = Events::new();
         let attempts = AtomicUsize::new(0);
         let connector = move || {
@@ -338,7 +338,7 @@ support::both_flavours! {
     }
 }
 
-/// A future that is done at once, and panics when it is dropped.
+/// A future that is ready at once, and panics when it is dropped.
 struct BadEnd<T>(Option<T>);
 
 impl<T: Unpin> Future for BadEnd<T> {
@@ -355,7 +355,7 @@ impl<T> Drop for BadEnd<T> {
     }
 }
 
-/// A stream that panics as it is read, or has ended and panics as it is dropped.
+/// A stream that panics when it is read, or is at its end. Both panic when they are dropped.
 struct BadStream {
     reads: bool,
 }

@@ -1,5 +1,5 @@
-//! Who is on the peer: what the kernel tells of it, who is let in, how many, and a listener that is not
-//! our own.
+//! The process at the other end: what the kernel reports of it, which users are let in and how many clients, and a
+//! listening socket that another program bound.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -18,19 +18,19 @@ use tokio::sync::oneshot;
 #[topic = "number"]
 struct Number(u64);
 
-/// A user who is neither this one nor the superuser.
-const SOMEBODY: u32 = 65_534;
+/// A user that is neither this one nor the superuser.
+const OTHER_USER: u32 = 65_534;
 
 fn own_user() -> u32 {
     geteuid().as_raw()
 }
 
-/// Has a thread become somebody else, which only the superuser can, and run `body`. `None` where it can't.
-async fn as_somebody<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+/// Runs `body` on a thread of another user. `None` where it can't: only the superuser can.
+async fn as_other_user<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (sender, receiver) = oneshot::channel();
     std::thread::spawn(move || {
-        let user = rustix::process::Uid::from_raw(SOMEBODY);
-        // The user of this thread alone, which ends with it.
+        let user = rustix::process::Uid::from_raw(OTHER_USER);
+        // This changes the user of this thread only.
         let changed = set_thread_res_uid(user, user, user).is_ok();
         drop(sender.send(changed.then(body)));
     });
@@ -41,7 +41,7 @@ async fn as_somebody<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'stati
     result
 }
 
-/// A place that everybody may reach and write to.
+/// A place that every user may reach and write to.
 fn public_place() -> Place {
     let place = Place::new();
     fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o777)).unwrap();
@@ -52,8 +52,8 @@ fn public_place() -> Place {
 enum Seen {
     Connection(ClientId),
     Close(ClientId),
-    Heard(u64),
-    /// Refused: the user, if there was one to tell.
+    Received(u64),
+    /// Turned away: the user, if it is known.
     NotAllowed(Option<u32>),
     TooMany(usize),
     MessageError,
@@ -72,7 +72,7 @@ fn watch(server: &Server) -> Events<Seen> {
     });
     server.on::<Number>({
         let report = report.clone();
-        move |n, _| report(Seen::Heard(n.0))
+        move |n, _| report(Seen::Received(n.0))
     });
     server.on_message_error({
         let report = report.clone();
@@ -98,7 +98,7 @@ async fn connection(events: &mut Events<Seen>) -> ClientId {
 const ONE: &str = "{\"topic\":\"number\",\"message\":1}\n";
 
 support::both_flavours! {
-    async fn the_kernel_tells_who_a_client_is() {
+    async fn peer_of_client_is_what_the_kernel_reports() {
         let place = Place::new();
         let server = Server::new(place.socket());
         let mut events = watch(&server);
@@ -111,30 +111,30 @@ support::both_flavours! {
         let (ours, _theirs) = duplex(1024);
         let in_memory = server.serve_connection(ours).unwrap().unwrap();
         assert_eq!(connection(&mut events).await, in_memory);
-        assert_eq!(server.peer(in_memory), None, "there is no process to tell of");
+        assert_eq!(server.peer(in_memory), None, "there is no process to report");
         drop(raw);
         assert_eq!(events.next().await, Seen::Close(id));
         assert_eq!(server.peer(id), None, "it has left");
     }
 
-    async fn the_process_may_be_that_of_another_user() {
+    async fn allow_users_other_user_is_let_in_and_superuser_is_not() {
         let place = public_place();
-        let server = Server::builder(place.socket()).mode(0o666).allow_users([SOMEBODY]).build();
+        let server = Server::builder(place.socket()).mode(0o666).allow_users([OTHER_USER]).build();
         let mut events = watch(&server);
         server.listen().await.unwrap();
         let path = place.socket();
-        let Some(stream) = as_somebody(move || StdStream::connect(path).unwrap()).await else { return };
+        let Some(stream) = as_other_user(move || StdStream::connect(path).unwrap()).await else { return };
         let id = connection(&mut events).await;
-        assert_eq!(server.peer(id).unwrap().uid, SOMEBODY);
+        assert_eq!(server.peer(id).unwrap().uid, OTHER_USER);
         std::io::Write::write_all(&mut &stream, ONE.as_bytes()).unwrap();
-        assert_eq!(events.next().await, Seen::Heard(1));
+        assert_eq!(events.next().await, Seen::Received(1));
         // The superuser is no exception.
         let mut peer = RawPeer::connect(place.socket()).await;
         assert_eq!(peer.closed().await, b"");
         assert_eq!(events.next().await, Seen::NotAllowed(Some(own_user())));
     }
 
-    async fn a_client_whose_own_path_names_somebody_else_is_who_it_is() {
+    async fn allow_users_client_path_names_other_user_is_ignored() {
         for allowed in [own_user(), own_user() + 1] {
             let place = Place::new();
             let server = Server::builder(place.socket()).allow_users([allowed]).build();
@@ -154,7 +154,7 @@ support::both_flavours! {
         }
     }
 
-    async fn who_is_not_allowed_gets_no_byte_in_and_none_out() {
+    async fn allow_users_other_user_gets_no_byte_in_and_none_out() {
         for allowed in [vec![], vec![own_user() + 1, own_user() + 2]] {
             let place = Place::new();
             let server = Server::builder(place.socket()).allow_users(allowed).build();
@@ -162,7 +162,7 @@ support::both_flavours! {
             server.listen().await.unwrap();
             for _ in 0..20 {
                 let stream = StdStream::connect(place.socket()).unwrap();
-                // Whether it is written before the error reply or not, nobody hears it.
+                // Written before the server closes the connection or not, it is not dispatched.
                 let _ = std::io::Write::write_all(&mut &stream, [ONE, "nonsense\n"].concat().as_bytes());
                 stream.set_nonblocking(true).unwrap();
                 let _ = server.broadcast(&Number(2));
@@ -176,7 +176,7 @@ support::both_flavours! {
         }
     }
 
-    async fn same_user_only_lets_this_user_in_and_no_other() {
+    async fn same_user_only_other_user_is_turned_away() {
         let place = public_place();
         let server = Server::builder(place.socket()).mode(0o666).same_user_only().build();
         let mut events = watch(&server);
@@ -185,33 +185,33 @@ support::both_flavours! {
         soon("the connection", client.connect()).await.unwrap();
         connection(&mut events).await;
         client.send(&Number(3)).unwrap();
-        assert_eq!(events.next().await, Seen::Heard(3));
-        // One that has no user to tell is not this user.
+        assert_eq!(events.next().await, Seen::Received(3));
+        // A connection without a known user is not of this user.
         let (ours, _theirs) = duplex(1024);
         assert!(matches!(server.serve_connection(ours), Err(Error::UserNotAllowed { peer: None, .. })));
         let path = place.socket();
-        let Some(stream) = as_somebody(move || StdStream::connect(path).unwrap()).await else { return };
+        let Some(stream) = as_other_user(move || StdStream::connect(path).unwrap()).await else { return };
         let _ = std::io::Write::write_all(&mut &stream, ONE.as_bytes());
-        assert_eq!(events.next().await, Seen::NotAllowed(Some(SOMEBODY)));
+        assert_eq!(events.next().await, Seen::NotAllowed(Some(OTHER_USER)));
         client.send(&Number(4)).unwrap();
-        assert_eq!(events.next().await, Seen::Heard(4));
+        assert_eq!(events.next().await, Seen::Received(4));
     }
 
-    async fn a_client_may_expect_the_user_of_its_server() {
+    async fn expect_server_user_right_user_connects() {
         let place = Place::new();
         let server = Server::new(place.socket());
         server.listen().await.unwrap();
         let client = Client::builder(place.socket()).expect_server_user(own_user()).build();
         soon("the connection", client.connect()).await.unwrap();
-        // Where there is nobody to tell, nobody is the one expected.
+        // A server without a known user is not of the expected user.
         let connector = || async { Ok(duplex(1024).0) };
         let client = Client::builder("in memory").connector(connector).expect_server_user(own_user()).give_up_after(1).build();
-        let error = soon("the error reply", client.connect()).await.unwrap_err();
+        let error = soon("the error", client.connect()).await.unwrap_err();
         let ConnectError::GaveUp { cause: source, .. } = error else { panic!("{error:?}") };
         assert!(matches!(*source, ConnectError::WrongUser { found: None, .. }), "{source:?}");
     }
 
-    async fn a_server_of_the_wrong_user_is_left_before_a_byte_is_sent() {
+    async fn expect_server_user_wrong_user_gets_no_byte() {
         let place = Place::new();
         let listener = UnixListener::bind(place.socket()).unwrap();
         let expected = own_user() + 1;
@@ -223,12 +223,12 @@ support::both_flavours! {
         let mut events = Events::new();
         let (connect, error) = (events.reporter(), events.reporter());
         client.on_connect(move || connect("connect"));
-        client.on_connect_error(move |refused| {
-            let as_expected = matches!(refused, ConnectError::WrongUser { expected: e, found, .. }
+        client.on_connect_error(move |failure| {
+            let as_expected = matches!(failure, ConnectError::WrongUser { expected: e, found, .. }
                 if *e == expected && *found == Some(own_user()));
             error(if as_expected { "wrong user" } else { "?" });
         });
-        let error = soon("the error reply", client.connect()).await.unwrap_err();
+        let error = soon("the error", client.connect()).await.unwrap_err();
         assert!(matches!(error, ConnectError::GaveUp { attempts: 2, .. }), "{error:?}");
         assert_eq!(events.rest(), ["wrong user"; 2]);
         for _ in 0..2 {
@@ -237,7 +237,7 @@ support::both_flavours! {
         }
     }
 
-    async fn a_server_that_somebody_else_put_in_the_place_of_ours_is_noticed() {
+    async fn expect_server_user_server_replaced_by_other_user_is_noticed() {
         let place = public_place();
         let server = Server::new(place.socket());
         server.listen().await.unwrap();
@@ -251,19 +251,19 @@ support::both_flavours! {
         client.on_connect_error(move |error| report(error.to_string()));
         soon("the connection", client.connect()).await.unwrap();
         let path = place.socket();
-        let imposter = as_somebody(move || {
-            // Whoever may write to the directory may do this.
+        let imposter = as_other_user(move || {
+            // Every user that may write to the directory may do this.
             fs::remove_file(&path).unwrap();
             StdListener::bind(path).unwrap()
         });
         let Some(_imposter) = imposter.await else { return };
         soon("the close", server.close()).await;
-        let refused = events.next().await;
-        assert!(refused.contains(&format!("user {SOMEBODY}")), "{refused}");
+        let error = events.next().await;
+        assert!(error.contains(&format!("user {OTHER_USER}")), "{error}");
         soon("the close", client.closed()).await;
     }
 
-    async fn one_client_too_many_is_refused_and_its_place_is_free_again_when_another_leaves() {
+    async fn max_clients_one_too_many_is_turned_away_until_one_leaves() {
         let place = Place::new();
         let server = Server::builder(place.socket()).max_clients(3).build();
         let mut events = watch(&server);
@@ -285,7 +285,7 @@ support::both_flavours! {
         assert_eq!(server.clients(), [peers[0].1, peers[1].1, peers[2].1]);
         for (peer, _) in &mut peers {
             peer.write(ONE).await;
-            assert_eq!(events.next().await, Seen::Heard(1), "the others notice nothing");
+            assert_eq!(events.next().await, Seen::Received(1), "the other clients are not disturbed");
         }
         for _ in 0..10 {
             let (leaver, id) = peers.remove(0);
@@ -296,7 +296,7 @@ support::both_flavours! {
         }
     }
 
-    async fn a_client_that_found_no_room_comes_back_until_there_is() {
+    async fn client_of_full_server_retries_until_there_is_room() {
         let place = Place::new();
         let server = Server::builder(place.socket()).max_clients(1).build();
         let mut events = watch(&server);
@@ -322,25 +322,25 @@ support::both_flavours! {
         assert_eq!(soon("the message", numbers.next()).await.unwrap().0, 5);
     }
 
-    async fn a_listener_of_somebody_else_is_served_and_its_file_is_theirs() {
+    async fn passed_listener_is_served_and_its_file_is_left() {
         for by_drop in [false, true] {
             let place = Place::new();
             let listener = StdListener::bind(place.socket()).unwrap();
-            // Theirs, whatever its mode.
+            // The mode of the other program's file stays, too.
             fs::set_permissions(place.socket(), fs::Permissions::from_mode(0o640)).unwrap();
             let before = fs::symlink_metadata(place.socket()).unwrap();
-            // It waits for the server to start.
+            // This client waits for the server to start.
             let mut early = RawPeer::connect(place.socket()).await;
             early.write(ONE).await;
             let server = Server::from_listener(listener);
             let mut events = watch(&server);
             server.listen().await.unwrap();
             connection(&mut events).await;
-            assert_eq!(events.next().await, Seen::Heard(1));
+            assert_eq!(events.next().await, Seen::Received(1));
             let client = Client::new(place.socket());
             soon("the connection", client.connect()).await.unwrap();
             connection(&mut events).await;
-            assert!(server.listen().await.is_err(), "it listens");
+            assert!(server.listen().await.is_err(), "it listens already");
             drop((early, client));
             if by_drop {
                 drop(server);
@@ -353,7 +353,7 @@ support::both_flavours! {
         }
     }
 
-    async fn listener_that_does_not_listen_is_refused() {
+    async fn passed_listener_not_listening_returns_error() {
         let place = Place::new();
         let socket = UnixSocket::new_stream().unwrap();
         socket.bind(place.socket()).unwrap();
@@ -376,12 +376,12 @@ support::both_flavours! {
         }
     }
 
-    async fn a_listener_of_somebody_else_is_let_go_by_a_server_that_never_listened() {
+    async fn passed_listener_of_unstarted_server_is_closed() {
         let place = Place::new();
         let server = Server::builder("only a name").listener(StdListener::bind(place.socket()).unwrap()).build();
         let mut waiting = RawPeer::connect(place.socket()).await;
         soon("the close", server.close()).await;
-        // The handle lives, and holds nobody up.
+        // The server handle is still alive, and keeps no client waiting.
         assert_eq!(waiting.closed().await, b"");
         assert!(place.socket().exists());
         assert!(server.listen().await.is_err());

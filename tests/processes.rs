@@ -28,15 +28,15 @@ struct Block<'m> {
 }
 
 support::whole_processes! {
-    a_killed_server_is_replaced_at_once_and_clients_come_back_by_themselves,
-    a_client_killed_in_the_middle_of_a_message_is_one_close_and_harms_nobody,
-    one_of_fifty_stopped_clients_is_cut_once_and_delays_the_others_by_one_write_stall,
-    a_million_malformed_messages_cost_no_memory_and_delay_nobody_for_long,
-    of_sixteen_processes_that_race_for_a_stale_path_one_wins_and_all_reach_it,
-    another_user_gets_in_at_no_moment_of_five_hundred_starts_under_umask_000,
-    a_user_who_may_connect_and_is_not_allowed_gets_no_byte_in_and_none_out,
-    a_socket_that_a_service_manager_passed_is_served_and_its_file_is_left,
-    a_server_out_of_descriptors_serves_whom_it_has_and_accepts_again_when_there_are_some,
+    server_killed_is_replaced_at_once_and_clients_reconnect,
+    client_killed_mid_message_is_one_close_and_others_are_served,
+    stopped_client_is_aborted_once_and_delays_others_by_one_write_stall,
+    million_malformed_messages_cost_no_memory_and_others_are_served,
+    stale_path_sixteen_processes_race_one_wins_and_all_reach_it,
+    mode_600_umask_000_other_user_never_connects_in_500_starts,
+    mode_666_user_not_allowed_gets_no_byte_in_and_none_out,
+    socket_of_service_manager_is_served_and_its_file_is_left,
+    server_out_of_descriptors_serves_its_clients_and_accepts_later,
 }
 
 fn start(flavour: &str, arguments: &[&str]) -> Peer {
@@ -47,7 +47,7 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap()
 }
 
-fn a_killed_server_is_replaced_at_once_and_clients_come_back_by_themselves(flavour: &str) {
+fn server_killed_is_replaced_at_once_and_clients_reconnect(flavour: &str) {
     let place = Place::new();
     let path = place.socket();
     let mut server = start(flavour, &["server", text(&path)]);
@@ -71,7 +71,7 @@ fn a_killed_server_is_replaced_at_once_and_clients_come_back_by_themselves(flavo
     assert!(!path.exists(), "the last server removed its file");
 }
 
-fn a_client_killed_in_the_middle_of_a_message_is_one_close_and_harms_nobody(flavour: &str) {
+fn client_killed_mid_message_is_one_close_and_others_are_served(flavour: &str) {
     let place = Place::new();
     let path = place.socket();
     let server = start(flavour, &["server", text(&path)]);
@@ -92,7 +92,7 @@ fn a_client_killed_in_the_middle_of_a_message_is_one_close_and_harms_nobody(flav
     assert_eq!(witness.line(), "pong 7");
 }
 
-fn one_of_fifty_stopped_clients_is_cut_once_and_delays_the_others_by_one_write_stall(flavour: &str) {
+fn stopped_client_is_aborted_once_and_delays_others_by_one_write_stall(flavour: &str) {
     const CLIENTS: usize = 50;
     const LEN: usize = 64 * 1024;
     // 1 GiB in all.
@@ -136,13 +136,13 @@ fn one_of_fifty_stopped_clients_is_cut_once_and_delays_the_others_by_one_write_s
         assert_eq!(server.line(), "complete");
         server.tell("go");
         for _ in 1..CLIENTS {
-            // The stall, and then a gigabyte that this process decodes without optimisation.
+            // The stall, and then a gigabyte that this unoptimised process decodes.
             let (number, longest) = finished.next_within(5 * DEADLINE).await;
-            // A write stall of 10 s, and what a busy machine adds: less than another stall.
+            // A write stall is 10 s. A busy machine may add less than another one.
             assert!(longest < Duration::from_secs(19), "client {number} waited {longest:?} for a block");
         }
     });
-    // One report, of the stopped client, saying what it was not sent; then the end of the flood.
+    // One report, of the stopped client, with what it was not sent; then the end of the flood.
     let close = server.line();
     assert!(close.starts_with("close 1 SlowClient "), "{close}");
     let [_, messages, bytes] = numbers(&close)[..] else { panic!("{close}") };
@@ -153,7 +153,7 @@ fn one_of_fifty_stopped_clients_is_cut_once_and_delays_the_others_by_one_write_s
     assert!(peak - baseline < 64 * 1024, "{sent}");
 }
 
-fn a_million_malformed_messages_cost_no_memory_and_delay_nobody_for_long(flavour: &str) {
+fn million_malformed_messages_cost_no_memory_and_others_are_served(flavour: &str) {
     const MESSAGES: u64 = 1_000_000;
     let place = Place::new();
     let path = place.socket();
@@ -171,17 +171,17 @@ fn a_million_malformed_messages_cost_no_memory_and_delay_nobody_for_long(flavour
             }
             attacker
         });
-        let (mut answered, mut slowest) = (0, Duration::ZERO);
+        let (mut replied, mut slowest) = (0, Duration::ZERO);
         while !attack.is_finished() {
-            let asked = Instant::now();
-            client.send(&Ping(answered)).unwrap();
+            let sent_at = Instant::now();
+            client.send(&Ping(replied)).unwrap();
             let Pong(number) = support::soon("a reply under attack", replies.next()).await.unwrap();
-            assert_eq!(number, answered);
-            slowest = slowest.max(asked.elapsed());
-            answered += 1;
+            assert_eq!(number, replied);
+            slowest = slowest.max(sent_at.elapsed());
+            replied += 1;
         }
-        println!("{answered} round trips under attack, the slowest {slowest:?}");
-        assert!(answered > 10, "the attack held up everybody else");
+        println!("{replied} round trips under attack, the slowest {slowest:?}");
+        assert!(replied > 10, "the attack delayed the other client");
         attack.await.unwrap();
     });
     let mut largest = 0;
@@ -193,11 +193,11 @@ fn a_million_malformed_messages_cost_no_memory_and_delay_nobody_for_long(flavour
     }
     println!("resident: {baseline} KiB before, at most {largest} KiB");
     assert!(largest < baseline + 16 * 1024);
-    // Both clients have gone: no error may follow the last.
+    // Both clients are gone: no error may follow the last one.
     server.exits_well_without("message errors");
 }
 
-fn of_sixteen_processes_that_race_for_a_stale_path_one_wins_and_all_reach_it(flavour: &str) {
+fn stale_path_sixteen_processes_race_one_wins_and_all_reach_it(flavour: &str) {
     const RACERS: usize = 16;
     let place = Place::new();
     let path = place.socket();
@@ -207,7 +207,7 @@ fn of_sixteen_processes_that_race_for_a_stale_path_one_wins_and_all_reach_it(fla
         racers.iter().map(Peer::line).collect()
     };
     for round in 0..200 {
-        // Dropping a listener of std leaves its file: a server that was killed.
+        // A dropped listener of std leaves its file, as a killed server does.
         drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let results = all("race");
         let winners: Vec<_> = results.iter().filter_map(|line| line.strip_prefix("won ")).collect();
@@ -219,8 +219,8 @@ fn of_sixteen_processes_that_race_for_a_stale_path_one_wins_and_all_reach_it(fla
     }
 }
 
-/// Has another user try all through 500 starts of a server with this mode; returns what came of it: error replies
-/// by the kernel, connections, bytes received.
+/// Another user tries to connect during 500 starts of a server with this mode. Returns how often the kernel denied it,
+/// the connections, and the bytes received.
 fn intrude(flavour: &str, mode: &str) -> Option<[u64; 3]> {
     if !rustix::process::geteuid().is_root() {
         support::skip("becoming another user", "only the superuser can");
@@ -229,7 +229,7 @@ fn intrude(flavour: &str, mode: &str) -> Option<[u64; 3]> {
     let place = Place::new();
     let path = place.socket();
     std::fs::set_permissions(place.directory(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    // The other user may not even be let into the directory of the build.
+    // The other user may have no access to the directory of the build.
     let copy = place.directory().join("peer");
     std::fs::copy(env!("CARGO_BIN_EXE_peer"), &copy).unwrap();
     let mut intruders: Vec<_> = (0..2)
@@ -240,7 +240,7 @@ fn intrude(flavour: &str, mode: &str) -> Option<[u64; 3]> {
     }
     let server = start(flavour, &["starts", text(&path), "500", mode]);
     let done = server.line_within(6 * DEADLINE);
-    assert!(done.starts_with("done"), "somebody was let in or heard: {done}");
+    assert!(done.starts_with("done"), "a connection was let in or a message dispatched: {done}");
     let mut sum = [0; 3];
     for intruder in &mut intruders {
         intruder.tell("enough");
@@ -252,24 +252,24 @@ fn intrude(flavour: &str, mode: &str) -> Option<[u64; 3]> {
     Some(sum)
 }
 
-fn another_user_gets_in_at_no_moment_of_five_hundred_starts_under_umask_000(flavour: &str) {
-    if let Some([refused, connected, received]) = intrude(flavour, "600") {
-        assert!(refused > 100, "the intruders hardly tried: {refused} error replies");
+fn mode_600_umask_000_other_user_never_connects_in_500_starts(flavour: &str) {
+    if let Some([denied, connected, received]) = intrude(flavour, "600") {
+        assert!(denied > 100, "the intruders hardly tried: {denied} denials");
         assert_eq!((connected, received), (0, 0));
     }
 }
 
-fn a_user_who_may_connect_and_is_not_allowed_gets_no_byte_in_and_none_out(flavour: &str) {
+fn mode_666_user_not_allowed_gets_no_byte_in_and_none_out(flavour: &str) {
     if let Some([_, connected, received]) = intrude(flavour, "666") {
         assert!(connected > 10, "the intruders hardly connected: {connected} times");
         assert_eq!(received, 0);
     }
 }
 
-fn a_socket_that_a_service_manager_passed_is_served_and_its_file_is_left(flavour: &str) {
+fn socket_of_service_manager_is_served_and_its_file_is_left(flavour: &str) {
     let place = Place::new();
     let path = place.socket();
-    // What systemd does: binds, listens, leaves the socket as descriptor 3, and says so in the environment.
+    // As systemd does: it binds, listens, leaves the socket as descriptor 3, and sets the environment.
     let script = "import os,socket,sys; s = socket.socket(socket.AF_UNIX); s.bind(sys.argv[1]); s.listen(); \
                   os.dup2(s.fileno(), 3); os.set_inheritable(3, True); os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS='1'); \
                   os.execv(sys.argv[2], [sys.argv[2], 'activated'])";
@@ -284,15 +284,15 @@ fn a_socket_that_a_service_manager_passed_is_served_and_its_file_is_left(flavour
     assert_eq!(client.line(), "pong 5");
     client.exits_well();
     server.exits_well();
-    assert!(path.exists(), "the file belongs to whoever bound it");
+    assert!(path.exists(), "the file belongs to the program that bound it");
 }
 
-fn a_server_out_of_descriptors_serves_whom_it_has_and_accepts_again_when_there_are_some(flavour: &str) {
+fn server_out_of_descriptors_serves_its_clients_and_accepts_later(flavour: &str) {
     let place = Place::new();
     let path = place.socket();
     let mut limited = Command::new("prlimit");
-    // A quarter is left to other files: 24 clients of 32 descriptors are let in, and there are too few for
-    // those.
+    // The server lets in 12 clients: a quarter of the 16 descriptors is left to other files. The server itself needs
+    // more than that quarter, so the descriptors run out before.
     limited.args(["--nofile=16", env!("CARGO_BIN_EXE_peer"), "server", text(&path)]);
     let server = Peer::of(limited.env("PEER_FLAVOUR", flavour));
     server.line_with("listening");

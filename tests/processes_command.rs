@@ -1,4 +1,4 @@
-//! The command in several terminals and a Node program with generated types, all on one socket.
+//! The command in several terminals, and a Node program with generated types, on one socket.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -50,7 +50,7 @@ struct Sum(u8);
 #[protocol(to_server(Hello, Add -> Sum), to_client(Greeting))]
 struct Chat;
 
-/// The command, as cargo builds it beside the tests.
+/// The command, which cargo builds beside the tests.
 fn command() -> PathBuf {
     let built = std::process::Command::new(env!("CARGO"))
         .args(["build", "-q", "--locked", "-p", "socket-ipc", "--features", "cli", "--bin", "socket-ipc"])
@@ -59,7 +59,7 @@ fn command() -> PathBuf {
     std::env::current_exe().unwrap().ancestors().nth(2).unwrap().join("socket-ipc")
 }
 
-/// One run of it, in a terminal of its own.
+/// A run of the command, as in a terminal of its own.
 struct Running {
     process: Child,
     input: Option<ChildStdin>,
@@ -95,7 +95,7 @@ impl Running {
 
 #[test]
 #[ignore = "whole processes"]
-fn serve_listen_send_and_a_node_program_with_generated_types_share_a_socket() {
+fn command_and_node_program_with_generated_types_share_a_socket() {
     support::run(tokio::runtime::Builder::new_multi_thread(), async {
         let typescript = match TypeScript::install(env!("CARGO_TARGET_TMPDIR")).await {
             Ok(typescript) => typescript,
@@ -110,7 +110,7 @@ fn serve_listen_send_and_a_node_program_with_generated_types_share_a_socket() {
 
         let mut serve = Running::start(&command, &["serve", &path]);
         let mut listen = Running::start(&command, &["listen", &path]);
-        // Whoever sends waits until somebody serves, and for what is broadcast.
+        // `send` waits for the server, and then for the broadcast.
         let mut send = Running::start(
             &command,
             &[
@@ -125,12 +125,12 @@ fn serve_listen_send_and_a_node_program_with_generated_types_share_a_socket() {
         );
         let (topic, message) = serve.next().await;
         assert_eq!((topic.as_str(), &message["name"]), ("hello", &Value::from("shell")));
-        // Until the listener is there, it hears nothing: it comes by itself.
-        let mut heard = None;
-        while heard.is_none() {
+        // The greeting is repeated until the listener has connected and receives it.
+        let mut received = None;
+        while received.is_none() {
             serve.type_line(r#"greeting {"text":"Hello, shell!","mood":{"is":"Happy"},"number":null}"#).await;
             let moment = std::time::Duration::from_millis(100);
-            heard = tokio::time::timeout(moment, listen.output.next_line()).await.ok();
+            received = tokio::time::timeout(moment, listen.output.next_line()).await.ok();
         }
         let line = soon("the greeting", send.output.next_line()).await.unwrap().unwrap();
         assert!(line.contains("Hello, shell!"), "{line}");
@@ -152,7 +152,7 @@ fn serve_listen_send_and_a_node_program_with_generated_types_share_a_socket() {
             String::from_utf8(output.stdout).unwrap(),
             "Hello, Node! You are puzzled by types, number 1.\n2 + 3 = 5.0\nrefused (failed): that is too much\n"
         );
-        // The listener has heard all of it, after the greeting that it came for.
+        // The listener received everything after its first greeting.
         let mut topics = Vec::new();
         while topics.last().is_none_or(|topic| topic != "error") {
             topics.push(listen.next().await.0);

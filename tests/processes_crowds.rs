@@ -1,4 +1,4 @@
-//! Peers that come and go in thousands, never read, or leave at the worst moment; and what is left of them.
+//! Thousands of peers that come and go, never read, or leave at the worst moment, and what remains of them.
 //!
 //! They take longer than `cargo test` should: `cargo test --test 'processes*' -- --ignored`.
 
@@ -15,30 +15,30 @@ use support::process::{PING, Peer, Status, command, numbers, processor_time, tex
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
 
 support::whole_processes! {
-    ten_thousand_connections_that_come_and_go_leave_nothing_behind,
-    five_thousand_idle_connections_take_their_places_and_nobody_elses,
-    ten_clients_that_never_read_a_gigabyte_cost_their_outboxes_and_then_nothing,
-    a_write_to_a_peer_that_has_gone_is_no_signal,
-    however_and_whenever_peers_leave_the_server_sleeps_afterwards,
+    server_ten_thousand_short_connections_leave_nothing_behind,
+    server_five_thousand_idle_connections_still_serves_others,
+    server_ten_clients_never_read_costs_their_outboxes_then_nothing,
+    server_write_to_gone_peer_raises_no_signal,
+    server_peers_left_in_any_way_uses_no_processor_time,
 }
 
 fn start(flavour: &str, arguments: &[&str]) -> Peer {
     Peer::of(&mut command(PEER, flavour, arguments))
 }
 
-/// That many connections that come and go, some with a message or part of one.
+/// Opens and closes `count` connections, some with a message or part of one.
 fn crowd(path: &Path, count: usize) {
     for number in 0..count {
         let mut stream = UnixStream::connect(path).unwrap();
         if number % 3 == 0 {
-            // A server that refuses may have closed it already.
+            // A server with too many clients may have closed it already.
             let _ = stream.write_all(&PING[..number % PING.len()]);
         }
     }
 }
 
-fn ten_thousand_connections_that_come_and_go_leave_nothing_behind(flavour: &str) {
-    // Let in, and refused.
+fn server_ten_thousand_short_connections_leave_nothing_behind(flavour: &str) {
+    // Let in, and turned away.
     for max_clients in ["4096", "1"] {
         let place = Place::new();
         let path = place.socket();
@@ -63,7 +63,7 @@ fn ten_thousand_connections_that_come_and_go_leave_nothing_behind(flavour: &str)
     }
 }
 
-fn five_thousand_idle_connections_take_their_places_and_nobody_elses(flavour: &str) {
+fn server_five_thousand_idle_connections_still_serves_others(flavour: &str) {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
     assert!(limit.maximum.is_none_or(|files| files >= 6_000), "the hard limit of open files is {limit:?}");
@@ -77,9 +77,9 @@ fn five_thousand_idle_connections_take_their_places_and_nobody_elses(flavour: &s
     assert_eq!(client.asks(1), 0);
     let full = server.status_once(|status| status.clients == 4096);
     println!("{flavour}: {} KiB with 4,096 clients", full.resident);
-    // Who is one too many is told by the end of the stream.
-    let refused = idle.last_mut().unwrap().read(&mut [0; 1]);
-    assert!(matches!(refused, Ok(0)), "{refused:?}");
+    // A client too many sees the end of the stream.
+    let read = idle.last_mut().unwrap().read(&mut [0; 1]);
+    assert!(matches!(read, Ok(0)), "{read:?}");
     drop(idle);
     server.status_once(|status| status.clients == 1);
     let late = start(flavour, &["client", text(&path)]);
@@ -90,7 +90,7 @@ fn five_thousand_idle_connections_take_their_places_and_nobody_elses(flavour: &s
     server.exits_well();
 }
 
-fn ten_clients_that_never_read_a_gigabyte_cost_their_outboxes_and_then_nothing(flavour: &str) {
+fn server_ten_clients_never_read_costs_their_outboxes_then_nothing(flavour: &str) {
     const CLIENTS: u64 = 10;
     // Small blocks are copied into every outbox, large ones shared.
     for len in [8_000, 100_000] {
@@ -98,14 +98,14 @@ fn ten_clients_that_never_read_a_gigabyte_cost_their_outboxes_and_then_nothing(f
         let path = place.socket();
         let blocks = (1 << 30) / len;
         let arguments = ["blast", text(&path), &CLIENTS.to_string(), &blocks.to_string(), &len.to_string()];
-        // Without a fixed threshold, glibc keeps the more of what is freed the larger it was (mallopt(3)).
+        // Without a fixed threshold, glibc keeps more freed memory after larger blocks (mallopt(3)).
         let mut server = Peer::of(command(PEER, flavour, &arguments).env("MALLOC_TRIM_THRESHOLD_", "131072"));
         server.line_with("listening");
         let mut stuck: Vec<_> = (0..CLIENTS).map(|_| UnixStream::connect(&path).unwrap()).collect();
         let mut complete = false;
         let line = loop {
             match &*server.line_within(5 * support::DEADLINE) {
-                // Whoever is cut comes again, unless all has been sent: a cut may be said after that.
+                // A client that is aborted comes again, unless all has been sent: the close may be reported after that.
                 "close SlowClient" if !complete => stuck.push(UnixStream::connect(&path).unwrap()),
                 "close SlowClient" | "close PeerClosed" => {}
                 "complete" => {
@@ -118,23 +118,23 @@ fn ten_clients_that_never_read_a_gigabyte_cost_their_outboxes_and_then_nothing(f
         let [reached, baseline, peak] = numbers(&line)[..] else { panic!("{line}") };
         println!("{flavour}, {blocks} blocks of {len} bytes: {line}");
         assert!(reached > blocks, "the clients were not there: {line}");
-        // An outbox is a buffer that doubles, and the old one goes only once its bytes are in the new.
+        // An outbox is a buffer that doubles. The old one is freed only once its bytes are in the new one.
         assert!(peak < baseline + CLIENTS * 3 * 8 * 1024 / 2 + 16 * 1024, "{line}");
-        let asked = Instant::now();
+        let start_time = Instant::now();
         loop {
             server.tell("resident");
             let after = server.line_with("resident");
-            // A thread's arena may keep some, above which another thread's block stands.
+            // A thread's arena keeps memory below a block of another thread.
             if numbers(&after)[0] < baseline + 12 * 1024 {
                 break;
             }
-            assert!(asked.elapsed() < support::DEADLINE, "{line}, then {after}");
+            assert!(start_time.elapsed() < support::DEADLINE, "{line}, then {after}");
         }
         server.exits_well();
     }
 }
 
-fn a_write_to_a_peer_that_has_gone_is_no_signal(flavour: &str) {
+fn server_write_to_gone_peer_raises_no_signal(flavour: &str) {
     let place = Place::new();
     let path = place.socket();
     let server = Peer::of(command(PEER, flavour, &["server", text(&path)]).env("PEER_SIGPIPE", "default"));
@@ -142,7 +142,7 @@ fn a_write_to_a_peer_that_has_gone_is_no_signal(flavour: &str) {
     let status = std::fs::read_to_string(format!("/proc/{}/status", server.child.id())).unwrap();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
     let ignored = u64::from_str_radix(ignored.trim(), 16).unwrap();
-    assert_eq!(ignored & (1 << 12), 0, "SIGPIPE is ignored: the test would prove nothing");
+    assert_eq!(ignored & (1 << 12), 0, "SIGPIPE is ignored, so the test would prove nothing");
     for _ in 0..50 {
         let mut hasty = UnixStream::connect(&path).unwrap();
         hasty.write_all(&PING.repeat(500)).unwrap();
@@ -154,7 +154,7 @@ fn a_write_to_a_peer_that_has_gone_is_no_signal(flavour: &str) {
     server.exits_well();
 }
 
-fn however_and_whenever_peers_leave_the_server_sleeps_afterwards(flavour: &str) {
+fn server_peers_left_in_any_way_uses_no_processor_time(flavour: &str) {
     let place = Place::new();
     let path = place.socket();
     let mut server = start(flavour, &["server", text(&path)]);
@@ -167,18 +167,18 @@ fn however_and_whenever_peers_leave_the_server_sleeps_afterwards(flavour: &str) 
         half_closed.write_all(bytes).unwrap();
         half_closed.shutdown(Shutdown::Write).unwrap();
         held.push(half_closed);
-        let mut deaf = UnixStream::connect(&path).unwrap();
-        deaf.write_all(bytes).unwrap();
-        deaf.shutdown(Shutdown::Read).unwrap();
-        held.push(deaf);
-        // With the reply unread, where there is one, which resets the connection.
+        let mut read_closed = UnixStream::connect(&path).unwrap();
+        read_closed.write_all(bytes).unwrap();
+        read_closed.shutdown(Shutdown::Read).unwrap();
+        held.push(read_closed);
+        // A reply is unread here, if there is one, which resets the connection.
         UnixStream::connect(&path).unwrap().write_all(bytes).unwrap();
         let mut shut = UnixStream::connect(&path).unwrap();
         shut.write_all(bytes).unwrap();
         shut.shutdown(Shutdown::Both).unwrap();
         held.push(shut);
     }
-    // Those that only do not read, and were sent nothing yet, are still there.
+    // The peers that only do not read, and were sent nothing yet, are still connected.
     server.status_once(|status| status.clients == 2);
     let process = Pid::from_child(&server.child);
     let before = processor_time(process);

@@ -1,4 +1,4 @@
-//! Whole processes whose system calls fail or are overtaken, and whose children outlive them.
+//! Whole processes: their system calls fail, another program acts in between, or their children outlive them.
 //!
 //! They take longer than `cargo test` should: `cargo test --test 'processes*' -- --ignored`.
 
@@ -17,21 +17,21 @@ use support::{DEADLINE, Place};
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
 
 support::whole_processes! {
-    a_child_of_a_server_has_none_of_its_descriptors_and_keeps_nobody_from_replacing_it,
-    an_accept_that_fails_is_reported_and_made_again,
-    a_read_or_write_that_fails_ends_that_connection_and_an_interrupted_one_does_not,
-    a_client_whose_calls_fail_tries_again,
-    a_start_whose_calls_fail_says_so_and_removes_nothing,
-    a_socket_that_is_replaced_while_it_is_probed_is_left_alone,
-    a_lock_that_is_replaced_while_it_is_taken_is_not_ours,
-    without_locks_a_live_server_is_still_not_displaced,
+    server_child_process_has_no_descriptors_and_blocks_no_restart,
+    accept_fails_is_reported_and_retried,
+    read_or_write_fails_ends_that_connection_unless_interrupted,
+    client_system_call_fails_retries,
+    listen_system_call_fails_returns_error_and_removes_nothing,
+    socket_replaced_while_probed_is_left_alone,
+    lock_replaced_while_taken_is_taken_anew,
+    live_server_without_file_locks_is_not_displaced,
 }
 
 fn start(flavour: &str, arguments: &[&str]) -> Peer {
     Peer::of(&mut command(PEER, flavour, arguments))
 }
 
-/// A command of which strace has some system calls fail; what happened is written to `log`.
+/// A command under strace, which makes some system calls fail and writes what happened to `log`.
 fn failing(flavour: &str, fault: &str, log: &Path, arguments: &[&str]) -> Command {
     let (call, _) = fault.split_once(':').unwrap();
     let mut command = Command::new("strace");
@@ -49,12 +49,12 @@ fn can_inject_faults() -> bool {
     there
 }
 
-/// Waits until a process that strace stops in a system call has stopped, and has it go on when it is dropped.
+/// A process that strace stopped in a system call. It continues when this is dropped.
 struct Stopped(Pid);
 
 impl Stopped {
     fn once(log: &Path) -> Self {
-        let begun = Instant::now();
+        let started = Instant::now();
         loop {
             let said = fs::read_to_string(log).unwrap_or_default();
             if let Some(line) = said.lines().find(|line| line.contains("--- stopped by SIGSTOP ---")) {
@@ -62,7 +62,7 @@ impl Stopped {
                     Pid::from_raw(line.split_whitespace().next().unwrap().parse().unwrap()).unwrap(),
                 );
             }
-            assert!(begun.elapsed() < DEADLINE, "nothing stopped: {said}");
+            assert!(started.elapsed() < DEADLINE, "nothing stopped: {said}");
             std::thread::yield_now();
         }
     }
@@ -74,7 +74,7 @@ impl Drop for Stopped {
     }
 }
 
-/// A process that is nobody's child any more, killed with the test.
+/// A process whose parent has ended; killed with the test.
 struct Orphan(u64);
 
 impl Drop for Orphan {
@@ -84,7 +84,7 @@ impl Drop for Orphan {
     }
 }
 
-fn a_child_of_a_server_has_none_of_its_descriptors_and_keeps_nobody_from_replacing_it(flavour: &str) {
+fn server_child_process_has_no_descriptors_and_blocks_no_restart(flavour: &str) {
     let place = Place::new();
     let path = place.socket();
     let mut server = start(flavour, &["server", text(&path)]);
@@ -95,7 +95,7 @@ fn a_child_of_a_server_has_none_of_its_descriptors_and_keeps_nobody_from_replaci
     server.tell("child");
     let child = Orphan(numbers(&server.line_with("child"))[0]);
     for descriptor in fs::read_dir(format!("/proc/{}/fd", child.0)).unwrap() {
-        // What it opens and closes while it starts is its own.
+        // A descriptor that it opened while starting may be closed by now.
         let Ok(target) = fs::read_link(descriptor.unwrap().path()) else { continue };
         let target = target.to_str().unwrap();
         assert!(!target.starts_with("socket:") && !target.contains(text(place.directory())), "{target}");
@@ -110,7 +110,7 @@ fn a_child_of_a_server_has_none_of_its_descriptors_and_keeps_nobody_from_replaci
     server.exits_well();
 }
 
-fn an_accept_that_fails_is_reported_and_made_again(flavour: &str) {
+fn accept_fails_is_reported_and_retried(flavour: &str) {
     if !can_inject_faults() {
         return;
     }
@@ -124,7 +124,7 @@ fn an_accept_that_fails_is_reported_and_made_again(flavour: &str) {
         client.line_with("connect");
         assert_eq!(client.asks(1), 0, "{fault}");
         if fault != "EINTR" {
-            // std makes an interrupted call again by itself.
+            // std repeats an interrupted call by itself.
             let error = server.line_with("error ");
             assert!(error.contains(text(&path)), "{error}");
         }
@@ -134,7 +134,7 @@ fn an_accept_that_fails_is_reported_and_made_again(flavour: &str) {
     }
 }
 
-fn a_read_or_write_that_fails_ends_that_connection_and_an_interrupted_one_does_not(flavour: &str) {
+fn read_or_write_fails_ends_that_connection_unless_interrupted(flavour: &str) {
     if !can_inject_faults() {
         return;
     }
@@ -164,16 +164,16 @@ fn a_read_or_write_that_fails_ends_that_connection_and_an_interrupted_one_does_n
         } else {
             assert_eq!(losses, 0, "{fault}");
         }
-        // Somebody else's connection, which was there all the time, lives, unless its own calls failed.
-        let answered = witness.write_all(PING).and_then(|()| witness.read(&mut [0; 64]));
-        assert!(ends || answered.unwrap() > 0, "{fault}");
+        // The connection of the witness lives, unless its own calls failed.
+        let replied = witness.write_all(PING).and_then(|()| witness.read(&mut [0; 64]));
+        assert!(ends || replied.unwrap() > 0, "{fault}");
         client.exits_well();
         server.exits_well();
         assert!(fs::read_to_string(&log).unwrap().contains("(INJECTED)"), "{fault}: nothing failed");
     }
 }
 
-fn a_client_whose_calls_fail_tries_again(flavour: &str) {
+fn client_system_call_fails_retries(flavour: &str) {
     if !can_inject_faults() {
         return;
     }
@@ -204,7 +204,7 @@ fn a_client_whose_calls_fail_tries_again(flavour: &str) {
     server.exits_well();
 }
 
-fn a_start_whose_calls_fail_says_so_and_removes_nothing(flavour: &str) {
+fn listen_system_call_fails_returns_error_and_removes_nothing(flavour: &str) {
     if !can_inject_faults() {
         return;
     }
@@ -218,7 +218,7 @@ fn a_start_whose_calls_fail_says_so_and_removes_nothing(flavour: &str) {
     ] {
         let place = Place::new();
         let (path, log) = (place.socket(), place.directory().join("log"));
-        // Dropping a listener of std leaves its file: a server that was killed.
+        // A dropped listener of std leaves its file, as a killed server does.
         drop(UnixListener::bind(&path).unwrap());
         let before = fs::symlink_metadata(&path).unwrap().ino();
         let output =
@@ -228,12 +228,12 @@ fn a_start_whose_calls_fail_says_so_and_removes_nothing(flavour: &str) {
         assert!(said.contains(text(&path)), "{fault}: {said}");
         let after = fs::symlink_metadata(&path).ok().map(|made| made.ino());
         assert!(!keeps || after == Some(before), "{fault}: the file is gone");
-        // Nothing stands in the way of the next.
+        // The next server starts.
         let server = start(flavour, &["server", text(&path)]);
         server.line_with("listening");
         server.exits_well();
     }
-    // Where the mode of an unbound socket can't be set, it is set before anybody can connect.
+    // If the mode of an unbound socket can't be set, it is set before a client can connect.
     let place = Place::new();
     let (path, log) = (place.socket(), place.directory().join("log"));
     let server = Peer::of(&mut failing(flavour, "fchmod:error=EINVAL", &log, &["server", text(&path)]));
@@ -245,7 +245,7 @@ fn a_start_whose_calls_fail_says_so_and_removes_nothing(flavour: &str) {
     server.exits_well();
 }
 
-fn a_socket_that_is_replaced_while_it_is_probed_is_left_alone(flavour: &str) {
+fn socket_replaced_while_probed_is_left_alone(flavour: &str) {
     if !can_inject_faults() {
         return;
     }
@@ -256,7 +256,7 @@ fn a_socket_that_is_replaced_while_it_is_probed_is_left_alone(flavour: &str) {
     let mut command = failing(flavour, "connect:signal=SIGSTOP:when=1", &log, &["server", text(&path)]);
     let start = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let stopped = Stopped::once(&log);
-    // The probe has been refused. At no moment is the path free.
+    // The kernel has refused the probe. The path is free at no moment.
     let _other = UnixListener::bind(&beside).unwrap();
     fs::rename(&beside, &path).unwrap();
     let before = fs::symlink_metadata(&path).unwrap().ino();
@@ -269,7 +269,7 @@ fn a_socket_that_is_replaced_while_it_is_probed_is_left_alone(flavour: &str) {
     UnixStream::connect(&path).unwrap();
 }
 
-fn a_lock_that_is_replaced_while_it_is_taken_is_not_ours(flavour: &str) {
+fn lock_replaced_while_taken_is_taken_anew(flavour: &str) {
     if !can_inject_faults() {
         return;
     }
@@ -280,20 +280,20 @@ fn a_lock_that_is_replaced_while_it_is_taken_is_not_ours(flavour: &str) {
         let fault = "flock:signal=SIGSTOP:when=1";
         let server = Peer::of(&mut failing(flavour, fault, &log, &["server", text(&path)]));
         let stopped = Stopped::once(&log);
-        // As the server does that held it before and ends.
+        // As the server that held the lock does when it ends.
         fs::remove_file(&lock).unwrap();
         let next = replaced.then(|| File::create(&lock).unwrap().metadata().unwrap().ino());
         drop(stopped);
         server.line_with("listening");
         let held = File::open(&lock).unwrap();
         assert!(next.is_none_or(|next| held.metadata().unwrap().ino() == next));
-        assert!(matches!(held.try_lock(), Err(TryLockError::WouldBlock)), "nobody holds it");
+        assert!(matches!(held.try_lock(), Err(TryLockError::WouldBlock)), "it is not locked");
         server.exits_well();
         assert!(!lock.exists() && !path.exists());
     }
 }
 
-fn without_locks_a_live_server_is_still_not_displaced(flavour: &str) {
+fn live_server_without_file_locks_is_not_displaced(flavour: &str) {
     if !can_inject_faults() {
         return;
     }

@@ -20,7 +20,7 @@ struct Square(u64);
 #[topic = "squared"]
 struct Squared(u64);
 
-/// A request that is never answered.
+/// A request that never gets a reply.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic(name = "wait", reply = Waited)]
 struct Wait;
@@ -30,16 +30,16 @@ struct Wait;
 struct Waited;
 
 support::whole_processes! {
-    of_a_server_killed_half_way_every_request_fails_at_once_and_the_next_server_replies,
-    of_a_client_killed_while_it_is_asked_every_request_fails_at_once_and_another_replies,
-    a_client_killed_while_it_is_answered_leaves_nothing_behind,
+    server_killed_pending_requests_fail_at_once_and_next_replies,
+    client_killed_pending_requests_fail_at_once_and_another_replies,
+    client_killed_before_its_replies_leaves_nothing_behind,
 }
 
 const REQUESTS: u64 = 100_000;
-/// Half of them are answered before long, the others never.
+/// Half of them get a reply soon, the others never.
 const IN_FLIGHT: u64 = 512;
 
-/// Longer than any test takes: what fails before it does not wait for it.
+/// Longer than any test takes: a request that fails earlier did not wait for it.
 const LONG: Duration = Duration::from_secs(3_600);
 
 fn start(flavour: &str, arguments: &[&str]) -> Peer {
@@ -54,45 +54,45 @@ fn runtime(flavour: &str) -> tokio::runtime::Runtime {
     runtime.worker_threads(2).enable_all().build().unwrap()
 }
 
-/// Keeps requests in flight until `count` have been answered, each with what it asked for; returns those that were not.
-async fn keep_asking(
+/// Keeps requests in flight until `count` have their own reply; returns the pending ones.
+async fn keep_requesting(
     count: u64,
     square: impl Fn(u64) -> ReplyFuture<Squared>,
 ) -> FuturesUnordered<impl Future<Output = (u64, Result<Squared, RequestError>)>> {
-    let ask = |number| {
-        // Asked by now, not when it is first awaited.
+    let request = |number| {
+        // The request is sent now, not at the first poll.
         let reply = square(number);
         async move { (number, reply.await) }
     };
-    let mut replies: FuturesUnordered<_> = (0..IN_FLIGHT / 2).map(ask).collect();
+    let mut replies: FuturesUnordered<_> = (0..IN_FLIGHT / 2).map(request).collect();
     for number in IN_FLIGHT / 2..IN_FLIGHT / 2 + count {
-        let (answered, reply) = soon("a reply", replies.next()).await.unwrap();
-        assert_eq!(reply.unwrap(), Squared(answered * answered));
-        replies.push(ask(number));
+        let (replied, reply) = soon("a reply", replies.next()).await.unwrap();
+        assert_eq!(reply.unwrap(), Squared(replied * replied));
+        replies.push(request(number));
     }
     replies
 }
 
-fn assert_lost(error: &RequestError, asked: &str) {
+fn assert_lost(error: &RequestError, requested: &str) {
     assert!(
-        matches!(error, RequestError::ConnectionLost { topic, cause: CloseCause::PeerClosed } if topic == asked),
+        matches!(error, RequestError::ConnectionLost { topic, cause: CloseCause::PeerClosed } if topic == requested),
         "{error:?}"
     );
 }
 
-/// All fail, but for what was answered before the peer was killed.
-async fn all_are_lost(
+/// Asserts that all requests fail, except those whose reply came before the peer was killed.
+async fn assert_all_lost(
     replies: FuturesUnordered<impl Future<Output = (u64, Result<Squared, RequestError>)>>,
     waiting: Vec<ReplyFuture<Waited>>,
 ) {
     let killed = Instant::now();
     let outcomes: Vec<_> = soon("the failures", replies.collect()).await;
-    let (mut answered, mut lost) = (0, waiting.len());
+    let (mut replied, mut lost) = (0, waiting.len());
     for (number, outcome) in outcomes {
         match outcome {
             Ok(squared) => {
                 assert_eq!(squared, Squared(number * number));
-                answered += 1;
+                replied += 1;
             }
             Err(error) => {
                 assert_lost(&error, "square");
@@ -104,11 +104,11 @@ async fn all_are_lost(
         assert_lost(&soon("the failure", reply).await.unwrap_err(), "wait");
     }
     let took = killed.elapsed();
-    println!("{lost} failed and {answered} had been answered, known {took:?} after the kill");
+    println!("{lost} failed and {replied} had their reply, known {took:?} after the kill");
     assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
-fn of_a_server_killed_half_way_every_request_fails_at_once_and_the_next_server_replies(flavour: &str) {
+fn server_killed_pending_requests_fail_at_once_and_next_replies(flavour: &str) {
     let place = Place::new();
     let path = place.socket();
     let mut server = start(flavour, &["server", text(&path)]);
@@ -124,25 +124,25 @@ fn of_a_server_killed_half_way_every_request_fails_at_once_and_the_next_server_r
         client.connect().await.unwrap();
 
         let waiting = (0..IN_FLIGHT / 2).map(|_| client.request(&Wait)).collect();
-        let replies = keep_asking(REQUESTS / 2, |number| client.request(&Square(number))).await;
+        let replies = keep_requesting(REQUESTS / 2, |number| client.request(&Square(number))).await;
         server.kill();
-        all_are_lost(replies, waiting).await;
+        assert_all_lost(replies, waiting).await;
         assert_eq!(events.next().await, "disconnect");
-        let error = soon("the error reply", client.request(&Square(1))).await.unwrap_err();
+        let error = soon("the error", client.request(&Square(1))).await.unwrap_err();
         assert!(matches!(error, RequestError::Send(SendError::NotConnected { .. })), "{error:?}");
 
         server = start(flavour, &["server", text(&path)]);
         assert_eq!(events.next().await, "reconnect");
-        let mut replies = keep_asking(1_000, |number| client.request(&Square(number))).await;
+        let mut replies = keep_requesting(1_000, |number| client.request(&Square(number))).await;
         while let Some((number, reply)) = soon("a reply", replies.next()).await {
             assert_eq!(reply.unwrap(), Squared(number * number));
         }
-        assert_eq!(client.late_replies(), 0);
+        assert_eq!(client.stats().late_replies, 0);
     });
     server.exits_well();
 }
 
-fn of_a_client_killed_while_it_is_asked_every_request_fails_at_once_and_another_replies(flavour: &str) {
+fn client_killed_pending_requests_fail_at_once_and_another_replies(flavour: &str) {
     let place = Place::new();
     let path = place.socket();
     runtime(flavour).block_on(async {
@@ -158,27 +158,27 @@ fn of_a_client_killed_while_it_is_asked_every_request_fails_at_once_and_another_
         let witness_id = connections.next().await;
 
         let waiting = (0..IN_FLIGHT / 2).map(|_| server.request(&Wait, doomed_id)).collect();
-        let replies = keep_asking(5_000, |number| server.request(&Square(number), doomed_id)).await;
-        let meanwhile = keep_asking(0, |number| server.request(&Square(number), witness_id)).await;
+        let replies = keep_requesting(5_000, |number| server.request(&Square(number), doomed_id)).await;
+        let meanwhile = keep_requesting(0, |number| server.request(&Square(number), witness_id)).await;
         doomed.kill();
-        all_are_lost(replies, waiting).await;
+        assert_all_lost(replies, waiting).await;
         assert_eq!(closes.next().await, (doomed_id, CloseCause::PeerClosed.to_string()));
-        let error = soon("the error reply", server.request(&Square(1), doomed_id)).await.unwrap_err();
+        let error = soon("the error", server.request(&Square(1), doomed_id)).await.unwrap_err();
         assert!(matches!(error, RequestError::Send(SendError::UnknownClient { .. })), "{error:?}");
 
-        let answered =
+        let replied =
             meanwhile.filter(|(number, reply)| ready(*reply.as_ref().unwrap() == Squared(number * number)));
-        assert_eq!(soon("the other's replies", answered.count()).await as u64, IN_FLIGHT / 2);
+        assert_eq!(soon("the other's replies", replied.count()).await as u64, IN_FLIGHT / 2);
         let _another = start(flavour, &["client", text(&path)]);
         let id = connections.next().await;
         assert_eq!(soon("the reply", server.request(&Square(9), id)).await.unwrap(), Squared(81));
-        assert_eq!(server.late_replies(), 0);
+        assert_eq!(server.stats().late_replies, 0);
         assert!(closes.rest().is_empty());
         witness.exits_well();
     });
 }
 
-fn a_client_killed_while_it_is_answered_leaves_nothing_behind(flavour: &str) {
+fn client_killed_before_its_replies_leaves_nothing_behind(flavour: &str) {
     let place = Place::new();
     let path = place.socket();
     let mut server = start(flavour, &["server", text(&path)]);

@@ -1,4 +1,4 @@
-//! The socket file in the hands of others: forked children, links put in its place, mounts, namespaces, service managers.
+//! What others do to the socket file: forked children, links in its place, mounts, namespaces, service managers.
 //!
 //! They take longer than `cargo test` should: `cargo test --test 'processes*' -- --ignored`.
 
@@ -17,28 +17,28 @@ use support::{DEADLINE, Place};
 
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
 
-/// A user who is neither this one nor the superuser.
-const SOMEBODY: u32 = 65_534;
+/// A user that is neither this one nor the superuser.
+const OTHER_USER: u32 = 65_534;
 
 support::whole_processes! {
-    server_copy_in_a_forked_child_leaves_the_file_the_lock_and_the_connections,
-    socket_file_replaced_by_a_link_before_its_mode_is_set_is_not_followed,
-    socket_file_replaced_by_a_live_server_before_its_mode_is_set_is_left_alone,
-    socket_file_replaced_while_its_mode_is_set_changes_nothing_else,
-    mode_that_cannot_be_set_is_an_error_that_names_the_umask,
-    lock_held_while_the_socket_file_is_gone_names_the_process,
-    lock_of_another_user_where_there_are_no_locks_is_not_reclaimed,
-    lock_held_outside_the_pid_namespace_is_not_called_left_over,
-    socket_file_that_cannot_be_probed_after_the_bind_is_not_taken_for_its_own,
-    server_on_an_overlay_reclaims_what_the_image_has_and_removes_what_was_changed,
-    volume_mounted_over_a_socket_file_is_noticed_and_the_path_bound_again,
-    peer_of_another_pid_namespace_has_no_process_and_of_another_user_namespace_no_user,
-    member_of_an_allowed_group_is_let_in_and_no_other,
-    socket_that_is_connected_is_refused_with_the_mistake_in_the_unit,
-    socket_that_is_only_bound_is_refused,
-    socket_of_another_kind_is_refused_with_the_mistake_in_the_unit,
-    sockets_that_are_passed_by_name_are_each_served,
-    sockets_that_nobody_takes_are_named_in_a_warning,
+    server_copy_in_forked_child_leaves_file_lock_and_connections,
+    socket_file_replaced_by_link_before_chmod_is_not_followed,
+    socket_file_replaced_by_live_server_before_chmod_is_left_alone,
+    socket_file_replaced_during_chmod_changes_no_other_file,
+    mode_cannot_be_set_returns_error_that_names_the_umask,
+    lock_held_without_socket_file_error_names_the_process,
+    lock_of_other_user_without_file_locks_is_not_reclaimed,
+    lock_held_outside_pid_namespace_is_not_called_left_over,
+    socket_file_cannot_be_probed_after_bind_returns_error,
+    server_on_overlay_reclaims_socket_of_image_and_removes_its_own,
+    socket_file_under_mounted_volume_is_noticed_and_bound_again,
+    peer_in_other_namespaces_has_no_process_and_no_user,
+    allow_groups_only_members_are_let_in,
+    passed_socket_connected_returns_error_with_mistake_in_unit,
+    passed_socket_only_bound_returns_error,
+    passed_socket_of_wrong_kind_returns_error_with_mistake_in_unit,
+    passed_sockets_with_names_are_each_served,
+    passed_sockets_not_taken_are_named_in_a_warning,
 }
 
 fn start(flavour: &str, arguments: &[&str]) -> Peer {
@@ -61,7 +61,7 @@ fn is_here(program: &str, what: &str) -> bool {
     here
 }
 
-/// Asks a server for a reply over a connection.
+/// Sends a message that a server replies to, and returns the reply.
 fn ping(stream: &mut UnixStream) -> String {
     stream.set_read_timeout(Some(DEADLINE)).unwrap();
     stream.write_all(support::process::PING).unwrap();
@@ -85,7 +85,7 @@ fn mode_of(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o777
 }
 
-fn server_copy_in_a_forked_child_leaves_the_file_the_lock_and_the_connections(flavour: &str) {
+fn server_copy_in_forked_child_leaves_file_lock_and_connections(flavour: &str) {
     for way in ["drop", "close", "twice"] {
         let place = Place::new();
         let path = place.socket();
@@ -101,7 +101,7 @@ fn server_copy_in_a_forked_child_leaves_the_file_the_lock_and_the_connections(fl
         let said = String::from_utf8(second.stderr).unwrap();
         assert!(!second.status.success() && said.contains("holds its lock"), "{way}: {said}");
         assert!(ping(&mut early).contains("pong"), "{way}: the connection is dead");
-        assert!(replies(&path), "{way}: nobody is let in any more");
+        assert!(replies(&path), "{way}: no client is let in any more");
         server.exits_well();
         assert_eq!(names_in(place.directory()), [""; 0], "{way}");
     }
@@ -119,12 +119,12 @@ fn under_strace(flavour: &str, fault: &str, log: &Path, path: &Path) -> Command 
 
 /// Waits until `ready` returns something.
 fn once<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
-    let begun = Instant::now();
+    let started = Instant::now();
     loop {
         if let Some(value) = ready() {
             return value;
         }
-        assert!(begun.elapsed() < DEADLINE, "{what} did not happen");
+        assert!(started.elapsed() < DEADLINE, "{what} did not happen");
         std::thread::yield_now();
     }
 }
@@ -138,7 +138,7 @@ fn stopped(log: &Path) -> Pid {
     })
 }
 
-/// Starts a server that stops once it has bound the socket, has `attack` happen then, and lets it go on.
+/// Starts a server, stops it once it has bound the socket, runs `attack`, and lets it go on.
 fn overtaken_after_bind(flavour: &str, place: &Place, attack: impl FnOnce(&Path)) -> Output {
     let (path, log) = (place.socket(), place.directory().join("log"));
     let server = under_strace(flavour, "bind:signal=SIGSTOP:when=1", &log, &path)
@@ -153,8 +153,8 @@ fn overtaken_after_bind(flavour: &str, place: &Place, attack: impl FnOnce(&Path)
     server.wait_with_output().unwrap()
 }
 
-fn socket_file_replaced_by_a_link_before_its_mode_is_set_is_not_followed(flavour: &str) {
-    if !is_here("strace", "hitting a moment") {
+fn socket_file_replaced_by_link_before_chmod_is_not_followed(flavour: &str) {
+    if !is_here("strace", "stopping at a system call") {
         return;
     }
     let (place, elsewhere) = (Place::new(), Place::new());
@@ -173,8 +173,8 @@ fn socket_file_replaced_by_a_link_before_its_mode_is_set_is_not_followed(flavour
     assert_eq!(names_in(place.directory()), ["log", "test.sock"], "it left its lock");
 }
 
-fn socket_file_replaced_by_a_live_server_before_its_mode_is_set_is_left_alone(flavour: &str) {
-    if !is_here("strace", "hitting a moment") {
+fn socket_file_replaced_by_live_server_before_chmod_is_left_alone(flavour: &str) {
+    if !is_here("strace", "stopping at a system call") {
         return;
     }
     let (place, elsewhere) = (Place::new(), Place::new());
@@ -189,8 +189,8 @@ fn socket_file_replaced_by_a_live_server_before_its_mode_is_set_is_left_alone(fl
     assert!(replies(&place.socket()), "the other server was displaced");
 }
 
-fn socket_file_replaced_while_its_mode_is_set_changes_nothing_else(flavour: &str) {
-    if !is_here("strace", "hitting a moment") {
+fn socket_file_replaced_during_chmod_changes_no_other_file(flavour: &str) {
+    if !is_here("strace", "stopping at a system call") {
         return;
     }
     let (place, elsewhere) = (Place::new(), Place::new());
@@ -198,7 +198,7 @@ fn socket_file_replaced_while_its_mode_is_set_changes_nothing_else(flavour: &str
     let secret = elsewhere.directory().join("secret");
     fs::write(&secret, "precious").unwrap();
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
-    // Entered late, so that there is time once the file is held.
+    // Delayed, so that there is time while the server holds the file open.
     let server = Peer::of(&mut under_strace(flavour, "chmod:delay_enter=3000000", &log, &path));
     let holds_it = |process: &str| {
         let descriptors = fs::read_dir(format!("/proc/{process}/fd")).ok()?;
@@ -222,8 +222,8 @@ fn socket_file_replaced_while_its_mode_is_set_changes_nothing_else(flavour: &str
     assert_eq!(fs::read_link(&path).unwrap(), secret);
 }
 
-fn mode_that_cannot_be_set_is_an_error_that_names_the_umask(flavour: &str) {
-    if !is_here("strace", "hitting a moment") {
+fn mode_cannot_be_set_returns_error_that_names_the_umask(flavour: &str) {
+    if !is_here("strace", "stopping at a system call") {
         return;
     }
     let place = Place::new();
@@ -235,7 +235,7 @@ fn mode_that_cannot_be_set_is_an_error_that_names_the_umask(flavour: &str) {
     assert_eq!(names_in(place.directory()), ["log"], "it left something");
 }
 
-fn lock_held_while_the_socket_file_is_gone_names_the_process(flavour: &str) {
+fn lock_held_without_socket_file_error_names_the_process(flavour: &str) {
     let place = Place::new();
     let path = place.socket();
     let server = Peer::of(command(PEER, flavour, &["server", text(&path)]).env("PEER_WATCH", "100000000"));
@@ -248,23 +248,23 @@ fn lock_held_while_the_socket_file_is_gone_names_the_process(flavour: &str) {
     assert!(said.contains("its socket file is gone"), "{said}");
 }
 
-fn lock_of_another_user_where_there_are_no_locks_is_not_reclaimed(flavour: &str) {
-    if !is_root("becoming another user") || !is_here("strace", "hitting a moment") {
+fn lock_of_other_user_without_file_locks_is_not_reclaimed(flavour: &str) {
+    if !is_root("becoming another user") || !is_here("strace", "stopping at a system call") {
         return;
     }
     let place = Place::new();
     let (path, log) = (place.socket(), place.directory().join("log"));
     let lock = place.directory().join("test.sock.lock");
     fs::write(&lock, "").unwrap();
-    std::os::unix::fs::chown(&lock, Some(SOMEBODY), None).unwrap();
+    std::os::unix::fs::chown(&lock, Some(OTHER_USER), None).unwrap();
     let mut start = under_strace(flavour, "flock:error=EOPNOTSUPP", &log, &path);
     let output = start.stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && said.contains("whether a process holds it can't be told"), "{said}");
-    assert_eq!(fs::symlink_metadata(&lock).unwrap().uid(), SOMEBODY);
+    assert_eq!(fs::symlink_metadata(&lock).unwrap().uid(), OTHER_USER);
 }
 
-fn lock_held_outside_the_pid_namespace_is_not_called_left_over(flavour: &str) {
+fn lock_held_outside_pid_namespace_is_not_called_left_over(flavour: &str) {
     if !is_root("making namespaces") {
         return;
     }
@@ -292,20 +292,20 @@ fn lock_held_outside_the_pid_namespace_is_not_called_left_over(flavour: &str) {
     assert!(replies(&path));
 }
 
-fn socket_file_that_cannot_be_probed_after_the_bind_is_not_taken_for_its_own(flavour: &str) {
-    if !is_here("strace", "hitting a moment") {
+fn socket_file_cannot_be_probed_after_bind_returns_error(flavour: &str) {
+    if !is_here("strace", "stopping at a system call") {
         return;
     }
     let place = Place::new();
     let (path, log) = (place.socket(), place.directory().join("log"));
-    // The second socket is to tell whether a server listens on what the first is bound to.
+    // The second socket probes whether a server listens on the path of the first.
     let mut start = under_strace(flavour, "socket:error=EMFILE:when=2", &log, &path);
     let output = start.stdin(Stdio::null()).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success() && said.contains("could not look at the socket file"), "{said}");
 }
 
-/// A shell in a mount namespace of its own, which does `first` and becomes a server there.
+/// A shell in a mount namespace of its own, which runs `first` and then becomes a server.
 fn in_a_mount_namespace(flavour: &str, first: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-ec", &format!("{first}; exec \"$@\""), "sh", PEER]).args(arguments);
@@ -318,7 +318,7 @@ fn seen_by(process: &Child, path: &Path) -> PathBuf {
     Path::new(&format!("/proc/{}/root", process.id())).join(path.strip_prefix("/").unwrap())
 }
 
-fn server_on_an_overlay_reclaims_what_the_image_has_and_removes_what_was_changed(flavour: &str) {
+fn server_on_overlay_reclaims_socket_of_image_and_removes_its_own(flavour: &str) {
     if !is_root("mounting an overlay") {
         return;
     }
@@ -327,7 +327,7 @@ fn server_on_an_overlay_reclaims_what_the_image_has_and_removes_what_was_changed
     for name in ["lower", "upper", "work", "merged"] {
         fs::create_dir(at(name)).unwrap();
     }
-    // An image that was made while a server ran.
+    // The image was made while a server ran.
     drop(UnixListener::bind(at("lower/test.sock")).unwrap());
     fs::write(at("lower/test.sock.lock"), "").unwrap();
     let [lower, upper, work, merged] = ["lower", "upper", "work", "merged"].map(at);
@@ -351,14 +351,14 @@ fn server_on_an_overlay_reclaims_what_the_image_has_and_removes_what_was_changed
     fs::set_permissions(&seen, fs::Permissions::from_mode(0o666)).unwrap();
     fs::hard_link(&seen, seen.with_file_name("beside")).unwrap();
     assert!(replies(&seen));
-    // Nothing was taken for gone meanwhile.
+    // The server did not take its file for gone.
     server.exits_well_without("error");
     let left = fs::symlink_metadata(at("upper/test.sock")).unwrap();
     assert!(left.file_type().is_char_device(), "what hides the file of the image, and no socket");
     assert!(fs::symlink_metadata(at("lower/test.sock")).unwrap().file_type().is_socket());
 }
 
-fn volume_mounted_over_a_socket_file_is_noticed_and_the_path_bound_again(flavour: &str) {
+fn socket_file_under_mounted_volume_is_noticed_and_bound_again(flavour: &str) {
     if !is_root("mounting a volume") {
         return;
     }
@@ -379,7 +379,7 @@ fn volume_mounted_over_a_socket_file_is_noticed_and_the_path_bound_again(flavour
     assert!(gone.contains("nothing is there now") && gone.contains(text(&path)), "{gone}");
     assert!(server.line_with("error ").contains("bound again"));
     assert!(replies(&seen_by(&server.child, &path)));
-    // Away again: there stands what was hidden, dead by now.
+    // The volume is gone again. The file that it hid is a dead socket.
     inside(&["umount", "-l", text(&directory)]);
     assert!(server.line_with("error ").contains("another socket"));
     assert!(server.line_with("error ").contains("bound again"));
@@ -389,7 +389,7 @@ fn volume_mounted_over_a_socket_file_is_noticed_and_the_path_bound_again(flavour
     assert_eq!(names_in(&directory), [""; 0]);
 }
 
-fn peer_of_another_pid_namespace_has_no_process_and_of_another_user_namespace_no_user(flavour: &str) {
+fn peer_in_other_namespaces_has_no_process_and_no_user(flavour: &str) {
     if !is_root("making namespaces") {
         return;
     }
@@ -413,7 +413,7 @@ fn peer_of_another_pid_namespace_has_no_process_and_of_another_user_namespace_no
     }
 }
 
-fn member_of_an_allowed_group_is_let_in_and_no_other(flavour: &str) {
+fn allow_groups_only_members_are_let_in(flavour: &str) {
     if !is_root("becoming another user") {
         return;
     }
@@ -422,7 +422,7 @@ fn member_of_an_allowed_group_is_let_in_and_no_other(flavour: &str) {
         (place.socket(), place.directory().join("group"), place.directory().join("peer"));
     fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o755)).unwrap();
     fs::copy(PEER, &copy).unwrap();
-    // The system's groups, and one of which the other user is by that table alone.
+    // The system's groups, and one that has the other user as a member by this table only.
     let name = fs::read_to_string("/etc/passwd").unwrap();
     let name = name.lines().find(|line| line.split(':').nth(2) == Some("65534")).unwrap();
     let name = name.split(':').next().unwrap();
@@ -430,11 +430,11 @@ fn member_of_an_allowed_group_is_let_in_and_no_other(flavour: &str) {
     fs::write(&groups, table).unwrap();
     let mount = format!("mount --bind {} /etc/group", groups.display());
     for (allowed, group, let_in) in [
-        ("crew", SOMEBODY, true),
-        ("rest", SOMEBODY, false),
+        ("crew", OTHER_USER, true),
+        ("rest", OTHER_USER, false),
         // The group of the process itself.
         ("rest", 54_322, true),
-        ("rest,crew", SOMEBODY, true),
+        ("rest,crew", OTHER_USER, true),
     ] {
         let server = Peer::of(
             in_a_mount_namespace(flavour, &mount, &["server", text(&path)])
@@ -443,12 +443,12 @@ fn member_of_an_allowed_group_is_let_in_and_no_other(flavour: &str) {
         server.line_with("listening");
         let mut client = Command::new(&copy);
         let client = client.args(["client", text(&path)]).env("PEER_FLAVOUR", flavour);
-        let client = Peer::of(client.uid(SOMEBODY).gid(group));
+        let client = Peer::of(client.uid(OTHER_USER).gid(group));
         if let_in {
             assert_eq!(server.line(), "connection 1", "{allowed}");
         } else {
-            let error_reply = server.line();
-            assert!(error_reply.contains("of user 65534 is not allowed in"), "{allowed}: {error_reply}");
+            let error = server.line();
+            assert!(error.contains("of user 65534 is not allowed in"), "{allowed}: {error}");
         }
         drop(client);
     }
@@ -458,7 +458,7 @@ fn member_of_an_allowed_group_is_let_in_and_no_other(flavour: &str) {
     assert!(!unknown.status.success() && said.contains("nonesuch"), "{said}");
 }
 
-/// A process that Python passes sockets to as systemd does: `sockets` makes a list of them, `names` is what `FDNAMES` says.
+/// A process that Python passes sockets to as systemd does. `sockets` is a Python list of them, `names` is `FDNAMES`.
 fn activated(flavour: &str, path: &Path, sockets: &str, names: &str, mode: &str) -> Command {
     let script = format!(
         "import os,socket,sys\n\
@@ -479,14 +479,14 @@ fn activated(flavour: &str, path: &Path, sockets: &str, names: &str, mode: &str)
     command
 }
 
-fn socket_that_is_connected_is_refused_with_the_mistake_in_the_unit(flavour: &str) {
-    if !is_here("systemd-socket-activate", "what systemd makes of it") {
+fn passed_socket_connected_returns_error_with_mistake_in_unit(flavour: &str) {
+    if !is_here("systemd-socket-activate", "socket activation") {
         return;
     }
     let place = Place::new();
     let path = place.socket();
     let said = place.directory().join("said");
-    // The program ends with each connection; what it says is kept.
+    // The program ends with each connection. Its standard error is kept.
     let script = format!("exec \"$@\" 2>>{}", said.display());
     let activating = Command::new("systemd-socket-activate")
         .args(["--accept", "-E", &format!("PEER_FLAVOUR={flavour}"), "-l", text(&path)])
@@ -513,7 +513,7 @@ impl Drop for Killed {
     }
 }
 
-fn socket_that_is_only_bound_is_refused(flavour: &str) {
+fn passed_socket_only_bound_returns_error(flavour: &str) {
     let place = Place::new();
     let path = place.socket();
     let bound = "[(lambda s: (s.bind(path), s)[1])(socket.socket(U))]";
@@ -522,7 +522,7 @@ fn socket_that_is_only_bound_is_refused(flavour: &str) {
     assert!(!output.status.success() && said.contains("bound, and does not listen"), "{said}");
 }
 
-fn socket_of_another_kind_is_refused_with_the_mistake_in_the_unit(flavour: &str) {
+fn passed_socket_of_wrong_kind_returns_error_with_mistake_in_unit(flavour: &str) {
     let bound = |kind: &str| format!("[(lambda s: (s.bind(path), s)[1])(socket.socket(U, socket.{kind}))]");
     for sockets in ["[tcp()]".to_owned(), bound("SOCK_DGRAM"), bound("SOCK_SEQPACKET")] {
         let place = Place::new();
@@ -533,9 +533,9 @@ fn socket_of_another_kind_is_refused_with_the_mistake_in_the_unit(flavour: &str)
     }
 }
 
-fn sockets_that_are_passed_by_name_are_each_served(flavour: &str) {
+fn passed_sockets_with_names_are_each_served(flavour: &str) {
     let place = Place::new();
-    // A TCP socket first hides nothing.
+    // A TCP socket that comes first does not hide the others.
     let sockets = "[tcp(), listening(path), listening(path + '2')]";
     let server =
         Peer::of(&mut activated(flavour, &place.socket(), sockets, "web:main:admin", "activated all"));
@@ -551,7 +551,7 @@ fn sockets_that_are_passed_by_name_are_each_served(flavour: &str) {
     server.exits_well();
 }
 
-fn sockets_that_nobody_takes_are_named_in_a_warning(flavour: &str) {
+fn passed_sockets_not_taken_are_named_in_a_warning(flavour: &str) {
     let place = Place::new();
     let sockets = "[tcp(), listening(path), listening(path + '2')]";
     let mut server =

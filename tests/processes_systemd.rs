@@ -1,4 +1,4 @@
-//! A server whose socket systemd makes and passes: the units of the examples, and the program that they start.
+//! A server whose socket systemd makes and passes: the example units, and the program that they start.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
@@ -8,16 +8,16 @@ use std::time::{Duration, Instant};
 
 use support::{DEADLINE, Place};
 
-/// Whether a program of systemd's is here. If not, the test says so, or fails under `CI`.
+/// Whether a program of systemd is installed. If not, the test is skipped, or fails under `CI`.
 fn is_here(program: &str) -> bool {
     let found = Command::new(program).arg("--version").stdout(Stdio::null()).status().is_ok();
     if !found {
-        support::skip("what systemd makes of it", &format!("{program} is not here"));
+        support::skip("systemd", &format!("{program} is not here"));
     }
     found
 }
 
-/// The greeting server, as cargo builds it beside the tests.
+/// The greeting server, which cargo builds beside the tests.
 fn hello_server() -> PathBuf {
     let status =
         Command::new(env!("CARGO")).args(["build", "-q", "--locked", "--example", "hello_server"]).status();
@@ -37,7 +37,7 @@ impl Drop for Killed {
 
 #[test]
 #[ignore = "whole processes"]
-fn the_units_are_what_systemd_takes_for_units() {
+fn example_units_pass_systemd_analyze_verify() {
     if !is_here("systemd-analyze") {
         return;
     }
@@ -59,7 +59,7 @@ fn the_units_are_what_systemd_takes_for_units() {
 
 #[test]
 #[ignore = "whole processes"]
-fn the_first_client_starts_the_server_and_is_greeted() {
+fn socket_activation_first_client_starts_server_and_gets_reply() {
     if !is_here("systemd-socket-activate") {
         return;
     }
@@ -73,12 +73,12 @@ fn the_first_client_starts_the_server_and_is_greeted() {
         .spawn()
         .unwrap();
     let _activating = Killed(activating);
-    let begun = Instant::now();
+    let started = Instant::now();
     let mut client = loop {
         match UnixStream::connect(place.socket()) {
             Ok(client) => break client,
-            // It has not made the socket yet.
-            Err(error) => assert!(begun.elapsed() < DEADLINE, "{error}"),
+            // systemd has not made the socket yet.
+            Err(error) => assert!(started.elapsed() < DEADLINE, "{error}"),
         }
         std::thread::yield_now();
     };

@@ -1,4 +1,4 @@
-//! What a protocol lets travel, over a real socket. What it refuses is in `tests/ui/protocol`.
+//! The messages that a protocol allows, over a real socket. What it rejects is in `tests/ui/protocol`.
 
 use std::borrow::Cow;
 use std::os::unix::fs::PermissionsExt;
@@ -24,7 +24,7 @@ struct Greeting {
     text: String,
 }
 
-/// Travels both ways, and borrows on both.
+/// Sent both ways, and borrows both ways.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "log"]
 struct Log<'m> {
@@ -46,32 +46,32 @@ struct Count(usize);
 #[protocol(to_server(Hello, Log<'_>, HowMany -> Count), to_client(Greeting, Log<'_>))]
 struct Chat;
 
-/// Hears all that travels to a server of `Chat`.
-struct Room<R> {
+/// Has a method for every topic to a server of `Chat`.
+struct Handlers<R> {
     greeted: AtomicUsize,
     report: R,
 }
 
-impl<R: Send + Sync + 'static> Hears<Hello, Server<Chat>> for Room<R> {
+impl<R: Send + Sync + 'static> Hears<Hello, Server<Chat>> for Handlers<R> {
     fn hear(&self, msg: Hello, context: Context<'_, Chat>) {
         self.greeted.fetch_add(1, Ordering::SeqCst);
         context.send(&Greeting { text: format!("Hello, {}!", msg.name) }).unwrap();
     }
 }
 
-impl<R: Fn(String) + Send + Sync + 'static> Hears<Log<'_>, Server<Chat>> for Room<R> {
+impl<R: Fn(String) + Send + Sync + 'static> Hears<Log<'_>, Server<Chat>> for Handlers<R> {
     fn hear(&self, msg: Log<'_>, _: Context<'_, Chat>) {
         (self.report)(format!("server: {}", msg.text));
     }
 }
 
-impl<R: Send + Sync + 'static> Hears<HowMany, Server<Chat>> for Room<R> {
+impl<R: Send + Sync + 'static> Hears<HowMany, Server<Chat>> for Handlers<R> {
     fn hear(&self, _: HowMany, _: Context<'_, Chat>) -> Result<Count, ErrorReply> {
         Ok(Count(self.greeted.load(Ordering::SeqCst)))
     }
 }
 
-/// Hears all that travels to a client; `Count`, which is nothing but a reply, is not of it.
+/// Has a method for every topic to a client. `Count` is only a reply, and needs none.
 struct Guest;
 
 impl Hears<Greeting, Client<Chat>> for Guest {
@@ -88,7 +88,7 @@ fn hello(name: &str) -> Hello {
     Hello { name: name.into() }
 }
 
-/// Listens and connects; both have their listeners already.
+/// Listens and connects. Both ends have their listeners already.
 async fn connected(server: &Server<Chat>, client: &Client<Chat>) -> ClientId {
     server.listen().await.unwrap();
     let mut connections = Events::new();
@@ -97,13 +97,13 @@ async fn connected(server: &Server<Chat>, client: &Client<Chat>) -> ClientId {
     connections.next().await
 }
 
-/// Greets; the handle says to whom it may be said what.
+/// Sends a greeting. The type of the handle allows it.
 fn greet(server: &ServerHandle<Chat>, name: &str, client_id: ClientId) -> Result<(), SendError> {
     server.send(&Greeting { text: format!("Hello, {name}!") }, client_id)
 }
 
 support::both_flavours! {
-    async fn typed_messages_travel_both_ways() {
+    async fn typed_message_is_sent_both_ways() {
         let (place, mut greetings) = (Place::new(), Events::new());
         let (server, client) = (Chat::server(place.socket()).build(), Chat::client(place.socket()).build());
         let reply: ServerHandle<Chat> = server.handle();
@@ -122,11 +122,11 @@ support::both_flavours! {
         assert_eq!(greetings.next().await, "all, later");
     }
 
-    async fn a_borrowing_topic_travels_both_ways() {
+    async fn borrowing_topic_is_sent_both_ways() {
         let (place, mut logs) = (Place::new(), Events::new());
         let (server, client) = (Chat::server(place.socket()).build(), Chat::client(place.socket()).build());
         let echo = server.handle();
-        // What is sent borrows from the message, and that from the bytes it arrived in.
+        // The reply borrows from the message, which borrows from the bytes that arrived.
         server.on::<Log>(move |msg, client_id| {
             let text = format!("{}!", msg.text);
             echo.send(&Log { level: msg.level + 1, text: Cow::Borrowed(&text), target: msg.target }, client_id).unwrap();
@@ -140,7 +140,7 @@ support::both_flavours! {
         assert_eq!(logs.next().await, (2, "text!".to_owned(), "here".to_owned()));
     }
 
-    async fn handles_inside_listeners_attach_and_send_what_the_protocol_lets_travel() {
+    async fn handle_inside_listener_registers_and_sends_topics_of_protocol() {
         let (place, mut events) = (Place::new(), Events::new());
         let (server, client) = (Chat::server(place.socket()).build(), Chat::client(place.socket()).build());
         let (inside, report) = (server.handle(), events.reporter());
@@ -167,22 +167,22 @@ support::both_flavours! {
         soon("the server's end", server.closed()).await;
     }
 
-    async fn structs_that_hear_all_topics_are_attached_in_one_call() {
-        let (place, mut heard) = (Place::new(), Events::new());
+    async fn attach_struct_of_all_topics_registers_them_in_one_call() {
+        let (place, mut received) = (Place::new(), Events::new());
         let (server, client) = (Chat::server(place.socket()).build(), Chat::client(place.socket()).build());
-        let room = server.attach(Room { greeted: AtomicUsize::new(0), report: heard.reporter() }).unwrap();
+        let handlers = server.attach(Handlers { greeted: AtomicUsize::new(0), report: received.reporter() }).unwrap();
         client.attach(Guest).unwrap();
         connected(&server, &client).await;
 
         client.send(&hello("you")).unwrap();
-        assert_eq!(heard.next().await, "server: Hello, you!");
+        assert_eq!(received.next().await, "server: Hello, you!");
         assert_eq!(soon("the reply", client.request(&HowMany)).await.unwrap(), Count(1));
-        assert!(server.off(room));
-        let unanswered = soon("the error reply", client.request(&HowMany)).await.unwrap_err();
-        assert!(matches!(unanswered, RequestError::NoResponder { .. }), "{unanswered:?}");
+        assert!(server.off(handlers));
+        let error = soon("the error", client.request(&HowMany)).await.unwrap_err();
+        assert!(matches!(error, RequestError::NoResponder { .. }), "{error:?}");
     }
 
-    async fn a_protocol_has_subscriptions() {
+    async fn subscribe_topic_of_protocol_yields_its_messages() {
         let place = Place::new();
         let (server, client) = (Chat::server(place.socket()).build(), Chat::client(place.socket()).build());
         let (mut hellos, mut greetings) = (server.subscribe::<Hello>(), client.subscribe::<Greeting>());
@@ -195,7 +195,7 @@ support::both_flavours! {
         assert_eq!(soon("the greeting", greetings.next()).await.unwrap().text, "Hello, you!");
     }
 
-    async fn raw_listeners_and_raw_messages_know_no_protocol() {
+    async fn raw_listener_and_raw_send_accept_topics_outside_protocol() {
         let (place, mut events) = (Place::new(), Events::new());
         let (server, client) = (Chat::server(place.socket()).build(), Chat::client(place.socket()).build());
         let (every, topic) = (events.reporter(), events.reporter());
@@ -214,7 +214,7 @@ support::both_flavours! {
         assert_eq!(events.next().await, "client: hello 3");
     }
 
-    async fn a_peer_without_the_protocol_is_heard_as_ever() {
+    async fn peer_without_protocol_is_served() {
         let (place, mut events) = (Place::new(), Events::new());
         let server = Chat::server(place.socket()).build();
         let report = events.reporter();
@@ -232,24 +232,24 @@ support::both_flavours! {
         assert_eq!(peer.line().await, r#"{"topic":"greeting","message":{"text":"hi"}}"#);
     }
 
-    async fn a_server_and_a_client_of_a_protocol_take_all_options() {
-        let (place, mut heard) = (Place::new(), Events::new());
+    async fn server_and_client_of_protocol_take_all_options() {
+        let (place, mut received) = (Place::new(), Events::new());
         let server = Chat::server(place.socket()).wire(Wire::NODE_0_4).mode(0o640).max_clients(1).max_message_len(100).build();
         let client = Chat::client(place.socket()).wire(Wire::NODE_0_4).retry_delay(Duration::from_millis(1)).build();
-        let report = heard.reporter();
+        let report = received.reporter();
         server.on::<Hello>(move |msg, _| report(msg.name));
         connected(&server, &client).await;
 
         let mode = std::fs::metadata(place.socket()).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o640);
         client.send(&hello("node")).unwrap();
-        assert_eq!(heard.next().await, "node");
-        let refused = server.broadcast(&Greeting { text: "x".repeat(100) });
-        assert!(matches!(refused, Err(SendError::TooLarge { .. })), "{refused:?}");
+        assert_eq!(received.next().await, "node");
+        let too_large = server.broadcast(&Greeting { text: "x".repeat(100) });
+        assert!(matches!(too_large, Err(SendError::TooLarge { .. })), "{too_large:?}");
         assert_eq!(RawPeer::connect(place.socket()).await.closed().await, b"");
     }
 
-    async fn a_function_may_be_for_every_protocol_that_lets_its_topic_travel() {
+    async fn generic_function_accepts_every_protocol_with_its_topic() {
         fn goodbye<P: ToClient<Greeting>>(server: &ServerHandle<P>) -> usize {
             server.broadcast(&Greeting { text: "bye".into() }).unwrap()
         }

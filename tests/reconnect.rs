@@ -1,4 +1,4 @@
-//! A client and a server that is not there yet, has no room, goes away, and comes back.
+//! A client whose server is not there yet, has no room, goes away, or comes back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use tokio::net::{UnixListener, UnixSocket, UnixStream};
 #[topic = "number"]
 struct Number(u64);
 
-/// Reports what happens on a client, in words.
+/// Reports the events of a client, in words.
 fn watch(client: &Client, events: &Events<String>) {
     let report = events.reporter();
     client.on_connect({
@@ -36,7 +36,7 @@ fn watch(client: &Client, events: &Events<String>) {
     });
     client.on::<Number>({
         let report = report.clone();
-        move |n| report(format!("heard {}", n.0))
+        move |n| report(format!("received {}", n.0))
     });
     client.on_disconnect({
         let report = report.clone();
@@ -49,13 +49,13 @@ fn watch(client: &Client, events: &Events<String>) {
     client.on_close(move || report("close".into()));
 }
 
-/// A client that does not let the tests wait.
+/// A client that retries soon, so that tests need not wait.
 fn eager(place: &Place) -> Client {
     let soon = Duration::from_millis(20);
     Client::builder(place.socket()).retry_delay(soon..2 * soon).reconnect_delay(soon..=2 * soon).build()
 }
 
-/// A socket that listens, accepts nobody, and has no room for another.
+/// A socket that listens, accepts no client, and has no room for another.
 async fn full(place: &Place) -> (UnixListener, Vec<UnixStream>) {
     let socket = UnixSocket::new_stream().unwrap();
     socket.bind(place.socket()).unwrap();
@@ -68,13 +68,13 @@ async fn full(place: &Place) -> (UnixListener, Vec<UnixStream>) {
 }
 
 support::both_flavours! {
-    async fn a_client_that_is_there_first_waits_for_the_server() {
+    async fn client_started_first_waits_for_server() {
         let place = Place::new();
         let (client, mut events) = (eager(&place), Events::new());
         watch(&client, &events);
         let connecting = client.connect();
         let starting = async {
-            // One attempt finds nothing, the next one a socket that nobody listens on.
+            // One attempt finds nothing, the next one a socket that no server listens on.
             assert_eq!(events.next().await, "NotFound");
             drop(std::os::unix::net::UnixListener::bind(place.socket()).unwrap());
             while events.next().await != "ConnectionRefused" {}
@@ -90,14 +90,14 @@ support::both_flavours! {
         assert!(rest.iter().all(|event| event == "ConnectionRefused" || event == "NotFound"), "{rest:?}");
     }
 
-    async fn a_server_that_restarts_finds_its_clients_again_with_their_listeners_and_new_ids() {
+    async fn server_restarts_clients_reconnect_with_listeners_and_new_ids() {
         let place = Place::new();
         let (client, mut events) = (eager(&place), Events::new());
         watch(&client, &events);
         let mut ids = Events::new();
         for round in 0..6 {
             let server = Server::new(place.socket());
-            // The ids of one server say nothing about those of the next; within one they never come again.
+            // Servers share no ids. A server never uses an id again.
             server.on_connection(ids.reporter());
             server.listen().await.unwrap();
             if round == 0 {
@@ -109,7 +109,7 @@ support::both_flavours! {
                 assert_eq!(events.next().await, "reconnect");
             }
             server.broadcast(&Number(round)).unwrap();
-            assert_eq!(events.next().await, format!("heard {round}"));
+            assert_eq!(events.next().await, format!("received {round}"));
             // Once more on the same server.
             server.disconnect(first);
             assert_eq!(events.next().await, "disconnect");
@@ -125,7 +125,7 @@ support::both_flavours! {
         assert_eq!(events.rest().last().unwrap(), "close");
     }
 
-    async fn two_hundred_clients_are_all_back_within_five_seconds() {
+    async fn server_restarts_two_hundred_clients_are_back_within_5_s() {
         const CLIENTS: usize = 200;
         let place = Place::new();
         let server = Server::new(place.socket());
@@ -158,14 +158,14 @@ support::both_flavours! {
         let pauses = within("all of them", Duration::from_secs(5), pauses.take(CLIENTS)).await;
         assert_eq!(back.load(Ordering::Relaxed), CLIENTS);
         assert_eq!(lost.rest(), []);
-        // How evenly is tested in memory, where the machine's load is no part of it.
+        // How evenly they come is tested in memory, where the load of the machine has no effect.
         let shortest = limits::RECONNECT_DELAY.shortest();
-        assert!(pauses.iter().all(|pause| *pause >= shortest), "somebody was too early: {pauses:?}");
+        assert!(pauses.iter().all(|pause| *pause >= shortest), "a client was too early: {pauses:?}");
         ids.take(CLIENTS).await;
         assert_eq!(next.clients().len(), CLIENTS);
     }
 
-    async fn a_full_backlog_is_tried_again_within_the_attempt() {
+    async fn connect_full_backlog_retries_within_the_attempt() {
         let place = Place::new();
         let (listener, waiting) = full(&place).await;
         let (client, mut events) = (Client::new(place.socket()), Events::new());
@@ -180,7 +180,7 @@ support::both_flavours! {
         assert_eq!(events.rest(), ["connect"], "the attempt failed");
     }
 
-    async fn a_backlog_that_stays_full_is_a_timeout_and_is_given_up() {
+    async fn connect_backlog_stays_full_times_out_and_gives_up() {
         let place = Place::new();
         let (_listener, _waiting) = full(&place).await;
         let timeout = Duration::from_millis(100);
@@ -201,7 +201,7 @@ support::both_flavours! {
         assert_eq!(events.rest(), ["Timeout", "Timeout", "Timeout", "close"]);
     }
 
-    async fn a_client_that_loses_its_server_gives_up_after_as_many_attempts_and_is_closed() {
+    async fn client_server_gone_gives_up_after_attempts_and_is_closed() {
         let place = Place::new();
         let server = Server::new(place.socket());
         server.listen().await.unwrap();
@@ -227,7 +227,7 @@ support::both_flavours! {
         assert!(matches!(client.send(&Number(0)), Err(SendError::Closed { .. })));
     }
 
-    async fn closing_while_connecting_leaves_no_connection_behind() {
+    async fn close_while_connecting_leaves_no_connection_behind() {
         let place = Place::new();
         let (listener, waiting) = full(&place).await;
         let client = Client::new(place.socket());
@@ -239,28 +239,28 @@ support::both_flavours! {
         for _ in 0..waiting.len() {
             soon("the peer", listener.accept()).await.unwrap();
         }
-        // Only what was there before was in the backlog: the next one is ours.
+        // The backlog held only the earlier connections: the next one is ours.
         let ours = UnixStream::connect(place.socket()).await.unwrap();
         drop(waiting);
         let (accepted, _) = soon("our own", listener.accept()).await.unwrap();
         ours.try_write(b"!").unwrap();
         soon("our own byte", accepted.readable()).await.unwrap();
-        assert_eq!(accepted.try_read(&mut [0; 1]).unwrap(), 1, "somebody else's connection");
+        assert_eq!(accepted.try_read(&mut [0; 1]).unwrap(), 1, "another connection");
     }
 
-    async fn closing_and_dropping_between_attempts_ends_them() {
+    async fn close_or_drop_between_attempts_ends_them() {
         for by_drop in [false, true] {
             let place = Place::new();
             let server = Server::new(place.socket());
             server.listen().await.unwrap();
             let mut gone = Events::new();
-            let (last_words, path) = (LastWords(gone.reporter()), place.socket());
+            let (drop_reporter, path) = (DropReporter(gone.reporter()), place.socket());
             let soon_again = Duration::from_millis(5);
             let client = Client::builder(place.socket())
                 .retry_delay(soon_again)
                 .reconnect_delay(soon_again)
                 .connector(move || {
-                    let _kept_as_long_as_attempts_may_be_made = &last_words;
+                    let _kept_as_long_as_attempts_may_be_made = &drop_reporter;
                     UnixStream::connect(path.clone())
                 })
                 .build();
@@ -280,7 +280,7 @@ support::both_flavours! {
         }
     }
 
-    async fn while_the_server_is_away_a_send_says_so() {
+    async fn send_while_server_is_away_returns_not_connected() {
         let place = Place::new();
         let server = Server::new(place.socket());
         server.listen().await.unwrap();
@@ -291,11 +291,11 @@ support::both_flavours! {
         let (handle, report) = (client.handle(), events.reporter());
         client.on_disconnect(move |_| {
             assert!(matches!(handle.send(&Number(0)), Err(SendError::NotConnected { .. })));
-            report("refused".into());
+            report("not connected".into());
         });
         assert_eq!(events.next().await, "connect");
         drop(server);
-        assert_eq!(events.take(2).await, ["disconnect", "refused"]);
+        assert_eq!(events.take(2).await, ["disconnect", "not connected"]);
         assert!(!client.is_connected());
         assert!(matches!(client.send(&Number(0)), Err(SendError::NotConnected { .. })));
         assert!(matches!(client.send_async(&Number(0)).await, Err(SendError::NotConnected { .. })));
@@ -311,9 +311,9 @@ support::both_flavours! {
 }
 
 /// Reports that it is dropped.
-struct LastWords<R: Fn(())>(R);
+struct DropReporter<R: Fn(())>(R);
 
-impl<R: Fn(())> Drop for LastWords<R> {
+impl<R: Fn(())> Drop for DropReporter<R> {
     fn drop(&mut self) {
         (self.0)(());
     }

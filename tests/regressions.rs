@@ -1,4 +1,4 @@
-//! Corners of the connection that have been wrong once.
+//! Corner cases of the connection that were wrong once.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -19,9 +19,9 @@ async fn soon<F: Future>(what: &str, future: F) -> F::Output {
     support::within(what, Duration::from_secs(5), future).await
 }
 
-/// A listener that would stop at the closing is awaited like any other as long as nobody closes the server.
+/// A listener that would end at the close is awaited like any other while the server is open.
 #[tokio::test]
-async fn a_listener_that_watches_for_the_closing_still_holds_up_its_connection() {
+async fn async_listener_awaits_closed_still_delays_its_connection() {
     let server = Server::new("in memory");
     let (running, most, second) =
         (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
@@ -37,9 +37,9 @@ async fn a_listener_that_watches_for_the_closing_still_holds_up_its_connection()
             runs.fetch_sub(1, Ordering::SeqCst);
         }
     });
-    let heard = Arc::clone(&second);
+    let count = Arc::clone(&second);
     server.on::<Work>(move |_, _| {
-        heard.fetch_add(1, Ordering::SeqCst);
+        count.fetch_add(1, Ordering::SeqCst);
     });
     let (ours, mut theirs) = tokio::io::duplex(64 * 1024);
     server.serve_connection(ours).unwrap();
@@ -48,12 +48,12 @@ async fn a_listener_that_watches_for_the_closing_still_holds_up_its_connection()
     }
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(most.load(Ordering::SeqCst), 1, "one message of a connection at a time");
-    assert_eq!(second.load(Ordering::SeqCst), 5, "the next listener hears every message too");
+    assert_eq!(second.load(Ordering::SeqCst), 5, "the next listener is called for every message, too");
 }
 
-/// The other way round: once the server is closing, such a listener holds up nothing.
+/// Once the server is closing, such a listener delays nothing.
 #[tokio::test]
-async fn a_listener_that_watches_for_the_closing_does_not_hold_it_up() {
+async fn async_listener_awaits_closed_does_not_delay_the_close() {
     let server = Server::new("in memory");
     let handle = server.handle();
     let (started, mut starts) = tokio::sync::mpsc::unbounded_channel();
@@ -74,9 +74,9 @@ async fn a_listener_that_watches_for_the_closing_does_not_hold_it_up() {
     support::in_time(Duration::from_secs(2), closing).await.expect("the listener is not waited for");
 }
 
-/// A stream may keep what it is given until it is told to flush.
+/// A stream may keep bytes until it is flushed.
 #[tokio::test]
-async fn a_stream_that_buffers_is_flushed() {
+async fn buffering_stream_is_flushed_after_send() {
     let server = Server::new("in memory");
     let (ours, theirs) = tokio::io::duplex(64 * 1024);
     let id = server.serve_connection(BufStream::new(ours)).unwrap().unwrap();
@@ -86,16 +86,16 @@ async fn a_stream_that_buffers_is_flushed() {
     assert_eq!(line, "{\"topic\":\"work\",\"message\":7}\n");
 }
 
-/// Where the runtime of a client has gone, so has its connection.
+/// The connection of a client ends with its runtime.
 #[test]
-fn a_client_whose_runtime_has_gone_says_so() {
+fn client_runtime_gone_reports_disconnect_and_close() {
     let (server, reports) = (Server::new("in memory"), Arc::<Mutex<Vec<&str>>>::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let other_side = server.handle();
+    let acceptor = server.handle();
     let client = Client::builder("in memory")
         .connector(move || {
             let (ours, theirs) = tokio::io::duplex(64 * 1024);
-            let served = other_side.serve_connection(theirs).map_err(std::io::Error::other);
+            let served = acceptor.serve_connection(theirs).map_err(std::io::Error::other);
             async move { served.map(|_| ours) }
         })
         .build();
@@ -109,9 +109,9 @@ fn a_client_whose_runtime_has_gone_says_so() {
     assert_eq!(*reports.lock().unwrap(), ["disconnect", "close"]);
 }
 
-/// Nobody waits for room in the outbox of a connection whose runtime has gone.
+/// A sender does not wait for room in the outbox of a connection whose runtime is gone.
 #[tokio::test]
-async fn waiting_for_room_ends_where_the_runtime_of_the_connection_has_gone() {
+async fn send_async_runtime_of_connection_gone_returns_error() {
     let server = Arc::new(Server::new("in memory"));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (ours, _theirs) = tokio::io::duplex(16);
@@ -129,16 +129,16 @@ async fn waiting_for_room_ends_where_the_runtime_of_the_connection_has_gone() {
     assert!(matches!(sent, Err(SendError::UnknownClient { .. })), "{sent:?}");
 }
 
-/// What is flushed is what was queued before, however much others go on sending.
+/// A flush waits for the messages that were queued before it, however much others send meanwhile.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_flush_ends_while_others_go_on_sending() {
+async fn flush_while_others_send_completes() {
     let server = Arc::new(Server::new("in memory"));
-    let other_side = server.handle();
+    let acceptor = server.handle();
     let client = Arc::new(
         Client::builder("in memory")
             .connector(move || {
                 let (ours, theirs) = tokio::io::duplex(1024);
-                let served = other_side.serve_connection(theirs).map_err(std::io::Error::other);
+                let served = acceptor.serve_connection(theirs).map_err(std::io::Error::other);
                 async move { served.map(|_| ours) }
             })
             .build(),
@@ -156,9 +156,9 @@ async fn a_flush_ends_while_others_go_on_sending() {
     flushed.expect("the flush ends").unwrap();
 }
 
-/// A message that is complete is not an unfinished one, heard or not.
+/// A complete message is not an unfinished one, dispatched or not.
 #[tokio::test]
-async fn what_was_complete_is_not_called_unfinished() {
+async fn disconnect_complete_messages_are_not_counted_as_unfinished() {
     let server = Server::builder("in memory").drain(Duration::from_millis(50)).build();
     server.on_async::<Work>(|_, _| std::future::pending());
     let (reported, mut reports) = tokio::sync::mpsc::unbounded_channel();
@@ -171,7 +171,7 @@ async fn what_was_complete_is_not_called_unfinished() {
     assert_eq!(soon("the end", reports.recv()).await, Some(4));
 }
 
-/// A stream whose writes fail for want of memory, not because the peer has gone.
+/// A stream whose writes fail for want of memory, not because the peer is gone.
 struct Failing(tokio::io::DuplexStream);
 
 impl tokio::io::AsyncRead for Failing {
@@ -209,7 +209,7 @@ impl tokio::io::AsyncWrite for Failing {
 }
 
 #[tokio::test]
-async fn a_write_that_fails_is_not_blamed_on_the_other_side() {
+async fn write_fails_close_cause_is_io() {
     let server = Server::new("in memory");
     let (reported, mut reports) = tokio::sync::mpsc::unbounded_channel();
     server.on_connection_close(move |_, reason| drop(reported.send(reason.cause.clone())));
@@ -220,9 +220,9 @@ async fn a_write_that_fails_is_not_blamed_on_the_other_side() {
     assert!(matches!(cause, socket_ipc::CloseCause::Io(_)), "{cause:?}");
 }
 
-/// Whoever drops a server hears no more of it.
+/// A server that is dropped calls no listener any more.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_is_dropped_reports_no_event() {
+async fn server_dropped_reports_no_event() {
     let reports = Arc::<AtomicUsize>::default();
     for _ in 0..200 {
         let server = Server::new("in memory");

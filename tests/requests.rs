@@ -23,7 +23,7 @@ struct Add {
 #[topic = "sum"]
 struct Sum(i64);
 
-/// A request that is answered once somebody opens the gate.
+/// A request whose reply comes once a test opens the gate.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic(name = "wait", reply = Waited)]
 struct Wait(u64);
@@ -32,12 +32,12 @@ struct Wait(u64);
 #[topic = "waited"]
 struct Waited(u64);
 
-/// Longer than any test takes: what fails before it does not wait for it.
+/// Longer than any test takes: a request that fails earlier did not wait for it.
 const LONG: Duration = Duration::from_secs(3_600);
 
 const ADD: Add = Add { left: 2, right: 3 };
 
-/// A server and a client of it that is connected.
+/// A server, and a client that is connected to it.
 async fn connected() -> (Place, Server, Client) {
     let place = Place::new();
     let server = Server::builder(place.socket()).request_timeout(LONG).build();
@@ -52,7 +52,7 @@ async fn connected() -> (Place, Server, Client) {
     (place, server, client)
 }
 
-/// A responder to `Wait` on a server, whose replies come in the order in which numbers are let through.
+/// A responder to `Wait` that sends a reply for each permit of the gate.
 fn gated(server: &Server) -> Arc<Semaphore> {
     let gate = Arc::new(Semaphore::new(0));
     let closed = Arc::clone(&gate);
@@ -72,7 +72,7 @@ async fn failed<R: std::fmt::Debug>(reply: socket_ipc::ReplyFuture<R>) -> Reques
 }
 
 support::both_flavours! {
-    async fn requests_are_answered_both_ways() {
+    async fn request_to_server_and_to_client_gets_reply() {
         let (_place, server, client) = connected().await;
         server.respond::<Add>(|Add { left, right }, _client_id| Sum(left + right)).unwrap();
         client.respond_async::<Add>(|Add { left, right }| async move { Ok::<_, ErrorReply>(Sum(left * right)) }).unwrap();
@@ -83,7 +83,7 @@ support::both_flavours! {
         assert_eq!(soon("the product", server.handle().request(&ADD, id)).await.unwrap(), Sum(6));
     }
 
-    async fn topics_known_only_at_run_time_are_asked_and_answered_too() {
+    async fn request_raw_gets_reply_both_ways() {
         let (_place, server, client) = connected().await;
         server.respond_raw("length", "", |text, _| Ok(text.decode::<String>()?.len())).unwrap();
         client.respond_raw("echo", "echoed", |message| Ok(message.into_owned())).unwrap();
@@ -94,19 +94,19 @@ support::both_flavours! {
             if topic == "length" && code == "failed" && text.contains("expected a string")), "{error}");
         let echo = soon("the echo", server.request_raw("echo", &[1, 2], server.clients()[0])).await.unwrap();
         assert_eq!(echo.as_str(), "[1,2]");
-        // A type and a topic known only at run time speak to each other.
+        // A raw request reaches a typed responder.
         server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
         assert_eq!(soon("the sum", client.request_raw("add", &ADD)).await.unwrap().as_str(), "5");
     }
 
-    async fn the_bytes_are_those_of_the_documentation() {
+    async fn request_and_reply_bytes_are_as_documented() {
         let (place, server, _client) = connected().await;
         server.respond::<Add>(|Add { left, right }, _| left.checked_add(right).map(Sum).ok_or("too much")).unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
         for (request, reply) in [
             (r#"{"topic":"add","message":{"left":2,"right":3},"id":7}"#, r#"{"topic":"sum","message":5,"re":7}"#),
             (r#"{"id":8,"message":{"left":2,"right":3},"topic":"add"}"#, r#"{"topic":"sum","message":5,"re":8}"#),
-            // Without a number the reply has none; any integer or short string is repeated as it was written.
+            // Without an id the reply has none. Any integer or short string is repeated as it was written.
             (r#"{"topic":"add","message":{"left":2,"right":3}}"#, r#"{"topic":"sum","message":5}"#),
             (r#"{"topic":"add","message":{"left":2,"right":3},"id":"7"}"#, r#"{"topic":"sum","message":5,"re":"7"}"#),
             (r#"{"id":7.0,"topic":"add","message":{"left":2,"right":3}}"#, r#"{"topic":"sum","message":5,"re":7.0}"#),
@@ -120,7 +120,7 @@ support::both_flavours! {
             ),
             (
                 r#"{"topic":"divide","message":{},"id":10}"#,
-                r#"{"topic":"error","message":{"code":"no_responder","text":"nobody responds to `divide`"},"error":true,"re":10}"#,
+                r#"{"topic":"error","message":{"code":"no_responder","text":"no responder for `divide`"},"error":true,"re":10}"#,
             ),
         ] {
             peer.write(format!("{request}\n")).await;
@@ -136,13 +136,13 @@ support::both_flavours! {
         assert_eq!(soon("the reply", reply).await.unwrap(), Sum(6));
     }
 
-    async fn request_numbers_of_foreign_programs_are_echoed_as_written_or_message_errors() {
+    async fn request_id_of_foreign_program_is_echoed_or_message_error() {
         let (place, server, _client) = connected().await;
         let mut errors = Events::new();
         let report = errors.reporter();
         server.on_message_error(move |error, _| report(error.kind().clone()));
-        let mut heard = Events::new();
-        let report = heard.reporter();
+        let mut requests = Events::new();
+        let report = requests.reporter();
         server.on_topic("add", move |message, _| report(message.to_string()));
         server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
         server.respond_async::<Wait>(|Wait(number), _| async move { Waited(number) }).unwrap();
@@ -158,22 +158,22 @@ support::both_flavours! {
                     r#""topic":"error","message":{"code":"panicked","text":"the responder of `panic` panicked"},"error":true"#,
                 ),
                 (
-                    r#""topic":"nobody","message":8"#,
-                    r#""topic":"error","message":{"code":"no_responder","text":"nobody responds to `nobody`"},"error":true"#,
+                    r#""topic":"missing","message":8"#,
+                    r#""topic":"error","message":{"code":"no_responder","text":"no responder for `missing`"},"error":true"#,
                 ),
             ] {
                 peer.write(format!("{{{request},\"id\":{id}}}\n")).await;
                 assert_eq!(peer.line().await, format!("{{{reply},\"re\":{id}}}"), "to {request}");
             }
         }
-        heard.rest();
+        requests.rest();
         let longer = format!("\"{}\"", "u".repeat(65));
         for id in ["7.5", "null", "true", "[7]", r#"{"n":7}"#, "1e999", &longer] {
             peer.write(format!("{{\"topic\":\"add\",\"message\":{{\"left\":2,\"right\":3}},\"id\":{id}}}\n")).await;
             let kind = errors.next().await;
             assert_eq!(kind, MessageErrorKind::RequestId { topic: "add".into(), id: id.to_owned() });
         }
-        // Where nobody responds it is a key of the program's own.
+        // Without a responder, `id` is a key of the program's own.
         let mut news = Events::new();
         let report = news.reporter();
         server.on_topic("news", move |message, _| report(message.to_string()));
@@ -181,9 +181,9 @@ support::both_flavours! {
         assert_eq!(news.next().await, "1");
         peer.write("{\"topic\":\"add\",\"message\":{\"left\":2,\"right\":3},\"id\":1}\n").await;
         assert_eq!(peer.line().await, r#"{"topic":"sum","message":5,"re":1}"#);
-        assert_eq!(heard.rest().len(), 1, "what is a message error is heard by no listener");
+        assert_eq!(requests.rest().len(), 1, "a message error calls no listener");
         assert!(errors.rest().is_empty());
-        // Whoever writes numbers as floats gives them back so.
+        // A program that writes numbers as floats returns the id as a float.
         let mut ids = Events::new();
         let report = ids.reporter();
         server.on_topic("ready", move |_, client_id| report(client_id));
@@ -194,7 +194,7 @@ support::both_flavours! {
         assert_eq!(soon("the reply", reply).await.unwrap(), Sum(6));
     }
 
-    async fn request_over_the_limit_with_a_string_as_its_number_is_told() {
+    async fn request_over_limit_with_string_id_gets_error_reply() {
         let place = Place::new();
         let server = Server::builder(place.socket()).max_message_len(1_000).build();
         server.listen().await.unwrap();
@@ -205,11 +205,11 @@ support::both_flavours! {
         assert!(line.ends_with(&format!(",\"error\":true,\"re\":{id}}}")), "{line}");
     }
 
-    async fn reply_topic_error_is_told_from_an_error_reply() {
+    async fn reply_with_topic_error_is_no_error_reply() {
         #[derive(Topic, Serialize, Deserialize)]
         #[topic(name = "inspect", reply = Problems)]
         struct Inspect(u8);
-        /// Whatever an error reply holds, it could be one of these.
+        /// The message of any error reply decodes as this, too.
         #[derive(Topic, Serialize, Deserialize, Debug, PartialEq, Default)]
         #[topic = "error"]
         #[serde(default)]
@@ -220,7 +220,7 @@ support::both_flavours! {
         assert!(matches!(error, RequestError::NoResponder { .. }), "{error:?}");
         let respond = |Inspect(number), _| match number {
             0 => Ok(Problems { count: 3 }),
-            1 => Err("refused"),
+            1 => Err("failed on purpose"),
             _ => panic!("on purpose"),
         };
         server.respond::<Inspect>(respond).unwrap();
@@ -230,8 +230,8 @@ support::both_flavours! {
         let error = failed(client.request(&Inspect(2))).await;
         assert!(matches!(error, RequestError::ResponderPanicked { .. }), "{error:?}");
 
-        // The key counts under any topic; without it, which is how older versions write them, the topic does, where the reply
-        // has another.
+        // The key marks an error reply under any topic. Older versions write no key: then the topic `error` marks it,
+        // unless the reply has that topic.
         let mut peer = RawPeer::connect(place.socket()).await;
         let mut ids = Events::new();
         let report = ids.reporter();
@@ -259,43 +259,43 @@ support::both_flavours! {
         assert!(matches!(&error, RequestError::Rejected { code, .. } if code == "busy"), "{error:?}");
     }
 
-    async fn responder_that_replies_under_its_own_topic_is_refused() {
+    async fn respond_reply_topic_equals_topic_returns_error() {
         let (_place, server, client) = connected().await;
-        let refused = RegisterError::RepliesToItself { topic: "x".into() };
-        assert_eq!(server.respond_raw("x", "x", |_, _| Ok(1)).unwrap_err(), refused);
-        assert_eq!(client.respond_raw("x", "x", |_| Ok(1)).unwrap_err(), refused);
-        // An empty topic has a name of its own.
-        let refused = RegisterError::RepliesToItself { topic: "none".into() };
-        assert_eq!(server.respond_raw("", "none", |_, _| Ok(1)).unwrap_err(), refused);
+        let expected = RegisterError::RepliesToItself { topic: "x".into() };
+        assert_eq!(server.respond_raw("x", "x", |_, _| Ok(1)).unwrap_err(), expected);
+        assert_eq!(client.respond_raw("x", "x", |_| Ok(1)).unwrap_err(), expected);
+        // An empty topic is named `none`.
+        let expected = RegisterError::RepliesToItself { topic: "none".into() };
+        assert_eq!(server.respond_raw("", "none", |_, _| Ok(1)).unwrap_err(), expected);
 
         #[derive(Topic, Serialize, Deserialize)]
         #[topic(name = "ping", reply = Self)]
         struct Ping;
-        let refused = RegisterError::RepliesToItself { topic: "ping".into() };
-        assert_eq!(server.respond::<Ping>(|ping, _| ping).unwrap_err(), refused);
-        assert_eq!(client.respond::<Ping>(|ping| ping).unwrap_err(), refused);
-        assert_eq!(server.respond_async::<Ping>(|ping, _| async move { ping }).unwrap_err(), refused);
-        assert_eq!(client.respond_async::<Ping>(|ping| async move { ping }).unwrap_err(), refused);
-        // Nothing was attached.
+        let expected = RegisterError::RepliesToItself { topic: "ping".into() };
+        assert_eq!(server.respond::<Ping>(|ping, _| ping).unwrap_err(), expected);
+        assert_eq!(client.respond::<Ping>(|ping| ping).unwrap_err(), expected);
+        assert_eq!(server.respond_async::<Ping>(|ping, _| async move { ping }).unwrap_err(), expected);
+        assert_eq!(client.respond_async::<Ping>(|ping| async move { ping }).unwrap_err(), expected);
+        // Nothing was registered.
         server.respond_raw("x", "y", |_, _| Ok(1)).unwrap();
     }
 
-    async fn many_wait_at_once_and_each_reply_finds_its_request() {
+    async fn requests_500_pending_each_gets_its_own_reply() {
         let (_place, server, client) = connected().await;
         let gate = gated(&server);
         server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
         let replies: Vec<_> = (0..500).map(|number| client.request(&Wait(number))).collect();
-        // What is asked later and answered at once does not wait for them.
+        // A later request with an immediate reply does not wait for them.
         assert_eq!(soon("the sum", client.request(&ADD)).await.unwrap(), Sum(5));
         gate.add_permits(500);
         let replies = soon("all replies", join_all(replies)).await;
         for (number, reply) in replies.into_iter().enumerate() {
             assert_eq!(reply.unwrap(), Waited(number as u64));
         }
-        assert_eq!(client.late_replies(), 0);
+        assert_eq!(client.stats().late_replies, 0);
     }
 
-    async fn whatever_goes_wrong_fails_that_request_at_once_by_its_own_name() {
+    async fn request_fails_in_any_way_returns_its_own_error() {
         let (_place, server, client) = connected().await;
         let mut panics = Events::new();
         let report = panics.reporter();
@@ -305,7 +305,7 @@ support::both_flavours! {
         server.on_message_error(move |error, _| report(error.to_string()));
         server.respond::<Add>(|Add { left, right }, _| match (left, right) {
             (0, _) => panic!("nothing to add to"),
-            (_, 0) => Err(ErrorReply::new("nothing_to_add", "why ask?")),
+            (_, 0) => Err(ErrorReply::new("nothing_to_add", "add something")),
             _ => Ok(Sum(left + right)),
         }).unwrap();
         server.respond_async::<Wait>(|Wait(number), _| async move {
@@ -318,23 +318,23 @@ support::both_flavours! {
         assert!(matches!(&error, RequestError::NoResponder { topic } if topic == "divide"), "{error:?}");
         let error = failed(client.request(&Add { left: 0, right: 1 })).await;
         assert!(matches!(&error, RequestError::ResponderPanicked { topic } if topic == "add"), "{error:?}");
-        assert!(panics.next().await.contains("nothing to add to"), "the panic itself stays on its side");
+        assert!(panics.next().await.contains("nothing to add to"), "the panic itself is reported by the server");
         let error = failed(client.request(&Add { left: 1, right: 0 })).await;
-        assert_eq!(error.to_string(), "`add` was refused (nothing_to_add): why ask?");
+        assert_eq!(error.to_string(), "`add` was rejected (nothing_to_add): add something");
         let error = failed(client.request(&Wait(0))).await;
         assert!(matches!(&error, RequestError::ResponderPanicked { topic } if topic == "wait"), "{error:?}");
         assert!(panics.next().await.contains("not that one"));
         let error = failed(client.request(&Wait(1))).await;
-        assert_eq!(error.to_string(), "`wait` was refused (failed): no time");
+        assert_eq!(error.to_string(), "`wait` was rejected (failed): no time");
         let error = failed(client.request_raw("add", &"two and three")).await;
         assert!(matches!(&error, RequestError::RequestUndecodable { topic, text }
             if topic == "add" && text.contains("expected struct Add")), "{error:?}");
-        assert!(undecodable.next().await.contains("expected struct Add"), "it is a message error, too");
+        assert!(undecodable.next().await.contains("expected struct Add"), "the server reports a message error, too");
         // The connection lives.
         assert_eq!(soon("the sum", client.request(&ADD)).await.unwrap(), Sum(5));
     }
 
-    async fn an_reply_that_is_none_fails_the_request() {
+    async fn reply_of_other_type_or_topic_fails_the_request() {
         let (_place, server, client) = connected().await;
         server.respond_raw("add", "sum", |_, _| Ok("five")).unwrap();
         server.respond_raw("wait", "nothing of the kind", |_, _| Ok(5)).unwrap();
@@ -346,7 +346,7 @@ support::both_flavours! {
             if found == "nothing of the kind"), "{error:?}");
     }
 
-    async fn a_reply_that_cannot_be_sent_is_a_error_reply() {
+    async fn reply_cannot_be_sent_becomes_error_reply() {
         let place = Place::new();
         let server = Server::builder(place.socket()).max_message_len(200).build();
         server.listen().await.unwrap();
@@ -362,17 +362,17 @@ support::both_flavours! {
             assert!(matches!(&error, RequestError::Rejected { code, text, .. }
                 if code == expected && text.contains(says)), "{topic}: {error:?}");
         }
-        // An error reply without its text still says by its code what is wrong.
+        // An error reply that loses its text keeps its code.
         let strict = Place::new();
         let server = Server::builder(strict.socket()).max_message_len(90).build();
         server.listen().await.unwrap();
         let client = Client::builder(strict.socket()).request_timeout(LONG).build();
         client.connect().await.unwrap();
-        let error = failed(client.request_raw("nobody responds to this", &())).await;
+        let error = failed(client.request_raw("without a responder", &())).await;
         assert!(matches!(error, RequestError::NoResponder { .. }), "{error:?}");
     }
 
-    async fn what_is_not_sent_fails_without_a_connection_to_ask() {
+    async fn request_without_connection_returns_send_error() {
         let (place, server, client) = connected().await;
         let stranger = Client::new(place.socket());
         let error = failed(stranger.request(&ADD)).await;
@@ -392,7 +392,7 @@ support::both_flavours! {
         assert!(matches!(error, RequestError::Send(SendError::Closed { .. })), "{error:?}");
     }
 
-    async fn no_more_than_the_limit_wait_and_one_that_is_answered_makes_room() {
+    async fn request_over_max_requests_returns_error_until_a_reply() {
         let (place, server, _client) = connected().await;
         let gate = gated(&server);
         let client = Client::builder(place.socket()).max_requests(2).request_timeout(LONG).build();
@@ -406,7 +406,7 @@ support::both_flavours! {
         assert_eq!(soon("the reply", client.request(&Wait(4))).await.unwrap(), Waited(4));
     }
 
-    async fn the_loss_of_the_connection_fails_all_that_wait_at_once() {
+    async fn connection_lost_pending_requests_fail_at_once() {
         let (place, server, client) = connected().await;
         let gate = gated(&server);
         let replies: Vec<_> = (0..100).map(|number| client.request(&Wait(number))).collect();
@@ -432,18 +432,18 @@ support::both_flavours! {
         assert_eq!(soon("the sum", client.request(&ADD)).await.unwrap(), Sum(5));
     }
 
-    async fn a_close_fails_what_waits_at_once_on_the_side_that_closes() {
+    async fn client_close_pending_request_fails_at_once() {
         let (_place, server, client) = connected().await;
         let _gate = gated(&server);
         let reply = client.request(&Wait(1));
         let closing = client.close();
         let error = failed(reply).await;
         assert!(matches!(&error, RequestError::ConnectionLost { cause: CloseCause::Closed, .. }), "{error:?}");
-        // The responder at work holds up nothing on the side that has left.
+        // The running responder does not delay the client that has left.
         soon("the close", closing).await;
     }
 
-    async fn a_request_that_is_dropped_is_forgotten_and_its_reply_is_late() {
+    async fn request_dropped_or_timed_out_counts_a_late_reply() {
         let (_place, server, client) = connected().await;
         let gate = gated(&server);
         server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
@@ -454,27 +454,27 @@ support::both_flavours! {
         let last = client.request(&Wait(3));
         gate.add_permits(1);
         soon("the reply", last).await.unwrap();
-        assert_eq!(client.late_replies(), 2);
+        assert_eq!(client.stats().late_replies, 2);
     }
 
-    async fn an_asynchronous_listener_may_ask_over_the_connection_that_holds_it() {
+    async fn async_listener_requests_over_its_own_connection() {
         let (_place, server, client) = connected().await;
         server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
-        let mut heard = Events::new();
-        let (report, asking) = (heard.reporter(), client.handle());
+        let mut received = Events::new();
+        let (report, requesting) = (received.reporter(), client.handle());
         client.on_async::<Waited>(move |Waited(number)| {
-            let (report, reply) = (report.clone(), asking.request(&Add { left: number as i64, right: 1 }));
+            let (report, reply) = (report.clone(), requesting.request(&Add { left: number as i64, right: 1 }));
             async move { report(reply.await.unwrap().0) }
         });
         let id = server.clients()[0];
         for number in 0..100 {
             server.send(&Waited(number), id).unwrap();
         }
-        assert_eq!(heard.take(100).await, (1..=100).collect::<Vec<_>>());
-        assert_eq!(client.late_replies(), 0);
+        assert_eq!(received.take(100).await, (1..=100).collect::<Vec<_>>());
+        assert_eq!(client.stats().late_replies, 0);
     }
 
-    async fn reply_key_with_escapes_behind_a_held_message_is_found() {
+    async fn reply_key_with_escapes_behind_held_message_is_found() {
         let place = Place::new();
         let listener = tokio::net::UnixListener::bind(place.socket()).unwrap();
         let client = Client::builder(place.socket()).request_timeout(LONG).build();
@@ -495,11 +495,11 @@ support::both_flavours! {
         }
     }
 
-    async fn a_responder_may_ask_back_and_so_on() {
+    async fn responder_requests_back_recursively() {
         let (_place, server, client) = connected().await;
-        let asking = server.handle();
+        let requesting = server.handle();
         server.respond_async::<Wait>(move |Wait(number), client_id| {
-            let reply = (number > 0).then(|| asking.request(&Wait(number - 1), client_id));
+            let reply = (number > 0).then(|| requesting.request(&Wait(number - 1), client_id));
             async move {
                 match reply {
                     Some(reply) => reply.await.map(|Waited(below)| Waited(below + 1)),
@@ -507,19 +507,19 @@ support::both_flavours! {
                 }
             }
         }).unwrap();
-        let asking = client.handle();
+        let requesting = client.handle();
         client.respond_async::<Wait>(move |Wait(number)| {
-            asking.request(&Wait(number))
+            requesting.request(&Wait(number))
         }).unwrap();
         assert_eq!(soon("the depth", client.request(&Wait(50))).await.unwrap(), Waited(50));
     }
 
-    async fn an_reply_passes_by_a_full_subscription() {
+    async fn reply_behind_full_subscription_arrives() {
         let (_place, server, client) = connected().await;
-        let asked = server.handle();
+        let handle = server.handle();
         server.respond::<Add>(move |Add { left, right }, client_id| {
             for number in 0..1_000 {
-                asked.send(&Waited(number), client_id).unwrap();
+                handle.send(&Waited(number), client_id).unwrap();
             }
             Sum(left + right)
         }).unwrap();
@@ -529,47 +529,48 @@ support::both_flavours! {
             assert_eq!(soon("a message", subscription.next()).await, Some(Waited(number)));
         }
         assert_eq!(soon("the sum", client.request(&ADD)).await.unwrap(), Sum(5));
-        assert_eq!(client.late_replies(), 0);
+        assert_eq!(client.stats().late_replies, 0);
     }
 
-    async fn of_one_who_asks_and_does_not_read_no_more_is_heard_until_it_does() {
+    async fn client_reads_no_replies_its_requests_wait_until_it_reads() {
         const LEN: usize = 100_000;
         let place = Place::new();
         let server = Server::builder(place.socket()).outbox_len(4 * LEN).build();
         server.listen().await.unwrap();
-        let asked = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&asked);
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
         server.respond_raw("long", "long reply", move |_, _| {
             counted.fetch_add(1, Ordering::Relaxed);
             Ok("x".repeat(LEN))
         }).unwrap();
-        let mut heard = Events::new();
-        let report = heard.reporter();
-        server.on_topic("mark", move |_, _| report(()));
+        let mut pings = Events::new();
+        let report = pings.reporter();
+        server.on_topic("ping", move |_, _| report(()));
         let mut greedy = RawPeer::connect(place.socket()).await;
         let requests: String = (0..50).map(|id| format!("{{\"topic\":\"long\",\"message\":0,\"id\":{id}}}\n")).collect();
         greedy.write(requests).await;
-        // Another client is heard meanwhile; by then the first one's requests have been read.
+        // The server dispatches messages of another client meanwhile. By then it has read the requests of the first
+        // one.
         let mut other = RawPeer::connect(place.socket()).await;
         for _ in 0..50 {
-            other.write("{\"topic\":\"mark\"}\n").await;
-            heard.next().await;
+            other.write("{\"topic\":\"ping\"}\n").await;
+            pings.next().await;
         }
-        // What fills the outbox, one over its limit, and what the kernel holds.
+        // What fills the outbox, one reply over its limit, and what the kernel holds.
         let most = 4 + 1 + 400_000 / LEN + 1;
-        assert!((1..=most).contains(&asked.load(Ordering::Relaxed)), "{asked:?} were asked");
+        assert!((1..=most).contains(&calls.load(Ordering::Relaxed)), "{calls:?} calls");
         for id in 0..50 {
             assert!(greedy.line().await.ends_with(&format!(",\"re\":{id}}}")));
         }
-        assert_eq!(asked.load(Ordering::Relaxed), 50);
+        assert_eq!(calls.load(Ordering::Relaxed), 50);
     }
 
-    async fn one_who_asks_and_goes_without_reading_is_gone() {
+    async fn client_gone_with_unread_replies_is_disconnected() {
         let place = Place::new();
         let server = Server::builder(place.socket()).outbox_len(1_000).build();
         server.listen().await.unwrap();
-        let asked = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&asked);
+        let calls = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&calls);
         server
             .respond_raw("long", "long reply", move |_, _| {
                 counted.fetch_add(1, Ordering::Relaxed);
@@ -584,21 +585,21 @@ support::both_flavours! {
             greedy.write("{\"topic\":\"long\",\"message\":0,\"id\":1}\n".repeat(10_000)).await;
             drop(greedy);
             let unsent = gone.next().await;
-            assert!((1..2_000_000).contains(&unsent), "{unsent} bytes were queued for nobody");
+            assert!((1..2_000_000).contains(&unsent), "{unsent} bytes were queued for a client that is gone");
         }
         assert_eq!(server.stats().outbox_len, 0);
     }
 
-    async fn a_listener_may_ask_for_more_than_is_held_back() {
+    async fn async_listener_requests_more_than_read_ahead_gets_replies() {
         let (_place, server, client) = connected().await;
         server.respond_raw("long", "long reply", |len, _| Ok("x".repeat(len.decode()?))).unwrap();
-        let mut heard = Events::new();
-        let (report, asking) = (heard.reporter(), client.handle());
+        let mut received = Events::new();
+        let (report, requesting) = (received.reporter(), client.handle());
         client.on_async::<Waited>(move |Waited(len)| {
-            let (report, asking) = (report.clone(), asking.clone());
+            let (report, requesting) = (report.clone(), requesting.clone());
             async move {
                 for _ in 0..40 {
-                    let reply = asking.request_raw("long", &len).await;
+                    let reply = requesting.request_raw("long", &len).await;
                     report(reply.map(|text| text.as_str().len()).map_err(|error| error.to_string()));
                 }
             }
@@ -607,12 +608,12 @@ support::both_flavours! {
         for len in [100_000, 2_000_000] {
             server.send(&Waited(len), id).unwrap();
             for _ in 0..40 {
-                assert_eq!(heard.next().await, Ok(len as usize + 2));
+                assert_eq!(received.next().await, Ok(len as usize + 2));
             }
         }
     }
 
-    async fn two_that_ask_each_other_for_more_than_fits_both_have_it() {
+    async fn requests_both_ways_larger_than_outbox_all_get_replies() {
         let (_place, server, client) = connected().await;
         server.respond_raw("long", "long reply", |_, _| Ok("x".repeat(2_000_000))).unwrap();
         client.respond_raw("long", "long reply", |_| Ok("y".repeat(2_000_000))).unwrap();
@@ -625,7 +626,7 @@ support::both_flavours! {
         }
     }
 
-    async fn what_is_over_a_limit_of_the_other_side_fails_at_once() {
+    async fn request_over_limit_of_peer_fails_at_once() {
         let place = Place::new();
         let server = Server::builder(place.socket()).max_message_len(100_000).max_topic_len(50).build();
         server.listen().await.unwrap();
@@ -635,25 +636,25 @@ support::both_flavours! {
             .max_message_len(90_000)
             .request_timeout(LONG)
             .build();
-        let asking = Client::builder(place.socket()).request_timeout(LONG).build();
+        let requesting = Client::builder(place.socket()).request_timeout(LONG).build();
         client.connect().await.unwrap();
-        asking.connect().await.unwrap();
+        requesting.connect().await.unwrap();
         let error = failed(client.request_raw(&"t".repeat(60), &())).await;
         assert!(matches!(&error, RequestError::RequestUndecodable { text, .. }
             if text.contains("60 bytes, over the limit of 50")), "{error:?}");
-        let error = failed(asking.request_raw("long", &"x".repeat(300_000))).await;
+        let error = failed(requesting.request_raw("long", &"x".repeat(300_000))).await;
         assert!(matches!(&error, RequestError::RequestUndecodable { text, .. }
             if text.contains("over the limit of 100000")), "{error:?}");
         let error = failed(client.request_raw("long", &95_000)).await;
         assert!(matches!(&error, RequestError::ReplyUndecodable { reason, .. }
             if reason.contains("over the limit of 90000")), "{error:?}");
         // Both connections live.
-        for client in [client, asking] {
+        for client in [client, requesting] {
             assert_eq!(soon("a reply", client.request_raw("long", &1)).await.unwrap().as_str(), "\"x\"");
         }
     }
 
-    async fn an_reply_over_the_limit_is_no_reply_however_it_arrives() {
+    async fn reply_over_limit_fails_however_it_arrives() {
         let place = Place::new();
         let server = Server::builder(place.socket()).max_message_len(1_000_000).outbox_len(100_000).build();
         let gate = Arc::new(Semaphore::new(0));
@@ -673,7 +674,7 @@ support::both_flavours! {
         let mut peer = RawPeer::connect(place.socket()).await;
         peer.write("{\"topic\":\"here\"}\n").await;
         let reply = server.request(&ADD, here.next().await);
-        // Its beginning is given up; its end arrives while replies to that are not read hold messages back.
+        // The beginning of the reply is discarded. Its end arrives while unread replies hold messages back.
         peer.write(format!("{{\"topic\":\"sum\",\"message\":\"{}", "a".repeat(1_500_000))).await;
         peer.write("bbb\",\"re\":1}\n{\"topic\":\"long\",\"id\":7}\n").await;
         let error = failed(reply).await;
@@ -681,23 +682,23 @@ support::both_flavours! {
         gate.add_permits(1);
     }
 
-    async fn a_broken_reply_fails_at_once_inside_a_listener_too() {
+    async fn malformed_reply_inside_listener_fails_at_once() {
         let (place, server, _client) = connected().await;
-        let mut heard = Events::new();
-        let (report, asking) = (heard.reporter(), server.handle());
+        let mut received = Events::new();
+        let (report, requesting) = (received.reporter(), server.handle());
         server.on_async::<Waited>(move |Waited(_), client_id| {
-            let (report, reply) = (report.clone(), asking.request(&ADD, client_id));
+            let (report, reply) = (report.clone(), requesting.request(&ADD, client_id));
             async move { report(reply.await.unwrap_err()) }
         });
         let mut peer = RawPeer::connect(place.socket()).await;
         peer.write("{\"topic\":\"waited\",\"message\":1}\n").await;
         peer.line().await;
         peer.write("{\"topic\":\"sum\",\"message\":nope,\"re\":1}\n").await;
-        let error = heard.next().await;
+        let error = received.next().await;
         assert!(matches!(error, RequestError::ReplyUndecodable { .. }), "{error:?}");
     }
 
-    async fn a_responder_that_is_removed_while_its_request_is_held_replies_nobody_and_that_is_said() {
+    async fn responder_removed_while_request_is_held_gets_no_responder() {
         let (_place, server, client) = connected().await;
         let responder = Arc::new(std::sync::OnceLock::new());
         let (known, handle) = (Arc::clone(&responder), server.handle());
@@ -713,7 +714,7 @@ support::both_flavours! {
         assert!(matches!(error, RequestError::NoResponder { .. }), "{error:?}");
     }
 
-    async fn a_closing_server_sends_all_replies_that_are_ready_in_time_however_many() {
+    async fn server_close_sends_all_replies_ready_in_time() {
         let (_place, server, client) = connected().await;
         let gate = Arc::new(Semaphore::new(0));
         let opened = Arc::clone(&gate);
@@ -721,15 +722,15 @@ support::both_flavours! {
             let opened = Arc::clone(&opened);
             async move {
                 opened.acquire().await.unwrap().forget();
-                // Any request's reply; this one is long.
+                // A long reply.
                 Err::<Waited, _>(ErrorReply::new("long", "x".repeat(20_000)))
             }
         }).unwrap();
-        let mut heard = Events::new();
-        let report = heard.reporter();
+        let mut received = Events::new();
+        let report = received.reporter();
         server.on_topic("wait", move |_, _| report(()));
         let replies: Vec<_> = (0..100).map(|number| client.request(&Wait(number))).collect();
-        heard.take(100).await;
+        received.take(100).await;
         let closing = server.close();
         gate.add_permits(100);
         for reply in replies {
@@ -739,71 +740,71 @@ support::both_flavours! {
         soon("the close", closing).await;
     }
 
-    async fn a_deadline_that_has_passed_stays_what_it_was() {
+    async fn request_timeout_passed_cannot_be_extended() {
         let (_place, server, client) = connected().await;
         let _gate = gated(&server);
         let reply = client.request(&Wait(1)).timeout(Duration::ZERO);
-        // Asked later, and overdue later: both have been given up by now.
+        // Sent later, and due later: both are overdue by now.
         failed(client.request(&Wait(2)).timeout(Duration::from_millis(1))).await;
         let error = failed(reply.timeout(LONG)).await;
         assert!(matches!(&error, RequestError::Timeout { timeout: Duration::ZERO, .. }), "{error:?}");
     }
 
-    async fn no_more_responders_are_at_work_than_the_limit_allows() {
+    async fn responders_running_stay_within_max_requests() {
         let place = Place::new();
         let server = Server::builder(place.socket()).max_requests(3).build();
         server.listen().await.unwrap();
         let gate = gated(&server);
-        let mut heard = Events::new();
-        let report = heard.reporter();
+        let mut received = Events::new();
+        let report = received.reporter();
         server.on_topic("wait", move |_, _| report(()));
         let mut peer = RawPeer::connect(place.socket()).await;
         let requests: String = (0..5).map(|id| format!("{{\"topic\":\"wait\",\"message\":{id},\"id\":{id}}}\n")).collect();
         peer.write(requests).await;
-        heard.take(3).await;
+        received.take(3).await;
         let mut other = RawPeer::connect(place.socket()).await;
         other.write("{\"topic\":\"wait\",\"message\":9,\"id\":9}\n").await;
-        heard.next().await;
-        assert!(heard.rest().is_empty(), "a fourth was heard");
+        received.next().await;
+        assert!(received.rest().is_empty(), "a fourth was dispatched");
         gate.add_permits(6);
-        assert_eq!(heard.take(2).await.len(), 2);
+        assert_eq!(received.take(2).await.len(), 2);
         let mut replies = [peer.line().await, peer.line().await, peer.line().await, peer.line().await, peer.line().await];
         replies.sort();
         assert_eq!(replies[4], r#"{"topic":"waited","message":4,"re":4}"#);
     }
 
-    async fn one_that_has_finished_sending_is_still_answered() {
+    async fn client_half_closed_still_gets_reply() {
         let (place, server, _client) = connected().await;
         let gate = gated(&server);
-        let mut heard = Events::new();
-        let report = heard.reporter();
+        let mut received = Events::new();
+        let report = received.reporter();
         server.on_connection_close(move |_, reason| report(reason.unsent_messages));
         let mut peer = RawPeer::connect(place.socket()).await;
         peer.write("{\"topic\":\"wait\",\"message\":1,\"id\":1}\n").await;
         tokio::io::AsyncWriteExt::shutdown(&mut peer.stream).await.unwrap();
         gate.add_permits(1);
         assert_eq!(peer.closed().await, b"{\"topic\":\"waited\",\"message\":1,\"re\":1}\n");
-        assert_eq!(heard.next().await, 0);
+        assert_eq!(received.next().await, 0);
     }
 
-    async fn a_closing_server_replies_what_it_has_begun_to() {
+    async fn server_close_waits_for_running_responder() {
         let (_place, server, client) = connected().await;
         let gate = gated(&server);
-        let mut heard = Events::new();
-        let report = heard.reporter();
+        let mut received = Events::new();
+        let report = received.reporter();
         server.on_topic("wait", move |_, _| report(()));
         let reply = client.request(&Wait(1));
-        heard.next().await;
+        received.next().await;
         let closing = server.close();
         gate.add_permits(1);
         assert_eq!(soon("the reply", reply).await.unwrap(), Waited(1));
         soon("the close", closing).await;
     }
 
-    async fn a_responder_that_awaits_the_close_is_not_waited_for() {
+    async fn server_close_does_not_wait_for_responder_awaiting_it() {
         let (_place, server, client) = connected().await;
-        let mut heard = Events::new();
-        let (report, handle) = (heard.reporter(), server.handle());
+        let mut received = Events::new();
+        let (report, handle) = (received.reporter(), server.handle());
         server.respond_async::<Wait>(move |Wait(number), _| {
             let (report, closing) = (report.clone(), handle.close());
             async move {
@@ -814,11 +815,11 @@ support::both_flavours! {
         }).unwrap();
         let error = failed(client.request(&Wait(1))).await;
         assert!(matches!(error, RequestError::ConnectionLost { .. }), "{error:?}");
-        assert_eq!(heard.next().await, "closed");
+        assert_eq!(received.next().await, "closed");
         soon("the close", server.closed()).await;
     }
 
-    async fn what_is_at_work_for_a_client_that_is_gone_is_dropped_and_its_place_is_free() {
+    async fn client_gone_running_responder_is_dropped_and_place_is_free() {
         struct Dropped(Box<dyn Fn() + Send + Sync>);
         impl Drop for Dropped {
             fn drop(&mut self) {
@@ -831,10 +832,10 @@ support::both_flavours! {
         let report = events.reporter();
         server
             .respond_async::<Wait>(move |Wait(_), _| {
-                let (begun, ended) = (report.clone(), report.clone());
+                let (started, ended) = (report.clone(), report.clone());
                 async move {
                     let _dropped = Dropped(Box::new(move || ended("dropped")));
-                    begun("begun");
+                    started("started");
                     std::future::pending::<Waited>().await
                 }
             })
@@ -845,14 +846,14 @@ support::both_flavours! {
         for _ in 0..3 {
             let mut peer = RawPeer::connect(place.socket()).await;
             peer.write("{\"topic\":\"wait\",\"message\":1,\"id\":1}\n").await;
-            assert_eq!(events.next().await, "begun");
+            assert_eq!(events.next().await, "started");
             drop(peer);
             assert_eq!(events.take(2).await, ["dropped", "closed"]);
         }
         soon("the close", server.close()).await;
     }
 
-    async fn a_topic_has_one_responder_until_it_is_removed() {
+    async fn respond_second_time_returns_error_until_first_is_removed() {
         let (_place, server, client) = connected().await;
         let first = server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
         let RegisterError::AlreadyRegistered { topic, existing, refused } =
@@ -865,58 +866,58 @@ support::both_flavours! {
         assert_eq!(soon("the difference", client.request(&ADD)).await.unwrap(), Sum(-1));
     }
 
-    async fn listeners_hear_requests_and_nobody_else_hears_an_reply() {
+    async fn listeners_get_requests_but_no_replies() {
         let (_place, server, client) = connected().await;
-        let mut heard = Events::new();
-        let report = heard.reporter();
+        let mut received = Events::new();
+        let report = received.reporter();
         server.on_message(move |_, topic, _| report(format!("server: every {topic}")));
-        let report = heard.reporter();
+        let report = received.reporter();
         server.on::<Add>(move |Add { left, .. }, _| report(format!("server: {left}")));
         server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
-        let report = heard.reporter();
+        let report = received.reporter();
         client.on_message(move |_, topic| report(format!("client: every {topic}")));
-        let report = heard.reporter();
+        let report = received.reporter();
         client.on::<Sum>(move |Sum(sum)| report(format!("client: {sum}")));
         soon("the sum", client.request(&ADD)).await.unwrap();
-        assert_eq!(heard.take(2).await, ["server: every add", "server: 2"]);
-        // Asked without a number, the reply is a message like any other.
+        assert_eq!(received.take(2).await, ["server: every add", "server: 2"]);
+        // The reply to a request without an id is a message like any other.
         client.send(&ADD).unwrap();
-        assert_eq!(heard.take(4).await[2..], ["client: every sum", "client: 5"]);
-        assert!(heard.rest().is_empty());
+        assert_eq!(received.take(4).await[2..], ["client: every sum", "client: 5"]);
+        assert!(received.rest().is_empty());
     }
 
-    async fn an_reply_may_be_awaited_without_a_runtime() {
+    async fn reply_future_without_runtime_resolves() {
         let (_place, server, client) = connected().await;
         let gate = gated(&server);
         let (reply, overdue) = (client.request(&Wait(1)), client.request(&Wait(2)).timeout(Duration::from_millis(1)));
-        let mut heard = Events::new();
-        let report = heard.reporter();
+        let mut received = Events::new();
+        let report = received.reporter();
         std::thread::spawn(move || {
             report(futures::executor::block_on(overdue));
             report(futures::executor::block_on(reply));
         });
-        let overdue = heard.next().await;
+        let overdue = received.next().await;
         assert!(matches!(overdue, Err(RequestError::Timeout { .. })), "{overdue:?}");
         gate.add_permits(2);
-        assert_eq!(heard.next().await.unwrap(), Waited(1));
+        assert_eq!(received.next().await.unwrap(), Waited(1));
     }
 }
 
-/// On a paused clock: in memory.
+/// In memory, on a paused clock.
 #[tokio::test(start_paused = true)]
-async fn a_request_waits_as_long_as_it_is_told_and_no_longer() {
+async fn request_timeout_default_and_own_are_kept() {
     let server = Server::new("in memory");
     let _gate = gated(&server);
-    let other_side = server.handle();
+    let acceptor = server.handle();
     let client = Client::builder("in memory")
         .connector(move || {
             let (ours, theirs) = tokio::io::duplex(1024);
-            let served = other_side.serve_connection(theirs).map_err(std::io::Error::other);
+            let served = acceptor.serve_connection(theirs).map_err(std::io::Error::other);
             async move { served.map(|_| ours) }
         })
         .build();
     client.connect().await.unwrap();
-    let begun = tokio::time::Instant::now();
+    let start = tokio::time::Instant::now();
     let default = client.request(&Wait(1));
     let longer = client.request(&Wait(2)).timeout(Duration::from_secs(60));
     let error = default.await.unwrap_err();
@@ -924,8 +925,8 @@ async fn a_request_waits_as_long_as_it_is_told_and_no_longer() {
         matches!(&error, RequestError::Timeout { timeout, .. } if *timeout == Duration::from_secs(10)),
         "{error:?}"
     );
-    assert_eq!(begun.elapsed().as_secs(), 10);
-    // From the call, not from the await.
+    assert_eq!(start.elapsed().as_secs(), 10);
+    // The timeout runs from the call, not from the await.
     assert!(matches!(longer.await, Err(RequestError::Timeout { .. })));
-    assert_eq!(begun.elapsed().as_secs(), 60);
+    assert_eq!(start.elapsed().as_secs(), 60);
 }

@@ -1,4 +1,4 @@
-//! A great many requests, answered out of order.
+//! A great many requests, with replies out of order.
 
 use std::time::Duration;
 
@@ -19,10 +19,10 @@ struct Squared(u64);
 const REQUESTS: u64 = 100_000;
 const IN_FLIGHT: u64 = 512;
 
-/// Longer than any test takes: what fails before it does not wait for it.
+/// Longer than any test takes: a request that fails earlier did not wait for it.
 const LONG: Duration = Duration::from_secs(3_600);
 
-/// A server whose replies come after random delays, and so in any order, and a client of it that is connected.
+/// A server whose replies come after random delays, so in any order, and a client that is connected to it.
 async fn connected() -> (Place, Server, Client) {
     let seed = fastrand::u64(..);
     println!("seed {seed}");
@@ -33,7 +33,7 @@ async fn connected() -> (Place, Server, Client) {
         .respond_async::<Square>(move |Square(number), _client_id| {
             let delay = Duration::from_micros(random.lock().unwrap().u64(0..2_000));
             async move {
-                // What is tested is that replies overtake each other; nothing waits for the time itself.
+                // The delays make replies overtake each other.
                 tokio::time::sleep(delay).await;
                 Squared(number * number)
             }
@@ -45,47 +45,47 @@ async fn connected() -> (Place, Server, Client) {
     (place, server, client)
 }
 
-/// Asks, and says which request it was that was answered.
-async fn ask(client: &ClientHandle, number: u64) -> (u64, Result<Squared, RequestError>) {
+/// Sends a request, and returns its number with the reply.
+async fn request(client: &ClientHandle, number: u64) -> (u64, Result<Squared, RequestError>) {
     (number, client.request(&Square(number)).await)
 }
 
 support::both_flavours! {
-    async fn each_of_a_hundred_thousand_replies_reaches_its_request_whatever_their_order() {
+    async fn hundred_thousand_replies_out_of_order_each_reach_their_request() {
         let (_place, _server, client) = connected().await;
-        let mut replies: FuturesUnordered<_> = (0..IN_FLIGHT).map(|number| ask(&client, number)).collect();
-        let (mut next, mut answered) = (IN_FLIGHT, 0);
+        let mut replies: FuturesUnordered<_> = (0..IN_FLIGHT).map(|number| request(&client, number)).collect();
+        let (mut next, mut replied) = (IN_FLIGHT, 0);
         let (mut newest, mut overtaken) = (0, 0);
         while let Some((number, reply)) = soon("a reply", replies.next()).await {
             assert_eq!(reply.unwrap(), Squared(number * number));
-            answered += 1;
+            replied += 1;
             overtaken += u64::from(number < newest);
             newest = newest.max(number);
             if next < REQUESTS {
-                replies.push(ask(&client, next));
+                replies.push(request(&client, next));
                 next += 1;
             }
         }
-        assert_eq!(answered, REQUESTS);
+        assert_eq!(replied, REQUESTS);
         assert!(overtaken > REQUESTS / 10, "only {overtaken} replies were overtaken by later ones");
-        assert_eq!(client.late_replies(), 0);
+        assert_eq!(client.stats().late_replies, 0);
     }
 
-    async fn a_request_without_a_responder_has_failed_by_the_time_that_the_next_one_is_answered() {
+    async fn request_without_responder_fails_before_next_reply_arrives() {
         let (_place, server, client) = connected().await;
         server.respond_raw("echo", "echo reply", |message, _| Ok(message.into_owned())).unwrap();
         client.respond_raw("echo", "echo reply", |message| Ok(message.into_owned())).unwrap();
         for round in 0..1_000 {
-            let (nobody, echo) = (client.request_raw("nobody", &round), client.request_raw("echo", &round));
+            let (missing, echo) = (client.request_raw("missing", &round), client.request_raw("echo", &round));
             assert_eq!(soon("the echo", echo).await.unwrap().as_str(), round.to_string());
-            let error = nobody.now_or_never().expect("it still waits").unwrap_err();
-            assert!(matches!(&error, RequestError::NoResponder { topic } if topic == "nobody"), "{error:?}");
-            // The other way round.
+            let error = missing.now_or_never().expect("it still waits").unwrap_err();
+            assert!(matches!(&error, RequestError::NoResponder { topic } if topic == "missing"), "{error:?}");
+            // From the server to the client.
             let id = server.clients()[0];
-            let (nobody, echo) = (server.request_raw("nobody", &round, id), server.request_raw("echo", &round, id));
+            let (missing, echo) = (server.request_raw("missing", &round, id), server.request_raw("echo", &round, id));
             assert_eq!(soon("the echo", echo).await.unwrap().as_str(), round.to_string());
-            let error = nobody.now_or_never().expect("it still waits").unwrap_err();
-            assert!(matches!(&error, RequestError::NoResponder { topic } if topic == "nobody"), "{error:?}");
+            let error = missing.now_or_never().expect("it still waits").unwrap_err();
+            assert!(matches!(&error, RequestError::NoResponder { topic } if topic == "missing"), "{error:?}");
         }
     }
 }

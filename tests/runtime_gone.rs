@@ -1,4 +1,4 @@
-//! What is left of a server and a client once the runtime they ran on is gone.
+//! A server and a client after the end of the runtime that they ran on.
 
 use std::pin::pin;
 
@@ -15,10 +15,10 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 #[test]
-fn a_send_is_an_error_and_nobody_waits_for_ever() {
+fn client_runtime_gone_send_and_flush_return_errors() {
     let place = Place::new();
     let (gone, ours) = (runtime(), runtime());
-    // Bound, and never read from: what is queued stays queued.
+    // It never reads, so the messages stay queued.
     let silent = std::os::unix::net::UnixListener::bind(place.socket()).unwrap();
     let client = Client::new(place.socket());
     gone.block_on(client.connect()).unwrap();
@@ -41,7 +41,7 @@ fn a_send_is_an_error_and_nobody_waits_for_ever() {
 }
 
 #[test]
-fn a_server_has_no_clients_left() {
+fn server_runtime_gone_has_no_clients() {
     let place = Place::new();
     let gone = runtime();
     let server = Server::new(place.socket());

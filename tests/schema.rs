@@ -1,4 +1,4 @@
-//! Descriptions with the schemas of messages and replies, with and without a socket.
+//! Descriptions with schemas of messages and replies, with and without a socket.
 
 use std::borrow::Cow;
 
@@ -43,7 +43,7 @@ struct Samples<T>(Vec<T>);
 #[protocol(to_server(Hello, Log<'_>, HowMany -> Count), to_client(Hello, HowMany, Samples<Count>))]
 struct Chat;
 
-/// A protocol without schemas is one all the same.
+/// A protocol may lack schemas.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "plain"]
 struct Plain;
@@ -52,13 +52,13 @@ struct Plain;
 #[protocol(to_server(Hello, Plain))]
 struct Mixed;
 
-/// What a schema says must be there.
+/// The required properties of a schema.
 fn required(schema: Option<&Value>) -> Option<&Value> {
     schema.expect("a schema").get("required")
 }
 
 #[test]
-fn a_protocol_has_the_schemas_of_all_its_topics_without_a_socket() {
+fn protocol_schema_without_socket_has_schemas_of_all_topics() {
     let schema = Chat::schema();
     assert_eq!(schema.protocol.as_deref(), Some("Chat"));
     assert_eq!(schema.limits.max_message_len, limits::MESSAGE_LEN);
@@ -70,7 +70,7 @@ fn a_protocol_has_the_schemas_of_all_its_topics_without_a_socket() {
         }
         description
     };
-    assert_eq!(without(&schema), names, "it says the same, and more");
+    assert_eq!(without(&schema), names, "it adds only schemas");
     for topic in &schema.topics {
         let schema = topic.schema.as_ref().expect("a schema");
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
@@ -84,7 +84,7 @@ fn a_protocol_has_the_schemas_of_all_its_topics_without_a_socket() {
 }
 
 #[test]
-fn a_schema_is_of_what_the_server_reads_or_of_what_it_writes() {
+fn schema_per_direction_is_for_reading_or_writing() {
     let schema = Chat::schema();
     let [to_server, to_client] = [Direction::TowardServer, Direction::TowardClient];
     let hello = |direction| schema.topic("hello", direction).expect("it travels").schema.as_ref();
@@ -96,7 +96,7 @@ fn a_schema_is_of_what_the_server_reads_or_of_what_it_writes() {
 }
 
 #[test]
-fn the_reply_to_a_request_has_its_schema_with_and_without_an_arrow() {
+fn reply_schema_without_arrow_is_present() {
     #[derive(Protocol)]
     #[protocol(to_server(HowMany))]
     struct WithoutAnArrow;
@@ -107,7 +107,7 @@ fn the_reply_to_a_request_has_its_schema_with_and_without_an_arrow() {
 }
 
 support::both_flavours! {
-    async fn a_server_tells_whoever_asks_the_schemas_of_its_protocol() {
+    async fn describe_server_with_protocol_returns_its_schemas() {
         let place = Place::new();
         let server =
             Chat::server(place.socket()).describe_as(Chat::schema()).max_message_len(100_000).build();
@@ -121,7 +121,7 @@ support::both_flavours! {
         assert_eq!(description.json_schema(), Chat::schema().json_schema());
     }
 
-    async fn a_server_without_a_protocol_tells_what_it_was_told() {
+    async fn describe_server_without_protocol_returns_given_description() {
         let place = Place::new();
         let description = Description::new().hears::<HowMany>().sends::<Log<'_>>().hears::<Hello>().hears::<HowMany>();
         let server = Server::builder(place.socket()).describe_as(description).build();

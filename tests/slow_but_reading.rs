@@ -1,5 +1,4 @@
-//! Peers that read, slowly: none of them is taken for one that reads nothing, and none holds up the others again and
-//! again.
+//! Peers that read slowly: none is taken for one that reads nothing, and none delays the others again and again.
 
 use std::time::{Duration, Instant};
 
@@ -23,7 +22,8 @@ fn text(len: usize) -> Box<RawValue> {
     RawValue::from_string(format!("\"{}\"", "x".repeat(len))).unwrap()
 }
 
-/// Checks that these are the lines of blocks, numbered from zero, the last one perhaps cut short.
+/// Asserts that these are the lines of blocks numbered from zero, of which the last may be incomplete. Returns how many
+/// are complete.
 fn assert_in_order(received: &[u8]) -> usize {
     let text = std::str::from_utf8(received).unwrap();
     let mut lines = 0;
@@ -35,7 +35,7 @@ fn assert_in_order(received: &[u8]) -> usize {
     lines
 }
 
-/// Reads `len` bytes, `rate` of them each `time`, and catches up where the machine has held it up.
+/// Reads `len` bytes, `rate` of them in each `time`, and catches up after a delay of the machine.
 async fn read_slowly(stream: &mut UnixStream, len: usize, rate: usize, time: Duration) -> Vec<u8> {
     let start = Instant::now();
     let mut received = vec![0; len];
@@ -52,16 +52,17 @@ async fn read_slowly(stream: &mut UnixStream, len: usize, rate: usize, time: Dur
     received
 }
 
-/// As long as a connection may make no progress here, and what a peer takes in that time: more than the documented 80 KB
-/// by so much as a busy machine may hold it up, and less than the 160 KB after which the socket is writable again.
+/// The write stall of these tests.
 const STALL: Duration = Duration::from_secs(1);
+/// The bytes that a peer reads in that time: more than the documented 80 KB, as a busy machine may delay it, and less
+/// than the 160 KB after which the socket is writable again.
 const RATE: usize = 110 * 1000;
 
-/// For how long they read slowly.
+/// How many write stalls long they read slowly.
 const STALLS: usize = 4;
 
 support::both_flavours! {
-    async fn server_client_that_reads_slowly_is_not_cut_as_stalled() {
+    async fn server_client_reads_slowly_is_not_aborted() {
         let place = Place::new();
         let server = Server::builder(place.socket()).write_stall(STALL).build();
         let (mut connected, mut gone) = (Events::new(), Events::new());
@@ -76,14 +77,14 @@ support::both_flavours! {
             server.send(&Block { number, text: &text }, id).unwrap();
         }
         let mut received = read_slowly(&mut peer.stream, STALLS * RATE, RATE, STALL).await;
-        assert!(gone.rest().is_empty(), "it was cut");
+        assert!(gone.rest().is_empty(), "it was aborted");
         assert!(server.disconnect(id));
         received.extend(peer.closed().await);
         assert_eq!(assert_in_order(&received), count);
         assert!(gone.next().await.contains("0 messages") || gone.rest().is_empty());
     }
 
-    async fn client_server_that_reads_slowly_is_not_left_as_stalled() {
+    async fn client_server_reads_slowly_is_not_aborted() {
         let place = Place::new();
         let listener = UnixListener::bind(place.socket()).unwrap();
         let client = Client::builder(place.socket()).write_stall(STALL).build();
@@ -97,14 +98,14 @@ support::both_flavours! {
             client.send(&Block { number, text: &text }).unwrap();
         }
         let mut received = read_slowly(&mut peer.stream, STALLS * RATE, RATE, STALL).await;
-        assert!(gone.rest().is_empty(), "it was left");
+        assert!(gone.rest().is_empty(), "it was aborted");
         let closing = client.close();
         received.extend(peer.closed().await);
         assert_eq!(assert_in_order(&received), count);
         soon("the close", closing).await;
     }
 
-    async fn server_stream_of_the_user_that_is_a_unix_socket_is_no_exception() {
+    async fn serve_connection_unix_stream_reads_slowly_is_not_aborted() {
         let place = Place::new();
         let server = Server::builder(place.socket()).write_stall(STALL).build();
         let mut gone = Events::new();
@@ -114,13 +115,13 @@ support::both_flavours! {
         let id = server.serve_connection(ours).unwrap().unwrap();
         server.send(&Block { number: 0, text: &text(1024 * KIB) }, id).unwrap();
         let received = read_slowly(&mut theirs, 2 * RATE, RATE, STALL).await;
-        assert!(gone.rest().is_empty(), "it was cut");
+        assert!(gone.rest().is_empty(), "it was aborted");
         assert_eq!(assert_in_order(&received), 0);
     }
 
-    async fn broadcast_async_client_that_trickles_holds_it_up_for_no_longer_than_the_write_stall_in_all() {
+    async fn broadcast_async_trickling_client_delays_by_one_write_stall_in_all() {
         let place = Place::new();
-        // Each time that the client takes something earns it a twentieth of its patience.
+        // Each read of the client gains it a twentieth of the write stall.
         let server = Server::builder(place.socket()).write_stall(STALL).outbox_len(4 * 1024 * KIB).build();
         let (mut connected, mut gone) = (Events::new(), Events::new());
         server.on_connection(connected.reporter());
@@ -133,7 +134,7 @@ support::both_flavours! {
         let hostile_id = connected.next().await;
         let mut innocent = RawPeer::connect(place.socket()).await;
         connected.next().await;
-        // It empties its socket in time, again and again.
+        // It empties its socket just before the write stall, again and again.
         let trickling = tokio::spawn(async move {
             let mut buffer = vec![0; 1024 * KIB];
             loop {
@@ -164,7 +165,7 @@ support::both_flavours! {
             innocent.line().await;
         }
         let (reached, took) = soon("all broadcasts", sending).await.unwrap();
-        // 26 MB would take it a hundred times the stall.
+        // It would need a hundred write stalls for 26 MB.
         assert!(took < DEADLINE / 2, "{took:?}");
         assert_eq!(gone.next().await, (hostile_id, true));
         assert!(reached.is_sorted_by(|earlier, later| earlier >= later), "{reached:?}");
@@ -173,7 +174,7 @@ support::both_flavours! {
         assert!(gone.rest().is_empty());
     }
 
-    async fn broadcast_async_client_left_behind_that_catches_up_gets_everything() {
+    async fn broadcast_async_slow_client_catches_up_gets_all_messages() {
         let place = Place::new();
         let server = Server::builder(place.socket()).write_stall(STALL).outbox_len(32 * 1024 * KIB).build();
         let mut connected = Events::new();
@@ -199,7 +200,7 @@ support::both_flavours! {
                 fast.line().await;
             }
         });
-        // So slowly that the broadcasts do not wait for it to the end, and not so slowly that it takes nothing.
+        // So slow that the broadcasts stop waiting for it, and not so slow that it takes nothing.
         let mut buffer = vec![0; 1024 * KIB];
         while !sending.is_finished() {
             tokio::time::sleep(STALL / 4).await;

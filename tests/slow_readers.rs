@@ -1,5 +1,5 @@
-//! Whoever does not read: cut, with exact counts, and nobody else waits. Whoever reads slowly: paced, nothing
-//! lost.
+//! A peer that does not read is aborted with exact counts, and no other peer waits. For a peer that reads slowly the
+//! sender is paced, and nothing is lost.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -21,7 +21,7 @@ const MUCH: usize = 32 * MIB;
 #[topic = "block"]
 struct Block {
     number: usize,
-    /// Text that needs no encoding: what is tested is not how fast that goes.
+    /// Text that is encoded already, since the speed of encoding is not tested.
     filling: &'static RawValue,
 }
 
@@ -43,7 +43,7 @@ impl Block {
     }
 }
 
-/// A server whose clients are raw, and the reason each of them went.
+/// A server with raw clients, and the close reason of each.
 struct Scene {
     server: Server,
     connected: Events<ClientId>,
@@ -68,7 +68,7 @@ impl Scene {
     }
 }
 
-/// What was accepted and did not reach the kernel is what the reason says, to the byte.
+/// Asserts that the reason counts exactly the bytes that were accepted and did not reach the kernel.
 async fn assert_exact(reason: &CloseReason, accepted: usize, stuck: &mut RawPeer) {
     let received = stuck.closed().await;
     assert_eq!(reason.unsent_bytes as usize, accepted * Block::LINE_LEN - received.len());
@@ -82,7 +82,7 @@ async fn assert_exact(reason: &CloseReason, accepted: usize, stuck: &mut RawPeer
     }
 }
 
-/// Reads blocks to the end of the stream, which may only come between two, and says each number.
+/// Reads blocks and sends the number of each, to the end of the stream, which may only come between two.
 fn read_blocks(mut peer: RawPeer) -> mpsc::Receiver<usize> {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
@@ -101,8 +101,8 @@ fn read_blocks(mut peer: RawPeer) -> mpsc::Receiver<usize> {
 }
 
 support::both_flavours! {
-    async fn a_client_that_never_reads_is_cut_by_a_full_outbox_and_the_others_get_all() {
-        // Only the full outbox may cut it, however slow this machine is.
+    async fn client_never_reads_outbox_full_is_aborted_and_others_get_all() {
+        // Only the full outbox may abort it, however slow the machine is.
         let mut scene = Scene::new(|options| options.outbox_len(MUCH).write_stall(3 * DEADLINE)).await;
         let (mut stuck, stuck_id) = scene.client().await;
         let mut others = Vec::new();
@@ -112,7 +112,7 @@ support::both_flavours! {
         let mut accepted = 0;
         for number in 0..MUCH / Block::LINE_LEN + 20 {
             let reached = scene.server.broadcast(&Block::new(number)).unwrap();
-            assert!(reached == 5 || (reached == 4 && number >= accepted), "{reached} were reached by {number}");
+            assert!(reached == 5 || (reached == 4 && number >= accepted), "block {number} reached {reached} clients");
             accepted += usize::from(reached == 5);
             for other in &mut others {
                 assert_eq!(soon("a block", other.recv()).await, Some(number));
@@ -124,17 +124,17 @@ support::both_flavours! {
         assert!(accepted < MUCH / Block::LINE_LEN + 20, "all {accepted} were accepted");
         assert!(reason.unsent_bytes > (MUCH - 2 * MIB) as u64, "{reason}");
         assert_exact(&reason, accepted, &mut stuck).await;
-        assert!(scene.gone.rest().is_empty(), "one was cut, once");
+        assert!(scene.gone.rest().is_empty(), "one was aborted, once");
         assert_eq!(scene.server.clients().len(), 4);
     }
 
-    async fn a_client_that_stops_reading_is_cut_after_the_write_stall() {
+    async fn client_never_reads_write_stall_passes_is_aborted() {
         let mut scene = Scene::new(|options| options.outbox_len(2 * MUCH).write_stall(Duration::from_millis(200))).await;
         let (mut stuck, stuck_id) = scene.client().await;
         let mut accepted = 0;
         while accepted < MUCH / Block::LINE_LEN {
             match scene.server.send(&Block::new(accepted), stuck_id) {
-                // This thread was held for longer than the stall.
+                // The machine paused this thread for longer than the write stall.
                 Err(SendError::UnknownClient { .. }) => break,
                 sent => sent.unwrap(),
             }
@@ -146,7 +146,7 @@ support::both_flavours! {
         assert_exact(&reason, accepted, &mut stuck).await;
     }
 
-    async fn a_paced_broadcast_waits_for_the_stuck_no_longer_than_the_stall() {
+    async fn broadcast_async_stuck_client_waits_for_one_write_stall() {
         let mut scene = Scene::new(|options| options.write_stall(Duration::from_millis(300))).await;
         let (mut stuck, stuck_id) = scene.client().await;
         let others = [read_blocks(scene.client().await.0), read_blocks(scene.client().await.0)];
@@ -175,17 +175,17 @@ support::both_flavours! {
         assert!(scene.gone.rest().is_empty());
     }
 
-    async fn a_full_outbox_refuses_and_takes_again_and_nothing_is_lost() {
+    async fn outbox_full_send_returns_error_and_accepts_again_later() {
         let mut scene = Scene::new(|options| options.outbox_len(MUCH)).await;
         let (peer, id) = scene.client().await;
         let mut accepted = 0;
-        let refused = loop {
+        let error = loop {
             match scene.server.send(&Block::new(accepted), id) {
                 Ok(()) => accepted += 1,
                 Err(error) => break error,
             }
         };
-        let SendError::OutboxFull { topic, client_id, size, queued, limit } = refused else { panic!("{refused}") };
+        let SendError::OutboxFull { topic, client_id, size, queued, limit } = error else { panic!("{error}") };
         assert_eq!((topic.as_str(), client_id, size, limit), ("block", Some(id), Block::LINE_LEN, MUCH));
         assert!(queued <= MUCH && queued + size > MUCH);
         assert!(accepted * Block::LINE_LEN >= MUCH - Block::LINE_LEN);
@@ -207,7 +207,7 @@ support::both_flavours! {
         assert_eq!((reason.unsent_messages, reason.unsent_bytes), (0, 0));
     }
 
-    async fn send_async_paces_a_fast_program_to_a_slow_reader() {
+    async fn send_async_slow_reader_paces_the_sender() {
         let mut scene = Scene::new(|options| options.outbox_len(MIB)).await;
         let (peer, id) = scene.client().await;
         let mut blocks = read_blocks(peer);
@@ -217,7 +217,7 @@ support::both_flavours! {
                 let block = Block::new(number);
                 match number % 2 {
                     0 => server.send_async(&block, id).await.unwrap(),
-                    // By name, it waits all the same.
+                    // `send_raw_async` waits, too.
                     _ => server.send_raw_async(Block::NAME, &block, id).await.unwrap(),
                 }
             }
@@ -229,7 +229,7 @@ support::both_flavours! {
         assert!(scene.gone.rest().is_empty());
     }
 
-    async fn all_outboxes_together_are_bounded_and_there_is_room_again_once_one_is_gone() {
+    async fn outbox_total_full_send_returns_error_until_a_client_is_gone() {
         let mut scene = Scene::new(|options| options.outbox_len(2 * MUCH).outbox_total_len(MUCH)).await;
         let ((_one, one_id), (two, two_id)) = (scene.client().await, scene.client().await);
         let fill = |id, from| {
@@ -241,7 +241,7 @@ support::both_flavours! {
         };
         let accepted = fill(one_id, 0);
         assert!((accepted * Block::LINE_LEN).abs_diff(MUCH) < MIB, "{accepted} blocks");
-        // The other outbox holds nothing but what is on its way.
+        // The outbox of the other client holds only messages on their way.
         let mut blocks = read_blocks(two);
         for number in 0..10 {
             soon("room", scene.server.send_async(&Block::new(number), two_id)).await.unwrap();
@@ -255,7 +255,7 @@ support::both_flavours! {
         assert!(again >= accepted - MIB / Block::LINE_LEN, "{again} of {accepted} blocks");
     }
 
-    async fn a_broadcast_counts_among_all_outboxes_until_everybody_has_got_it() {
+    async fn outbox_total_broadcast_counts_until_it_is_written() {
         let mut scene = Scene::new(|options| options.outbox_len(MUCH).outbox_total_len(MIB)).await;
         let (peer, id) = scene.client().await;
         let mut blocks = read_blocks(peer);
@@ -264,13 +264,13 @@ support::both_flavours! {
             assert_eq!(scene.server.broadcast(&Block::new(number)).unwrap(), 1);
             assert_eq!(soon("a block", blocks.recv()).await, Some(number));
         }
-        // Behind something that is queued, so that the total is looked at.
+        // Behind a queued message, so that the total is checked.
         for number in much..much + 3 {
             scene.server.send(&Block::new(number), id).unwrap();
         }
     }
 
-    async fn a_server_that_never_reads_is_left_with_exact_counts() {
+    async fn client_server_never_reads_is_aborted_with_exact_counts() {
         let place = Place::new();
         let listener = UnixListener::bind(place.socket()).unwrap();
         let client = Client::builder(place.socket()).outbox_len(MUCH).write_stall(Duration::from_millis(200)).build();

@@ -1,4 +1,4 @@
-//! The path of a server: what may be there, what is reclaimed, who gets it, and what goes away.
+//! The path of a server: what may be there, what is reclaimed, which server gets it, and what is removed.
 
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
@@ -12,7 +12,7 @@ use socket_ipc::{Client, ConnectError, ListenError, Server};
 use support::{Events, Place, RawPeer, soon};
 use tokio::net::{UnixSocket, UnixStream};
 
-/// A server that says its name to whoever asks.
+/// A server that replies to `who` with its name.
 fn named(name: &'static str, path: impl AsRef<Path>) -> Server {
     let server = Server::new(path);
     let handle = server.handle();
@@ -28,7 +28,7 @@ async fn who_replies(path: impl AsRef<Path>) -> String {
     reply["message"].as_str().unwrap().to_owned()
 }
 
-/// Leaves a socket at `path` that nobody listens on.
+/// Leaves a socket at `path` that no server listens on.
 fn abandon_socket(path: &Path) {
     drop(StdListener::bind(path).unwrap());
     assert!(fs::symlink_metadata(path).unwrap().file_type().is_socket());
@@ -53,7 +53,7 @@ fn mode_of(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o7777
 }
 
-/// What identifies a file and its contents.
+/// The identity and the contents of a file.
 fn snapshot(path: &Path) -> (u64, u64, u32, i64, Vec<u8>) {
     let found = fs::symlink_metadata(path).unwrap();
     let bytes = match found.file_type() {
@@ -66,7 +66,7 @@ fn snapshot(path: &Path) -> (u64, u64, u32, i64, Vec<u8>) {
 }
 
 support::both_flavours! {
-    async fn an_abandoned_socket_is_reclaimed() {
+    async fn listen_abandoned_socket_is_reclaimed() {
         let place = Place::new();
         abandon_socket(&place.socket());
         let server = named("next", place.socket());
@@ -74,7 +74,7 @@ support::both_flavours! {
         assert_eq!(who_replies(place.socket()).await, "next");
     }
 
-    async fn what_is_no_socket_is_named_and_left_as_it_is() {
+    async fn listen_path_is_no_socket_error_names_it_and_leaves_it() {
         let place = Place::new();
         let at = |name: &str| place.directory().join(name);
         fs::write(at("file"), "precious").unwrap();
@@ -102,7 +102,7 @@ support::both_flavours! {
         for (name, expected) in cases {
             let untouched = snapshot(&at(name));
             let server = Server::new(at(name));
-            let error = soon("the error reply", server.listen()).await.unwrap_err();
+            let error = soon("the error", server.listen()).await.unwrap_err();
             let text = error.to_string();
             match error {
                 ListenError::NotASocket { path, found } => assert_eq!((path, found), (at(name), expected)),
@@ -115,7 +115,7 @@ support::both_flavours! {
         assert_eq!(names_in(place.directory()), before, "a failed start left something or took something away");
     }
 
-    async fn a_live_server_is_not_displaced_nor_bothered() {
+    async fn listen_live_server_is_neither_displaced_nor_disturbed() {
         let place = Place::new();
         let mut events = Events::new();
         let first = named("first", place.socket());
@@ -130,13 +130,13 @@ support::both_flavours! {
             assert!(error.to_string().contains("alive"), "{error}");
         }
         assert_eq!((snapshot(&place.socket()), names_in(place.directory())), before);
-        // The one connection there is comes after every attempt, and is accepted after any phantom of theirs.
+        // This connection comes after all attempts, so it is accepted after any phantom client of theirs.
         assert_eq!(who_replies(place.socket()).await, "first");
         assert_eq!(events.next().await, "connection");
         assert_eq!(events.rest(), [""; 0], "a phantom client");
     }
 
-    async fn a_live_server_that_knows_no_lock_is_not_displaced() {
+    async fn listen_live_server_without_lock_is_not_displaced() {
         let place = Place::new();
         let foreign = StdListener::bind(place.socket()).unwrap();
         let error = Server::new(place.socket()).listen().await.unwrap_err();
@@ -146,7 +146,7 @@ support::both_flavours! {
         drop(foreign);
     }
 
-    async fn a_server_with_a_full_backlog_is_alive() {
+    async fn listen_live_server_with_full_backlog_is_not_displaced() {
         let place = Place::new();
         let socket = UnixSocket::new_stream().unwrap();
         socket.bind(place.socket()).unwrap();
@@ -162,13 +162,13 @@ support::both_flavours! {
             }
         }
         let untouched = snapshot(&place.socket());
-        let error = soon("the error reply", Server::new(place.socket()).listen()).await.unwrap_err();
+        let error = soon("the error", Server::new(place.socket()).listen()).await.unwrap_err();
         assert!(matches!(error, ListenError::AddrInUse { .. }), "{error:?}");
         assert!(error.to_string().contains("no room for another connection"), "{error}");
         assert_eq!(snapshot(&place.socket()), untouched);
     }
 
-    async fn a_socket_that_is_about_to_listen_under_the_lock_is_left_alone() {
+    async fn listen_socket_bound_under_held_lock_is_left_alone() {
         let place = Place::new();
         let lock = File::create(lock_of(&place.socket())).unwrap();
         lock.try_lock().unwrap();
@@ -180,15 +180,15 @@ support::both_flavours! {
         assert_eq!(snapshot(&place.socket()), untouched);
         let _listener = socket.listen(8).unwrap();
         drop(UnixStream::connect(place.socket()).await.unwrap());
-        assert!(lock_of(&place.socket()).exists(), "somebody else's lock was removed");
+        assert!(lock_of(&place.socket()).exists(), "the lock of another server was removed");
     }
 
-    async fn whoever_took_the_path_over_is_still_reachable_after_the_first_closes() {
+    async fn server_path_taken_over_close_leaves_second_reachable() {
         for by_drop in [false, true] {
             let place = Place::new();
             let first = named("first", place.socket());
             first.listen().await.unwrap();
-            // Somebody tidies up: only so can a second one begin while the first is alive.
+            // Only without the files can a second server start while the first is alive.
             fs::remove_file(place.socket()).unwrap();
             fs::remove_file(lock_of(&place.socket())).unwrap();
             let second = named("second", place.socket());
@@ -206,7 +206,7 @@ support::both_flavours! {
         }
     }
 
-    async fn what_replaced_the_socket_is_not_removed() {
+    async fn server_socket_replaced_by_file_close_leaves_the_file() {
         let place = Place::new();
         let server = named("server", place.socket());
         server.listen().await.unwrap();
@@ -217,7 +217,7 @@ support::both_flavours! {
         assert_eq!(names_in(place.directory()), ["test.sock"]);
     }
 
-    async fn a_socket_file_that_is_gone_already_is_nothing_to_report() {
+    async fn server_socket_file_gone_close_reports_nothing() {
         let place = Place::new();
         let server = named("server", place.socket());
         let mut errors = Events::new();
@@ -230,7 +230,7 @@ support::both_flavours! {
         assert_eq!(names_in(place.directory()), [""; 0]);
     }
 
-    async fn a_failed_start_and_a_server_that_never_started_remove_nothing() {
+    async fn server_failed_or_never_started_removes_nothing() {
         let place = Place::new();
         abandon_socket(&place.socket());
         let untouched = snapshot(&place.socket());
@@ -251,7 +251,7 @@ support::both_flavours! {
         assert_eq!(who_replies(place.socket()).await, "server");
     }
 
-    async fn a_start_that_failed_may_be_made_again() {
+    async fn listen_after_failure_succeeds_and_second_call_returns_error() {
         let place = Place::new();
         fs::write(place.socket(), "in the way").unwrap();
         let server = named("server", place.socket());
@@ -264,7 +264,7 @@ support::both_flavours! {
         assert_eq!(who_replies(place.socket()).await, "server", "the second call harmed the first");
     }
 
-    async fn close_and_drop_remove_the_file_and_its_lock() {
+    async fn close_or_drop_removes_socket_file_and_lock() {
         let place = Place::new();
         for by_drop in [false, true] {
             let server = named("server", place.socket());
@@ -280,7 +280,7 @@ support::both_flavours! {
         }
     }
 
-    async fn a_server_that_closed_is_replaced_at_once() {
+    async fn server_closed_is_replaced_at_once() {
         let place = Place::new();
         for round in 0..50 {
             let server = named("server", place.socket());
@@ -292,7 +292,7 @@ support::both_flavours! {
         }
     }
 
-    async fn of_servers_that_race_for_an_abandoned_path_one_wins_and_is_reached() {
+    async fn listen_servers_race_for_abandoned_path_one_wins() {
         for round in 0..25 {
             let place = Place::new();
             abandon_socket(&place.socket());
@@ -318,7 +318,7 @@ support::both_flavours! {
         }
     }
 
-    async fn a_path_is_measured_and_refused_with_the_numbers() {
+    async fn path_too_long_or_invalid_returns_error_with_numbers() {
         let place = Place::new();
         let of_len = |len: usize| {
             let rest = len - place.directory().as_os_str().len() - 1;
@@ -352,7 +352,7 @@ support::both_flavours! {
         assert_eq!(names_in(place.directory()), [""; 0]);
     }
 
-    async fn a_missing_directory_is_an_error_and_is_not_made() {
+    async fn listen_directory_missing_returns_error_and_makes_none() {
         let place = Place::new();
         let missing = place.directory().join("missing");
         let error = Server::new(missing.join("test.sock")).listen().await.unwrap_err();
@@ -361,42 +361,42 @@ support::both_flavours! {
         assert!(!missing.exists());
     }
 
-    async fn a_lock_that_is_not_ours_is_refused_and_left_alone() {
+    async fn listen_foreign_lock_returns_error_and_leaves_it() {
         let place = Place::new();
         let lock = lock_of(&place.socket());
         let elsewhere = place.directory().join("elsewhere");
         fs::write(&elsewhere, "precious").unwrap();
-        let refused = async |expected: &str| {
+        let assert_lock_error = async |expected: &str| {
             let untouched = snapshot(&lock);
-            let error = soon("the error reply", Server::new(place.socket()).listen()).await.unwrap_err();
+            let error = soon("the error", Server::new(place.socket()).listen()).await.unwrap_err();
             assert!(matches!(error, ListenError::Lock { .. }), "{expected}: {error:?}");
             assert!(error.to_string().contains(expected), "{error}");
             assert_eq!(snapshot(&lock), untouched);
             assert!(!place.socket().exists());
         };
         symlink(&elsewhere, &lock).unwrap();
-        refused("symbolic link").await;
+        assert_lock_error("symbolic link").await;
         fs::remove_file(&lock).unwrap();
         symlink(place.directory().join("nowhere"), &lock).unwrap();
-        refused("symbolic link").await;
+        assert_lock_error("symbolic link").await;
         assert!(!place.directory().join("nowhere").exists(), "the link was followed");
         fs::remove_file(&lock).unwrap();
         fs::create_dir(&lock).unwrap();
-        refused("directory").await;
+        assert_lock_error("directory").await;
         fs::remove_dir(&lock).unwrap();
         mknodat(CWD, &lock, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
-        refused("regular").await;
+        assert_lock_error("regular").await;
         fs::remove_file(&lock).unwrap();
         fs::write(&lock, "").unwrap();
         // Only the superuser can give a file away.
         if std::os::unix::fs::chown(&lock, Some(65_534), None).is_ok() {
-            // Where others may write to the directory, they might hold what is looked at, or put something in its place.
+            // If other users may write to the directory, they may hold the lock or replace it.
             fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o770)).unwrap();
-            refused("a server of user 65534 has left it").await;
+            assert_lock_error("a server of user 65534 has left it").await;
             fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o700)).unwrap();
         }
         assert_eq!(fs::read(&elsewhere).unwrap(), b"precious");
-        // What a server that was killed leaves is no obstacle.
+        // The lock of a killed server is no obstacle.
         fs::remove_file(&lock).unwrap();
         File::create(&lock).unwrap().set_permissions(fs::Permissions::from_mode(0o600)).unwrap();
         Server::new(place.socket()).listen().await.unwrap();

@@ -1,5 +1,4 @@
-//! The path of a server where the whole process counts: its umask, its directory, its user. One test at a
-//! time.
+//! The path of a server and the state of the whole process: umask, directory, user. One test runs at a time.
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -14,30 +13,30 @@ use socket_ipc::{Client, ListenError, Server};
 use support::{DEADLINE, Events, Place, RawPeer, soon, within};
 use tokio::sync::{Mutex, oneshot};
 
-/// Held by the test that runs: what these tests change belongs to all threads.
+/// Held by the running test: these tests change the state of all threads.
 static PROCESS: Mutex<()> = Mutex::const_new(());
 
-/// A user who is neither this one nor the superuser, so that permissions count.
-const SOMEBODY: u32 = 65_534;
+/// A user that is neither this one nor the superuser, so that permissions count.
+const OTHER_USER: u32 = 65_534;
 
 fn mode_of(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o7777
 }
 
-/// Has a thread become somebody else, which only the superuser can, and run `body`. `None` where it can't.
-async fn as_somebody<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> Option<T> {
-    as_somebody_of(None, body).await
+/// Runs `body` on a thread of another user. `None` where it can't: only the superuser can.
+async fn as_other_user<T: Send + 'static>(body: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    as_other_user_of(None, body).await
 }
 
-/// As [`as_somebody`], as a member of a group and of no other.
-async fn as_somebody_of<T: Send + 'static>(
+/// As [`as_other_user`], with one group and no other.
+async fn as_other_user_of<T: Send + 'static>(
     group: Option<u32>,
     body: impl FnOnce() -> T + Send + 'static,
 ) -> Option<T> {
     let (sender, receiver) = oneshot::channel();
     std::thread::spawn(move || {
-        // The user of this thread alone, which ends with it.
-        let user = rustix::process::Uid::from_raw(SOMEBODY);
+        // This changes the user of this thread only.
+        let user = rustix::process::Uid::from_raw(OTHER_USER);
         let regrouped = group.is_none_or(|group| {
             let group = rustix::process::Gid::from_raw(group);
             set_thread_groups(&[]).is_ok() && set_thread_res_gid(group, group, group).is_ok()
@@ -52,13 +51,13 @@ async fn as_somebody_of<T: Send + 'static>(
     result
 }
 
-/// Why nobody can listen there.
-fn refused(path: PathBuf) -> ListenError {
+/// The error of a server that can't listen at `path`.
+fn listen_error(path: PathBuf) -> ListenError {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { Server::new(path).listen().await.unwrap_err() })
 }
 
-/// Puts the umask, and the directory, back where they were.
+/// Restores the umask and the directory.
 struct Restore(Mode, PathBuf);
 
 impl Restore {
@@ -75,7 +74,7 @@ impl Drop for Restore {
 }
 
 support::both_flavours! {
-    async fn the_mode_is_what_was_asked_for_whatever_the_umask() {
+    async fn mode_under_any_umask_is_the_configured_one() {
         let _process = PROCESS.lock().await;
         for mask in [0o000, 0o022, 0o077, 0o777] {
             for mode in [None, Some(0o600), Some(0o660), Some(0o666), Some(0o700)] {
@@ -100,20 +99,20 @@ support::both_flavours! {
         }
     }
 
-    async fn somebody_else_is_refused_at_every_instant_of_many_starts() {
+    async fn default_mode_other_user_never_connects_in_500_starts() {
         let _process = PROCESS.lock().await;
         let place = Place::new();
         fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o755)).unwrap();
         let _restore = Restore::after_umask(0);
-        let (done, refused) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let attack = as_somebody({
-            let (path, done, refused) = (place.socket(), Arc::clone(&done), Arc::clone(&refused));
+        let (done, denied) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let attack = as_other_user({
+            let (path, done, denied) = (place.socket(), Arc::clone(&done), Arc::clone(&denied));
             move || {
                 while !done.load(Ordering::Relaxed) {
                     match std::os::unix::net::UnixStream::connect(&path) {
                         Ok(_) => return false,
                         Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                            refused.fetch_add(1, Ordering::Relaxed);
+                            denied.fetch_add(1, Ordering::Relaxed);
                         }
                         Err(_) => {}
                     }
@@ -127,41 +126,41 @@ support::both_flavours! {
             server.listen().await.unwrap();
             tokio::task::yield_now().await;
         }
-        // At the least the last one was met: it stays until it was.
+        // The last server stays until an attempt has met it.
         let server = Server::new(place.socket());
         server.listen().await.unwrap();
-        let met = refused.load(Ordering::Relaxed);
-        while refused.load(Ordering::Relaxed) == met && !attack.is_finished() {
+        let met = denied.load(Ordering::Relaxed);
+        while denied.load(Ordering::Relaxed) == met && !attack.is_finished() {
             tokio::task::yield_now().await;
         }
         done.store(true, Ordering::Relaxed);
         if let Some(kept_out) = soon("the end of the attack", attack).await.unwrap() {
-            assert!(kept_out, "somebody else connected");
-            assert!(refused.load(Ordering::Relaxed) > 0);
+            assert!(kept_out, "the other user connected");
+            assert!(denied.load(Ordering::Relaxed) > 0);
         }
     }
 
-    async fn a_directory_that_may_not_be_written_is_an_error_that_says_so() {
+    async fn listen_directory_not_writable_returns_permission_error() {
         let _process = PROCESS.lock().await;
         let place = Place::new();
         fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o555)).unwrap();
         let path = place.socket();
-        let error = as_somebody(move || refused(path));
+        let error = as_other_user(move || listen_error(path));
         let Some(error) = error.await else { return };
         let ListenError::Io { cause: source, .. } = &error else { panic!("{error:?}") };
         assert_eq!(source.kind(), std::io::ErrorKind::PermissionDenied, "{error:?}");
         assert_eq!(fs::read_dir(place.directory()).unwrap().count(), 0);
     }
 
-    async fn a_socket_of_somebody_else_is_not_displaced() {
+    async fn listen_socket_of_other_user_is_not_displaced() {
         let _process = PROCESS.lock().await;
         let place = Place::new();
-        // As `/tmp`: everybody may write, nobody may remove what is another's.
+        // As `/tmp`: every user may write, and remove only files of their own.
         fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o1777)).unwrap();
         drop(std::os::unix::net::UnixListener::bind(place.socket()).unwrap());
         let before = fs::symlink_metadata(place.socket()).unwrap().ino();
         let path = place.socket();
-        let error = as_somebody(move || refused(path));
+        let error = as_other_user(move || listen_error(path));
         let Some(error) = error.await else { return };
         assert!(matches!(error, ListenError::AddrInUse { .. }), "{error:?}");
         assert!(error.to_string().contains("socket of user 0 is there that can't be probed"), "{error}");
@@ -170,7 +169,7 @@ support::both_flavours! {
         assert_eq!(fs::read_dir(place.directory()).unwrap().count(), 1, "it left its lock");
     }
 
-    async fn a_lock_that_may_not_be_opened_is_named_as_what_it_is() {
+    async fn lock_cannot_be_opened_error_names_user_and_remedy() {
         let _process = PROCESS.lock().await;
         let place = Place::new();
         fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o777)).unwrap();
@@ -178,7 +177,7 @@ support::both_flavours! {
         fs::write(&lock, "precious").unwrap();
         fs::set_permissions(&lock, fs::Permissions::from_mode(0o600)).unwrap();
         let path = place.socket();
-        let error = as_somebody(move || refused(path));
+        let error = as_other_user(move || listen_error(path));
         let Some(error) = error.await else { return };
         assert!(matches!(error, ListenError::Lock { .. }), "{error:?}");
         for said in ["belongs to user 0", "no process is seen to hold it", "in a container", "it is left over: remove it"] {
@@ -187,27 +186,27 @@ support::both_flavours! {
         assert_eq!(fs::read(&lock).unwrap(), b"precious");
     }
 
-    async fn lock_of_another_user_that_is_held_names_the_process() {
+    async fn lock_of_other_user_held_error_names_the_process() {
         let _process = PROCESS.lock().await;
         let place = Place::new();
         fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o777)).unwrap();
         let server = Server::new(place.socket());
         server.listen().await.unwrap();
         let path = place.socket();
-        let error = as_somebody(move || refused(path));
+        let error = as_other_user(move || listen_error(path));
         let Some(error) = error.await else { return };
         assert!(matches!(error, ListenError::AddrInUse { .. }), "{error:?}");
         assert!(error.to_string().contains(&format!("process {} (", std::process::id())), "{error}");
     }
 
-    async fn socket_and_lock_left_by_another_user_are_reclaimed_where_only_the_server_may_write() {
+    async fn socket_and_lock_of_other_user_in_private_directory_are_reclaimed() {
         let _process = PROCESS.lock().await;
         for (mode, safe) in [(0o755, true), (0o775, false), (0o757, false), (0o1777, false)] {
             let place = Place::new();
             let lock = place.directory().join("test.sock.lock");
             drop(std::os::unix::net::UnixListener::bind(place.socket()).unwrap());
             fs::write(&lock, "").unwrap();
-            let given = [&place.socket(), &lock].map(|file| std::os::unix::fs::chown(file, Some(SOMEBODY), None));
+            let given = [&place.socket(), &lock].map(|file| std::os::unix::fs::chown(file, Some(OTHER_USER), None));
             if given.iter().any(Result::is_err) {
                 return support::skip("becoming another user", "only the superuser can");
             }
@@ -227,17 +226,17 @@ support::both_flavours! {
                 for said in ["belongs to user 65534", "hold", "left", "emove it"] {
                     assert!(error.to_string().contains(said), "{mode:o}: {error}");
                 }
-                assert_eq!(fs::symlink_metadata(&lock).unwrap().uid(), SOMEBODY, "{mode:o}");
+                assert_eq!(fs::symlink_metadata(&lock).unwrap().uid(), OTHER_USER, "{mode:o}");
             }
         }
     }
 
-    async fn socket_left_by_another_user_without_its_lock_is_reclaimed_where_only_the_server_may_write() {
+    async fn socket_of_other_user_without_lock_in_private_directory_is_reclaimed() {
         let _process = PROCESS.lock().await;
         for (mode, safe) in [(0o755, true), (0o775, false), (0o1777, false)] {
             let place = Place::new();
             drop(std::os::unix::net::UnixListener::bind(place.socket()).unwrap());
-            if std::os::unix::fs::chown(place.socket(), Some(SOMEBODY), None).is_err() {
+            if std::os::unix::fs::chown(place.socket(), Some(OTHER_USER), None).is_err() {
                 return support::skip("becoming another user", "only the superuser can");
             }
             fs::set_permissions(place.directory(), fs::Permissions::from_mode(mode)).unwrap();
@@ -251,19 +250,19 @@ support::both_flavours! {
             for said in ["socket of user 65534", "a server of user 65534 has left it", "Remove it as user 65534"] {
                 assert!(error.to_string().contains(said), "{mode:o}: {error}");
             }
-            assert_eq!(fs::symlink_metadata(place.socket()).unwrap().uid(), SOMEBODY, "{mode:o}");
+            assert_eq!(fs::symlink_metadata(place.socket()).unwrap().uid(), OTHER_USER, "{mode:o}");
             assert_eq!(fs::read_dir(place.directory()).unwrap().count(), 1, "{mode:o}: it left its lock");
         }
     }
 
-    async fn socket_for_everybody_left_by_another_user_is_named_as_left_over() {
+    async fn socket_of_mode_666_left_by_other_user_is_named_left_over() {
         let _process = PROCESS.lock().await;
         let place = Place::new();
         fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o1777)).unwrap();
         drop(std::os::unix::net::UnixListener::bind(place.socket()).unwrap());
         fs::set_permissions(place.socket(), fs::Permissions::from_mode(0o666)).unwrap();
         let path = place.socket();
-        let error = as_somebody(move || refused(path));
+        let error = as_other_user(move || listen_error(path));
         let Some(error) = error.await else { return };
         for said in ["socket of user 0", "a server of user 0 has left it", "Remove it as user 0"] {
             assert!(error.to_string().contains(said), "{error}");
@@ -271,21 +270,21 @@ support::both_flavours! {
         assert_eq!(fs::read_dir(place.directory()).unwrap().count(), 1, "it left its lock");
     }
 
-    async fn lock_of_another_user_that_is_held_is_not_reclaimed() {
+    async fn lock_of_other_user_held_is_not_reclaimed() {
         let _process = PROCESS.lock().await;
         let place = Place::new();
         let lock = place.directory().join("test.sock.lock");
         let held = fs::File::create(&lock).unwrap();
-        if std::os::unix::fs::chown(&lock, Some(SOMEBODY), None).is_err() {
+        if std::os::unix::fs::chown(&lock, Some(OTHER_USER), None).is_err() {
             return support::skip("becoming another user", "only the superuser can");
         }
         held.try_lock().unwrap();
         let error = Server::new(place.socket()).listen().await.unwrap_err();
         assert!(matches!(error, ListenError::AddrInUse { .. }), "{error:?}");
-        assert_eq!(fs::symlink_metadata(&lock).unwrap().uid(), SOMEBODY);
+        assert_eq!(fs::symlink_metadata(&lock).unwrap().uid(), OTHER_USER);
     }
 
-    async fn socket_file_has_its_group_and_only_its_members_connect() {
+    async fn group_socket_file_has_it_and_only_members_connect() {
         let _process = PROCESS.lock().await;
         const GROUP: u32 = 54_321;
         let place = Place::new();
@@ -303,7 +302,7 @@ support::both_flavours! {
         assert_eq!((made.gid(), made.mode() & 0o777), (GROUP, 0o660));
         for (group, expected) in [(GROUP, None), (GROUP + 1, Some(std::io::ErrorKind::PermissionDenied))] {
             let path = place.socket();
-            let connected = as_somebody_of(Some(group), move || {
+            let connected = as_other_user_of(Some(group), move || {
                 std::os::unix::net::UnixStream::connect(path).err().map(|error| error.kind())
             });
             assert_eq!(connected.await, Some(expected), "group {group}");
@@ -312,7 +311,7 @@ support::both_flavours! {
         assert!(!place.socket().exists(), "not removed after its group was set");
     }
 
-    async fn group_that_the_system_does_not_know_is_an_error_that_names_it() {
+    async fn group_unknown_returns_error_that_names_it() {
         let place = Place::new();
         let server = Server::builder(place.socket()).group("no such group").build();
         let error = server.listen().await.unwrap_err();
@@ -324,12 +323,12 @@ support::both_flavours! {
         assert!(error.to_string().contains("there is no group `no such group`"), "{error}");
     }
 
-    async fn group_that_this_user_is_not_in_is_an_error_and_leaves_nothing() {
+    async fn group_of_other_users_returns_error_and_leaves_nothing() {
         let _process = PROCESS.lock().await;
         let place = Place::new();
         fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o777)).unwrap();
         let path = place.socket();
-        let error = as_somebody(move || {
+        let error = as_other_user(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let server = Server::builder(path).group(54_321).build();
             runtime.block_on(async { server.listen().await.unwrap_err() })
@@ -340,7 +339,7 @@ support::both_flavours! {
         assert_eq!(fs::read_dir(place.directory()).unwrap().count(), 0);
     }
 
-    async fn a_relative_path_is_removed_where_it_was_made() {
+    async fn relative_path_directory_changed_is_removed_where_it_was_made() {
         let _process = PROCESS.lock().await;
         for by_drop in [false, true] {
             let (there, elsewhere) = (Place::new(), Place::new());
@@ -361,7 +360,7 @@ support::both_flavours! {
         }
     }
 
-    async fn a_client_with_a_relative_path_comes_back_to_its_server_after_a_change_of_directory() {
+    async fn relative_path_directory_changed_client_reconnects() {
         let _process = PROCESS.lock().await;
         let (there, elsewhere) = (Place::new(), Place::new());
         let _restore = Restore::after_umask(0o022);

@@ -1,4 +1,4 @@
-//! The socket file of a live server that somebody else removes, replaces, changes or links to.
+//! The socket file of a live server, which another program removes, replaces, changes or links to.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -18,7 +18,7 @@ enum Seen {
     NotAgain(String),
 }
 
-/// A server that says `who` it is.
+/// A server that replies to `who` with its name.
 fn named(name: &'static str, path: impl AsRef<Path>, watch: Option<Duration>) -> Server {
     let server = Server::builder(path).watch(watch).build();
     reply(&server, name);
@@ -64,7 +64,7 @@ fn names_in(directory: &Path) -> Vec<String> {
 }
 
 support::both_flavours! {
-    async fn server_whose_socket_file_is_removed_reports_it_and_binds_again() {
+    async fn socket_file_removed_is_reported_and_bound_again() {
         for lock_too in [false, true] {
             let place = Place::new();
             let server = named("server", place.socket(), Some(SOON));
@@ -79,7 +79,7 @@ support::both_flavours! {
                 assert_eq!(events.next().await, Seen::Gone("nothing".to_owned()));
                 assert_eq!(events.next().await, Seen::Again);
                 assert_eq!(who(&mut RawPeer::connect(place.socket()).await).await, "server");
-                assert_eq!(who(&mut early).await, "server", "a connection noticed it");
+                assert_eq!(who(&mut early).await, "server", "the connection was disturbed");
                 let mode = fs::symlink_metadata(place.socket()).unwrap().mode();
                 assert_eq!(mode & 0o777, 0o600);
                 // The lock is held again, too.
@@ -92,8 +92,8 @@ support::both_flavours! {
         }
     }
 
-    async fn clients_that_wait_when_the_socket_file_goes_are_all_let_in() {
-        // More than tokio has a task accept in a row.
+    async fn socket_file_removed_waiting_clients_are_all_let_in() {
+        // More than tokio lets a task accept in a row.
         const CLIENTS: usize = 300;
         let place = Place::new();
         let server = named("server", place.socket(), Some(SOON));
@@ -105,14 +105,14 @@ support::both_flavours! {
         let clients: Vec<_> =
             (0..CLIENTS).map(|_| std::os::unix::net::UnixStream::connect(place.socket()).unwrap()).collect();
         fs::remove_file(place.socket()).unwrap();
-        // A look is due as soon as this test waits for something.
+        // A check is due as soon as this test awaits something.
         std::thread::sleep(2 * SOON);
         assert_eq!(events.take(2).await, [Seen::Gone("nothing".to_owned()), Seen::Again]);
         assert_eq!(let_in.take(CLIENTS).await.len(), CLIENTS, "some were turned away");
         drop(clients);
     }
 
-    async fn server_whose_lock_file_alone_is_removed_locks_it_again() {
+    async fn lock_file_removed_is_locked_again() {
         let place = Place::new();
         let server = named("server", place.socket(), Some(SOON));
         let mut events = watched(&server);
@@ -136,7 +136,7 @@ support::both_flavours! {
         assert_eq!(events.rest(), []);
     }
 
-    async fn server_whose_directory_is_replaced_binds_again_once_it_is_there() {
+    async fn directory_replaced_server_binds_again_once_it_exists() {
         let place = Place::new();
         let directory = place.directory().join("run");
         fs::create_dir(&directory).unwrap();
@@ -155,7 +155,7 @@ support::both_flavours! {
         assert_eq!(names_in(&directory), [""; 0]);
     }
 
-    async fn server_whose_socket_file_is_replaced_by_a_file_leaves_it_and_waits() {
+    async fn socket_file_replaced_by_file_server_leaves_it_and_waits() {
         let place = Place::new();
         let server = named("server", place.socket(), Some(SOON));
         let mut events = watched(&server);
@@ -167,13 +167,13 @@ support::both_flavours! {
         assert!(matches!(events.next().await, Seen::NotAgain(why) if why.contains("no socket")));
         assert_eq!(fs::read(place.socket()).unwrap(), b"precious");
         fs::remove_file(place.socket()).unwrap();
-        // Only what stands there has changed.
+        // The file was replaced by nothing, which is reported, too.
         assert_eq!(events.next().await, Seen::Gone("nothing".to_owned()));
         assert_eq!(events.next().await, Seen::Again);
         assert_eq!(who(&mut RawPeer::connect(place.socket()).await).await, "server");
     }
 
-    async fn server_whose_path_another_has_taken_displaces_nobody_and_comes_back_after_it() {
+    async fn path_taken_by_other_server_is_bound_again_after_it() {
         for knows_the_lock in [false, true] {
             let place = Place::new();
             let server = named("first", place.socket(), Some(SOON));
@@ -204,7 +204,7 @@ support::both_flavours! {
                 assert_eq!(second.stats().total_connections, 1, "it was disturbed by a connection");
             }
             drop((foreign, second));
-            // A dead socket is there, or nothing: the path is free.
+            // A dead socket or nothing is there: the path is free.
             let _ = fs::remove_file(place.socket());
             let _ = fs::remove_file(lock_of(&place.socket()));
             loop {
@@ -218,7 +218,7 @@ support::both_flavours! {
         }
     }
 
-    async fn server_that_closes_while_its_file_is_gone_leaves_nothing() {
+    async fn server_closed_while_its_file_is_gone_leaves_nothing() {
         for round in 0..40 {
             let place = Place::new();
             let server = named("server", place.socket(), Some(Duration::from_millis(1)));
@@ -238,7 +238,7 @@ support::both_flavours! {
         }
     }
 
-    async fn server_that_does_not_watch_binds_nothing_again() {
+    async fn server_without_watch_does_not_bind_again() {
         let place = Place::new();
         let (server, witness) = (named("server", place.socket(), None), Place::new());
         let watching = named("witness", witness.socket(), Some(SOON));
@@ -246,7 +246,7 @@ support::both_flavours! {
         server.listen().await.unwrap();
         watching.listen().await.unwrap();
         fs::remove_file(place.socket()).unwrap();
-        // The other has looked at its own, after that.
+        // The other server has checked its own file since.
         for _ in 0..5 {
             fs::remove_file(witness.socket()).unwrap();
             assert_eq!(others.take(2).await, [Seen::Gone("nothing".to_owned()), Seen::Again]);
@@ -255,7 +255,7 @@ support::both_flavours! {
         assert!(!place.socket().exists());
     }
 
-    async fn server_with_the_socket_of_somebody_else_only_reports_that_its_file_is_gone() {
+    async fn server_with_passed_listener_only_reports_its_file_gone() {
         let place = Place::new();
         let listener = StdListener::bind(place.socket()).unwrap();
         let server = Server::builder("only a name").watch(SOON).listener(listener).build();
@@ -266,7 +266,7 @@ support::both_flavours! {
         assert_eq!(who(&mut client).await, "server");
         fs::remove_file(place.socket()).unwrap();
         assert_eq!(events.next().await, Seen::Gone("nothing".to_owned()));
-        // What comes after it is no sign of an attempt.
+        // A later change is reported, and no attempt is made.
         fs::write(place.socket(), "precious").unwrap();
         assert_eq!(events.next().await, Seen::Gone("a regular file".to_owned()));
         assert_eq!(who(&mut client).await, "server");
@@ -274,7 +274,7 @@ support::both_flavours! {
         assert_eq!(names_in(place.directory()), ["test.sock"]);
     }
 
-    async fn socket_file_that_an_operator_changes_is_still_removed_at_the_end() {
+    async fn socket_file_changed_by_operator_is_removed_at_close() {
         for change in ["chmod", "chown", "link", "link back"] {
             for by_drop in [false, true] {
                 let place = Place::new();
@@ -284,7 +284,7 @@ support::both_flavours! {
                 let beside = place.directory().join("beside");
                 match change {
                     "chmod" => fs::set_permissions(place.socket(), fs::Permissions::from_mode(0o666)).unwrap(),
-                    // Its own user: the time changes all the same.
+                    // To the same user, which still changes the time.
                     "chown" => {
                         let user = rustix::process::geteuid().as_raw();
                         std::os::unix::fs::chown(place.socket(), Some(user), None).unwrap();

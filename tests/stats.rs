@@ -1,4 +1,4 @@
-//! What is counted, while and after it happens.
+//! The counters of a server and a client.
 
 use serde::{Deserialize, Serialize};
 use socket_ipc::{Client, Server, Stats, Topic, TopicTraffic, Traffic};
@@ -16,14 +16,14 @@ struct Double(u64);
 #[topic = "doubled"]
 struct Doubled(u64);
 
-/// How long `{"topic":"number","message":1}` and its newline are.
+/// The length of `{"topic":"number","message":1}` and its newline.
 const NUMBER_LEN: u64 = 31;
 
 fn pair(traffic: Traffic) -> (u64, u64) {
     (traffic.messages, traffic.bytes)
 }
 
-/// The figures of a topic; they must be there.
+/// The counters of a topic, which must exist.
 fn of<'s>(stats: &'s Stats, topic: &str) -> &'s TopicTraffic {
     stats
         .topics
@@ -46,22 +46,22 @@ async fn connected() -> (Place, Server, Client) {
     (place, server, client)
 }
 
-/// Asked by the connection itself, once all that was sent before has been heard.
-async fn heard_all(server: &Server, client: &Client) {
+/// Waits until the server has received all earlier messages: a request on the same connection comes behind them.
+async fn received_all(server: &Server, client: &Client) {
     let responder = server.respond_raw("ready", "ready reply", |_, _| Ok(())).unwrap();
     soon("the reply", client.request_raw("ready", &())).await.unwrap();
     server.off(responder);
 }
 
 support::both_flavours! {
-    async fn messages_and_bytes_are_counted_by_topic_on_both_sides() {
+    async fn messages_and_bytes_are_counted_by_topic_at_both_ends() {
         let (_place, server, client) = connected().await;
         server.on::<Number>(|Number(_), _| {});
         for _ in 0..10 {
             client.send(&Number(1)).unwrap();
         }
         client.send_async(&Number(1)).await.unwrap();
-        heard_all(&server, &client).await;
+        received_all(&server, &client).await;
         assert_eq!(pair(of(&server.stats(), "number").received), (11, 11 * NUMBER_LEN));
         assert_eq!(pair(of(&client.stats(), "number").sent), (11, 11 * NUMBER_LEN));
         let id = server.clients()[0];
@@ -69,12 +69,12 @@ support::both_flavours! {
         assert_eq!(server.broadcast(&Number(1)).unwrap(), 1);
         assert_eq!(server.broadcast_async(&Number(1)).await.unwrap(), 1);
         assert_eq!(pair(of(&server.stats(), "number").sent), (3, 3 * NUMBER_LEN));
-        // Not sent: to nobody, too long.
+        // Sent to no client.
         assert_eq!(server.broadcast_except(&Number(1), id).unwrap(), 0);
         assert_eq!(pair(of(&server.stats(), "number").sent), (3, 3 * NUMBER_LEN));
     }
 
-    async fn topics_that_nobody_here_names_are_counted_together_however_many_they_are() {
+    async fn topics_without_listener_are_counted_together() {
         let (place, server, _client) = connected().await;
         server.on_topic("known", |_, _| {});
         let mut peer = RawPeer::connect(place.socket()).await;
@@ -94,7 +94,7 @@ support::both_flavours! {
         assert_eq!(stats.other_topics.sent.messages, 1, "the error reply");
     }
 
-    async fn requests_and_replies_are_counted_under_their_topics() {
+    async fn requests_and_replies_are_counted_by_topic() {
         let (_place, server, client) = connected().await;
         server.respond::<Double>(|Double(number), _| Doubled(2 * number)).unwrap();
         server.respond_async::<Number2>(|Number2(number), _| async move { Doubled(number) }).unwrap();
@@ -102,18 +102,18 @@ support::both_flavours! {
             assert_eq!(soon("the reply", client.request(&Double(number))).await.unwrap(), Doubled(2 * number));
             soon("the reply", client.request(&Number2(number))).await.unwrap();
         }
-        heard_all(&server, &client).await;
+        received_all(&server, &client).await;
         let (here, there) = (server.stats(), client.stats());
         assert_eq!(of(&here, "double").received.messages, 5);
         assert_eq!(of(&here, "doubled").sent.messages, 10);
         assert_eq!(of(&there, "double").sent, of(&here, "double").received);
-        // Who asked gets the replies, no listener of their topic.
+        // Replies go to the requests, not to listeners, so they are counted under other topics.
         assert_eq!(there.other_topics.received.messages, 11);
         assert_eq!(here.sent, there.received);
         assert_eq!(here.received, there.sent);
     }
 
-    async fn connections_and_what_is_queued_are_counted() {
+    async fn connections_and_outbox_are_counted() {
         let (place, server, client) = connected().await;
         let stats = client.stats();
         assert_eq!((stats.open_connections, stats.total_connections), (1, 1));
@@ -137,7 +137,7 @@ support::both_flavours! {
         // Broadcasts that find it full end its connection.
         while server.clients().len() == 2 {
             server.broadcast_raw("long", &text).unwrap();
-            heard_all(&server, &client).await;
+            received_all(&server, &client).await;
         }
         ended.next().await;
         let stats = server.stats();
@@ -159,7 +159,7 @@ support::both_flavours! {
 struct Number2(u64);
 
 #[test]
-fn figures_travel_as_json() {
+fn stats_round_trip_as_json() {
     let server = Server::new("/tmp/myApp.sock");
     server.on_topic("known", |_, _| {});
     let stats = server.stats();

@@ -22,7 +22,7 @@ async fn listening() -> (Place, Server) {
 }
 
 support::both_flavours! {
-    async fn a_subscription_has_every_message_and_who_sent_it() {
+    async fn server_subscription_yields_every_message_and_its_sender() {
         let (place, server) = listening().await;
         let mut subscription = server.subscribe::<Number>();
         for client in 1..=3 {
@@ -32,7 +32,7 @@ support::both_flavours! {
         }
     }
 
-    async fn a_client_subscribes_too_and_is_slowed_down_without_a_gap() {
+    async fn client_subscription_slow_consumer_misses_no_message() {
         const COUNT: usize = 20 * SUBSCRIPTION_LEN;
         let (place, server) = listening().await;
         let handle = server.handle();
@@ -58,26 +58,26 @@ support::both_flavours! {
         assert_eq!(soon("the end", subscription.next()).await, None);
     }
 
-    async fn a_full_one_slows_only_those_who_send_its_topic() {
+    async fn full_subscription_delays_only_senders_of_its_topic() {
         let (place, server) = listening().await;
         let mut subscription = server.subscribe::<Number>();
-        let mut heard = Events::new();
-        let report = heard.reporter();
+        let mut received = Events::new();
+        let report = received.reporter();
         server.on_topic("other", move |_, client_id| report(client_id.get()));
         let mut flooding = RawPeer::connect(place.socket()).await;
         flooding.write(numbers(0..2 * SUBSCRIPTION_LEN) + "{\"topic\":\"other\"}\n").await;
         let mut other = RawPeer::connect(place.socket()).await;
         for _ in 0..100 {
             other.write("{\"topic\":\"other\"}\n").await;
-            assert_eq!(heard.next().await, 2);
+            assert_eq!(received.next().await, 2);
         }
         for number in 0..2 * SUBSCRIPTION_LEN {
             assert_eq!(soon("a message", subscription.next()).await.unwrap().0, Number(number));
         }
-        assert_eq!(heard.next().await, 1, "after all that came before");
+        assert_eq!(received.next().await, 1, "after all that came before");
     }
 
-    async fn room_is_given_to_each_in_its_turn() {
+    async fn full_subscription_serves_waiting_clients_in_turn() {
         const EACH: usize = 2 * SUBSCRIPTION_LEN;
         let (place, server) = listening().await;
         let mut subscription = server.subscribe::<Number>();
@@ -89,7 +89,7 @@ support::both_flavours! {
         let mut all = Vec::new();
         while all.len() < 2 * EACH {
             all.push(soon("a message", subscription.next()).await.unwrap());
-            // Whoever reads slowly gives those who wait the time to queue.
+            // A slow consumer gives waiting clients the time to queue.
             for _ in 0..10 {
                 tokio::task::yield_now().await;
             }
@@ -98,33 +98,33 @@ support::both_flavours! {
             let of_one: Vec<_> = all.iter().filter(|(_, from)| from.get() == id).map(|(number, _)| number.0).collect();
             assert!(of_one.iter().copied().eq(0..EACH), "client {id}: {of_one:?}");
         }
-        // Neither has all it sent heard before the other's turn comes.
+        // Neither client has all its messages taken before the other one's turn.
         let of_first = |half: &[(Number, socket_ipc::ClientId)]| half.iter().filter(|(_, id)| id.get() == 1).count();
         let (first, second) = all.split_at(EACH);
-        assert!(of_first(first) < EACH && of_first(second) < EACH, "one was kept waiting until the other was done");
+        assert!(of_first(first) < EACH && of_first(second) < EACH, "one client waited until the other was done");
     }
 
-    async fn dropping_it_removes_it_and_lets_those_go_who_wait() {
+    async fn subscription_dropped_is_removed_and_waiting_clients_go_on() {
         let (place, server) = listening().await;
-        let (mut heard, mut errors) = (Events::new(), Events::new());
+        let (mut received, mut errors) = (Events::new(), Events::new());
         let subscription = server.subscribe::<Number>();
-        let (report, error) = (heard.reporter(), errors.reporter());
+        let (report, error) = (received.reporter(), errors.reporter());
         server.on_topic("number", move |message, _| report(message.as_str().to_owned()));
         server.on_message_error(move |found, _| error(found.to_string()));
         let mut peer = RawPeer::connect(place.socket()).await;
         let count = 4 * SUBSCRIPTION_LEN;
         peer.write(numbers(0..count)).await;
-        assert_eq!(heard.take(SUBSCRIPTION_LEN).await.last(), Some(&(SUBSCRIPTION_LEN - 1).to_string()));
+        assert_eq!(received.take(SUBSCRIPTION_LEN).await.last(), Some(&(SUBSCRIPTION_LEN - 1).to_string()));
         assert_eq!(format!("{subscription:?}"), format!("Subscription {{ held: {SUBSCRIPTION_LEN}, .. }}"));
         drop(subscription);
-        assert_eq!(heard.take(count - SUBSCRIPTION_LEN).await.last(), Some(&(count - 1).to_string()));
-        // Nobody decodes it any more.
+        assert_eq!(received.take(count - SUBSCRIPTION_LEN).await.last(), Some(&(count - 1).to_string()));
+        // No subscription decodes it any more.
         peer.write("{\"topic\":\"number\",\"message\":\"none\"}\n").await;
-        assert_eq!(heard.next().await, "\"none\"");
+        assert_eq!(received.next().await, "\"none\"");
         assert!(errors.rest().is_empty());
     }
 
-    async fn several_have_every_message_each_and_dropping_one_leaves_the_others() {
+    async fn several_subscriptions_each_yield_all_and_one_dropped() {
         let (place, server) = listening().await;
         let (mut first, mut second, mut third) =
             (server.subscribe::<Number>(), server.subscribe::<Number>(), server.subscribe::<Number>());
@@ -141,7 +141,7 @@ support::both_flavours! {
         }
         drop(second);
         drop(gone);
-        // More than it held: nobody waits for its room.
+        // More than the dropped one held: no sender waits for its room.
         let last = 10 + 2 * SUBSCRIPTION_LEN;
         for number in 10..last {
             client.send_async(&Number(number)).await.unwrap();
@@ -155,7 +155,7 @@ support::both_flavours! {
         }
     }
 
-    async fn a_raw_one_has_the_messages_of_all_topics_in_their_order_and_who_sent_them() {
+    async fn raw_subscription_yields_all_topics_in_order_and_the_sender() {
         let (place, server) = listening().await;
         let mut on_server = server.subscribe_raw();
         let client = Client::new(place.socket());
@@ -181,35 +181,35 @@ support::both_flavours! {
         assert_eq!(soon("the end", on_client.next()).await, None);
     }
 
-    async fn a_full_raw_one_holds_every_message_back_and_loses_none() {
+    async fn raw_subscription_full_delays_every_message_and_loses_none() {
         const COUNT: usize = 10 * SUBSCRIPTION_LEN;
         let (place, server) = listening().await;
         let mut all = server.subscribe_raw();
-        let mut heard = Events::new();
-        let report = heard.reporter();
+        let mut received = Events::new();
+        let report = received.reporter();
         server.on::<Number>(move |Number(number), _| report(number));
         let mut peer = RawPeer::connect(place.socket()).await;
         peer.write(numbers(0..COUNT)).await;
-        // The one that found no room is held back before the listeners of its topic.
-        assert!(heard.take(SUBSCRIPTION_LEN).await.into_iter().eq(0..SUBSCRIPTION_LEN));
+        // The message that found no room has not reached the listeners of its topic.
+        assert!(received.take(SUBSCRIPTION_LEN).await.into_iter().eq(0..SUBSCRIPTION_LEN));
         assert_eq!(format!("{all:?}"), format!("Subscription {{ held: {SUBSCRIPTION_LEN}, .. }}"));
         for number in 0..COUNT - 1 {
             let (_, message, _) = soon("a message", all.next()).await.unwrap();
             assert_eq!(message.decode::<Number>().unwrap(), Number(number));
         }
         drop(all);
-        assert!(heard.take(COUNT - SUBSCRIPTION_LEN).await.into_iter().eq(SUBSCRIPTION_LEN..COUNT));
+        assert!(received.take(COUNT - SUBSCRIPTION_LEN).await.into_iter().eq(SUBSCRIPTION_LEN..COUNT));
     }
 
-    async fn it_ends_when_its_server_does_and_keeps_what_was_heard() {
+    async fn subscription_server_closed_yields_the_rest_and_ends() {
         let (place, server) = listening().await;
-        let mut heard = Events::new();
+        let mut received = Events::new();
         let (mut closed, mut dropped) = (server.subscribe::<Number>(), server.subscribe::<Number>());
-        let report = heard.reporter();
+        let report = received.reporter();
         server.on::<Number>(move |msg, _| report(msg.0));
         let mut peer = RawPeer::connect(place.socket()).await;
         peer.write(numbers(0..3)).await;
-        heard.take(3).await;
+        received.take(3).await;
         server.close().await;
         for number in 0..3 {
             assert_eq!(soon("a message", closed.next()).await.unwrap().0, Number(number));
@@ -225,7 +225,7 @@ support::both_flavours! {
         assert!(soon("the end", late.subscribe::<Number>().next()).await.is_none());
     }
 
-    async fn it_composes_as_a_stream() {
+    async fn subscription_as_stream_composes() {
         let (place, server) = listening().await;
         let numbers_of = server.subscribe::<Number>();
         let client = Client::new(place.socket());
@@ -239,7 +239,7 @@ support::both_flavours! {
         assert_eq!(chunks[0][..3], [1, 9, 25]);
     }
 
-    async fn a_wait_that_is_given_up_loses_no_message() {
+    async fn subscription_next_dropped_loses_no_message() {
         let (place, server) = listening().await;
         let mut subscription = server.subscribe::<Number>();
         let mut peer = RawPeer::connect(place.socket()).await;
@@ -253,7 +253,7 @@ support::both_flavours! {
         }
     }
 
-    async fn subscription_of_long_messages_is_bounded_in_bytes_and_loses_none() {
+    async fn subscription_long_messages_is_bounded_in_bytes_and_loses_none() {
         let (place, server) = listening().await;
         let mut raw = server.subscribe_raw();
         let mut typed = server.subscribe::<Text>();
@@ -267,7 +267,7 @@ support::both_flavours! {
             }
             peer
         });
-        // The typed one is full as well, since both have the same messages; the next waits for either.
+        // Both subscriptions are full, since both hold the same messages. The next message waits for both.
         let most = SUBSCRIPTION_BYTES / MIB;
         assert_eq!(noted.take(most).await.len(), most);
         for number in 0..20 {
@@ -285,7 +285,7 @@ support::both_flavours! {
         sending.await.unwrap();
     }
 
-    async fn subscription_that_is_empty_takes_a_message_of_any_length() {
+    async fn subscription_empty_takes_a_message_of_any_length() {
         let place = Place::new();
         let len = 2 * SUBSCRIPTION_BYTES;
         let server = Server::builder(place.socket()).max_message_len(len).build();
@@ -304,7 +304,7 @@ support::both_flavours! {
         sending.await.unwrap();
     }
 
-    async fn subscriptions_to_raw_messages_share_one_copy() {
+    async fn raw_subscriptions_share_one_copy_of_a_message() {
         let (place, server) = listening().await;
         let mut subscriptions = [(); 3].map(|()| server.subscribe_raw());
         let mut peer = RawPeer::connect(place.socket()).await;
@@ -324,7 +324,7 @@ const MIB: usize = 1024 * 1024;
 #[topic = "text"]
 struct Text(usize, String);
 
-/// A line of so many bytes.
+/// A line of `len` bytes.
 fn text(number: usize, len: usize) -> String {
     let (before, after) = (format!("{{\"topic\":\"text\",\"message\":[{number},\""), "\"]}\n");
     let filler = "x".repeat(len - before.len() - after.len());

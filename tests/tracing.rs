@@ -1,5 +1,4 @@
-//! What an event would report and nobody listens for is a warning, so that nothing vanishes; what somebody
-//! hears is none.
+//! An event without a listener is a warning, so that nothing is lost silently. An event with a listener is none.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};
@@ -18,7 +17,7 @@ use tracing::{Event, Level, Metadata, Subscriber};
 #[topic = "number"]
 struct Number(u64);
 
-/// Every warning of this process, to whoever listens: tests tell theirs apart by what they say.
+/// Receives every warning of this process. Tests tell theirs apart by the text.
 static WARNINGS: Mutex<Vec<mpsc::UnboundedSender<String>>> = Mutex::new(Vec::new());
 
 struct Recorder;
@@ -61,7 +60,7 @@ struct Warnings(mpsc::UnboundedReceiver<String>);
 
 impl Warnings {
     fn new() -> Self {
-        // The first test sets it for all; their threads come and go.
+        // The first test sets it for all threads.
         let _ = tracing::subscriber::set_global_default(Recorder);
         let (sender, receiver) = mpsc::unbounded_channel();
         WARNINGS.lock().unwrap().push(sender);
@@ -95,7 +94,7 @@ impl Warnings {
 }
 
 support::both_flavours! {
-    async fn dropped_with_messages_queued_warns_how_many_are_lost() {
+    async fn endpoint_dropped_with_queued_messages_warns_how_many_are_lost() {
         let mut warnings = Warnings::new();
         let places = [Place::new(), Place::new()];
         let listener = tokio::net::UnixListener::bind(places[0].socket()).unwrap();
@@ -109,7 +108,7 @@ support::both_flavours! {
         server.listen().await.unwrap();
         let _peers = [RawPeer::connect(places[1].socket()).await, RawPeer::connect(places[1].socket()).await];
         connections.take(2).await;
-        // Longer than a socket takes, so that none is written whole.
+        // Longer than a socket takes, so that no message is written whole.
         for _ in 0..3 {
             client.send_raw("long", &"x".repeat(1_000_000)).unwrap();
             server.broadcast_raw("long", &"x".repeat(1_000_000)).unwrap();
@@ -135,7 +134,7 @@ support::both_flavours! {
         }
     }
 
-    async fn socket_file_that_is_gone_is_a_warning_whether_or_not_anybody_listens() {
+    async fn socket_file_gone_with_or_without_listener_is_a_warning() {
         for listens in [false, true] {
             let place = Place::new();
             let mut warnings = Warnings::new();
@@ -148,11 +147,11 @@ support::both_flavours! {
             let path = place.socket().display().to_string();
             warnings.find(&["WARN", &path, "is gone: nothing is there now"]).await;
             let between = warnings.find(&["WARN", &path, "is bound again"]).await;
-            assert!(!between.iter().any(|warning| warning.contains(&path)), "said twice: {between:?}");
+            assert!(!between.iter().any(|warning| warning.contains(&path)), "reported twice: {between:?}");
         }
     }
 
-    async fn socket_file_that_cannot_be_looked_at_is_a_warning_said_once() {
+    async fn socket_file_cannot_be_checked_is_one_warning() {
         let place = Place::new();
         let mut warnings = Warnings::new();
         let (directory, moved) = (place.directory().join("run"), place.directory().join("moved"));
@@ -161,7 +160,7 @@ support::both_flavours! {
         let server = Server::builder(&path).watch(Duration::from_millis(5)).build();
         server.listen().await.unwrap();
         std::fs::rename(&directory, &moved).unwrap();
-        // A link that leads to itself leads nowhere, which is no absence.
+        // A link to itself is an error other than absence.
         std::os::unix::fs::symlink(&directory, &directory).unwrap();
         let path = path.display().to_string();
         warnings.find(&["WARN", &path, "can't see whether the socket file is still there"]).await;
@@ -171,43 +170,43 @@ support::both_flavours! {
         std::fs::remove_file(&path).unwrap();
         let between = warnings.find(&["WARN", &path, "is gone: nothing is there now"]).await;
         let again = |warning: &String| warning.contains("can't see") && warning.contains(&path);
-        assert!(!between.iter().any(again), "said twice: {between:?}");
+        assert!(!between.iter().any(again), "reported twice: {between:?}");
     }
 
-    async fn a_bad_message_that_nobody_listens_for_is_a_warning() {
+    async fn message_error_without_listener_is_a_warning() {
         let (place, mut warnings) = (Place::new(), Warnings::new());
         let server = Server::new(place.socket());
         server.listen().await.unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
-        peer.write("{\"unheard\":[1234567]}\n").await;
+        peer.write("{\"unknown\":[1234567]}\n").await;
         warnings.find(&["WARN", "client=1", "a message could not be dispatched", "21 bytes", "missing field `topic`"]).await;
-        // A message that nobody listens for is no event.
-        let mut heard = Events::new();
-        let report = heard.reporter();
+        // A message without a listener is no event.
+        let mut received = Events::new();
+        let report = received.reporter();
         server.on_topic("done", move |_, _| report(()));
-        peer.write("{\"topic\":\"nobody-waits-for-this\"}\n{\"topic\":\"done\"}\n").await;
-        heard.next().await;
-        warnings.none("nobody-waits-for-this");
+        peer.write("{\"topic\":\"no-listener-for-this\"}\n{\"topic\":\"done\"}\n").await;
+        received.next().await;
+        warnings.none("no-listener-for-this");
     }
 
-    async fn a_listener_that_panics_unheard_is_a_warning() {
+    async fn listener_panic_without_error_listener_is_a_warning() {
         let (place, mut warnings) = (Place::new(), Warnings::new());
         let server = Server::new(place.socket());
-        server.on::<Number>(|_, _| panic!("unheard panic"));
+        server.on::<Number>(|_, _| panic!("unreported panic"));
         server.listen().await.unwrap();
         let client = Client::new(place.socket());
         client.connect().await.unwrap();
         client.send(&Number(1)).unwrap();
-        warnings.find(&["WARN", "an error of the server", "`number`", "client 1", "unheard panic"]).await;
+        warnings.find(&["WARN", "an error of the server", "`number`", "client 1", "unreported panic"]).await;
         server.on_error(|_| panic!("nowhere further to go"));
         client.send(&Number(1)).unwrap();
         warnings.find(&["ERROR", "a listener of the error event panicked", "nowhere further to go"]).await;
-        client.on_topic("pong", |_| panic!("unheard by the client"));
+        client.on_topic("pong", |_| panic!("unreported by the client"));
         server.broadcast_raw("pong", &1).unwrap();
-        warnings.find(&["WARN", "an error of the client", "`pong`", "unheard by the client"]).await;
+        warnings.find(&["WARN", "an error of the client", "`pong`", "unreported by the client"]).await;
     }
 
-    async fn a_connection_that_loses_something_unheard_is_a_warning_and_an_orderly_one_is_not() {
+    async fn connection_close_with_loss_without_listener_is_a_warning() {
         let (place, mut warnings) = (Place::new(), Warnings::new());
         let server = Server::new(place.socket());
         server.listen().await.unwrap();
@@ -234,7 +233,7 @@ support::both_flavours! {
         warnings.find(&["WARN", "client=1", "a connection ended", "too slow", "messages"]).await;
     }
 
-    async fn an_attempt_to_connect_that_fails_unheard_is_a_warning() {
+    async fn connect_error_without_listener_is_a_warning() {
         let (place, mut warnings) = (Place::new(), Warnings::new());
         let path = place.socket();
         let client = Client::builder(&path).retry_delay(Duration::from_millis(1)).give_up_after(2).build();
@@ -244,7 +243,7 @@ support::both_flavours! {
         warnings.find(&["WARN", "an attempt to connect failed", path]).await;
     }
 
-    async fn what_a_stream_of_events_takes_is_no_warning_until_it_is_dropped() {
+    async fn event_stream_takes_events_no_warning_until_dropped() {
         let (place, mut warnings) = (Place::new(), Warnings::new());
         let path = place.socket();
         let path = path.to_str().unwrap();
@@ -276,12 +275,12 @@ support::both_flavours! {
             within("an event", support::DEADLINE, connections.next()).await.unwrap();
         }
         drop(connections);
-        cut("taken by nobody: 25 bytes").await;
+        cut("without a taker: 25 bytes").await;
         let others = warnings.find(&["WARN", "a connection ended", "25 bytes of an unfinished message"]).await;
         assert!(!others.iter().any(|other| other.contains("37 bytes of an")), "{others:?}");
     }
 
-    async fn what_somebody_listens_for_is_no_warning() {
+    async fn event_with_listener_is_no_warning() {
         let (place, mut warnings) = (Place::new(), Warnings::new());
         let (server, client) = (Server::new(place.socket()), Client::builder(place.socket()).give_up_after(1).build());
         let mut events = Events::new();

@@ -1,4 +1,4 @@
-//! In which spans things happen: server or client, connection, request.
+//! The spans of the library: server or client, connection, request.
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
@@ -16,7 +16,7 @@ struct Double(u64);
 #[topic = "doubled"]
 struct Doubled(u64);
 
-/// What is traced, as text.
+/// The trace as text.
 #[derive(Clone, Default)]
 struct Traced(Arc<Mutex<Vec<u8>>>);
 
@@ -49,9 +49,9 @@ impl Traced {
     }
 }
 
-/// One test of the whole process, since there is one subscriber for all of it.
+/// The only test of this process, since a process has one subscriber.
 #[tokio::test]
-async fn what_happens_is_traced_in_the_spans_of_whom_it_concerns() {
+async fn events_are_traced_in_spans_of_endpoint_connection_and_request() {
     let traced = Traced::default();
     tracing_subscriber::fmt()
         .with_max_level(tracing::Level::DEBUG)

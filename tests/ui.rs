@@ -1,14 +1,14 @@
-//! What the compiler says of a mistake: one a file in `tests/ui`, beside the whole of its message.
+//! The compiler's message for each mistake. A file in `tests/ui` is one mistake, with its whole message beside it.
 //!
-//! `TRYBUILD=overwrite cargo test --test ui` writes the messages anew; read them before you commit them.
+//! `TRYBUILD=overwrite cargo test --test ui` writes the messages again. Read them before you commit them.
 
 use std::process::Command;
 
-/// The messages around ours are rustc's own, and change from release to release.
+/// The text around our messages is rustc's own, and changes between releases.
 const PINNED: &str = "rustc 1.95.";
 
 #[test]
-fn every_mistake_says_what_to_write() {
+fn compile_errors_say_what_to_write() {
     let version = rustc_version();
     if !version.starts_with(PINNED) {
         let why = format!("they are those of {PINNED}x, this is {version}");

@@ -1,4 +1,4 @@
-//! Peers that go at any moment, with whatever is at work for them: nothing of them stays.
+//! Peers that go at any moment, with responders and listeners running for them: nothing of them remains.
 
 use std::collections::HashMap;
 use std::future::pending;
@@ -14,7 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinSet;
 
-/// A request that is never replied to.
+/// A request that never gets a reply.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic(name = "never", reply = Never)]
 struct Forever;
@@ -23,17 +23,17 @@ struct Forever;
 #[topic = "no reply"]
 struct Never;
 
-/// A message for a listener that has to be waited for, for a moment.
+/// A message for a listener that yields once.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "moment"]
 struct Moment;
 
 const REQUEST: &[u8] = b"{\"topic\":\"never\",\"message\":null,\"id\":1}\n";
 const MOMENT: &[u8] = b"{\"topic\":\"moment\",\"message\":null}\n";
-/// How many peers have a server's connections at once, which end up to a second later.
+/// How many peers connect to a server at once. Their connections end up to a second later.
 const AT_A_TIME: usize = 1_000;
 
-/// How many responders run that never end.
+/// Counts the running responders, which never end.
 #[derive(Clone, Default)]
 struct Running(Arc<AtomicUsize>);
 
@@ -71,7 +71,7 @@ async fn never(run: Run) -> Never {
     Never
 }
 
-/// A server that lets so many responders run for a connection, and none of them ends.
+/// A server with a limit of responders for a connection, none of which ends.
 async fn server(place: &Place, max_requests: usize) -> (Server, Running, Events<(ClientId, CloseCause)>) {
     let server = Server::builder(place.socket()).max_requests(max_requests).build();
     let (running, events) = (Running::default(), Events::new());
@@ -84,7 +84,7 @@ async fn server(place: &Place, max_requests: usize) -> (Server, Running, Events<
 }
 
 support::both_flavours! {
-    async fn server_peer_gone_behind_full_responders_ends() {
+    async fn server_peer_gone_behind_full_responders_connection_ends() {
         for limit in 1..=3 {
             let place = Place::new();
             let (server, running, mut closed) = server(&place, limit).await;
@@ -99,7 +99,7 @@ support::both_flavours! {
         }
     }
 
-    async fn server_peer_half_closed_and_then_gone_ends() {
+    async fn server_peer_half_closed_then_gone_connection_ends() {
         let place = Place::new();
         let (_server, running, mut closed) = server(&place, 2).await;
         for requests in 1..=3 {
@@ -114,13 +114,13 @@ support::both_flavours! {
         }
     }
 
-    async fn server_peer_gone_with_more_unread_than_is_read_ahead_ends() {
+    async fn server_peer_gone_beyond_read_ahead_connection_ends() {
         let place = Place::new();
         let (_server, running, mut closed) = server(&place, 1).await;
         for half_closes in [false, true] {
             let mut peer = RawPeer::connect(place.socket()).await;
             peer.write(REQUEST).await;
-            // As much as is read ahead and the socket takes.
+            // As much as the server reads ahead and the socket takes.
             let flood = MOMENT.repeat(64 * 1024);
             let mut written = 0;
             let stuck = Duration::from_millis(500);
@@ -176,7 +176,7 @@ support::both_flavours! {
             let before = (tasks(), descriptors());
             let count = peers() / 3;
             let mut ended = HashMap::new();
-            // So many at a time that the server has places left: a client without one would end without an event.
+            // Fewer at a time than `max_clients`: a client too many would end without an event.
             for first in (0..count).step_by(AT_A_TIME) {
                 let numbers = first..count.min(first + AT_A_TIME);
                 crowd(numbers.clone(), &connect).await;
@@ -186,7 +186,7 @@ support::both_flavours! {
                     assert!(!matches!(cause, CloseCause::Io(_)), "{cause}");
                 }
             }
-            assert!(ended.into_values().all(|times| times == 1), "each end is reported once");
+            assert!(ended.into_values().all(|times| times == 1), "each close is reported once");
             assert_eq!((running.count(), server.clients().len(), server.stats().outbox_len), (0, 0, 0));
             // The last task ends a moment after its event.
             soon("the end of the tasks", async {
@@ -227,8 +227,8 @@ support::both_flavours! {
     }
 }
 
-/// How many peers come and go in a test. The environment variable `SOCKET_IPC_PEERS` says another number, for a run on one
-/// thread.
+/// How many peers come and go in a test. The environment variable `SOCKET_IPC_PEERS` sets another number, for a run on
+/// one thread.
 fn peers() -> usize {
     std::env::var("SOCKET_IPC_PEERS").map_or(900, |peers| peers.parse().unwrap())
 }
@@ -237,13 +237,13 @@ fn tasks() -> usize {
     tokio::runtime::Handle::current().metrics().num_alive_tasks()
 }
 
-/// How many descriptors the process has, where no other test of it opens and closes some.
+/// The descriptors of the process, where no other test runs.
 fn descriptors() -> Option<usize> {
     std::env::var_os("SOCKET_IPC_PEERS")?;
     Some(std::fs::read_dir("/proc/self/fd").unwrap().count())
 }
 
-/// Has peers come and go, some of them at a time. What each does follows from its number.
+/// Runs peers that come and go, 32 at a time. The number of a peer decides what it does.
 async fn crowd<C>(numbers: Range<usize>, connect: impl Fn() -> C)
 where
     C: Future<Output = UnixStream> + Send + 'static,
@@ -266,7 +266,7 @@ where
 /// A peer that does a few things at random, and is gone.
 async fn misbehave(mut stream: UnixStream, mut random: fastrand::Rng) {
     for _ in 0..random.usize(..6) {
-        // What the peer writes may find the connection ended, or nobody to take it.
+        // The connection may have ended, or the server may not read.
         let written = match random.u8(..8) {
             0 | 1 => write_some(&mut stream, &REQUEST.repeat(random.usize(1..5))).await,
             2 => write_some(&mut stream, MOMENT).await,
@@ -291,7 +291,7 @@ async fn misbehave(mut stream: UnixStream, mut random: fastrand::Rng) {
     }
 }
 
-/// Writes what is taken within a moment.
+/// Writes for at most 2 ms. Returns whether all was written.
 async fn write_some(stream: &mut UnixStream, bytes: &[u8]) -> bool {
     matches!(tokio::time::timeout(Duration::from_millis(2), stream.write_all(bytes)).await, Ok(Ok(())))
 }

@@ -1,4 +1,4 @@
-//! How a protocol grows: programs of an old and of a new version of it, either as the server of the other.
+//! How a protocol grows: programs of an old and a new version, each as the server of the other.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ mod old {
         pub total: i64,
     }
 
-    /// Expects to grow.
+    /// Prepared for new variants.
     #[derive(Topic, Serialize, Deserialize, Debug, PartialEq)]
     #[topic = "mood"]
     #[serde(tag = "is")]
@@ -52,7 +52,7 @@ mod old {
     }
 }
 
-/// The protocol as it is now: each change as it should be made, but for that of `order` and `bill`.
+/// The protocol as it is now. Each change is made as it should be, except those of `order` and `bill`.
 mod new {
     use serde::{Deserialize, Serialize};
     use socket_ipc::Topic;
@@ -114,14 +114,14 @@ mod new {
         pub currency: String,
     }
 
-    /// There was none.
+    /// New in this version.
     #[derive(Topic, Serialize, Deserialize, Debug, PartialEq)]
     #[topic = "farewell"]
     pub struct Farewell {
         pub name: String,
     }
 
-    /// There was none.
+    /// New in this version.
     #[derive(Topic, Serialize, Deserialize)]
     #[topic(name = "subtract", reply = Difference)]
     pub struct Subtract {
@@ -134,14 +134,14 @@ mod new {
     pub struct Difference(pub i64);
 }
 
-/// Longer than any test takes: what fails before it does not wait for it.
+/// Longer than any test takes: a request that fails earlier did not wait for it.
 const LONG: Duration = Duration::from_secs(3_600);
 
 fn hello() -> new::Hello {
     new::Hello { name: "you".into(), language: "de".into(), age: Some(52) }
 }
 
-/// A server and a client of it that is connected.
+/// A server, and a client that is connected to it.
 async fn connected() -> (Place, Server, Client, ClientId) {
     let place = Place::new();
     let server = Server::builder(place.socket()).request_timeout(LONG).build();
@@ -156,65 +156,65 @@ async fn connected() -> (Place, Server, Client, ClientId) {
 }
 
 support::both_flavours! {
-    async fn an_old_server_ignores_what_a_new_client_adds() {
+    async fn old_server_new_client_ignores_new_fields() {
         let (_place, server, client, _) = connected().await;
-        let mut heard = Events::new();
-        let report = heard.reporter();
+        let mut received = Events::new();
+        let report = received.reporter();
         server.on::<old::Hello>(move |hello, _| report(hello));
         server.respond::<old::Add>(|old::Add { left, right }, _| old::Sum { total: left + right }).unwrap();
         client.send(&hello()).unwrap();
-        assert_eq!(heard.next().await, old::Hello { name: "you".into() });
-        // What the reply lacks has its default.
+        assert_eq!(received.next().await, old::Hello { name: "you".into() });
+        // A field that the reply lacks has its default.
         let reply = client.request(&new::Add { left: 2, right: 3, more: vec![4] });
         assert_eq!(soon("the sum", reply).await.unwrap(), new::Sum { total: 5, terms: 0 });
     }
 
-    async fn a_new_server_has_defaults_for_what_an_old_client_lacks() {
+    async fn new_server_old_client_uses_defaults() {
         let (_place, server, client, client_id) = connected().await;
-        let mut heard = Events::new();
-        let report = heard.reporter();
+        let mut received = Events::new();
+        let report = received.reporter();
         server.on::<new::Hello>(move |hello, _| report(hello));
         server.respond::<new::Add>(|new::Add { left, right, more }, _| {
             new::Sum { total: left + right + more.iter().sum::<i64>(), terms: 2 + more.len() }
         }).unwrap();
         client.send(&old::Hello { name: "you".into() }).unwrap();
-        assert_eq!(heard.next().await, new::Hello { name: "you".into(), language: "en".into(), age: None });
+        assert_eq!(received.next().await, new::Hello { name: "you".into(), language: "en".into(), age: None });
         let reply = client.request(&old::Add { left: 2, right: 3 });
         assert_eq!(soon("the sum", reply).await.unwrap(), old::Sum { total: 5 });
-        // The client ignores what the server adds.
-        let mut heard = Events::new();
-        client.on::<old::Hello>(heard.reporter());
+        // The client ignores the fields that the server adds.
+        let mut received = Events::new();
+        client.on::<old::Hello>(received.reporter());
         server.send(&hello(), client_id).unwrap();
-        assert_eq!(heard.next().await, old::Hello { name: "you".into() });
+        assert_eq!(received.next().await, old::Hello { name: "you".into() });
     }
 
-    async fn a_new_topic_is_unheard_on_an_old_side_and_heard_as_json() {
+    async fn new_topic_at_old_peer_reaches_the_fallback() {
         let (_place, server, client, client_id) = connected().await;
-        let (mut heard, farewell) = (Events::new(), new::Farewell { name: "you".into() });
-        let report = heard.reporter();
+        let (mut received, farewell) = (Events::new(), new::Farewell { name: "you".into() });
+        let report = received.reporter();
         server.on::<old::Hello>(move |hello, _| report(format!("server: hello {}", hello.name)));
-        let report = heard.reporter();
+        let report = received.reporter();
         server.on_fallback(move |message, topic, client_id| report(format!("server: {client_id} {topic} {message}")));
-        let report = heard.reporter();
+        let report = received.reporter();
         client.on::<old::Hello>(move |hello| report(format!("client: hello {}", hello.name)));
-        let report = heard.reporter();
+        let report = received.reporter();
         client.on_fallback(move |message, topic| report(format!("client: {topic} {message}")));
 
         client.send(&farewell).unwrap();
         client.send(&hello()).unwrap();
-        assert_eq!(heard.take(2).await, [r#"server: 1 farewell {"name":"you"}"#, "server: hello you"]);
+        assert_eq!(received.take(2).await, [r#"server: 1 farewell {"name":"you"}"#, "server: hello you"]);
         server.send(&farewell, client_id).unwrap();
         server.send(&hello(), client_id).unwrap();
-        assert_eq!(heard.take(2).await, [r#"client: farewell {"name":"you"}"#, "client: hello you"]);
+        assert_eq!(received.take(2).await, [r#"client: farewell {"name":"you"}"#, "client: hello you"]);
     }
 
-    async fn unheard_is_what_neither_a_type_nor_a_topic_nor_a_responder_takes() {
+    async fn fallback_topic_without_other_listener_is_called() {
         let (_place, server, client, _) = connected().await;
-        let mut heard = Events::new();
-        let report = heard.reporter();
+        let mut received = Events::new();
+        let report = received.reporter();
         server.on_message(move |_, topic, _| report(format!("every {topic}")));
-        let report = heard.reporter();
-        let unheard = server.on_fallback(move |_, topic, _| report(format!("unheard {topic}")));
+        let report = received.reporter();
+        let fallback = server.on_fallback(move |_, topic, _| report(format!("fallback {topic}")));
         let typed = server.on::<old::Hello>(|_, _| {});
         server.on_async::<old::Mood>(|_, _| async {});
         let raw = server.on_topic("farewell", |_, _| {});
@@ -229,62 +229,62 @@ support::both_flavours! {
         };
 
         soon("the sum", round()).await.unwrap();
-        assert_eq!(heard.rest(), ["every hello", "every mood", "every farewell", "every bill", "every add"]);
+        assert_eq!(received.rest(), ["every hello", "every mood", "every farewell", "every bill", "every add"]);
         for listener in [typed, raw, responder] {
             assert!(server.off(listener));
         }
         drop(bills);
-        let error = soon("the error reply", round()).await.unwrap_err();
+        let error = soon("the error", round()).await.unwrap_err();
         assert!(matches!(error, RequestError::NoResponder { .. }), "{error:?}");
-        assert_eq!(heard.take(9).await, [
-            "every hello", "unheard hello", "every mood", "every farewell", "unheard farewell",
-            "every bill", "unheard bill", "every add", "unheard add",
+        assert_eq!(received.take(9).await, [
+            "every hello", "fallback hello", "every mood", "every farewell", "fallback farewell",
+            "every bill", "fallback bill", "every add", "fallback add",
         ]);
-        assert!(server.off(unheard));
+        assert!(server.off(fallback));
         drop(round());
-        assert_eq!(heard.take(5).await[4], "every add");
-        assert!(heard.rest().is_empty());
+        assert_eq!(received.take(5).await[4], "every add");
+        assert!(received.rest().is_empty());
     }
 
-    async fn a_new_request_to_an_old_side_has_no_responder_and_fails_at_once() {
+    async fn new_request_to_old_peer_fails_at_once_with_no_responder() {
         let (_place, server, client, client_id) = connected().await;
-        let (mut unheard, subtract) = (Events::new(), new::Subtract { left: 3, right: 2 });
-        let report = unheard.reporter();
+        let (mut fallback, subtract) = (Events::new(), new::Subtract { left: 3, right: 2 });
+        let report = fallback.reporter();
         server.on_fallback(move |message, topic, _| report(format!("server: {topic} {message}")));
-        let report = unheard.reporter();
+        let report = fallback.reporter();
         client.on_fallback(move |message, topic| report(format!("client: {topic} {message}")));
         server.respond::<old::Add>(|old::Add { left, right }, _| old::Sum { total: left + right }).unwrap();
 
-        let error = soon("the error reply", client.request(&subtract)).await.unwrap_err();
+        let error = soon("the error", client.request(&subtract)).await.unwrap_err();
         assert!(matches!(&error, RequestError::NoResponder { topic } if topic == "subtract"), "{error:?}");
-        assert_eq!(unheard.next().await, r#"server: subtract {"left":3,"right":2}"#);
-        let error = soon("the error reply", server.request(&subtract, client_id)).await.unwrap_err();
+        assert_eq!(fallback.next().await, r#"server: subtract {"left":3,"right":2}"#);
+        let error = soon("the error", server.request(&subtract, client_id)).await.unwrap_err();
         assert!(matches!(&error, RequestError::NoResponder { topic } if topic == "subtract"), "{error:?}");
-        assert_eq!(unheard.next().await, r#"client: subtract {"left":3,"right":2}"#);
-        // So it asks in the old way.
+        assert_eq!(fallback.next().await, r#"client: subtract {"left":3,"right":2}"#);
+        // So it sends the request of the old version.
         let reply = client.request(&new::Add { left: 3, right: -2, more: vec![] });
         assert_eq!(soon("the sum", reply).await.unwrap().total, 1);
-        // And where both are new, it has its reply.
+        // If both ends are new, the request gets its reply.
         client.respond::<new::Subtract>(|new::Subtract { left, right }| new::Difference(left - right)).unwrap();
         assert_eq!(soon("the difference", server.request(&subtract, client_id)).await.unwrap(), new::Difference(1));
     }
 
-    async fn a_new_variant_is_the_other_one_of_an_old_enum() {
+    async fn new_variant_at_old_peer_is_serde_other() {
         let (_place, server, client, client_id) = connected().await;
-        let mut heard = Events::new();
-        let report = heard.reporter();
+        let mut received = Events::new();
+        let report = received.reporter();
         server.on::<old::Mood>(move |mood, _| report(mood));
         client.send(&new::Mood::Puzzled { by: "versions".into() }).unwrap();
         client.send(&new::Mood::Happy).unwrap();
-        assert_eq!(heard.take(2).await, [old::Mood::Unknown, old::Mood::Happy]);
-        let mut heard = Events::new();
-        client.on::<new::Mood>(heard.reporter());
+        assert_eq!(received.take(2).await, [old::Mood::Unknown, old::Mood::Happy]);
+        let mut received = Events::new();
+        client.on::<new::Mood>(received.reporter());
         server.send(&old::Mood::Happy, client_id).unwrap();
         server.send(&old::Mood::Unknown, client_id).unwrap();
-        assert_eq!(heard.take(2).await, [new::Mood::Happy, new::Mood::Unknown]);
+        assert_eq!(received.take(2).await, [new::Mood::Happy, new::Mood::Unknown]);
     }
 
-    async fn a_new_field_without_a_default_breaks_old_peers_by_its_name_and_nothing_else() {
+    async fn new_field_without_default_is_decode_error_that_names_it() {
         let (_place, server, client, client_id) = connected().await;
         let mut errors = Events::new();
         let report = errors.reporter();
@@ -307,7 +307,7 @@ support::both_flavours! {
         server.off(orders);
         // As a request.
         let responder = server.respond::<new::Order>(|order, _| new::Bill { amount: order.count, currency: "€".into() }).unwrap();
-        let error = soon("the error reply", client.request(&old::Order { dish: "dumplings".into() })).await.unwrap_err();
+        let error = soon("the error", client.request(&old::Order { dish: "dumplings".into() })).await.unwrap_err();
         assert!(matches!(&error, RequestError::RequestUndecodable { topic, text }
             if topic == "order" && text.contains("missing field `count`")), "{error:?}");
         let error = errors.next().await;
@@ -326,38 +326,37 @@ support::both_flavours! {
         assert!(errors.rest().is_empty());
     }
 
-    async fn an_envelope_may_grow_too() {
+    async fn envelope_with_unknown_keys_is_read() {
         let (place, server, _client, _) = connected().await;
-        let mut heard = Events::new();
-        let report = heard.reporter();
+        let mut received = Events::new();
+        let report = received.reporter();
         server.on::<old::Hello>(move |hello, _| report(hello.name));
         server.respond::<old::Add>(|old::Add { left, right }, _| old::Sum { total: left + right }).unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
         peer.write("{\"topic\":\"hello\",\"message\":{\"name\":\"you\"},\"priority\":[9]}\n").await;
-        assert_eq!(heard.next().await, "you");
+        assert_eq!(received.next().await, "you");
         peer.write("{\"topic\":\"add\",\"message\":{\"left\":2,\"right\":3},\"priority\":9,\"id\":1,\"by\":{}}\n").await;
         assert_eq!(peer.line().await, r#"{"topic":"sum","message":{"total":5},"re":1}"#);
     }
 
-    async fn error_reply_with_its_key_is_what_older_clients_read_but_for_the_key() {
+    async fn error_reply_without_its_key_is_the_older_line() {
         let (place, server, _client, _) = connected().await;
         let respond = |old::Add { left, right }, _| match left {
-            1 => Err("refused"),
+            1 => Err("not one"),
             2 => panic!("on purpose"),
             _ => Ok(old::Sum { total: left + right }),
         };
         server.respond::<old::Add>(respond).unwrap();
         let mut peer = RawPeer::connect(place.socket()).await;
         for (topic, message, code, text) in [
-            ("add", r#"{"left":1,"right":1}"#, "failed", "refused"),
+            ("add", r#"{"left":1,"right":1}"#, "failed", "not one"),
             ("add", r#"{"left":2,"right":1}"#, "panicked", ""),
             ("add", "1", "undecodable", ""),
             ("missing", "1", "no_responder", ""),
         ] {
             peer.write(format!("{{\"topic\":\"{topic}\",\"message\":{message},\"id\":7}}\n")).await;
             let line = peer.line().await;
-            // What is there beside the key is the line of the version before it, byte for byte, which passes over keys that it
-            // doesn't know.
+            // Without the key it is the line of the older version, byte for byte. Older clients ignore unknown keys.
             let (before, behind) = line.split_once(r#","error":true"#).expect("the key");
             let older = format!("{before}{behind}");
             let end = older.strip_prefix(&format!(r#"{{"topic":"error","message":{{"code":"{code}","text":""#)).expect("the form of before");
@@ -369,7 +368,7 @@ support::both_flavours! {
         }
     }
 
-    async fn error_reply_of_older_servers_is_read_without_its_key() {
+    async fn error_reply_of_older_server_without_key_is_read() {
         let place = Place::new();
         let listener = tokio::net::UnixListener::bind(place.socket()).unwrap();
         let client = Client::builder(place.socket()).request_timeout(LONG).build();
@@ -390,7 +389,7 @@ support::both_flavours! {
         assert!(matches!(error, RequestError::ResponderPanicked { .. }), "{error:?}");
         let error = reply("error", r#"{"code":"undecodable","text":"no"}"#).await.unwrap_err();
         assert!(matches!(&error, RequestError::RequestUndecodable { text, .. } if text == "no"), "{error:?}");
-        // Of no form at all, as programs write it by hand.
+        // Not the documented form, as a hand-written program may send.
         let error = reply("error", r#""boom""#).await.unwrap_err();
         assert!(matches!(&error, RequestError::Rejected { code, text, .. } if code == "failed" && text == r#""boom""#), "{error:?}");
         let error = reply("else", r#"{"total":5}"#).await.unwrap_err();

@@ -1,5 +1,5 @@
-//! Every wire as its bytes on a socket, on both sides: those of the Node library's versions 0.1 too, which
-//! are no longer to be had as programs.
+//! The bytes of every wire on a socket, at both ends. The versions 0.1 of the Node library, which are no longer
+//! available, are here, too.
 
 use serde::{Deserialize, Serialize};
 use socket_ipc::{Client, Server, Topic, Wire};
@@ -10,7 +10,7 @@ use tokio::net::UnixListener;
 #[topic = "discount"]
 struct Discount(String);
 
-/// What is said, as it stands between the envelope's key for the message and its end.
+/// The message, and its JSON in the envelope.
 const TEXT: &str = "100 %, \0 and \n";
 const JSON: &str = r#""100 %, \u0000 and \n""#;
 
@@ -24,34 +24,34 @@ fn wires() -> [(Wire, &'static str, &'static str); 5] {
     ]
 }
 
-async fn sends_and_receives(peer: &mut RawPeer, key: &str, end: &str) {
+async fn sends_and_receives(peer: &mut RawPeer, key: &str, delimiter: &str) {
     let envelope = format!(r#"{{"topic":"discount","{key}":{JSON}}}"#);
-    peer.write(envelope.clone() + end).await;
-    let reply = peer.until(end.as_bytes()).await.expect("a reply");
+    peer.write(envelope.clone() + delimiter).await;
+    let reply = peer.until(delimiter.as_bytes()).await.expect("a reply");
     assert_eq!(String::from_utf8(reply).unwrap(), envelope);
-    // The end of a message in a message: it comes back, and is no end.
-    let within = format!(r#"{{"topic":"discount","{key}":{}}}"#, serde_json::json!(end));
+    // A delimiter inside a message comes back, and ends nothing.
+    let within = format!(r#"{{"topic":"discount","{key}":{}}}"#, serde_json::json!(delimiter));
     let within = within.replace("%EOM%", "\\u0025EOM%");
-    peer.write(within.clone() + end).await;
-    let reply = peer.until(end.as_bytes()).await.expect("a reply");
+    peer.write(within.clone() + delimiter).await;
+    let reply = peer.until(delimiter.as_bytes()).await.expect("a reply");
     assert_eq!(String::from_utf8(reply).unwrap(), within);
 }
 
 both_flavours! {
-    async fn a_server_reads_and_writes_the_bytes_of_every_wire() {
-        for (wire, key, end) in wires() {
+    async fn server_every_wire_reads_and_writes_its_bytes() {
+        for (wire, key, delimiter) in wires() {
             let place = Place::new();
             let server = Server::builder(place.socket()).wire(wire).build();
             let reply = server.handle();
             server.on::<Discount>(move |discount, client_id| reply.send(&discount, client_id).unwrap());
             server.listen().await.unwrap();
             let mut peer = RawPeer::connect(place.socket()).await;
-            sends_and_receives(&mut peer, key, end).await;
+            sends_and_receives(&mut peer, key, delimiter).await;
         }
     }
 
-    async fn a_client_reads_and_writes_the_bytes_of_every_wire() {
-        for (wire, key, end) in wires() {
+    async fn client_every_wire_reads_and_writes_its_bytes() {
+        for (wire, key, delimiter) in wires() {
             let place = Place::new();
             let listener = UnixListener::bind(place.socket()).unwrap();
             let client = Client::builder(place.socket()).wire(wire).build();
@@ -61,9 +61,9 @@ both_flavours! {
             let (stream, _) = soon("the client", listener.accept()).await.unwrap();
             let mut peer = RawPeer::over(stream);
             client.send(&Discount(TEXT.into())).unwrap();
-            let first = peer.until(end.as_bytes()).await.expect("what the client says first");
+            let first = peer.until(delimiter.as_bytes()).await.expect("the first message of the client");
             assert_eq!(String::from_utf8(first).unwrap(), format!(r#"{{"topic":"discount","{key}":{JSON}}}"#));
-            sends_and_receives(&mut peer, key, end).await;
+            sends_and_receives(&mut peer, key, delimiter).await;
         }
     }
 }

@@ -91,8 +91,8 @@ use syn::{DeriveInput, parse_macro_input};
 /// assert_eq!(reply_of::<Add>(), "sum");
 /// ```
 ///
-/// Both are owned types: whoever replies may take longer than the buffer lives that the request arrived in, and
-/// whoever asked keeps the reply. A lifetime on either is refused. Many requests may have the same reply, and a
+/// Both are owned types: a responder may take longer than the buffer lives that the request arrived in, and
+/// the requester keeps the reply. A lifetime on either is refused. Many requests may have the same reply, and a
 /// generic request one that is made of its parameters: `reply = Found<T>`.
 ///
 /// # Which names are allowed
@@ -252,7 +252,7 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 /// # How does a reply travel?
 ///
 /// `Add -> Sum` says that the request `Add` travels in this direction, and that its replies travel back. They do so
-/// as replies only: who attaches a struct that hears all topics of the other direction need not hear `Sum`. The arrow
+/// as replies only: a struct that receives all topics of the other direction needs no method for `Sum`. The arrow
 /// says nothing that `#[topic(reply = …)]` does not, and is checked against it. A request may stand without one; its
 /// reply then travels back only if it is a topic of the other direction, too.
 ///
@@ -281,7 +281,7 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 ///
 /// # Can two types have the same topic?
 ///
-/// Not in one direction, replies included: whoever hears a topic would not know which of the two it was. They are
+/// Not in one direction, replies included: a listener of the topic would not know which of the two it was. They are
 /// refused, as is a type that stands twice in a list.
 ///
 /// ```compile_fail
@@ -307,7 +307,7 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 /// # What does it implement?
 ///
 /// `Protocol`, with the type's name; `ToServer<T>` and `ToClient<T>` for what travels; and for each direction with
-/// topics `Attaches`, so that a struct which hears all of them is attached in one call, and one that forgets a topic
+/// topics `Attaches`, so that a struct with a method for each of them is attached in one call, and one that forgets a topic
 /// does not compile:
 ///
 /// ```

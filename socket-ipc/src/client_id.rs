@@ -1,11 +1,11 @@
-//! The name of one connection on its server.
+//! The id of one connection on its server.
 
 use std::fmt;
 
 /// Identifies one connection of a server, from its `on_connection` to its `on_connection_close`.
 ///
-/// Ids count from 1 in the order clients were admitted and are never reused within a server: a client that
-/// reconnects has a new one.
+/// Ids count from 1 in the order in which clients are admitted. A server never reuses one: a client that reconnects gets a
+/// new id.
 ///
 /// ```
 /// use socket_ipc::{ClientId, Server};
@@ -21,7 +21,7 @@ impl ClientId {
         Self(number)
     }
 
-    /// Returns the number behind the id.
+    /// Returns the id as a number.
     #[must_use]
     pub fn get(self) -> u64 {
         self.0

@@ -1,11 +1,11 @@
-//! What `on…` returns, and how a listener is called without harm to its caller.
+//! The token that `on…` returns, and calls of listeners whose panics are caught.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// Names a listener that was attached, so that `off` can remove it.
+/// Names an attached listener, so that `off` can remove it.
 ///
 /// It is a token, unique in the process, not a guard: dropping it removes nothing.
 ///
@@ -27,12 +27,12 @@ impl ListenerId {
     }
 }
 
-/// Calls code of the user; `Err` is what its panic said.
+/// Calls code of the user; `Err` is the text of its panic.
 ///
 /// With `panic = "abort"` there is nothing to catch: the process ends, as that setting asks for.
 #[inline]
 pub(crate) fn caught<R>(call: impl FnOnce() -> R) -> Result<R, String> {
-    // What the panic may have left half done belongs to the user's code, which hears of it by `on_error`.
+    // What the panic left half done is the user's; `on_error` reports the panic.
     catch_unwind(AssertUnwindSafe(call)).map_err(panic_text)
 }
 
@@ -42,7 +42,7 @@ fn panic_text(panic: Box<dyn Any + Send>) -> String {
         Err(panic) => {
             let text =
                 panic.downcast_ref::<&str>().map_or_else(|| "(no text)".to_owned(), ToString::to_string);
-            // What a program panics with may itself panic as it is dropped, and so may what that panics with: it is left.
+            // Dropping the payload may panic, and so may dropping the payload of that panic: the second one is leaked.
             if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(panic))) {
                 std::mem::forget(another);
             }
@@ -51,16 +51,16 @@ fn panic_text(panic: Box<dyn Any + Send>) -> String {
     }
 }
 
-/// Where an endpoint reports that what a listener owns has panicked as it was dropped. The code that happens to drop a
-/// listener last, a connection perhaps, has no part in that.
+/// Where an endpoint reports a listener whose drop panicked. The code that drops a listener last, such as a connection,
+/// does not see that panic.
 #[derive(Clone, Default)]
 pub(crate) struct DropReport(Arc<OnceLock<Box<ReportDrop>>>);
 
-/// Is given what the listener listened for, and what the panic said.
+/// Takes what the listener listened for, and the text of the panic.
 type ReportDrop = dyn Fn(&str, String) + Send + Sync;
 
 impl DropReport {
-    /// Sets where to report to, once.
+    /// Sets the report, once.
     pub(crate) fn set(&self, report: impl Fn(&str, String) + Send + Sync + 'static) {
         let _ = self.0.set(Box::new(report));
     }

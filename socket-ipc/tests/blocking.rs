@@ -1,6 +1,6 @@
-//! A client whose calls wait, on real sockets: from threads, and from inside runtimes.
+//! The blocking client on real sockets: from threads, and from inside runtimes.
 
-// Clippy takes only the tests themselves for tests, and not what they share.
+// Clippy takes only the test functions for tests, not what they share.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::cell::RefCell;
@@ -39,17 +39,17 @@ struct Add {
 #[topic = "sum"]
 struct Sum(i64);
 
-/// A request that has no reply for as long as its server lives.
+/// A request that gets no reply while its server lives.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic(name = "wait", reply = Sum)]
 struct Wait;
 
 const ADD: Add = Add { left: 2, right: 3 };
 
-/// How long anything may take before the test fails: reached only by a failure.
+/// How long a wait may take before the test fails. Only a failure reaches it.
 const DEADLINE: Duration = Duration::from_secs(60);
 
-/// What a wait takes that is to end by its deadline.
+/// The deadline of waits that should time out.
 const SHORT: Duration = Duration::from_millis(50);
 
 /// Runs a test on a thread of its own, and fails it if it hangs.
@@ -61,12 +61,12 @@ fn test(body: impl FnOnce() + Send + 'static) {
     });
     match ended.recv_timeout(DEADLINE) {
         Err(mpsc::RecvTimeoutError::Timeout) => panic!("it hangs"),
-        // Whether it has succeeded or panicked.
+        // It has succeeded or panicked.
         _ => running.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
     }
 }
 
-/// What listeners report, to be waited for in the order it came.
+/// The reports of listeners, in their order.
 struct Events<T> {
     sender: Sender<T>,
     receiver: Receiver<T>,
@@ -102,7 +102,7 @@ fn place() -> (tempfile::TempDir, PathBuf) {
     (directory, path)
 }
 
-/// Serves at `path`: adds, doubles, refuses, panics, and leaves some requests without a reply.
+/// Serves at `path`: adds, doubles, sends error replies, panics, and leaves some requests without a reply.
 fn serve(path: &Path) -> Serving {
     let runtime = Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (server, arrivals) = (Server::new(path), Events::new());
@@ -113,7 +113,7 @@ fn serve(path: &Path) -> Serving {
         .unwrap();
     server.respond_async::<Wait>(|Wait, _| std::future::pending::<Sum>()).unwrap();
     server.respond_raw("double", "doubled", |number, _| Ok(2 * number.decode::<i64>()?)).unwrap();
-    server.respond_raw("panic", "", |_, _| -> Result<(), ErrorReply> { panic!("as asked") }).unwrap();
+    server.respond_raw("panic", "", |_, _| -> Result<(), ErrorReply> { panic!("on purpose") }).unwrap();
     runtime.block_on(server.listen()).unwrap();
     Serving { server, arrivals, runtime }
 }
@@ -123,7 +123,7 @@ fn quick(path: &Path) -> socket_ipc::ClientBuilder {
     Client::builder(path).retry_delay(delay).reconnect_delay(delay)
 }
 
-/// A client that is connected, as the server knows.
+/// A client that is connected and that the server has accepted.
 fn connected(serving: &Serving, path: &Path) -> blocking::Client {
     let client = quick(path).build_blocking();
     client.connect().unwrap();
@@ -132,12 +132,12 @@ fn connected(serving: &Serving, path: &Path) -> blocking::Client {
 }
 
 #[test]
-fn what_is_sent_is_heard_and_what_is_asked_is_answered() {
+fn client_send_and_request_reach_the_server() {
     test(|| {
         let (_directory, path) = place();
         let serving = serve(&path);
-        let heard = Events::new();
-        let report = heard.reporter();
+        let received = Events::new();
+        let report = received.reporter();
         serving.server.on_message(move |message, topic, _| report(format!("{topic} {message}")));
         let client = blocking::Client::new(&path);
         assert!(!client.is_connected());
@@ -146,23 +146,23 @@ fn what_is_sent_is_heard_and_what_is_asked_is_answered() {
         client.send(&Number(1)).unwrap();
         client.send_raw("", &[1, 2]).unwrap();
         client.flush().unwrap();
-        assert_eq!(heard.next(), "number 1");
-        assert_eq!(heard.next(), "none [1,2]");
+        assert_eq!(received.next(), "number 1");
+        assert_eq!(received.next(), "none [1,2]");
         assert_eq!(client.request(&ADD).unwrap(), Sum(5));
         assert_eq!(client.request_within(&ADD, DEADLINE).unwrap(), Sum(5));
         assert_eq!(client.request_raw("double", &21).unwrap().as_str(), "42");
         assert_eq!(client.request_raw_within("double", &21, DEADLINE).unwrap().as_str(), "42");
         for text in ["add", "add", "double", "double"] {
-            assert!(heard.next().starts_with(text));
+            assert!(received.next().starts_with(text));
         }
-        // What is queued is written before it is closed.
+        // The queued messages are written before the close.
         for number in 0..1000 {
             client.send(&Number(number)).unwrap();
         }
         client.close();
         client.close();
         for number in 0..1000 {
-            assert_eq!(heard.next(), format!("number {number}"));
+            assert_eq!(received.next(), format!("number {number}"));
         }
         assert!(!client.is_connected());
         assert!(matches!(client.send(&Number(1)), Err(SendError::Closed { .. })));
@@ -173,7 +173,7 @@ fn what_is_sent_is_heard_and_what_is_asked_is_answered() {
 }
 
 #[test]
-fn connecting_waits_for_a_server_that_comes_later() {
+fn connect_before_server_waits_for_it() {
     test(|| {
         let (_directory, path) = place();
         let client = quick(&path).build_blocking();
@@ -193,15 +193,15 @@ fn connecting_waits_for_a_server_that_comes_later() {
 }
 
 #[test]
-fn a_deadline_ends_connecting_says_why_and_leaves_the_client_as_it_was() {
+fn connect_within_deadline_passes_returns_error_and_can_be_repeated() {
     test(|| {
         let (_directory, path) = place();
         let client = quick(&path).build_blocking();
         // Enough for an attempt to fail.
         let time = 10 * SHORT;
-        let begun = Instant::now();
+        let started = Instant::now();
         let error = client.connect_within(time).unwrap_err();
-        assert!(begun.elapsed() >= time);
+        assert!(started.elapsed() >= time);
         assert_eq!(
             error.to_string(),
             format!(
@@ -228,13 +228,13 @@ fn a_deadline_ends_connecting_says_why_and_leaves_the_client_as_it_was() {
             .build_blocking();
         let error = stuck.connect_within(SHORT);
         assert!(matches!(error, Err(ConnectError::DeadlineExceeded { cause: None, .. })), "{error:?}");
-        // Nobody is left waiting.
+        // `close` does not wait for the attempt.
         stuck.close();
     });
 }
 
 #[test]
-fn what_can_never_connect_says_so() {
+fn connect_impossible_returns_its_own_error() {
     test(|| {
         let invalid = blocking::Client::new("");
         assert!(matches!(invalid.connect(), Err(ConnectError::InvalidPath { .. })));
@@ -247,19 +247,19 @@ fn what_can_never_connect_says_so() {
         closed.close();
         assert!(matches!(closed.connect(), Err(ConnectError::Closed { .. })));
         assert!(matches!(closed.connect_within(SHORT), Err(ConnectError::Closed { .. })));
-        // Code of the user's panics where it would without the thread.
+        // A panic of the user's connector reaches the caller.
         let broken = Client::builder("nowhere")
             .connector(|| -> std::future::Ready<std::io::Result<tokio::io::DuplexStream>> {
-                panic!("as asked")
+                panic!("on purpose")
             })
             .build_blocking();
         let panic = thread::spawn(move || broken.connect()).join().unwrap_err();
-        assert_eq!(panic.downcast_ref(), Some(&"as asked"));
+        assert_eq!(panic.downcast_ref(), Some(&"on purpose"));
     });
 }
 
 #[test]
-fn each_way_a_request_fails_is_its_own_error() {
+fn request_fails_in_any_way_returns_its_own_error() {
     test(|| {
         let (_directory, path) = place();
         let serving = serve(&path);
@@ -269,7 +269,7 @@ fn each_way_a_request_fails_is_its_own_error() {
         client.connect().unwrap();
         let error = client.request(&Add { left: i64::MAX, right: 1 }).unwrap_err();
         assert!(matches!(&error, RequestError::Rejected { text, .. } if text == "too much"), "{error}");
-        let error = client.request_raw("nobody", &1).unwrap_err();
+        let error = client.request_raw("missing", &1).unwrap_err();
         assert!(matches!(error, RequestError::NoResponder { .. }), "{error}");
         let error = client.request_raw("add", &1).unwrap_err();
         assert!(matches!(error, RequestError::RequestUndecodable { .. }), "{error}");
@@ -277,22 +277,22 @@ fn each_way_a_request_fails_is_its_own_error() {
         assert!(matches!(error, RequestError::ResponderPanicked { .. }), "{error}");
         let hasty = quick(&path).request_timeout(SHORT).build_blocking();
         hasty.connect().unwrap();
-        let begun = Instant::now();
+        let started = Instant::now();
         let error = hasty.request(&Wait).unwrap_err();
-        assert_eq!(error.to_string(), "`wait` was not answered within 50ms");
-        assert!(begun.elapsed() >= SHORT);
+        assert_eq!(error.to_string(), "no reply to `wait` within 50ms");
+        assert!(started.elapsed() >= SHORT);
         let error = client.request_raw_within("wait", &(), Duration::ZERO).unwrap_err();
         assert!(matches!(error, RequestError::Timeout { timeout: Duration::ZERO, .. }), "{error}");
         // None of them ended the connection.
         assert_eq!(client.request(&ADD).unwrap(), Sum(5));
         assert_eq!(hasty.request_within(&ADD, DEADLINE).unwrap(), Sum(5));
 
-        let (asked, all) = (Events::new(), Duration::MAX);
-        let report = asked.reporter();
+        let (requests, all) = (Events::new(), Duration::MAX);
+        let report = requests.reporter();
         serving.server.on_topic("wait", move |_, _| report(()));
         thread::scope(|scope| {
             let waiting = scope.spawn(|| client.request_within(&Wait, all));
-            asked.next();
+            requests.next();
             drop(serving);
             let error = waiting.join().unwrap().unwrap_err();
             assert!(matches!(error, RequestError::ConnectionLost { .. }), "{error}");
@@ -301,20 +301,20 @@ fn each_way_a_request_fails_is_its_own_error() {
 }
 
 #[test]
-fn closing_ends_every_wait_of_other_threads() {
+fn close_ends_every_wait_of_other_threads() {
     test(|| {
         let (_directory, path) = place();
         let serving = serve(&path);
         let client = connected(&serving, &path);
         let (mut typed, mut raw) = (client.subscribe::<Number>(), client.subscribe_raw());
-        let asked = Events::new();
-        let report = asked.reporter();
+        let requests = Events::new();
+        let report = requests.reporter();
         serving.server.on_topic("wait", move |_, _| report(()));
         thread::scope(|scope| {
             let waiting = scope.spawn(|| client.request_within(&Wait, Duration::MAX));
             let typed = scope.spawn(move || (typed.next(), typed.next()));
             let raw = scope.spawn(move || raw.next_within(DEADLINE));
-            asked.next();
+            requests.next();
             client.close();
             assert!(matches!(waiting.join().unwrap(), Err(RequestError::ConnectionLost { .. })));
             assert_eq!(typed.join().unwrap(), (None, None));
@@ -323,7 +323,7 @@ fn closing_ends_every_wait_of_other_threads() {
         let mut late = client.subscribe::<Number>();
         assert_eq!(late.next(), None);
 
-        // One that is not connected yet, by a handle.
+        // A client that is not connected yet, closed by a handle.
         let (_directory, path) = place();
         let client = quick(&path).build_blocking();
         let failures = Events::new();
@@ -339,7 +339,7 @@ fn closing_ends_every_wait_of_other_threads() {
 }
 
 #[test]
-fn messages_are_iterated_over_in_order_typed_and_raw_and_end_with_the_client() {
+fn subscribe_typed_and_raw_yield_in_order_and_end_at_close() {
     test(|| {
         let (_directory, path) = place();
         let serving = serve(&path);
@@ -357,7 +357,7 @@ fn messages_are_iterated_over_in_order_typed_and_raw_and_end_with_the_client() {
         let error = typed.next_within(SHORT).unwrap_err();
         assert_eq!(error.to_string(), "no message of `number` within 50ms");
         assert_eq!((error.topic, error.timeout), (Some("number"), SHORT));
-        // What was heard before the end is not lost with it.
+        // The messages that arrived before the close are still there.
         client.close();
         let raw: Vec<_> = raw.map(|(topic, message)| format!("{topic} {message}")).collect();
         let expected = (0..100).flat_map(|number| [format!("number {number}"), format!("other {number}")]);
@@ -368,7 +368,7 @@ fn messages_are_iterated_over_in_order_typed_and_raw_and_end_with_the_client() {
 }
 
 #[test]
-fn a_message_of_another_type_is_reported_and_skipped() {
+fn subscribe_message_of_other_type_is_reported_and_skipped() {
     test(|| {
         let (_directory, path) = place();
         let serving = serve(&path);
@@ -386,7 +386,7 @@ fn a_message_of_another_type_is_reported_and_skipped() {
 }
 
 #[test]
-fn an_iterator_that_is_not_read_holds_a_fast_server_back_and_loses_nothing() {
+fn subscribe_not_read_slows_the_server_and_loses_nothing() {
     const COUNT: usize = 20 * SUBSCRIPTION_LEN;
     fn held_back<M>(
         subscribe: impl Fn(&blocking::Client) -> blocking::Messages<M>,
@@ -395,8 +395,8 @@ fn an_iterator_that_is_not_read_holds_a_fast_server_back_and_loses_nothing() {
         let (_directory, path) = place();
         let serving = serve(&path);
         let client = quick(&path).build_blocking();
-        let (mut messages, heard) = (subscribe(&client), Events::new());
-        let report = heard.reporter();
+        let (mut messages, received) = (subscribe(&client), Events::new());
+        let report = received.reporter();
         client.handle().on::<Number>(move |Number(number)| report(number));
         client.connect().unwrap();
         serving.arrivals.next();
@@ -409,9 +409,9 @@ fn an_iterator_that_is_not_read_holds_a_fast_server_back_and_loses_nothing() {
             }
         });
         for number in 0..SUBSCRIPTION_LEN / 2 {
-            assert_eq!(heard.next(), number);
+            assert_eq!(received.next(), number);
         }
-        // Twenty megabytes are more than all buffers on the way hold.
+        // Twenty megabytes are more than all buffers together hold.
         assert!(!sending.is_finished());
         assert!(messages.by_ref().filter_map(number).take(COUNT).eq((0..COUNT).map(Number)));
         serving.runtime.block_on(sending).unwrap();
@@ -425,21 +425,21 @@ fn an_iterator_that_is_not_read_holds_a_fast_server_back_and_loses_nothing() {
 }
 
 #[test]
-fn iterator_over_long_messages_holds_no_more_bytes_than_it_may_and_loses_none() {
+fn subscribe_long_messages_is_bounded_in_bytes_and_loses_none() {
     const MIB: usize = 1024 * 1024;
     const COUNT: usize = 2 * SUBSCRIPTION_BYTES / MIB;
     test(|| {
         let (_directory, path) = place();
         let serving = serve(&path);
         let client = quick(&path).build_blocking();
-        let (mut messages, heard) = (client.subscribe_raw(), Events::new());
-        let report = heard.reporter();
+        let (mut messages, received) = (client.subscribe_raw(), Events::new());
+        let report = received.reporter();
         client.handle().on::<Text>(move |Text(text)| report(text.len()));
         client.connect().unwrap();
         serving.arrivals.next();
         let server = serving.server.handle();
         let sending = serving.runtime.spawn(async move {
-            // With its quotes it is a MiB.
+            // One MiB with its quotes.
             let text = Text("x".repeat(MIB - 2));
             for _ in 0..COUNT {
                 server.broadcast_async(&text).await.unwrap();
@@ -447,7 +447,7 @@ fn iterator_over_long_messages_holds_no_more_bytes_than_it_may_and_loses_none() 
         });
         let held = SUBSCRIPTION_BYTES / MIB;
         for _ in 0..held {
-            heard.next();
+            received.next();
         }
         let said = format!("{messages:?}");
         assert!(said.contains(&format!("held: {held},")), "{said}");
@@ -461,7 +461,7 @@ struct Bomb;
 
 impl Drop for Bomb {
     fn drop(&mut self) {
-        // Not a second time while unwinding: that would abort.
+        // A second panic while unwinding would abort the process.
         if !thread::panicking() {
             panic!("while dropping");
         }
@@ -469,7 +469,7 @@ impl Drop for Bomb {
 }
 
 #[test]
-fn what_a_listener_panics_with_or_owns_panics_as_it_is_dropped_client_goes_on() {
+fn listener_payload_or_capture_panics_in_drop_client_goes_on() {
     test(|| {
         let (_directory, path) = place();
         let serving = serve(&path);
@@ -487,7 +487,7 @@ fn what_a_listener_panics_with_or_owns_panics_as_it_is_dropped_client_goes_on() 
         serving.server.broadcast(&Number(1)).unwrap();
         assert_eq!(numbers.next(), Some(Number(1)));
         assert_eq!(errors.next(), "a listener of `number` panicked: (no text)");
-        // The connection knows of the listener, and may be the last to drop it.
+        // The connection holds the listener, and may be the last to drop it.
         assert!(handle.off(owner));
         serving.server.broadcast(&Number(2)).unwrap();
         assert_eq!(numbers.next(), Some(Number(2)));
@@ -502,12 +502,12 @@ fn what_a_listener_panics_with_or_owns_panics_as_it_is_dropped_client_goes_on() 
 }
 
 #[test]
-fn a_send_waits_for_a_server_that_reads_slowly_and_loses_nothing() {
+fn send_slow_server_waits_and_loses_nothing() {
     const COUNT: usize = 256;
     test(|| {
         let (_directory, path) = place();
         let listener = UnixListener::bind(&path).unwrap();
-        // A send that did not wait would find it full.
+        // A send that does not wait would find the outbox full.
         let client = Client::builder(&path).outbox_len(128 * 1024).build_blocking();
         client.connect().unwrap();
         let (connection, _) = listener.accept().unwrap();
@@ -529,7 +529,7 @@ fn a_send_waits_for_a_server_that_reads_slowly_and_loses_nothing() {
 }
 
 #[test]
-fn a_send_to_a_server_that_never_reads_ends_with_the_connection() {
+fn send_server_never_reads_returns_not_connected() {
     test(|| {
         let (_directory, path) = place();
         let listener = UnixListener::bind(&path).unwrap();
@@ -549,7 +549,7 @@ fn a_send_to_a_server_that_never_reads_ends_with_the_connection() {
 }
 
 #[test]
-fn a_server_that_goes_and_comes_back_is_found_again() {
+fn client_server_restarts_reconnects() {
     test(|| {
         let (_directory, path) = place();
         let serving = serve(&path);
@@ -578,12 +578,12 @@ fn a_server_that_goes_and_comes_back_is_found_again() {
 }
 
 #[test]
-fn several_threads_use_one_client_and_each_gets_its_own_reply() {
+fn client_shared_by_threads_each_gets_its_own_reply() {
     test(|| {
         let (_directory, path) = place();
         let serving = serve(&path);
-        let (client, heard) = (connected(&serving, &path), Events::new());
-        let report = heard.reporter();
+        let (client, received) = (connected(&serving, &path), Events::new());
+        let report = received.reporter();
         serving.server.on::<Number>(move |Number(number), _| report(number));
         thread::scope(|scope| {
             for thread in 0..8 {
@@ -600,15 +600,15 @@ fn several_threads_use_one_client_and_each_gets_its_own_reply() {
         });
         let mut next = [0; 8];
         for _ in 0..8 * 200 {
-            let number = heard.next();
+            let number = received.next();
             assert_eq!(number % 1000, next[number / 1000], "each in its order");
             next[number / 1000] += 1;
         }
-        // A client that is shared and whose last owner is a thread.
+        // A shared client whose last owner is a thread.
         let client = Arc::new(client);
-        let asking = { Arc::clone(&client) };
+        let requesting = { Arc::clone(&client) };
         drop(client);
-        thread::spawn(move || assert_eq!(asking.request(&ADD).unwrap(), Sum(5))).join().unwrap();
+        thread::spawn(move || assert_eq!(requesting.request(&ADD).unwrap(), Sum(5))).join().unwrap();
     });
 }
 
@@ -616,11 +616,11 @@ fn several_threads_use_one_client_and_each_gets_its_own_reply() {
 fn client_dropped_after_its_last_send_loses_nothing() {
     test(|| {
         let (_directory, path) = place();
-        let (serving, heard) = (serve(&path), Events::new());
-        let report = heard.reporter();
+        let (serving, received) = (serve(&path), Events::new());
+        let report = received.reporter();
         serving.server.on::<Number>(move |Number(number), _| report(number));
         for round in 0..30 {
-            // One, which goes out in a single write, and more than the socket takes at once.
+            // One message, written at once, and more than the socket takes at once.
             for count in [1, 1_000] {
                 let client = blocking::Client::new(&path);
                 client.connect().unwrap();
@@ -629,7 +629,7 @@ fn client_dropped_after_its_last_send_loses_nothing() {
                 }
                 drop(client);
                 for number in 0..count {
-                    let next = heard.receiver.recv_timeout(Duration::from_secs(10));
+                    let next = received.receiver.recv_timeout(Duration::from_secs(10));
                     assert_eq!(next, Ok(number), "in round {round}, of {count}");
                 }
             }
@@ -638,7 +638,7 @@ fn client_dropped_after_its_last_send_loses_nothing() {
 }
 
 #[test]
-fn client_dropped_while_its_server_reads_nothing_waits_for_the_drain_only() {
+fn client_dropped_server_reads_nothing_waits_for_the_drain() {
     test(|| {
         let (_directory, path) = place();
         let _listener = UnixListener::bind(&path).unwrap();
@@ -647,15 +647,15 @@ fn client_dropped_while_its_server_reads_nothing_waits_for_the_drain_only() {
         for _ in 0..10 {
             client.handle().send(&Text("x".repeat(500_000))).unwrap();
         }
-        let begun = Instant::now();
+        let started = Instant::now();
         drop(client);
-        assert!(begun.elapsed() >= SHORT, "it does not wait for what is queued");
-        assert!(begun.elapsed() < Duration::from_secs(5), "it waits longer than it may");
+        assert!(started.elapsed() >= SHORT, "it does not wait for what is queued");
+        assert!(started.elapsed() < Duration::from_secs(5), "it waits longer than it may");
     });
 }
 
 #[test]
-fn dropping_it_ends_iterators_that_are_waited_for_and_waits_for_nothing_itself() {
+fn client_dropped_ends_waiting_iterators_and_does_not_wait() {
     test(|| {
         let (_directory, path) = place();
         let serving = serve(&path);
@@ -666,17 +666,17 @@ fn dropping_it_ends_iterators_that_are_waited_for_and_waits_for_nothing_itself()
         drop(client);
         assert!(waiting.map(|waiting| waiting.join().unwrap()).iter().all(|ended| *ended));
 
-        // A listener that has the client's thread stuck holds nobody up.
+        // The drop does not wait for a listener that blocks the thread of the client.
         let client = connected(&serving, &path);
         let (free, stuck) = mpsc::channel::<()>();
-        let (stuck, begun) = (Mutex::new(stuck), Events::new());
-        let report = begun.reporter();
+        let (stuck, started) = (Mutex::new(stuck), Events::new());
+        let report = started.reporter();
         client.handle().on::<Number>(move |_| {
             report(());
             let _ = stuck.lock().unwrap().recv();
         });
         serving.server.broadcast(&Number(1)).unwrap();
-        begun.next();
+        started.next();
         let handle = client.handle();
         drop(client);
         assert!(matches!(handle.send(&Number(1)), Err(SendError::Closed { .. })));
@@ -685,20 +685,20 @@ fn dropping_it_ends_iterators_that_are_waited_for_and_waits_for_nothing_itself()
 }
 
 thread_local! {
-    /// Says when its thread ends.
-    static LAST_WORDS: RefCell<Option<LastWords>> = const { RefCell::new(None) };
+    /// Reports the end of its thread.
+    static DROP_REPORTER: RefCell<Option<DropReporter>> = const { RefCell::new(None) };
 }
 
-struct LastWords(Box<dyn Fn(())>);
+struct DropReporter(Box<dyn Fn(())>);
 
-impl Drop for LastWords {
+impl Drop for DropReporter {
     fn drop(&mut self) {
         self.0(());
     }
 }
 
 #[test]
-fn its_thread_ends_when_it_is_closed_or_dropped() {
+fn client_closed_or_dropped_ends_its_thread() {
     test(|| {
         let (_directory, path) = place();
         let serving = serve(&path);
@@ -709,7 +709,7 @@ fn its_thread_ends_when_it_is_closed_or_dropped() {
             client.handle().on_connect(move || {
                 name(thread::current().name().map(str::to_owned));
                 let report = report.clone();
-                LAST_WORDS.set(Some(LastWords(Box::new(report))));
+                DROP_REPORTER.set(Some(DropReporter(Box::new(report))));
             });
             client.connect().unwrap();
             serving.arrivals.next();
@@ -720,7 +720,7 @@ fn its_thread_ends_when_it_is_closed_or_dropped() {
                 drop(client);
             }
             ended.next();
-            // What is left of it keeps no thread.
+            // Its messages and handles keep no thread.
             assert_eq!(messages.count(), 0);
             assert!(handle.send(&Number(1)).is_err());
         }
@@ -728,8 +728,8 @@ fn its_thread_ends_when_it_is_closed_or_dropped() {
 }
 
 #[test]
-fn a_listener_that_waits_for_its_own_client_is_refused_and_reported() {
-    fn refused<R>(wait: impl Fn(&blocking::Client) -> R + Send + Sync + 'static) {
+fn listener_waits_for_its_own_client_panics_and_is_reported() {
+    fn assert_panics<R>(wait: impl Fn(&blocking::Client) -> R + Send + Sync + 'static) {
         let (_directory, path) = place();
         let serving = serve(&path);
         let client = Arc::new(connected(&serving, &path));
@@ -748,25 +748,25 @@ fn a_listener_that_waits_for_its_own_client_is_refused_and_reported() {
         assert_eq!(client.request_within(&ADD, DEADLINE).unwrap(), Sum(5), "the connection lives");
     }
     test(|| {
-        refused(|client| client.connect());
-        refused(|client| client.connect_within(SHORT));
-        refused(|client| client.send(&Number(1)));
-        refused(|client| client.flush());
-        refused(|client| client.request(&ADD));
-        refused(|client| client.request_raw("double", &1));
-        refused(|client| client.subscribe_raw().next());
-        refused(|client| client.subscribe_raw().next_within(SHORT));
-        refused(|client| client.close());
+        assert_panics(|client| client.connect());
+        assert_panics(|client| client.connect_within(SHORT));
+        assert_panics(|client| client.send(&Number(1)));
+        assert_panics(|client| client.flush());
+        assert_panics(|client| client.request(&ADD));
+        assert_panics(|client| client.request_raw("double", &1));
+        assert_panics(|client| client.subscribe_raw().next());
+        assert_panics(|client| client.subscribe_raw().next_within(SHORT));
+        assert_panics(|client| client.close());
     });
 }
 
 #[test]
-fn a_listener_may_send_by_a_handle_wait_for_another_client_and_drop_its_own() {
+fn listener_uses_handle_other_client_and_drops_its_own() {
     test(|| {
         let (_directory, path) = place();
         let serving = serve(&path);
-        let heard = Events::new();
-        let report = heard.reporter();
+        let received = Events::new();
+        let report = received.reporter();
         serving.server.on_topic("echo", move |message, _| report(message.as_str().to_owned()));
         let (client, other) = (connected(&serving, &path), connected(&serving, &path));
         let handle = client.handle();
@@ -775,7 +775,7 @@ fn a_listener_may_send_by_a_handle_wait_for_another_client_and_drop_its_own() {
             handle.send_raw("echo", &sum).unwrap();
         });
         serving.server.broadcast(&Number(1)).unwrap();
-        assert_eq!(heard.next(), "2");
+        assert_eq!(received.next(), "2");
 
         let mut messages = client.subscribe::<Number>();
         let (owner, handle) = (Mutex::new(None), client.handle());
@@ -786,12 +786,12 @@ fn a_listener_may_send_by_a_handle_wait_for_another_client_and_drop_its_own() {
     });
 }
 
-/// All that waits, on whatever thread this is called.
+/// Every call that waits, on the calling thread.
 fn everything(path: &Path) {
     let client = quick(path).build_blocking();
     let mut messages = client.subscribe::<Number>();
     client.connect_within(DEADLINE).unwrap();
-    // More than the budget that tokio gives a task.
+    // More than tokio's budget of a task.
     for number in 0..500 {
         client.send(&Number(number)).unwrap();
         assert_eq!(client.request_within(&ADD, DEADLINE).unwrap(), Sum(5));
@@ -803,7 +803,7 @@ fn everything(path: &Path) {
     client.close();
     assert_eq!(messages.next(), None);
     drop(client);
-    // One that is dropped as it is.
+    // A client that is dropped without a close.
     let client = blocking::Client::new(path);
     client.connect().unwrap();
     assert_eq!(client.request_within(&ADD, DEADLINE).unwrap(), Sum(5));
@@ -825,10 +825,10 @@ fn both_flavours(run: impl Fn(Runtime, PathBuf)) {
 }
 
 #[test]
-fn it_works_inside_block_on_of_a_runtime() {
+fn client_inside_block_on_works() {
     test(|| {
         both_flavours(|runtime, path| runtime.block_on(async { everything(&path) }));
-        // Of one that has neither sockets nor time.
+        // In a runtime without sockets and time.
         let (_directory, path) = place();
         let _serving = serve_echo(&path);
         Builder::new_current_thread().build().unwrap().block_on(async { everything(&path) });
@@ -836,7 +836,7 @@ fn it_works_inside_block_on_of_a_runtime() {
 }
 
 #[test]
-fn it_works_inside_a_task_of_a_runtime() {
+fn client_inside_a_task_works() {
     test(|| {
         both_flavours(|runtime, path| {
             runtime.block_on(runtime.spawn(async move { everything(&path) })).unwrap();
@@ -845,7 +845,7 @@ fn it_works_inside_a_task_of_a_runtime() {
 }
 
 #[test]
-fn it_works_inside_spawn_blocking_of_a_runtime() {
+fn client_inside_spawn_blocking_works() {
     test(|| {
         both_flavours(|runtime, path| {
             runtime.block_on(runtime.spawn_blocking(move || everything(&path))).unwrap();
@@ -854,7 +854,7 @@ fn it_works_inside_spawn_blocking_of_a_runtime() {
 }
 
 #[test]
-fn a_server_on_the_runtime_is_reached_by_spawn_blocking() {
+fn client_inside_spawn_blocking_reaches_server_of_the_runtime() {
     test(|| {
         for mut flavour in [Builder::new_current_thread(), Builder::new_multi_thread()] {
             let runtime = flavour.worker_threads(1).enable_all().build().unwrap();
@@ -863,19 +863,19 @@ fn a_server_on_the_runtime_is_reached_by_spawn_blocking() {
                 let server = Server::new(&path);
                 server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
                 server.listen().await.unwrap();
-                let asking = tokio::task::spawn_blocking(move || {
+                let requesting = tokio::task::spawn_blocking(move || {
                     let client = blocking::Client::new(&path);
                     client.connect().unwrap();
                     client.request_within(&ADD, DEADLINE).unwrap()
                 });
-                assert_eq!(asking.await.unwrap(), Sum(5));
+                assert_eq!(requesting.await.unwrap(), Sum(5));
             });
         }
     });
 }
 
 #[test]
-fn a_server_on_the_very_thread_that_waits_makes_every_deadline_pass_and_nothing_hang() {
+fn client_on_thread_of_its_server_times_out_and_does_not_hang() {
     test(|| {
         let (_directory, path) = place();
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
@@ -885,18 +885,18 @@ fn a_server_on_the_very_thread_that_waits_makes_every_deadline_pass_and_nothing_
             server.listen().await.unwrap();
             let client = Client::builder(&path).request_timeout(SHORT).build_blocking();
             let mut sums = client.subscribe::<Sum>();
-            // The kernel connects it; the server does not know yet.
+            // The kernel connects it; the server has not accepted it yet.
             client.connect().unwrap();
-            let begun = Instant::now();
+            let started = Instant::now();
             let error = client.request(&ADD).unwrap_err();
             assert!(matches!(error, RequestError::Timeout { timeout: SHORT, .. }), "{error}");
-            assert!(begun.elapsed() >= SHORT);
+            assert!(started.elapsed() >= SHORT);
             assert!(sums.next_within(SHORT).is_err());
             assert_eq!(server.clients(), []);
-            // Once the thread is the server's again, all goes on.
+            // Once the server runs on the thread again, requests get replies.
             let handle: ClientHandle = client.handle();
             assert_eq!(handle.request(&ADD).timeout(DEADLINE).await.unwrap(), Sum(5));
-            assert_eq!(handle.late_replies(), 1);
+            assert_eq!(handle.stats().late_replies, 1);
             client.send_raw("farewell", &"so long").unwrap();
             client.flush().unwrap();
             client.close();
@@ -904,7 +904,7 @@ fn a_server_on_the_very_thread_that_waits_makes_every_deadline_pass_and_nothing_
     });
 }
 
-/// What two programs say to each other.
+/// The protocol of two programs.
 enum Sums {}
 
 impl Protocol for Sums {
@@ -917,7 +917,7 @@ impl ToClient<Sum> for Sums {}
 impl ToClient<Number> for Sums {}
 
 #[test]
-fn it_speaks_a_protocol() {
+fn client_of_protocol_sends_and_requests() {
     test(|| {
         let (_directory, path) = place();
         let _serving = serve_echo(&path);

@@ -1,4 +1,4 @@
-//! The command `socket-ipc` as whole processes: listening, sending, asking, serving.
+//! The command `socket-ipc` as whole processes: `listen`, `send`, `request`, `serve`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by them")]
 
@@ -37,7 +37,7 @@ impl Ours {
 }
 
 #[test]
-fn a_server_a_listener_and_senders_in_several_terminals() {
+fn serve_listen_and_send_share_a_socket() {
     let place = Place::new();
     let path = place.socket();
     let mut server = Running::serve(&path, []);
@@ -70,7 +70,7 @@ fn a_server_a_listener_and_senders_in_several_terminals() {
 }
 
 #[test]
-fn listen_prints_the_topics_it_was_given_once_each() {
+fn listen_with_topics_prints_only_them_once_each() {
     let place = Place::new();
     let path = place.socket();
     let ours = Ours::listen(&path, |_| {});
@@ -87,11 +87,11 @@ fn listen_prints_the_topics_it_was_given_once_each() {
 }
 
 #[test]
-fn listen_ends_well_when_nobody_reads_before_and_after_a_message() {
+fn listen_reader_gone_exits_with_success() {
     let place = Place::new();
     let path = place.socket();
     let _server = Running::serve(&path, ["--echo"]);
-    // No message will come that could fail to be printed.
+    // No message comes, so no print fails.
     let mut quiet = command(["listen", &path]);
     let mut quiet = quiet.stdout(std::process::Stdio::piped()).spawn().unwrap();
     drop(quiet.stdout.take());
@@ -104,7 +104,7 @@ fn listen_ends_well_when_nobody_reads_before_and_after_a_message() {
 }
 
 #[test]
-fn listen_ends_on_a_signal_though_its_reader_has_stopped() {
+fn listen_stuck_in_output_ends_on_a_signal() {
     let place = Place::new();
     let path = place.socket();
     let ours = Ours::listen(&path, |_| {});
@@ -113,7 +113,7 @@ fn listen_ends_on_a_signal_though_its_reader_has_stopped() {
     let mut listener = command(["listen", &path]);
     let mut listener = listener.stdout(std::process::Stdio::piped()).spawn().unwrap();
     let client_id = connections.recv_timeout(command::DEADLINE).unwrap();
-    // Much more than a pipe holds: once it has begun to arrive, the listener is stuck in printing.
+    // Much more than a pipe holds, so `listen` blocks while it prints.
     ours.server.send_raw("long", &"x".repeat(1 << 20), client_id).unwrap();
     listener.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
     rustix::process::kill_process(rustix::process::Pid::from_child(&listener), Signal::TERM).unwrap();
@@ -121,7 +121,7 @@ fn listen_ends_on_a_signal_though_its_reader_has_stopped() {
 }
 
 #[test]
-fn a_full_disk_is_an_error() {
+fn send_output_to_full_disk_returns_error() {
     let place = Place::new();
     let path = place.socket();
     let _server = Running::serve(&path, ["--echo"]);
@@ -135,7 +135,7 @@ fn a_full_disk_is_an_error() {
 }
 
 #[test]
-fn what_is_sent_arrives_as_it_was_given() {
+fn send_json_arrives_as_given() {
     let place = Place::new();
     let path = place.socket();
     let listener = UnixListener::bind(&path).unwrap();
@@ -150,23 +150,23 @@ fn what_is_sent_arrives_as_it_was_given() {
 }
 
 #[test]
-fn each_line_of_standard_input_is_a_message_and_a_wrong_one_is_named() {
+fn send_standard_input_sends_each_line_and_names_a_wrong_one() {
     let place = Place::new();
     let path = place.socket();
     let server = Running::serve(&path, []);
-    // Much more than an outbox of the client may hold.
+    // Much more than the outbox of the client holds.
     let text = "x".repeat(10_000);
     let input: String = (0..2000).map(|number| format!("[{number},\"{text}\"]\n\n")).collect();
     assert_eq!(run_with(["send", &path, "rows", "-"], input.as_bytes()).well(), "");
     for number in 0..2000 {
         assert_eq!(server.json()["message"][0], number);
     }
-    // What stands before the mistake is sent.
+    // The lines before the mistake are sent.
     let end = run_with(["send", &path, "rows", "-"], b"1\n\n2\n{\"a\":}\n4\n");
     assert_eq!(end.failed(1), "line 4 of standard input: expected JSON: expected value at line 1 column 6");
     assert_eq!(server.json()["message"], 1);
     assert_eq!(server.json()["message"], 2);
-    // Without an end, and longer than any message.
+    // Without a newline, and then longer than any message.
     assert_eq!(run_with(["send", &path, "rows", "-"], b"5").well(), "");
     assert_eq!(server.json()["message"], 5);
     let endless = vec![b'1'; 5 << 20];
@@ -175,13 +175,13 @@ fn each_line_of_standard_input_is_a_message_and_a_wrong_one_is_named() {
 }
 
 #[test]
-fn limits_of_the_library_are_errors_in_its_words() {
+fn send_over_limits_prints_error_of_the_library() {
     let place = Place::new();
     let path = place.socket();
     let _server = Running::serve(&path, []);
     let error = run(["send", &path, &"t".repeat(300), "1"]).failed(1);
     assert!(error.ends_with(
-        "takes 300 bytes, over the limit of 256: shorten it, or raise `max_topic_len` on both sides"
+        "takes 300 bytes, over the limit of 256: shorten it, or raise `max_topic_len` at both ends"
     ));
     let line = format!("\"{}\"\n", "x".repeat(4 * 1024 * 1024 - 2));
     let error = run_with(["send", &path, "t", "-"], line.as_bytes()).failed(1);
@@ -189,7 +189,7 @@ fn limits_of_the_library_are_errors_in_its_words() {
 }
 
 #[test]
-fn send_waits_for_an_reply_and_says_when_none_comes() {
+fn send_wait_prints_message_or_says_that_none_came() {
     let place = Place::new();
     let path = place.socket();
     let ours = Ours::listen(&path, |server| {
@@ -212,7 +212,7 @@ fn send_waits_for_an_reply_and_says_when_none_comes() {
 }
 
 #[test]
-fn send_fails_when_the_server_goes_while_it_reads() {
+fn send_server_gone_while_reading_input_fails() {
     let place = Place::new();
     let path = place.socket();
     let server = Running::serve(&path, []);
@@ -221,14 +221,14 @@ fn send_fails_when_the_server_goes_while_it_reads() {
     assert_eq!(server.json(), json!({"client": 1, "topic": "row", "message": 1}));
     server.signal(Signal::TERM);
     assert_eq!(server.end().status, Some(0));
-    // Its input is still open.
+    // The input of the sender is still open.
     let error = sender.error();
     assert_eq!(error, "socket-ipc: lost the server: the peer closed the connection");
     assert_eq!(sender.end().status, Some(3));
 }
 
 #[test]
-fn a_request_is_answered_refused_late_or_lost() {
+fn request_reply_error_timeout_or_loss_is_printed() {
     let place = Place::new();
     let path = place.socket();
     let ours = Ours::listen(&path, |server| {
@@ -254,33 +254,33 @@ fn a_request_is_answered_refused_late_or_lost() {
         run_with(["request", &path, "echo", "-"], b"[1,\n").failed(1),
         "standard input: expected JSON: EOF while parsing a value at line 2 column 0"
     );
-    // Whatever a server says, it is one line, and does nothing to the terminal.
+    // The text of a server is printed as one line, without control characters.
     assert_eq!(
         run(["request", &path, "refuse"]).failed(4),
-        "`refuse` was refused (closed): come back tomorrow\\u001b[2J"
+        "`refuse` was rejected (closed): come back tomorrow\\u001b[2J"
     );
-    // What takes megabytes is cut in the middle.
+    // A text of megabytes is shortened in the middle.
     let long = run(["request", &path, "long"]).failed(4);
-    assert!(long.starts_with("`long` was refused (long): begin xx") && long.ends_with("xx end"), "{long}");
+    assert!(long.starts_with("`long` was rejected (long): begin xx") && long.ends_with("xx end"), "{long}");
     assert!(long.contains(" bytes more ") && long.len() < 4096, "{}", long.len());
     assert_eq!(run(["request", &path, "panic"]).failed(4), "the responder of `panic` panicked");
-    assert_eq!(run(["request", &path, "nobody"]).failed(4), "nobody on the peer responds to `nobody`");
+    assert_eq!(run(["request", &path, "missing"]).failed(4), "the peer has no responder for `missing`");
     ours.close();
 
     let listener = UnixListener::bind(&path).unwrap();
-    // One that knows nothing of requests, such as a server of the Node library.
-    let asking = Running::start(["request", &path, "slow", "--timeout", "0.1"]);
+    // A server that knows no requests, such as one of the Node library.
+    let requesting = Running::start(["request", &path, "slow", "--timeout", "0.1"]);
     let silent = accept(&listener);
-    assert_eq!(asking.end().failed(5), "`slow` was not answered within 100ms");
+    assert_eq!(requesting.end().failed(5), "no reply to `slow` within 100ms");
     drop(silent);
-    let asking = Running::start(["request", &path, "lost"]);
+    let requesting = Running::start(["request", &path, "lost"]);
     drop(accept(&listener));
-    let error = asking.end().failed(3);
-    assert!(error.starts_with("`lost` was not answered: the "), "{error}");
+    let error = requesting.end().failed(3);
+    assert!(error.starts_with("no reply to `lost`: the "), "{error}");
 }
 
 #[test]
-fn retry_waits_for_the_server() {
+fn send_retry_waits_for_the_server() {
     let place = Place::new();
     let path = place.socket();
     let waiting = Running::start(["send", &path, "hello", "--retry"]);
@@ -291,7 +291,7 @@ fn retry_waits_for_the_server() {
 }
 
 #[test]
-fn serve_echoes_and_says_what_is_wrong_with_its_input_and_its_clients() {
+fn serve_echo_reports_mistakes_of_input_and_clients() {
     let place = Place::new();
     let path = place.socket();
     let mut server = Running::serve(&path, ["--echo"]);
@@ -301,7 +301,7 @@ fn serve_echoes_and_says_what_is_wrong_with_its_input_and_its_clients() {
     server.tell("too early 2");
     server.tell("early 3");
     server.tell(r#"{"topic":5}"#);
-    assert_eq!(server.error(), "socket-ipc: nobody is connected to hear line 1 of standard input");
+    assert_eq!(server.error(), "socket-ipc: no client is connected to receive line 1 of standard input");
     let neither = "of standard input is neither `TOPIC JSON` nor an envelope";
     assert!(server.error().starts_with(&format!("socket-ipc: line 2 {neither}: expected ")));
     assert!(server.error().starts_with(&format!("socket-ipc: line 4 {neither}: invalid type")));
@@ -309,7 +309,7 @@ fn serve_echoes_and_says_what_is_wrong_with_its_input_and_its_clients() {
     server.error_with("socket-ipc: client 2 connected");
     raw.write_all(b"no envelope\n").unwrap();
     assert!(server.error().starts_with("socket-ipc: client 2 sent a message of 11 bytes: not an envelope"));
-    // The end of its input is not its own.
+    // The server goes on after the end of its input.
     server.input = None;
     assert_eq!(run(["send", &path, "ping", "2", "--wait", "ping"]).well(), "2\n");
     let second = run(["serve", &path]).failed(1);
@@ -317,7 +317,7 @@ fn serve_echoes_and_says_what_is_wrong_with_its_input_and_its_clients() {
 }
 
 #[test]
-fn a_listener_feeds_another_server() {
+fn listen_piped_into_serve_relays_messages() {
     let place = Place::new();
     let (one, other) = (place.socket(), place.file("other.sock").to_str().unwrap().to_owned());
     let mut first = Running::serve(&one, []);
@@ -336,13 +336,13 @@ fn a_listener_feeds_another_server() {
     relay.error_with("socket-ipc: client 1 connected");
     first.tell(r#"news {"exact": 1.0}"#);
     assert!(listener.line().ends_with(r#""topic":"news","message":{"exact": 1.0}}"#));
-    // The shell passes no signal on: the first to go takes the others with it.
+    // The shell passes no signal on. The end of the first process ends the others.
     listener.signal(Signal::TERM);
     assert_eq!(listener.end().status, Some(0));
 }
 
 #[test]
-fn every_wire_has_its_bytes() {
+fn wire_option_sends_and_receives_its_bytes() {
     for (wire, key, end) in [
         ("json", "message", "\n"),
         ("node-0.4", "message", "\0\0"),
@@ -358,7 +358,7 @@ fn every_wire_has_its_bytes() {
         let mut received = vec![0; expected.len()];
         stream.read_exact(&mut received).unwrap();
         assert_eq!(String::from_utf8(received).unwrap(), expected);
-        // Others may break lines between the tokens, unless that ends the message.
+        // A peer may put newlines between tokens, unless a newline is the delimiter.
         let space = if wire == "json" { " " } else { "\n" };
         write!(stream, "{{\"topic\":\"back\",\"{key}\":[{space}2]}}{end}").unwrap();
         drop(stream);
@@ -368,8 +368,8 @@ fn every_wire_has_its_bytes() {
         let server = Running::serve(&path, ["--wire", wire]);
         run(["send", &path, "hello", "1", "--wire", wire]).well();
         assert_eq!(server.json(), json!({"client": 1, "topic": "hello", "message": 1}));
-        let asking = run(["request", &path, "hello", "1", "--wire", wire]);
-        assert_eq!(asking.failed(4), "nobody on the peer responds to `hello`");
+        let requesting = run(["request", &path, "hello", "1", "--wire", wire]);
+        assert_eq!(requesting.failed(4), "the peer has no responder for `hello`");
         assert!(run(["status", &path, "--wire", wire]).status == Some(0));
         let listening = Running::start(["listen", &path, "--wire", wire]);
         assert_eq!(listening.error(), format!("socket-ipc: connected to {path}"));

@@ -1,5 +1,5 @@
-//! The command `socket-ipc` as whole processes: its help, mistakes in its arguments, servers that are not there, and
-//! what it looks like on a terminal.
+//! The command `socket-ipc` as whole processes: help, mistakes in arguments, missing servers, and the output on a
+//! terminal.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by them")]
 
@@ -18,14 +18,14 @@ const COMMANDS: [&str; 8] =
     ["listen", "send", "request", "serve", "topics", "types", "status", "completions"];
 
 #[test]
-fn help_lists_every_command_in_a_line_and_each_has_an_example() {
+fn help_lists_every_command_and_each_has_an_example() {
     let help = run(["-h"]).well();
     for name in COMMANDS {
-        let of_it: Vec<_> = help.lines().filter(|line| line.starts_with(&format!("  {name} "))).collect();
-        assert_eq!(of_it.len(), 1, "{name} in {help}");
-        let of_its_own = run([name, "--help"]).well();
-        assert!(of_its_own.contains("\nExample: "), "{of_its_own}");
-        assert!(of_its_own.contains("socket-ipc "), "{of_its_own}");
+        let lines: Vec<_> = help.lines().filter(|line| line.starts_with(&format!("  {name} "))).collect();
+        assert_eq!(lines.len(), 1, "{name} in {help}");
+        let own_help = run([name, "--help"]).well();
+        assert!(own_help.contains("\nExample: "), "{own_help}");
+        assert!(own_help.contains("socket-ipc "), "{own_help}");
     }
     for status in ["0  ", "1  ", "2  ", "3  ", "4  ", "5  "] {
         assert!(help.contains(&format!("\n  {status}")), "{help}");
@@ -34,7 +34,7 @@ fn help_lists_every_command_in_a_line_and_each_has_an_example() {
 }
 
 #[test]
-fn a_mistake_in_any_argument_is_one_line_that_says_what_was_expected() {
+fn argument_mistake_prints_one_line_with_what_was_expected() {
     let wrong = |arguments: &[&str], expected: &str| {
         let line = Running::of(&mut command(arguments)).end().failed(2);
         assert!(line.contains(expected), "{arguments:?}: {line}");
@@ -105,7 +105,7 @@ fn a_mistake_in_any_argument_is_one_line_that_says_what_was_expected() {
 }
 
 #[test]
-fn a_server_that_is_not_there_is_told_apart_and_what_to_do() {
+fn server_missing_error_says_why_and_what_to_do() {
     let place = Place::new();
     let path = place.socket();
     let all = |expected: &str| {
@@ -129,22 +129,22 @@ fn a_server_that_is_not_there_is_told_apart_and_what_to_do() {
 }
 
 #[test]
-fn a_server_that_lets_nobody_in_is_told_apart() {
+fn server_without_permission_error_names_user_and_path() {
     let place = Place::new();
     let path = place.socket();
-    // The superuser may connect to everything, so another user has to try, with a binary that they can reach.
+    // The superuser may connect to everything, so another user tries, with a copy of the binary that it may read.
     let binary = place.file("socket-ipc");
     std::fs::copy(env!("CARGO_BIN_EXE_socket-ipc"), &binary).unwrap();
     std::fs::set_permissions(binary.parent().unwrap(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let _listener = UnixListener::bind(&path).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
-    let mut somebody = Command::new(&binary);
-    somebody.args(["status", &path]);
+    let mut other_user = Command::new(&binary);
+    other_user.args(["status", &path]);
     let root = rustix::process::geteuid().is_root();
     if root {
-        somebody.uid(65534).gid(65534);
+        other_user.uid(65534).gid(65534);
     }
-    let line = Running::of(&mut somebody).end().failed(3);
+    let line = Running::of(&mut other_user).end().failed(3);
     let user = if root { 65534 } else { rustix::process::geteuid().as_raw() };
     assert_eq!(
         line,
@@ -155,7 +155,7 @@ fn a_server_that_lets_nobody_in_is_told_apart() {
 }
 
 #[test]
-fn a_server_that_accepts_nobody_is_waited_for_no_longer_than_the_timeout() {
+fn server_accepts_no_client_error_after_connect_timeout() {
     let place = Place::new();
     let path = place.socket();
     let runtime = tokio::runtime::Runtime::new().unwrap();
@@ -185,7 +185,7 @@ fn a_server_that_accepts_nobody_is_waited_for_no_longer_than_the_timeout() {
 }
 
 #[test]
-fn completions_are_those_of_every_command_for_every_shell() {
+fn completions_every_shell_has_every_command() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = run(["completions", shell]).well();
         for name in COMMANDS {
@@ -206,7 +206,7 @@ fn completions_are_those_of_every_command_for_every_shell() {
 }
 
 #[test]
-fn on_a_terminal_output_is_coloured_and_for_people() {
+fn terminal_output_is_coloured() {
     let place = Place::new();
     let path = place.socket();
     let _server = Running::serve(&path, ["--echo"]);
@@ -221,7 +221,7 @@ fn on_a_terminal_output_is_coloured_and_for_people() {
 }
 
 #[test]
-fn on_a_terminal_a_message_is_its_time_its_topic_and_itself() {
+fn terminal_listen_prints_time_topic_and_message() {
     let place = Place::new();
     let path = place.socket();
     let mut server = Running::serve(&path, []);
@@ -231,7 +231,8 @@ fn on_a_terminal_a_message_is_its_time_its_topic_and_itself() {
     for listener in [&coloured, &plain] {
         assert_eq!(listener.line(), format!("socket-ipc: connected to {path}"));
     }
-    // They are connected once the kernel says so, which may be before the server has accepted them. It accepts in order.
+    // The kernel connects them before the server accepts. The server accepts in order, so after `ready` it has accepted
+    // all.
     run(["send", &path, "ready"]).well();
     assert_eq!(server.json()["topic"], "ready");
     // A topic that would clear the screen.
@@ -248,7 +249,7 @@ fn on_a_terminal_a_message_is_its_time_its_topic_and_itself() {
 }
 
 #[test]
-fn status_says_who_runs_a_server_that_is_alive() {
+fn status_live_server_prints_process_and_user() {
     let place = Place::new();
     let path = place.socket();
     let server = Running::serve(&path, []);
@@ -267,9 +268,9 @@ fn status_says_who_runs_a_server_that_is_alive() {
 }
 
 #[test]
-fn status_hostile_names_do_nothing_to_the_terminal() {
+fn status_hostile_names_are_escaped_on_the_terminal() {
     let place = Place::new();
-    // What a process is called is the name of its file, and its path is the choice of its server, too.
+    // A server chooses the name of its process, which is that of its file, and its path.
     let program = place.file("x\u{1b}]0;y\u{7}\u{200b}");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_socket-ipc"), &program).unwrap();
     let help = Command::new(&program).args(["send", "--help"]).output().unwrap();
@@ -283,12 +284,12 @@ fn status_hostile_names_do_nothing_to_the_terminal() {
     assert!(line.contains(r"\u001b[2J\u061c.sock is alive, process "), "{line:?}");
     assert!(line.contains(r" (x\u001b]0;y\u0007\u200b) of user "), "{line:?}");
     assert!(!line.contains(['\u{1b}', '\u{7}', '\u{200b}', '\u{61c}']), "{line:?}");
-    // A program gets what is there.
+    // As JSON the names are exact.
     let report: Value = serde_json::from_str(&run(["status", &path]).output).unwrap();
     assert_eq!((&report["path"], &report["program"]), (&json!(path), &json!("x\u{1b}]0;y\u{7}\u{200b}")));
 }
 
-/// Text for people has one way out, and one type.
+/// All text for people is written in one place and has one type.
 #[test]
 fn command_sources_write_in_two_places_only() {
     let sources = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/bin/socket-ipc");
@@ -307,7 +308,7 @@ fn command_sources_write_in_two_places_only() {
         }
     }
     found.sort();
-    // Whether standard output is a terminal or a pipe is asked, too; clap prints the help itself, which nobody else writes.
+    // Two of them check whether standard output is a terminal or a pipe. clap prints the help.
     let expected = [
         ("failure.rs", "stderr()", 1),
         ("output.rs", "stdout()", 2),
@@ -318,7 +319,7 @@ fn command_sources_write_in_two_places_only() {
 }
 
 #[test]
-fn whoever_reads_help_may_stop() {
+fn help_reader_gone_prints_no_error() {
     let output = Command::new("sh")
         .args(["-c", r#""$0" --help | true; "$0" completions zsh | true"#, env!("CARGO_BIN_EXE_socket-ipc")])
         .output()

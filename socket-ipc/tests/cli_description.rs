@@ -1,4 +1,4 @@
-//! The command `socket-ipc` as whole processes: what servers say of themselves, or do not.
+//! The command `socket-ipc` as whole processes: servers with and without a description.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by them")]
 
@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 
 use command::{Place, Running, accept, on_a_terminal, run};
 
-/// A server that replies as one does that describes itself, of whichever version.
+/// A server that replies as a server of another version does that describes itself.
 fn described(path: &str, description: &str) -> (Runtime, Server) {
     let runtime = Runtime::new().unwrap();
     let server = Server::new(path);
@@ -44,7 +44,7 @@ const CALCULATOR: &str = r##"{"version":"9.9.9","protocol":"Calculator","later":
         {"topic":"the news","direction":"to_client"}]}"##;
 
 #[test]
-fn topics_are_listed_as_the_server_says_them() {
+fn topics_prints_the_topics_as_described() {
     let place = Place::new();
     let path = place.socket();
     let (_runtime, _server) = described(&path, CALCULATOR);
@@ -57,7 +57,7 @@ fn topics_are_listed_as_the_server_says_them() {
     );
     assert_eq!(lines[1], r#"{"topic":"the news","direction":"to_client"}"#);
     let Some(terminal) = on_a_terminal("NO_COLOR=1", &format!("topics {path}")) else { return };
-    assert_eq!(terminal.line(), "to server  add, answered by sum");
+    assert_eq!(terminal.line(), "to server  add, reply under sum");
     assert_eq!(terminal.line(), "to client  \"the news\"");
 }
 
@@ -80,7 +80,7 @@ struct Count(usize);
 struct Chat;
 
 #[test]
-fn a_server_with_a_protocol_says_its_topics() {
+fn topics_types_and_status_of_server_with_protocol() {
     let place = Place::new();
     let path = place.socket();
     let runtime = Runtime::new().unwrap();
@@ -99,8 +99,8 @@ fn a_server_with_a_protocol_says_its_topics() {
     assert!(types.contains("export interface Replies {\n    \"how many\": \"count\""), "{types}");
     let report: Value = serde_json::from_str(&run(["status", &path]).well()).unwrap();
     assert_eq!(report["description"]["protocol"], "Chat");
-    // Those that asked for topics and types, and the one that asks for this.
-    assert_eq!(report["stats"]["connections"], 3);
+    // The connections of `topics` and `types`, and that of this `status`.
+    assert_eq!(report["stats"]["total_connections"], 3);
     let Some(terminal) = on_a_terminal("NO_COLOR=1", &format!("status {path}")) else { return };
     assert!(terminal.line().starts_with(&format!("{path} is alive, process {} ", std::process::id())));
     assert_eq!(terminal.line(), format!("socket-ipc {}, protocol Chat, 2 topics", env!("CARGO_PKG_VERSION")));
@@ -113,7 +113,7 @@ fn a_server_with_a_protocol_says_its_topics() {
 }
 
 #[test]
-fn serve_describes_itself_and_prints_no_requests_about_it() {
+fn serve_describes_itself_and_prints_no_such_requests() {
     let place = Place::new();
     let path = place.socket();
     let server = Running::serve(&path, ["--echo"]);
@@ -125,7 +125,7 @@ fn serve_describes_itself_and_prints_no_requests_about_it() {
 }
 
 #[test]
-fn types_are_written_in_each_language() {
+fn types_in_each_language_are_printed() {
     let place = Place::new();
     let path = place.socket();
     let (_runtime, _server) = described(&path, CALCULATOR);
@@ -154,15 +154,15 @@ fn types_are_written_in_each_language() {
 }
 
 #[test]
-fn status_has_what_the_server_says_of_itself() {
+fn status_described_server_prints_description_and_stats() {
     let place = Place::new();
     let path = place.socket();
     let (_runtime, _server) = described(&path, CALCULATOR);
     let report: Value = serde_json::from_str(&run(["status", &path]).well()).unwrap();
     assert_eq!(report["alive"], true);
     assert_eq!(report["description"]["protocol"], "Calculator");
-    assert_eq!(report["stats"]["connections"], 7);
-    assert_eq!(report["rates"], json!({"received": 0.0, "sent": 0.0}), "nobody else says anything");
+    assert_eq!(report["stats"]["total_connections"], 7);
+    assert_eq!(report["rates"], json!({"received": 0.0, "sent": 0.0}), "no other client sends anything");
     let Some(terminal) = on_a_terminal("NO_COLOR=1", &format!("status {path}")) else { return };
     assert!(terminal.line().starts_with(&format!("{path} is alive, process {} ", std::process::id())));
     assert_eq!(terminal.line(), "socket-ipc 9.9.9, protocol Calculator, 2 topics");
@@ -171,24 +171,24 @@ fn status_has_what_the_server_says_of_itself() {
 }
 
 #[test]
-fn one_that_does_not_describe_itself_is_alive_all_the_same() {
+fn status_server_without_description_is_alive() {
     let place = Place::new();
     let path = place.socket();
     let runtime = Runtime::new().unwrap();
     let server = Server::new(&path);
     runtime.block_on(server.listen()).unwrap();
-    let nobody = "the server does not describe itself: nobody there responds to `socket-ipc.describe`";
+    let missing = "the server does not describe itself: it has no responder for `socket-ipc.describe`";
     let alive = run(["status", &path]);
-    assert_eq!((alive.status, alive.errors), (Some(0), format!("socket-ipc: {nobody}\n")));
+    assert_eq!((alive.status, alive.errors), (Some(0), format!("socket-ipc: {missing}\n")));
     let report: Value = serde_json::from_str(&alive.output).unwrap();
     for absent in ["description", "stats", "rates"] {
         assert_eq!(report[absent], Value::Null, "{absent}");
     }
-    assert_eq!(run(["topics", &path]).failed(4), nobody);
-    assert_eq!(run(["types", &path, "--lang", "typescript"]).failed(4), nobody);
+    assert_eq!(run(["topics", &path]).failed(4), missing);
+    assert_eq!(run(["types", &path, "--lang", "typescript"]).failed(4), missing);
     runtime.block_on(server.close());
 
-    // One that knows nothing of requests.
+    // A server that knows no requests.
     let listener = UnixListener::bind(&path).unwrap();
     let silence = "the server does not describe itself: no reply to `socket-ipc.describe` came within 100ms";
     for (arguments, status) in [
@@ -196,25 +196,21 @@ fn one_that_does_not_describe_itself_is_alive_all_the_same() {
         (&["topics", &path], 5),
         (&["types", &path, "--lang", "json-schema"], 5),
     ] {
-        let asking = Running::of(&mut command::command([arguments, &["--timeout", "0.1"]].concat()));
+        let requesting = Running::of(&mut command::command([arguments, &["--timeout", "0.1"]].concat()));
         let silent = accept(&listener);
-        // Said while the connection is still there.
-        assert_eq!(asking.error(), format!("socket-ipc: {silence}"));
+        // Printed while the connection is still open.
+        assert_eq!(requesting.error(), format!("socket-ipc: {silence}"));
         drop(silent);
-        assert_eq!(asking.end().status, Some(status));
+        assert_eq!(requesting.end().status, Some(status));
     }
 }
 
 #[test]
-fn what_is_no_description_is_said_to_be_none() {
+fn topics_reply_is_no_description_returns_error() {
     let place = Place::new();
     let path = place.socket();
     let (_runtime, _server) = described(&path, r#"{"version":1}"#);
     let failed = run(["topics", &path]).failed(1);
-    assert!(
-        failed.starts_with(
-            "the server answered `socket-ipc.describe` with something else than a description: "
-        )
-    );
+    assert!(failed.starts_with("the reply of the server to `socket-ipc.describe` is no description: "));
     assert_eq!(run(["status", &path]).status, Some(0));
 }

@@ -1,4 +1,4 @@
-//! This library's ends of a conversation with a foreign peer: a server and a client that note all they hear.
+//! This library's ends of a conversation with a foreign peer: a server and a client that record what they receive.
 
 use std::borrow::Cow;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use socket_ipc::{Client, ClientId, CloseCause, RawMessage, Server, Topic, Wire};
 
-use super::foreign::{Heard, Said, Speaks, Tongue, big, text};
+use super::foreign::{Batch, Conversant, Dialect, Received, big, text};
 use super::{Events, soon};
 
 /// A numbered message.
@@ -20,7 +20,7 @@ struct Count {
     text: String,
 }
 
-/// A long message, heard straight from the bytes it arrived in.
+/// A long message, borrowed from the received bytes.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "big"]
 struct Big<'m> {
@@ -28,200 +28,206 @@ struct Big<'m> {
     text: Cow<'m, str>,
 }
 
-/// A topic that comes without a message.
+/// A topic without a message.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "missing"]
 struct Missing;
 
-/// What an end of ours has heard, by its raw catch-all and by its typed listeners.
-struct Ears {
-    raw: Events<Heard>,
-    typed: Events<Heard>,
-    refused: Events<String>,
-    faults: Events<String>,
+/// What an endpoint of this library has received, by its raw listener of all topics and by its typed listeners.
+struct Recorder {
+    raw: Events<Received>,
+    typed: Events<Received>,
+    message_errors: Events<String>,
+    errors: Events<String>,
 }
 
-impl Ears {
+impl Recorder {
     fn new() -> Self {
-        Ears { raw: Events::new(), typed: Events::new(), refused: Events::new(), faults: Events::new() }
-    }
-
-    async fn hear(&mut self) -> Heard {
-        let heard = self.raw.next().await;
-        if [Count::NAME, Big::NAME, Missing::NAME].contains(&heard.topic.as_str()) {
-            let typed = self.typed.next().await;
-            assert!(typed == heard, "number {} was decoded to something else", heard.message["n"]);
+        Recorder {
+            raw: Events::new(),
+            typed: Events::new(),
+            message_errors: Events::new(),
+            errors: Events::new(),
         }
-        heard
     }
 
-    /// Nothing was heard that nobody asked for.
+    async fn receive(&mut self) -> Received {
+        let received = self.raw.next().await;
+        if [Count::NAME, Big::NAME, Missing::NAME].contains(&received.topic.as_str()) {
+            let typed = self.typed.next().await;
+            assert!(typed == received, "number {} was decoded to something else", received.message["n"]);
+        }
+        received
+    }
+
+    /// Fails if anything unexpected was received.
     fn assert_empty(&mut self) {
         let more = [self.raw.rest(), self.typed.rest()].concat();
-        assert!(more.is_empty(), "{} more messages than were said", more.len());
-        assert_eq!(self.refused.rest(), [""; 0]);
-        self.assert_sound();
+        assert!(more.is_empty(), "{} more messages than were sent", more.len());
+        assert_eq!(self.message_errors.rest(), [""; 0]);
+        self.assert_no_errors();
     }
 
-    fn assert_sound(&mut self) {
-        assert_eq!(self.faults.rest(), [""; 0]);
+    fn assert_no_errors(&mut self) {
+        assert_eq!(self.errors.rest(), [""; 0]);
     }
 }
 
-fn heard(topic: &str, message: &RawMessage<'_>) -> Heard {
-    Heard::new(topic, message.to_value().expect("what the peers say has a value"))
+fn received(topic: &str, message: &RawMessage<'_>) -> Received {
+    Received::new(topic, message.to_value().expect("a peer's message has a value"))
 }
 
-fn decoded<T: Topic + Serialize>(message: &T) -> Heard {
-    Heard::new(T::NAME, json!(message))
+fn decoded<T: Topic + Serialize>(message: &T) -> Received {
+    Received::new(T::NAME, json!(message))
 }
 
-/// Our server, with one client at a time to talk to.
+/// Our server, which converses with one client at a time.
 pub struct OurServer {
     server: Server,
-    ears: Ears,
+    recorder: Recorder,
     connected: Events<ClientId>,
-    parted: Events<(ClientId, CloseCause)>,
+    closes: Events<(ClientId, CloseCause)>,
     client: Option<ClientId>,
 }
 
 impl OurServer {
-    /// Starts a server that speaks `wire`.
+    /// Starts a server with `wire`.
     pub async fn listen(path: &Path, wire: Wire) -> Self {
         let server = Server::builder(path).wire(wire).build();
-        let ears = Ears::new();
-        let tell = ears.raw.reporter();
-        server.on_message(move |message, topic, _| tell(heard(topic, &message)));
-        let tell = ears.typed.reporter();
-        server.on::<Count>(move |message, _| tell(decoded(&message)));
-        let tell = ears.typed.reporter();
-        server.on::<Big<'_>>(move |message, _| tell(decoded(&message)));
-        let tell = ears.typed.reporter();
-        server.on::<Missing>(move |message, _| tell(decoded(&message)));
-        let tell = ears.refused.reporter();
-        server.on_message_error(move |error, _| tell(error.to_string()));
-        let tell = ears.faults.reporter();
-        server.on_error(move |error| tell(error.to_string()));
+        let recorder = Recorder::new();
+        let report = recorder.raw.reporter();
+        server.on_message(move |message, topic, _| report(received(topic, &message)));
+        let report = recorder.typed.reporter();
+        server.on::<Count>(move |message, _| report(decoded(&message)));
+        let report = recorder.typed.reporter();
+        server.on::<Big<'_>>(move |message, _| report(decoded(&message)));
+        let report = recorder.typed.reporter();
+        server.on::<Missing>(move |message, _| report(decoded(&message)));
+        let report = recorder.message_errors.reporter();
+        server.on_message_error(move |error, _| report(error.to_string()));
+        let report = recorder.errors.reporter();
+        server.on_error(move |error| report(error.to_string()));
         let connected = Events::new();
         server.on_connection(connected.reporter());
-        let parted = Events::new();
-        let tell = parted.reporter();
-        server.on_connection_close(move |client, reason| tell((client, reason.cause.clone())));
+        let closes = Events::new();
+        let report = closes.reporter();
+        server.on_connection_close(move |client, reason| report((client, reason.cause.clone())));
         soon("listening", server.listen()).await.expect("nothing else is at the path");
-        OurServer { server, ears, connected, parted, client: None }
+        OurServer { server, recorder, connected, closes, client: None }
     }
 
-    /// Waits for a client; from now on, it is talked to.
-    pub async fn meet(&mut self) {
+    /// Waits for a client, to which later messages are sent.
+    pub async fn accept_client(&mut self) {
         self.client = Some(self.connected.next().await);
     }
 
-    /// Waits until the client has left of its own accord.
-    pub async fn part(&mut self) {
-        let (client, cause) = self.parted.next().await;
+    /// Waits until the client has closed the connection.
+    pub async fn expect_client_leaves(&mut self) {
+        let (client, cause) = self.closes.next().await;
         assert_eq!(Some(client), self.client.take());
         assert!(matches!(cause, CloseCause::PeerClosed), "the client left because {cause}");
     }
 
     /// Waits for a message error, and returns its text.
-    pub async fn refuse(&mut self) -> String {
-        self.ears.refused.next().await
+    pub async fn message_error(&mut self) -> String {
+        self.recorder.message_errors.next().await
     }
 
-    /// Closes the server, after making sure that all it heard has been looked at.
+    /// Closes the server, after checking that everything received was expected.
     pub async fn close(mut self) {
-        self.ears.assert_empty();
-        self.close_amid_traffic().await;
+        self.recorder.assert_empty();
+        self.close_under_load().await;
     }
 
-    /// Closes the server, whatever it still hears.
-    pub async fn close_amid_traffic(&mut self) {
+    /// Closes the server, whatever it still receives.
+    pub async fn close_under_load(&mut self) {
         soon("our server is closed", self.server.close()).await;
-        self.ears.assert_sound();
+        self.recorder.assert_no_errors();
     }
 }
 
-impl Speaks for OurServer {
-    fn tongue(&self) -> Tongue {
-        Tongue::Ours
+impl Conversant for OurServer {
+    fn dialect(&self) -> Dialect {
+        Dialect::Ours
     }
 
-    async fn say(&mut self, said: &Said) {
-        let (server, client) = (&self.server, self.client.expect("a client has been met"));
-        match said {
-            Said::Count(range) => {
+    async fn send(&mut self, batch: &Batch) {
+        let (server, client) = (&self.server, self.client.expect("a client is connected"));
+        match batch {
+            Batch::Count(range) => {
                 range.clone().for_each(|n| server.send(&Count { n, text: text(n) }, client).unwrap())
             }
-            Said::Big(bytes) => {
+            Batch::Big(bytes) => {
                 let message = Big { text: big(*bytes).into() };
                 soon("a long message is queued", server.send_async(&message, client)).await.unwrap();
             }
-            Said::Missing => server.send(&Missing, client).unwrap(),
-            Said::Values => said.messages().iter().for_each(|Heard { topic, message }| {
+            Batch::Missing => server.send(&Missing, client).unwrap(),
+            Batch::Values => batch.messages().iter().for_each(|Received { topic, message }| {
                 assert_eq!(server.broadcast_raw(topic, message).unwrap(), 1);
             }),
-            Said::Ends | Said::None => {
-                let say = |Heard { topic, message }: &Heard| server.send_raw(topic, message, client).unwrap();
-                said.messages().iter().for_each(say);
+            Batch::Delimiters | Batch::None => {
+                let send =
+                    |Received { topic, message }: &Received| server.send_raw(topic, message, client).unwrap();
+                batch.messages().iter().for_each(send);
             }
         }
     }
 
-    async fn hear(&mut self) -> Heard {
-        self.ears.hear().await
+    async fn receive(&mut self) -> Received {
+        self.recorder.receive().await
     }
 }
 
 /// Our client.
 pub struct OurClient {
     client: Arc<Client>,
-    ears: Ears,
+    recorder: Recorder,
     events: Events<&'static str>,
 }
 
 impl OurClient {
-    /// A client that speaks `wire`, not connected yet.
+    /// A client with `wire`, not connected yet.
     pub fn new(path: &Path, wire: Wire) -> Self {
-        // Short only to keep the tests short.
+        // Short, to keep the tests short.
         let delay = Duration::from_millis(20);
         let client = Client::builder(path).wire(wire).retry_delay(delay).reconnect_delay(delay).build();
-        let ears = Ears::new();
-        let tell = ears.raw.reporter();
-        client.on_message(move |message, topic| tell(heard(topic, &message)));
-        let tell = ears.typed.reporter();
-        client.on::<Count>(move |message| tell(decoded(&message)));
-        let tell = ears.typed.reporter();
-        client.on::<Big<'_>>(move |message| tell(decoded(&message)));
-        let tell = ears.typed.reporter();
-        client.on::<Missing>(move |message| tell(decoded(&message)));
-        let tell = ears.refused.reporter();
-        client.on_message_error(move |error| tell(error.to_string()));
-        let tell = ears.faults.reporter();
-        client.on_error(move |error| tell(error.to_string()));
+        let recorder = Recorder::new();
+        let report = recorder.raw.reporter();
+        client.on_message(move |message, topic| report(received(topic, &message)));
+        let report = recorder.typed.reporter();
+        client.on::<Count>(move |message| report(decoded(&message)));
+        let report = recorder.typed.reporter();
+        client.on::<Big<'_>>(move |message| report(decoded(&message)));
+        let report = recorder.typed.reporter();
+        client.on::<Missing>(move |message| report(decoded(&message)));
+        let report = recorder.message_errors.reporter();
+        client.on_message_error(move |error| report(error.to_string()));
+        let report = recorder.errors.reporter();
+        client.on_error(move |error| report(error.to_string()));
         let events = Events::new();
-        let tell = events.reporter();
-        client.on_connect(move || tell("connect"));
-        let tell = events.reporter();
-        client.on_reconnect(move || tell("reconnect"));
-        let tell = events.reporter();
-        client.on_connect_error(move |_| tell("connectError"));
-        let tell = events.reporter();
-        client.on_disconnect(move |_| tell("disconnect"));
-        OurClient { client: Arc::new(client), ears, events }
+        let report = events.reporter();
+        client.on_connect(move || report("connect"));
+        let report = events.reporter();
+        client.on_reconnect(move || report("reconnect"));
+        let report = events.reporter();
+        client.on_connect_error(move |_| report("connectError"));
+        let report = events.reporter();
+        client.on_disconnect(move |_| report("disconnect"));
+        OurClient { client: Arc::new(client), recorder, events }
     }
 
-    /// Begins to connect; `expect_after` waits for it to succeed.
+    /// Starts to connect; `expect_after` waits for the success.
     pub fn connect(&self) {
         let client = Arc::clone(&self.client);
         tokio::spawn(async move { client.connect().await.expect("nothing ends the attempts") });
     }
 
-    /// The next thing that happens to it is `event`.
+    /// The next event is `event`.
     pub async fn expect(&mut self, event: &str) {
         assert_eq!(self.events.next().await, event);
     }
 
-    /// `event` happens to it, after any number of `passed`.
+    /// The next event is `event`, after any number of `passed`.
     pub async fn expect_after(&mut self, passed: &str, event: &str) {
         loop {
             let next = self.events.next().await;
@@ -233,47 +239,47 @@ impl OurClient {
     }
 
     /// Waits for a message error, and returns its text.
-    pub async fn refuse(&mut self) -> String {
-        self.ears.refused.next().await
+    pub async fn message_error(&mut self) -> String {
+        self.recorder.message_errors.next().await
     }
 
-    /// Closes the client, after making sure that all it heard has been looked at.
+    /// Closes the client, after checking that everything received was expected.
     pub async fn close(mut self) {
-        self.ears.assert_empty();
-        self.close_amid_traffic().await;
+        self.recorder.assert_empty();
+        self.close_under_load().await;
     }
 
-    /// Closes the client, whatever it still hears.
-    pub async fn close_amid_traffic(&mut self) {
+    /// Closes the client, whatever it still receives.
+    pub async fn close_under_load(&mut self) {
         soon("our client is closed", self.client.close()).await;
-        self.ears.assert_sound();
+        self.recorder.assert_no_errors();
     }
 }
 
-impl Speaks for OurClient {
-    fn tongue(&self) -> Tongue {
-        Tongue::Ours
+impl Conversant for OurClient {
+    fn dialect(&self) -> Dialect {
+        Dialect::Ours
     }
 
-    async fn say(&mut self, said: &Said) {
+    async fn send(&mut self, batch: &Batch) {
         let client = &self.client;
-        match said {
-            Said::Count(range) => {
+        match batch {
+            Batch::Count(range) => {
                 range.clone().for_each(|n| client.send(&Count { n, text: text(n) }).unwrap())
             }
-            Said::Big(bytes) => {
+            Batch::Big(bytes) => {
                 let message = Big { text: big(*bytes).into() };
                 soon("a long message is queued", client.send_async(&message)).await.unwrap();
             }
-            Said::Missing => client.send(&Missing).unwrap(),
-            Said::Values | Said::Ends | Said::None => {
-                let say = |Heard { topic, message }: &Heard| client.send_raw(topic, message).unwrap();
-                said.messages().iter().for_each(say);
+            Batch::Missing => client.send(&Missing).unwrap(),
+            Batch::Values | Batch::Delimiters | Batch::None => {
+                let send = |Received { topic, message }: &Received| client.send_raw(topic, message).unwrap();
+                batch.messages().iter().for_each(send);
             }
         }
     }
 
-    async fn hear(&mut self) -> Heard {
-        self.ears.hear().await
+    async fn receive(&mut self) -> Received {
+        self.recorder.receive().await
     }
 }

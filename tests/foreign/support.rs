@@ -1,27 +1,27 @@
 //! What the tests with foreign peers share: peers in other languages, and a conversation with them.
 //!
-//! A peer is a program in `tests/foreign/` that talks over the socket in its own way. It takes commands on
-//! standard input, and prints what happens and what it hears on standard output, one JSON object a line:
+//! A peer is a program in `tests/foreign/` that uses the socket in its own way. It takes commands on standard input,
+//! and prints its events and the messages that it receives on standard output, one JSON object a line:
 //!
-//! | command | what the peer says |
+//! | command | what the peer sends |
 //! |---|---|
 //! | `values` | each of `values` in `speech.json`, under the topic `value` |
-//! | `ends` | each of `ends` in `speech.json`: text that looks like the end of a message, in every place |
+//! | `delimiters` | each of `delimiters` in `speech.json`: text that looks like a delimiter, in every place |
 //! | `count 0 5000` | `{"n":0,"text":…}` to `{"n":4999,"text":…}` under `count`; [`text`] is the rule for the text |
-//! | `big 1048576` | `{"text":…}` under `big`, with a text of so many bytes, by the rule of [`big`] |
+//! | `big 1048576` | `{"text":…}` under `big`, with a text of so many bytes; [`big`] is the rule for the text |
 //! | `missing` | nothing at all, under `missing` |
 //! | `none` | a text under the empty topic |
 //! | `untopical` | a message that has no topic: not an envelope |
-//! | `close` | closes its end and, once all is done, exits |
+//! | `close` | nothing: closes its end and, once all is done, exits |
 //!
 //! | line | when |
 //! |---|---|
 //! | `{"event":"ready","peer":"…"}` | first, with the peer's name and version |
-//! | `{"event":"heard","topic":"…","message":…}` | for each message, word for word |
-//! | `{"event":"connect"}`, … | when the library it uses says so |
+//! | `{"event":"received","topic":"…","message":…}` | for each message, unchanged |
+//! | `{"event":"connect"}`, … | for each event of the library that it uses |
 //!
-//! Both sides make up what they say, and what they expect to hear, from the same rules, so that all of it is
-//! compared and not only counted.
+//! Both ends make the messages that they send, and those that they expect, by the same rules. So all messages are
+//! compared, not only counted.
 
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -41,8 +41,7 @@ use tokio::sync::{OnceCell, mpsc};
 
 use super::{DEADLINE, in_time, soon};
 
-/// Writes past the capture of the test harness: that a peer was spoken to, or was not there, is to be seen
-/// without asking for it.
+/// Writes past the capture of the test harness, so that every run shows which peers took part and which were skipped.
 fn announce(line: &str) {
     let flavour = match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::CurrentThread) => "current-thread runtime",
@@ -53,7 +52,7 @@ fn announce(line: &str) {
     let _ = std::io::stderr().write_all(format!("{line} ({flavour})\n").as_bytes());
 }
 
-/// Says that a test did not run; where `CI` is set, that is a failure.
+/// Reports that a test did not run. Fails if `CI` is set.
 pub fn skip(test: &str, why: &str) {
     if std::env::var_os("CI").is_some_and(|ci| !ci.is_empty()) {
         panic!("{test} can't be skipped, as CI is set: {why}");
@@ -61,32 +60,32 @@ pub fn skip(test: &str, why: &str) {
     announce(&format!("SKIPPED {test}: {why}"));
 }
 
-/// The end of a test: says who the peer was and how many messages went to and fro.
+/// Reports at the end of a test the peer and the number of exchanged messages.
 pub fn report(test: &str, peer: &Peer, exchanged: usize) {
     let peer = peer.name();
     assert_ne!(exchanged, 0, "{test}: no message was exchanged with {peer}");
     announce(&format!("{test}: {exchanged} messages exchanged with {peer}"));
 }
 
-/// A message as it was heard, whatever heard it.
+/// A message as either end received it.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Heard {
-    /// The topic that it was heard under.
+pub struct Received {
+    /// The topic.
     pub topic: String,
     /// The message; null where there was none.
     pub message: Value,
 }
 
-impl Heard {
+impl Received {
     /// A message under a topic.
     pub fn new(topic: impl Into<String>, message: Value) -> Self {
-        Heard { topic: topic.into(), message }
+        Received { topic: topic.into(), message }
     }
 
-    /// Compares in full, and says no more than can be read.
-    fn expect(&self, expected: &Heard) {
-        let cut = |heard: &Heard| format!("{heard:?}").chars().take(400).collect::<String>();
-        assert!(self == expected, "heard {}\nexpected {}", cut(self), cut(expected));
+    /// Compares in full, and prints no more than 400 characters of each.
+    fn expect(&self, expected: &Received) {
+        let short = |received: &Received| format!("{received:?}").chars().take(400).collect::<String>();
+        assert!(self == expected, "received {}\nexpected {}", short(self), short(expected));
     }
 }
 
@@ -95,17 +94,17 @@ impl Heard {
 struct Speech {
     alphabet: Vec<String>,
     values: Vec<Value>,
-    ends: Vec<End>,
+    delimiters: Vec<Delimiter>,
 }
 
 #[derive(Deserialize)]
-struct End {
+struct Delimiter {
     topic: String,
     message: Value,
 }
 
 static SPEECH: LazyLock<Speech> = LazyLock::new(|| {
-    serde_json::from_str(include_str!("speech.json")).expect("speech.json is as every peer reads it")
+    serde_json::from_str(include_str!("speech.json")).expect("speech.json has the form that every peer reads")
 });
 
 /// The text of the message number `n` of a count: up to 39 of the letters in `speech.json`.
@@ -120,13 +119,13 @@ pub fn big(bytes: usize) -> String {
     UNIT.repeat(bytes / UNIT.len()) + &"x".repeat(bytes % UNIT.len())
 }
 
-/// Something that either side of a conversation can say.
+/// A batch of messages that either end of a conversation can send.
 #[derive(Clone, Debug)]
-pub enum Said {
+pub enum Batch {
     /// Every type of JSON and every kind of text.
     Values,
-    /// What looks like the end of a message, and isn't.
-    Ends,
+    /// Text that looks like a delimiter, and is none.
+    Delimiters,
     /// Numbered messages.
     Count(Range<u32>),
     /// One message with a text of so many bytes.
@@ -137,112 +136,118 @@ pub enum Said {
     None,
 }
 
-/// All there is to say.
-pub fn everything() -> Vec<Said> {
+/// All batches.
+pub fn all_batches() -> Vec<Batch> {
     vec![
-        Said::Values,
-        Said::Ends,
-        Said::Missing,
-        Said::Count(0..5000),
-        // A megabyte, and nearly the four that a message may have by default.
-        Said::Big(1 << 20),
-        Said::Big(4_100_000),
-        Said::None,
-        // What came in between has left no trace.
-        Said::Count(5000..5010),
+        Batch::Values,
+        Batch::Delimiters,
+        Batch::Missing,
+        Batch::Count(0..5000),
+        // 1 MiB, and nearly the 4 MiB that a message may have by default.
+        Batch::Big(1 << 20),
+        Batch::Big(4_100_000),
+        Batch::None,
+        // The batches before have left no trace.
+        Batch::Count(5000..5010),
     ]
 }
 
-/// A few words, after everything has been said once.
-pub fn a_few_words() -> Vec<Said> {
-    vec![Said::Count(0..100), Said::Values, Said::Count(100..110)]
+/// Some batches, for later connections.
+pub fn some_batches() -> Vec<Batch> {
+    vec![Batch::Count(0..100), Batch::Values, Batch::Count(100..110)]
 }
 
-impl Said {
-    /// The command that makes a peer say it.
+impl Batch {
+    /// The command that makes a peer send it.
     fn command(&self) -> String {
         match self {
-            Said::Values => "values".into(),
-            Said::Ends => "ends".into(),
-            Said::Count(range) => format!("count {} {}", range.start, range.end),
-            Said::Big(bytes) => format!("big {bytes}"),
-            Said::Missing => "missing".into(),
-            Said::None => "none".into(),
+            Batch::Values => "values".into(),
+            Batch::Delimiters => "delimiters".into(),
+            Batch::Count(range) => format!("count {} {}", range.start, range.end),
+            Batch::Big(bytes) => format!("big {bytes}"),
+            Batch::Missing => "missing".into(),
+            Batch::None => "none".into(),
         }
     }
 
-    /// The messages that it consists of.
-    pub fn messages(&self) -> Vec<Heard> {
+    /// The messages of the batch.
+    pub fn messages(&self) -> Vec<Received> {
         match self {
-            Said::Values => SPEECH.values.iter().map(|value| Heard::new("value", value.clone())).collect(),
-            Said::Ends => SPEECH.ends.iter().map(|end| Heard::new(&end.topic, end.message.clone())).collect(),
-            Said::Count(range) => {
-                range.clone().map(|n| Heard::new("count", json!({"n": n, "text": text(n)}))).collect()
+            Batch::Values => {
+                SPEECH.values.iter().map(|value| Received::new("value", value.clone())).collect()
             }
-            Said::Big(bytes) => vec![Heard::new("big", json!({"text": big(*bytes)}))],
-            Said::Missing => vec![Heard::new("missing", Value::Null)],
-            Said::None => vec![Heard::new("", json!("under no topic"))],
+            Batch::Delimiters => SPEECH
+                .delimiters
+                .iter()
+                .map(|text| Received::new(&text.topic, text.message.clone()))
+                .collect(),
+            Batch::Count(range) => {
+                range.clone().map(|n| Received::new("count", json!({"n": n, "text": text(n)}))).collect()
+            }
+            Batch::Big(bytes) => vec![Received::new("big", json!({"text": big(*bytes)}))],
+            Batch::Missing => vec![Received::new("missing", Value::Null)],
+            Batch::None => vec![Received::new("", json!("under no topic"))],
         }
     }
 
-    /// What `hearer` hears when `speaker` has said it.
-    fn heard(&self, speaker: Tongue, hearer: Tongue) -> Vec<Heard> {
+    /// What `receiver` receives when `sender` has sent the batch.
+    fn received(&self, sender: Dialect, receiver: Dialect) -> Vec<Received> {
         let mut messages = self.messages();
-        if speaker == Tongue::Node02 {
-            // A sender of 0.2 writes `%EOM%` as it is, and whoever reads it sees the end of a message there:
-            // nobody could understand it, so it isn't said. The other direction is heard in full.
-            messages.retain(|Heard { topic, message }| !format!("{topic}{message}").contains("%EOM%"));
+        if sender == Dialect::Node02 {
+            // A sender of 0.2 writes `%EOM%` unescaped, and every receiver takes it for a delimiter. So the peer does not
+            // send it. The other direction is received in full.
+            messages.retain(|Received { topic, message }| !format!("{topic}{message}").contains("%EOM%"));
         }
-        if speaker == Tongue::Ours || hearer == Tongue::Ours {
-            // The name that the Node library documents for the empty topic and does not give it.
+        if sender == Dialect::Ours || receiver == Dialect::Ours {
+            // The name that the Node library documents for the empty topic, and does not use.
             messages
                 .iter_mut()
-                .filter(|heard| heard.topic.is_empty())
-                .for_each(|heard| heard.topic = "none".into());
+                .filter(|received| received.topic.is_empty())
+                .for_each(|received| received.topic = "none".into());
         }
         messages
     }
 }
 
-/// What an end speaks, as far as it makes a difference to what is heard.
+/// The dialect of an end, as far as it makes a difference to the messages.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Tongue {
+pub enum Dialect {
     /// This library.
     Ours,
-    /// The Node library in its version 0.2, which can't say everything.
+    /// Version 0.2 of the Node library, which can't send every text.
     Node02,
     /// Any other peer.
     Foreign,
 }
 
 /// One end of a conversation.
-pub trait Speaks {
-    /// What it speaks.
-    fn tongue(&self) -> Tongue;
+pub trait Conversant {
+    /// Its dialect.
+    fn dialect(&self) -> Dialect;
 
-    /// Says it, all of it, without waiting for a reply.
-    fn say(&mut self, said: &Said) -> impl Future<Output = ()>;
+    /// Sends the whole batch, without waiting for a reply.
+    fn send(&mut self, batch: &Batch) -> impl Future<Output = ()>;
 
-    /// The next message that it has heard.
-    fn hear(&mut self) -> impl Future<Output = Heard>;
+    /// The next message received.
+    fn receive(&mut self) -> impl Future<Output = Received>;
 }
 
-/// Both ends say each thing at the same time, and hear what the other said, in full and in order. Returns how
-/// many messages that were.
-pub async fn exchange(one: &mut impl Speaks, other: &mut impl Speaks, speech: &[Said]) -> usize {
+/// Both ends send each batch at the same time, and receive the batch of the peer, in full and in order. Returns the
+/// number of messages.
+pub async fn exchange(one: &mut impl Conversant, other: &mut impl Conversant, batches: &[Batch]) -> usize {
     let mut exchanged = 0;
-    for said in speech {
-        one.say(said).await;
-        other.say(said).await;
-        exchanged += expect(other, said.heard(one.tongue(), other.tongue())).await;
-        exchanged += expect(one, said.heard(other.tongue(), one.tongue())).await;
+    for batch in batches {
+        one.send(batch).await;
+        other.send(batch).await;
+        exchanged += expect(other, batch.received(one.dialect(), other.dialect())).await;
+        exchanged += expect(one, batch.received(other.dialect(), one.dialect())).await;
     }
     exchanged
 }
 
-async fn expect(end: &mut impl Speaks, messages: Vec<Heard>) -> usize {
+async fn expect(end: &mut impl Conversant, messages: Vec<Received>) -> usize {
     for message in &messages {
-        end.hear().await.expect(message);
+        end.receive().await.expect(message);
     }
     messages.len()
 }
@@ -253,7 +258,7 @@ struct Line {
     event: String,
     peer: Option<String>,
     topic: Option<String>,
-    /// What came with it. Only there to be shown when the event is not the expected one.
+    /// The error of the event, only shown when the event is not the expected one.
     #[expect(dead_code)]
     error: Option<String>,
     #[serde(default)]
@@ -264,18 +269,18 @@ struct Line {
 #[derive(Debug)]
 pub struct Peer {
     name: String,
-    tongue: Tongue,
+    dialect: Dialect,
     child: Child,
     commands: Option<ChildStdin>,
     lines: mpsc::UnboundedReceiver<Line>,
     /// Read ahead while waiting for something else.
     earlier: VecDeque<Line>,
-    complaints: Arc<Mutex<String>>,
+    stderr_text: Arc<Mutex<String>>,
 }
 
 impl Peer {
-    /// Starts a peer and waits until it has said its name. `Err` says why it can't run here.
-    async fn start(mut command: Command, tongue: Tongue) -> Result<Self, String> {
+    /// Starts a peer and waits for its name. `Err` states why it can't run here.
+    async fn start(mut command: Command, dialect: Dialect) -> Result<Self, String> {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -286,7 +291,7 @@ impl Peer {
 
         let stdout = child.stdout.take().expect("its standard output is piped");
         let (printed, lines) = mpsc::unbounded_channel();
-        // Always read at once: a peer that waits for its output to be read would not read its socket.
+        // Read at once: a peer that waits for its output to be read does not read its socket.
         tokio::spawn(async move {
             let mut stdout = BufReader::new(stdout).lines();
             while let Some(line) = stdout.next_line().await.expect("a peer prints UTF-8") {
@@ -299,31 +304,31 @@ impl Peer {
         });
 
         let mut stderr = child.stderr.take().expect("its standard error is piped");
-        let complaints = Arc::new(Mutex::new(String::new()));
+        let stderr_text = Arc::new(Mutex::new(String::new()));
         tokio::spawn({
-            let complaints = Arc::clone(&complaints);
+            let stderr_text = Arc::clone(&stderr_text);
             async move {
                 let mut bytes = [0; 4096];
                 while let Ok(length @ 1..) = stderr.read(&mut bytes).await {
-                    complaints.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..length]));
+                    stderr_text.lock().unwrap().push_str(&String::from_utf8_lossy(&bytes[..length]));
                 }
             }
         });
 
         let commands = child.stdin.take();
         let earlier = VecDeque::new();
-        let mut peer = Peer { name: String::new(), tongue, child, commands, lines, earlier, complaints };
+        let mut peer = Peer { name: String::new(), dialect, child, commands, lines, earlier, stderr_text };
         match soon("a peer is ready", peer.lines.recv()).await {
             Some(Line { event, peer: Some(name), .. }) if event == "ready" => peer.name = name,
             Some(line) => panic!("not the name of a peer: {line:?}"),
             None => {
                 let status = soon("a peer ends", peer.child.wait()).await.expect("a peer can be waited for");
-                let complaints = peer.complaints();
-                // By which `peer.sh` says that it lacks a tool.
+                let stderr_text = peer.stderr_text();
+                // The status by which `peer.sh` reports a missing tool.
                 if status.code() == Some(77) {
-                    return Err(complaints.trim().to_owned());
+                    return Err(stderr_text.trim().to_owned());
                 }
-                panic!("a peer ended before it was ready: {status}\n{complaints}");
+                panic!("a peer ended before it was ready: {status}\n{stderr_text}");
             }
         }
         Ok(peer)
@@ -334,12 +339,12 @@ impl Peer {
         &self.name
     }
 
-    /// Makes it do something.
+    /// Gives it a command.
     pub async fn command(&mut self, command: &str) {
         let commands = self.commands.as_mut().expect("a peer takes commands until it is closed");
         let line = format!("{command}\n");
         if let Err(error) = soon(command, commands.write_all(line.as_bytes())).await {
-            panic!("{} does not take {command:?}: {error}\n{}", self.name, self.complaints());
+            panic!("{} does not take {command:?}: {error}\n{}", self.name, self.stderr_text());
         }
     }
 
@@ -349,45 +354,45 @@ impl Peer {
         }
         match in_time(DEADLINE, self.lines.recv()).await {
             Some(Some(line)) => line,
-            Some(None) => panic!("{} ended before {waiting_for}\n{}", self.name, self.complaints()),
-            None => panic!("{}: not within {DEADLINE:?}: {waiting_for}\n{}", self.name, self.complaints()),
+            Some(None) => panic!("{} ended before {waiting_for}\n{}", self.name, self.stderr_text()),
+            None => panic!("{}: not within {DEADLINE:?}: {waiting_for}\n{}", self.name, self.stderr_text()),
         }
     }
 
-    /// The next thing that happens to it is `event`.
+    /// The next event is `event`.
     pub async fn expect(&mut self, event: &str) {
         let line = self.next(event).await;
-        assert_eq!(line.event, event, "{} says {line:?}\n{}", self.name, self.complaints());
+        assert_eq!(line.event, event, "{} printed {line:?}\n{}", self.name, self.stderr_text());
     }
 
-    /// All of `events` happen to it next, in any order.
+    /// The next events are `events`, in any order.
     pub async fn expect_all(&mut self, events: &[&str]) {
         let mut missing = events.to_vec();
         while !missing.is_empty() {
             let line = self.next(missing[0]).await;
             let Some(index) = missing.iter().position(|event| *event == line.event) else {
-                panic!("{} says {line:?}\n{}", self.name, self.complaints());
+                panic!("{} printed {line:?}\n{}", self.name, self.stderr_text());
             };
             missing.remove(index);
         }
     }
 
-    /// `event` happens to it, after any number of `passed`.
+    /// The next event is `event`, after any number of `passed`.
     pub async fn expect_after(&mut self, passed: &str, event: &str) {
         loop {
             let line = self.next(event).await;
             if line.event == event {
                 return;
             }
-            assert_eq!(line.event, passed, "{} says {line:?}\n{}", self.name, self.complaints());
+            assert_eq!(line.event, passed, "{} printed {line:?}\n{}", self.name, self.stderr_text());
         }
     }
 
-    /// Goes by everything that it hears, until something else happens.
-    pub async fn hear_out(&mut self) {
+    /// Skips messages, up to the next other event.
+    pub async fn skip_messages(&mut self) {
         loop {
             let line = self.next("something besides messages").await;
-            if line.event != "heard" {
+            if line.event != "received" {
                 return self.earlier.push_front(line);
             }
         }
@@ -399,12 +404,12 @@ impl Peer {
         self.commands = None;
     }
 
-    /// It has nothing more to say, and ends by itself, successfully.
+    /// It prints nothing more, and ends by itself with success.
     pub async fn end(mut self) {
         let rest = self.earlier.pop_front().or(soon("a peer ends", self.lines.recv()).await);
-        assert!(rest.is_none(), "{} still says {rest:?}", self.name);
+        assert!(rest.is_none(), "{} still printed {rest:?}", self.name);
         let status = soon("a peer ends", self.child.wait()).await.expect("a peer can be waited for");
-        assert!(status.success(), "{} ended with {status}\n{}", self.name, self.complaints());
+        assert!(status.success(), "{} ended with {status}\n{}", self.name, self.stderr_text());
     }
 
     /// Ends it as `kill -9` does.
@@ -412,29 +417,31 @@ impl Peer {
         soon("a peer is killed", self.child.kill()).await.expect("a peer can be killed");
     }
 
-    fn complaints(&self) -> String {
-        self.complaints.lock().unwrap().clone()
+    fn stderr_text(&self) -> String {
+        self.stderr_text.lock().unwrap().clone()
     }
 }
 
-impl Speaks for Peer {
-    fn tongue(&self) -> Tongue {
-        self.tongue
+impl Conversant for Peer {
+    fn dialect(&self) -> Dialect {
+        self.dialect
     }
 
-    async fn say(&mut self, said: &Said) {
-        self.command(&said.command()).await;
+    async fn send(&mut self, batch: &Batch) {
+        self.command(&batch.command()).await;
     }
 
-    async fn hear(&mut self) -> Heard {
+    async fn receive(&mut self) -> Received {
         match self.next("a message").await {
-            Line { event, topic: Some(topic), message, .. } if event == "heard" => Heard { topic, message },
-            line => panic!("{} was to hear a message: {line:?}\n{}", self.name, self.complaints()),
+            Line { event, topic: Some(topic), message, .. } if event == "received" => {
+                Received { topic, message }
+            }
+            line => panic!("not a message of {}: {line:?}\n{}", self.name, self.stderr_text()),
         }
     }
 }
 
-/// Which part a peer plays.
+/// The role of a peer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Role {
     /// It connects.
@@ -463,8 +470,8 @@ pub struct Node {
 }
 
 impl Node {
-    /// Installs them below `target` (`CARGO_TARGET_TMPDIR`), once for each lock file. `Err` says why Node
-    /// can't be spoken to here.
+    /// Installs them below `target` (`CARGO_TARGET_TMPDIR`), once for each lock file. `Err` states why Node
+    /// can't be used here.
     pub async fn install(target: &'static str) -> Result<Self, String> {
         // Tests run side by side.
         static INSTALLED: OnceCell<Result<Node, String>> = OnceCell::const_new();
@@ -481,11 +488,11 @@ impl Node {
     pub async fn start(&self, version: &str, role: Role, socket: &Path) -> Peer {
         let mut command = Command::new("node");
         command.arg(script(&format!("node/{}.js", role.name()))).arg(version).arg(socket);
-        // The packages aren't where the scripts are: nothing is installed among the sources.
+        // The packages are not beside the scripts: nothing is installed among the sources.
         command.env("NODE_PATH", &self.modules);
-        let tongue = if version == "0.2.0" { Tongue::Node02 } else { Tongue::Foreign };
-        let peer = Peer::start(command, tongue).await.expect("node has been seen to run");
-        assert!(peer.name.contains(version), "{version} was asked for, not {}", peer.name);
+        let dialect = if version == "0.2.0" { Dialect::Node02 } else { Dialect::Foreign };
+        let peer = Peer::start(command, dialect).await.expect("node has been seen to run");
+        assert!(peer.name.contains(version), "{version} was requested, not {}", peer.name);
         peer
     }
 }
@@ -502,7 +509,7 @@ pub(super) async fn install(target: &Path, name: &str, package: &str, lock: &str
     }
 
     let failed = |error: std::io::Error| format!("the npm packages can't be put in {target:?}: {error}");
-    // Installed beside and moved into place: complete as soon as it is there, whoever else is at it.
+    // Installed beside and moved into place, so that it is complete as soon as it exists, even with other installers.
     let beside = tempfile::tempdir_in(target).map_err(failed)?;
     std::fs::write(beside.path().join("package.json"), package).map_err(failed)?;
     std::fs::write(beside.path().join("package-lock.json"), lock).map_err(failed)?;
@@ -524,25 +531,24 @@ async fn run(command: &mut Command) -> Result<(), String> {
     if output.status.success() {
         return Ok(());
     }
-    // What npm has to say at length it says first in short.
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    let complaints = complaints.lines().take(4).collect::<Vec<_>>().join("\n");
-    Err(format!("{name} failed, {}\n{complaints}", output.status))
+    // The first lines of npm's output are the summary.
+    let stderr_text = String::from_utf8_lossy(&output.stderr);
+    let stderr_text = stderr_text.lines().take(4).collect::<Vec<_>>().join("\n");
+    Err(format!("{name} failed, {}\n{stderr_text}", output.status))
 }
 
-/// Starts a Python peer. `Err` says why it can't run here.
+/// Starts a Python peer. `Err` states why it can't run here.
 pub async fn python(role: Role, socket: &Path) -> Result<Peer, String> {
-    // A Python that is there and can't start, like the placeholder that some systems have, is as good as
-    // none.
+    // A Python that exists and can't start, like the placeholder of some systems, counts as none.
     run(Command::new("python3").arg("--version")).await?;
     let mut command = Command::new("python3");
     command.arg(script("python/peer.py")).arg(role.name()).arg(socket);
-    Peer::start(command, Tongue::Foreign).await
+    Peer::start(command, Dialect::Foreign).await
 }
 
-/// Starts a client made of shell tools. `Err` says why it can't run here.
+/// Starts a client made of shell tools. `Err` states why it can't run here.
 pub async fn shell(socket: &Path) -> Result<Peer, String> {
     let mut command = Command::new("bash");
     command.arg(script("shell/peer.sh")).arg(socket);
-    Peer::start(command, Tongue::Foreign).await
+    Peer::start(command, Dialect::Foreign).await
 }

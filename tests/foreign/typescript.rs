@@ -9,15 +9,15 @@ use tokio::sync::OnceCell;
 use super::foreign::install;
 use super::soon;
 
-/// The compiler and the Node library, installed.
+/// The installed compiler and Node library.
 #[derive(Clone, Debug)]
 pub struct TypeScript {
     modules: PathBuf,
 }
 
 impl TypeScript {
-    /// Installs them below `target` (`CARGO_TARGET_TMPDIR`), once for each lock file. `Err` says why they can't be had
-    /// here.
+    /// Installs them below `target` (`CARGO_TARGET_TMPDIR`), once for each lock file. `Err` states why they can't be
+    /// installed here.
     pub async fn install(target: &'static str) -> Result<Self, String> {
         // Tests run side by side.
         static INSTALLED: OnceCell<Result<TypeScript, String>> = OnceCell::const_new();
@@ -30,16 +30,16 @@ impl TypeScript {
         INSTALLED.get_or_init(|| installing).await.clone()
     }
 
-    /// Compiles files, strictly, beside where they are. `Err` is what the compiler says of them, a line each.
+    /// Compiles files in place, strictly. `Err` has the lines that the compiler prints.
     pub async fn compile(&self, directory: &Path, files: &[&str]) -> Result<(), Vec<String>> {
         let mut command = Command::new("node");
         command.arg(self.modules.join("typescript/bin/tsc"));
         command.args(["--strict", "--target", "es2022", "--module", "commonjs", "--noEmitOnError"]);
         let Output { status, stdout, stderr } =
             soon("compiling", command.args(files).current_dir(directory).output()).await.unwrap();
-        let said = [stdout, stderr].concat();
-        let said: Vec<_> = String::from_utf8_lossy(&said).lines().map(str::to_owned).collect();
-        if status.success() { Ok(()) } else { Err(said) }
+        let output = [stdout, stderr].concat();
+        let lines: Vec<_> = String::from_utf8_lossy(&output).lines().map(str::to_owned).collect();
+        if status.success() { Ok(()) } else { Err(lines) }
     }
 
     /// Starts a compiled file, whose standard output is read.

@@ -1,13 +1,9 @@
-//! What the tests share: a place of its own for every socket, events that are waited for with a deadline, raw
-//! bytes on a real socket, and both runtime flavours for every test.
+//! What the tests share: a directory for every socket, events that are awaited with a deadline, raw bytes on a real
+//! socket, and both runtime flavours for every test.
 
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
 struct Readme;
-
-#[cfg(doctest)]
-#[doc = include_str!("../../socket-ipc/README.md")]
-struct CrateReadme;
 
 #[path = "../foreign/support.rs"]
 pub mod foreign;
@@ -26,7 +22,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::mpsc;
 
-/// How long an event may take before the test fails. Generous: it is reached only by a failure.
+/// How long an event may take before the test fails. Generous, because only a failure reaches it.
 pub const DEADLINE: Duration = Duration::from_secs(20);
 
 /// Makes two tests of each asynchronous function: one on a current-thread runtime, one on a multi-thread
@@ -34,7 +30,7 @@ pub const DEADLINE: Duration = Duration::from_secs(20);
 ///
 /// ```
 /// support::both_flavours! {
-///     async fn one_and_one_is_two() {
+///     async fn sum_of_one_and_one_is_two() {
 ///         assert_eq!(1 + 1, 2);
 ///     }
 /// }
@@ -66,16 +62,15 @@ macro_rules! both_flavours {
     )*};
 }
 
-/// Makes two tests of each function, which gets the flavour of runtime for the processes it starts. They run only
-/// when asked for.
+/// Makes two ignored tests of each function, which gets the runtime flavour for the processes it starts.
 ///
 /// ```
-/// fn it_ends(flavour: &str) {
+/// fn process_input_ends_exits(flavour: &str) {
 ///     support::process::Peer::of(&mut support::process::command("true", flavour, &[])).exits_well();
 /// }
 ///
 /// support::whole_processes! {
-///     it_ends,
+///     process_input_ends_exits,
 /// }
 /// ```
 #[macro_export]
@@ -99,7 +94,7 @@ macro_rules! whole_processes {
 
 /// Runs a test on a runtime. What [`both_flavours`] expands to.
 pub fn run(mut runtime: tokio::runtime::Builder, test: impl Future<Output = ()>) {
-    // A run of hours, which this asks for, has no such deadline.
+    // The variable asks for a run of hours, which has no such deadline.
     let deadline = if std::env::var_os("SOCKET_IPC_PEERS").is_some() { Duration::MAX } else { 6 * DEADLINE };
     runtime.enable_all().build().unwrap().block_on(within("the test", deadline, test));
 }
@@ -116,8 +111,8 @@ pub async fn within<T>(what: &str, deadline: Duration, future: impl Future<Outpu
 
 /// Waits for `future`; `None` if it takes longer than `deadline`.
 ///
-/// Unlike [`tokio::time::timeout`], which polls the future once more because the time is over: that would hide a wake-up that
-/// was lost, and the test would only take longer.
+/// Unlike [`tokio::time::timeout`], it does not poll the future once more at the deadline: that would hide a lost
+/// wake-up, and the test would only take longer.
 pub async fn in_time<T>(deadline: Duration, future: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
@@ -147,7 +142,7 @@ impl Place {
     }
 }
 
-/// What listeners report, to be waited for in the order it came.
+/// Events that listeners report, in their order.
 pub struct Events<T> {
     sender: mpsc::UnboundedSender<T>,
     receiver: mpsc::UnboundedReceiver<T>,
@@ -160,7 +155,7 @@ impl<T: Send + 'static> Events<T> {
         Self { sender, receiver }
     }
 
-    /// Returns what a listener calls to report an event. It may be called after the test has stopped looking.
+    /// Returns a closure that reports an event. It may be called after the test has dropped `Events`.
     pub fn reporter(&self) -> impl Fn(T) + Clone + Send + Sync + 'static {
         let sender = self.sender.clone();
         move |event| drop(sender.send(event))
@@ -185,13 +180,13 @@ impl<T: Send + 'static> Events<T> {
         events
     }
 
-    /// The events that have been reported and not been waited for.
+    /// The events that have been reported and not been read.
     pub fn rest(&mut self) -> Vec<T> {
         std::iter::from_fn(|| self.receiver.try_recv().ok()).collect()
     }
 }
 
-/// A peer that knows nothing of the library: bytes on a socket.
+/// A peer without the library: bytes on a socket.
 pub struct RawPeer {
     pub stream: UnixStream,
     received: Vec<u8>,
@@ -246,7 +241,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn in_time_wake_up_is_lost_future_is_not_polled_at_the_deadline() {
+    async fn in_time_wake_up_lost_does_not_poll_at_deadline() {
         for wakes in [false, true] {
             let mut polls = 0;
             let future = std::future::poll_fn(|cx| {

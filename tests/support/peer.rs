@@ -1,5 +1,5 @@
-//! One process of the tests of whole processes: a server, a client or a racer, told by its standard input
-//! what to do and saying on its standard output what happens, a line each.
+//! One process of the tests of whole processes: a server, a client or a racer. It reads commands on its standard input,
+//! and prints its events on its standard output, a line each.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -36,7 +36,7 @@ struct Prepared<'m> {
     text: &'m RawValue,
 }
 
-/// A request that is answered after a while.
+/// A request that is replied to after a while.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic(name = "square", reply = Squared)]
 struct Square(u64);
@@ -45,7 +45,7 @@ struct Square(u64);
 #[topic = "squared"]
 struct Squared(u64);
 
-/// A request that is never answered.
+/// A request that is never replied to.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic(name = "wait", reply = Waited)]
 struct Wait;
@@ -56,9 +56,9 @@ struct Waited;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-/// The runtime is a current-thread one unless `PEER_FLAVOUR` is `multi_thread`; with `PEER_SIGPIPE` set, a write to
-/// a pipe that nobody reads ends the process, as it does in a program that is not Rust's; with `PEER_TRACE` set, what is
-/// traced goes to the standard error.
+/// The runtime is a current-thread one unless `PEER_FLAVOUR` is `multi_thread`. With `PEER_SIGPIPE` set, a write to a
+/// pipe without a reader ends the process, as in a program that is not written in Rust. With `PEER_TRACE` set, the
+/// standard error gets the traces.
 fn main() -> Result {
     if std::env::var_os("PEER_TRACE").is_some() {
         tracing_subscriber::fmt().with_writer(std::io::stderr).with_ansi(false).init();
@@ -116,8 +116,8 @@ async fn run(arguments: Vec<String>) -> Result {
     }
 }
 
-/// A server with the options that the environment asks for: `PEER_UMASK` and `PEER_MODE`, octal, `PEER_GROUPS`, whose users
-/// are let in, and `PEER_WATCH`, in milliseconds.
+/// A server with the options of the environment: `PEER_UMASK` and `PEER_MODE`, octal, `PEER_GROUPS`, whose users may
+/// connect, and `PEER_WATCH`, in milliseconds.
 fn with_options(path: &str) -> Result<Server> {
     let mut builder = Server::builder(path);
     if let Ok(mask) = std::env::var("PEER_UMASK") {
@@ -137,20 +137,20 @@ fn with_options(path: &str) -> Result<Server> {
 
 fn say(line: impl std::fmt::Display) {
     let mut output = std::io::stdout().lock();
-    // Whoever listened may have been the first to go.
+    // The reader of the output may be gone already.
     let _ = writeln!(output, "{line}").and_then(|()| output.flush());
 }
 
-/// Up to 2 ms later, and of several in no particular order.
+/// Replies after up to 2 ms, to several requests in no particular order.
 async fn squared(Square(number): Square) -> Squared {
     let scattered = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 53;
     tokio::time::sleep(Duration::from_micros(scattered)).await;
     Squared(number * number)
 }
 
-/// Replies pings and requests; says who comes and goes, and what could not be heard. A line `status` asks what the process
-/// holds, `peers` who is connected; `child` has it start a process of its own, `fork` one without `exec` that drops its copy of
-/// the server, closes it, or forks twice and drops it. Ends with its input.
+/// Replies to pings and requests, and prints connections and errors. The line `status` prints what the process holds,
+/// `peers` the connected peers. `child` starts a process, `fork` one without `exec` that drops its copy of the server,
+/// closes it, or forks twice and drops it. Ends with its input.
 async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
     let reply = server.handle();
     server.on::<Ping>(move |Ping(number), id| reply.send(&Pong(number), id).unwrap_or_else(say));
@@ -188,7 +188,7 @@ async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
             }
             "fork drop" | "fork close" | "fork twice" => match fork::fork()? {
                 fork::Fork::Child => {
-                    // As a program that becomes a daemon: the child of the child drops it.
+                    // As a program does that becomes a daemon: the child of the child drops the server.
                     if line == "fork twice"
                         && let fork::Fork::Parent(child) = fork::fork()?
                     {
@@ -199,7 +199,7 @@ async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
                         "fork close" => server.close().await,
                         _ => drop(server),
                     }
-                    // Tasks that were told to end do so where there is a thread to run them.
+                    // Tasks that are to end need turns to do so.
                     for _ in 0..100 {
                         tokio::task::yield_now().await;
                     }
@@ -212,7 +212,7 @@ async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
             },
             "child" => {
                 let mut command = std::process::Command::new("sleep");
-                // It may outlive whoever reads what this process says.
+                // It may outlive the reader of this process's output.
                 command.arg("600").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
                 let child = command.spawn()?;
                 say(format_args!("child {}", child.id()));
@@ -225,7 +225,7 @@ async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
     Ok(())
 }
 
-/// Sends every block to all clients once they are there, paced by the slowest.
+/// Sends every block to all clients once `clients` are connected, paced by the slowest.
 async fn flood(
     path: &str,
     clients: usize,
@@ -262,8 +262,8 @@ async fn flood(
     Ok(())
 }
 
-/// Sends every block to whoever is there once so many have been, waiting for none of them. A line asks for the
-/// memory it has resident.
+/// Sends every block to the connected clients once `clients` have connected, without waiting for them. Each line of the
+/// input prints the resident memory.
 async fn blast(
     path: &str,
     clients: usize,
@@ -308,8 +308,8 @@ async fn blast(
     Ok(())
 }
 
-/// Connects, and again whenever it has to; replies to requests, and says what happens. A line `ping N` sends one, `ask N`
-/// asks so many requests and waits for no reply.
+/// Connects and reconnects, replies to requests, and prints its events. The line `ping N` sends a ping, `ask N` sends N
+/// requests without waiting for the replies.
 async fn client(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
     let client = Client::builder(path).retry_delay(Duration::from_millis(20)).build();
     client.on_connect(|| say("connect"));
@@ -336,7 +336,7 @@ async fn client(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
     Ok(())
 }
 
-/// For each line `race` tries to listen, for `reach` asks whoever listens, for `stop` lets go.
+/// The line `race` tries to listen, `reach` pings the listening server, `stop` drops the server.
 async fn racer(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
     let mut server = None;
     while let Some(line) = input.next_line().await? {
@@ -373,24 +373,24 @@ async fn racer(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
     Ok(())
 }
 
-/// Starts and stops a server over and over, for its own user only; says whom it let in and what it heard.
+/// Starts and stops a server over and over, for its own user only; prints connections and messages.
 async fn starts(path: &str, count: u32, mode: u32) -> Result {
     rustix::process::umask(rustix::fs::Mode::empty());
     let others_may_connect = mode & 0o006 == 0o006;
     let refused = Arc::new(AtomicU64::new(0));
     for _ in 0..count {
         let server = Server::builder(path).mode(mode).same_user_only().build();
-        let (error_reply, mut error_replies) = tokio::sync::mpsc::unbounded_channel();
+        let (report_error, mut errors) = tokio::sync::mpsc::unbounded_channel();
         let count = Arc::clone(&refused);
         server.on_error(move |_| {
             count.fetch_add(1, Ordering::Relaxed);
-            let _ = error_reply.send(());
+            let _ = report_error.send(());
         });
         server.on_connection(|id| say(format_args!("let in {id}")));
         server.on_message(|message, topic, _| say(format_args!("heard {topic} {message}")));
         server.listen().await?;
         if others_may_connect {
-            error_replies.recv().await;
+            errors.recv().await;
         }
         server.broadcast(&Pong(0))?;
         server.close().await;
@@ -399,7 +399,7 @@ async fn starts(path: &str, count: u32, mode: u32) -> Result {
     Ok(())
 }
 
-/// Tries to connect, to write and to read, until its input ends; says how often it tried and what came of it.
+/// Tries to connect, to write and to read until its input ends, and prints the counts of the outcomes.
 async fn intruder(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
     let (mut refused, mut absent, mut connected, mut received) = (0u64, 0u64, 0u64, 0u64);
     say("trying");
@@ -410,7 +410,7 @@ async fn intruder(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
                     connected += 1;
                     let _ = stream.write_all(b"{\"topic\":\"ping\",\"message\":1}\n");
                     let mut bytes = Vec::new();
-                    // Until the peer closes, in good order or not.
+                    // Until the server closes or resets the connection.
                     let _ = stream.read_to_end(&mut bytes);
                     received += bytes.len() as u64;
                 }

@@ -1,4 +1,4 @@
-//! Processes of a test, and what the system says of them.
+//! Processes of a test, and what the system reports of them.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -10,17 +10,17 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::DEADLINE;
 
-/// A message that a server of these processes replies.
+/// A message to which the server process replies.
 pub const PING: &[u8] = b"{\"topic\":\"ping\",\"message\":1}\n";
 
-/// The command that starts `tests/support/peer.rs`, whose path only the tests know, with a runtime of a flavour.
+/// The command that starts `tests/support/peer.rs` with a runtime flavour. Only the tests know the path of the binary.
 pub fn command(binary: &str, flavour: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary);
     command.args(arguments).env("PEER_FLAVOUR", flavour);
     command
 }
 
-/// A process that is told what to do and says what happens, line by line; killed with the test.
+/// A process that reads commands and prints events, line by line. Killed when dropped.
 pub struct Peer {
     pub child: Child,
     input: Option<ChildStdin>,
@@ -38,16 +38,16 @@ impl Peer {
         Self { input: child.stdin.take(), child, lines }
     }
 
-    /// The next line that the process says.
+    /// The next line that the process prints.
     pub fn line(&self) -> String {
         self.line_within(DEADLINE)
     }
 
     pub fn line_within(&self, deadline: Duration) -> String {
-        self.lines.recv_timeout(deadline).expect("the process says something in time")
+        self.lines.recv_timeout(deadline).expect("no line of the process in time")
     }
 
-    /// The next line that begins so; those before it are passed over.
+    /// The next line that begins with `start`; the lines before it are skipped.
     pub fn line_with(&self, start: &str) -> String {
         std::iter::repeat_with(|| self.line()).find(|line| line.starts_with(start)).unwrap()
     }
@@ -69,15 +69,14 @@ impl Peer {
         self.child.wait().unwrap();
     }
 
-    /// Ends the process's input, and what it says until it has ended.
+    /// Ends the input, and fails if the process prints a line that begins with `start` before it ends.
     pub fn exits_well_without(mut self, start: &str) {
         self.end_input();
         assert!(self.child.wait().unwrap().success());
         assert!(self.lines.iter().all(|line| !line.starts_with(start)));
     }
 
-    /// Has a client ask until there is a reply, again whenever the connection was lost meanwhile; returns how
-    /// often it was.
+    /// Has a client ping until it gets the reply, again after each loss of the connection; returns the number of losses.
     pub fn asks(&mut self, number: u64) -> usize {
         for losses in 0.. {
             self.tell(&format!("ping {number}"));
@@ -91,17 +90,17 @@ impl Peer {
                 }
             }
         }
-        unreachable!("it asks without end")
+        unreachable!("the pings never end")
     }
 
-    /// Asks a server until what it says of itself is as it should be.
+    /// Polls the status of a server until it is the awaited one.
     pub fn status_once(&mut self, awaited: impl Fn(&Status) -> bool) -> Status {
         self.status_within(DEADLINE, awaited)
     }
 
-    /// The same, for what may take longer.
+    /// The same with a deadline.
     pub fn status_within(&mut self, deadline: Duration, awaited: impl Fn(&Status) -> bool) -> Status {
-        let asked = Instant::now();
+        let start = Instant::now();
         loop {
             self.tell("status");
             let [clients, descriptors, tasks, resident] = numbers(&self.line_with("status"))[..] else {
@@ -111,7 +110,7 @@ impl Peer {
             if awaited(&status) {
                 return status;
             }
-            assert!(asked.elapsed() < deadline, "{status:?}");
+            assert!(start.elapsed() < deadline, "{status:?}");
         }
     }
 
@@ -121,7 +120,7 @@ impl Peer {
     }
 }
 
-/// What a server says of itself when asked.
+/// The status that a server prints.
 #[derive(Clone, Copy, Debug)]
 pub struct Status {
     pub clients: u64,

@@ -1,4 +1,4 @@
-//! Checks a type and writes its protocol: what travels in which direction, and who has to hear it.
+//! Checks a type and writes its protocol: what travels in which direction, and which endpoint receives it.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -38,12 +38,12 @@ fn check_kind(input: &DeriveInput, errors: &mut Vec<Error>) {
     }
 }
 
-/// Both sides have to mean the same topics by a protocol, whatever either would choose for a parameter.
+/// Both ends have to mean the same topics by a protocol, whatever either would choose for a parameter.
 fn check_no_generics(input: &DeriveInput, errors: &mut Vec<Error>) {
     if !input.generics.params.is_empty() {
         errors.push(Error::new_spanned(
             &input.generics,
-            format_args!("a protocol is the same on both sides: remove the generics of `{}`", input.ident),
+            format_args!("a protocol is the same at both ends: remove the generics of `{}`", input.ident),
         ));
     }
 }
@@ -65,16 +65,16 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
     let (ident, name) = (&input.ident, input.ident.unraw().to_string());
     let to_server = Direction {
         listed: &attribute.to_server,
-        reply_outbox: &attribute.to_client,
+        replies_in: &attribute.to_client,
         marker: quote!(#krate::ToServer),
-        side: quote!(#krate::Server<#ident>),
+        endpoint: quote!(#krate::Server<#ident>),
         words: "to the server",
     };
     let to_client = Direction {
         listed: &attribute.to_client,
-        reply_outbox: &attribute.to_server,
+        replies_in: &attribute.to_server,
         marker: quote!(#krate::ToClient),
-        side: quote!(#krate::Client<#ident>),
+        endpoint: quote!(#krate::Client<#ident>),
         words: "to clients",
     };
     let directions = [to_server, to_client].map(|direction| {
@@ -89,7 +89,7 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
             let topics: Vec<_> = entries.iter().map(|entry| with_lifetime(&entry.topic, "static")).collect();
             quote! {
                 #(
-                    #krate::Travels::#direction(
+                    #krate::__private::Travels::#direction(
                         <#topics as #krate::Topic>::NAME,
                         <#topics as #krate::Topic>::REPLY,
                     ),
@@ -101,14 +101,14 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
     let requests = attribute.to_server.iter().chain(&attribute.to_client);
     let replies = requests.filter_map(|entry| reply(entry, attribute));
 
-    // What is deprecated is no less part of the protocol; who sends it is warned.
+    // What is deprecated is no less part of the protocol; a program that sends it is warned.
     quote! {
         #[allow(deprecated)]
         const _: () = {
             #[automatically_derived]
             impl #krate::Protocol for #ident {
                 const NAME: &'static ::core::primitive::str = #name;
-                const TOPICS: &'static [#krate::Travels] = &[#(#travels)*];
+                const TOPICS: &'static [#krate::__private::Travels] = &[#(#travels)*];
             }
             #(#directions)*
             #(#replies)*
@@ -118,7 +118,7 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
 }
 
 /// The impl that describes a protocol, in whatever kind of schema all its topics have. A topic without one is no mistake:
-/// who asks for it is told.
+/// its use is a compile error that says so.
 fn described(input: &DeriveInput, attribute: &ProtocolAttribute, krate: &TokenStream) -> TokenStream {
     let ident = &input.ident;
     let (mut topics, mut directions) = (Vec::new(), Vec::new());
@@ -131,9 +131,9 @@ fn described(input: &DeriveInput, attribute: &ProtocolAttribute, krate: &TokenSt
     }
     quote! {
         #[automatically_derived]
-        impl<__S> #krate::description::DescribesItself<__S> for #ident
+        impl<__S> #krate::__private::DescribesItself<__S> for #ident
         where
-            #(#topics: #krate::description::DescribedIn<__S>,)*
+            #(#topics: #krate::__private::DescribedIn<__S>,)*
         {
             fn describe(__description: &mut #krate::Description) {
                 #(__description.describe::<__S, #topics>(#directions);)*
@@ -146,11 +146,11 @@ fn described(input: &DeriveInput, attribute: &ProtocolAttribute, krate: &TokenSt
 struct Direction<'a> {
     listed: &'a [Entry],
     /// The other direction's topics, whose replies travel in this one.
-    reply_outbox: &'a [Entry],
+    replies_in: &'a [Entry],
     /// The trait that says that a topic travels in it.
     marker: TokenStream,
-    /// Who hears it.
-    side: TokenStream,
+    /// The endpoint that receives it.
+    endpoint: TokenStream,
     /// What it is called.
     words: &'static str,
 }
@@ -159,7 +159,7 @@ impl Direction<'_> {
     /// All that travels in this direction, each type once: several requests may have the same reply, and it may be
     /// a topic of its own, too.
     fn topics(&self) -> Vec<&TypePath> {
-        let replies = self.reply_outbox.iter().filter_map(|entry| entry.reply.as_ref());
+        let replies = self.replies_in.iter().filter_map(|entry| entry.reply.as_ref());
         let mut topics: Vec<&TypePath> = Vec::new();
         let mut seen = Vec::new();
         for topic in self.listed.iter().map(|entry| &entry.topic).chain(replies) {
@@ -178,7 +178,7 @@ impl Direction<'_> {
         let topics = self.topics();
         // From a single impl the compiler would conclude that every message is of its type, and report another one as
         // mismatched, with no word of the protocol; and where there is none, it would not wait to learn the type it names.
-        // So there are two at least, if of types that are no topics and that nobody can send.
+        // So there are two at least, if of types that are no topics and that cannot be sent.
         let others = [quote!(::core::convert::Infallible), quote!(::core::marker::PhantomPinned)];
         let others = others.into_iter().take(2_usize.saturating_sub(topics.len()));
         quote! {
@@ -194,34 +194,34 @@ impl Direction<'_> {
         }
     }
 
-    /// The impl that attaches a struct which hears every listed topic. Without any there is nothing to attach, and
-    /// whoever tries is told so.
+    /// The impl that attaches a struct that has a method for every listed topic. Without any there is nothing to attach, which is a
+    /// compile error.
     fn attaches(&self, input: &DeriveInput, krate: &TokenStream) -> Option<TokenStream> {
         if self.listed.is_empty() {
             return None;
         }
-        let (ident, side) = (&input.ident, &self.side);
-        // Bounds that name the struct: what it has to hear, and that this can be decoded, matters to who attaches one.
+        let (ident, endpoint) = (&input.ident, &self.endpoint);
+        // Bounds that name the struct: what it has to receive, and that this can be decoded, matters where one is attached.
         // A struct that hears `Log<'static>` hears every `Log<'_>`: its method takes a message of any lifetime.
         let sets: Vec<_> =
             self.listed.iter().map(|Entry { topic, .. }| with_lifetime(topic, "static")).collect();
         Some(quote! {
             #[automatically_derived]
-            impl<__L> #krate::Attaches<__L, #side> for #ident
+            impl<__L> #krate::Attaches<__L, #endpoint> for #ident
             where
-                #((#sets,): #krate::Attaches<__L, #side>,)*
+                #((#sets,): #krate::Attaches<__L, #endpoint>,)*
             {
                 fn attach_to(
-                    __room: &#krate::Attaching<'_, __L, #side>,
+                    __room: &#krate::__private::Attaching<'_, __L, #endpoint>,
                 ) -> ::core::result::Result<(), #krate::RegisterError> {
-                    #(<(#sets,) as #krate::Attaches<__L, #side>>::attach_to(__room)?;)*
+                    #(<(#sets,) as #krate::Attaches<__L, #endpoint>>::attach_to(__room)?;)*
                     ::core::result::Result::Ok(())
                 }
             }
         })
     }
 
-    /// The check that all are topics, and no two of this direction the same one: nobody could tell them apart.
+    /// The check that all are topics, and no two of this direction the same one: they could not be told apart.
     ///
     /// Only the compiler knows the topics of types. Each has a constant of its own, so that all mistakes are reported
     /// at once, each on the later type.
@@ -235,7 +235,7 @@ impl Direction<'_> {
             let span = at(topic);
             let krate = library(attribute, span);
             quote_spanned! {span=>
-                const _: () = #krate::stands_once(&NAMES, #index, #words, #protocol);
+                const _: () = #krate::__private::stands_once(&NAMES, #index, #words, #protocol);
             }
         });
         let krate = library(attribute, Span::call_site());
@@ -260,7 +260,7 @@ fn reply(entry: &Entry, attribute: &ProtocolAttribute) -> Option<TokenStream> {
     let span = at(reply);
     let krate = library(attribute, span);
     Some(quote_spanned! {span=>
-        const _: () = #krate::has_reply::<#request, #reply>();
+        const _: () = #krate::__private::has_reply::<#request, #reply>();
     })
 }
 
@@ -289,7 +289,7 @@ fn stand_in(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenStream {
             #[automatically_derived]
             impl #of_struct #krate::Attaches<__L, #krate::#side<Self>> for #ident #arguments #where_clause {
                 fn attach_to(
-                    _: &#krate::Attaching<'_, __L, #krate::#side<Self>>,
+                    _: &#krate::__private::Attaching<'_, __L, #krate::#side<Self>>,
                 ) -> ::core::result::Result<(), #krate::RegisterError> {
                     ::core::result::Result::Ok(())
                 }
@@ -307,7 +307,7 @@ fn stand_in(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenStream {
         #[automatically_derived]
         impl #of_topic #krate::ToClient<__T> for #ident #arguments #where_clause {}
         #[automatically_derived]
-        impl #of_schema #krate::description::DescribesItself<__S> for #ident #arguments #where_clause {
+        impl #of_schema #krate::__private::DescribesItself<__S> for #ident #arguments #where_clause {
             fn describe(_: &mut #krate::Description) {}
         }
         #(#attaches)*

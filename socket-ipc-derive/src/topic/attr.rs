@@ -57,7 +57,7 @@ pub(crate) fn read(input: &DeriveInput, errors: &mut Vec<Error>) -> TopicAttribu
         check_name(name, errors);
     }
     if let Some(Some(reply)) = &read.reply {
-        // Whoever asked holds it long after the buffer that it arrived in is gone.
+        // The requester holds it long after the buffer that it arrived in is gone.
         check_owned("a reply", reply, errors);
     }
     read

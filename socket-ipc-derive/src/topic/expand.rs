@@ -70,7 +70,7 @@ fn check_types_are_static(generics: &Generics, errors: &mut Vec<Error>) {
     }));
 }
 
-/// Whoever replies to a request may take longer than the buffer lives that it arrived in.
+/// A responder may take longer than the buffer lives that the request arrived in.
 fn check_request_is_owned(generics: &Generics, attribute: &TopicAttribute, errors: &mut Vec<Error>) {
     if attribute.reply.is_none() {
         return;
@@ -149,7 +149,7 @@ fn implementations(input: &DeriveInput, attribute: TopicAttribute) -> TokenStrea
     let reply_name = reply.is_some().then(|| {
         quote! {
             const REPLY: ::core::option::Option<&'static ::core::primitive::str> =
-                ::core::option::Option::Some(#krate::reply_of::<Self>());
+                ::core::option::Option::Some(#krate::__private::reply_of::<Self>());
         }
     });
     let request = reply.map(|reply| {

@@ -1,4 +1,4 @@
-//! What is measured: each case hears or sends messages through the public face of the library, over a stream in
+//! What is measured: each case receives or sends messages through the public face of the library, over a stream in
 //! memory, so that it counts what a user pays and nothing that the kernel does.
 
 #![allow(clippy::expect_used, reason = "a measurement that can't be made is to stop the program")]
@@ -66,8 +66,8 @@ impl Case {
         Self { group, name, messages, run: Box::new(run) }
     }
 
-    /// Hears messages, `lines` in turn, with what `listen` attaches.
-    fn hear(
+    /// Receives messages, `lines` in turn, with what `listen` attaches.
+    fn receive(
         group: &'static str,
         name: &'static str,
         messages: usize,
@@ -77,8 +77,8 @@ impl Case {
         let lines: Vec<_> = lines.into_iter().collect();
         let (count, block) = (lines.len(), Arc::<[u8]>::from(lines.concat().into_bytes()));
         Self::new(group, name, messages, move |messages| {
-            assert_eq!(messages % count, 0, "{name} hears whole blocks of lines");
-            current_thread().block_on(hear(Arc::clone(&block), messages / count, &listen));
+            assert_eq!(messages % count, 0, "{name} receives whole blocks of lines");
+            current_thread().block_on(receive(Arc::clone(&block), messages / count, &listen));
         })
     }
 
@@ -130,44 +130,44 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::send("64 KiB", 200, 1, Text::new(64 * 1024)),
         Case::send("small to 64 clients", 1_000, 64, Small::new()),
         Case::send("64 KiB to 64 clients", 50, 64, Text::new(64 * 1024)),
-        Case::hear("hear", "owned", 10_000, line(&small()), typed),
-        Case::hear("hear", "borrowed", 10_000, line(&small()), |server| {
+        Case::receive("receive", "owned", 10_000, line(&small()), typed),
+        Case::receive("receive", "borrowed", 10_000, line(&small()), |server| {
             server.on::<Borrowed<'_>>(|message, _| used(message));
         }),
-        Case::hear(
-            "hear",
+        Case::receive(
+            "receive",
             "message before topic",
             10_000,
             [format!("{{\"message\":{},\"topic\":\"bench\"}}\n", small())],
             typed,
         ),
-        Case::hear(
-            "hear",
+        Case::receive(
+            "receive",
             "with another key",
             10_000,
             [format!("{{\"topic\":\"bench\",\"version\":1,\"message\":{}}}\n", small())],
             typed,
         ),
-        Case::hear("hear", "1 KiB", 10_000, line(&json(&Text::new(1024))), text),
-        Case::hear("hear", "64 KiB", 200, line(&json(&Text::new(64 * 1024))), text),
-        Case::hear("route", "one topic", 10_000, one, on_one),
-        Case::hear("route", "ten topics", 10_000, ten, on_ten),
-        Case::hear("route", "1,000 topics", 10_000, thousand, on_thousand),
-        Case::hear("route", "three listeners", 10_000, line(&small()), move |server| {
+        Case::receive("receive", "1 KiB", 10_000, line(&json(&Text::new(1024))), text),
+        Case::receive("receive", "64 KiB", 200, line(&json(&Text::new(64 * 1024))), text),
+        Case::receive("route", "one topic", 10_000, one, on_one),
+        Case::receive("route", "ten topics", 10_000, ten, on_ten),
+        Case::receive("route", "1,000 topics", 10_000, thousand, on_thousand),
+        Case::receive("route", "three listeners", 10_000, line(&small()), move |server| {
             (0..3).for_each(|_| typed(server));
         }),
-        Case::hear("route", "raw", 10_000, line(&small()), raw),
-        Case::hear("route", "raw beside typed", 10_000, line(&small()), move |server| {
+        Case::receive("route", "raw", 10_000, line(&small()), raw),
+        Case::receive("route", "raw beside typed", 10_000, line(&small()), move |server| {
             raw(server);
             typed(server);
         }),
-        Case::hear("route", "asynchronous", 10_000, line(&small()), |server| {
+        Case::receive("route", "asynchronous", 10_000, line(&small()), |server| {
             server.on_async::<Small>(|message, _| async move { used(message) });
         }),
-        Case::hear("route", "as a tree", 10_000, line(&small()), |server| {
+        Case::receive("route", "as a tree", 10_000, line(&small()), |server| {
             server.on_topic("bench", |message, _| used(message.to_value()));
         }),
-        Case::hear("route", "nobody", 10_000, line(&small()), |_| {}),
+        Case::receive("route", "no listener", 10_000, line(&small()), |_| {}),
     ]
 }
 
@@ -183,7 +183,7 @@ fn current_thread() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime starts")
 }
 
-async fn hear(block: Arc<[u8]>, blocks: usize, listen: &dyn Fn(&Server)) {
+async fn receive(block: Arc<[u8]>, blocks: usize, listen: &dyn Fn(&Server)) {
     let server = Server::new("in memory");
     listen(&server);
     let (errors, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));

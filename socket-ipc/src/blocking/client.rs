@@ -1,4 +1,4 @@
-//! What a program without a runtime holds of the client's side.
+//! The blocking client.
 
 use std::fmt;
 use std::panic::resume_unwind;
@@ -22,22 +22,21 @@ use crate::topic::direction::{AnyTopic, ToClient, ToServer};
 use crate::topic::{Request, Topic};
 use crate::wire::raw_message::RawMessage;
 
-/// A client whose calls wait: [`Client`](crate::Client) for scripts, tests and threads, with no runtime in sight.
+/// A client whose calls wait: [`Client`](crate::Client) for scripts, tests and threads, without a runtime of the program.
 ///
-/// Limits, reconnecting and promises are those of the asynchronous client, which it has within; the
-/// [module](super) says what else there is to know. All methods may be called from several threads, for which it is
-/// shared by reference or in an [`Arc`].
+/// It wraps the asynchronous client, with the same limits, reconnects and guarantees; the [module](super) has the chapter. All
+/// methods may be called from several threads: share it by reference or in an [`Arc`].
 ///
-/// Making one touches nothing; [`connect`](Self::connect) starts its thread and connects. [`close`](Self::close) ends it
-/// in good order. Dropping it does the same where something is queued, so that a script loses nothing that it has sent: it is
-/// written, for `drain` (5 s) at most. With nothing queued a drop ends it at once, waits for nothing, and no event is reported.
-/// A drop inside one of its own listeners can't wait: what is queued then is lost, and a `tracing` warning says how much.
+/// Making one touches nothing; [`connect`](Self::connect) starts its thread and connects. [`close`](Self::close) drains the
+/// queue and closes it. Dropping it does the same if something is queued, for `drain` (5 s) at most, so that a script loses
+/// nothing that it has sent. With nothing queued a drop ends it at once, waits for nothing, and reports no event. A drop inside
+/// one of its own listeners can't wait: what is queued then is lost, and a `tracing` warning says how much.
 ///
 /// # Panics
 ///
 /// Every method that waits (`connect`, `send`, `request`, `flush`, `close` and their like) panics inside a listener of
-/// the same client, whose thread would wait for itself. The panic is reported by `on_error`, as any of a listener is.
-/// What a listener sends it sends with a [`handle`](Self::handle).
+/// the same client, whose thread would wait for itself. `on_error` reports the panic, as that of any listener. A listener
+/// sends with a [`handle`](Self::handle).
 ///
 /// # Examples
 ///
@@ -67,10 +66,10 @@ use crate::wire::raw_message::RawMessage;
 ///
 /// # With options, and with a protocol
 ///
-/// [`build_blocking`](ClientBuilder::build_blocking) makes one of any [`ClientBuilder`], so with every option, and of
-/// the protocol `P` that [`Protocol::client`](crate::Protocol::client) begins a client of.
+/// [`build_blocking`](ClientBuilder::build_blocking) makes one from any [`ClientBuilder`]: with every option, and with the
+/// protocol `P` of [`Protocol::client`](crate::Protocol::client).
 pub struct Client<P = AnyTopic> {
-    // Dropped before its thread is told to end.
+    // Dropped before its thread ends.
     client: Arc<client::Client<P>>,
     thread: Thread,
     path: PathBuf,
@@ -81,8 +80,7 @@ pub struct Client<P = AnyTopic> {
 impl Client {
     /// Makes a client of the server at `path`, with the default options.
     ///
-    /// Never fails and touches nothing: a path that can't be a socket's is an error of
-    /// [`connect`](Self::connect).
+    /// Never fails and touches nothing: an invalid path is an error of [`connect`](Self::connect).
     ///
     /// ```
     /// let client = socket_ipc::blocking::Client::new("/tmp/myApp.sock");
@@ -95,9 +93,7 @@ impl Client {
 
 /// # Waiting instead of awaiting
 impl<P> ClientBuilder<P> {
-    /// Makes the client as one whose calls wait: [`blocking::Client`](Client).
-    ///
-    /// It is there with the feature `blocking`.
+    /// Makes a client whose calls wait: [`blocking::Client`](Client). Needs the feature `blocking`.
     ///
     /// ```
     /// use socket_ipc::{Client, Wire, blocking};
@@ -116,8 +112,8 @@ impl<P> ClientBuilder<P> {
 impl<P: 'static> Client<P> {
     /// Connects: tries every `retry_delay` until there is a connection, however long that takes.
     ///
-    /// The listeners of `on_connect` have been called once this returns. A connection that is lost is made again, by
-    /// itself.
+    /// When it returns, the listeners of `on_connect` have been called. The client reconnects by itself after a connection is
+    /// lost.
     ///
     /// # Errors
     ///
@@ -135,8 +131,8 @@ impl<P: 'static> Client<P> {
     ///
     /// # Errors
     ///
-    /// [`ConnectError::DeadlineExceeded`], with what the last attempt failed with: the client is as if this had not been called,
-    /// and it may be called again. And those of [`connect`](Self::connect).
+    /// [`ConnectError::DeadlineExceeded`], with the error of the last attempt: the client is as if this had not been called,
+    /// and this may be called again. And those of [`connect`](Self::connect).
     ///
     /// # Panics
     ///
@@ -170,8 +166,7 @@ impl<P: 'static> Client<P> {
             .runtime(self.client.closed())
             .map_err(|cause| ConnectError::Thread { path: path(), cause })?;
         let (client, target) = (Arc::clone(&self.client), path());
-        // Over there, so that the client runs on that thread from its first attempt on, and the runtime can't go while
-        // it is in use: who closes the client ends it.
+        // On the client's thread from the first attempt on. The runtime can't end while this runs: closing the client ends it.
         let connecting = runtime.spawn(async move {
             match within {
                 Some(within) => connect_within(&client, target, within).await,
@@ -181,7 +176,7 @@ impl<P: 'static> Client<P> {
         match wait(connecting) {
             Ok(outcome) => outcome,
             Err(ended) => match ended.try_into_panic() {
-                // Code of the user's, which would have panicked here without the thread.
+                // The user's code panicked: without the thread it would have panicked here.
                 Ok(panic) => resume_unwind(panic),
                 Err(_) => Err(ConnectError::Closed { path: path() }),
             },
@@ -194,14 +189,14 @@ async fn connect_within<P>(
     path: PathBuf,
     within: Duration,
 ) -> Result<(), ConnectError> {
-    let mut states = client.connection_events();
+    let mut events = client.connection_events();
     let mut last = None;
     let mut connecting = pin!(timeout(within, client.connect()));
     loop {
         let outcome = tokio::select! {
             biased;
-            Some(state) = states.next() => {
-                if let ClientConnectionEvent::ConnectFailed(error) = state {
+            Some(event) = events.next() => {
+                if let ClientConnectionEvent::ConnectFailed(error) = event {
                     last = Some(error);
                 }
                 continue;
@@ -214,17 +209,16 @@ async fn connect_within<P>(
 
 /// # Sending
 impl<P> Client<P> {
-    /// Queues a message for the server once little is queued: while the outbox holds more than
-    /// [`limits::OUTBOX_HIGH_WATER`](crate::limits::OUTBOX_HIGH_WATER) (64 KiB), or has no room, it waits.
+    /// Queues a message for the server. Waits while the outbox holds more than
+    /// [`limits::OUTBOX_HIGH_WATER`](crate::limits::OUTBOX_HIGH_WATER) (64 KiB) or has no room.
     ///
-    /// It waits until the server has read enough, or has read nothing for `write_stall` (10 s), which ends the
-    /// connection. A send that never waits is that of a [`handle`](Self::handle). `Ok` means queued, as it does
-    /// [there](ClientHandle::send): what must have been handed to the kernel is [flushed](Self::flush), or sent
-    /// before [`close`](Self::close).
+    /// The wait ends when the server has read enough, or when it has read nothing for `write_stall` (10 s), which ends the
+    /// connection. [`send`](ClientHandle::send) of a [`handle`](Self::handle) never waits. `Ok` means queued, as it does there:
+    /// [`flush`](Self::flush) and [`close`](Self::close) wait until the kernel has the message.
     ///
     /// # Errors
     ///
-    /// [`SendError`]: `NotConnected`, also where the connection ends meanwhile, `Closed`, `TooLarge`, `TopicTooLong`,
+    /// [`SendError`]: `NotConnected`, also if the connection ends meanwhile, `Closed`, `TooLarge`, `TopicTooLong`,
     /// `Encode` or `EncodePanicked`. Nothing is queued then.
     ///
     /// # Panics
@@ -271,13 +265,13 @@ impl<P> Client<P> {
         wait(self.client.send_raw_async(topic, message))
     }
 
-    /// Waits until all that was queued has been handed to the kernel. What is queued meanwhile is not waited for.
+    /// Waits until everything queued so far has been handed to the kernel. Does not wait for what is queued meanwhile.
     ///
-    /// Handed to the kernel is not heard by the server: it may still end before it reads.
+    /// That does not mean that the server has received it: the server may end before it reads.
     ///
     /// # Errors
     ///
-    /// [`FlushError`]: there is no connection, or it ended before.
+    /// [`FlushError`]: there is no connection, or it ended first.
     ///
     /// # Panics
     ///
@@ -299,14 +293,14 @@ impl<P> Client<P> {
 
 /// # Requesting
 impl<P> Client<P> {
-    /// Asks the server, and waits for its reply, for at most `request_timeout`
+    /// Sends a request to the server and waits for the reply, for at most `request_timeout`
     /// ([`limits::REQUEST_TIMEOUT`](crate::limits::REQUEST_TIMEOUT), 10 s, unless set).
     ///
-    /// Several threads may ask at once; each gets its own reply.
+    /// Several threads may send requests at once; each gets its own reply.
     ///
     /// # Errors
     ///
-    /// Those of [`ClientHandle::request`], known as soon as they can be: nobody responds, the responder fails, the
+    /// Those of [`ClientHandle::request`], known as soon as they can be: there is no responder, the responder fails, the
     /// connection is lost, the time is over.
     ///
     /// # Panics
@@ -340,7 +334,7 @@ impl<P> Client<P> {
         self.request_within(request, self.request_timeout)
     }
 
-    /// Asks the server, and waits for its reply, for at most this long.
+    /// Sends a request to the server and waits for the reply, for at most this long.
     ///
     /// # Errors
     ///
@@ -368,10 +362,10 @@ impl<P> Client<P> {
         T: Request + Serialize,
         T::Reply: DeserializeOwned,
     {
-        self.answered(T::NAME, timeout, || self.client.request(request))
+        self.wait_for_reply(T::NAME, timeout, || self.client.request(request))
     }
 
-    /// Asks the server any value under a topic known only at run time, and waits for the reply's JSON text, for at most
+    /// Sends any value as a request under a topic known only at run time, and waits for the reply's JSON text, for at most
     /// `request_timeout`.
     ///
     /// # Errors
@@ -397,7 +391,7 @@ impl<P> Client<P> {
         self.request_raw_within(topic, request, self.request_timeout)
     }
 
-    /// Asks the server any value under a topic known only at run time, and waits for the reply's JSON text, for at most
+    /// Sends any value as a request under a topic known only at run time, and waits for the reply's JSON text, for at most
     /// this long.
     ///
     /// # Errors
@@ -413,29 +407,29 @@ impl<P> Client<P> {
         request: &M,
         timeout: Duration,
     ) -> Result<RawMessage<'static>, RequestError> {
-        self.answered(topic, timeout, || self.client.request_raw(topic, request))
+        self.wait_for_reply(topic, timeout, || self.client.request_raw(topic, request))
     }
 
-    fn answered<R>(
+    fn wait_for_reply<R>(
         &self,
         topic: &str,
         timeout: Duration,
-        ask: impl FnOnce() -> ReplyFuture<R>,
+        request: impl FnOnce() -> ReplyFuture<R>,
     ) -> Result<R, RequestError> {
         self.thread.own().must_not_wait();
         let deadline = deadline(timeout);
-        // The deadline is kept here: one of the reply's own needs the runtime, which goes when somebody closes the client.
-        wait_until(deadline, ask().timeout(Duration::MAX))
+        // The deadline is kept here: the future's own needs the runtime, which ends when the client is closed.
+        wait_until(deadline, request().timeout(Duration::MAX))
             .unwrap_or_else(|| Err(RequestError::Timeout { topic: topic.to_owned(), timeout }))
     }
 }
 
 /// # Listening
 impl<P> Client<P> {
-    /// Returns the messages of type `T` as an iterator that waits for them, from now on: what is sent before is not
-    /// heard, so it is made before [`connect`](Self::connect).
+    /// Subscribes to the messages of type `T`: an iterator that waits for them. It misses messages that arrive before it is
+    /// made, so make it before [`connect`](Self::connect).
     ///
-    /// A message that is not a `T` is reported by [`on_message_error`](ClientHandle::on_message_error) of the
+    /// A message that does not decode into `T` is reported by [`on_message_error`](ClientHandle::on_message_error) of the
     /// [`handle`](Self::handle), and skipped. [`Messages`] has an example.
     pub fn subscribe<T>(&self) -> Messages<T>
     where
@@ -445,7 +439,7 @@ impl<P> Client<P> {
         Messages::new(self.client.subscribe::<T>(), Some(T::NAME), self.thread.own().clone())
     }
 
-    /// Returns every message, its topic and its JSON text, as an iterator that waits for them, from now on.
+    /// Subscribes to every message, from now on: an iterator that waits for them, each with its topic and its JSON text.
     ///
     /// ```no_run
     /// use socket_ipc::blocking;
@@ -463,8 +457,8 @@ impl<P> Client<P> {
         Messages::new(self.client.subscribe_raw(), None, self.thread.own().clone())
     }
 
-    /// Returns the asynchronous handle to the client: what it attaches, listeners, responders and events, is called on
-    /// the client's thread; what it sends it sends without waiting, from any thread; and it can close the client.
+    /// Returns the asynchronous handle to the client. The listeners and responders that it attaches are called on the client's
+    /// thread. It sends without waiting, from any thread, and it can close the client.
     ///
     /// ```
     /// let client = socket_ipc::blocking::Client::new("/tmp/myApp.sock");
@@ -477,8 +471,8 @@ impl<P> Client<P> {
         self.client.handle()
     }
 
-    /// Says whether there is a connection to send over. It may end the moment after: what counts is what
-    /// [`send`](Self::send) returns.
+    /// Says whether there is a connection to send over. It may end the moment after, so rely on what [`send`](Self::send)
+    /// returns.
     ///
     /// ```
     /// assert!(!socket_ipc::blocking::Client::new("/tmp/myApp.sock").is_connected());
@@ -493,10 +487,10 @@ impl<P> Client<P> {
 impl<P> Client<P> {
     /// Closes the client, for good, and waits until it is closed.
     ///
-    /// What is queued is written, for `drain` (5 s) at most, and the connection ends once the server has closed its end
-    /// too, or a second later. Whoever waits for a message or a reply is told that none will come. It may be called in
-    /// every state, and any number of times; [`ClientHandle::close`] begins the same without waiting for its end. A
-    /// listener that keeps the client's thread busy is waited for.
+    /// What is queued is written, for `drain` (5 s) at most. The connection ends once the server has closed its end, too, or a
+    /// second later. Calls that wait for a message or a reply return. It may be called in every state, and any number of times;
+    /// [`ClientHandle::close`] begins the same without waiting for its end. It waits for a listener that keeps the client's
+    /// thread busy.
     ///
     /// # Panics
     ///
@@ -518,11 +512,11 @@ impl<P> Client<P> {
 
 impl<P> Drop for Client<P> {
     fn drop(&mut self) {
-        // Its own thread would wait for itself.
+        // The client's own thread would wait for itself.
         if self.client.has_unsent() && !self.thread.own().is_current() {
-            // No longer than `close`, though a listener may have the thread stuck.
-            let patience = self.drain.saturating_add(LINGER);
-            wait_until(deadline(patience), self.client.close());
+            // No longer than `close`, although a listener may block the thread.
+            let longest = self.drain.saturating_add(LINGER);
+            wait_until(deadline(longest), self.client.close());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Messages as an iterator that waits.
+//! A subscription as an iterator that waits.
 
 use std::fmt;
 use std::iter::FusedIterator;
@@ -9,16 +9,16 @@ use super::wait::{deadline, wait, wait_until};
 use crate::router::Subscription;
 
 /// The messages of one topic, or of all, as an iterator that waits for the next one: what
-/// [`messages`](super::Client::subscribe) and [`subscribe_raw`](super::Client::subscribe_raw) return.
+/// [`subscribe`](super::Client::subscribe) and [`subscribe_raw`](super::Client::subscribe_raw) return.
 ///
-/// It has every message from the moment it was made, in the order they were sent, those of later connections too;
-/// several have every message each. It holds at most
+/// It has every message from the moment it was made, in the order in which they were sent, those of later connections too;
+/// several iterators have every message each. It holds at most
 /// [`limits::SUBSCRIPTION_LEN`](crate::limits::SUBSCRIPTION_LEN) (256) messages, of at most
-/// [`limits::SUBSCRIPTION_BYTES`](crate::limits::SUBSCRIPTION_BYTES) (8 MiB) of JSON text together; a full one slows down
-/// the server's messages to this client, and loses none.
+/// [`limits::SUBSCRIPTION_BYTES`](crate::limits::SUBSCRIPTION_BYTES) (8 MiB) of JSON text together; a full one slows
+/// down the server's messages to this client, and loses none.
 ///
-/// It ends, after the last message, when the client is closed or dropped, which it does not keep alive. Where there is no
-/// connection it waits for the next one. Dropping it removes it.
+/// It ends after the last message when the client is closed or dropped; it does not keep the client alive. Without a
+/// connection it waits for the next one. Dropping it ends the subscription.
 ///
 /// # Panics
 ///
@@ -46,7 +46,7 @@ use crate::router::Subscription;
 #[must_use = "dropping an iterator over messages removes it"]
 pub struct Messages<M> {
     subscription: Subscription<M>,
-    /// What it has the messages of; `None` is all topics.
+    /// The topic of the messages; `None` is all topics.
     topic: Option<&'static str>,
     own: Own,
 }
@@ -56,8 +56,8 @@ impl<M> Messages<M> {
         Self { subscription, topic, own }
     }
 
-    /// Waits for the next message, for at most this long; `Ok(None)` when there will be no other. No time at all takes
-    /// one that is there.
+    /// Waits for the next message, for at most this long; `Ok(None)` once the subscription has ended. With a timeout of zero it
+    /// takes a message that is there.
     ///
     /// # Errors
     ///
@@ -90,7 +90,7 @@ impl<M> Messages<M> {
 impl<M> Iterator for Messages<M> {
     type Item = M;
 
-    /// Waits for the next message, as long as it takes; `None` when there will be no other.
+    /// Waits for the next message, as long as it takes; `None` once the subscription has ended.
     fn next(&mut self) -> Option<M> {
         self.own.must_not_wait();
         wait(self.subscription.next())
@@ -122,7 +122,7 @@ impl<M> fmt::Debug for Messages<M> {
 #[error("no message{} within {timeout:?}", of_topic(*topic))]
 #[non_exhaustive]
 pub struct NextError {
-    /// The topic that was waited for; `None` is any.
+    /// The topic of the subscription; `None` is any.
     pub topic: Option<&'static str>,
     /// What `next_within` was given.
     pub timeout: Duration,

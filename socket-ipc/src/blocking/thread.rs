@@ -14,7 +14,7 @@ use crate::sync::lock;
 /// What the thread is called; the kernel keeps 15 bytes of it.
 const NAME: &str = "socket-ipc";
 
-/// The thread of one client: it begins when it is first needed, and ends with the client.
+/// The thread of one client: it starts when it is first needed, and ends with the client.
 #[derive(Debug, Default)]
 pub(super) struct Thread {
     running: Mutex<Option<Running>>,
@@ -24,16 +24,17 @@ pub(super) struct Thread {
 #[derive(Debug)]
 struct Running {
     runtime: Handle,
-    /// Dropped, it ends the thread, which nobody waits for: a listener may have it stuck.
+    /// Dropping it ends the thread. Nothing joins the thread, since a listener may block it.
     _stop: oneshot::Sender<Infallible>,
 }
 
-/// Knows a client's thread from others. Keeps no thread alive.
+/// Tells a client's thread from others. Keeps no thread alive.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Own(Arc<OnceLock<ThreadId>>);
 
 impl Thread {
-    /// Returns the runtime of the thread, and begins it if it has not begun. It ends when `closed` does, too.
+    /// Returns the runtime of the thread, and starts the thread if it has not started. The thread also ends when `closed`
+    /// resolves.
     pub(super) fn runtime(&self, closed: Closing) -> io::Result<Handle> {
         let mut running = lock(&self.running);
         if let Some(Running { runtime, .. }) = &*running {
@@ -41,11 +42,11 @@ impl Thread {
         }
         let (stop, stopped) = oneshot::channel();
         let (made, runtime) = mpsc::sync_channel(1);
-        // Made there and not here: a runtime must not be dropped inside another, and one that can't have its thread is
-        // dropped.
+        // Made on the thread and not here: if the thread can't start, the runtime is dropped, and a runtime must not be dropped
+        // inside another.
         let thread = thread::Builder::new().name(NAME.into()).spawn(move || run(&made, stopped, closed))?;
         let runtime = runtime.recv().map_err(io::Error::other)??;
-        // Nothing runs there before it is known which it is.
+        // The id is known before anything runs on the thread.
         let _ = self.own.0.set(thread.thread().id());
         *running = Some(Running { runtime: runtime.clone(), _stop: stop });
         Ok(runtime)
@@ -62,7 +63,7 @@ impl Own {
         self.0.get() == Some(&thread::current().id())
     }
 
-    /// Refuses to have the client's own thread wait for what only that thread can bring.
+    /// Panics on the client's own thread, which would wait for itself.
     #[track_caller]
     pub(super) fn must_not_wait(&self) {
         assert!(
@@ -88,6 +89,6 @@ fn run(made: &mpsc::SyncSender<io::Result<Handle>>, stopped: oneshot::Receiver<I
             () = closed => {}
         }
     });
-    // What a listener has spawned to block does not hold the thread.
+    // Blocking tasks that a listener spawned do not keep the thread.
     runtime.shutdown_background();
 }

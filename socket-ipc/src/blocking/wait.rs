@@ -1,4 +1,4 @@
-//! Waiting for a future on a thread that does nothing else meanwhile.
+//! Blocks a thread until a future is ready.
 
 use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -11,13 +11,13 @@ use crate::sync::lock;
 
 /// Waits for `future`, as long as it takes.
 ///
-/// It needs no runtime and minds none: it may be called on a thread that is one's.
+/// It needs no runtime, and may be called on a thread of one.
 pub(super) fn wait<F: Future>(future: F) -> F::Output {
-    // Not the thread's own `park`: a `Serialize` that waits, too, would take the token that is meant for this call.
+    // Not the thread's own `park`: a `Serialize` that waits as well would take the token of this call.
     let sleeper = Arc::new(Sleeper::default());
     let waker = Waker::from(Arc::clone(&sleeper));
     let mut cx = Context::from_waker(&waker);
-    // A task of tokio has a budget, which only grows again once the task yields, and this one does not.
+    // The budget of a tokio task is refilled only when the task yields, and this call does not yield.
     let mut future = pin!(unconstrained(future));
     loop {
         match future.as_mut().poll(&mut cx) {
@@ -27,7 +27,7 @@ pub(super) fn wait<F: Future>(future: F) -> F::Output {
     }
 }
 
-/// Waits for `future` until `deadline`, and looks at it at least once; `None` is a deadline that never comes.
+/// Waits for `future` until `deadline`, and polls it at least once; `None` is a deadline that never comes.
 pub(super) fn wait_until<F: Future>(deadline: Option<Instant>, future: F) -> Option<F::Output> {
     let Some(deadline) = deadline else { return Some(wait(future)) };
     let sleeper = Arc::new(Sleeper::default());
@@ -39,14 +39,14 @@ pub(super) fn wait_until<F: Future>(deadline: Option<Instant>, future: F) -> Opt
             return Some(output);
         }
         let left = deadline.saturating_duration_since(Instant::now());
-        // Not looked at again without having been woken: that would make a lost wake-up a long wait, which nobody notices.
+        // Not polled again without a wake-up: that would hide a lost wake-up behind a long wait.
         if left.is_zero() || !sleeper.sleep_for(left) {
             return None;
         }
     }
 }
 
-/// The time `timeout` from now; `None` where that is too far away to be told.
+/// The time `timeout` from now; `None` where that overflows.
 pub(super) fn deadline(timeout: Duration) -> Option<Instant> {
     Instant::now().checked_add(timeout)
 }
@@ -94,7 +94,7 @@ mod tests {
     const SHORT: Duration = Duration::from_millis(20);
 
     #[test]
-    fn what_is_ready_is_returned_and_what_becomes_so_is_waited_for() {
+    fn wait_returns_output_of_ready_and_pending_future() {
         assert_eq!(wait(ready(1)), 1);
         assert_eq!(wait_until(None, ready(1)), Some(1));
         let (sender, receiver) = oneshot::channel();
@@ -104,22 +104,22 @@ mod tests {
     }
 
     #[test]
-    fn the_deadline_ends_a_wait_that_is_woken_all_the_time() {
-        assert_eq!(wait_until(deadline(Duration::ZERO), ready(1)), Some(1), "it is looked at once");
+    fn wait_until_woken_constantly_ends_at_deadline() {
+        assert_eq!(wait_until(deadline(Duration::ZERO), ready(1)), Some(1), "it is polled once");
         assert_eq!(wait_until(deadline(Duration::ZERO), pending::<()>()), None);
-        let begun = Instant::now();
+        let start = Instant::now();
         assert_eq!(wait_until(deadline(SHORT), pending::<()>()), None);
         let restless = poll_fn(|cx| {
             cx.waker().wake_by_ref();
             Poll::<()>::Pending
         });
         assert_eq!(wait_until(deadline(SHORT), restless), None);
-        assert!(begun.elapsed() >= 2 * SHORT);
+        assert!(start.elapsed() >= 2 * SHORT);
         assert_eq!(deadline(Duration::MAX), None);
     }
 
     #[test]
-    fn wait_whose_wake_up_is_lost_ends_at_its_deadline_without_a_result() {
+    fn wait_until_lost_wake_up_ends_at_deadline_without_output() {
         let mut polls = 0;
         let lost = poll_fn(|_| {
             polls += 1;
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_within_a_wait_takes_no_wake_of_the_outer_one() {
+    fn wait_nested_leaves_wake_up_of_outer_wait() {
         let (sender, receiver) = oneshot::channel();
         let (mut sender, mut receiver) = (Some(sender), pin!(receiver));
         let outer = poll_fn(|cx| {
@@ -144,7 +144,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_task_may_wait_more_often_than_its_budget_allows() {
+    async fn wait_in_task_exceeds_coop_budget() {
         let (sender, mut receiver) = mpsc::channel(1);
         let sending = thread::spawn(move || {
             for number in 0..10_000 {

@@ -111,12 +111,6 @@ impl<P> ClientHandle<P> {
     ) -> ReplyFuture<RawMessage<'static>> {
         send::request(&*self.state, TopicName::AtRunTime(topic_or_none(topic)), request, (), read_raw)
     }
-
-    #[doc = include_str!("../endpoint/docs/late_replies.md")]
-    #[must_use]
-    pub fn late_replies(&self) -> u64 {
-        self.state.core.late_replies()
-    }
 }
 
 #[doc = include_str!("../endpoint/docs/replying.md")]

@@ -57,42 +57,42 @@ impl BufferPool {
 mod tests {
     use super::{BufferPool, POOL_BUFFER_CAPACITY, POOL_BUFFERS, POOL_BYTES};
 
-    fn give(spares: &BufferPool, count: usize, capacity: usize) {
+    fn give(pool: &BufferPool, count: usize, capacity: usize) {
         for _ in 0..count {
-            spares.give(vec![b'x'; capacity]);
+            pool.give(vec![b'x'; capacity]);
         }
     }
 
-    fn count(spares: &BufferPool) -> usize {
-        std::iter::repeat_with(|| spares.take()).take_while(|buffer| buffer.capacity() > 0).count()
+    fn count(pool: &BufferPool) -> usize {
+        std::iter::repeat_with(|| pool.take()).take_while(|buffer| buffer.capacity() > 0).count()
     }
 
     #[test]
     fn a_buffer_comes_back_empty() {
-        let spares = BufferPool::new();
-        give(&spares, 1, POOL_BUFFER_CAPACITY);
-        let buffer = spares.take();
+        let pool = BufferPool::new();
+        give(&pool, 1, POOL_BUFFER_CAPACITY);
+        let buffer = pool.take();
         assert_eq!((buffer.len(), buffer.capacity()), (0, POOL_BUFFER_CAPACITY));
-        assert_eq!(count(&spares), 0);
+        assert_eq!(count(&pool), 0);
     }
 
     #[test]
     fn a_large_buffer_is_not_kept_nor_more_than_enough() {
-        let spares = BufferPool::new();
-        give(&spares, 1, POOL_BUFFER_CAPACITY + 1);
-        assert_eq!(count(&spares), 0);
+        let pool = BufferPool::new();
+        give(&pool, 1, POOL_BUFFER_CAPACITY + 1);
+        assert_eq!(count(&pool), 0);
         // What is taken makes room again.
         for _ in 0..2 {
-            give(&spares, 2 * POOL_BUFFERS, 10);
-            assert_eq!(count(&spares), POOL_BUFFERS);
-            give(&spares, POOL_BUFFERS, POOL_BUFFER_CAPACITY);
-            assert_eq!(count(&spares), POOL_BYTES / POOL_BUFFER_CAPACITY);
+            give(&pool, 2 * POOL_BUFFERS, 10);
+            assert_eq!(count(&pool), POOL_BUFFERS);
+            give(&pool, POOL_BUFFERS, POOL_BUFFER_CAPACITY);
+            assert_eq!(count(&pool), POOL_BYTES / POOL_BUFFER_CAPACITY);
         }
     }
 
     #[test]
     fn the_documentation_says_how_much_is_kept() {
         let said = format!("up to {} MiB of buffers that have been written", POOL_BYTES / 1024 / 1024);
-        assert!(include_str!("../how_fast.md").replace('\n', " ").contains(&said));
+        assert!(include_str!("../guide/performance.md").replace('\n', " ").contains(&said));
     }
 }

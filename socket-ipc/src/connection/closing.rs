@@ -1,4 +1,4 @@
-//! Waiting for an endpoint to be closed, inside its own listeners too.
+//! Waiting for an endpoint to close, also inside its own listeners.
 
 use std::cell::Cell;
 use std::fmt;
@@ -51,8 +51,7 @@ impl Future for Closing {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let poll = self.closed.as_mut().poll(cx);
-        // Until closing begins, a listener that looks out for it is one like any other: the next waits for
-        // it.
+        // Until closing begins, the next listener waits for this one, as for any other.
         if poll.is_pending() && (self.has_begun)() {
             SCOPE.with(|scope| match scope.get() {
                 Some(Scope { endpoint, .. }) if endpoint == self.endpoint => {
@@ -82,8 +81,8 @@ thread_local! {
     static SCOPE: Cell<Option<Scope>> = const { Cell::new(None) };
 }
 
-/// Polls a listener of `endpoint`, and says whether it waits for that endpoint to be closed: then closing
-/// must not wait for the listener.
+/// Polls a listener of `endpoint`, and says whether it waits for that endpoint to close: then closing must not wait for the
+/// listener.
 pub(super) fn polled<R>(endpoint: usize, poll: impl FnOnce() -> R) -> (R, bool) {
     let before = SCOPE.replace(Some(Scope { endpoint, awaits_close: false }));
     let result = poll();

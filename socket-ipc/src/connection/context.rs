@@ -1,4 +1,4 @@
-//! Where the router of one connection reports to.
+//! The receiver of the router's reports, one for each connection.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::router::Report;
 use crate::topic::TopicName;
 use crate::wire::{EnvelopeKind, RequestId};
 
-/// The endpoint of a connection, with what others hold of the connection itself.
+/// The endpoint of a connection, and the link of the connection.
 pub(super) struct ConnectionContext<E: EndpointState> {
     pub(super) endpoint: Arc<E>,
     pub(super) from: E::From,
@@ -40,12 +40,12 @@ impl<E: EndpointState> Report<E::From> for ConnectionContext<E> {
         self.endpoint.message_error(error, from);
     }
 
-    fn listener_panicked(&self, heard: String, from: E::From, panic: String) {
-        self.endpoint.listener_panicked(heard, from, panic);
+    fn listener_panicked(&self, listens_for: String, from: E::From, panic: String) {
+        self.endpoint.listener_panicked(listens_for, from, panic);
     }
 
     fn answered(&self, re: &RequestId, topic: &str, envelope: &[u8], from: E::From) {
-        if !re.number().is_some_and(|number| self.link.pending_requests.answered(number, envelope)) {
+        if !re.number().is_some_and(|number| self.link.pending_requests.resolve(number, envelope)) {
             self.endpoint.late_reply(re, topic, from);
         }
     }

@@ -39,16 +39,16 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn it_rings_at_the_deadline_of_the_last_poll_wherever_that_has_moved() {
         for deadlines in [&[30, 10, 20, 10][..], &[10, 30], &[10, 20, 30], &[20, 20]] {
-            let (mut alarm, begun) = (DeadlineTimer::default(), Instant::now());
-            let after = |seconds| Some(begun + Duration::from_secs(seconds));
+            let (mut timer, started) = (DeadlineTimer::default(), Instant::now());
+            let after = |seconds| Some(started + Duration::from_secs(seconds));
             let (last, before) = deadlines.split_last().unwrap();
             for deadline in before {
-                let early = poll_fn(|cx| Poll::Ready(alarm.poll(cx, after(*deadline)))).await;
+                let early = poll_fn(|cx| Poll::Ready(timer.poll(cx, after(*deadline)))).await;
                 assert!(early.is_pending(), "{deadlines:?}");
             }
-            assert!(poll_fn(|cx| Poll::Ready(alarm.poll(cx, None))).await.is_pending());
-            poll_fn(|cx| alarm.poll(cx, after(*last))).await;
-            assert_eq!(begun.elapsed().as_secs(), *last, "{deadlines:?}");
+            assert!(poll_fn(|cx| Poll::Ready(timer.poll(cx, None))).await.is_pending());
+            poll_fn(|cx| timer.poll(cx, after(*last))).await;
+            assert_eq!(started.elapsed().as_secs(), *last, "{deadlines:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A message to bytes, in a buffer that the thread keeps.
+//! From a message to bytes, in a buffer that the thread keeps.
 
 use std::cell::Cell;
 
@@ -51,11 +51,11 @@ pub(crate) fn encoded<M: Serialize + ?Sized, R>(
     result
 }
 
-/// Encodes a message and queues it once little is queued and it has room; `Ok(false)` once the connection has
-/// ended.
+/// Encodes a message and queues it once the outbox is below the high-water mark and has room; `Ok(false)` once the
+/// connection has ended.
 ///
-/// Encoded once there is room, so that those who wait hold nothing; it may turn out larger than the room, and
-/// wait again.
+/// The message is encoded only once there is room, so that a waiting sender holds no bytes. If it is larger than the room,
+/// it waits again.
 pub(crate) async fn queue_paced<M: Serialize + ?Sized>(
     endpoint: &impl EndpointState,
     outbox: &Outbox,
@@ -63,7 +63,7 @@ pub(crate) async fn queue_paced<M: Serialize + ?Sized>(
     message: &M,
 ) -> Result<bool, SendError> {
     let mut len = 0;
-    // Mostly there is room.
+    // The first check is cheap, and mostly there is room.
     while (outbox.has_room(len) && !outbox.has_ended()) || outbox.wait_for_room(len).await.is_ok() {
         let queued =
             encoded(endpoint, &Tail::of(&EnvelopeKind::Message), topic.as_str(), message, |bytes| {

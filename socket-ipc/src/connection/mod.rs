@@ -1,4 +1,4 @@
-//! One socket: a session reads it and calls the listeners, an outbox holds what is to be written.
+//! One socket: a session reads it and calls the listeners, an outbox holds the bytes to write.
 //!
 //! ```text
 //!   stream ─▶ ReadBuffer ─▶ Framer ─▶ Router ─▶ listeners
@@ -6,8 +6,8 @@
 //!     └───────────── Session ◀──── Outbox ◀────────┘   (and from any other thread)
 //! ```
 //!
-//! Each connection is one task. Sending appends to the outbox under a short lock and wakes that task only if
-//! it sleeps with nothing to write.
+//! Each connection is one task. Sending appends to the outbox under a short lock, and wakes that task only if it sleeps with
+//! nothing to write.
 
 mod buffer_pool;
 mod closing;
@@ -45,32 +45,32 @@ pub(crate) use reply_future::{Read, read_raw, read_typed};
 pub(crate) use session::Session;
 pub(crate) use transport::Transport;
 
-/// Whose connection it is: a server or a client. `From` says who a message is from.
+/// The endpoint of a connection: a server or a client. `From` says where a message is from.
 pub(crate) trait EndpointState: Send + Sync + 'static {
     type From: Copy + Send + Sync + Unpin + 'static;
 
     fn router(&self) -> &Router<Self::From>;
     fn limits(&self) -> &Limits;
     fn metrics(&self) -> &Metrics;
-    /// What bounds all that its connections have received.
+    /// The budget of the bytes that its connections have received.
     fn inbox(&self) -> &Arc<InboxBudget>;
     /// The user of a peer, where it is known.
     fn user_of(&self, from: Self::From) -> Option<u32>;
     fn message_error(&self, error: MessageError, from: Self::From);
-    fn listener_panicked(&self, heard: String, from: Self::From, panic: String);
+    fn listener_panicked(&self, listens_for: String, from: Self::From, panic: String);
     fn error(&self, error: Error);
-    /// A reply arrived that nobody waits for, or no longer.
+    /// A reply arrived that no request waits for, or no longer.
     fn late_reply(&self, re: &RequestId, topic: &str, from: Self::From);
 }
 
-/// What others hold of a connection: whoever sends, and whoever asks.
+/// The parts of a connection that its senders and requesters share.
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
     pub(crate) outbox: Arc<Outbox>,
     pub(crate) pending_requests: Arc<PendingRequests>,
 }
 
-/// What bounds a connection: the options that a server and a client have in common.
+/// The limits of a connection: the options that a server and a client have in common.
 #[derive(Clone, Debug)]
 pub(crate) struct Limits {
     pub(crate) wire: Wire,
@@ -80,9 +80,9 @@ pub(crate) struct Limits {
     pub(crate) write_stall: Duration,
     pub(crate) incomplete_timeout: Duration,
     pub(crate) drain: Duration,
-    /// How many requests may wait for their replies, and how many responders be at work.
+    /// How many requests may wait for their replies, and how many responders may run.
     pub(crate) max_requests: usize,
-    /// How far a connection reads ahead of a message that is held back.
+    /// How far a connection reads ahead behind a message that is held back.
     pub(crate) read_ahead_len: usize,
     pub(crate) request_timeout: Duration,
     /// How many bytes of a message a `MessageError` keeps.

@@ -1,4 +1,4 @@
-//! What is queued for the peer, bounded by bytes.
+//! The send queue of a connection, bounded in bytes.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -30,7 +30,7 @@ mod room;
 /// Why a message was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PushError {
-    /// The connection has ended or is about to.
+    /// The connection has ended or is about to end.
     Ended,
     Full {
         queued: usize,
@@ -39,7 +39,7 @@ pub(crate) enum PushError {
     TotalFull,
 }
 
-/// What its session is told to do with a connection.
+/// How the session is told to end its connection.
 #[derive(Clone, Debug)]
 pub(crate) enum CloseCommand {
     /// Write what is queued, then end.
@@ -48,29 +48,30 @@ pub(crate) enum CloseCommand {
     Cut(CloseCause),
 }
 
-/// What was queued and not handed to the kernel.
+/// The messages that were queued and not handed to the kernel.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unsent {
     pub(crate) messages: u64,
     pub(crate) bytes: u64,
 }
 
-/// The queue between whoever sends and the session that writes.
+/// The queue between the senders and the session that writes.
 #[derive(Debug)]
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
-    /// The length of the queue, and whether it takes no more, to be looked at without the lock.
+    /// The length of the queue in bytes, readable without the lock.
     queued: AtomicUsize,
     /// How many bytes have been handed to the kernel since the connection began.
     handed: AtomicU64,
+    /// The queue takes no more messages.
     ended: AtomicBool,
-    /// Set once the session has been told to end.
-    asked: AtomicBool,
-    /// Replies have filled it over its limit, those that wait for room beside it included.
+    /// The session has been told to end.
+    told_to_close: AtomicBool,
+    /// Replies have filled it over its limit, waiting ones included.
     overfull: AtomicBool,
     /// The peer reads no more.
     broken: AtomicBool,
-    /// Tells those who wait that there may be room, or that the connection has ended.
+    /// Tells waiting senders that there may be room, or that the connection has ended.
     room: Notify,
     limit: usize,
     total: Arc<OutboxBudget>,
@@ -79,24 +80,24 @@ pub(crate) struct Outbox {
 #[derive(Debug, Default)]
 struct Queue {
     contents: Contents,
-    /// Bytes queued, those the session is writing included.
+    /// Bytes queued, including those that the session is writing.
     len: usize,
-    /// Messages queued, those of the segment that the session is writing included.
+    /// Messages queued, including those of the segment that the session is writing.
     messages: u64,
-    /// What was left when the queue was given up.
+    /// The messages left when the queue was given up.
     unsent: Option<Unsent>,
-    /// Bytes of replies that wait for room, which no part of the queue are.
+    /// Bytes of replies that wait for room, and are not in the queue.
     held: usize,
-    /// Made when the stream takes no more for the first time.
+    /// Made when the stream first takes no more.
     pace: Option<Box<Pace>>,
-    /// How far somebody waits for `handed` to come.
+    /// The value of `handed` that the last `flush` waits for.
     flush_to: u64,
     close_command: Option<CloseCommand>,
-    /// The session has to look at what there is to do before it sleeps.
+    /// The session has to be polled before it sleeps.
     roused: bool,
     /// The session, while it sleeps.
     session: Option<Waker>,
-    /// Whether the sleeping session has nothing to write, and so has to hear of a new message.
+    /// Whether the sleeping session has nothing to write, and has to be woken for a new message.
     idle: bool,
 }
 
@@ -108,7 +109,7 @@ impl Outbox {
             queued: AtomicUsize::new(0),
             handed: AtomicU64::new(0),
             ended: AtomicBool::new(false),
-            asked: AtomicBool::new(false),
+            told_to_close: AtomicBool::new(false),
             overfull: AtomicBool::new(false),
             broken: AtomicBool::new(false),
             room: Notify::new(),
@@ -117,17 +118,17 @@ impl Outbox {
         }
     }
 
-    /// What all outboxes together hold, and may hold.
+    /// The bytes that all outboxes together hold, and their limit.
     pub(crate) fn total(&self) -> (usize, usize) {
         (self.total.queued(), self.total.limit())
     }
 
-    /// The most that is queued, in bytes.
+    /// The limit of the queue, in bytes.
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// Whether the outbox takes no more, because the connection has ended or is about to.
+    /// Whether the outbox takes no more, because the connection has ended or is about to end.
     pub(crate) fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
@@ -144,8 +145,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Queues a broadcast, if it fits, or is `paced` for this peer, too. Whether it fits into the total is looked at for
-    /// all outboxes at once.
+    /// Queues a broadcast, if it fits, or if it is `paced` and waits for this peer. The caller has checked the total for all
+    /// outboxes at once.
     pub(crate) fn push_broadcast(&self, broadcast: &Broadcast<'_>, paced: bool) -> Result<(), PushError> {
         let mut queue = lock(&self.queue);
         match self.check(&queue, broadcast.bytes().len()) {
@@ -166,7 +167,7 @@ impl Outbox {
         Ok(())
     }
 
-    /// Whether nobody is left to read what would be queued.
+    /// Whether the peer reads no more.
     pub(super) fn is_broken(&self) -> bool {
         self.broken.load(Ordering::Acquire)
     }
@@ -197,10 +198,9 @@ impl Outbox {
         }
     }
 
-    /// Waits until `done` holds, which is looked at whenever something was written; `Err` once the connection
-    /// has ended.
+    /// Waits until `done` holds, which is checked after each write; `Err` once the connection has ended.
     pub(crate) async fn wait_until(&self, done: impl Fn(&Self) -> bool) -> Result<(), PushError> {
-        // Mostly there is nothing to wait for, and so nothing to register.
+        // Mostly there is nothing to wait for, and nothing has to be registered.
         if !self.has_ended() && done(self) {
             return Ok(());
         }
@@ -218,32 +218,34 @@ impl Outbox {
         }
     }
 
-    /// Waits until all that is queued by now has been handed to the kernel; `Err` once the connection has
-    /// ended.
+    /// Waits until the bytes queued by now have been handed to the kernel; `Err` once the connection has ended.
     pub(crate) async fn flush(&self) -> Result<(), PushError> {
         let until = {
             let mut queue = lock(&self.queue);
-            // What others queue meanwhile is not waited for: they may never stop.
+            // Does not wait for later messages: other senders may never stop.
             queue.flush_to = self.handed.load(Ordering::Relaxed) + queue.len as u64;
             queue.flush_to
         };
         self.wait_until(|outbox| outbox.handed.load(Ordering::Acquire) >= until).await
     }
 
-    /// Whether all that was queued has been handed to the kernel.
+    /// Whether everything queued has been handed to the kernel.
     pub(crate) fn is_empty(&self) -> bool {
         self.queued.load(Ordering::Acquire) == 0
     }
 
-    /// Tells the session to end the connection. A cut overrules a drain; of equals the first counts.
-    pub(crate) fn close(&self, ask: CloseCommand) {
+    /// Tells the session to end the connection. An abort replaces a drain; otherwise the first command counts.
+    pub(crate) fn close(&self, command: CloseCommand) {
         let mut queue = lock(&self.queue);
         if queue.close_command.is_none()
-            || matches!((&queue.close_command, &ask), (Some(CloseCommand::Drain(_)), CloseCommand::Cut(_)))
+            || matches!(
+                (&queue.close_command, &command),
+                (Some(CloseCommand::Drain(_)), CloseCommand::Cut(_))
+            )
         {
-            queue.close_command = Some(ask);
+            queue.close_command = Some(command);
         }
-        self.asked.store(true, Ordering::Release);
+        self.told_to_close.store(true, Ordering::Release);
         self.ended.store(true, Ordering::Release);
         let session = queue.session.take();
         drop(queue);
@@ -253,7 +255,7 @@ impl Outbox {
         self.room.notify_waiters();
     }
 
-    /// Has the session polled, for something else than what is queued.
+    /// Wakes the session for something other than queued messages.
     pub(crate) fn rouse(&self) {
         let mut queue = lock(&self.queue);
         queue.roused = true;
@@ -266,33 +268,33 @@ impl Outbox {
 
     // What the session calls:
 
-    /// Keeps no chunk of broadcasts in memory of which it needs little.
+    /// Releases chunks of broadcasts of which the queue needs little.
     pub(super) fn release_chunks(&self) {
         lock(&self.queue).contents.release_chunks();
     }
 
-    /// Whether the session was told to end, and so is to call no further listener.
+    /// Whether the session was told to end, and must call no further listener.
     pub(super) fn is_told_to_close(&self) -> bool {
-        self.asked.load(Ordering::Acquire)
+        self.told_to_close.load(Ordering::Acquire)
     }
 
-    /// Takes what the session was told and has not looked at.
+    /// Takes the command that the session has not seen yet.
     pub(super) fn take_close(&self) -> Option<CloseCommand> {
         if self.is_told_to_close() { lock(&self.queue).close_command.take() } else { None }
     }
 
-    /// Takes no more messages from now on. What is queued stays.
+    /// Takes no more messages from now on. Queued ones stay.
     pub(super) fn end(&self) {
-        // Under the lock, so that whoever queues meanwhile has either done so or is told.
+        // Under the lock, so that a concurrent sender either has queued its message or gets an error.
         let queue = lock(&self.queue);
         self.ended.store(true, Ordering::Release);
         drop(queue);
         self.room.notify_waiters();
     }
 
-    /// Takes no more from now on, not even replies: nothing of it will be written.
+    /// Takes no more from now on, not even replies: nothing will be written.
     pub(super) fn break_off(&self) {
-        // Under the lock, so that whoever queues a reply meanwhile has either done so or is told.
+        // Under the lock, so that a concurrent responder either has queued its reply or gets an error.
         let queue = lock(&self.queue);
         self.broken.store(true, Ordering::Release);
         self.overfull.store(false, Ordering::Release);
@@ -300,14 +302,14 @@ impl Outbox {
         self.end();
     }
 
-    /// Takes what is to be written next.
+    /// Takes the next segment to write.
     pub(super) fn take(&self) -> Option<Segment> {
         let first = lock(&self.queue).contents.pop()?;
         if !matches!(first, Segment::Span(_)) || first.len() >= SHARE_FROM {
             return Some(first);
         }
-        // Short broadcasts go out in one write with what follows them. They are copied without the lock, so that who
-        // sends does not wait.
+        // Short broadcasts go out in one write with the messages after them. They are copied without the lock, so that
+        // senders do not wait.
         let (mut bytes, mut messages, mut next) = (PROCESS_POOL.take(), 0, Some(first));
         while let Some(segment) = next {
             messages += segment.messages();
@@ -317,18 +319,18 @@ impl Outbox {
         Some(Segment::Own { bytes, messages })
     }
 
-    /// Accounts for `count` bytes that were handed to the kernel, the last of `segment` if it is `done`.
+    /// Accounts for `count` bytes of `segment` that were handed to the kernel, its last ones if it is `done`.
     pub(super) fn written(&self, segment: &Segment, count: usize, done: bool) {
         self.total.subtract(segment.counted(count));
         let mut queue = lock(&self.queue);
-        // Nothing is left to count where the queue was given up meanwhile.
+        // Zero already, if the queue was given up meanwhile.
         queue.len = queue.len.saturating_sub(count);
         if done {
             queue.messages = queue.messages.saturating_sub(segment.messages());
         }
         let len = queue.len;
         self.queued.store(len, Ordering::Release);
-        // One that is empty is no part of what fills all of them together.
+        // An empty outbox does not contribute to a full total.
         if len.saturating_add(queue.held) <= self.limit && (len == 0 || !self.total.is_full()) {
             self.overfull.store(false, Ordering::Release);
         }
@@ -344,8 +346,8 @@ impl Outbox {
         }
     }
 
-    /// Has the session woken when there is something to do, unless there is already. `blocked` is a session
-    /// that waits for the socket to take what it writes.
+    /// Registers the session to be woken when there is something to do. `false` if there is already. A `blocked` session waits
+    /// for the socket to take what it writes.
     pub(super) fn park(&self, session: &Waker, blocked: bool) -> bool {
         let mut queue = lock(&self.queue);
         if std::mem::take(&mut queue.roused)
@@ -362,15 +364,14 @@ impl Outbox {
         true
     }
 
-    /// Gives up what is queued, and says how much that was; `writing` is what the session was writing. A
-    /// second call says the same: who closes does not wait long for the session, and must not report less
-    /// than the session would have.
+    /// Gives up the queue, and returns how much was unsent; `writing` is the segment that the session was writing. A second
+    /// call returns the same: a close that does not wait for the session must report as much as the session.
     pub(crate) fn give_up(&self, wire: Wire, writing: Option<(Segment, usize)>) -> Unsent {
         self.end();
         let mut queue = lock(&self.queue);
         let left = writing.as_ref().map_or(0, |(segment, written)| segment.counted(segment.len() - written));
         if let Some(unsent) = queue.unsent {
-            // Whoever gave it up did not know what the session was writing.
+            // The first call did not know what the session was writing.
             self.total.subtract(left);
             return unsent;
         }
@@ -378,7 +379,7 @@ impl Outbox {
         let queued = std::iter::from_fn(|| queue.contents.pop());
         let counted = left + queued.map(|segment| segment.counted(segment.len())).sum::<usize>();
         if let Some((segment, written)) = &writing {
-            // A message counts as sent once its end is. Segments begin where a message does.
+            // A message counts as sent once its delimiter is. Segments begin at the start of a message.
             let sent = count_ends(wire, &segment.bytes()[..*written]) as u64;
             unsent.messages = unsent.messages.saturating_sub(sent);
         }
@@ -397,7 +398,7 @@ impl Drop for Outbox {
     }
 }
 
-/// Whether the outbox takes `len` bytes more whatever all of them together hold.
+/// Whether the outbox takes `len` bytes more regardless of the total.
 fn is_below_high_water(queue: &Queue, len: usize) -> bool {
     queue.len.saturating_add(len) <= OUTBOX_HIGH_WATER
 }

@@ -1,4 +1,4 @@
-//! The requests that were asked over one connection and wait for their replies.
+//! The requests that were sent over one connection and wait for their replies.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,41 +13,41 @@ use tokio::time::{Instant, sleep_until};
 use crate::events::CloseCause;
 use crate::sync::lock;
 
-/// What comes of a request: the envelope of its reply, as it arrived, or why there is none.
+/// The outcome of a request: the envelope of its reply, as it arrived, or why there is none.
 pub(super) type Outcome = Result<Box<[u8]>, NoReply>;
 
 /// Why there is no reply.
 #[derive(Clone, Debug)]
 pub(super) enum NoReply {
-    /// Its time is over.
+    /// Its deadline has passed.
     Late,
     /// The connection has ended.
     Ended(CloseCause),
-    /// It was over the limit, and so not stored.
+    /// It was over the limit, and was not stored.
     TooLong { size: u64, limit: usize },
-    /// The connection was not read for long, since the inbox budget has no room.
+    /// The connection was not read for long, because the inbox budget has no room.
     NoRoom { limit: usize },
 }
 
-/// Why a request can't be asked.
+/// Why a request can't be sent.
 #[derive(Debug)]
 pub(super) enum RequestRefused {
-    /// As many as may be wait for their replies.
+    /// As many requests as allowed wait for their replies.
     TooMany { limit: usize },
     /// The connection has ended.
     Ended(CloseCause),
 }
 
-/// Who waits for which reply.
+/// The requesters and the replies that they wait for.
 #[derive(Debug)]
 pub(crate) struct PendingRequests {
     waiting: Mutex<Waiting>,
-    /// How many wait, to be looked at without the lock.
+    /// How many wait, readable without the lock.
     count: AtomicUsize,
     limit: usize,
-    /// Where the deadlines are kept.
+    /// Runs the task that keeps the deadlines.
     runtime: Handle,
-    /// Tells whoever keeps them that one is earlier than was known.
+    /// Tells that task that a deadline is earlier than it knew.
     earlier: Notify,
 }
 
@@ -55,16 +55,16 @@ pub(crate) struct PendingRequests {
 struct Waiting {
     requesters: HashMap<u64, Requester, FixedState>,
     next_id: u64,
-    /// How long the task that keeps the deadlines sleeps; `None` while there is none.
+    /// Until when the task that keeps the deadlines sleeps; `None` while there is no task.
     kept_until: Option<Instant>,
-    /// Why there will be no other reply.
+    /// Why no further reply comes.
     ended: Option<CloseCause>,
 }
 
 #[derive(Debug)]
 struct Requester {
     reply: oneshot::Sender<Outcome>,
-    /// `None` is beyond what a clock can say.
+    /// `None` is beyond the range of the clock.
     deadline: Option<Instant>,
 }
 
@@ -80,7 +80,7 @@ impl PendingRequests {
         })
     }
 
-    /// Notes a request that is about to be sent, and gives it its number, which no other one of the connection has.
+    /// Registers a request that is about to be sent, and returns its number, which is unique in the connection.
     pub(super) fn begin(
         self: &Arc<Self>,
         timeout: Duration,
@@ -102,7 +102,7 @@ impl PendingRequests {
         Ok((id, receiver))
     }
 
-    /// Gives a request another deadline, if it still waits; says whether it does.
+    /// Gives a request another deadline, if it still waits, and says whether it does.
     pub(super) fn set_deadline(self: &Arc<Self>, id: u64, deadline: Option<Instant>) -> bool {
         let mut waiting = lock(&self.waiting);
         let Some(requester) = waiting.requesters.get_mut(&id) else { return false };
@@ -111,49 +111,49 @@ impl PendingRequests {
         true
     }
 
-    /// Nobody waits for this reply any longer.
+    /// Removes a request whose reply is not awaited any longer.
     pub(super) fn forget(&self, id: u64) {
         drop(self.take(id));
     }
 
-    /// Hands a reply to whoever waits for it; says whether anybody does.
-    pub(super) fn answered(&self, re: u64, envelope: &[u8]) -> bool {
+    /// Hands a reply to the request that waits for it, and says whether one does.
+    pub(super) fn resolve(&self, re: u64, envelope: &[u8]) -> bool {
         self.is_waiting()
             && self.take(re).is_some_and(|requester| requester.reply.send(Ok(envelope.into())).is_ok())
     }
 
-    /// Tells whoever waits for a reply that it was too long.
+    /// Fails the request whose reply was too long.
     pub(super) fn too_long(&self, re: u64, size: u64, limit: usize) {
         if let Some(requester) = self.take(re) {
             let _ = requester.reply.send(Err(NoReply::TooLong { size, limit }));
         }
     }
 
-    /// No reply is read for now: all that wait for one are told, and later ones if it goes on.
+    /// Fails all waiting requests, because no reply is read for now. Later ones fail with the next call.
     pub(super) fn no_room(&self, limit: usize) {
         let mut waiting = lock(&self.waiting);
         let requesters = std::mem::take(&mut waiting.requesters);
         self.counted(&waiting);
         drop(waiting);
-        // Wakes them, without the lock.
+        // Sending wakes the requesters: without the lock.
         for requester in requesters.into_values() {
             let _ = requester.reply.send(Err(NoReply::NoRoom { limit }));
         }
     }
 
-    /// Whether anybody waits.
+    /// Whether any request waits.
     pub(super) fn is_waiting(&self) -> bool {
         self.count.load(Ordering::Acquire) > 0
     }
 
-    /// No reply comes from now on: whoever waits for one is told.
+    /// Fails all waiting requests, and all later ones: no reply comes from now on.
     pub(crate) fn end(&self, cause: &CloseCause) {
         let mut waiting = lock(&self.waiting);
         waiting.ended.get_or_insert_with(|| cause.clone());
         let requesters = std::mem::take(&mut waiting.requesters);
         self.counted(&waiting);
         drop(waiting);
-        // Wakes them, without the lock.
+        // Sending wakes the requesters: without the lock.
         for requester in requesters.into_values() {
             let _ = requester.reply.send(Err(NoReply::Ended(cause.clone())));
         }
@@ -171,10 +171,10 @@ impl PendingRequests {
         self.count.store(waiting.requesters.len(), Ordering::Release);
     }
 
-    // Deadlines. One task keeps those of all requests, and its timer is set for the earliest that there was when it last
-    // looked: most requests are answered long before, and a timer for each would cost more than the request.
+    // Deadlines. One task keeps those of all requests, and its timer is set for the earliest. Most replies arrive long
+    // before, and a timer for each request would cost more than the request.
 
-    /// Sees to it that somebody looks at the deadlines by this one.
+    /// Makes the task check the deadlines at this one at the latest.
     fn keep(self: &Arc<Self>, waiting: &mut Waiting, deadline: Option<Instant>) {
         let Some(deadline) = deadline else { return };
         match waiting.kept_until {
@@ -185,7 +185,7 @@ impl PendingRequests {
         waiting.kept_until = Some(deadline);
     }
 
-    /// Tells whoever has waited for too long, until nobody waits.
+    /// Fails the requests whose deadlines pass, until none waits.
     async fn keep_deadlines(self: Arc<Self>) {
         while let Some(next) = self.pass_deadlines() {
             tokio::select! {
@@ -195,21 +195,21 @@ impl PendingRequests {
         }
     }
 
-    /// Gives up the requests whose deadlines have passed, and returns the next.
+    /// Fails the requests whose deadlines have passed, and returns the next deadline.
     fn pass_deadlines(&self) -> Option<Instant> {
         let now = Instant::now();
         let mut waiting = lock(&self.waiting);
         let is_over = |requester: &Requester| requester.deadline.is_some_and(|deadline| deadline <= now);
         let over: Vec<_> = waiting.requesters.extract_if(|_, requester| is_over(requester)).collect();
         if waiting.requesters.is_empty() {
-            // What many requests once took is not kept for ever.
+            // The memory of many past requests is freed.
             waiting.requesters.shrink_to_fit();
         }
         self.counted(&waiting);
         waiting.kept_until = waiting.requesters.values().filter_map(|requester| requester.deadline).min();
         let next = waiting.kept_until;
         drop(waiting);
-        // Wakes them, without the lock.
+        // Sending wakes the requesters: without the lock.
         for (_, requester) in over {
             let _ = requester.reply.send(Err(NoReply::Late));
         }
@@ -224,27 +224,27 @@ mod tests {
     const LONG: Duration = Duration::from_secs(3_600);
 
     #[tokio::test]
-    async fn each_reply_reaches_whoever_asked_and_no_number_comes_twice() {
+    async fn pending_requests_resolve_reaches_requester_once() {
         let requests = PendingRequests::new(2, Handle::current());
         assert!(!requests.is_waiting());
         let (first, first_reply) = requests.begin(LONG).unwrap();
         let (second, second_reply) = requests.begin(LONG).unwrap();
         assert!(matches!(requests.begin(LONG), Err(RequestRefused::TooMany { limit: 2 })));
-        assert!(requests.answered(second, b"2"));
-        assert!(requests.answered(first, b"1"));
-        assert!(!requests.answered(first, b"1"), "it was answered before");
-        assert!(!requests.answered(99, b"1"), "nobody asked");
+        assert!(requests.resolve(second, b"2"));
+        assert!(requests.resolve(first, b"1"));
+        assert!(!requests.resolve(first, b"1"), "it was resolved before");
+        assert!(!requests.resolve(99, b"1"), "no such request");
         let replies = [first_reply.await.unwrap().unwrap(), second_reply.await.unwrap().unwrap()];
         assert_eq!(replies.map(Vec::from), [b"1", b"2"]);
         assert!(!requests.is_waiting());
         let (third, _) = requests.begin(LONG).unwrap();
         assert!(third > second);
         requests.forget(third);
-        assert!(!requests.answered(third, b"3"), "it was forgotten");
+        assert!(!requests.resolve(third, b"3"), "it was forgotten");
     }
 
     #[tokio::test]
-    async fn the_end_is_told_to_whoever_waits_and_to_whoever_asks_later() {
+    async fn pending_requests_end_fails_waiting_and_later_requests() {
         let requests = PendingRequests::new(2, Handle::current());
         let (_, reply) = requests.begin(LONG).unwrap();
         requests.end(&CloseCause::PeerClosed);
@@ -258,21 +258,21 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn each_request_waits_until_its_deadline_wherever_that_is_moved() {
+    async fn pending_requests_moved_deadline_fails_request_in_time() {
         let requests = PendingRequests::new(10, Handle::current());
-        let begun = Instant::now();
-        let after = |seconds| begun.checked_add(Duration::from_secs(seconds));
-        let ask = |seconds| requests.begin(Duration::from_secs(seconds)).unwrap();
-        let [(_, first), (moved_up, second), (moved_down, third)] = [ask(10), ask(20), ask(5)];
+        let start = Instant::now();
+        let after = |seconds| start.checked_add(Duration::from_secs(seconds));
+        let begin = |seconds| requests.begin(Duration::from_secs(seconds)).unwrap();
+        let [(_, first), (moved_up, second), (moved_down, third)] = [begin(10), begin(20), begin(5)];
         let (_, never) = requests.begin(Duration::MAX).unwrap();
         tokio::task::yield_now().await;
         requests.set_deadline(moved_up, after(2));
         requests.set_deadline(moved_down, after(30));
         for (reply, seconds) in [(second, 2), (first, 10), (third, 30)] {
             assert!(matches!(reply.await, Ok(Err(NoReply::Late))));
-            assert_eq!(begun.elapsed().as_secs(), seconds);
+            assert_eq!(start.elapsed().as_secs(), seconds);
         }
-        // With nobody left to be told, who kept the deadlines has ended; the next request finds another.
+        // Once no request waits, the task that keeps the deadlines ends; the next request starts another.
         requests.end(&CloseCause::Closed);
         assert!(matches!(never.await, Ok(Err(NoReply::Ended(_)))));
         let requests = PendingRequests::new(10, Handle::current());
@@ -280,6 +280,6 @@ mod tests {
             let (_, reply) = requests.begin(Duration::from_secs(1)).unwrap();
             assert!(matches!(reply.await, Ok(Err(NoReply::Late))));
         }
-        assert_eq!(begun.elapsed().as_secs(), 32);
+        assert_eq!(start.elapsed().as_secs(), 32);
     }
 }

@@ -1,4 +1,4 @@
-//! A reply, or an error reply, to the outbox of the connection that the request came over.
+//! Queues a reply, or an error reply, in the outbox of the connection that the request came over.
 
 use serde::Serialize;
 use tracing::Span;
@@ -10,8 +10,8 @@ use crate::error::error_reply::{ERROR_TOPIC, ErrorReply};
 use crate::topic::TopicName;
 use crate::wire::{EnvelopeKind, Tail};
 
-/// Queues the reply to a message of this kind, however much the outbox holds: the session dispatches no further message
-/// until there is room again. Where all outboxes together have no room for it, an error reply that says so.
+/// Queues the reply to a message of this kind, even over the limit of the outbox: then the session dispatches no further
+/// message until there is room. Where all outboxes together have no room for it, an error reply that says so is queued.
 pub(crate) fn reply<R: Serialize>(
     endpoint: &impl EndpointState,
     outbox: &Outbox,
@@ -19,7 +19,7 @@ pub(crate) fn reply<R: Serialize>(
     topic: TopicName<'_>,
     outcome: &Result<R, ErrorReply>,
 ) {
-    // Nobody is left to read it: not worth encoding.
+    // The peer reads no more: the reply is not worth encoding.
     if outbox.is_broken() {
         return lost(topic);
     }
@@ -36,7 +36,7 @@ pub(crate) async fn reply_paced<R: Serialize>(
 ) {
     let mut waiting = None;
     encoded_reply(endpoint, kind, topic, &outcome, |topic, reply| {
-        // One that is about to end takes it all the same: that is what the drain is for.
+        // An outbox that is about to end takes it at once: the drain still writes it.
         if outbox.has_ended() || outbox.has_room(reply.len()) {
             return queue(endpoint, outbox, kind, topic, reply);
         }
@@ -67,7 +67,7 @@ fn queue(
     }
 }
 
-/// Queues an error reply in the place of a reply of `len` bytes that has no room.
+/// Queues an error reply instead of a reply of `len` bytes that has no room.
 fn refuse(
     endpoint: &impl EndpointState,
     outbox: &Outbox,
@@ -79,18 +79,18 @@ fn refuse(
     let name = topic.as_str();
     let text = match error {
         PushError::Full { queued } => format!(
-            "no room for a reply of {len} bytes, `{name}`: replies of {queued} bytes wait already to be read. Read them, \
-             request less at once, or raise `outbox_len`"
+            "no room for a reply of {len} bytes, `{name}`: replies of {queued} bytes are waiting to be read. Read them, \
+             send fewer requests at once, or raise `outbox_len`"
         ),
         _ => {
             let (queued, limit) = outbox.total();
             format!(
                 "no room for a reply of {len} bytes, `{name}`: all outboxes together hold {queued} of {limit} bytes. \
-                 Request it later, or raise `outbox_total_len`"
+                 Send the request later, or raise `outbox_total_len`"
             )
         }
     };
-    tracing::warn!(topic = name, len, "a reply has no room: {text}");
+    tracing::warn!(topic = name, len, "no room for a reply: {text}");
     let error_reply = ErrorReply::new(ErrorReply::FAILED, text);
     let queued = encoded_error_reply(endpoint, &kind.reply(), &error_reply, &mut |topic, reply: &[u8]| {
         // It is short, and so is always queued.
@@ -100,17 +100,17 @@ fn refuse(
         }
     });
     if let Err(error) = queued {
-        warn(topic, &error, "a request stays without a reply");
+        warn(topic, &error, "a request gets no reply");
     }
 }
 
-/// Whoever asked is told by the end of the connection.
+/// The requester learns it from the end of the connection.
 fn lost(topic: TopicName<'_>) {
-    tracing::debug!(topic = topic.as_str(), "a reply came after its connection had ended");
+    tracing::debug!(topic = topic.as_str(), "dropped a reply: its connection has ended");
 }
 
-/// Encodes a reply; where it has no form in which it could travel, an error reply that says so. Calls `then` once, with what
-/// travels, if anything can.
+/// Encodes a reply, or, where it can't be sent, an error reply that says so. Calls `then` once with the bytes, if either can
+/// be encoded.
 fn encoded_reply<'t, R: Serialize>(
     endpoint: &impl EndpointState,
     kind: &EnvelopeKind,
@@ -133,11 +133,11 @@ fn encoded_reply<'t, R: Serialize>(
             })
         }
     };
-    // The code says most of it.
+    // Without its text an error reply is shorter, and the code says most.
     if let Some(error_reply) = unsent
         && let Err(error) = encoded_error_reply(endpoint, kind, &error_reply.without_text(), &mut then)
     {
-        warn(topic, &error, "a request stays without a reply");
+        warn(topic, &error, "a request gets no reply");
     }
 }
 
@@ -155,7 +155,7 @@ fn warn(topic: TopicName<'_>, error: &SendError, what: &str) {
     tracing::warn!(topic = topic.as_str(), error = error as &dyn std::error::Error, "{what}");
 }
 
-/// What a responder does happens in it.
+/// The span in which a responder runs.
 pub(crate) fn request_span(topic: &str, kind: &EnvelopeKind) -> Span {
     let id = if let EnvelopeKind::Request(id) = kind { Some(tracing::field::display(id)) } else { None };
     tracing::debug_span!("request", topic, id)

@@ -21,18 +21,18 @@ use crate::wire::{Envelope, EnvelopeKind, Wire, decode_any_kind, utf8};
 
 /// Waits for the reply to a request: a future of `Result<R, RequestError>`, which `request` returns.
 ///
-/// The request was encoded and queued at the call, and the reply borrows nothing, so that many can be collected and
-/// awaited later. It resolves when the reply arrives, or at once when it is known that none will: nobody responds, the
-/// responder fails, the connection is lost. At the latest it resolves at its deadline, which
+/// `request` encodes and queues the request at the call. The future borrows nothing, so many can be collected and awaited
+/// later. It resolves when the reply arrives, or as soon as it is known that none will: the topic has no responder, the
+/// responder fails, or the connection is lost. At the latest it resolves at its deadline, which
 /// [`timeout`](Self::timeout) sets.
 ///
-/// It may be awaited anywhere: in asynchronous listeners and responders too, whose own connection may bring it, and on
-/// any executor.
+/// It may be awaited on any executor, and in asynchronous listeners and responders, even those of the connection that brings
+/// the reply.
 ///
 /// # Cancel safety
 ///
-/// Dropping it forgets the request; the responder is not told. A reply that arrives later is counted
-/// ([`late_replies`](crate::ClientHandle::late_replies)) and traced.
+/// Dropping it forgets the request; the responder does not learn it. A reply that arrives later is counted
+/// ([`Stats::late_replies`](crate::Stats::late_replies)) and traced.
 ///
 /// # Examples
 ///
@@ -52,7 +52,7 @@ use crate::wire::{Envelope, EnvelopeKind, Wire, decode_any_kind, utf8};
 /// # async fn example(client: Client) -> Result<(), RequestError> {
 /// let Sum(five) = client.request(&Add { left: 2, right: 3 }).await?;
 ///
-/// // many at once, each with less time than usual
+/// // many at once, each with a shorter timeout
 /// let replies: Vec<_> = (0..100)
 ///     .map(|number| client.request(&Add { left: number, right: five }).timeout(Duration::from_secs(1)))
 ///     .collect();
@@ -67,7 +67,7 @@ pub struct ReplyFuture<R> {
     read: Read<R>,
 }
 
-/// Makes the result of the request's topic and the envelope that replies to it.
+/// Decodes the envelope of a reply; the text is the topic of the request.
 pub(crate) type Read<R> = fn(Wire, &str, &[u8]) -> Result<R, RequestError>;
 
 enum Progress {
@@ -84,14 +84,14 @@ struct PendingRequest {
     id: u64,
     pending_requests: Arc<PendingRequests>,
     reply: oneshot::Receiver<Outcome>,
-    asked: Instant,
+    sent: Instant,
     timeout: Duration,
-    /// Nobody has to be told when this is dropped.
+    /// The outcome is known: dropping this has nothing to forget.
     settled: bool,
 }
 
 impl<R> ReplyFuture<R> {
-    /// Asks over a connection: `send` queues the request. What goes wrong is found in the reply.
+    /// Sends a request over a connection: `send` queues it. An error is returned by the future.
     pub(crate) fn ask(
         link: &Link,
         limits: &Limits,
@@ -100,27 +100,27 @@ impl<R> ReplyFuture<R> {
         read: Read<R>,
     ) -> Self {
         let Limits { wire, request_timeout: timeout, .. } = *limits;
-        let asked = || -> Result<Self, RequestError> {
+        let sent = || -> Result<Self, RequestError> {
             let topic = || topic.to_owned();
             let (id, reply) = link.pending_requests.begin(timeout).map_err(|error| match error {
                 RequestRefused::TooMany { limit } => RequestError::TooManyRequests { topic: topic(), limit },
                 RequestRefused::Ended(cause) => RequestError::ConnectionLost { topic: topic(), cause },
             })?;
-            // Made before the request is sent, so that no reply can be there sooner; dropped, it forgets the request.
+            // Made before the request is sent, so that the reply can't come first. Dropped, it forgets the request.
             let request = PendingRequest {
                 topic: topic().into(),
                 wire,
                 id,
                 pending_requests: Arc::clone(&link.pending_requests),
                 reply,
-                asked: Instant::now(),
+                sent: Instant::now(),
                 timeout,
                 settled: false,
             };
             send(EnvelopeKind::Request(id.into()))?;
             Ok(Self { progress: Progress::Waiting(request), read })
         };
-        asked().unwrap_or_else(|error| Self::failed(error, read))
+        sent().unwrap_or_else(|error| Self::failed(error, read))
     }
 
     /// The reply to a request that was not sent.
@@ -140,7 +140,7 @@ impl<R> ReplyFuture<R> {
     /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         if let Progress::Waiting(request) = &mut self.progress {
-            let deadline = request.asked.checked_add(timeout);
+            let deadline = request.sent.checked_add(timeout);
             if request.pending_requests.set_deadline(request.id, deadline) {
                 request.timeout = timeout;
             }
@@ -160,7 +160,7 @@ impl<R> Future for ReplyFuture<R> {
         match std::mem::replace(&mut self.progress, Progress::Done) {
             Progress::Waiting(request) => Poll::Ready(match outcome {
                 Ok(envelope) => (self.read)(request.wire, &request.topic, &envelope),
-                Err(unanswered) => Err(request.failed::<R>(unanswered)),
+                Err(no_reply) => Err(request.failed::<R>(no_reply)),
             }),
             Progress::Failed(error) => Poll::Ready(Err(error)),
             // It was awaited before.
@@ -170,18 +170,18 @@ impl<R> Future for ReplyFuture<R> {
 }
 
 impl PendingRequest {
-    /// Waits for what comes of it.
+    /// Waits for its outcome.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
         let outcome = ready!(Pin::new(&mut self.reply).poll(cx));
         self.settled = true;
-        // Whoever holds the other end says something before it goes, but where the whole runtime does.
+        // The sender sends an outcome before it is dropped, unless the whole runtime is.
         Poll::Ready(outcome.unwrap_or(Err(NoReply::Ended(CloseCause::Closed))))
     }
 
     /// The error of a request that has no reply of the type `R`.
-    fn failed<R>(&self, unanswered: NoReply) -> RequestError {
+    fn failed<R>(&self, no_reply: NoReply) -> RequestError {
         let topic = self.topic.to_string();
-        match unanswered {
+        match no_reply {
             NoReply::Late => RequestError::Timeout { topic, timeout: self.timeout },
             NoReply::Ended(cause) => RequestError::ConnectionLost { topic, cause },
             NoReply::NoRoom { limit } => RequestError::InboxFull { topic, limit },
@@ -214,13 +214,13 @@ impl<R> fmt::Debug for ReplyFuture<R> {
     }
 }
 
-/// Reads the reply to the request `asked`, of a type.
-pub(crate) fn read_typed<R>(wire: Wire, asked: &str, envelope: &[u8]) -> Result<R, RequestError>
+/// Decodes the reply to a request, of a type. `request` is the topic of the request.
+pub(crate) fn read_typed<R>(wire: Wire, request: &str, envelope: &[u8]) -> Result<R, RequestError>
 where
     R: Topic + DeserializeOwned,
 {
     let undecodable = |reason| {
-        let (topic, type_name) = (asked.to_owned(), std::any::type_name::<R>());
+        let (topic, type_name) = (request.to_owned(), std::any::type_name::<R>());
         RequestError::ReplyUndecodable { topic, type_name, reason }
     };
     let text = utf8(envelope).map_err(|error| undecodable(error.to_string()))?;
@@ -234,39 +234,39 @@ where
     if topic == R::NAME && !is_error {
         return message.decode().map_err(|error| undecodable(error.to_string()));
     }
-    reject(asked, is_error || topic == ERROR_TOPIC, &message)?;
+    reject(request, is_error || topic == ERROR_TOPIC, &message)?;
     Err(RequestError::UnexpectedTopic {
-        topic: asked.to_owned(),
+        topic: request.to_owned(),
         found: topic.into_owned(),
         expected: R::NAME,
     })
 }
 
-/// Reads the reply to the request `asked`, of a topic that is known only at run time.
+/// Decodes the reply to a request, of a topic that is known only at run time.
 pub(crate) fn read_raw(
     wire: Wire,
-    asked: &str,
+    request: &str,
     envelope: &[u8],
 ) -> Result<RawMessage<'static>, RequestError> {
     let Envelope { topic, message, is_error, .. } =
         wire.decode(envelope).map_err(|error| RequestError::ReplyUndecodable {
-            topic: asked.to_owned(),
+            topic: request.to_owned(),
             type_name: "RawMessage",
             reason: error.to_string(),
         })?;
-    // Which topic the reply should have is not known here: that of errors is taken for theirs.
-    reject(asked, is_error || topic == ERROR_TOPIC, &message)?;
+    // The topic of the expected reply is not known here: a reply under the topic of errors counts as an error reply.
+    reject(request, is_error || topic == ERROR_TOPIC, &message)?;
     Ok(message.into_owned())
 }
 
-/// Turns an error reply into its error. One has the key `error`; older versions and hand-written programs leave it out, and are
-/// known by the topic, where that is not the reply's own.
-fn reject(asked: &str, is_error: bool, message: &RawMessage<'_>) -> Result<(), RequestError> {
+/// Turns an error reply into its error. It has the key `error`. Older versions and hand-written programs leave that out:
+/// there the topic tells, unless it is the reply's own.
+fn reject(request: &str, is_error: bool, message: &RawMessage<'_>) -> Result<(), RequestError> {
     if !is_error {
         return Ok(());
     }
-    // Whatever a peer has to say counts, if not in the form that it should have.
+    // A message of another form becomes the text of the error.
     let error_reply =
         message.decode().unwrap_or_else(|_| ErrorReply::new(ErrorReply::FAILED, message.as_str()));
-    Err(RequestError::refused(asked, &error_reply))
+    Err(RequestError::refused(request, &error_reply))
 }

@@ -370,7 +370,7 @@ mod tests {
         for text in [
             include_str!("../endpoint/options.rs"),
             include_str!("../limits/mod.rs"),
-            include_str!("../../../README.md"),
+            include_str!("../guide/limits.md"),
         ] {
             assert!(flat(text).contains(&said), "{said}");
         }

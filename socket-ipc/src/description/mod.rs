@@ -2,14 +2,14 @@
 //!
 //! A server that is built with [`describe`](crate::ServerBuilder::describe) replies to the request
 //! [`socket-ipc.describe`](DESCRIBE) with a [`Description`]: the version of the library, the protocol, the limits and
-//! the wire, and every topic with its direction and the topic of its replies. Without that option nobody replies, and
-//! whoever asks is told so at once.
+//! the wire, and every topic with its direction and the topic of its replies. Without that option there is no responder, and
+//! the request fails at once.
 //!
-//! # How is it asked?
+//! # How is it requested?
 //!
 //! By [`describe_server`](crate::ClientHandle::describe_server) of a client, or in any language: it is a request like
-//! every other. The message is ignored. With a number it is answered under that number; without, which is how a program
-//! on the Node library asks, by a message under the same topic.
+//! every other. The message is ignored. A request with a number is replied to under that number; one without, as a program on
+//! the Node library sends it, by a message under the same topic.
 //!
 //! ```
 //! use serde::{Deserialize, Serialize};
@@ -57,13 +57,13 @@
 //! # What is in it?
 //!
 //! With a protocol its topics, both ways, in the order they are listed. Replies by arrow stand with their requests.
-//! Beyond that, and without a protocol that is all, the topics that somebody listens for or responds to at the time of
-//! the request: what a listener of every message would take, nobody knows. What a server without a protocol sends is
+//! Beyond that, and without a protocol that is all, the topics that have a listener or a responder at the time of
+//! the request: which topics a listener of every message takes is not known. What a server without a protocol sends is
 //! known only if it [is said](crate::ServerBuilder::describe_as).
 //!
 //! # And how much?
 //!
-//! The same option has the server reply [`socket-ipc.stats`](STATS) with its metrics, those of
+//! The same option has the server reply to [`socket-ipc.stats`](STATS) with its statistics, those of
 //! [`stats`](crate::ServerHandle::stats).
 //!
 //! # And the types of the messages?
@@ -102,7 +102,7 @@
 //! # How does a program in TypeScript use it?
 //!
 //! [`typescript`](Description::typescript) makes a file of a description, be it `Chat::schema()` or what a server
-//! answered: the types of all messages, the interfaces `ToServer` and `ToClient` from topic to message, `Replies` from
+//! sent: the types of all messages, the interfaces `ToServer` and `ToClient` from topic to message, `Replies` from
 //! request to the topic of its reply, and `typed`, which gives a `Client` of the Node library these types.
 //!
 //! ```ts
@@ -116,14 +116,13 @@
 //! client.connect();
 //! ```
 //!
-//! # Who may ask?
+//! # Which clients may request it?
 //!
-//! Whoever may connect. What a server speaks is no secret to those; a server that wants it to be one leaves the option
-//! off, as it is unless set.
+//! All that may connect. A server whose topics are a secret leaves the option off, as it is unless set.
 
 mod definitions;
 mod json_schema;
-mod schema;
+pub(crate) mod schema;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -136,17 +135,12 @@ use crate::limits;
 use crate::wire::Wire;
 
 pub use crate::topic::direction::Direction;
-#[cfg(feature = "schema")]
-#[doc(hidden)]
-pub use schema::Schemas;
-#[doc(hidden)]
-pub use schema::{DescribedIn, DescribesItself};
 pub use topics::TopicDescription;
 
-/// The topic of the request that a server replies with its [`Description`], and of the reply.
+/// The topic of the request that a server replies to with its [`Description`], and of the reply.
 pub const DESCRIBE: &str = "socket-ipc.describe";
 
-/// The topic of the request that such a server replies with its [`Stats`](crate::Stats), and of the reply.
+/// The topic of the request that such a server replies to with its [`Stats`](crate::Stats), and of the reply.
 ///
 /// ```
 /// use socket_ipc::description::STATS;

@@ -1,4 +1,4 @@
-//! Which types describe themselves, and how a protocol asks all of its.
+//! Which types describe themselves, and how a protocol describes all its topics.
 //!
 //! A schema comes from a library that a program may be built without, and from a derive that a topic may not have. So a
 //! protocol describes itself in whatever kind of schema all its topics have: `#[derive(Protocol)]` always says so, for
@@ -10,7 +10,7 @@ use super::{Description, Direction, TopicDescription};
 use crate::error::error_reply::ErrorReply;
 use crate::topic::Exchange;
 
-/// Whether a type is asked what of it is read, or what of it is written: a field with a default need not be there when
+/// Whether the schema is of what is read, or of what is written: a field with a default need not be there when
 /// it is read, and always is when it is written.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub trait SchemaIn<S> {
     fn schema(contract: Contract) -> Value;
 }
 
-/// What a method that hears a topic returns, as the schema of the reply.
+/// What a method for a topic returns, as the schema of the reply.
 #[doc(hidden)]
 pub trait ReplyIn<S> {
     fn reply_schema(contract: Contract) -> Option<Value>;

@@ -419,7 +419,7 @@ export interface ToClient {
     "sum": unknown;
 }
 
-/** The topic under which each request to the server is answered. */
+/** The topic of the reply to each request to the server. */
 export interface Replies {
     "add": "sum";
 }

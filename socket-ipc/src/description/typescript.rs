@@ -66,7 +66,7 @@ pub(super) fn typescript(description: &Description) -> String {
         }
     }
     if !replies.is_empty() {
-        // What a message without a number is answered by that can't be answered otherwise.
+        // The error reply to a message without a number.
         let error_reply = definitions.add(&error_reply(), "ErrorReply");
         to_client.entry(ERROR_TOPIC).or_default().push(error_reply);
     }
@@ -87,7 +87,7 @@ pub(super) fn typescript(description: &Description) -> String {
     for (name, topics, text) in [
         ("ToServer", &to_server, "What may be sent to the server: the messages, by topic."),
         ("ToClient", &to_client, "What comes from the server: the messages, by topic."),
-        ("Replies", &replies, "The topic under which each request to the server is answered."),
+        ("Replies", &replies, "The topic of the reply to each request to the server."),
     ] {
         file.push('\n');
         comment(&mut file, "", text);
@@ -105,7 +105,7 @@ pub(super) fn typescript(description: &Description) -> String {
 /// The schema of [`ErrorReply`](crate::ErrorReply).
 fn error_reply() -> Value {
     json!({
-        "description": "Why a request was not answered: a code for programs and a text for people.",
+        "description": "Why a request failed: a code for programs and a text for people.",
         "type": "object",
         "properties": {"code": {"type": "string"}, "text": {"type": "string"}},
         "required": ["code", "text"],
@@ -191,7 +191,7 @@ fn cycles(types: &BTreeMap<&str, Value>) -> Cycles {
         forth.insert(name, names);
     }
     // Kosaraju's: what is reached backwards from the type that was left last, and is of no circle yet, is one. Without
-    // recursion, as somebody else says how long a chain is.
+    // recursion, as another program says how long a chain is.
     let mut circles: BTreeMap<&str, usize> = BTreeMap::new();
     for (number, name) in order_of_leaving(&forth).into_iter().rev().enumerate() {
         let mut ahead = vec![name];
@@ -467,7 +467,7 @@ fn document(file: &mut String, indent: &str, schema: &Value) {
 
 /// A comment on what follows. Whatever the text holds, it ends where it should.
 fn comment(file: &mut String, indent: &str, text: &str) {
-    // What is described is somebody else's: it may end up in a comment, on a terminal too, and nowhere else.
+    // What is described is another program's: it may end up in a comment, on a terminal too, and nowhere else.
     let printable = |character: &char| !character.is_control() || *character == '\n';
     let text: String = text.trim().chars().filter(printable).collect();
     let text = text.replace("*/", "*\\/");

@@ -99,10 +99,6 @@ impl<P, E> Core<P, E> {
         let outboxes = &self.outbox_budget;
         self.metrics.stats(open_connections, outboxes.queued(), outboxes.most())
     }
-
-    pub(crate) fn late_replies(&self) -> u64 {
-        self.metrics.late_replies.load(Ordering::Relaxed)
-    }
 }
 
 impl<E: Endpoint> EndpointState for E {

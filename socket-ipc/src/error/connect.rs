@@ -1,11 +1,11 @@
-//! Why a client could not connect.
+//! Why a client cannot connect.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Why an attempt to connect failed, or why there will be no other.
+/// Why an attempt to connect failed, or why the client makes no further attempt.
 ///
 /// ```
 /// use socket_ipc::Client;
@@ -16,12 +16,12 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
-    /// The path can't be that of a socket. No attempt is made.
+    /// The path is not valid for a socket. No attempt is made.
     #[error("cannot connect to {path:?}: {reason}")]
     InvalidPath {
         /// The path.
         path: PathBuf,
-        /// What is wrong with it, with the numbers.
+        /// What is wrong with it, with the lengths.
         reason: String,
     },
     /// The server is not there, or does not let this process in.
@@ -29,10 +29,10 @@ pub enum ConnectError {
     Io {
         /// The path.
         path: PathBuf,
-        /// What the operating system has to say, or the [`connector`](crate::ClientBuilder::connector).
+        /// The error of the operating system, or of the [`connector`](crate::ClientBuilder::connector).
         cause: io::Error,
     },
-    /// The server was there but had no room for a connection within `connect_timeout`.
+    /// The server listens, but accepted no connection within `connect_timeout`.
     #[error("cannot connect to {}: no connection within {timeout:?}", path.display())]
     Timeout {
         /// The path.
@@ -40,15 +40,14 @@ pub enum ConnectError {
         /// `connect_timeout`.
         timeout: Duration,
     },
-    /// The server runs as another user than `expect_server_user` says. Nothing was sent to it or read from
-    /// it.
+    /// The server runs as another user than `expect_server_user` says. Nothing was sent to it or read from it.
     #[error("cannot connect to {}: its server runs as {}, expected user {expected}", path.display(), user(*found))]
     WrongUser {
         /// The path.
         path: PathBuf,
         /// The user id that was expected.
         expected: u32,
-        /// The user id of the server; `None` where the connection has none to tell.
+        /// The user id of the server; `None` where the connection does not tell it.
         found: Option<u32>,
     },
     /// The last of the attempts that `give_up_after` allows has failed. The client is closed.
@@ -69,7 +68,7 @@ pub enum ConnectError {
         path: PathBuf,
         /// What `connect_within` was given.
         timeout: Duration,
-        /// Why the last attempt failed; `None` where none had the time to.
+        /// Why the last attempt failed; `None` if no attempt failed in that time.
         cause: Option<Arc<ConnectError>>,
     },
     /// The thread that a [blocking client](crate::blocking) runs on could not be started.
@@ -78,7 +77,7 @@ pub enum ConnectError {
     Thread {
         /// The path.
         path: PathBuf,
-        /// What the operating system has to say.
+        /// The error of the operating system.
         cause: io::Error,
     },
     /// `connect` was called before.
@@ -95,17 +94,17 @@ pub enum ConnectError {
     },
 }
 
-/// Why the last of several attempts failed, where one did.
+/// Why the last attempt failed, if one did.
 #[cfg(feature = "blocking")]
 fn last(cause: Option<&ConnectError>) -> String {
     match cause {
         None => String::new(),
-        // The path has been said.
+        // The text names the path already.
         Some(ConnectError::Io { cause, .. }) => format!(" ({cause})"),
         Some(cause) => format!(" ({cause})"),
     }
 }
 
 fn user(found: Option<u32>) -> String {
-    found.map_or_else(|| "nobody knows whom".to_owned(), |uid| format!("user {uid}"))
+    found.map_or_else(|| "an unknown user".to_owned(), |uid| format!("user {uid}"))
 }

@@ -1,4 +1,4 @@
-//! Why a request was not answered, in the words of whoever would not reply to it.
+//! What a responder sends in place of a reply.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -10,10 +10,10 @@ use crate::topic::Topic;
 /// The topic under which an error reply travels.
 pub(crate) const ERROR_TOPIC: &str = "error";
 
-/// The reply of a responder that can't give one: a code for programs and a text for people.
+/// What a responder sends when it has no reply: a code for programs and a text for people.
 ///
-/// Anything that can be displayed turns into one, with the code [`failed`](Self::FAILED), so that `?` works on every
-/// error. It is no error itself: whoever asked gets a [`RequestError`](crate::RequestError) made of it.
+/// Anything that can be displayed converts into one, with the code [`failed`](Self::FAILED), so that `?` works on every
+/// error. It is not an error itself: the peer that sent the request gets a [`RequestError`](crate::RequestError) made of it.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -41,19 +41,18 @@ pub struct ErrorReply {
 }
 
 impl ErrorReply {
-    /// The code of an error reply that was made of an error.
+    /// The code of an error reply that was converted from an error.
     pub const FAILED: &'static str = "failed";
-    /// The code of the library where nobody responds to the topic.
+    /// The library's code where the topic has no responder.
     pub const NO_RESPONDER: &'static str = "no_responder";
-    /// The code of the library where the request is not of the type that the responder takes.
+    /// The library's code where the request is not of the type that the responder takes.
     pub const UNDECODABLE: &'static str = "undecodable";
-    /// The code of the library where the responder panicked.
+    /// The library's code where the responder panicked.
     pub const PANICKED: &'static str = "panicked";
-
-    /// The code of the library where as much is received and worked on as may be.
+    /// The library's code where the requests in flight fill the input budget.
     pub const TOO_MANY_REQUESTS: &'static str = "too_many_requests";
 
-    /// Makes an error reply of a code that the peer's program understands and a text that people do.
+    /// Makes an error reply from a code for the peer's program and a text for people.
     pub fn new(code: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
         Self { code: code.into(), text: text.into() }
     }
@@ -78,17 +77,17 @@ impl ErrorReply {
 
 impl<E: Display> From<E> for ErrorReply {
     fn from(error: E) -> Self {
-        // The alternate form has the causes, too, where a type knows of them.
+        // The alternate form of some error types includes their causes.
         Self::new(Self::FAILED, format!("{error:#}"))
     }
 }
 
-/// What a responder may return: the reply, or a `Result` of it whose error turns into a [`ErrorReply`].
+/// What a responder may return: the reply, or a `Result` of it whose error converts into an [`ErrorReply`].
 ///
 /// There is nothing to implement.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no reply where `{R}` is asked for",
-    label = "returns no `{R}`",
+    message = "`{Self}` is not a reply, where `{R}` is expected",
+    label = "does not return `{R}`",
     note = "return a `{R}`, or a `Result` of it whose error can be displayed"
 )]
 pub trait IntoReply<R> {

@@ -1,4 +1,4 @@
-//! What goes wrong beside any call.
+//! Errors that no call returns.
 
 use std::io;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use crate::client_id::ClientId;
 use crate::error::{ConnectError, ListenError};
 use crate::unix_socket::peer::Peer;
 
-/// What went wrong beside any call that could have returned it. Reported by `on_error`.
+/// An error that no call could return. Reported by `on_error`.
 ///
 /// ```
 /// use socket_ipc::Server;
@@ -18,14 +18,14 @@ use crate::unix_socket::peer::Peer;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A listener panicked. The other listeners of the message or event still ran, and the connection lives.
+    /// A listener panicked. The other listeners of the message or event still ran, and the connection lives on.
     #[error("a listener of {heard} panicked{}: {panic}", of_client(*client_id))]
     ListenerPanicked {
         /// The topic, in back quotes, or the event that it listened for.
         heard: String,
         /// The client whose message or event it was.
         client_id: Option<ClientId>,
-        /// What the panic said.
+        /// The text of the panic.
         panic: String,
     },
     /// A `Serialize` implementation panicked. The `send` it was called for returned an error too.
@@ -33,7 +33,7 @@ pub enum Error {
     SerializePanicked {
         /// The topic of the message.
         topic: String,
-        /// What the panic said.
+        /// The text of the panic.
         panic: String,
     },
     /// A connection could not be accepted. The server pauses (10 ms, doubling to 1 s) and goes on.
@@ -41,7 +41,7 @@ pub enum Error {
     Accept {
         /// The path of the socket.
         path: PathBuf,
-        /// What the operating system has to say.
+        /// The error of the operating system.
         cause: io::Error,
     },
     /// A client was refused because `max_clients` are connected.
@@ -55,20 +55,20 @@ pub enum Error {
         /// The number of clients that are allowed.
         limit: usize,
     },
-    /// A client was refused because neither its user nor a group of it is one of those allowed. Nothing of it was read.
-    #[error("refused a client of {}: {} is not allowed in", path.display(), somebody(*peer))]
+    /// A client was refused because neither its user nor a group of that user is allowed. Nothing of it was read.
+    #[error("refused a client of {}: {} is not allowed in", path.display(), process_of(*peer))]
     UserNotAllowed {
         /// The path of the socket.
         path: PathBuf,
-        /// Who it was; `None` where the connection has no user to tell.
+        /// The client's process; `None` where the connection does not tell it.
         peer: Option<Peer>,
     },
-    /// The client lost its connection and made all attempts that `give_up_after` allows. It is closed.
+    /// The client lost its connection, and all attempts that `give_up_after` allows failed. It is closed.
     #[error("the client is closed: {0}")]
     GaveUp(ConnectError),
-    /// The socket file of a listening server is gone: removed, replaced, or behind a volume that was mounted over it. No new
-    /// client reaches the server; those that are connected notice nothing. The server binds the path again, unless something is in
-    /// the way or the socket was passed to it.
+    /// The socket file of a listening server is gone: removed, replaced, or hidden by a volume that was mounted over it. No new
+    /// client reaches the server; connected clients notice nothing. The server binds the path again, unless another file is
+    /// there or the socket was passed to the server.
     #[error("the socket file {} is gone: {found} is there now, and no new client reaches this server by it", path.display())]
     SocketFileGone {
         /// The path of the socket.
@@ -76,13 +76,13 @@ pub enum Error {
         /// What is there now.
         found: String,
     },
-    /// A server whose socket file was gone listens on the path again.
+    /// The socket file was gone, and the server listens on the path again.
     #[error("the socket file {} was gone, and is bound again", path.display())]
     SocketFileBoundAgain {
         /// The path of the socket.
         path: PathBuf,
     },
-    /// A server whose socket file is gone can't bind the path again. It goes on trying, and displaces nothing.
+    /// The socket file is gone, and the server can't bind the path again. It goes on trying, and displaces nothing.
     #[error("the socket file {} is gone, and can't be bound again yet: {cause}", path.display())]
     SocketFileNotBoundAgain {
         /// The path of the socket.
@@ -95,12 +95,12 @@ pub enum Error {
     Remove {
         /// The path of the socket.
         path: PathBuf,
-        /// What the operating system has to say.
+        /// The error of the operating system.
         cause: io::Error,
     },
 }
 
-fn somebody(peer: Option<Peer>) -> String {
+fn process_of(peer: Option<Peer>) -> String {
     peer.map_or_else(|| "a peer without a user".to_owned(), |peer| peer.to_string())
 }
 

@@ -1,10 +1,9 @@
-//! Why a server could not begin to listen.
+//! Why a server cannot listen.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a server could not begin to listen. What it found on disk is as it was, but for an abandoned
-/// socket file, which may have been removed.
+/// Why a server cannot listen. It left the disk as it was, except that it may have removed an abandoned socket file.
 ///
 /// ```
 /// use socket_ipc::{ListenError, Server};
@@ -17,15 +16,15 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {
-    /// The path can't be that of a socket.
+    /// The path is not valid for a socket.
     #[error("cannot listen on {path:?}: {reason}")]
     InvalidPath {
         /// The path.
         path: PathBuf,
-        /// What is wrong with it, with the numbers.
+        /// What is wrong with it, with the lengths.
         reason: String,
     },
-    /// A server is alive at the path, or can't be told from one.
+    /// A server is alive at the path, or may be.
     #[error("cannot listen on {}: {found}", path.display())]
     AddrInUse {
         /// The path.
@@ -41,7 +40,7 @@ pub enum ListenError {
         /// What was found there.
         found: &'static str,
     },
-    /// The lock file beside the path is not one of ours; it was left alone.
+    /// The lock file beside the path is not this server's to take; it was left alone.
     #[error("cannot lock {}: {reason}", path.display())]
     Lock {
         /// The path of the lock file.
@@ -49,7 +48,7 @@ pub enum ListenError {
         /// What is wrong with it.
         reason: String,
     },
-    /// The socket that was passed is not one that listens; it was left alone.
+    /// The socket that was passed does not listen; it was left alone.
     #[error("cannot listen on {}: the socket that was passed {found}", path.display())]
     NotListening {
         /// The path.
@@ -57,8 +56,8 @@ pub enum ListenError {
         /// What it is instead, and the likely mistake.
         found: String,
     },
-    /// The socket file can't have its mode: the umask of the process took bits of it away as the file was made, and here the
-    /// mode can't be set afterwards without following what has perhaps taken its place. The file was removed.
+    /// The socket file can't get its mode. The umask of the process cleared bits of it when the file was made, and this system
+    /// can't set the mode afterwards without following a link that may have replaced the file. The file was removed.
     #[error(
         "cannot listen on {}: the umask of this process made its mode {made:04o} in place of {mode:04o}, and it can't be \
          changed here ({cause}); mount /proc, or start with a umask that takes none of these bits",
@@ -67,21 +66,21 @@ pub enum ListenError {
     Mode {
         /// The path.
         path: PathBuf,
-        /// The mode that was asked for.
+        /// The mode that was set.
         mode: u32,
         /// The mode that the file got.
         made: u32,
-        /// What the operating system has to say.
+        /// The error of the operating system.
         cause: io::Error,
     },
-    /// The socket file can't have its group, or a group that is let in is none of this system.
+    /// The socket file can't get its group, or this system does not know a group of `allow_groups`.
     #[error("cannot listen on {}: {}", path.display(), group_problem(group, cause.as_ref()))]
     Group {
         /// The path.
         path: PathBuf,
         /// The group, by name or number as it was given.
         group: String,
-        /// What the operating system has to say; `None` where it knows no group of this name.
+        /// The error of the operating system; `None` where it knows no group of this name.
         cause: Option<io::Error>,
     },
     /// `listen` was called before.
@@ -103,7 +102,7 @@ pub enum ListenError {
         path: PathBuf,
         /// What was attempted.
         action: &'static str,
-        /// What the operating system has to say.
+        /// The error of the operating system.
         cause: io::Error,
     },
 }

@@ -1,11 +1,11 @@
-//! Why a message that arrived could not be heard.
+//! Why a message that arrived was not dispatched.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::wire::EnvelopeError;
 
-/// A message that arrived and could not be heard, by one listener or by any.
+/// A message that arrived and was not dispatched, to one listener or to any.
 ///
 /// The connection lives on, unless the kind says otherwise.
 ///
@@ -43,14 +43,14 @@ pub enum MessageErrorKind {
     #[error("not an envelope: {0}")]
     Envelope(EnvelopeError),
     /// The message is longer than `max_message_len`; it was skipped without being stored.
-    #[error("over the limit of {limit} bytes: send less, or raise `max_message_len` on both sides")]
+    #[error("over the limit of {limit} bytes: send less, or raise `max_message_len` at both ends")]
     TooLong {
         /// `max_message_len`, in bytes.
         limit: usize,
     },
     /// The topic is longer than `max_topic_len`.
     #[error(
-        "its topic takes {size} bytes, over the limit of {limit}: shorten it, or raise `max_topic_len` on both sides"
+        "its topic takes {size} bytes, over the limit of {limit}: shorten it, or raise `max_topic_len` at both ends"
     )]
     TopicTooLong {
         /// Length of the topic, in bytes.
@@ -58,14 +58,14 @@ pub enum MessageErrorKind {
         /// `max_topic_len`, in bytes.
         limit: usize,
     },
-    /// The message did not end within `incomplete_timeout`; the connection is ended.
+    /// The message was not complete within `incomplete_timeout`; the connection is closed.
     #[error("not complete within {timeout:?}")]
     Incomplete {
         /// `incomplete_timeout`.
         timeout: Duration,
     },
-    /// The message was not complete, and nothing of it came for a second, while all connections together had received more
-    /// than `inbox_total_len` allows; the connection is ended to make room for others.
+    /// Nothing more of an incomplete message came for a second, while all connections together had received more than
+    /// `inbox_total_len` allows; the connection is closed to make room for others.
     #[error(
         "not complete, and nothing of it came for a second, while what all connections have received takes more than \
          {limit} bytes: raise `inbox_total_len`, or send it faster"
@@ -74,34 +74,34 @@ pub enum MessageErrorKind {
         /// `inbox_total_len`, in bytes.
         limit: usize,
     },
-    /// The message has an `id`, as a request has, and its topic a responder, but the `id` is neither an integral number nor a
-    /// string of at most 64 bytes: no reply could repeat it. No listener gets the message.
+    /// The message has an `id`, as a request has, and its topic has a responder. But the `id` is neither an integer nor a
+    /// string of at most 64 bytes, so no reply can repeat it. No listener is called.
     #[error(
         "a request of `{topic}` with `\"id\":{id}`, which no reply can repeat: use an integer or a string of at most 64 bytes"
     )]
     RequestId {
         /// The topic of the message.
         topic: String,
-        /// The JSON text of the `id`, cut in the middle where it is long.
+        /// The JSON text of the `id`, shortened in the middle where it is long.
         id: String,
     },
-    /// The message is not of the type that one of the topic's listeners hears. The others heard it.
+    /// The message is not of the type that one of the topic's listeners takes. The other listeners were called.
     #[error("`{topic}` is not a `{type_name}`: {reason} at line {line} column {column}")]
     Decode {
         /// The topic of the message.
         topic: String,
-        /// The Rust type that the listener hears.
+        /// The Rust type that the listener takes.
         type_name: &'static str,
-        /// Line of the place in the raw bytes, from 1.
+        /// Line of the mistake in the raw bytes, from 1.
         line: usize,
-        /// Column of the place in the raw bytes, in bytes from 1.
+        /// Column of the mistake in the raw bytes, in bytes from 1.
         column: usize,
-        /// What serde has to say.
+        /// The error of serde.
         reason: String,
     },
 }
 
-// Not derived: that would make it the source of an error whose text has it already.
+// Not derived: `#[from]` would make it the source of an error whose text includes it.
 impl From<EnvelopeError> for MessageErrorKind {
     fn from(error: EnvelopeError) -> Self {
         Self::Envelope(error)
@@ -109,7 +109,7 @@ impl From<EnvelopeError> for MessageErrorKind {
 }
 
 impl MessageError {
-    /// `raw` is the message, or its beginning where it had `len` bytes in all; kept are at most `keep`.
+    /// `raw` is the message, or the beginning of its `len` bytes; at most `keep` bytes of it are kept.
     pub(crate) fn new(kind: impl Into<MessageErrorKind>, raw: &[u8], len: u64, keep: usize) -> Self {
         Self { kind: kind.into(), raw: raw[..raw.len().min(keep)].into(), len }
     }
@@ -120,14 +120,14 @@ impl MessageError {
         &self.kind
     }
 
-    /// Returns the bytes that were received, without the end of the message; at most the first
+    /// Returns the bytes that were received, without the delimiter; at most the first
     /// [`limits::RAW_LEN`](crate::limits::RAW_LEN) of them.
     #[must_use]
     pub fn raw(&self) -> &[u8] {
         &self.raw
     }
 
-    /// Returns how many bytes were received in all, without the end of the message.
+    /// Returns how many bytes were received in all, without the delimiter.
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "the length of what arrived, not of a collection")]
     pub fn len(&self) -> u64 {

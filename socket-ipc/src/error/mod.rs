@@ -1,4 +1,4 @@
-//! What can go wrong: one type for each thing that can fail, naming what it is about.
+//! Error types: one for each operation that can fail. Each names the path, topic or client it is about.
 
 pub(crate) mod error_reply;
 
@@ -6,14 +6,14 @@ mod connect;
 mod fault;
 mod listen;
 mod message;
+mod register;
 mod request;
-mod respond;
 mod send;
 
 pub use connect::ConnectError;
 pub use fault::Error;
 pub use listen::ListenError;
 pub use message::{MessageError, MessageErrorKind};
+pub use register::RegisterError;
 pub use request::RequestError;
-pub use respond::RegisterError;
 pub use send::{FlushError, SendError};

@@ -6,7 +6,7 @@ use crate::error::SendError;
 use crate::error::error_reply::ErrorReply;
 use crate::events::CloseCause;
 
-/// Why a request has no reply. It is known as soon as it can be, mostly long before the deadline.
+/// Why a request has no reply. Most causes are known long before the deadline, and then the request fails at once.
 ///
 /// ```
 /// use socket_ipc::{Client, RequestError, SendError};
@@ -23,26 +23,24 @@ pub enum RequestError {
     /// The request was not sent.
     #[error(transparent)]
     Send(#[from] SendError),
-    /// As many requests as `max_requests` allows wait for their replies over this connection. Nothing was sent.
-    #[error(
-        "cannot ask `{topic}`: {limit} requests wait for their replies, the most that `max_requests` allows"
-    )]
+    /// This connection has as many pending requests as `max_requests` allows. Nothing was sent.
+    #[error("cannot request `{topic}`: {limit} requests are pending, the most that `max_requests` allows")]
     TooManyRequests {
         /// The topic of the request.
         topic: String,
         /// `max_requests`.
         limit: usize,
     },
-    /// No reply came in time. The responder may still be at work.
-    #[error("`{topic}` was not answered within {timeout:?}")]
+    /// No reply came in time. The responder may still be running.
+    #[error("no reply to `{topic}` within {timeout:?}")]
     Timeout {
         /// The topic of the request.
         topic: String,
         /// `request_timeout`, or what `timeout` was given.
         timeout: Duration,
     },
-    /// No reply can be read: the connection was not read from for a second, since all connections of this side together have
-    /// received more than `inbox_total_len` allows.
+    /// No reply can be read. The connection was not read from for a second, because all connections of this endpoint together
+    /// have received more than `inbox_total_len` allows.
     #[error(
         "no reply to `{topic}` can be read: what all connections have received takes {limit} bytes, the most that \
          `inbox_total_len` allows"
@@ -53,8 +51,8 @@ pub enum RequestError {
         /// `inbox_total_len`, in bytes.
         limit: usize,
     },
-    /// The connection ended before the reply came. The request may have been heard.
-    #[error("`{topic}` was not answered: {cause}")]
+    /// The connection ended before the reply came. The peer may have received the request.
+    #[error("no reply to `{topic}`: {cause}")]
     ConnectionLost {
         /// The topic of the request.
         topic: String,
@@ -62,7 +60,7 @@ pub enum RequestError {
         cause: CloseCause,
     },
     /// The peer has no responder for the topic.
-    #[error("nobody on the peer responds to `{topic}`")]
+    #[error("the peer has no responder for `{topic}`")]
     NoResponder {
         /// The topic of the request.
         topic: String,
@@ -72,7 +70,7 @@ pub enum RequestError {
     RequestUndecodable {
         /// The topic of the request.
         topic: String,
-        /// What the peer has to say.
+        /// The text of the peer.
         text: String,
     },
     /// The responder panicked.
@@ -82,39 +80,39 @@ pub enum RequestError {
         topic: String,
     },
     /// The responder returned an error reply, or its reply could not be sent (code `failed`).
-    #[error("`{topic}` was refused ({code}): {text}")]
+    #[error("`{topic}` was rejected ({code}): {text}")]
     Rejected {
         /// The topic of the request.
         topic: String,
         /// The code of the error reply.
         code: String,
-        /// What the responder has to say.
+        /// The text of the error reply.
         text: String,
     },
-    /// The reply is not of the type of the reply.
+    /// The reply does not decode into the reply type.
     #[error("the reply to `{topic}` is not a `{type_name}`: {reason}")]
     ReplyUndecodable {
         /// The topic of the request.
         topic: String,
         /// The Rust type of the reply.
         type_name: &'static str,
-        /// What serde has to say.
+        /// The error of serde.
         reason: String,
     },
-    /// The reply came under another topic than that of the reply.
+    /// The reply came under another topic than that of the reply type.
     #[error("the reply to `{topic}` came under the topic `{found}` and not `{expected}`")]
     UnexpectedTopic {
         /// The topic of the request.
         topic: String,
         /// The topic of the reply.
         found: String,
-        /// The topic of the reply's type.
+        /// The topic of the reply type.
         expected: &'static str,
     },
 }
 
 impl RequestError {
-    /// What an error reply of the peer means.
+    /// The error that an error reply of the peer stands for.
     pub(crate) fn refused(topic: &str, error_reply: &ErrorReply) -> Self {
         let (topic, text) = (topic.to_owned(), error_reply.text().to_owned());
         match error_reply.code() {

@@ -1,4 +1,4 @@
-//! Why a message was not queued.
+//! Why a message is not queued.
 
 use std::path::PathBuf;
 
@@ -41,25 +41,25 @@ pub enum SendError {
         /// The path of the socket.
         path: PathBuf,
     },
-    /// The encoded envelope is longer than `max_message_len`, which the peer has too.
+    /// The encoded envelope is longer than `max_message_len`, a limit that the peer has, too.
     #[error(
         "a message of `{topic}` takes {size} bytes, over the limit of {limit}: send less, or raise `max_message_len` \
-         on both sides"
+         at both ends"
     )]
     TooLarge {
         /// The topic of the message.
         topic: String,
-        /// Length of the encoded envelope without the end of the message, in bytes.
+        /// Length of the encoded envelope without the delimiter, in bytes.
         size: usize,
         /// `max_message_len`, in bytes.
         limit: usize,
     },
     /// The topic is longer than `max_topic_len`.
     #[error(
-        "the topic `{topic}` takes {size} bytes, over the limit of {limit}: shorten it, or raise `max_topic_len` on both sides"
+        "the topic `{topic}` takes {size} bytes, over the limit of {limit}: shorten it, or raise `max_topic_len` at both ends"
     )]
     TopicTooLong {
-        /// The topic, cut at the limit.
+        /// The topic, truncated at the limit.
         topic: String,
         /// Its length in bytes.
         size: usize,
@@ -71,7 +71,7 @@ pub enum SendError {
     Encode {
         /// The topic of the message.
         topic: String,
-        /// What the message or serde_json has to say.
+        /// The error of the message's `Serialize`, or of serde_json.
         cause: EncodeError,
     },
     /// The message's `Serialize` implementation panicked.
@@ -79,11 +79,10 @@ pub enum SendError {
     EncodePanicked {
         /// The topic of the message.
         topic: String,
-        /// What the panic said.
+        /// The text of the panic.
         panic: String,
     },
-    /// The outbox has no room for the message. The connection lives: wait with `send_async`, or try again
-    /// later.
+    /// The outbox has no room for the message. The connection lives on: wait with `send_async`, or try again later.
     #[error(
         "the outbox of {} holds {queued} of {limit} bytes, no room for the {size} of `{topic}`: use `send_async`, or \
          try again later",
@@ -92,16 +91,16 @@ pub enum SendError {
     OutboxFull {
         /// The topic of the message.
         topic: String,
-        /// Whose outbox it is; `None` is that of a client to its server.
+        /// The client that the outbox is for; `None` for a client's own outbox.
         client_id: Option<ClientId>,
         /// Length of the encoded message, in bytes.
         size: usize,
-        /// What the outbox holds, in bytes.
+        /// How much is queued, in bytes.
         queued: usize,
         /// `outbox_len`, in bytes.
         limit: usize,
     },
-    /// All outboxes of the server together have no room for the message. No connection is to blame: wait with
+    /// All outboxes of the server together have no room for the message, whichever client fills them. Wait with
     /// `send_async` or `broadcast_async`, or try again later.
     #[error(
         "all outboxes together hold {queued} of {limit} bytes, no room for the {size} of `{topic}`: use `send_async` or \
@@ -110,9 +109,9 @@ pub enum SendError {
     OutboxTotalFull {
         /// The topic of the message.
         topic: String,
-        /// What the message would count for, in bytes: a broadcast of less than 16 KiB counts for each client.
+        /// What the message counts, in bytes: a broadcast of less than 16 KiB counts once for each client.
         size: usize,
-        /// What all outboxes together hold, in bytes.
+        /// How much is queued in all outboxes together, in bytes.
         queued: usize,
         /// `outbox_total_len`, in bytes.
         limit: usize,
@@ -137,7 +136,7 @@ impl SendError {
     }
 }
 
-/// The connection ended before all that was queued had been written, or there was none.
+/// There was no connection, or it ended before everything queued was written.
 ///
 /// ```
 /// use socket_ipc::Client;

@@ -1,4 +1,4 @@
-//! What happens beside messages, and who listens for it.
+//! Events of connections, and their listeners.
 
 pub(crate) mod stream;
 
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use crate::listener::{DropReport, ListenerId, caught};
 use crate::sync::lock;
 
-/// Why a connection ended, and what was lost with it.
+/// Why a connection ended, and what was lost.
 ///
 /// ```
 /// use socket_ipc::{CloseCause, Server};
@@ -25,17 +25,17 @@ use crate::sync::lock;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct CloseReason {
-    /// Who ended the connection, and why.
+    /// Which end closed the connection, and why.
     pub cause: CloseCause,
-    /// How many messages were queued and not handed to the kernel whole.
+    /// How many messages were queued and not handed to the kernel in full.
     pub unsent_messages: u64,
     /// How many bytes were queued and not handed to the kernel.
     pub unsent_bytes: u64,
-    /// How many bytes of a message that never ended had arrived. It was not heard.
+    /// How many bytes of an incomplete message had arrived. It was not dispatched.
     pub unfinished_bytes: u64,
 }
 
-/// Who ended a connection, and why. Part of [`CloseReason`].
+/// Which end closed a connection, and why. Part of [`CloseReason`].
 ///
 /// ```
 /// use socket_ipc::{Client, CloseCause};
@@ -52,30 +52,30 @@ pub struct CloseReason {
 pub enum CloseCause {
     /// The peer closed its end, or its process ended.
     PeerClosed,
-    /// This side ended the connection with `disconnect`.
+    /// The server ended the connection with `disconnect`.
     Disconnected,
-    /// This side was closed.
+    /// This endpoint was closed.
     Closed,
     /// The client did not read: its outbox made no progress for `write_stall`, or a broadcast found it full, or it held
     /// more than its share of a full `outbox_total_len` for `write_stall`.
     SlowClient,
     /// The server did not read: the client's outbox made no progress for `write_stall`.
     SlowServer,
-    /// A message did not end within `incomplete_timeout`.
+    /// A message was not complete within `incomplete_timeout`.
     Incomplete,
-    /// An unfinished message took room that other connections waited for: see `inbox_total_len`.
+    /// An incomplete message took room that other connections waited for: see `inbox_total_len`.
     InboxFull,
-    /// The operating system ended the connection; or its stream is code of the program, and failed or panicked.
+    /// The operating system ended the connection, or a stream that the program provided failed or panicked.
     Io(Arc<io::Error>),
 }
 
 impl CloseReason {
-    /// A connection that was cut with this much in its outbox.
+    /// A connection that was aborted with this much in its outbox.
     pub(crate) fn cut(cause: CloseCause, (unsent_messages, unsent_bytes): (u64, u64)) -> Self {
         Self { cause, unsent_messages, unsent_bytes, unfinished_bytes: 0 }
     }
 
-    /// Whether something was lost, or somebody did what they should not.
+    /// Whether something was lost, or the connection did not end in an orderly way.
     pub(crate) fn is_loss(&self) -> bool {
         let orderly =
             matches!(self.cause, CloseCause::PeerClosed | CloseCause::Disconnected | CloseCause::Closed);
@@ -101,7 +101,7 @@ impl fmt::Display for CloseCause {
         match self {
             Self::PeerClosed => f.write_str("the peer closed the connection"),
             Self::Disconnected => f.write_str("disconnected by the server"),
-            Self::Closed => f.write_str("closed by this side"),
+            Self::Closed => f.write_str("closed by this endpoint"),
             Self::SlowClient => f.write_str("the client is too slow"),
             Self::SlowServer => f.write_str("the server is too slow"),
             Self::Incomplete => f.write_str("a message was not completed in time"),
@@ -113,7 +113,7 @@ impl fmt::Display for CloseCause {
 
 /// The listeners of one event, called in the order they were attached.
 pub(crate) struct EventList<F: ?Sized> {
-    /// Replaced, never changed in place, so that they are called without the lock. `None` once cleared.
+    /// Replaced and never changed in place, so that listeners are called without the lock. `None` once cleared.
     listeners: Mutex<Option<Entries<F>>>,
     report: DropReport,
 }
@@ -153,7 +153,7 @@ impl<F: ?Sized> EventList<F> {
         token
     }
 
-    /// Removes a listener, and says whether it was there. Once it returns no call of it starts.
+    /// Removes a listener, and says whether it was attached. Once this returns, no call of the listener starts.
     pub(crate) fn off(&self, token: ListenerId) -> bool {
         let before = match &mut *lock(&self.listeners) {
             Some(listeners) if listeners.iter().any(|entry| entry.token == token) => {
@@ -175,7 +175,7 @@ impl<F: ?Sized> EventList<F> {
         drop(before);
     }
 
-    /// Calls every listener with `call`, and `panicked` for each that panics. Says whether there was any.
+    /// Calls every listener with `call`, and `panicked` for each that panics. Says whether there were listeners.
     pub(crate) fn fire(&self, call: impl Fn(&F), panicked: impl Fn(String)) -> bool {
         let listeners = lock(&self.listeners).clone().unwrap_or_default();
         for entry in listeners.iter().filter(|entry| entry.attached.load(Ordering::Acquire)) {

@@ -1,4 +1,4 @@
-//! Events as a bounded stream, for those who prefer loops to callbacks.
+//! Events as a bounded stream: a loop in place of callbacks.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -13,16 +13,16 @@ use crate::listener::ListenerId;
 use crate::router::Detach;
 use crate::sync::lock;
 
-/// Events as a bounded stream: what [`connections`](crate::ServerHandle::connection_events) and
-/// [`states`](crate::ClientHandle::connection_events) return.
+/// Events as a bounded stream: what `connection_events` of a [server](crate::ServerHandle::connection_events) and of a
+/// [client](crate::ClientHandle::connection_events) return.
 ///
-/// It has every event from the moment it was made, in the order they happened; several streams have each event
-/// each. Reading it late slows down nobody and fails nothing: it holds at most
-/// [`limits::EVENT_STREAM_LEN`](crate::limits::EVENT_STREAM_LEN) (256) events, and those that have no room are counted. The
-/// count is an event too, `Lagged`, and stands where they are missing.
+/// It has every event from the moment it was made, in the order in which they happen; several streams have every event each.
+/// A slow reader delays nothing: the stream holds at most
+/// [`limits::EVENT_STREAM_LEN`](crate::limits::EVENT_STREAM_LEN) (256) events, and further ones are counted. The count is an
+/// event too, `Lagged`, in the place of the events that are missing.
 ///
-/// It ends, after the last event, when its server or client is closed or dropped, which it does not keep alive.
-/// Dropping it removes it. An event that only a stream takes was heard: there is no `tracing` warning.
+/// The stream ends after the last event when its server or client is closed or dropped; it keeps neither alive. Dropping the
+/// stream removes it. An event that reaches a stream counts as received: there is no `tracing` warning.
 ///
 /// # Cancel safety
 ///
@@ -51,12 +51,12 @@ use crate::sync::lock;
 pub struct EventStream<E> {
     queue: Arc<Mutex<Queue<E>>>,
     /// Makes the event that says how many are missing.
-    missed: fn(u64) -> E,
+    lagged: fn(u64) -> E,
     /// Set once the listeners behind it are attached.
     listeners: Option<(Weak<dyn Detach>, Vec<ListenerId>)>,
 }
 
-/// What listeners hand their events to. The stream ends once it is dropped: when the listeners that own it are.
+/// The end that listeners push events into. The stream ends when it is dropped, with the listeners that own it.
 pub(crate) struct EventSender<E> {
     queue: Arc<Mutex<Queue<E>>>,
 }
@@ -65,24 +65,24 @@ struct Queue<E> {
     /// At most [`EVENT_STREAM_LEN`].
     held: VecDeque<Held<E>>,
     /// How many had no room since the last that is held.
-    missed: u64,
-    /// Whoever found nothing here.
+    lagged: u64,
+    /// The reader that waits.
     waker: Option<Waker>,
     ended: bool,
 }
 
 struct Held<E> {
     /// How many had no room since the one before.
-    missed_before: u64,
+    lagged_before: u64,
     event: E,
 }
 
-/// Makes a stream and what hands it an event. `missed` makes the event that stands for so many others.
-pub(crate) fn event_stream<E>(missed: fn(u64) -> E) -> (Arc<EventSender<E>>, EventStream<E>) {
-    let queue = Queue { held: VecDeque::new(), missed: 0, waker: None, ended: false };
+/// Makes a stream and its sender. `lagged` makes the event that stands for so many others.
+pub(crate) fn event_stream<E>(lagged: fn(u64) -> E) -> (Arc<EventSender<E>>, EventStream<E>) {
+    let queue = Queue { held: VecDeque::new(), lagged: 0, waker: None, ended: false };
     let queue = Arc::new(Mutex::new(queue));
     let sender = EventSender { queue: Arc::clone(&queue) };
-    (Arc::new(sender), EventStream { queue, missed, listeners: None })
+    (Arc::new(sender), EventStream { queue, lagged, listeners: None })
 }
 
 impl<E> EventStream<E> {
@@ -91,20 +91,20 @@ impl<E> EventStream<E> {
         self
     }
 
-    /// Waits for the next event; `None` when there will be no other.
+    /// Waits for the next event; `None` once the stream has ended.
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, it took no event.
+    /// Dropped before it resolves, it takes no event.
     pub async fn next(&mut self) -> Option<E> {
         std::future::poll_fn(|cx| self.poll(cx)).await
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<E>> {
-        // Wakers are code of somebody else: this one is made, and the one before dropped, without the lock.
+        // A waker runs foreign code: the new one is cloned, and the old one dropped, without the lock.
         let waker = cx.waker().clone();
         let mut queue = lock(&self.queue);
-        match queue.take(self.missed) {
+        match queue.take(self.lagged) {
             Some(event) => Poll::Ready(Some(event)),
             None if queue.ended => Poll::Ready(None),
             None => {
@@ -118,16 +118,16 @@ impl<E> EventStream<E> {
 }
 
 impl<E> EventSender<E> {
-    /// Hands an event over, or counts it where there is no room. Never waits.
+    /// Pushes an event, or counts it where there is no room. Never waits.
     pub(crate) fn push(&self, event: E) {
         let waker = {
             let mut queue = lock(&self.queue);
             if queue.held.len() == EVENT_STREAM_LEN {
-                queue.missed += 1;
+                queue.lagged += 1;
                 return;
             }
-            let missed_before = std::mem::take(&mut queue.missed);
-            queue.held.push_back(Held { missed_before, event });
+            let lagged_before = std::mem::take(&mut queue.lagged);
+            queue.held.push_back(Held { lagged_before, event });
             queue.waker.take()
         };
         if let Some(waker) = waker {
@@ -138,14 +138,14 @@ impl<E> EventSender<E> {
 
 impl<E> Queue<E> {
     /// The next event, or how many are missing before it.
-    fn take(&mut self, missed: fn(u64) -> E) -> Option<E> {
+    fn take(&mut self, lagged: fn(u64) -> E) -> Option<E> {
         let gap = match self.held.front_mut() {
-            Some(next) => &mut next.missed_before,
-            None => &mut self.missed,
+            Some(next) => &mut next.lagged_before,
+            None => &mut self.lagged,
         };
         match std::mem::take(gap) {
             0 => self.held.pop_front().map(|next| next.event),
-            count => Some(missed(count)),
+            count => Some(lagged(count)),
         }
     }
 }
@@ -207,10 +207,9 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever the turns of writing and reading, what is read and what is missed make up what was written,
-        /// each in its place.
+        /// In whatever order events are pushed and read, those read and those counted are those pushed, each in its place.
         #[test]
-        fn a_gap_is_counted_where_it_is(
+        fn event_stream_gap_is_counted_in_its_place(
             turns in prop::collection::vec((0..2 * EVENT_STREAM_LEN, 0..2 * EVENT_STREAM_LEN), 0..20),
         ) {
             let (sender, mut stream) = event_stream(Event::Lagged);
@@ -265,13 +264,13 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_is_woken_by_an_event_and_by_the_end() {
+    fn event_stream_reader_is_woken_by_event_and_end() {
         let (sender, mut stream) = event_stream(Event::Lagged);
         let [before, waiting] = [(); 2].map(|()| Arc::new(Woken::default()));
         let mut poll =
             |woken: &Arc<Woken>| stream.poll(&mut Context::from_waker(&Waker::from(Arc::clone(woken))));
         assert_eq!(poll(&before), Poll::Pending);
-        // Only whoever waited last.
+        // Only the last waker is woken.
         assert_eq!(poll(&waiting), Poll::Pending);
         sender.push(Event::Number(1));
         sender.push(Event::Number(2));
@@ -289,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn as_many_fit_as_the_limit_says() {
+    fn event_stream_full_counts_further_events() {
         let (sender, mut stream) = event_stream(Event::Lagged);
         for number in 0..EVENT_STREAM_LEN as u64 + 2 {
             sender.push(Event::Number(number));

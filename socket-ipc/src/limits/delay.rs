@@ -3,9 +3,9 @@
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
-/// How long to wait before an attempt: always the same, or drawn evenly from a range.
+/// How long to wait before an attempt: a fixed time, or one drawn evenly from a range.
 ///
-/// A range keeps many clients of one server from coming back in the same instant.
+/// A range keeps many clients of one server from reconnecting at the same instant.
 ///
 /// ```
 /// use socket_ipc::Delay;
@@ -53,7 +53,7 @@ impl From<Duration> for Delay {
 
 impl From<Range<Duration>> for Delay {
     fn from(range: Range<Duration>) -> Self {
-        // A range written backwards means what it spans.
+        // A reversed range is the same range.
         Self::between(range.start.min(range.end), range.end.max(range.start))
     }
 }
@@ -69,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_drawn_delay_lies_in_its_range() {
+    fn delay_drawn_lies_in_its_range() {
         let delay = Delay::from(Duration::from_millis(100)..Duration::from_millis(200));
         let drawn: Vec<_> = (0..1_000).map(|_| delay.draw()).collect();
         assert!(drawn.iter().all(|&d| d >= delay.shortest() && d <= delay.longest()));
@@ -78,13 +78,13 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_delay_that_can_be_written_does_not_overflow() {
+    fn delay_of_longest_duration_does_not_overflow() {
         assert_eq!(Delay::from(Duration::MAX).draw(), Duration::MAX);
         Delay::from(Duration::ZERO..Duration::MAX).draw();
     }
 
     #[test]
-    fn a_range_written_backwards_is_the_same_range() {
+    fn delay_of_reversed_range_is_same_range() {
         let (short, long) = (Duration::from_millis(1), Duration::from_millis(2));
         assert_eq!(Delay::from(long..short), Delay::from(short..=long));
     }

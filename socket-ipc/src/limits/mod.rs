@@ -1,21 +1,21 @@
-//! The default of every limit, in one place.
+//! The default of every limit.
 //!
 //! | limit | default | what happens beyond it |
 //! |---|---|---|
 //! | [`MESSAGE_LEN`] | 4 MiB | `send` fails with `TooLarge`; one that arrives is reported and skipped |
 //! | [`TOPIC_LEN`] | 256 bytes | `send` fails with `TopicTooLong`; one that arrives is reported |
 //! | [`OUTBOX_LEN`] | 8 MiB a connection | `send` fails with `OutboxFull`, `send_async` waits, `broadcast` ends the connection |
-//! | [`OUTBOX_TOTAL_LEN`] | 512 MiB a server | an outbox holds no more than 64 KiB: `send` and `broadcast` fail with `OutboxTotalFull`, paced ones wait, a reply becomes an error reply; a client that holds more than its share for `write_stall` is ended as slow |
-//! | [`INBOX_TOTAL_LEN`] | 512 MiB a server | connections with more than 64 KiB unread are read in turns; the largest that send nothing more are ended |
-//! | [`OUTBOX_HIGH_WATER`] | 64 KiB a connection | `send_async` and `broadcast_async` wait, the latter for one client no longer than `write_stall` in all |
+//! | [`OUTBOX_TOTAL_LEN`] | 512 MiB a server | an outbox holds no more than 64 KiB: `send` and `broadcast` fail with `OutboxTotalFull`, paced sends wait, a reply becomes an error reply; a client that holds more than its share for `write_stall` is disconnected as a slow consumer |
+//! | [`INBOX_TOTAL_LEN`] | 512 MiB a server | connections with more than 64 KiB unread are read in turns; the largest that send nothing more are closed |
+//! | [`OUTBOX_HIGH_WATER`] | 64 KiB a connection | `send_async` and `broadcast_async` wait, `broadcast_async` for one client no longer than `write_stall` in all |
 //! | [`READ_AHEAD_LEN`] | 1 MiB a connection | reading waits while a listener, a full subscription, or replies without room hold messages back |
-//! | [`SUBSCRIPTION_LEN`] | 256 messages | the clients that send the topic wait, each in its turn |
+//! | [`SUBSCRIPTION_LEN`] | 256 messages | the clients that send the topic wait in turn |
 //! | [`SUBSCRIPTION_BYTES`] | 8 MiB a subscription | the same; an empty one takes any message |
-//! | [`EVENT_STREAM_LEN`] | 256 events | an event is counted, and the count stands in its place |
-//! | [`MAX_REQUESTS`] | 1024 a connection | `request` fails with `TooManyRequests`; requests that arrive wait until one is answered |
+//! | [`EVENT_STREAM_LEN`] | 256 events | a further event is counted, and the count takes its place |
+//! | [`MAX_REQUESTS`] | 1024 a connection | `request` fails with `TooManyRequests`; requests that arrive wait until one has its reply |
 //! | [`REQUEST_TIMEOUT`] | 10 s | `request` fails with `Timeout` |
-//! | [`WRITE_STALL`] | 10 s without progress | the connection ends as slow; a peer that takes 80 KB in that time never is |
-//! | [`INCOMPLETE_TIMEOUT`] | 30 s | the unfinished message is reported and the connection ends |
+//! | [`WRITE_STALL`] | 10 s without progress | the peer is disconnected as a slow consumer; one that takes 80 KB in that time never is |
+//! | [`INCOMPLETE_TIMEOUT`] | 30 s | the incomplete message is reported and the connection ends |
 //! | [`MAX_CLIENTS`] | 4096, at most three quarters of the limit of open files | a further client is accepted, closed at once and reported |
 //! | [`ACCEPT_PAUSE`] | 10 ms, doubling to 1 s | the pause after a connection that could not be accepted |
 //! | [`CONNECT_TIMEOUT`] | 5 s | the attempt fails and is made again |
@@ -23,7 +23,7 @@
 //! | [`RETRY_DELAY`] | 1 to 1.25 s | the pause between attempts |
 //! | [`DRAIN`] | 5 s | what `close` and `disconnect` have not written by then is lost, and reported |
 //! | [`LINGER`] | 1 s | a connection of which everything is written ends, whether or not the peer has closed its end |
-//! | [`PROBE_INTERVAL`] | 1 s | a peer that is not read from, since enough is read ahead or it has finished sending, is found to be gone |
+//! | [`PROBE_INTERVAL`] | 1 s | a connection that is not read from (enough is read ahead, or the peer has finished sending) is probed this often |
 //! | [`WATCH_INTERVAL`] | 2 s | how long a socket file may be gone before the server notices, reports it and binds the path again |
 //! | [`RAW_LEN`] | 64 KiB | a `MessageError` keeps no more of the bytes |
 //! | [`MODE`] | 0600 | the permissions of the socket file |
@@ -40,63 +40,62 @@ use std::time::Duration;
 
 use crate::limits::delay::Delay;
 
-/// The longest message, both ways: that of its encoded envelope without the end of the message, in bytes.
+/// The longest message, both ways: its encoded envelope without the delimiter, in bytes.
 ///
-/// What a text becomes may take more memory than the text: as a `serde_json::Value`, 4 MiB of `[{"":0},…]` take up to
-/// 383 MiB and a seventh of a second of one thread. Where peers are not trusted, lower it to what messages need
-/// (`max_message_len`), and decode into types.
+/// A decoded message may take more memory than its text: 4 MiB of `[{"":0},…]` as a `serde_json::Value` take up to 383 MiB
+/// and a seventh of a second of one thread. Where peers are not trusted, lower `max_message_len` to what messages need, and
+/// decode into types.
 pub const MESSAGE_LEN: usize = 4 * 1024 * 1024;
 /// The longest topic, both ways, in bytes.
 pub const TOPIC_LEN: usize = 256;
-/// The most that one connection has queued, in bytes. An empty outbox takes any allowed message. Replies are queued over
-/// it, and no further request is dispatched until there is room again. Replies of asynchronous responders wait beside it, up
-/// to eight times as much; beyond that a reply becomes an error reply.
+/// The most that one connection has queued, in bytes. An empty outbox takes any allowed message. A reply is queued beyond the
+/// limit, and then no further request is dispatched until there is room. Replies of asynchronous responders wait outside the
+/// outbox, up to eight times as much; beyond that a reply becomes an error reply.
 pub const OUTBOX_LEN: usize = 8 * 1024 * 1024;
-/// The most that all connections of a server have queued together, in bytes, replies that wait for room included. They share
-/// the bytes of a broadcast of 16 KiB and more, which count once; shorter ones count for each that holds them.
+/// The most that all connections of a server have queued together, in bytes, replies that wait for room included. A broadcast
+/// of 16 KiB or more is shared by the connections and counts once; a shorter one counts once for each connection.
 ///
 /// Each connection may have [`OUTBOX_HIGH_WATER`] queued, and as much again in replies that wait, whatever the others have: so
-/// small messages pass, and the most there can be is this, and 128 KiB for each connection, beside error replies of less
-/// than 1 KiB to requests that run already. Where nothing is queued at all, any allowed message is taken.
+/// small messages pass. The most there can be is this limit and 128 KiB for each connection, beside error replies of less
+/// than 1 KiB to requests in flight. Where nothing is queued at all, any allowed message is taken.
 pub const OUTBOX_TOTAL_LEN: usize = 512 * 1024 * 1024;
-/// The most that all connections of a server have received and not dispatched together, with the requests whose responders
-/// run, in bytes. Of each connection only what it has beyond 64 KiB of either counts.
+/// The most that all connections of a server together have received and not dispatched, in bytes, requests whose responders
+/// are running included. Of either, only what a connection has beyond 64 KiB counts.
 pub const INBOX_TOTAL_LEN: usize = 512 * 1024 * 1024;
-/// The most that a connection may have queued for `send_async` and `broadcast_async` not to wait, in bytes.
+/// The high-water mark: `send_async` and `broadcast_async` wait while a connection has more than this queued, in bytes.
 pub const OUTBOX_HIGH_WATER: usize = 64 * 1024;
-/// How far a connection reads ahead while a listener, a full subscription, or replies without room hold its messages
-/// back, in bytes; while it waits for replies itself, further by the longest message. Replies in what it has read do not
-/// count: they are handed to whoever asked.
+/// How far a connection reads ahead, in bytes, while a listener, a full subscription, or replies without room hold its
+/// messages back; while it has requests pending itself, further by the longest message. Replies that it reads do not count:
+/// they go to their requests at once.
 pub const READ_AHEAD_LEN: usize = 1024 * 1024;
-/// How many messages a subscription holds for whoever reads it.
+/// How many messages a subscription holds for its reader.
 pub const SUBSCRIPTION_LEN: usize = 256;
 /// How many bytes of messages a subscription holds, as JSON text. An empty one takes any message. Each connection that waits
-/// for room has one further message in hand.
+/// for room holds one further message.
 pub const SUBSCRIPTION_BYTES: usize = 8 * 1024 * 1024;
-/// How many events a stream of events holds for whoever reads it: `connections` of a server, `states` of a client. That bounds
-/// their bytes as well: an event holds nothing of what a peer has sent.
+/// How many events an event stream (`connection_events`) holds for its reader. That bounds their bytes as well: an event holds
+/// nothing that a peer has sent.
 pub const EVENT_STREAM_LEN: usize = 256;
-/// How many requests may wait for their replies over one connection, and how many asynchronous responders be at work
-/// for it.
+/// How many requests may be pending over one connection, and how many asynchronous responders may run for it.
 pub const MAX_REQUESTS: usize = 1024;
-/// How long a request may take to be answered.
+/// How long a request waits for its reply.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection with something queued may make no progress.
 ///
-/// Over a Unix socket, progress is that the peer takes bytes. Linux frees the buffers of a socket as a whole, of which
-/// the largest hold 37 KB. So a peer that takes 80 KB in this time is never ended, whatever is written to it (measured: up to
-/// 70 KB are needed); one that takes less may be, and one that takes nothing is. Over another transport only that it can be
-/// written to counts as progress.
+/// Over a Unix socket, there is progress when the peer takes bytes. Linux frees each buffer of a socket only as a whole, and the
+/// largest hold 37 KB. So a peer that takes 80 KB in this time is never disconnected, whatever is written to it (measured: up
+/// to 70 KB are needed); one that takes less may be, and one that takes nothing is. Over another transport, there is progress
+/// when it can be written to.
 pub const WRITE_STALL: Duration = Duration::from_secs(10);
 /// How long a message may take from its first byte to its last.
 pub const INCOMPLETE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many clients may be connected at once.
 pub const MAX_CLIENTS: usize = 4096;
-/// The first and the longest pause after a connection could not be accepted; each is twice the one before.
+/// The first and the longest pause after a connection could not be accepted; each pause is twice the one before.
 pub const ACCEPT_PAUSE: Delay = Delay::between(Duration::from_millis(10), Duration::from_secs(1));
 /// How long one attempt to connect may take.
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a client waits before its first attempt after it lost a connection.
+/// How long a client waits after it lost a connection before its first attempt.
 pub const RECONNECT_DELAY: Delay = Delay::between(Duration::from_millis(100), Duration::from_millis(200));
 /// How long a client waits between attempts.
 pub const RETRY_DELAY: Delay = Delay::between(Duration::from_millis(1000), Duration::from_millis(1250));
@@ -105,10 +104,10 @@ pub const DRAIN: Duration = Duration::from_secs(5);
 /// How long a connection of which everything is written waits for the peer to close its end. Closing a
 /// socket with something unread in it would be an error for the peer (`ECONNRESET`).
 pub const LINGER: Duration = Duration::from_secs(1);
-/// How often a connection that is not read from is probed, while a listener or a responder works for it: nothing else
-/// tells that its peer is gone.
+/// How often a connection that is not read from is probed while a listener or a responder runs for it: nothing else tells
+/// that its peer is gone.
 pub const PROBE_INTERVAL: Duration = Duration::from_secs(1);
-/// How often a server looks whether its socket file is still there.
+/// How often a server checks that its socket file is in place.
 pub const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 /// How many bytes of a message a `MessageError` keeps.
 pub const RAW_LEN: usize = 64 * 1024;

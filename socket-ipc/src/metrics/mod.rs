@@ -1,4 +1,4 @@
-//! What is counted of an endpoint's messages, always.
+//! The counters of an endpoint, which are always on.
 
 pub(crate) mod stats;
 
@@ -14,7 +14,7 @@ use crate::metrics::stats::{Stats, TopicTraffic, Traffic};
 use crate::sync::{read, write};
 use crate::topic::TopicName;
 
-/// Messages and bytes of one kind.
+/// A count of messages and of their bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Counter {
     messages: AtomicU64,
@@ -43,33 +43,33 @@ pub(crate) struct TopicCounters {
 /// The counters of one endpoint.
 #[derive(Debug)]
 pub(crate) struct Metrics {
-    /// Tells endpoints apart, in the memory of threads too.
+    /// Tells endpoints apart, in thread-local caches too.
     id: u64,
-    /// Where the counters of each topic stand that the program itself names: it listens for it, or sends messages of its
-    /// type. So nobody else can make them more.
+    /// The index of the counters of each topic that the program itself names: it listens for it, or sends messages of its
+    /// type. So no peer can add topics.
     topics: RwLock<HashMap<Arc<str>, usize, FixedState>>,
-    /// The counters themselves, which are found without a lock. None is ever removed.
+    /// The counters, found without a lock. None is ever removed.
     counters: [OnceLock<Box<[Arc<TopicCounters>]>>; BLOCKS],
-    /// Those of all others together.
+    /// The counters of all other topics together.
     pub(crate) others: Arc<TopicCounters>,
     pub(crate) message_errors: AtomicU64,
-    /// Connections there have been.
+    /// Connections made so far.
     pub(crate) connections: AtomicU64,
     /// Connections that ended because the peer did not read.
-    pub(crate) slow: AtomicU64,
-    /// Replies that nobody waited for, or no longer.
+    pub(crate) slow_consumers: AtomicU64,
+    /// Replies that came after their requests had ended, or to no request.
     pub(crate) late_replies: AtomicU64,
 }
 
-/// How many counters are made together.
+/// How many topics' counters are allocated together.
 const BLOCK: usize = 32;
 
-/// How many times that. What a program names beyond 2,048 topics is counted with the others.
+/// How many blocks there are. Topics beyond the first 2,048 are counted with the others.
 const BLOCKS: usize = 64;
 
 thread_local! {
-    /// The topic that this thread sent last: whose, where its name is, and where its counters are. Most messages are of the
-    /// topic of the one before.
+    /// The topic that this thread sent last: the endpoint's id, the address of the topic's name, the index of its counters.
+    /// Most messages have the topic of the one before.
     static LAST: Cell<(u64, usize, usize)> = const { Cell::new((0, 0, 0)) };
 }
 
@@ -83,7 +83,7 @@ impl Metrics {
             others: Arc::default(),
             message_errors: AtomicU64::new(0),
             connections: AtomicU64::new(0),
-            slow: AtomicU64::new(0),
+            slow_consumers: AtomicU64::new(0),
             late_replies: AtomicU64::new(0),
         })
     }
@@ -93,7 +93,7 @@ impl Metrics {
         Arc::clone(self.at(self.place(topic)))
     }
 
-    /// Where the counters of a topic stand that the program names.
+    /// The index of the counters of a topic that the program names.
     fn place(&self, topic: &str) -> usize {
         if let Some(place) = read(&self.topics).get(topic) {
             return *place;
@@ -135,11 +135,11 @@ impl Metrics {
     /// Counts a connection that ended.
     pub(crate) fn ended(&self, reason: &CloseReason) {
         if let CloseCause::SlowClient | CloseCause::SlowServer = reason.cause {
-            self.slow.fetch_add(1, Ordering::Relaxed);
+            self.slow_consumers.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// All of it, with what the endpoint knows of its connections.
+    /// A snapshot, with what the endpoint knows of its connections.
     pub(crate) fn stats(&self, open_connections: u64, outbox_len: usize, outbox_peak: usize) -> Stats {
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         Stats {
@@ -148,13 +148,13 @@ impl Metrics {
             message_errors: count(&self.message_errors),
             outbox_len: outbox_len as u64,
             outbox_peak: outbox_peak as u64,
-            slow_consumers: count(&self.slow),
+            slow_consumers: count(&self.slow_consumers),
             late_replies: count(&self.late_replies),
             ..Stats::of_topics(self.topics())
         }
     }
 
-    /// The traffic of each topic that the program names, in the order of their names, and of all others.
+    /// The traffic of each topic that the program names, ordered by name, and of all others together.
     fn topics(&self) -> (Vec<TopicTraffic>, TopicTraffic) {
         let traffic = |topic: &str, counters: &TopicCounters| TopicTraffic {
             topic: topic.to_owned(),

@@ -1,49 +1,49 @@
-//! Metrics of a server or a client, for people and programs that look after it.
+//! A snapshot of an endpoint's metrics.
 
 use serde::{Deserialize, Serialize};
 
-/// What a server or a client has done since it was made: what `stats` returns.
+/// A snapshot of what a server or a client has done since it was made: what `stats` returns.
 ///
-/// Everything is counted always; reading costs a moment, and holds up nobody. A figure may be some messages behind what is
-/// in flight, and catches up whenever a connection has nothing more to do.
+/// Counting is always on; taking a snapshot is quick and delays no connection. A number may be some messages behind, and
+/// catches up whenever a connection is idle.
 ///
 /// ```
 /// use socket_ipc::Server;
 ///
 /// let server = Server::new("/tmp/myApp.sock");
 /// let stats = server.stats();
-/// println!("{} clients, {} messages heard, {} bytes queued", stats.open_connections, stats.received.messages, stats.outbox_len);
+/// println!("{} clients, {} messages received, {} bytes queued", stats.open_connections, stats.received.messages, stats.outbox_len);
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Stats {
-    /// How many connections there are.
+    /// How many connections are open.
     pub open_connections: u64,
-    /// How many there have been. On a client, all but the first are reconnects.
+    /// How many connections were made so far. On a client, all but the first are reconnects.
     pub total_connections: u64,
-    /// All that arrived and was an envelope, heard by somebody or not.
+    /// Every envelope that arrived, with or without a listener.
     pub received: Traffic,
-    /// All that was queued, a broadcast once for each client.
+    /// Every message that was queued, a broadcast once for each client.
     pub sent: Traffic,
-    /// The same by topic, for topics that the program itself names: it listens for them, or sends messages of their
-    /// types. In the order of their names.
+    /// The same by topic, for topics that the program itself names: it listens for them, or sends messages of their types.
+    /// Ordered by name.
     pub topics: Vec<TopicTraffic>,
-    /// The same for all other topics together, so that nobody else can make this longer: what nobody listens for, what is
-    /// sent under topics known only at run time, replies to that arrive, and error replies.
+    /// The same for all other topics together, so that no peer can make `topics` longer: messages without a listener, messages
+    /// sent under topics known only at run time, replies that arrive, and error replies.
     pub other_topics: TopicTraffic,
-    /// Messages that could not be heard, by all or by one of the listeners: as often as `on_message_error` was called.
+    /// How often `on_message_error` was called: for messages that no listener, or one of them, could take.
     pub message_errors: u64,
-    /// What is queued and not handed to the kernel, in bytes.
+    /// How much is queued and not handed to the kernel, in bytes.
     pub outbox_len: u64,
     /// The most that was ever queued, in bytes.
     pub outbox_peak: u64,
     /// How many connections ended because the peer did not read.
     pub slow_consumers: u64,
-    /// How many replies came that nobody waited for, or no longer.
+    /// How many replies came after their requests had ended, or to no request.
     pub late_replies: u64,
 }
 
-/// Messages and their bytes, the ends of messages included. Part of [`Stats`].
+/// Messages and their bytes, delimiters included. Part of [`Stats`].
 ///
 /// ```
 /// assert_eq!(socket_ipc::Server::new("/tmp/myApp.sock").stats().sent.messages, 0);
@@ -71,14 +71,14 @@ pub struct Traffic {
 pub struct TopicTraffic {
     /// The topic; empty for all others together.
     pub topic: String,
-    /// What arrived.
+    /// Messages that arrived.
     pub received: Traffic,
-    /// What was queued.
+    /// Messages that were queued.
     pub sent: Traffic,
 }
 
 impl Stats {
-    /// Makes the totals of what is counted by topic.
+    /// Computes the totals from the counts by topic.
     pub(crate) fn of_topics((topics, other_topics): (Vec<TopicTraffic>, TopicTraffic)) -> Self {
         let total = |of: fn(&TopicTraffic) -> Traffic| {
             let all = topics.iter().chain([&other_topics]).map(of);

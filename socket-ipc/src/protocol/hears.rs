@@ -384,7 +384,7 @@ macro_rules! attach {
 
         /// # Listening with a struct
         impl<P: Protocol> $handle<P> {
-            /// Attaches the methods by which a struct hears the topics of the protocol that travel to this side, all under one
+            /// Attaches the methods of a struct for the topics of the protocol that travel to this endpoint, all under one
             /// [`ListenerId`], which [`off`](Self::off) removes. A topic that the struct does not hear is a compile error that
             /// names it.
             ///

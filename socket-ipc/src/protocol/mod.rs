@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::client::ClientBuilder;
 #[cfg(feature = "schema")]
-use crate::description::{DescribesItself, Schemas};
+use crate::description::schema::{DescribesItself, Schemas};
 use crate::description::{Description, TopicDescription};
 use crate::server::ServerBuilder;
 use crate::topic::Request;
@@ -110,7 +110,7 @@ pub trait Protocol: Sized + 'static {
     /// implement `JsonSchema`.
     ///
     /// The limits and the wire are those that a server has unless they are set. The schemas are JSON schemas of draft
-    /// 2020-12, for the side that does not have the types: of what travels to the server they say what that can read, of
+    /// 2020-12, for the end that does not have the types: of what travels to the server they say what that can read, of
     /// what travels to clients what is written.
     ///
     /// ```
@@ -134,7 +134,7 @@ pub trait Protocol: Sized + 'static {
     /// assert_eq!(schema.topics[0].schema.as_ref().unwrap()["required"], serde_json::json!(["left", "right"]));
     /// println!("{}", schema.typescript());
     ///
-    /// // Whoever asks the server is told the same.
+    /// // A client that requests the description gets the same.
     /// let server = Calculator::server("/tmp/myApp.sock").describe_as(schema).build();
     /// ```
     #[cfg(feature = "schema")]
@@ -196,7 +196,7 @@ impl Description {
 /// # Describing itself
 impl<P: Protocol> ServerBuilder<P> {
     /// Has the server reply to the request [`socket-ipc.describe`](crate::description::DESCRIBE) with a [`Description`]: its limits, its
-    /// wire, its protocol, and the topics of that, both ways. Off unless set: nobody replies then.
+    /// wire, its protocol, and the topics of that, both ways. Off unless set: there is no responder then.
     ///
     /// It has no schemas; those come with `describe_as(Chat::schema())`. The topic is the server's own from then on: to
     /// respond to it is [`RegisterError::AlreadyRegistered`](crate::RegisterError::AlreadyRegistered).
@@ -281,7 +281,7 @@ pub const fn has_reply<Q: Request, R: ReplyOf<Q, Q::Reply>>() {}
 /// compiler's words.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
-    message = "`{Q}` is answered by `{R}`, not by `{Self}`",
+    message = "the reply to `{Q}` is `{R}`, not `{Self}`",
     label = "not the reply to `{Q}`",
     note = "the reply stands in `#[topic(name = \"…\", reply = …)]` above `{Q}`"
 )]

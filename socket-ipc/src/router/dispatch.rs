@@ -12,29 +12,29 @@ use crate::listener::caught;
 use crate::wire::raw_message::RawMessage;
 use crate::wire::{EnvelopeError, EnvelopeKind, EnvelopeText, Wire, place, shift_place, shortened};
 
-/// A message whose further listeners wait for one that was called.
+/// A message whose other listeners wait for one that is running.
 pub(crate) struct PendingCall<F> {
-    /// `None` once there is nothing left of it.
+    /// `None` once it has finished.
     wait: Option<Wait>,
-    /// What the listener that was called listens for. Not the listener itself: it may be removed meanwhile, and what it owns is
-    /// to go then.
+    /// The topic of the running listener. Not the listener itself: it may be removed meanwhile, and what it owns is
+    /// dropped then.
     topic: Option<Arc<str>>,
     /// `None` where no listener is left.
-    rest: Option<Rest<F>>,
+    rest: Option<Box<Rest<F>>>,
 }
 
-/// What is left of a message whose further listeners wait.
+/// The rest of a message whose other listeners wait.
 struct Rest<F> {
     left: Left<F>,
-    /// The copy of its text that those share which need one.
+    /// The copy of its text, shared by the listeners that need one.
     copy: OnceLock<Arc<str>>,
 }
 
 /// The listeners of a message that are still to be called.
 enum Left<F> {
-    /// All of those that there were when the message arrived, but for the first `called`.
+    /// All listeners of the message at its arrival, but for the first `called`.
     OfTable { table: Arc<Table<F>>, called: usize },
-    /// Those that are still attached.
+    /// The listeners that are still attached.
     Attached {
         entries: Vec<Arc<Entry<F>>>,
         /// The responder was among them.
@@ -42,18 +42,18 @@ enum Left<F> {
     },
 }
 
-/// A request whose responder was called and is at work. Nothing of its connection waits for it but the end.
+/// A request whose responder is running. Only the end of its connection waits for it.
 pub(crate) struct ResponderCall<F> {
-    /// `None` once there is nothing left of it.
+    /// `None` once it has finished.
     wait: Option<Wait>,
-    /// The topic that was responded to. Not the responder itself, as for [`PendingCall`].
+    /// The topic of the request. Not the responder itself, as for [`PendingCall`].
     topic: Option<Arc<str>>,
     kind: EnvelopeKind,
     from: PhantomData<fn(F)>,
 }
 
 impl<F> Left<F> {
-    /// The same without the first `count` of all that it was made of.
+    /// Leaves out the first `count` listeners: of the whole table, or of those still attached.
     fn skip(self, count: usize) -> Self {
         match self {
             Self::OfTable { table, .. } => Self::OfTable { table, called: count },
@@ -64,7 +64,7 @@ impl<F> Left<F> {
         }
     }
 
-    /// Gives up those that were removed. `topic` is that of the message.
+    /// Drops the listeners that were removed. `topic` is that of the message.
     fn retain_attached(self, topic: &str) -> Self {
         let (mut entries, removed_before) = match self {
             Self::OfTable { table, called } => {
@@ -86,15 +86,17 @@ impl<F> ResponderCall<F> {
 }
 
 impl<F: Copy> PendingCall<F> {
-    /// Gives up the listeners that were removed while this waits. `bytes` are those of the message.
+    /// Drops the listeners that were removed while this waits. `bytes` are those of the message.
     pub(super) fn retain_attached(&mut self, wire: Wire, bytes: &[u8]) {
-        let Some(Rest { left, copy }) = self.rest.take() else { return };
-        // It was read before.
+        let Some(rest) = self.rest.take() else { return };
+        let Rest { left, copy } = *rest;
+        // Never an error: it was decoded before.
         let Ok(envelope) = wire.decode(bytes) else { return };
-        self.rest = Some(Rest { left: left.retain_attached(&envelope.topic), copy });
+        self.rest = Some(Box::new(Rest { left: left.retain_attached(&envelope.topic), copy }));
     }
 
-    /// Goes on with what the called listener waits for. `Ready` also when it panics, which is reported.
+    /// Polls the running listener. A panic is reported, and is `Ready`, too.
+    #[inline]
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, from: F, report: &impl Report<F>) -> Poll<()> {
         let poll = caught(|| {
             let poll = self.wait.as_mut().map_or(Poll::Ready(()), |wait| wait.as_mut().poll(cx));
@@ -111,19 +113,19 @@ impl<F: Copy> PendingCall<F> {
         })
     }
 
-    /// Drops what the called listener waits for, unfinished.
+    /// Drops the running listener, unfinished.
     pub(crate) fn give_up(mut self, from: F, report: &impl Report<F>) {
         drop_wait(self.topic.as_deref(), &mut self.wait, from, report);
     }
 
-    /// Runs what the called listener waits for to its end, apart from its connection.
+    /// Runs the listener to its end, apart from its connection.
     pub(crate) async fn run(mut self, from: F, report: &impl Report<F>) {
         std::future::poll_fn(|cx| self.poll(cx, from, report)).await;
     }
 }
 
 impl<F: Copy> ResponderCall<F> {
-    /// Goes on with what the responder does. A panic is reported, and refuses the request.
+    /// Polls the responder. A panic is reported, and the requester gets an error reply.
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>, from: F, report: &impl Report<F>) -> Poll<()> {
         let Some(wait) = &mut self.wait else { return Poll::Ready(()) };
         match caught(|| wait.as_mut().poll(cx)) {
@@ -135,36 +137,36 @@ impl<F: Copy> ResponderCall<F> {
         Poll::Ready(())
     }
 
-    /// Drops the responder before it has done anything, and tells the requester that there is no room for its request.
+    /// Drops the responder before it is polled, and replies that there is no room for the request.
     pub(crate) fn refuse(&mut self, limit: usize, from: F, report: &impl Report<F>) {
         self.give_up(from, report);
         let topic = self.topic.as_deref().unwrap_or_default();
         let text = format!(
-            "what is received and worked on takes {limit} bytes, the most that `inbox_total_len` allows: try again later"
+            "received messages and running requests take {limit} bytes, the limit of `inbox_total_len`: try again later"
         );
         report.refuse(&self.kind, topic, ErrorReply::new(ErrorReply::TOO_MANY_REQUESTS, text), from);
     }
 
-    /// Takes the responder over, and leaves nothing.
+    /// Takes the running responder out of this.
     pub(crate) fn take(&mut self) -> Self {
         Self { wait: self.wait.take(), topic: self.topic.clone(), kind: self.kind.clone(), from: PhantomData }
     }
 
-    /// Drops what the responder does, finished or not.
+    /// Drops the responder, finished or not.
     pub(crate) fn give_up(&mut self, from: F, report: &impl Report<F>) {
         drop_wait(self.topic.as_deref(), &mut self.wait, from, report);
     }
 }
 
-/// Drops what a listener waits for, finished or not: it may own what panics then, or itself be a future that does.
+/// Drops the future of a listener, finished or not. Dropping it may panic, which is reported.
 fn drop_wait<F: Copy>(topic: Option<&str>, wait: &mut Option<Wait>, from: F, report: &impl Report<F>) {
     if let Err(panic) = caught(|| drop(wait.take())) {
         report.listener_panicked(listens_for(topic), from, panic);
     }
 }
 
-/// Reports that the responder of a topic panicked, and tells whoever asked that there will be no other reply. What the
-/// panic said is for this side only.
+/// Reports that the responder of a topic panicked, and sends an error reply to the requester. The text of the panic is not
+/// sent to the peer.
 fn panicked<F: Copy>(
     topic: Option<&str>,
     kind: &EnvelopeKind,
@@ -179,8 +181,8 @@ fn panicked<F: Copy>(
 }
 
 impl<F: Copy> Router<F> {
-    /// Calls the listeners of a message, given as the bytes of its envelope, in order. Where one has to be
-    /// waited for, the others are left to [`resume`](Self::resume) with the same bytes.
+    /// Calls the listeners of a message, given as the bytes of its envelope, in order. Where one does not finish at once, the
+    /// others are left to [`resume`](Self::resume) with the same bytes.
     #[inline]
     pub(crate) fn dispatch(
         &self,
@@ -194,11 +196,12 @@ impl<F: Copy> Router<F> {
         }
         let read = match cached.front(self.wire, self.max_topic_len, bytes) {
             Front::Only(only, rest) if only.is_attached() && !self.is_closed() => {
-                let mut held = None;
-                let heard = match caught(|| only.listener.call_one_pass(rest, from)) {
+                let mut pending = None;
+                let was_called = match caught(|| only.listener.call_one_pass(rest, from)) {
                     Ok(Some(CallResult::Done)) => true,
                     Ok(Some(CallResult::Wait(wait))) => {
-                        held = Some(PendingCall { wait: Some(wait), topic: only.topic.clone(), rest: None });
+                        pending =
+                            Some(PendingCall { wait: Some(wait), topic: only.topic.clone(), rest: None });
                         true
                     }
                     Ok(Some(CallResult::Responding { wait, kind })) => {
@@ -216,10 +219,10 @@ impl<F: Copy> Router<F> {
                         true
                     }
                 };
-                if heard {
+                if was_called {
                     cached.uncounted.0 += 1;
                     cached.uncounted.1 += bytes.len() + self.wire.delimiter().len();
-                    return held;
+                    return pending;
                 }
                 None
             }
@@ -231,27 +234,28 @@ impl<F: Copy> Router<F> {
         self.dispatch_from(table, None, OnceLock::new(), responder_calls, bytes, read, from, report)
     }
 
-    /// Calls the listeners of a message that come after the one that was waited for.
+    /// Calls the remaining listeners of a message, once the one before them has finished.
+    #[inline]
     pub(crate) fn resume(
         &self,
         cached: &mut Cached<F>,
-        held: &mut PendingCall<F>,
+        pending: &mut PendingCall<F>,
         bytes: &[u8],
         from: F,
         report: &impl Report<F>,
     ) -> Option<PendingCall<F>> {
-        let Rest { left, copy } = held.rest.take()?;
+        let Rest { left, copy } = *pending.rest.take()?;
         let Cached { table, responder_calls, .. } = cached;
         let read = self.wire.text(bytes);
         self.dispatch_from(table, Some(left), copy, responder_calls, bytes, read, from, report)
     }
 
-    /// Counts a reply that was handed to whoever waits for it.
+    /// Counts a reply that was handed to the request that waits for it.
     pub(crate) fn count_reply(&self, bytes: &[u8]) {
         self.metrics.others.received.add(1, bytes.len() + self.wire.delimiter().len());
     }
 
-    /// Takes the message for whoever waits for it if it is a reply, and says whether it was one.
+    /// Hands the message to the request that waits for it if it is a reply, and says whether it is one.
     pub(crate) fn take_reply(&self, bytes: &[u8], from: F, report: &impl Report<F>) -> bool {
         let Ok(envelope) = self.wire.decode(bytes) else { return false };
         let EnvelopeKind::Reply(re) = &envelope.kind else { return false };
@@ -260,11 +264,8 @@ impl<F: Copy> Router<F> {
         true
     }
 
-    /// Calls the listeners of a message, or those that are left of them, reading the envelope whole before.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a message, where its listeners stand, and where to report"
-    )]
+    /// Reads the envelope whole, and calls the listeners of its message, or those that are left.
+    #[expect(clippy::too_many_arguments, reason = "a message, its listeners, and where to report")]
     fn dispatch_from(
         &self,
         table: &Arc<Table<F>>,
@@ -276,13 +277,13 @@ impl<F: Copy> Router<F> {
         from: F,
         report: &impl Report<F>,
     ) -> Option<PendingCall<F>> {
-        let refuse = |kind| {
+        let report_error = |kind| {
             report.message_error(MessageError::new(kind, bytes, bytes.len() as u64, self.raw_len), from)
         };
         let (text, envelope) = match read.and_then(|read| Ok((read.text, self.wire.decode_text(read)?))) {
             Ok(read) => read,
             Err(error) => {
-                refuse(MessageErrorKind::Envelope(error));
+                report_error(MessageErrorKind::Envelope(error));
                 return None;
             }
         };
@@ -293,7 +294,7 @@ impl<F: Copy> Router<F> {
                 let text = too_long.to_string();
                 report.refuse(kind, "", ErrorReply::new(ErrorReply::UNDECODABLE, text), from);
             }
-            refuse(too_long);
+            report_error(too_long);
             return None;
         }
         let is_first = left.is_none();
@@ -310,41 +311,42 @@ impl<F: Copy> Router<F> {
             report.answered(re, topic, bytes, from);
             return None;
         }
-        let nobody_responds = || {
-            // With the listeners went the responders, and the connection is about to: that is what whoever asks is told.
+        let send_no_responder = || {
+            // A closed router has no listeners, and its connections close: the requester gets that as the cause.
             if self.is_closed() {
                 return;
             }
-            let text = format!("nobody responds to `{topic}`");
+            let text = format!("no responder for `{topic}`");
             report.refuse(kind, topic, ErrorReply::new(ErrorReply::NO_RESPONDER, text), from);
         };
-        let asks = matches!(kind, EnvelopeKind::Request(_));
-        let responds = (asks || envelope.odd_id.is_some()) && of_topic.iter().any(|entry| entry.responds());
-        if asks && is_first && !responds {
-            nobody_responds();
+        let is_request = matches!(kind, EnvelopeKind::Request(_));
+        let responds =
+            (is_request || envelope.odd_id.is_some()) && of_topic.iter().any(|entry| entry.responds());
+        if is_request && is_first && !responds {
+            send_no_responder();
         }
         if let Some(id) = envelope.odd_id
             && responds
             && is_first
         {
-            // A responder can't reply to it so that its requester knows, which is told by nothing else.
-            refuse(MessageErrorKind::RequestId { topic: topic.to_owned(), id: shortened(id) });
+            // A reply can't repeat such an id, so the requester could not match it: the error is reported here instead.
+            report_error(MessageErrorKind::RequestId { topic: topic.to_owned(), id: shortened(id) });
             return None;
         }
         if every.is_empty() && of_topic.is_empty() && is_first {
-            tracing::debug!(topic, "nobody listens for this message");
+            tracing::debug!(topic, "no listener for this message");
         }
-        if asks && matches!(left, Some(Left::Attached { responder_removed: true, .. })) {
-            nobody_responds();
+        if is_request && matches!(left, Some(Left::Attached { responder_removed: true, .. })) {
+            send_no_responder();
         }
         for (number, entry) in every.iter().chain(of_topic).enumerate().skip(first) {
             if self.is_closed() {
                 return None;
             }
             if !entry.is_attached() {
-                // Removed while a listener before it was waited for, or just now.
-                if asks && entry.listener.responds() && (!is_first || responds) {
-                    nobody_responds();
+                // Removed while a listener before it ran, or just now.
+                if is_request && entry.listener.responds() && (!is_first || responds) {
+                    send_no_responder();
                 }
                 continue;
             }
@@ -355,7 +357,7 @@ impl<F: Copy> Router<F> {
                     let (is_last, topic) = (called == every.len() + of_topic.len(), entry.topic.clone());
                     let rest = (!is_last).then(|| {
                         let all = || Left::OfTable { table: Arc::clone(table), called };
-                        Rest { left: left.map_or_else(all, |left| left.skip(called)), copy }
+                        Box::new(Rest { left: left.map_or_else(all, |left| left.skip(called)), copy })
                     });
                     return Some(PendingCall { wait: Some(wait), topic, rest });
                 }
@@ -375,7 +377,7 @@ impl<F: Copy> Router<F> {
                         );
                         report.refuse(kind, topic, ErrorReply::new(ErrorReply::UNDECODABLE, text), from);
                     }
-                    refuse(MessageErrorKind::Decode {
+                    report_error(MessageErrorKind::Decode {
                         topic: topic.to_owned(),
                         type_name,
                         line,

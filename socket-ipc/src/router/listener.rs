@@ -10,15 +10,15 @@ use crate::topic::Topic;
 use crate::wire::raw_message::RawMessage;
 use crate::wire::{EnvelopeKind, decode_one_pass};
 
-/// What a listener waits for before the next one is called.
+/// What has to finish before the next listener is called.
 pub(crate) type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// What came of calling a listener.
+/// The result of calling a listener.
 pub(crate) enum CallResult {
     Done,
     /// The next listener has to wait.
     Wait(Wait),
-    /// A responder is at work, and nothing has to wait for it but the end of the connection.
+    /// A responder is running. Only the end of the connection waits for it.
     Responding {
         wait: Wait,
         kind: EnvelopeKind,
@@ -41,8 +41,8 @@ pub(crate) trait Listener<F>: Send + Sync {
         kind: &EnvelopeKind,
     ) -> Result<CallResult, serde_json::Error>;
 
-    /// Calls the listener with the message that `rest` begins with, `rest` being the unread part of an
-    /// envelope. `None`, and no call, where that takes a closer look.
+    /// Calls the listener with the message at the start of `rest`, the unread part of an envelope. `None`, and no call,
+    /// where the envelope has to be read whole first.
     fn call_one_pass(&self, _rest: &str, _from: F) -> Option<CallResult> {
         None
     }
@@ -63,7 +63,7 @@ pub(crate) trait Listener<F>: Send + Sync {
     }
 }
 
-/// What is left in the place of a listener that is being dropped.
+/// Takes the place of a listener that is being dropped.
 pub(super) struct Gone;
 
 impl<F> Listener<F> for Gone {
@@ -122,7 +122,7 @@ where
     }
 }
 
-/// A listener of an owned type that may have the next one wait: an asynchronous one, or a subscription.
+/// A listener of an owned type that may make the next one wait: an asynchronous one, or a subscription.
 pub(crate) struct Owned<T, L> {
     listener: L,
     message: PhantomData<fn() -> T>,
@@ -182,7 +182,7 @@ where
     }
 }
 
-/// A listener of the text itself that may have the next one wait: a subscription.
+/// A listener of the text itself that may make the next one wait: a subscription.
 pub(crate) struct RawWaiting<L>(pub(crate) L);
 
 impl<F, L> Listener<F> for RawWaiting<L>

@@ -1,7 +1,7 @@
-//! Topic to listeners: who hears a message, in which order. No I/O, no async.
+//! From topic to listeners: which of them receive a message, in which order. No I/O, no async.
 //!
-//! The listeners stand in a table that is never changed in place: a connection keeps the one it saw last and
-//! looks for a newer one by a single atomic load for each message.
+//! The listeners are in a table that is never changed in place: a connection keeps the table it saw last and checks for a
+//! newer one by a single atomic load for each message.
 
 mod dispatch;
 mod listener;
@@ -33,13 +33,13 @@ pub use subscription::Subscription;
 pub(crate) use subscription::{Detach, subscription};
 use topics::Topics;
 
-/// Who hears what. `F` says where a message is from: a client's id on a server, nothing on a client.
+/// The listeners of an endpoint. `F` says where a message is from: a client's id on a server, nothing on a client.
 pub(crate) struct Router<F> {
     current: Mutex<Current<F>>,
-    /// Counts the tables there have been.
+    /// The number of the newest table.
     generation: AtomicU64,
     closed: AtomicBool,
-    /// Whether somebody is about to have every connection look at the table.
+    /// Whether every connection is about to be told to check the table.
     sweeping: AtomicBool,
     wire: Wire,
     max_topic_len: usize,
@@ -48,14 +48,14 @@ pub(crate) struct Router<F> {
     report: DropReport,
 }
 
-/// The newest table, and where in it each listener stands.
+/// The newest table, and where in it each listener is.
 struct Current<F> {
     table: Arc<Table<F>>,
     /// Several listeners may have one token.
     places: HashMap<ListenerId, Vec<Place>, FixedState>,
 }
 
-/// Where a listener stands.
+/// Where in the table a listener is.
 enum Place {
     Every,
     Topic(Arc<str>),
@@ -64,32 +64,32 @@ enum Place {
 
 /// The listeners at one moment.
 pub(crate) struct Table<F> {
-    /// Those of every message, called before those of its topic.
+    /// Listeners of every message, called before those of its topic.
     every: Vec<Arc<Entry<F>>>,
     topics: Topics<F>,
-    /// Those of messages whose topic has none.
+    /// Listeners of messages whose topic has none.
     fallback: Vec<Arc<Entry<F>>>,
 }
 
-/// What a listener hears.
+/// What a listener receives.
 #[derive(Clone, Copy)]
 pub(crate) enum Audience<'t> {
     /// Every message.
     Every,
     /// The messages of a topic.
     Topic(&'t str),
-    /// The messages of topics that nobody hears.
+    /// The messages of topics that have no listener.
     Fallback,
 }
 
 /// One listener.
 pub(crate) struct Entry<F> {
     token: ListenerId,
-    /// The topic it hears; `None` where it is not bound to one.
+    /// The topic it is registered for; `None` where it is not bound to one.
     topic: Option<Arc<str>>,
     attached: AtomicBool,
     listener: Box<dyn Listener<F>>,
-    /// Those of its topic, or of all others.
+    /// The counters of its topic, or of all other messages.
     counters: Arc<TopicCounters>,
     report: DropReport,
 }
@@ -98,43 +98,42 @@ pub(crate) struct Entry<F> {
 pub(crate) struct Cached<F> {
     table: Arc<Table<F>>,
     generation: u64,
-    /// The listener of the message that came last, if it was the only one: most messages are of the topic of
-    /// the one before.
+    /// The listener of the last message, if it was the only one: most messages have the topic of the one before.
     only: Option<Arc<Entry<F>>>,
-    /// How the envelope of that message began, up to the message itself. What begins the same way has the same
-    /// topic, which takes less time to see than to read the topic and look it up.
+    /// How the envelope of that message began, up to the message itself. An envelope that begins the same way has the same
+    /// topic, and comparing takes less time than reading the topic and looking it up.
     front: Vec<u8>,
-    /// RunningResponders that were called and are still at work, since the last look.
+    /// Responders called since the last look that are still running.
     pub(crate) responder_calls: Vec<ResponderCall<F>>,
-    /// What the only listener was given and is not counted yet: messages, and their bytes.
+    /// Messages, and their bytes, that `only` received and that are not counted yet.
     uncounted: (u64, usize),
 }
 
 impl<F> Cached<F> {
-    /// Takes up the listeners that there are now.
+    /// Switches to the newest table.
     fn renew(&mut self, router: &Router<F>) {
         self.count();
         let responder_calls = std::mem::take(&mut self.responder_calls);
         *self = Self { responder_calls, ..router.cached() };
     }
 
-    /// Takes them up if others have been attached or removed since, and gives up what those own that were removed: of the
-    /// message that waits, too, whose bytes come with it. For each poll of a connection: what was removed may be what the
-    /// next message waits for.
+    /// Switches to the newest table if listeners have been attached or removed since, and drops the removed ones: also those
+    /// of the message that waits, whose bytes come with it. Called in each poll of a connection, as the next message may
+    /// wait for a listener that was removed.
     #[inline]
-    pub(crate) fn refresh(&mut self, router: &Router<F>, held: Option<(&mut PendingCall<F>, &[u8])>)
+    pub(crate) fn refresh(&mut self, router: &Router<F>, pending: Option<(&mut PendingCall<F>, &[u8])>)
     where
         F: Copy,
     {
         if self.generation != router.generation.load(Ordering::Acquire) {
             self.renew(router);
-            if let Some((held, bytes)) = held {
-                held.retain_attached(router.wire, bytes);
+            if let Some((pending, bytes)) = pending {
+                pending.retain_attached(router.wire, bytes);
             }
         }
     }
 
-    /// Looks at how a message begins.
+    /// Reads how a message begins.
     #[inline]
     fn front<'m>(&mut self, wire: Wire, max_topic_len: usize, bytes: &'m [u8]) -> Front<'_, 'm, F> {
         if self.only.is_some()
@@ -168,14 +167,14 @@ impl<F> Cached<F> {
 
 /// What the front of a message shows.
 enum Front<'c, 'm, F> {
-    /// It has one listener, which is called with the text from the message on.
+    /// The message has one listener, which is called with the text from the message on.
     Only(&'c Arc<Entry<F>>, &'m str),
-    /// It has none or several, or it takes a closer look to tell.
+    /// It has none or several, or the envelope has to be read whole to tell.
     Other(Result<EnvelopeText<'m>, EnvelopeError>),
 }
 
 impl<F> Cached<F> {
-    /// Hands over what was counted. Here and not message by message: others count on other threads.
+    /// Adds what was counted to the shared counters. Not message by message: other threads add to them, too.
     #[inline]
     pub(crate) fn count(&mut self) {
         if let (messages @ 1.., bytes) = std::mem::take(&mut self.uncounted)
@@ -189,16 +188,16 @@ impl<F> Cached<F> {
 /// Where a router says what it could not do.
 pub(crate) trait Report<F> {
     fn message_error(&self, error: MessageError, from: F);
-    /// `heard` names what the listener listened for.
-    fn listener_panicked(&self, heard: String, from: F, panic: String);
-    /// A reply arrived to the request `re`, in this envelope.
+    /// `listens_for` names what the listener is registered for.
+    fn listener_panicked(&self, listens_for: String, from: F, panic: String);
+    /// A reply to the request `re` arrived, in this envelope.
     fn answered(&self, re: &RequestId, topic: &str, envelope: &[u8], from: F);
-    /// A request, or a message that would have been one, has no other reply than this.
+    /// A request, or a message whose topic has a responder, fails with this error reply.
     fn refuse(&self, kind: &EnvelopeKind, topic: &str, error_reply: ErrorReply, from: F);
 }
 
 impl<F> Table<F> {
-    /// Those that hear the messages of a topic.
+    /// The listeners of a topic.
     fn of_topic(&self, topic: &str) -> &[Arc<Entry<F>>] {
         self.topics.get(topic).unwrap_or(&self.fallback)
     }
@@ -215,7 +214,7 @@ impl<F> Clone for Table<F> {
     }
 }
 
-/// What a listener of a topic listens for, in words.
+/// What a listener is registered for, in words.
 fn listens_for(topic: Option<&str>) -> String {
     topic.map_or_else(|| "every message".to_owned(), |topic| format!("`{topic}`"))
 }
@@ -270,7 +269,8 @@ impl<F> Router<F> {
         token
     }
 
-    /// Attaches what may be a responder, of which a topic has one. Several may have one token, which removes them all.
+    /// Attaches a listener that may be a responder, of which a topic has at most one. Several listeners may share a token,
+    /// which removes them all.
     pub(crate) fn attach_as(
         &self,
         token: ListenerId,
@@ -278,13 +278,13 @@ impl<F> Router<F> {
         listener: Box<dyn Listener<F>>,
     ) -> Result<(), RegisterError> {
         if listener.reply_topic() == Some(topic) {
-            // A peer that does the same would take each reply for a request, and its reply would be one again.
+            // A peer that does the same would take each reply for a request and reply to it in turn, without end.
             return Err(RegisterError::RepliesToItself { topic: topic.to_owned() });
         }
         self.attach_own(token, topic, listener)
     }
 
-    /// [`attach_as`](Self::attach_as) for a responder of the library's own, which peers have no other one of.
+    /// [`attach_as`](Self::attach_as) for a responder of the library's own, whose reply may have the topic of its request.
     pub(crate) fn attach_own(
         &self,
         token: ListenerId,
@@ -316,10 +316,10 @@ impl<F> Router<F> {
         Arc::new(Entry { token, topic, attached, listener, counters, report })
     }
 
-    /// Adds a listener to a table, whose lock is held. The caller keeps its own hold of `entry` beyond that lock: where it is
-    /// not added it is dropped, which may run code of the user.
+    /// Adds a listener to a table, whose lock is held. The caller keeps `entry` until it has released the lock: an entry
+    /// that is not added is dropped, which may run code of the user.
     fn add(&self, current: &mut Current<F>, audience: Audience<'_>, entry: &Arc<Entry<F>>) {
-        // With the lock of the table, so that none is attached after `clear`: it would be kept for nothing.
+        // Checked under the lock of the table, so that none is attached after `clear`: it would never be dropped.
         if self.closed.load(Ordering::Acquire) {
             return;
         }
@@ -344,10 +344,9 @@ impl<F> Router<F> {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// Removes a listener, or all that have its token, and says whether it was there. Once it returns no call of it
-    /// starts.
+    /// Removes all listeners that have the token, and says whether there was one. Once it returns, no call of them starts.
     ///
-    /// However many topics have listeners, this is a look-up; of those that stand in one place each is looked at.
+    /// The place is looked up, however many topics have listeners; the listeners in that place are searched one by one.
     pub(crate) fn off(&self, token: ListenerId) -> bool {
         let is_it = |entry: &mut Arc<Entry<F>>| entry.token == token;
         let mut current = lock(&self.current);
@@ -371,18 +370,18 @@ impl<F> Router<F> {
         true
     }
 
-    /// Asks for a look of every connection at the table, which gives up what it has of listeners that were removed. `false`
-    /// where one is about to be made, which all that are removed before it share.
+    /// Announces that every connection will be told to check the table, and to drop its listeners that were removed. `false`
+    /// where that is announced already: it then covers everything that is removed before it happens.
     pub(crate) fn begin_sweep(&self) -> bool {
         !self.sweeping.swap(true, Ordering::AcqRel)
     }
 
-    /// The look is made now: who removes a listener from now on needs another.
+    /// The connections are told now: a listener removed from now on needs another sweep.
     pub(crate) fn sweep(&self) {
         self.sweeping.store(false, Ordering::Release);
     }
 
-    /// The topics that somebody listens for by name, in alphabetical order, each with the topic of its replies.
+    /// The topics that have a listener, in alphabetical order, each with the topic of its replies.
     pub(crate) fn topics(&self) -> Vec<(Arc<str>, Option<String>)> {
         let table = Arc::clone(&lock(&self.current).table);
         let mut topics: Vec<_> = table
@@ -397,7 +396,7 @@ impl<F> Router<F> {
         topics
     }
 
-    /// From now on no message listener starts.
+    /// From now on no listener is called.
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
     }

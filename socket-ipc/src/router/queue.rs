@@ -1,4 +1,4 @@
-//! A queue that is bounded in messages and in bytes. Senders that find no room wait, each in its turn.
+//! A queue that is bounded in messages and in bytes. Senders that find no room wait in turn.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -8,16 +8,16 @@ use std::task::{Context, Poll, Waker};
 use crate::limits::{SUBSCRIPTION_BYTES, SUBSCRIPTION_LEN};
 use crate::sync::lock;
 
-/// What both ends hold. A channel that counts messages alone would need a second lock for their bytes, message by message.
+/// What both ends share. A channel that counts only messages would need a second lock for their bytes, for each message.
 pub(super) struct Queue<M>(Mutex<State<M>>);
 
 struct State<M> {
-    /// What can be taken, with its length: at most [`SUBSCRIPTION_LEN`] messages of [`SUBSCRIPTION_BYTES`] together, or one
-    /// of any length.
+    /// The messages that can be taken, with their lengths: at most [`SUBSCRIPTION_LEN`], of [`SUBSCRIPTION_BYTES`] together,
+    /// or one of any length.
     held: VecDeque<(M, usize)>,
-    /// How long those are together.
+    /// The length of those together.
     bytes: usize,
-    /// What has no room yet, in the order it came. There is none while nothing is held.
+    /// The messages that have no room yet, in order. Empty while `held` is.
     waiting: VecDeque<Waiting<M>>,
     next_ticket: u64,
     /// The reader, while it waits.
@@ -38,7 +38,7 @@ struct Waiting<M> {
 /// The sending end. The queue ends when it is dropped.
 pub(super) struct Sender<M>(Arc<Queue<M>>);
 
-/// Waits until a message has its room, or nobody reads any more. Dropped before, it takes the message back.
+/// Waits until a message has room, or the reader is gone. Dropped before, it takes the message back.
 pub(super) struct Turn<M> {
     queue: Arc<Queue<M>>,
     ticket: u64,
@@ -68,15 +68,15 @@ impl<M> Queue<M> {
         if let Some(taken) = self.take() {
             return Poll::Ready(taken);
         }
-        // Wakers are code of somebody else: this one is made, and the one before dropped, without the lock.
+        // Wakers are foreign code: this one is cloned, and the one before dropped, without the lock.
         let waker = cx.waker().clone();
         let before = lock(&self.0).reader.replace(waker);
         drop(before);
-        // A message may have come in between.
+        // A message may have been queued in between.
         self.take().map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// The next message, or `None` where there is no other; nothing while there may be one.
+    /// `Some(Some)` is the next message, `Some(None)` the end; `None` means that a message may still come.
     fn take(&self) -> Option<Option<M>> {
         let mut state = lock(&self.0);
         let Some((message, len)) = state.held.pop_front() else { return state.ended.then_some(None) };
@@ -87,15 +87,16 @@ impl<M> Queue<M> {
         Some(Some(message))
     }
 
-    /// Lets everything go: nobody reads any more.
+    /// Drops everything: the reader is gone.
     pub(super) fn close(&self) {
         let mut state = lock(&self.0);
         state.closed = true;
-        let gone = (std::mem::take(&mut state.held), std::mem::take(&mut state.waiting), state.reader.take());
+        let dropped =
+            (std::mem::take(&mut state.held), std::mem::take(&mut state.waiting), state.reader.take());
         state.bytes = 0;
         drop(state);
-        // Messages and wakers are dropped without the lock, once all senders are told.
-        for waiting in &gone.1 {
+        // Messages and wakers are dropped without the lock, after all senders are woken.
+        for waiting in &dropped.1 {
             if let Some(sender) = &waiting.sender {
                 sender.wake_by_ref();
             }
@@ -114,7 +115,7 @@ impl<M> State<M> {
         self.held.push_back((message, len));
     }
 
-    /// Gives the room that there is to those that wait, and returns whom to wake.
+    /// Moves waiting messages to `held` as far as there is room, and returns the wakers of their senders.
     fn admit(&mut self) -> Vec<Waker> {
         let mut admitted = Vec::new();
         while self.waiting.front().is_some_and(|next| self.has_room(next.len))
@@ -132,7 +133,7 @@ impl<M> State<M> {
 }
 
 impl<M> Sender<M> {
-    /// Hands over a message of so many bytes, or returns what waits for its room. Where nobody reads it is dropped.
+    /// Queues a message of `len` bytes, or returns a future that waits for its room. Without a reader it is dropped.
     #[inline]
     pub(super) fn send(&self, message: M, len: usize) -> Option<Turn<M>> {
         let mut state = lock(&self.0.0);
@@ -187,7 +188,7 @@ impl<M> Drop for Turn<M> {
         let mut state = lock(&self.queue.0);
         let Some(place) = state.place_of(self.ticket) else { return };
         let given_up = state.waiting.remove(place);
-        // Those behind it may be shorter.
+        // The messages behind it may be shorter.
         let admitted = state.admit();
         drop(state);
         admitted.into_iter().for_each(Waker::wake);
@@ -229,10 +230,10 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is sent, taken and given up: every message that was not given up comes out once and in its order, what is
-        /// held is within the bounds, and what waits has no room.
+        /// Whatever is sent, taken and given up: every other message comes out once and in order, what is held is within the
+        /// bounds, and what waits has no room.
         #[test]
-        fn queue_any_turns_of_its_ends_keeps_order_and_bounds(
+        fn queue_any_steps_keeps_order_and_bounds(
             steps in prop::collection::vec((0..4, 0..SUBSCRIPTION_BYTES * 5 / 4, any::<prop::sample::Index>()), 0..400),
             small in any::<bool>(),
         ) {
@@ -278,11 +279,11 @@ mod tests {
     }
 
     #[test]
-    fn queue_full_senders_are_woken_in_their_turn_as_soon_as_there_is_room() {
+    fn queue_full_wakes_senders_in_turn() {
         let (sender, queue) = Queue::new();
         let [reader, one, two] = [(); 3].map(|()| Arc::new(Woken::default()));
         assert!(reader.next(&queue).is_pending());
-        assert!(sender.send(0, SUBSCRIPTION_BYTES + 1).is_none(), "an empty one takes any");
+        assert!(sender.send(0, SUBSCRIPTION_BYTES + 1).is_none(), "an empty queue takes any");
         assert_eq!(reader.count(), 1);
         let mut first = sender.send(1, SUBSCRIPTION_BYTES).unwrap();
         let mut second = sender.send(2, 1).unwrap();
@@ -301,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn queue_waiting_sender_gives_up_the_next_is_woken() {
+    fn queue_sender_gives_up_wakes_next() {
         let (sender, queue) = Queue::new();
         assert!(sender.send(0, 1).is_none());
         let long = sender.send(1, SUBSCRIPTION_BYTES).unwrap();
@@ -314,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn queue_nobody_reads_senders_are_let_go_and_messages_dropped() {
+    fn queue_closed_releases_senders_and_messages() {
         let (sender, queue) = Queue::new();
         let message = Arc::new(());
         assert!(sender.send(Arc::clone(&message), SUBSCRIPTION_BYTES).is_none());

@@ -1,4 +1,4 @@
-//! RunningResponders behind the interface of listeners: what they return goes back to whoever sent the message.
+//! Responders behind the interface of listeners: what they return goes back to the sender of the message.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -18,7 +18,8 @@ pub(crate) struct Responding<T, L> {
 }
 
 impl<T, L> Responding<T, L> {
-    /// `respond` is given the request, who asks, and what kind of reply to that calls for.
+    /// `respond` is given the request, its sender, and the kind of envelope that it came in. The reply's
+    /// kind follows from it.
     pub(crate) fn new<F>(respond: L) -> Box<Self>
     where
         L: Fn(T, F, EnvelopeKind) -> CallResult,
@@ -45,7 +46,7 @@ where
 
     #[inline]
     fn call_one_pass(&self, rest: &str, from: F) -> Option<CallResult> {
-        // A `Deserialize` that panics is for a closer look, which knows whom to tell.
+        // Where a `Deserialize` panics, the envelope is read whole: the error reply needs its kind.
         let (request, kind) = caught(|| decode_any_kind(rest)).ok()??;
         if let EnvelopeKind::Reply(_) = kind {
             return None;
@@ -73,8 +74,8 @@ pub(crate) struct RespondingRaw<L> {
 }
 
 impl<L> RespondingRaw<L> {
-    /// `respond` is given the request, who asks, and what kind of reply to that calls for, which travels under
-    /// `reply_topic`.
+    /// `respond` is given the request, its sender, and the kind of envelope that it came in. The
+    /// reply travels under `reply_topic`.
     pub(crate) fn new<F>(reply_topic: Arc<str>, respond: L) -> Box<Self>
     where
         L: Fn(RawMessage<'_>, F, EnvelopeKind) -> CallResult,
@@ -106,7 +107,7 @@ where
     }
 }
 
-/// Calls a responder. Whoever asked is told of its panic, so what it was asked with is kept.
+/// Calls a responder. If it panics, the kind of the request is kept, for the error reply.
 fn called(kind: &EnvelopeKind, respond: impl FnOnce() -> CallResult) -> CallResult {
     caught(respond).unwrap_or_else(|panic| CallResult::Panicked { kind: kind.clone(), panic })
 }

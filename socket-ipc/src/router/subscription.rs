@@ -13,7 +13,7 @@ use super::CallResult;
 use super::queue::Queue;
 use crate::listener::ListenerId;
 
-/// Something that listeners can be removed from.
+/// What listeners can be removed from.
 pub(crate) trait Detach: Send + Sync {
     fn detach(self: Arc<Self>, listener: ListenerId);
 }
@@ -22,11 +22,11 @@ pub(crate) trait Detach: Send + Sync {
 ///
 /// It holds at most [`limits::SUBSCRIPTION_LEN`](crate::limits::SUBSCRIPTION_LEN) (256) messages, of at most
 /// [`limits::SUBSCRIPTION_BYTES`](crate::limits::SUBSCRIPTION_BYTES) (8 MiB) of JSON text together; an empty one takes any
-/// message. A full one slows down the clients that send its topic, each in its turn, and nobody else; each of them has one
-/// further message in hand, as for a listener that works on it. What a message of a type takes in memory may be more than its
-/// text: [`limits::MESSAGE_LEN`](crate::limits::MESSAGE_LEN) says how much more.
+/// message. A full one slows down only the clients that send its topic, in turn. Each of them has one further message
+/// waiting, as with a listener that is running. A decoded message may take more memory than its text:
+/// [`limits::MESSAGE_LEN`](crate::limits::MESSAGE_LEN) says how much more.
 ///
-/// It ends when its server or client is closed or dropped. Dropping it removes it.
+/// It ends when its server or client is closed or dropped. Dropping it removes its listener.
 ///
 /// # Cancel safety
 ///
@@ -53,13 +53,13 @@ pub(crate) trait Detach: Send + Sync {
 /// ```
 pub struct Subscription<M> {
     queue: Arc<Queue<M>>,
-    /// The task has had as many messages as tokio lets it have in one turn.
+    /// The task has used up its budget of tokio's scheduler.
     is_due_to_yield: bool,
     /// Set once the listener behind it is attached.
     listener: Option<(Weak<dyn Detach>, ListenerId)>,
 }
 
-/// Makes a subscription and what hands it a message, whose text takes so many bytes.
+/// Makes a subscription, and the function that hands it a message and the length of its text.
 pub(crate) fn subscription<M: Send + 'static>()
 -> (impl Fn(M, usize) -> CallResult + Send + Sync + 'static, Subscription<M>) {
     let (sender, queue) = Queue::new();
@@ -82,8 +82,8 @@ impl<M> Subscription<M> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<M>> {
-        // A task that always finds a message lets others have their turn nevertheless. One that finds none uses up nothing: it
-        // may poll many subscriptions.
+        // A task that always finds a message has to yield to others. One that finds none uses up no budget: it may poll many
+        // subscriptions.
         if self.is_due_to_yield {
             ready!(pin!(consume_budget()).poll(cx));
         }

@@ -9,14 +9,14 @@ use foldhash::fast::FixedState;
 use super::Entry;
 use crate::listener::ListenerId;
 
-/// How many topics a part holds, in the mean at most. A change copies one part, and the list of them.
+/// How many topics a part holds on average at most. A change copies one part and the list of parts.
 const PART: usize = 64;
 
 type Part<F> = HashMap<Arc<str>, Vec<Arc<Entry<F>>>, FixedState>;
 
 /// The listeners of each topic that has any, in the order in which they were attached.
 pub(super) struct Topics<F> {
-    /// A power of two of them.
+    /// Their number is a power of two.
     parts: Vec<Arc<Part<F>>>,
     len: usize,
 }
@@ -73,7 +73,7 @@ impl<F> Topics<F> {
     fn part_of(&self, topic: &str) -> usize {
         match self.parts.len() {
             1 => 0,
-            // Bits that the part's own map uses neither for the place of an entry nor for its tag.
+            // Bits that the map of the part uses neither for the place of an entry nor for its tag.
             count => (FixedState::default().hash_one(topic) >> 40) as usize & (count - 1),
         }
     }

@@ -117,12 +117,6 @@ impl<P> ServerHandle<P> {
         let topic = TopicName::AtRunTime(topic_or_none(topic));
         send::request(&*self.state, topic, request, client_id, read_raw)
     }
-
-    #[doc = include_str!("../endpoint/docs/late_replies.md")]
-    #[must_use]
-    pub fn late_replies(&self) -> u64 {
-        self.state.core.late_replies()
-    }
 }
 
 #[doc = include_str!("../endpoint/docs/replying.md")]

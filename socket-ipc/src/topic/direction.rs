@@ -78,7 +78,7 @@ pub enum Direction {
     TowardClient,
 }
 
-/// One topic of a protocol, in one direction. ReplyOf are no topics of their own: they belong to their requests.
+/// One topic of a protocol, in one direction. Replies are no topics of their own: they belong to their requests.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct Travels {

@@ -30,16 +30,16 @@ pub trait Topic {
 
     /// The topic of the replies, where this one is a request.
     ///
-    /// Written by the derive for every [`Request`]; who implements that by hand says it here, for a server that
+    /// Written by the derive for every [`Request`]; an impl by hand says it here, for a server that
     /// [describes itself](crate::description).
     const REPLY: Option<&'static str> = None;
 
-    /// `Self` with its lifetime parameter, if it has one, replaced by `'m`: the type that a listener hears,
+    /// `Self` with its lifetime parameter, if it has one, replaced by `'m`: the type that a listener receives,
     /// which may borrow from the bytes it arrived in.
     type Message<'m>;
 }
 
-/// A topic that is a request: somebody replies to it with a message of the type `Reply`.
+/// A topic that is a request: the peer replies to it with a message of the type `Reply`.
 ///
 /// Implemented with `#[topic(name = "…", reply = …)]`.
 ///
@@ -74,7 +74,7 @@ pub const fn reply_of<Q: Request>() -> &'static str {
     Q::Reply::NAME
 }
 
-/// What a method that hears a topic returns: nothing, or the reply where the topic is a request.
+/// What a method for a topic returns: nothing, or the reply where the topic is a request.
 ///
 /// Implemented with [`#[derive(Topic)]`](macro@crate::Topic); see [`Hears`](crate::Hears).
 #[diagnostic::on_unimplemented(
@@ -92,7 +92,7 @@ pub trait Exchange: Topic {
 pub(crate) enum TopicName<'t> {
     /// A type's: there are no more of them than types.
     OfType(&'static str),
-    /// Somebody made it up at run time.
+    /// It is known only at run time.
     AtRunTime(&'t str),
 }
 

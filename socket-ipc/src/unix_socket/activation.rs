@@ -1,4 +1,4 @@
-//! The sockets that a service manager passes.
+//! Socket activation: the sockets that a service manager passes.
 
 use std::io;
 use std::os::unix::net::UnixListener;
@@ -11,26 +11,25 @@ use rustix::net::{SocketType, getpeername};
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ActivatedListener {
-    /// What `FileDescriptorName=` of the unit says: the name of the socket unit unless it says something. Empty where the
-    /// service manager passes no names.
+    /// `FileDescriptorName=` of the unit, by default the name of the socket unit. Empty where the service manager passes no
+    /// names.
     pub name: String,
     /// The socket, for [`Server::from_listener`](crate::Server::from_listener).
     pub listener: UnixListener,
 }
 
-/// Takes the listening Unix socket that a service manager such as systemd passed to this process, if it
-/// passed one.
+/// Takes the listening Unix socket that a service manager such as systemd passed to this process, if it passed one.
 ///
 /// The protocol is that of `sd_listen_fds(3)`: the environment variables `LISTEN_PID` and `LISTEN_FDS`, and
-/// descriptors from 3 on. The first listening Unix socket is taken, and only once; sockets that are passed besides are named in
-/// a `tracing` warning, and nobody replies their clients: [`activated_listeners`] takes all. `LISTEN_PID` and `LISTEN_FDS` are
-/// removed, so that child processes don't take them for theirs, and other threads must not look at the environment meanwhile:
-/// call it before there are any, so before a runtime is made and not under `#[tokio::main]`.
+/// descriptors from 3 on. It takes the first listening Unix socket, and only once. A `tracing` warning names each further
+/// socket, whose clients are not served: [`activated_listeners`] takes all. `LISTEN_PID` and `LISTEN_FDS` are removed, so that
+/// child processes don't take them for theirs. No other thread may read the environment meanwhile: call it before there are
+/// other threads, so before a runtime is made and not under `#[tokio::main]`.
 ///
 /// # Errors
 ///
-/// Sockets were passed and no Unix stream socket is among them; or one of them does not listen: it is connected, which is what
-/// `Accept=yes` in the unit does, or only bound. The error says which.
+/// Sockets were passed, but no Unix stream socket is among them. Or one of them does not listen: it is connected, as with
+/// `Accept=yes` in the unit, or only bound. The error says which.
 ///
 /// # Examples
 ///
@@ -56,8 +55,8 @@ pub fn activated_listener() -> io::Result<Option<UnixListener>> {
     let mut listeners = activated_listeners()?.into_iter();
     let first = listeners.next().map(|first| first.listener);
     for ActivatedListener { name, listener } in listeners {
-        tracing::warn!(name, socket = ?listener.local_addr().ok(), "a socket was passed that nobody takes: nobody replies its clients");
-        // AnyTopic, as it was passed: another part of the program may know of it.
+        tracing::warn!(name, socket = ?listener.local_addr().ok(), "a socket was passed that the program does not take: its clients are not served");
+        // Left open, as it was passed: another part of the program may use it.
         let _ = std::os::fd::IntoRawFd::into_raw_fd(listener);
     }
     Ok(first)
@@ -97,7 +96,7 @@ pub fn activated_listeners() -> io::Result<Vec<ActivatedListener>> {
         let name = names.next().unwrap_or_default().to_owned();
         match passed.take_unix_listener(index) {
             Ok(Some(listener)) => {
-                // It came through an `exec`, and must not go through the next one.
+                // It was inherited over `exec`, and must not be inherited again.
                 rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::CLOEXEC)?;
                 if let Some(found) = why_not_listening(&listener)? {
                     let socket =
@@ -126,7 +125,7 @@ pub fn activated_listeners() -> io::Result<Vec<ActivatedListener>> {
 /// The likely mistake where a socket of another kind was passed.
 const LISTEN_STREAM: &str = "under systemd the unit has to say `ListenStream=` and a path";
 
-/// Says what a socket is that does not listen, and the likely mistake.
+/// Says what a socket that does not listen is, and the likely mistake.
 pub(crate) fn why_not_listening(socket: &UnixListener) -> io::Result<Option<String>> {
     if socket_type(socket)? != SocketType::STREAM || socket.local_addr().is_err() {
         return Ok(Some(format!("is no Unix stream socket; {LISTEN_STREAM}")));

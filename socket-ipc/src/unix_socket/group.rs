@@ -5,7 +5,7 @@ use std::io;
 
 /// A group of users, by its number or its name.
 ///
-/// A name is looked up when the server begins to listen, wherever the system keeps its groups.
+/// A name is looked up in the system's group database when the server begins to listen.
 ///
 /// ```
 /// use socket_ipc::Group;
@@ -56,19 +56,19 @@ impl Group {
             Given::Id(id) => return Ok(Some(*id)),
             Given::Name(name) => name.clone(),
         };
-        // The tables may be a server elsewhere.
+        // The group database may be on the network, so the lookup may block.
         let look_up = move || nix::unistd::Group::from_name(&name);
         let found = tokio::task::spawn_blocking(look_up).await.map_err(io::Error::other)??;
         Ok(found.map(|group| group.gid.as_raw()))
     }
 }
 
-/// Whether a user is in one of these groups, as the system's tables of users and groups say now. It may take as long as
-/// those take to be asked.
+/// Whether a user is in one of these groups, by the system's user and group databases now. It may block for as long as the
+/// lookup takes.
 pub(crate) fn is_member(user: u32, groups: &[u32]) -> bool {
     use nix::unistd::{Gid, Group, Uid, User};
 
-    // A user that the tables don't know is in none of their groups.
+    // A user that the database does not know is in no group.
     let Ok(Some(user)) = User::from_uid(Uid::from_raw(user)) else { return false };
     groups.iter().any(|group| {
         let group = Gid::from_raw(*group);

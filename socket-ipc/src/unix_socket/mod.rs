@@ -1,4 +1,4 @@
-//! Unix domain sockets: the socket file, sockets that were passed, and who is at the other end.
+//! Unix domain sockets: the socket file, sockets that a service manager passed, and the process of the peer.
 
 pub(crate) mod activation;
 pub(crate) mod group;

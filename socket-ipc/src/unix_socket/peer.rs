@@ -1,9 +1,9 @@
-//! Who is on the peer of a connection.
+//! The process of the peer of a connection.
 
 use std::fmt;
 
-/// The process on the peer of a connection, as the kernel tells it (`SO_PEERCRED` in `unix(7)`): who it
-/// was when the connection was made.
+/// The process of the peer of a connection, as the kernel tells it (`SO_PEERCRED` in `unix(7)`): the process that made the
+/// connection.
 ///
 /// Decide by [`uid`](Self::uid), never by [`pid`](Self::pid): process ids are reused.
 ///
@@ -21,8 +21,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Peer {
-    /// User id of the process. One that this user namespace has no number for, as that of a process outside a container, is
-    /// 65534 (`/proc/sys/kernel/overflowuid`): it may be anybody outside.
+    /// User id of the process. A user without a number in this user namespace, such as one outside the container, is 65534
+    /// (`/proc/sys/kernel/overflowuid`): it may be any user outside.
     pub uid: u32,
     /// Group id of the process; 65534 as for users.
     pub gid: u32,
@@ -41,7 +41,7 @@ impl fmt::Display for Peer {
 
 impl From<tokio::net::unix::UCred> for Peer {
     fn from(credentials: tokio::net::unix::UCred) -> Self {
-        // A process that has no number in this PID namespace is 0 to the kernel.
+        // The kernel says 0 for a process without a number in this PID namespace.
         let pid = credentials.pid().filter(|pid| *pid > 0);
         Self { uid: credentials.uid(), gid: credentials.gid(), pid }
     }

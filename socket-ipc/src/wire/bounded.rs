@@ -1,17 +1,17 @@
-//! A buffer that messages are written to, up to a limit.
+//! A buffer for messages, with a limit.
 
 use std::io::{self, Write};
 
-/// How many bytes are looked at together: one register that every processor has.
+/// How many bytes are checked together: one register of every processor.
 const BLOCK: usize = 16;
 
-/// Writes to a buffer up to a limit, and counts what would have followed.
+/// Writes to a buffer up to a limit, and counts the bytes beyond it.
 pub(super) struct Bounded<'b> {
     buffer: &'b mut Vec<u8>,
-    /// How long the buffer was, and may become.
+    /// The length that the buffer had, and the length that it may get.
     start: usize,
     end: usize,
-    /// How many bytes had no place.
+    /// How many bytes were over the limit.
     over: usize,
 }
 
@@ -21,12 +21,12 @@ impl<'b> Bounded<'b> {
         Self { buffer, start, end: start.saturating_add(limit), over: 0 }
     }
 
-    /// How much was written, whether it had a place or not.
+    /// How many bytes were written, stored or not.
     pub(super) fn size(&self) -> usize {
         self.buffer.len() - self.start + self.over
     }
 
-    /// How much was stored.
+    /// How many bytes were stored.
     pub(super) fn len(&self) -> usize {
         self.buffer.len() - self.start
     }
@@ -41,7 +41,7 @@ impl<'b> Bounded<'b> {
         self.put_bytes(text.as_bytes());
     }
 
-    /// Writes several texts, for which room is made once.
+    /// Writes several texts, and reserves room for them once.
     #[inline(always)]
     pub(super) fn put_all<const PIECES: usize>(&mut self, texts: [&str; PIECES]) {
         let len = texts.iter().map(|text| text.len()).sum();
@@ -62,8 +62,7 @@ impl<'b> Bounded<'b> {
         }
     }
 
-    /// Writes text into a JSON string: what can't stand there as it is becomes an escape, the same that
-    /// serde_json writes.
+    /// Writes text into a JSON string, with the same escapes that serde_json writes.
     pub(super) fn put_in_string(&mut self, text: &str) {
         let mut text = text.as_bytes();
         while let Some(at) = find_escape(text) {
@@ -101,11 +100,11 @@ impl Write for Bounded<'_> {
     }
 }
 
-/// Whether text stands in a JSON string as it is.
+/// Whether text needs no escape in a JSON string.
 #[inline]
 pub(super) fn is_plain(text: &str) -> bool {
     let text = text.as_bytes();
-    // The last block overlaps the one before it, so that no byte is looked at alone.
+    // The last block overlaps the one before it, so that no byte is checked alone.
     if let Some(last) = text.last_chunk::<BLOCK>() {
         text.as_chunks::<BLOCK>().0.iter().all(is_plain_block) && is_plain_block(last)
     } else if let (Some(first), Some(last)) = (text.first_chunk::<8>(), text.last_chunk::<8>()) {
@@ -117,13 +116,13 @@ pub(super) fn is_plain(text: &str) -> bool {
     }
 }
 
-/// Without a branch for each byte, so that the compiler looks at all at once.
+/// Without a branch for each byte, so that the compiler checks all at once.
 #[inline]
 fn is_plain_block<const LEN: usize>(block: &[u8; LEN]) -> bool {
     !block.iter().fold(false, |any, byte| any | needs_escape(*byte))
 }
 
-/// Where the first byte is that can't stand in a JSON string as it is.
+/// Where the first byte is that needs an escape in a JSON string.
 #[inline]
 fn find_escape(text: &[u8]) -> Option<usize> {
     let (blocks, rest) = text.as_chunks::<BLOCK>();
@@ -135,12 +134,12 @@ fn find_escape(text: &[u8]) -> Option<usize> {
     found.map(|at| clean * BLOCK + at)
 }
 
-/// Which byte of a block that is not plain is the first that needs an escape.
+/// Which byte is the first that needs an escape, in a block that has one.
 #[inline]
 fn first_escape(block: [u8; BLOCK]) -> usize {
     const EACH: u128 = u128::from_le_bytes([1; BLOCK]);
     let block = u128::from_le_bytes(block);
-    // Subtraction sets the highest bit of each byte that was below, and may set that of a byte after it.
+    // The subtraction sets the highest bit of each byte below `least`, and may set that of a byte after it.
     let below = |bytes: u128, least: u8| bytes.wrapping_sub(EACH * u128::from(least)) & !bytes;
     let equals = |byte: u8| below(block ^ (EACH * u128::from(byte)), 1);
     let found = (below(block, 0x20) | equals(b'"') | equals(b'\\')) & (EACH * 0x80);

@@ -1,4 +1,4 @@
-//! The bytes of an envelope to its topic and message.
+//! From the bytes of an envelope to its topic and message.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,11 +11,10 @@ use super::kind::{ERROR, EnvelopeKind, ID, RE, RequestId};
 use super::{Wire, topic_or_none};
 use crate::wire::raw_message::RawMessage;
 
-/// How many bytes are kept of either end of what serde says: it may quote a string of the message, which may
-/// be long.
+/// How many bytes are kept of the front and of the back of serde's text: it may quote a long string of the message.
 const REASON_END: usize = 256;
 
-/// What one message on the wire holds, once it is known to be well-formed throughout.
+/// The content of one message on the wire, which is well-formed throughout.
 ///
 /// ```
 /// use socket_ipc::Wire;
@@ -34,9 +33,9 @@ pub struct Envelope<'m> {
     pub message: RawMessage<'m>,
     /// Whether it is a message, a request or a reply.
     pub kind: EnvelopeKind,
-    /// Whether it is a reply that says why there is no other: its key `error` is `true`.
+    /// Whether it is an error reply: its key `error` is `true`.
     pub is_error: bool,
-    /// An `id` that no request has, in an envelope that replies none: only its topic says whether it was meant as one.
+    /// An invalid `id`, in an envelope that is no reply: whether it was meant as a request depends on its topic.
     pub(crate) odd_id: Option<&'m str>,
 }
 
@@ -64,17 +63,16 @@ pub enum EnvelopeError {
         line: usize,
         /// Column of the place in bytes, from 1; 0 is the end of the line before.
         column: usize,
-        /// What the parser has to say.
+        /// The text of the parser.
         reason: String,
     },
 }
 
 impl Wire {
-    /// Reads the envelope that `bytes` hold, without the end of the message.
+    /// Reads the envelope that `bytes` hold, without the delimiter.
     ///
-    /// Strict about what an envelope is: a JSON object, whose `topic` is a string and stands once, valid
-    /// UTF-8 throughout. Tolerant of the rest: keys in any order, unknown keys, a missing message, an
-    /// empty topic, white space around.
+    /// An envelope must be a JSON object with exactly one `topic`, which is a string, and valid UTF-8 throughout. Accepted
+    /// are keys in any order, unknown keys, a missing message, an empty topic, and white space around.
     ///
     /// # Errors
     ///
@@ -93,7 +91,7 @@ impl Wire {
         self.decode_text(self.text(bytes)?)
     }
 
-    /// The text that `bytes` are, and its head.
+    /// The text of `bytes`, and its head.
     #[inline]
     pub(crate) fn text<'m>(&self, bytes: &'m [u8]) -> Result<EnvelopeText<'m>, EnvelopeError> {
         let text = utf8(bytes)?;
@@ -114,7 +112,7 @@ impl Wire {
         self.decode_any_form(text)
     }
 
-    /// Reads an envelope in whatever form it is written.
+    /// Reads an envelope in any form.
     fn decode_any_form<'m>(&self, text: &'m str) -> Result<Envelope<'m>, EnvelopeError> {
         let mut deserializer = serde_json::Deserializer::from_str(text);
         let parts = deserializer
@@ -129,15 +127,15 @@ impl Wire {
         Ok(Envelope { topic, message, kind, is_error, odd_id })
     }
 
-    /// Reads the topic of an envelope that is written as every peer writes it: topic first, nothing to
-    /// unescape. Whether the rest is an envelope is not known yet.
+    /// Reads the topic of an envelope that is written as every peer writes it: topic first, nothing to unescape. Does not
+    /// check whether the rest is an envelope.
     #[inline]
     pub(crate) fn head<'m>(&self, text: &'m str) -> Option<Head<'m>> {
         let rest = text.strip_prefix("{\"topic\":\"")?;
         let len = rest.bytes().position(|byte| byte == b'"' || byte == b'\\' || byte < 0x20)?;
         let (topic, rest) = rest.split_at(len);
         let rest = rest.strip_prefix("\",\"")?.strip_prefix(self.message_key)?.strip_prefix("\":")?;
-        // Any other key stands in JSON only with escapes in it.
+        // Any other key needs escapes in JSON.
         if !self.plain_key {
             return None;
         }
@@ -165,9 +163,8 @@ pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, EnvelopeError> {
     std::str::from_utf8(bytes).map_err(|error| EnvelopeError::NotUtf8 { valid_len: error.valid_up_to() })
 }
 
-/// Decodes a message straight from the text of its envelope, `rest` being what begins with the message.
-/// `None` where that takes a closer look: the message is not a `T`, or something other than the end of the
-/// envelope follows it.
+/// Decodes a message straight from the text of its envelope, of which `rest` begins with the message. `None` where the full
+/// parser is needed: the message is not a `T`, or something other than the end of the envelope follows it.
 #[inline]
 pub(crate) fn decode_one_pass<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<T> {
     let (message, after) = decode_front(rest)?;
@@ -190,11 +187,11 @@ pub(crate) fn decode_any_kind<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<(
     ends_envelope(after).then_some((message, kind))
 }
 
-/// How the number of a request begins, as every peer of this library writes it, and that of a reply.
+/// What precedes the number of a request, and of a reply, as this library writes it.
 const REQUEST: &str = ",\"id\":";
 const REPLY: &str = ",\"re\":";
 
-/// The number that the text begins with. JSON has no zeros in front: whatever is wrong with a number is for a closer look.
+/// The number that the text begins with. `None` for leading zeros, which JSON forbids: the full parser reports them.
 #[inline]
 fn number(text: &str) -> Option<(u64, &str)> {
     let (digits, after) = text.split_at(text.bytes().take_while(u8::is_ascii_digit).count());
@@ -202,20 +199,20 @@ fn number(text: &str) -> Option<(u64, &str)> {
     Some((number, after))
 }
 
-/// The number of a reply that is written as every peer of this library writes it, at the end of its envelope. Whether
-/// the rest is an envelope is not known yet; if it is, the number is its: in JSON text the last brace closes the
-/// envelope, and only a key of the envelope can stand right before the last value in it.
+/// The number of a reply that is written as this library writes it, at the end of its envelope. Does not check whether the
+/// rest is an envelope. If it is, the number belongs to it: in JSON text the last brace closes the envelope, and only a key
+/// of the envelope can come right before its last value.
 #[inline]
 pub(crate) fn reply_id_at_end(bytes: &[u8]) -> Option<u64> {
-    number_at_the_end(bytes, REPLY)
+    number_at_end(bytes, REPLY)
 }
 
-/// What a request is told apart by, in the same way.
+/// The id of a request, in the same way.
 pub(crate) fn request_id_at_end(bytes: &[u8]) -> Option<RequestId> {
-    if let Some(number) = number_at_the_end(bytes, REQUEST) {
+    if let Some(number) = number_at_end(bytes, REQUEST) {
         return Some(number.into());
     }
-    // In another form it is searched for: a key of the envelope stands in front of what ends with it, and that is one value.
+    // An id in another form is searched for: if one value lies between the key and the last brace, the key is the envelope's.
     let front = bytes.strip_suffix(b"}")?;
     let longest = REQUEST.len() + RequestId::MAX_LEN + 2;
     let tail = &front[front.len().saturating_sub(longest)..];
@@ -226,8 +223,8 @@ pub(crate) fn request_id_at_end(bytes: &[u8]) -> Option<RequestId> {
 }
 
 #[inline]
-fn number_at_the_end(bytes: &[u8], key: &str) -> Option<u64> {
-    // Most messages end in another way.
+fn number_at_end(bytes: &[u8], key: &str) -> Option<u64> {
+    // Most messages end differently.
     let front = bytes.strip_suffix(b"}").filter(|front| front.last().is_some_and(u8::is_ascii_digit))?;
     let digits = front.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let (front, digits) = front.split_at(front.len() - digits);
@@ -237,14 +234,14 @@ fn number_at_the_end(bytes: &[u8], key: &str) -> Option<u64> {
     number(std::str::from_utf8(digits).ok()?).map(|(number, _)| number)
 }
 
-/// Decodes what the text begins with, and returns what follows.
+/// Decodes the value that the text begins with, and returns the text that follows.
 #[inline]
 fn decode_front<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<(T, &'m str)> {
     let mut deserializer = serde_json::Deserializer::from_str(rest);
     let message = T::deserialize(&mut deserializer).ok()?;
     let taken = deserializer.into_iter::<IgnoredAny>().byte_offset();
     if taken == 0 {
-        // A `Deserialize` that looks at nothing: whether there is a message is for a closer look.
+        // A `Deserialize` that reads nothing: the full parser finds out whether there is a message.
         return None;
     }
     Some((message, rest.get(taken..)?))
@@ -257,28 +254,28 @@ fn ends_envelope(text: &str) -> bool {
     after.is_some_and(|after| after.trim_start_matches(WHITE_SPACE).is_empty())
 }
 
-/// What JSON takes for white space: less than ASCII does.
+/// The white space of JSON: less than that of ASCII.
 const WHITE_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
-/// serde's place and text of a mistake, apart from each other.
+/// The place and the text of an error of serde, separately.
 pub(crate) fn place(error: &serde_json::Error) -> (usize, usize, String) {
     let (line, column) = (error.line(), error.column());
     let text = error.to_string();
     let reason = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
     let reason = shortened(reason);
-    let can_not_borrow = reason.starts_with(STRING) && reason.ends_with(BORROWED);
-    (line, column, if can_not_borrow { reason + INSTEAD } else { reason })
+    let cannot_borrow = reason.starts_with(STRING) && reason.ends_with(BORROWED);
+    (line, column, if cannot_borrow { reason + INSTEAD } else { reason })
 }
 
-/// What serde says of a `&str` where the text has escapes, so that there is nothing to borrow.
+/// How serde's text for a `&str` that can't borrow, as the string has escapes, begins and ends.
 const STRING: &str = "invalid type: string ";
 const BORROWED: &str = "expected a borrowed string";
 
-/// What to write in its place.
+/// The advice that is added to it.
 const INSTEAD: &str =
     ", and this one holds an escape: write `#[serde(borrow)] Cow<'_, str>` in the place of `&str`";
 
-/// Cuts what is long in the middle: a mistake is named at the front, what was expected at the back.
+/// Shortens a long text in the middle: serde names the mistake at the front, and what it expected at the back.
 pub(crate) fn shortened(reason: &str) -> String {
     if reason.len() <= 2 * REASON_END + 8 {
         return reason.to_owned();
@@ -326,7 +323,7 @@ impl<'m> Visitor<'m> for EnvelopeVisitor {
                     return Err(de::Error::duplicate_field("topic"));
                 }
             } else if key == self.message_key {
-                // Which of two messages was meant is anybody's guess.
+                // Which of two messages was meant is unknown.
                 if message.replace(map.next_value::<&RawValue>()?).is_some() {
                     return Err(de::Error::duplicate_field(self.message_key));
                 }
@@ -346,7 +343,7 @@ impl<'m> Visitor<'m> for EnvelopeVisitor {
         if id.is_none() && re.is_none() {
             return Ok(Parts { topic, message, kind: EnvelopeKind::Message, is_error: false, odd_id: None });
         }
-        // Where they are nothing that a request has, they are keys of the peer's own, ignored as others are.
+        // Invalid ids are ignored, as unknown keys are.
         let kind = EnvelopeKind::of(id.and_then(RequestId::read), re.and_then(RequestId::read));
         let odd_id = id.filter(|_| kind == EnvelopeKind::Message);
         let is_error = is_error && matches!(kind, EnvelopeKind::Reply(_));

@@ -1,4 +1,4 @@
-//! A topic and a message to the bytes of an envelope.
+//! From a topic and a message to the bytes of an envelope.
 
 use memchr::memmem;
 use serde::Serialize;
@@ -28,7 +28,7 @@ pub enum EncodeError {
     /// A number of the message is NaN or infinite. A field that may have no value is an `Option`.
     #[error("{} is {value}, which JSON cannot represent", field(path))]
     NotFinite {
-        /// Where the number stands, such as `points[3].y` or `shape.Circle.radius`; empty where the message itself is the number.
+        /// The path of the number, such as `points[3].y` or `shape.Circle.radius`; empty where the message itself is the number.
         path: String,
         /// The number: `NaN`, `infinity` or `-infinity`.
         value: &'static str,
@@ -36,7 +36,7 @@ pub enum EncodeError {
     /// A key of a map is NaN or infinite.
     #[error("a key of {} is {value}, which JSON cannot represent", field(path))]
     NotFiniteKey {
-        /// Where the map stands; empty where the message itself is the map.
+        /// The path of the map; empty where the message itself is the map.
         path: String,
         /// The key: `NaN`, `infinity` or `-infinity`.
         value: &'static str,
@@ -44,13 +44,13 @@ pub enum EncodeError {
     /// The encoded envelope is longer than the limit.
     #[error("{size} bytes are over the limit of {limit}")]
     TooLarge {
-        /// Length of the encoded envelope without the end of the message, in bytes. Where NaN or infinity stands beyond the
-        /// limit, the length up to there.
+        /// Length of the encoded envelope without its delimiter, in bytes. With a NaN or infinity beyond the limit, the
+        /// length up to there.
         size: usize,
-        /// The most that it may be, in bytes.
+        /// The longest that it may be, in bytes.
         limit: usize,
     },
-    /// The message nests arrays and objects deeper than any peer reads.
+    /// The message nests arrays and objects deeper than a peer can read.
     #[error("nested deeper than {limit} arrays and objects, which no peer reads")]
     TooDeep {
         /// The deepest nesting that is written.
@@ -58,7 +58,7 @@ pub enum EncodeError {
     },
 }
 
-/// What stands behind the message of an envelope.
+/// What follows the message in an envelope.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tail<'k> {
     pub(crate) kind: &'k EnvelopeKind,
@@ -67,14 +67,14 @@ pub(crate) struct Tail<'k> {
 }
 
 impl<'k> Tail<'k> {
-    /// That of anything but an error reply.
+    /// The tail of anything but an error reply.
     pub(crate) fn of(kind: &'k EnvelopeKind) -> Self {
         Self { kind, is_error: false }
     }
 }
 
 impl Json<'_> {
-    /// Writes what tells requests apart, as it was written by the requester: no control character is among it.
+    /// Writes an id as the requester wrote it. It holds no control character.
     fn id(&mut self, key: &str, id: &RequestId) {
         match id.text() {
             Ok(number) => self.further(key, number),
@@ -83,11 +83,11 @@ impl Json<'_> {
     }
 }
 
-/// Why a message was not written, whose text begins at `begin`.
+/// Why a message, whose text begins at `begin`, was not written.
 #[cold]
 fn why_not_written(json: &Json<'_>, begin: usize, limit: usize, error: serde_json::Error) -> EncodeError {
     let path = || {
-        // What has a place is the whole text, and what is written is UTF-8. Keys may be long.
+        // The text up to the limit is stored whole, as UTF-8. Keys may be long.
         shortened(&path_at_end(&String::from_utf8_lossy(json.text.stored_from(begin))))
     };
     match json.fault {
@@ -100,20 +100,20 @@ fn why_not_written(json: &Json<'_>, begin: usize, limit: usize, error: serde_jso
     }
 }
 
-/// The place of a number or map, as the subject of a sentence.
+/// The path of a number or map, as the subject of a sentence.
 fn field(path: &str) -> &str {
     if path.is_empty() { "the message" } else { path }
 }
 
-/// The topic that travels: an empty one has a name of its own.
+/// The topic as it is written: an empty one becomes `none`.
 pub(crate) fn topic_or_none(topic: &str) -> &str {
     if topic.is_empty() { NO_TOPIC } else { topic }
 }
 
 impl Wire {
-    /// Appends the envelope of `message` and its end to `buffer`; an empty topic is written as `none`.
+    /// Appends the envelope of `message` and the delimiter to `buffer`; an empty topic is written as `none`.
     ///
-    /// NaN and infinity are errors that name their place.
+    /// NaN and infinity are errors that name their path.
     ///
     /// # Errors
     ///
@@ -138,8 +138,7 @@ impl Wire {
         self.encode_within(usize::MAX, &Tail::of(&EnvelopeKind::Message), topic, message, buffer)
     }
 
-    /// [`Wire::encode`] of any kind, with a limit on the length of the envelope. What is over it is counted, not
-    /// stored.
+    /// [`Wire::encode`] of any kind, with a limit on the length of the envelope. Bytes over it are counted, not stored.
     pub(crate) fn encode_within<M: Serialize + ?Sized>(
         &self,
         limit: usize,
@@ -187,47 +186,48 @@ impl Wire {
         if size > limit {
             return Err(EncodeError::TooLarge { size, limit });
         }
-        buffer.extend_from_slice(self.end.as_bytes());
-        // No control character is written but by somebody else, and so there is nothing to search for.
-        if verbatim || !holds_control(self.end) {
-            self.keep_end_out(start, buffer);
+        buffer.extend_from_slice(self.delimiter.as_bytes());
+        // Only verbatim text can hold a control character: in other text there is nothing to search for.
+        if verbatim || !holds_control(self.delimiter) {
+            self.keep_delimiter_out(start, buffer);
         }
-        let size = buffer.len() - start - self.end.len();
+        let size = buffer.len() - start - self.delimiter.len();
         if size > limit { Err(EncodeError::TooLarge { size, limit }) } else { Ok(()) }
     }
 
-    /// Makes the end of the message that was just written, from `start` on, its first.
-    fn keep_end_out(&self, start: usize, buffer: &mut Vec<u8>) {
-        if find(self.end.as_bytes(), &buffer[start..]) == Some(buffer.len() - start - self.end.len()) {
+    /// Makes the delimiter behind the message that was just written, from `start` on, the only one in it.
+    fn keep_delimiter_out(&self, start: usize, buffer: &mut Vec<u8>) {
+        if find(self.delimiter.as_bytes(), &buffer[start..])
+            == Some(buffer.len() - start - self.delimiter.len())
+        {
             return;
         }
-        if holds_control(self.end) {
+        if holds_control(self.delimiter) {
             self.blank_white_space(start, buffer)
         } else {
             self.escape_strings(start, buffer)
         }
     }
 
-    /// Writes white space between the tokens of a `RawValue` as spaces, where some of it would form the end
-    /// of a message: all of it, as the spaces may form another with what stands before them.
+    /// Writes all white space between the tokens of a `RawValue` as spaces, where some of it would form a delimiter. All of
+    /// it, because spaces may form another delimiter with what comes before them.
     fn blank_white_space(&self, start: usize, buffer: &mut [u8]) {
-        let last = buffer.len() - self.end.len();
+        let last = buffer.len() - self.delimiter.len();
         // Nothing else in JSON text is a control character.
         for byte in buffer[start..last].iter_mut().filter(|byte| **byte < 0x20) {
             *byte = b' ';
         }
     }
 
-    /// Writes the first character of the end of a message as an escape wherever the end stands, which can
-    /// only be inside strings.
+    /// Writes the first character of each delimiter inside the message as an escape. A delimiter can only be inside strings.
     fn escape_strings(&self, start: usize, buffer: &mut Vec<u8>) {
-        let Some(first) = self.end.chars().next() else { return };
+        let Some(first) = self.delimiter.chars().next() else { return };
         let escape: String =
             first.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")).collect();
         let written = buffer.split_off(start);
-        let last = written.len() - self.end.len();
+        let last = written.len() - self.delimiter.len();
         let mut copied = 0;
-        while let Some(found) = find(self.end.as_bytes(), &written[copied..]).map(|at| copied + at) {
+        while let Some(found) = find(self.delimiter.as_bytes(), &written[copied..]).map(|at| copied + at) {
             if found == last {
                 break;
             }
@@ -239,15 +239,15 @@ impl Wire {
     }
 }
 
-/// How many messages end in `bytes`, which must begin where a message does.
+/// How many messages end in `bytes`, which must begin at the start of a message.
 pub(crate) fn count_ends(wire: Wire, bytes: &[u8]) -> usize {
-    memmem::find_iter(bytes, wire.end.as_bytes()).count()
+    memmem::find_iter(bytes, wire.delimiter.as_bytes()).count()
 }
 
-/// Where `end` first stands in `bytes`.
-pub(super) fn find(end: &[u8], bytes: &[u8]) -> Option<usize> {
-    match end {
+/// Where `delimiter` is first in `bytes`.
+pub(super) fn find(delimiter: &[u8], bytes: &[u8]) -> Option<usize> {
+    match delimiter {
         [byte] => memchr::memchr(*byte, bytes),
-        _ => memmem::find(bytes, end),
+        _ => memmem::find(bytes, delimiter),
     }
 }

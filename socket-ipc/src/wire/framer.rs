@@ -1,36 +1,35 @@
-//! Where messages end in a stream of bytes, whatever pieces it arrives in.
+//! Finds messages in a stream of bytes, whatever pieces it arrives in.
 
 use super::Wire;
 use super::encode::find;
 
-/// What stands at the front of the bytes received so far.
+/// What is at the front of the bytes received so far.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Frame {
-    /// A message of `len` bytes, which with its end takes `taken`.
+    /// A message of `len` bytes, which with its delimiter takes `taken`.
     Message { len: usize, taken: usize },
-    /// The last of a message of `len` bytes in all, over the limit: `kept` of them are still there (from the
-    /// front), and with what follows them up to the end of the message they take `taken`.
+    /// A message over the limit, of `len` bytes in all. Its first `kept` bytes are still there; `taken` is the number of
+    /// bytes from the front to the end of its delimiter.
     TooLong { len: u64, kept: usize, taken: usize },
-    /// No message ends here yet.
+    /// No delimiter yet.
     Incomplete,
 }
 
-/// How many bytes at the end of a message over the limit are kept: what kind it is of stands there (`,"id":` and a string
-/// of 64 bytes at most), for the requester that waits.
+/// How many bytes at the end of a message over the limit are kept: they hold its id (`,"id":` and a string of 64 bytes at
+/// most), so that the waiting requester gets an error.
 pub(super) const TAIL: usize = 80;
 
-/// Finds the ends of messages. Bytes that were searched are not searched again, and of a message that is over
-/// the limit only the beginning is kept.
+/// Finds delimiters. Searched bytes are not searched again, and only the beginning of a message over the limit is kept.
 #[derive(Clone, Debug)]
 pub(crate) struct Framer {
     wire: Wire,
-    /// The most that a message may be, in bytes.
+    /// The longest that a message may be, in bytes.
     limit: usize,
     /// How many bytes of a message over the limit are kept for its report.
     keep: usize,
-    /// How many bytes at the front are known to hold no end of a message.
+    /// How many bytes at the front are known to hold no delimiter.
     searched: usize,
-    /// Bytes of the message at the front that were given up, being over the limit.
+    /// How many bytes of the message at the front were dropped, because it is over the limit.
     dropped: u64,
     /// Whether the message at the front is over the limit.
     too_long: bool,
@@ -41,16 +40,25 @@ impl Framer {
         Self { wire, limit, keep, searched: 0, dropped: 0, too_long: false }
     }
 
-    /// Looks at the front of `bytes`: what is received and not taken yet. What a message takes must be gone
-    /// at the next call.
+    pub(crate) fn wire(&self) -> Wire {
+        self.wire
+    }
+
+    /// The most that a message may be, in bytes.
+    pub(crate) fn limit(&self) -> usize {
+        self.limit
+    }
+
+    /// Looks for a message at the front of `bytes`, which are received and not consumed yet. Before the next call, the
+    /// `taken` bytes of a message must be removed.
     pub(crate) fn next(&mut self, bytes: &[u8]) -> Frame {
-        let end = self.wire.delimiter().as_bytes();
-        let Some(at) = find(end, &bytes[self.searched..]).map(|at| self.searched + at) else {
-            // An end may have begun in the last bytes.
-            self.searched = (bytes.len() + 1).saturating_sub(end.len()).max(self.searched);
+        let delimiter = self.wire.delimiter().as_bytes();
+        let Some(at) = find(delimiter, &bytes[self.searched..]).map(|at| self.searched + at) else {
+            // A delimiter may begin in the last bytes.
+            self.searched = (bytes.len() + 1).saturating_sub(delimiter.len()).max(self.searched);
             return Frame::Incomplete;
         };
-        let taken = at + end.len();
+        let taken = at + delimiter.len();
         let len = self.dropped + at as u64;
         let too_long = self.too_long || at > self.limit;
         (self.searched, self.dropped, self.too_long) = (0, 0, false);
@@ -61,13 +69,13 @@ impl Framer {
         }
     }
 
-    /// Notes that a whole message was taken out of the bytes: what was searched is searched again.
+    /// Notes that a whole message was taken out of the bytes: they are searched again from the front.
     pub(crate) fn restart(&mut self) {
         self.searched = 0;
     }
 
-    /// How many bytes of an incomplete message at the front of `bytes` may be given up: the range after what
-    /// is kept for its report, up to its last few bytes. What is named must be gone at the next call.
+    /// Which bytes of an incomplete message at the front of `bytes` may be dropped: those after what is kept for its report,
+    /// except its last few. The range must be removed before the next call.
     pub(crate) fn excess(&mut self, bytes: &[u8]) -> Option<std::ops::Range<usize>> {
         if self.searched > self.limit {
             self.too_long = true;
@@ -83,7 +91,7 @@ impl Framer {
         Some(excess)
     }
 
-    /// How many bytes of the message at the front of `bytes` have arrived, the ones given up included.
+    /// How many bytes of the message at the front of `bytes` have arrived, dropped ones included.
     pub(crate) fn unfinished(&self, bytes: &[u8]) -> u64 {
         self.dropped + bytes.len() as u64
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 /// Whether an envelope is a message, a request or a reply.
 ///
-/// A request has an `id` behind its message, and its reply to the same as `re`. Peers that know nothing of them ignore both.
+/// A request has an `id` behind its message, and its reply repeats it as `re`. A peer that does not know them ignores both.
 ///
 /// ```
 /// use socket_ipc::{EnvelopeKind, Wire};
@@ -27,8 +27,7 @@ pub enum EnvelopeKind {
     Reply(RequestId),
 }
 
-/// What tells requests apart: an integral number or a string, kept as it was written, since that is how the reply has to
-/// repeat it.
+/// The id of a request: an integral number or a string. It is kept as it was written, because the reply has to repeat it.
 ///
 /// This library numbers its own requests from 1. Other programs write `7.0`, `"7"` or a UUID.
 ///
@@ -52,23 +51,23 @@ enum Form {
 }
 
 impl RequestId {
-    /// The longest number or string that is one, in bytes, a string without its quotes.
+    /// The longest number or string that is an id, in bytes, a string without its quotes.
     pub const MAX_LEN: usize = 64;
 
-    /// Reads the JSON value of an `id` or `re`. `None` where it is one that no request has.
+    /// Reads the JSON value of an `id` or `re`. `None` where it is no valid id.
     pub(super) fn read(value: &str) -> Option<Self> {
         if let Ok(number) = value.parse::<u64>() {
             return Some(Self::from(number));
         }
-        let (is_one, len) = match value.as_bytes().first()? {
+        let (is_id, len) = match value.as_bytes().first()? {
             b'"' => (true, value.len() - 2),
             b'-' | b'0'..=b'9' => (integer(value).is_some(), value.len()),
             _ => (false, 0),
         };
-        (is_one && len <= Self::MAX_LEN).then(|| Self(Form::Text(value.into())))
+        (is_id && len <= Self::MAX_LEN).then(|| Self(Form::Text(value.into())))
     }
 
-    /// Its number, where it is one that a request of this library can have, in whatever form it was written.
+    /// Its number, in whatever form it was written, if a request of this library can have it.
     pub(crate) fn number(&self) -> Option<u64> {
         match &self.0 {
             Form::Number(number) => Some(*number),
@@ -76,7 +75,7 @@ impl RequestId {
         }
     }
 
-    /// What has to be written to repeat it.
+    /// What to write to repeat the id.
     pub(super) fn text(&self) -> Result<u64, &str> {
         match &self.0 {
             Form::Number(number) => Ok(*number),
@@ -107,8 +106,8 @@ impl fmt::Debug for RequestId {
     }
 }
 
-/// The digits of a JSON number that has no fraction, without an exponent. `None` where it has one, where it is no number, or
-/// where it would be longer than any request's.
+/// The digits of an integral JSON number, without an exponent. `None` where it has a fraction, is no number, or is longer
+/// than any id.
 fn integer(number: &str) -> Option<String> {
     if number.len() > RequestId::MAX_LEN {
         return None;
@@ -134,17 +133,17 @@ fn integer(number: &str) -> Option<String> {
     (!digits.is_empty() && rest.bytes().all(|digit| digit == b'0')).then(|| format!("{sign}{digits}"))
 }
 
-/// The key of a request's number.
+/// The key of the id of a request.
 pub(super) const ID: &str = "id";
 
-/// The key under which a reply has it.
+/// The key under which a reply repeats it.
 pub(super) const RE: &str = "re";
 
 /// The key that makes a reply an error reply, where it is `true`.
 pub(super) const ERROR: &str = "error";
 
 impl EnvelopeKind {
-    /// The kind of an envelope with these numbers. What replies is no request, whatever else it says.
+    /// The kind of an envelope with these ids. One with `re` is a reply, even if it has an `id`, too.
     pub(super) fn of(id: Option<RequestId>, re: Option<RequestId>) -> Self {
         match (id, re) {
             (_, Some(re)) => Self::Reply(re),
@@ -153,7 +152,7 @@ impl EnvelopeKind {
         }
     }
 
-    /// The kind of what replies to this: a request without a number is answered with a message.
+    /// The kind of the reply to this: the reply to a request without an id is a message.
     pub(crate) fn reply(&self) -> Self {
         match self {
             Self::Request(id) => Self::Reply(id.clone()),
@@ -169,7 +168,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn request_id_integral_number_or_short_string_is_one() {
+    fn request_id_integral_number_or_short_string_is_read() {
         for (text, number) in [
             ("7", Some(7)),
             ("0", Some(0)),
@@ -191,7 +190,7 @@ mod tests {
             (r#""""#, None),
             (r#""0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b""#, None),
         ] {
-            let id = RequestId::read(text).unwrap_or_else(|| panic!("{text} is none"));
+            let id = RequestId::read(text).unwrap_or_else(|| panic!("{text} is no id"));
             assert_eq!((id.number(), id.to_string()), (number, text.to_owned()), "{text}");
             assert_eq!(format!("{id:?}"), text);
         }
@@ -218,7 +217,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn request_id_number_is_what_a_float_of_it_is(
+        fn request_id_number_matches_decimal_value(
             whole in 0_u32..2_000, fraction in "[0-9]{0,3}", exponent in -3_i32..4,
         ) {
             let point = if fraction.is_empty() { "" } else { "." };

@@ -1,7 +1,7 @@
-//! Bytes to envelopes and back. No I/O, no async: what is here can be tested, fuzzed and measured alone.
+//! Bytes to envelopes and back. No I/O, no async: it can be tested, fuzzed and measured alone.
 //!
-//! A message on the wire is an *envelope*, a JSON object that holds a topic and a message, followed by the
-//! bytes that end it. [`Wire`] says which bytes those are and what the key of the message is called.
+//! A message on the wire is an *envelope*, a JSON object that holds a topic and a message, followed by a *delimiter*.
+//! [`Wire`] has the bytes of the delimiter and the key of the message.
 
 pub(crate) mod raw_message;
 
@@ -28,24 +28,23 @@ pub(crate) use framer::{Frame, Framer};
 /// The topic of a message that was sent under an empty one.
 pub(crate) const NO_TOPIC: &str = "none";
 
-/// The longest end of a message that a wire may have.
-const MAX_END_LEN: usize = 64;
+/// The longest delimiter that a wire may have.
+const MAX_DELIMITER_LEN: usize = 64;
 
-/// How envelopes are written and told apart on a connection. Both sides must use the same.
+/// How envelopes are written and delimited on a connection. Both ends must use the same wire.
 ///
-/// [`Wire::JSON_LINES`] is the default. The other presets are those of the Node library
-/// `@crussell52/socket-ipc`; a program that uses the matching version of it can't tell the difference.
-/// [`Wire::new`] makes one of your own.
+/// [`Wire::JSON_LINES`] is the default. The other presets are those of the Node library `@crussell52/socket-ipc`; a program
+/// that uses the matching version of it can't tell the difference. [`Wire::new`] makes one of your own.
 ///
-/// | preset | Node versions | envelope | end of a message |
+/// | preset | Node versions | envelope | delimiter |
 /// |---|---|---|---|
 /// | [`Wire::JSON_LINES`] | | `{"topic":..,"message":..}` | a newline |
 /// | [`Wire::NODE_0_4`] | 0.4.x | `{"topic":..,"message":..}` | two NUL bytes |
 /// | [`Wire::NODE_0_2`] | 0.2.x, 0.3.x | `{"topic":..,"message":..}` | `%EOM%` |
 /// | [`Wire::NODE_0_1`] | 0.1.x | `{"topic":..,"data":..}` | `%<EOM>%` and a newline |
 ///
-/// Whatever a message holds, the bytes that end it never appear inside it: what would form them in a string
-/// is written as a JSON escape, and a line break between the tokens of a `RawValue` as a space.
+/// The delimiter never appears inside a message: in a string it is written with a JSON escape, and a line break between the
+/// tokens of a `RawValue` is written as a space.
 ///
 /// ```
 /// use socket_ipc::{Server, Wire};
@@ -59,9 +58,9 @@ const MAX_END_LEN: usize = 64;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Wire {
-    end: &'static str,
+    delimiter: &'static str,
     message_key: &'static str,
-    /// The key stands in JSON as it is.
+    /// The key needs no escape in JSON.
     plain_key: bool,
 }
 
@@ -75,15 +74,14 @@ pub struct Wire {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WireError {
-    /// The end of a message is empty or longer than 64 bytes.
-    #[error("the end of a message must be 1 to 64 bytes long")]
+    /// The delimiter is empty or longer than 64 bytes.
+    #[error("the delimiter must be 1 to 64 bytes long")]
     EndLength,
-    /// The end of a message can't be kept out of messages: it neither holds a control character nor begins
-    /// with a character that JSON has only inside strings and that an escape may stand for, or holds a
-    /// backslash.
+    /// The delimiter can't be kept out of messages. It must hold a control character; or it must begin with a character
+    /// that JSON has only inside strings and that an escape can replace, and hold no backslash.
     #[error(
-        "the end of a message must hold a control character, or begin with a character that JSON has only \
-         inside strings, such as `%`"
+        "the delimiter must hold a control character, or begin with a character that JSON has only inside strings, \
+         such as `%`"
     )]
     EndInsideMessages,
     /// The key of the message is empty, or one that the envelope uses itself: `topic`, `id`, `re` or `error`.
@@ -93,19 +91,19 @@ pub enum WireError {
 
 impl Wire {
     /// One JSON object a line: what `nc -U`, `socat`, `jq` and every scripting language speak.
-    pub const JSON_LINES: Self = Self { end: "\n", message_key: "message", plain_key: true };
+    pub const JSON_LINES: Self = Self { delimiter: "\n", message_key: "message", plain_key: true };
     /// The wire of the Node library's versions 0.4.x.
-    pub const NODE_0_4: Self = Self { end: "\0\0", message_key: "message", plain_key: true };
+    pub const NODE_0_4: Self = Self { delimiter: "\0\0", message_key: "message", plain_key: true };
     /// The wire of the Node library's versions 0.2.x and 0.3.x.
-    pub const NODE_0_2: Self = Self { end: "%EOM%", message_key: "message", plain_key: true };
+    pub const NODE_0_2: Self = Self { delimiter: "%EOM%", message_key: "message", plain_key: true };
     /// The wire of the Node library's versions 0.1.x.
-    pub const NODE_0_1: Self = Self { end: "%<EOM>%\n", message_key: "data", plain_key: true };
+    pub const NODE_0_1: Self = Self { delimiter: "%<EOM>%\n", message_key: "data", plain_key: true };
 
-    /// Makes a wire of your own from the bytes that end a message and the envelope's key for the message.
+    /// Makes a wire of your own from the delimiter and the envelope's key for the message.
     ///
     /// # Errors
     ///
-    /// [`WireError`], when the end could appear inside a message, or the key is taken.
+    /// [`WireError`], when the delimiter could appear inside a message, or the key is taken.
     ///
     /// # Examples
     ///
@@ -116,24 +114,26 @@ impl Wire {
     /// assert_eq!((wire.delimiter(), wire.message_key()), ("\u{1e}", "payload"));
     /// # Ok::<(), socket_ipc::WireError>(())
     /// ```
-    pub fn new(end: &'static str, message_key: &'static str) -> Result<Self, WireError> {
-        if end.is_empty() || end.len() > MAX_END_LEN {
+    pub fn new(delimiter: &'static str, message_key: &'static str) -> Result<Self, WireError> {
+        if delimiter.is_empty() || delimiter.len() > MAX_DELIMITER_LEN {
             return Err(WireError::EndLength);
         }
-        // With a backslash in it, an escape that takes the place of one end could be part of another.
-        if !holds_control(end) && (!end.starts_with(only_inside_strings) || end.contains('\\')) {
+        // With a backslash in the delimiter, the escape that replaces its first character could form another delimiter.
+        if !holds_control(delimiter)
+            && (!delimiter.starts_with(only_inside_strings) || delimiter.contains('\\'))
+        {
             return Err(WireError::EndInsideMessages);
         }
         if matches!(message_key, "" | "topic" | kind::ID | kind::RE | kind::ERROR) {
             return Err(WireError::MessageKey);
         }
-        Ok(Self { end, message_key, plain_key: bounded::is_plain(message_key) })
+        Ok(Self { delimiter, message_key, plain_key: bounded::is_plain(message_key) })
     }
 
-    /// Returns the bytes that end a message.
+    /// Returns the delimiter: the bytes that follow each envelope.
     #[must_use]
     pub fn delimiter(&self) -> &'static str {
-        self.end
+        self.delimiter
     }
 
     /// Returns the envelope's key for the message.
@@ -149,14 +149,14 @@ impl Default for Wire {
     }
 }
 
-/// JSON text has control characters only as white space between tokens (RFC 8259, 2 and 7), so an end that
-/// holds one is kept out of a message by writing that white space differently.
-fn holds_control(end: &str) -> bool {
-    end.bytes().any(|byte| byte < 0x20)
+/// JSON text has control characters only as white space between tokens (RFC 8259, 2 and 7), so a delimiter that holds one is
+/// kept out of a message by writing that white space differently.
+fn holds_control(delimiter: &str) -> bool {
+    delimiter.bytes().any(|byte| byte < 0x20)
 }
 
-/// Characters that stand in JSON text only inside strings, and there for themselves: not the ones of
-/// structure, numbers and literals, nor those that follow a backslash. An escape can take their place.
+/// Characters that JSON text has only inside strings, as themselves: not those of structure, numbers and literals, nor those
+/// that follow a backslash. An escape can replace them.
 fn only_inside_strings(character: char) -> bool {
     !character.is_ascii_alphanumeric()
         && !matches!(character, '{' | '}' | '[' | ']' | ',' | ':' | '"' | '\\' | '/' | '+' | '-' | '.' | ' ')

@@ -1,4 +1,4 @@
-//! A message as JSON text, for listeners that know no type for it.
+//! A message as JSON text, for listeners that have no type for it.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -9,11 +9,11 @@ use serde_json::value::RawValue;
 
 /// The JSON text of one message, as it arrived.
 ///
-/// The text is well-formed JSON and valid UTF-8. What only a decoder can find (a lone surrogate, a number out
-/// of range, nesting too deep) is reported by [`decode`](Self::decode) and [`to_value`](Self::to_value).
+/// The text is well-formed JSON and valid UTF-8. Errors that only a decoder can find (a lone surrogate, a number out of
+/// range, nesting too deep) are reported by [`decode`](Self::decode) and [`to_value`](Self::to_value).
 ///
-/// It borrows from the bytes it arrived in; [`into_owned`](Self::into_owned) makes it last. It can be sent on
-/// as it is, with `send_raw` and `broadcast_raw`.
+/// It borrows from the bytes that it arrived in; [`into_owned`](Self::into_owned) copies it. It can be sent on unchanged,
+/// with `send_raw` and `broadcast_raw`.
 ///
 /// ```no_run
 /// use socket_ipc::Server;
@@ -35,7 +35,7 @@ pub struct RawMessage<'m>(Text<'m>);
 /// Well-formed JSON.
 #[derive(Clone)]
 enum Text<'m> {
-    /// With the place for the copy that all share who need one.
+    /// With the slot for the copy that its listeners share.
     Borrowed(&'m str, Option<&'m OnceLock<Arc<str>>>),
     Owned(Arc<str>),
 }
@@ -64,8 +64,7 @@ impl<'m> RawMessage<'m> {
     ///
     /// # Errors
     ///
-    /// serde_json's, where the text holds what a tree can't: a lone surrogate, a number out of range, nesting
-    /// too deep.
+    /// An error of serde_json where a tree can't hold the text: a lone surrogate, a number out of range, nesting too deep.
     ///
     /// # Examples
     ///
@@ -84,7 +83,7 @@ impl<'m> RawMessage<'m> {
     ///
     /// # Errors
     ///
-    /// serde_json's, where the text is not a `T`.
+    /// An error of serde_json where the text is not a `T`.
     ///
     /// # Examples
     ///
@@ -100,7 +99,7 @@ impl<'m> RawMessage<'m> {
         serde_json::from_str(self.as_str())
     }
 
-    /// Copies the text, so that it outlives the bytes it arrived in. All listeners of one message share one copy.
+    /// Copies the text, so that it outlives the bytes that it arrived in. All listeners of one message share one copy.
     ///
     /// ```
     /// use socket_ipc::{RawMessage, Server};

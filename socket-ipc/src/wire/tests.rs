@@ -12,15 +12,15 @@ const WIRES: [Wire; 6] = [
     Wire::NODE_0_4,
     Wire::NODE_0_2,
     Wire::NODE_0_1,
-    Wire { end: "%%", message_key: "%%", plain_key: true },
-    Wire { end: "§\"}", message_key: "payload", plain_key: true },
+    Wire { delimiter: "%%", message_key: "%%", plain_key: true },
+    Wire { delimiter: "§\"}", message_key: "payload", plain_key: true },
 ];
 
 fn wires() -> impl Strategy<Value = Wire> {
     proptest::sample::select(&WIRES[..])
 }
 
-/// Text that is made of what could be mistaken for the end of a message.
+/// Text made of pieces that could be mistaken for a delimiter.
 fn text() -> impl Strategy<Value = String> {
     let piece = prop_oneof![
         proptest::sample::select(
@@ -54,8 +54,7 @@ fn message() -> impl Strategy<Value = Value> {
         any::<bool>().prop_map(Value::from),
         any::<u64>().prop_map(Value::from),
         any::<i64>().prop_map(Value::from),
-        // Numbers that serde_json reads back exactly; of others it may miss the last bit unless
-        // `float_roundtrip` is on.
+        // Numbers that serde_json reads back exactly; others may lose the last bit without `float_roundtrip`.
         any::<i32>().prop_map(|number| Value::from(f64::from(number) / 8.0)),
         text().prop_map(Value::from),
     ];
@@ -71,7 +70,7 @@ fn message() -> impl Strategy<Value = Value> {
 fn encoded(wire: Wire, topic: &str, message: &impl serde::Serialize) -> Vec<u8> {
     let mut buffer = b"before".to_vec();
     wire.encode(topic, message, &mut buffer).unwrap();
-    assert!(buffer.starts_with(b"before"), "what was in the buffer stays");
+    assert!(buffer.starts_with(b"before"), "the buffer keeps what was in it");
     buffer.split_off(6)
 }
 
@@ -98,7 +97,7 @@ fn framed(wire: Wire, limit: usize, pieces: &[&[u8]]) -> Vec<(u64, Vec<u8>)> {
             received.drain(excess);
         }
         assert!(
-            received.len() <= limit.max(8).saturating_add(TAIL + wire.end.len() + piece.len()),
+            received.len() <= limit.max(8).saturating_add(TAIL + wire.delimiter.len() + piece.len()),
             "more is kept than the limit"
         );
     }
@@ -109,34 +108,34 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn encode_then_decode_is_identity(wire in wires(), topic in text(), message in message()) {
+    fn wire_encode_then_decode_is_identity(wire in wires(), topic in text(), message in message()) {
         let bytes = encoded(wire, &topic, &message);
-        let envelope = wire.decode(&bytes[..bytes.len() - wire.end.len()]).unwrap();
+        let envelope = wire.decode(&bytes[..bytes.len() - wire.delimiter.len()]).unwrap();
         prop_assert_eq!(envelope.topic.as_ref(), topic_or_none(&topic));
         prop_assert_eq!(envelope.message.to_value().unwrap(), message);
     }
 
     #[test]
-    fn the_end_of_a_message_is_never_inside_one(wire in wires(), topic in text(), message in message()) {
+    fn wire_encoded_message_never_holds_delimiter(wire in wires(), topic in text(), message in message()) {
         let bytes = encoded(wire, &topic, &message);
-        let first = bytes.windows(wire.end.len()).position(|window| window == wire.end.as_bytes());
-        prop_assert_eq!(first, Some(bytes.len() - wire.end.len()));
+        let first = bytes.windows(wire.delimiter.len()).position(|window| window == wire.delimiter.as_bytes());
+        prop_assert_eq!(first, Some(bytes.len() - wire.delimiter.len()));
     }
 
     #[test]
-    fn white_space_in_a_raw_value_never_ends_a_message(wire in wires(), message in message()) {
+    fn wire_raw_value_white_space_never_forms_delimiter(wire in wires(), message in message()) {
         let pretty = serde_json::to_string_pretty(&message).unwrap().replace('\n', "\r\n\n");
         let raw = RawValue::from_string(pretty).unwrap();
         let bytes = encoded(wire, "raw", &raw);
         prop_assert_eq!(count_ends(wire, &bytes), 1);
-        let envelope = wire.decode(&bytes[..bytes.len() - wire.end.len()]).unwrap();
+        let envelope = wire.decode(&bytes[..bytes.len() - wire.delimiter.len()]).unwrap();
         prop_assert_eq!(envelope.message.to_value().unwrap(), message);
     }
 
     #[test]
-    fn one_pass_and_the_full_parser_agree(wire in wires(), topic in text(), message in message(), tail in "[ \r]{0,2}(x|,\"id\":7\\}|\\})?") {
+    fn decode_one_pass_agrees_with_full_parser(wire in wires(), topic in text(), message in message(), tail in "[ \r]{0,2}(x|,\"id\":7\\}|\\})?") {
         let mut bytes = encoded(wire, &topic, &message);
-        bytes.truncate(bytes.len() - wire.end.len());
+        bytes.truncate(bytes.len() - wire.delimiter.len());
         bytes.extend_from_slice(tail.as_bytes());
         let text = std::str::from_utf8(&bytes).unwrap();
         let full = wire.decode(text.as_bytes()).map(|envelope| (envelope.topic.into_owned(), envelope.message.to_value().unwrap()));
@@ -144,12 +143,12 @@ proptest! {
         if let Some(one_pass) = one_pass {
             prop_assert_eq!(full.unwrap(), one_pass);
         } else if topic.chars().all(|c| c.is_ascii_alphanumeric()) && wire.message_key == "message" {
-            prop_assert!(full.is_err(), "the fast way was not taken");
+            prop_assert!(full.is_err(), "one pass was not enough");
         }
     }
 
     #[test]
-    fn no_input_panics(wire in wires(), bytes in prop_oneof![proptest::collection::vec(any::<u8>(), 0..64), text().prop_map(String::into_bytes)]) {
+    fn wire_any_input_does_not_panic(wire in wires(), bytes in prop_oneof![proptest::collection::vec(any::<u8>(), 0..64), text().prop_map(String::into_bytes)]) {
         let _ = wire.decode(&bytes);
         if let Ok(text) = std::str::from_utf8(&bytes) {
             let _ = wire.head(text);
@@ -159,29 +158,29 @@ proptest! {
     }
 
     #[test]
-    fn every_split_of_a_stream_gives_the_same_messages(
+    fn framer_any_pieces_give_same_messages(
         wire in wires(),
         messages in proptest::collection::vec((text(), message()), 1..4),
         splits in proptest::collection::vec(any::<proptest::sample::Index>(), 0..6),
         limit in prop_oneof![Just(usize::MAX), 0usize..80],
     ) {
         let stream: Vec<u8> = messages.iter().flat_map(|(topic, message)| encoded(wire, topic, message)).collect();
-        let mut cuts: Vec<_> = splits.iter().map(|split| split.index(stream.len())).chain([0, stream.len()]).collect();
-        cuts.sort_unstable();
-        let pieces: Vec<_> = cuts.windows(2).map(|cut| &stream[cut[0]..cut[1]]).collect();
+        let mut bounds: Vec<_> = splits.iter().map(|split| split.index(stream.len())).chain([0, stream.len()]).collect();
+        bounds.sort_unstable();
+        let pieces: Vec<_> = bounds.windows(2).map(|pair| &stream[pair[0]..pair[1]]).collect();
         let whole = framed(wire, limit, &[&stream]);
         prop_assert_eq!(whole.len(), messages.len());
         prop_assert_eq!(framed(wire, limit, &pieces), whole);
     }
 }
 
-/// To look again at all of it at every byte would be to look at eight terabytes.
+/// Searching all of it again at every byte would be eight terabytes of search.
 #[test]
-fn a_message_that_grows_a_byte_at_a_time_is_searched_as_it_grows() {
+fn framer_byte_at_a_time_searches_each_byte_once() {
     const LEN: usize = 4 << 20;
     for wire in WIRES {
         let mut bytes = vec![b'x'; LEN];
-        bytes.extend_from_slice(wire.end.as_bytes());
+        bytes.extend_from_slice(wire.delimiter.as_bytes());
         let mut framer = Framer::new(wire, LEN, 8);
         for len in 0..bytes.len() {
             assert_eq!(framer.next(&bytes[..len]), Frame::Incomplete);
@@ -192,7 +191,7 @@ fn a_message_that_grows_a_byte_at_a_time_is_searched_as_it_grows() {
 }
 
 #[test]
-fn a_stream_split_at_every_byte_gives_the_same_messages() {
+fn framer_split_at_every_byte_gives_same_messages() {
     for wire in WIRES {
         let stream: Vec<u8> =
             ["ä🦀", "%EOM%\0\0\n", ""].iter().flat_map(|text| encoded(wire, text, text)).collect();
@@ -207,7 +206,7 @@ fn a_stream_split_at_every_byte_gives_the_same_messages() {
 }
 
 #[test]
-fn a_message_of_the_limit_passes_and_one_more_does_not() {
+fn wire_message_one_byte_over_limit_returns_error() {
     let wire = Wire::JSON_LINES;
     let size = encoded(wire, "t", &"x").len() - 1;
     let mut buffer = Vec::new();
@@ -223,7 +222,7 @@ fn a_message_of_the_limit_passes_and_one_more_does_not() {
 }
 
 #[test]
-fn an_escape_that_makes_a_message_too_long_is_noticed() {
+fn encode_escape_beyond_limit_returns_error() {
     let plain = encoded(Wire::NODE_0_4, "t", &"%EOM%").len() - 2;
     assert!(
         Wire::NODE_0_4
@@ -244,27 +243,27 @@ fn an_escape_that_makes_a_message_too_long_is_noticed() {
 }
 
 #[test]
-fn a_message_of_the_limit_passes_also_where_its_end_comes_later() {
+fn framer_late_delimiter_keeps_limit() {
     assert_eq!(framed(Wire::JSON_LINES, 9, &[b"123456789", b"\n"]), [(9, b"123456789".to_vec())]);
     assert_eq!(framed(Wire::JSON_LINES, 9, &[b"1234567890", b"\n"]), [(10, b"12345678".to_vec())]);
 }
 
 #[test]
-fn ends_are_counted() {
+fn count_ends_counts_delimiters() {
     for (count, bytes) in [(0, ""), (0, "%EOM"), (1, "{}%EOM%"), (2, "%EOM%%EOM%"), (2, "%EOM%{}%EOM%{")] {
         assert_eq!(count_ends(Wire::NODE_0_2, bytes.as_bytes()), count, "{bytes:?}");
     }
 }
 
 #[test]
-fn depth_is_how_many_are_open_not_how_many_there_are() {
+fn encode_wide_tree_counts_depth_only() {
     let wide = |inner: Value| Value::Array(vec![inner; 300]);
     for inner in [serde_json::json!([]), serde_json::json!({}), serde_json::json!([{"a": [1]}])] {
         let encoded = encoded(Wire::JSON_LINES, "t", &wide(inner.clone()));
         let envelope = Wire::JSON_LINES.decode(&encoded[..encoded.len() - 1]).unwrap();
         assert_eq!(envelope.message.to_value().unwrap(), wide(inner));
     }
-    // What follows a tree that has been closed may be as deep as anything.
+    // A tree that follows a closed one may have the full depth.
     let deep = |depth| (0..depth).fold(Value::Null, |inner, _| serde_json::json!({ "a": inner }));
     let mut buffer = Vec::new();
     assert!(Wire::JSON_LINES.encode("t", &[wide(Value::Array(vec![])), deep(126)], &mut buffer).is_ok());
@@ -272,17 +271,17 @@ fn depth_is_how_many_are_open_not_how_many_there_are() {
 }
 
 #[test]
-fn what_is_long_is_cut_in_the_middle_of_what_is_said_of_it() {
+fn decode_long_reason_is_shortened_in_the_middle() {
     let reason = |text: &str| match Wire::JSON_LINES.decode(text.as_bytes()) {
         Err(EnvelopeError::NotAnEnvelope { reason, .. }) => reason,
         other => panic!("{other:?}"),
     };
     assert_eq!(reason("7"), "invalid type: integer `7`, expected an object with a topic");
     assert_eq!(reason(r#"{"topic":7}"#), "invalid type: integer `7`, expected a string as topic");
-    // The longest that is said whole, and one that is a byte longer.
-    for (len, cut) in [(464, false), (465, true)] {
+    // The longest that is quoted whole, and one a byte longer.
+    for (len, shortened) in [(464, false), (465, true)] {
         let reason = reason(&format!("\"{}\"", "é".repeat(len / 2) + &"x".repeat(len % 2)));
-        assert_eq!(reason.contains(" … "), cut, "{} bytes: {reason}", reason.len());
+        assert_eq!(reason.contains(" … "), shortened, "{} bytes: {reason}", reason.len());
         assert!(reason.starts_with("invalid type: string \"éé"), "{reason}");
         assert!(reason.ends_with("\", expected an object with a topic"), "{reason}");
         assert!(reason.len() <= 520, "{} bytes", reason.len());
@@ -290,7 +289,7 @@ fn what_is_long_is_cut_in_the_middle_of_what_is_said_of_it() {
 }
 
 #[test]
-fn a_message_over_the_limit_is_counted_and_not_stored() {
+fn encode_message_over_limit_is_not_stored() {
     let message = "x".repeat(1_000_000);
     let mut buffer = Vec::new();
     let error = Wire::JSON_LINES
@@ -301,7 +300,7 @@ fn a_message_over_the_limit_is_counted_and_not_stored() {
 }
 
 #[test]
-fn a_tree_deeper_than_peers_read_is_refused_without_overflowing_the_stack() {
+fn encode_too_deep_tree_returns_error() {
     let nested = |depth| (0..depth).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
     let encode = |depth| Wire::JSON_LINES.encode("t", &nested(depth), &mut Vec::new());
     assert!(encode(127).is_ok());
@@ -310,7 +309,7 @@ fn a_tree_deeper_than_peers_read_is_refused_without_overflowing_the_stack() {
 }
 
 #[test]
-fn raw_text_deeper_than_peers_read_is_refused_too() {
+fn encode_too_deep_raw_text_returns_error() {
     let nested = |depth: usize| {
         format!("{}{}", "[{\"a\":".repeat(depth / 2), "}]".repeat(depth / 2)).replace(":}", ":1}")
     };
@@ -337,7 +336,7 @@ fn raw_text_deeper_than_peers_read_is_refused_too() {
 }
 
 #[test]
-fn depth_is_limited_the_same_whichever_way_a_message_is_read() {
+fn decode_depth_limit_is_same_in_one_pass() {
     for (depth, passes) in [(126, true), (128, false), (100_000, false)] {
         let text = format!("{{\"topic\":\"t\",\"message\":{}{}}}", "[".repeat(depth), "]".repeat(depth));
         let envelope = Wire::JSON_LINES.decode(text.as_bytes()).unwrap();
@@ -348,7 +347,7 @@ fn depth_is_limited_the_same_whichever_way_a_message_is_read() {
 }
 
 #[test]
-fn white_space_is_what_json_takes_for_it_whichever_way_a_message_is_read() {
+fn decode_white_space_is_that_of_json() {
     for (space, passes) in [(" \t\r\n", true), ("\x0c", false), ("\x0b", false), ("\u{a0}", false)] {
         for text in [
             format!("{{\"topic\":\"t\",\"message\":5{space}}}"),
@@ -362,8 +361,8 @@ fn white_space_is_what_json_takes_for_it_whichever_way_a_message_is_read() {
 }
 
 #[test]
-fn what_is_no_envelope_is_refused() {
-    let refused: &[&[u8]] = &[
+fn decode_invalid_envelope_returns_error() {
+    let invalid: &[&[u8]] = &[
         b"null",
         b"42",
         b"\"x\"",
@@ -393,13 +392,13 @@ fn what_is_no_envelope_is_refused() {
         b"{\"topic\":\"a\",\"\xff\":1,\"message\":1}",
         b"{\"topic\":\"a\",\"other\":\"\xff\",\"message\":1}",
     ];
-    for bytes in refused {
-        assert!(Wire::JSON_LINES.decode(bytes).is_err(), "{:?} was taken", String::from_utf8_lossy(bytes));
+    for bytes in invalid {
+        assert!(Wire::JSON_LINES.decode(bytes).is_err(), "{:?} was accepted", String::from_utf8_lossy(bytes));
     }
 }
 
 #[test]
-fn what_is_safe_to_tolerate_is_tolerated() {
+fn decode_unusual_envelope_is_accepted() {
     for (text, topic, message) in [
         (r#"{"topic":"a","message":1}"#, "a", "1"),
         ("\t {\"topic\":\"a\",\"message\":1}\r", "a", "1"),
@@ -417,7 +416,7 @@ fn what_is_safe_to_tolerate_is_tolerated() {
 }
 
 #[test]
-fn the_place_of_a_mistake_is_that_in_the_bytes_received() {
+fn shift_place_returns_place_in_received_bytes() {
     let text = "{\n\"topic\":\"a\",\n \"message\": {\"x\": true}}";
     let offset = text.find("{\"x\"").unwrap();
     let error = serde_json::from_str::<std::collections::HashMap<String, u8>>(&text[offset..text.len() - 1])
@@ -430,7 +429,7 @@ fn the_place_of_a_mistake_is_that_in_the_bytes_received() {
 }
 
 #[test]
-fn many_ends_in_one_message_cost_no_more_than_its_length() {
+fn encode_many_delimiters_takes_linear_time() {
     // Quadratic work would take minutes here.
     let text = "%EOM%".repeat(400_000);
     let bytes = encoded(Wire::NODE_0_2, "t", &text);
@@ -438,47 +437,48 @@ fn many_ends_in_one_message_cost_no_more_than_its_length() {
 }
 
 #[test]
-fn every_preset_is_a_wire_that_a_user_could_have_made() {
+fn wire_presets_are_valid() {
     for preset in [Wire::JSON_LINES, Wire::NODE_0_4, Wire::NODE_0_2, Wire::NODE_0_1] {
-        assert_eq!(Wire::new(preset.end, preset.message_key), Ok(preset));
+        assert_eq!(Wire::new(preset.delimiter, preset.message_key), Ok(preset));
     }
 }
 
 #[test]
-fn an_end_that_json_text_could_hold_is_refused() {
-    for end in ["}", "\"", "true", "1", ", ", "\\n", "/", "u0025", "", " "] {
-        assert!(Wire::new(end, "message").is_err(), "{end:?} was taken");
+fn wire_delimiter_of_json_text_returns_error() {
+    for delimiter in ["}", "\"", "true", "1", ", ", "\\n", "/", "u0025", "", " "] {
+        assert!(Wire::new(delimiter, "message").is_err(), "{delimiter:?} was accepted");
     }
     assert_eq!(Wire::new(&"%".repeat(65).leak()[..], "message"), Err(WireError::EndLength));
 }
 
 #[test]
-fn keys_of_the_envelope_itself_are_refused() {
+fn wire_key_of_envelope_returns_error() {
     for key in ["", "topic", "id", "re", "error"] {
         assert_eq!(Wire::new("\n", key), Err(WireError::MessageKey));
     }
 }
 
-/// Blanking one end can make another of what stands before it, and one may reach from a message into its own
-/// end.
+/// Blanking one delimiter can form another with what comes before it, and one may reach from a message into its own
+/// delimiter.
 #[test]
-fn white_space_forms_no_end_of_any_wire() {
-    for (end, text) in [("\n ", "[\n\n 1]"), ("\n]}\n]}", "[1\n]")] {
-        let wire = Wire::new(end, "message").unwrap();
+fn encode_white_space_never_forms_delimiter() {
+    for (delimiter, text) in [("\n ", "[\n\n 1]"), ("\n]}\n]}", "[1\n]")] {
+        let wire = Wire::new(delimiter, "message").unwrap();
         let bytes = encoded(wire, "raw", &RawValue::from_string(text.to_owned()).unwrap());
-        assert_eq!(super::encode::find(end.as_bytes(), &bytes), Some(bytes.len() - end.len()), "{end:?}");
-        let envelope = wire.decode(&bytes[..bytes.len() - end.len()]).unwrap();
+        let end = bytes.len() - delimiter.len();
+        assert_eq!(super::encode::find(delimiter.as_bytes(), &bytes), Some(end), "{delimiter:?}");
+        let envelope = wire.decode(&bytes[..end]).unwrap();
         assert!(envelope.message.to_value().unwrap().is_array());
     }
 }
 
 #[test]
-fn an_end_that_escaping_could_form_is_refused() {
+fn wire_delimiter_with_backslash_returns_error() {
     assert_eq!(Wire::new("%\\u0025", "message"), Err(WireError::EndInsideMessages));
 }
 
 #[test]
-fn requests_and_replies_have_their_number_behind_the_message() {
+fn encode_request_and_reply_write_id_after_message() {
     let encoded = |wire: Wire, kind: EnvelopeKind| {
         let mut buffer = Vec::new();
         wire.encode_within(usize::MAX, &Tail::of(&kind), "add", &[1, 2], &mut buffer).unwrap();
@@ -513,7 +513,7 @@ fn requests_and_replies_have_their_number_behind_the_message() {
 }
 
 #[test]
-fn what_kind_an_envelope_is_of_is_read_whatever_the_order_of_its_keys() {
+fn decode_keys_in_any_order_returns_kind() {
     let id = |text: &str| RequestId::read(text).unwrap();
     for (kind, tail) in [
         (EnvelopeKind::Request(7.into()), r#""topic":"t","message":1,"id":7"#),
@@ -530,7 +530,7 @@ fn what_kind_an_envelope_is_of_is_read_whatever_the_order_of_its_keys() {
         ),
         (EnvelopeKind::Reply(id("7.0")), r#""id":1,"topic":"t","message":1,"re":7.0"#),
         (EnvelopeKind::Reply(id(r#""\u0061""#)), r#""topic":"t","message":1,"re":"\u0061""#),
-        // Keys of somebody else's, which mean nothing here.
+        // Invalid ids, which are ignored.
         (EnvelopeKind::Message, r#""topic":"t","message":1,"id":null"#),
         (EnvelopeKind::Message, r#""topic":"t","message":1,"id":7.5"#),
         (EnvelopeKind::Message, r#""topic":"t","message":1,"id":1e999"#),
@@ -549,7 +549,7 @@ fn what_kind_an_envelope_is_of_is_read_whatever_the_order_of_its_keys() {
 }
 
 #[test]
-fn error_reply_is_one_by_its_key_beside_re_alone() {
+fn decode_error_reply_needs_error_true_and_re() {
     for (is_error, text) in [
         (true, r#"{"topic":"t","message":1,"error":true,"re":7}"#),
         (true, r#"{"re":"7","error": true ,"message":1,"topic":"error"}"#),
@@ -577,7 +577,7 @@ fn error_reply_is_one_by_its_key_beside_re_alone() {
 }
 
 #[test]
-fn request_id_at_the_end_is_seen_in_every_form() {
+fn request_id_at_end_reads_every_form() {
     let longest = format!("\"{}\"", "x".repeat(64));
     for id in ["7", "7.0", "-7", r#""7""#, r#""a\",\"id\":7""#, r#""}""#, &longest] {
         let text = format!(r#"{{"topic":"t","message":["\"id\":1"],"id":{id}}}"#);
@@ -601,7 +601,7 @@ fn request_id_at_the_end_is_seen_in_every_form() {
 }
 
 #[test]
-fn a_request_is_read_in_one_pass_as_it_is_written_and_by_the_full_parser_else() {
+fn decode_any_kind_reads_only_usual_form() {
     let one_pass = |tail: &str| decode_any_kind::<u8>(&format!("5{tail}")).map(|(_, kind)| kind);
     assert_eq!(one_pass("}"), Some(EnvelopeKind::Message));
     assert_eq!(one_pass(r#","id":7}"#), Some(EnvelopeKind::Request(7.into())));
@@ -623,7 +623,7 @@ fn a_request_is_read_in_one_pass_as_it_is_written_and_by_the_full_parser_else() 
 }
 
 #[test]
-fn the_number_of_an_reply_is_seen_at_its_end_and_nowhere_else() {
+fn reply_id_at_end_reads_only_the_end() {
     for kind in [
         EnvelopeKind::Reply(0.into()),
         EnvelopeKind::Reply(7.into()),
@@ -659,9 +659,9 @@ fn the_number_of_an_reply_is_seen_at_its_end_and_nowhere_else() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
-    /// What is seen at the end is what the full parser reads.
+    /// The id read at the end is the one that the full parser reads.
     #[test]
-    fn an_envelope_that_ends_like_an_reply_is_one(
+    fn reply_id_at_end_agrees_with_full_parser(
         front in "\\{(\"topic\":\"t\",?|\"message\":[0-9]{1,2},?|\"re\":[0-9],?|\"a\":\\{\"b\":1,?){0,3}",
         tail in "(,?\"re\":[0-9]{1,2}\\}){1,2}",
     ) {

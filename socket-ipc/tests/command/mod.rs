@@ -1,6 +1,6 @@
-//! The command as a process: what it is told, what it says, and how it ends.
+//! The command as a process: its input, its output, and how it ends.
 
-#![allow(dead_code, reason = "each of the tests that share it needs a part of it")]
+#![allow(dead_code, reason = "each test that shares it needs a part of it")]
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// How long anything may take before the test fails. Generous: it is reached only by a failure.
+/// How long a wait may take before the test fails. Generous: only a failure reaches it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A directory of its own for the socket of one test.
@@ -33,7 +33,7 @@ impl Place {
     }
 }
 
-/// The command with arguments, on whatever standard output there is.
+/// The command with arguments.
 pub(crate) fn command<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_socket-ipc"));
     command.args(arguments).env_remove("NO_COLOR");
@@ -50,13 +50,13 @@ pub(crate) struct End {
 }
 
 impl End {
-    /// What it printed, having done well and said nothing else.
+    /// Its standard output. Asserts success and an empty standard error.
     pub(crate) fn well(self) -> String {
         assert_eq!((self.status, &*self.errors), (Some(0), ""), "{}", self.output);
         self.output
     }
 
-    /// The one line that says why it failed, without the name of the command.
+    /// The one line of its standard error, without the name of the command. Asserts the status.
     pub(crate) fn failed(self, status: i32) -> String {
         assert_eq!((self.status, &*self.output), (Some(status), ""), "{}", self.errors);
         let line = self.errors.strip_suffix('\n').unwrap_or_else(|| panic!("no line: {:?}", self.errors));
@@ -73,7 +73,7 @@ pub(crate) fn run<const N: usize>(arguments: [&str; N]) -> End {
 /// Runs the command to its end with this as standard input.
 pub(crate) fn run_with<const N: usize>(arguments: [&str; N], input: &[u8]) -> End {
     let mut running = Running::start(arguments);
-    // It may end before it has read all.
+    // It may end before it has read all input.
     let _ = running.input.take().unwrap().write_all(input);
     running.end()
 }
@@ -129,7 +129,7 @@ impl Running {
         self.errors.recv_timeout(DEADLINE).expect("it says something in time")
     }
 
-    /// The next line of its standard error that begins so; those before it are passed over.
+    /// The next line of its standard error that begins with `start`. Skips the lines before it.
     pub(crate) fn error_with(&self, start: &str) -> String {
         std::iter::repeat_with(|| self.error()).find(|line| line.starts_with(start)).unwrap()
     }
@@ -142,15 +142,15 @@ impl Running {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Ends its input, and waits for its end.
+    /// Closes its input, and waits for its end.
     pub(crate) fn end(mut self) -> End {
         self.input = None;
-        let asked = Instant::now();
+        let start = Instant::now();
         let status = loop {
             if let Some(status) = self.child.try_wait().unwrap() {
                 break status;
             }
-            assert!(asked.elapsed() < DEADLINE, "it does not end");
+            assert!(start.elapsed() < DEADLINE, "it does not end");
             std::thread::yield_now();
         };
         let all = |lines: &Receiver<String>| lines.iter().map(|line| line + "\n").collect();
@@ -179,17 +179,17 @@ pub(crate) fn accept(listener: &UnixListener) -> UnixStream {
     stream
 }
 
-/// Says that a test did not run; where `CI` is set, that is a failure.
+/// Reports that a test did not run. If `CI` is set, that is a failure.
 pub(crate) fn skip(test: &str, why: &str) {
     assert!(
         std::env::var_os("CI").is_none_or(|ci| ci.is_empty()),
         "{test} can't be skipped, as CI is set: {why}"
     );
-    // Not `eprintln!`, which is only shown of tests that fail.
+    // Not `eprintln!`, whose output is only shown if the test fails.
     let _ = writeln!(std::io::stderr(), "SKIPPED {test}: {why}");
 }
 
-/// Runs a command line of `socket-ipc` on a terminal of its own, with these words set in its environment.
+/// Runs a command line of `socket-ipc` on a terminal of its own, with the assignments `words` in its environment.
 pub(crate) fn on_a_terminal(words: &str, line: &str) -> Option<Running> {
     let mut script = Command::new("script");
     if script.arg("--version").output().is_err() {

@@ -2,19 +2,20 @@
 
 // node client.js <version of the npm package> <socket file>
 //
-// The npm package's own Client, unchanged: prints its events and what it hears, says what it is told to say.
+// The npm package's own Client, unchanged: prints its events and the messages that it receives, and sends what it
+// is told to send.
 
-const {Client, socketFile, tell, listen, obey} = require('./peer');
+const {Client, socketFile, report, listen, takeCommands} = require('./peer');
 
-// Short delays only to keep the tests short; how the client comes back is the library's own doing.
+// Short delays, to keep the tests short. The library reconnects by itself.
 const client = new Client({socketFile, retryDelay: 20, reconnectDelay: 20});
 
 ['connectError', 'connect', 'reconnect', 'disconnect', 'close', 'closed', 'error'].forEach((event) => {
-    client.on(event, tell(event));
+    client.on(event, report(event));
 });
 listen(client);
-obey({
-    say: (topic, message) => client.send(topic, message),
+takeCommands({
+    send: (topic, message) => client.send(topic, message),
     close: () => client.close(),
 });
 client.connect();

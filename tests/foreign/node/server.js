@@ -2,25 +2,25 @@
 
 // node server.js <version of the npm package> <socket file>
 //
-// The npm package's own Server, unchanged: prints its events and what it hears, says what it is told to say to
-// the client that came last.
+// The npm package's own Server, unchanged: prints its events and the messages that it receives, and sends what it
+// is told to send to the client that connected last.
 
-const {Server, socketFile, tell, listen, obey} = require('./peer');
+const {Server, socketFile, report, listen, takeCommands} = require('./peer');
 
 const server = new Server({socketFile});
 let latest;
 
-['listening', 'close', 'closed', 'error'].forEach((event) => server.on(event, tell(event)));
+['listening', 'close', 'closed', 'error'].forEach((event) => server.on(event, report(event)));
 server.on('connection', (clientId, socket) => {
     latest = clientId;
-    tell('connection')();
-    // Since 0.2 the package has no event for this; it refers to the socket's. There is no listener for the
-    // socket's `error` here, as in most programs: a connection that is reset ends this process.
-    socket.on('close', tell('connectionClose'));
+    report('connection')();
+    // Since 0.2 the package has no event for this, and refers to the socket's. As in most programs, the socket's `error`
+    // has no listener: a connection that is reset ends this process.
+    socket.on('close', report('connectionClose'));
 });
 listen(server);
-obey({
-    say: (topic, message) => (topic === 'value' ? server.broadcast(topic, message) : server.send(topic, message, latest)),
+takeCommands({
+    send: (topic, message) => (topic === 'value' ? server.broadcast(topic, message) : server.send(topic, message, latest)),
     close: () => server.close(),
 });
 server.listen();

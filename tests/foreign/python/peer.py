@@ -1,8 +1,8 @@
 """python3 peer.py client|server <socket file>
 
-A peer that knows nothing but sockets and JSON, from the standard library alone: one JSON object a line each way.
-Prints what happens and what it hears, says what it is told to say; `tests/foreign/support.rs` documents the
-commands, the lines and the rules.
+A peer of sockets and JSON from the standard library alone: one JSON object a line each way. Prints its events and
+the messages that it receives, and sends what it is told to send; `tests/foreign/support.rs` documents the commands,
+the lines and the rules.
 """
 
 import json
@@ -17,7 +17,7 @@ SPEECH = json.loads((pathlib.Path(__file__).parent.parent / "speech.json").read_
 printing = threading.Lock()
 
 
-def tell(event, **more):
+def report(event, **more):
     with printing:
         print(json.dumps({"event": event, **more}), flush=True)
 
@@ -37,14 +37,14 @@ def envelope(topic, message, **style):
     return (json.dumps({"topic": topic, "message": message}, **style) + "\n").encode()
 
 
-# `json.dumps` escapes all that isn't ASCII unless it is told not to: both ways are spoken.
-def speech(command, *numbers):
+# `json.dumps` escapes all that isn't ASCII unless told not to: both forms are sent.
+def messages(command, *numbers):
     if command == "values":
         for message in SPEECH["values"]:
             yield envelope("value", message, ensure_ascii=False)
-    elif command == "ends":
-        for said in SPEECH["ends"]:
-            yield envelope(said["topic"], said["message"])
+    elif command == "delimiters":
+        for message in SPEECH["delimiters"]:
+            yield envelope(message["topic"], message["message"])
     elif command == "count":
         for n in range(*numbers):
             yield envelope("count", {"n": n, "text": text(n)}, ensure_ascii=n % 2 == 0)
@@ -60,48 +60,48 @@ def speech(command, *numbers):
         raise ValueError(command)
 
 
-def hear(connection, at_end):
+def receive(connection, at_end):
     with connection.makefile("rb") as lines:
         for line in lines:
-            said = json.loads(line)
-            tell("heard", topic=said["topic"], message=said.get("message"))
-    # Done for both sides: who closes waits for the other side to do so too.
+            message = json.loads(line)
+            report("received", topic=message["topic"], message=message.get("message"))
+    # An end that closes waits for its peer to close, too.
     connection.shutdown(socket.SHUT_WR)
-    tell(at_end)
+    report(at_end)
 
 
 def main():
     role, path = sys.argv[1:]
-    tell("ready", peer=f"Python {platform.python_version()}")
+    report("ready", peer=f"Python {platform.python_version()}")
     if role == "client":
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(path)
-        tell("connect")
+        report("connect")
     else:
         # A server before this one may have left its file behind.
         pathlib.Path(path).unlink(missing_ok=True)
         listener = socket.socket(socket.AF_UNIX)
         listener.bind(path)
         listener.listen()
-        tell("listening")
+        report("listening")
         connection, _ = listener.accept()
-        tell("connection")
+        report("connection")
     at_end = "disconnect" if role == "client" else "connectionClose"
     # A daemon: commands that end before `close` end the process.
-    listening = threading.Thread(target=hear, args=(connection, at_end), daemon=True)
+    listening = threading.Thread(target=receive, args=(connection, at_end), daemon=True)
     listening.start()
 
     for line in sys.stdin:
         command, *numbers = line.split()
         if command == "close":
-            # Says that it is done, hears the other side out, and ends.
+            # Ends its half, reads to the end of the stream, and exits.
             connection.shutdown(socket.SHUT_WR)
             listening.join()
             if role == "server":
                 os.unlink(path)
             return
-        for said in speech(command, *map(int, numbers)):
-            connection.sendall(said)
+        for message in messages(command, *map(int, numbers)):
+            connection.sendall(message)
 
 
 main()

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # peer.sh <socket file>
 #
-# A client made of what a shell has at hand: jq writes and reads the JSON, socat or nc carries the lines.
-# Prints what it hears, says what it is told to say; tests/foreign/support.rs documents the commands, the lines
-# and the rules. Exits with 77 where a tool is missing.
+# A client of shell tools: jq writes and reads the JSON, socat or nc carries the lines. Prints the messages that it
+# receives, and sends what it is told to send; tests/foreign/support.rs documents the commands, the lines and the rules.
+# Exits with 77 if a tool is missing.
 set -euo pipefail
 
 socket=$1
@@ -17,11 +17,11 @@ missing() {
 command -v jq >/dev/null || missing 'jq is not installed'
 if command -v socat >/dev/null; then
     carrier=$(socat -V | sed -n 's/^socat version \([^ ]*\).*/socat \1/p')
-    # Once this side is done, -t leaves the other side the time to finish.
+    # After the end of the input, -t leaves the server time to finish.
     carry() { socat -t 30 - "UNIX-CONNECT:$socket"; }
 elif nc -h 2>&1 | grep -q -- '-U'; then
     carrier='nc'
-    # -N: the end of what is said is told to the other side.
+    # -N passes the end of the input on to the server.
     carry() { nc -N -U "$socket"; }
 else
     missing 'neither socat nor an nc that knows -U is installed'
@@ -44,12 +44,12 @@ envelopes() {
         --argjson from "$1" --argjson to "$2" "$rules $3"
 }
 
-speak() {
+send_batches() {
     local command first second
     while read -r command first second; do
         case $command in
         values) envelopes 0 0 '$speech[0].values[] | {topic: "value", message: .}' ;;
-        ends) envelopes 0 0 '$speech[0].ends[]' ;;
+        delimiters) envelopes 0 0 '$speech[0].delimiters[]' ;;
         count) envelopes "$first" "$second" 'range($from; $to) | {topic: "count", message: {n: ., text: text}}' ;;
         big) envelopes 0 "$first" '{topic: "big", message: {text: big}}' ;;
         missing) echo '{"topic":"missing"}' ;;
@@ -62,5 +62,5 @@ speak() {
 
 jq --null-input --compact-output --arg peer "$carrier and $(jq --version) in bash $BASH_VERSION" \
     '{event: "ready", peer: $peer}'
-speak | carry | jq --compact-output --unbuffered '{event: "heard", topic, message}'
+send_batches | carry | jq --compact-output --unbuffered '{event: "received", topic, message}'
 echo '{"event":"disconnect"}'

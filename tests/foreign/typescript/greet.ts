@@ -3,7 +3,7 @@
 
 import {Greeting, Mood, Replies, typed} from './topics';
 
-// Neither comes with types.
+// Neither has types of its own.
 declare function require(name: string): any;
 declare const process: {argv: string[]};
 
@@ -13,8 +13,8 @@ const chat = typed(client);
 
 const describe = (mood: Mood): string => (mood.is === 'Puzzled' ? `puzzled by ${mood.by}` : mood.is.toLowerCase());
 
-// The topic of an answer is a type, too.
-const answer: Replies['add'] = 'sum';
+// The topic of a reply is a type, too.
+const reply: Replies['add'] = 'sum';
 
 client.on('connect', () => chat.send('hello', {name: 'Node', mood: {is: 'Puzzled', by: 'types'}}));
 
@@ -23,7 +23,7 @@ chat.on('greeting', (greeting: Greeting) => {
     chat.send('add', {left: 2, right: 3});
 });
 
-chat.on(answer, (sum) => {
+chat.on(reply, (sum) => {
     console.log(`2 + 3 = ${sum.toFixed(1)}`);
     chat.send('add', {left: 255, right: 1});
 });

@@ -1,4 +1,4 @@
-// Lines that end in `mistake` are refused by the compiler, and no others.
+// The compiler rejects the lines that end in `mistake`, and no others.
 
 import {typed} from './topics';
 

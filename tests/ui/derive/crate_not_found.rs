@@ -1,4 +1,4 @@
-//! The path is well formed, and leads nowhere: reported where it is written.
+//! The path is well formed, but names no crate. The error points at it.
 
 use socket_ipc::Topic;
 

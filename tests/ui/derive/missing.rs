@@ -7,8 +7,8 @@ struct Hello {
     name: String,
 }
 
-fn heard<T: Topic>(_listener: impl for<'m> Fn(T::Message<'m>)) {}
+fn listen<T: Topic>(_listener: impl for<'m> Fn(T::Message<'m>)) {}
 
 fn main() {
-    heard::<Hello>(|msg| println!("{} {}", msg.name, Hello::NAME));
+    listen::<Hello>(|msg| println!("{} {}", msg.name, Hello::NAME));
 }

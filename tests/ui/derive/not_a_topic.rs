@@ -1,11 +1,11 @@
-//! A type without the derive where a topic is asked for.
+//! A type without the derive where a topic is required.
 
 use socket_ipc::Topic;
 
 struct Plain;
 
-fn heard<T: Topic>() {}
+fn listen<T: Topic>() {}
 
 fn main() {
-    heard::<Plain>();
+    listen::<Plain>();
 }

@@ -7,8 +7,8 @@ struct Hello<'a, 'b: 'a> {
     text: &'a &'b str,
 }
 
-fn heard<T: Topic>(_listener: impl for<'m> Fn(T::Message<'m>)) {}
+fn listen<T: Topic>(_listener: impl for<'m> Fn(T::Message<'m>)) {}
 
 fn main() {
-    heard::<Hello>(|msg| println!("{} {}", msg.name, msg.text));
+    listen::<Hello>(|msg| println!("{} {}", msg.name, msg.text));
 }

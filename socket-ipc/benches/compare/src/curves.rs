@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 use crate::report::{Spread, number};
 use crate::run::{Failed, Players};
 use crate::systems::{Done, Side};
-use crate::work::{Answer, Outcome, Small, Text, say_ready};
+use crate::work::{Checksum, Outcome, Small, Text, say_ready};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Curve {
@@ -39,7 +39,7 @@ impl Curve {
         }
     }
 
-    /// How many messages are heard in all.
+    /// How many messages are received in all.
     fn messages(self, step: u64) -> u64 {
         match self {
             Self::Topics => 1_000_000,
@@ -116,7 +116,7 @@ fn measure(curve: Curve, step: u64, runs: usize) -> Result<Point, Failed> {
         let each = messages / curve.clients(step);
         let expected = curve.clients(step) * (each * (each - 1) / 2);
         if outcome.sum != expected {
-            return Err(format!("what was heard adds up to {}, not {expected}", outcome.sum).into());
+            return Err(format!("what was received adds up to {}, not {expected}", outcome.sum).into());
         }
         costs.push(outcome.seconds * 1e9 / messages as f64);
         peak = peak.max(players.memory_of_first("VmHWM")?);
@@ -128,7 +128,7 @@ pub async fn play(side: Side, curve: Curve, step: u64, path: &Path) -> Done {
     match (side, curve) {
         (Side::Server, Curve::Receivers) => broadcast(curve, step, path).await,
         (Side::Server, _) => add_up(curve, step, path).await,
-        (Side::Client, Curve::Receivers) => hear(curve, step, path).await,
+        (Side::Client, Curve::Receivers) => receive(curve, step, path).await,
         (Side::Client, _) => send(curve, step, path).await,
     }
 }
@@ -145,7 +145,7 @@ async fn add_up(curve: Curve, step: u64, path: &Path) -> Done {
     let count = move |id: u64, client_id| {
         let sum = sum.fetch_add(id, Relaxed) + id;
         if id + 1 == each && ended.fetch_add(1, Relaxed) + 1 == clients {
-            reply.send(&Answer { sum }, client_id).expect("whoever is last waits for the reply");
+            reply.send(&Checksum { sum }, client_id).expect("the last client waits for the reply");
         }
     };
     if curve == Curve::Topics {
@@ -172,7 +172,7 @@ async fn send(curve: Curve, step: u64, path: &Path) -> Done {
     for client in &clients {
         client.connect().await?;
     }
-    let mut replies: Vec<_> = clients.iter().map(|client| client.subscribe::<Answer>()).collect();
+    let mut replies: Vec<_> = clients.iter().map(|client| client.subscribe::<Checksum>()).collect();
     let topics: Vec<_> = if curve == Curve::Topics { (0..step).map(topic).collect() } else { Vec::new() };
     let text = (curve == Curve::Lengths).then(|| Text::new(step as usize));
     let start = Instant::now();
@@ -214,7 +214,7 @@ async fn broadcast(curve: Curve, step: u64, path: &Path) -> Done {
             told.notify_one();
         }
     });
-    let mut replies = server.subscribe::<Answer>();
+    let mut replies = server.subscribe::<Checksum>();
     server.listen().await?;
     say_ready();
     everybody.notified().await;
@@ -231,7 +231,7 @@ async fn broadcast(curve: Curve, step: u64, path: &Path) -> Done {
     Ok(())
 }
 
-async fn hear(curve: Curve, step: u64, path: &Path) -> Done {
+async fn receive(curve: Curve, step: u64, path: &Path) -> Done {
     let each = curve.messages(step) / step;
     let clients: Vec<_> = (0..step).map(|_| Client::new(path)).collect();
     for client in &clients {
@@ -239,7 +239,7 @@ async fn hear(curve: Curve, step: u64, path: &Path) -> Done {
         client.on::<Small>(move |message| {
             let sum = sum.fetch_add(message.id, Relaxed) + message.id;
             if message.id + 1 == each {
-                reply.send(&Answer { sum }).expect("the server waits for the reply");
+                reply.send(&Checksum { sum }).expect("the server waits for the reply");
             }
         });
     }

@@ -23,7 +23,7 @@ pub enum Meanwhile {
     Nothing,
     /// Another client sends as fast as it can.
     Flood,
-    /// The server broadcasts as fast as 64 others hear it.
+    /// The server broadcasts as fast as 64 others receive it.
     Broadcast,
     /// A thousand other clients are connected and say nothing.
     Crowd,
@@ -105,7 +105,7 @@ async fn serve(meanwhile: Meanwhile, path: &Path) -> Done {
     let server = Server::new(path);
     let reply = server.handle();
     server.on::<Small>(move |message, client_id| {
-        reply.send(&message, client_id).expect("whoever asks waits for the echo");
+        reply.send(&message, client_id).expect("the requester waits for the echo");
     });
     server.on::<Noise>(|noise, _| drop(std::hint::black_box(noise)));
     server.listen().await?;

@@ -3,8 +3,8 @@
 mod curves;
 mod latency;
 mod picture;
-mod requests;
 mod report;
+mod requests;
 mod run;
 mod systems;
 mod work;
@@ -127,7 +127,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let peers = if systems.iter().any(|system| system.script().is_some()) {
         run::install_peers()
     } else {
-        Err("nobody asked for them".to_owned())
+        Err("they were not requested".to_owned())
     };
     let (systems, skipped): (Vec<_>, Vec<_>) = systems
         .into_iter()

@@ -12,15 +12,15 @@ use crate::run::Figure;
 use crate::systems::System;
 use crate::work::{Small, Work};
 
-/// All figures, in the order they were measured.
+/// All values, in the order they were measured.
 #[derive(Default)]
 pub struct Results {
-    figures: Vec<(Work, System, Figure)>,
+    values: Vec<(Work, System, Figure)>,
     /// Messages a second that one thread decodes, which is the limit of W1 with serde_json.
     decoding: Vec<f64>,
 }
 
-/// The middle of some figures, and how far they spread.
+/// The middle of some values, and how far they spread.
 #[derive(Clone, Copy, Debug)]
 pub struct Spread {
     pub median: f64,
@@ -29,14 +29,14 @@ pub struct Spread {
 }
 
 impl Spread {
-    pub fn of(mut figures: Vec<f64>) -> Option<Self> {
-        figures.sort_unstable_by(f64::total_cmp);
-        let (least, most) = (*figures.first()?, *figures.last()?);
-        let middle = figures.len() / 2;
-        let median = if figures.len() % 2 == 1 {
-            figures[middle]
+    pub fn of(mut values: Vec<f64>) -> Option<Self> {
+        values.sort_unstable_by(f64::total_cmp);
+        let (least, most) = (*values.first()?, *values.last()?);
+        let middle = values.len() / 2;
+        let median = if values.len() % 2 == 1 {
+            values[middle]
         } else {
-            f64::midpoint(figures[middle - 1], figures[middle])
+            f64::midpoint(values[middle - 1], values[middle])
         };
         Some(Self { median, least, most })
     }
@@ -44,7 +44,7 @@ impl Spread {
 
 impl Results {
     pub fn add(&mut self, work: Work, system: System, figure: Figure) {
-        self.figures.push((work, system, figure));
+        self.values.push((work, system, figure));
     }
 
     /// Measures decoding alone, once for each turn of W1.
@@ -68,7 +68,7 @@ impl Results {
 
     /// A figure of each run.
     fn of(&self, work: Work, system: System, figure: impl Fn(&Figure) -> Option<f64>) -> Option<Spread> {
-        let of_these = self.figures.iter().filter(|of| (of.0, of.1) == (work, system));
+        let of_these = self.values.iter().filter(|of| (of.0, of.1) == (work, system));
         Spread::of(of_these.filter_map(|of| figure(&of.2)).collect())
     }
 
@@ -79,7 +79,7 @@ impl Results {
     /// The systems that did a work, in the order they were measured.
     pub fn systems(&self, work: Work) -> Vec<System> {
         let mut systems = Vec::new();
-        for (_, system, _) in self.figures.iter().filter(|of| of.0 == work) {
+        for (_, system, _) in self.values.iter().filter(|of| of.0 == work) {
             if !systems.contains(system) {
                 systems.push(*system);
             }

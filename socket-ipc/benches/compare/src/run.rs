@@ -68,7 +68,7 @@ impl Players {
         let sender = self.sender.clone();
         std::thread::spawn(move || {
             let said = output.lines().map_while(Result::ok).map(Some);
-            // A line or the end: whoever is left alone waits in vain.
+            // A line or the end: a process that is left alone waits in vain.
             said.chain([None]).try_for_each(|line| sender.send(line))
         });
         Ok(())
@@ -118,7 +118,7 @@ pub fn run(system: System, work: Work, scale: f64, peers: Option<&Path>) -> Resu
     let said = players.next()?;
     let outcome: Outcome = serde_json::from_str(&said).map_err(|_| format!("no outcome, but: {said}"))?;
     if outcome.sum != work.sum(count) {
-        return Err(format!("what was heard adds up to {}, not {}", outcome.sum, work.sum(count)).into());
+        return Err(format!("what was received adds up to {}, not {}", outcome.sum, work.sum(count)).into());
     }
     let messages = (work.clients() * count) as f64;
     let value = match work.text_len() {

@@ -52,7 +52,7 @@ impl Work {
         }
     }
 
-    /// How many messages each client sends or hears.
+    /// How many messages each client sends or receives.
     pub fn count(self, scale: f64) -> u64 {
         let count = match self {
             Self::W1 => 1_000_000,
@@ -128,11 +128,11 @@ impl Text {
 /// What a side has added up, which it says once at the end.
 #[derive(Topic, Serialize, Deserialize, Clone, Copy, Debug)]
 #[topic = "reply"]
-pub struct Answer {
+pub struct Checksum {
     pub sum: u64,
 }
 
-/// What whoever measured says, one line of JSON on standard output.
+/// What the measuring process says, one line of JSON on standard output.
 #[derive(Serialize, Deserialize, Debug)]
 pub struct Outcome {
     pub seconds: f64,

@@ -1,4 +1,4 @@
-//! What can be asked of the command, and its help.
+//! The arguments of the command, and its help.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use socket_ipc::Wire;
 
 use crate::json::Given;
 
-/// Speak to programs over their Unix sockets: listen to a server, send to it, ask it, or be one.
+/// Talk to programs over their Unix sockets: listen to a server, send to it, request of it, or be one.
 #[derive(Debug, Parser)]
 // Not by the name that it was called by: clap prints it as it is.
 #[command(name = "socket-ipc", bin_name = "socket-ipc", version, after_help = STATUSES)]
@@ -21,7 +21,7 @@ pub(crate) struct Arguments {
 
 const STATUSES: &str = "\
 Exit status:
-  0  well done; also when Ctrl-C, SIGTERM, or the end of whoever reads it ends `listen` or `serve`
+  0  well done; also when Ctrl-C, SIGTERM, or the end of the program that reads it ends `listen` or `serve`
   1  any other error
   2  a mistake in the arguments
   3  no connection, or it was lost
@@ -41,7 +41,7 @@ pub(crate) enum Command {
     /// Send a message, or one for each line of standard input
     #[command(after_help = SEND)]
     Send(Send),
-    /// CloseCommand the server, and print its reply
+    /// Send a request to the server, and print its reply
     #[command(after_help = REQUEST)]
     Request(Request),
     /// Be a server: print every message, and broadcast standard input
@@ -125,14 +125,14 @@ pub(crate) struct Request {
 }
 
 const SERVE: &str = "\
-It prints what it hears as `listen` does, with the number of the client:
+It prints what it receives as `listen` does, with the number of the client:
   {\"time\":\"2026-01-31T12:00:00.000Z\",\"client\":1,\"topic\":\"hello\",\"message\":{\"name\":\"shell\"}}
-Standard error says who comes and goes. Each line of standard input goes to every client. It
+Standard error says which clients come and go. Each line of standard input goes to every client. It
 is a topic, a space and JSON, or an envelope, which is what `listen` prints:
   news {\"text\":\"hello\"}
   {\"topic\":\"news\",\"message\":{\"text\":\"hello\"}}
 It goes on when standard input ends; in the background give it </dev/null. Ctrl-C and SIGTERM
-close it, and remove the socket file. It describes itself, and does not print who asks for that.
+close it, and remove the socket file. It describes itself, and does not print requests for that.
 
 Example: socket-ipc serve /tmp/myApp.sock --echo
 Example: socket-ipc listen /tmp/one.sock | socket-ipc serve /tmp/other.sock";
@@ -192,7 +192,7 @@ pub(crate) enum Language {
 }
 
 const STATUS: &str = "\
-It exits with 0 if the server is alive, and with 3 if there is none, or it lets nobody in. In a
+It exits with 0 if the server is alive, and with 3 if there is none, or it accepts no client. In a
 pipe it prints one line, whose description, stats and rates are null where the server gives none:
   {\"path\":\"/tmp/myApp.sock\",\"alive\":true,\"process\":42,\"program\":\"myApp\",\"user\":1000,
    \"name\":\"me\",\"description\":{…},\"stats\":{…},\"rates\":{\"received\":9.5,\"sent\":0.0}}

@@ -9,7 +9,7 @@ use crate::output::{self, Reader};
 pub(crate) fn run(arguments: &Completions) -> Result<(), Failure> {
     let mut command = Arguments::command();
     let name = command.get_name().to_owned();
-    // Into memory first: writing to a pipe that nobody reads would be a panic inside.
+    // Into memory first: writing to a pipe that no program reads would be a panic inside.
     let mut script = Vec::new();
     clap_complete::generate(arguments.shell, &mut command, name, &mut script);
     output::print(&Reader::find().source(String::from_utf8_lossy(&script).into_owned()))

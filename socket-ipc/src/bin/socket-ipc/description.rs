@@ -59,16 +59,14 @@ pub(crate) fn topics_as_written(reply: &RawMessage<'_>) -> Result<Vec<Box<RawVal
 }
 
 fn unreadable(error: &serde_json::Error) -> Failure {
-    Failure::other(format!(
-        "the server answered `{DESCRIBE}` with something else than a description: {error}"
-    ))
+    Failure::other(format!("the reply of the server to `{DESCRIBE}` is no description: {error}"))
 }
 
 /// Why a server does not say what it is.
 pub(crate) fn unanswered(error: &RequestError) -> String {
     match error {
         RequestError::NoResponder { .. } => {
-            format!("the server does not describe itself: nobody there responds to `{DESCRIBE}`")
+            format!("the server does not describe itself: it has no responder for `{DESCRIBE}`")
         }
         RequestError::Timeout { timeout, .. } => {
             format!("the server does not describe itself: no reply to `{DESCRIBE}` came within {timeout:?}")

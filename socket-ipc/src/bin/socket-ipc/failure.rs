@@ -91,7 +91,7 @@ impl From<RequestError> for Failure {
 /// Says something on standard error, in one line whatever it quotes, and cut where that is long.
 pub(crate) fn say(text: impl Display) {
     let line = format!("socket-ipc: {}\n", one_line(text).as_str());
-    // Where nobody can read it there is nobody to tell.
+    // Where no program can read it there is none to tell.
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
 

@@ -51,7 +51,7 @@ fn read(number: u64) -> Result<Option<Line>, Failure> {
     Ok((len > 0).then_some(Line { number, text }))
 }
 
-/// What is longer than any message can be sent by nobody, and would fill the memory.
+/// What is longer than any message cannot be sent, and would fill the memory.
 fn refuse_long(what: &str, text: &[u8]) -> Result<(), Failure> {
     let limit = limits::MESSAGE_LEN;
     if text.trim_ascii_end().len() <= limit

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use crate::failure::Failure;
 use crate::paint::{self, Shown};
 
-/// Who reads.
+/// What reads the output.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Reader {
     Program,
@@ -21,7 +21,7 @@ pub(crate) enum Reader {
 }
 
 impl Reader {
-    /// Who reads standard output.
+    /// What reads standard output.
     pub(crate) fn find() -> Self {
         if !io::stdout().is_terminal() {
             return Self::Program;
@@ -117,7 +117,7 @@ fn write(output: &Output) -> io::Result<()> {
     stdout.flush()
 }
 
-/// What it means that standard output can't be written: nothing, where nobody reads it any longer.
+/// What it means that standard output can't be written: nothing, where no program reads it any longer.
 pub(crate) fn unwritten(error: &io::Error) -> Result<(), Failure> {
     match error.kind() {
         ErrorKind::BrokenPipe => Ok(()),
@@ -138,7 +138,7 @@ pub(crate) struct Printer {
 }
 
 impl Printer {
-    /// Returns it, and where to hear why it could not print.
+    /// Returns it, and where it reports why it could not print.
     pub(crate) fn new() -> (Self, mpsc::Receiver<io::Error>) {
         let (broken, why) = mpsc::channel(1);
         (Self { reader: Reader::find(), broken }, why)

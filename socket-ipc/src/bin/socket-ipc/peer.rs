@@ -1,4 +1,4 @@
-//! Who is at the other end, in words.
+//! The peer of a connection, in words.
 
 use std::fmt;
 

@@ -1,4 +1,4 @@
-//! How many messages a server hears and sends in a second: the difference of two looks at its metrics.
+//! How many messages a server receives and sends in a second: the difference of two looks at its metrics.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 use socket_ipc::Stats;
 use socket_ipc::description::{DESCRIBE, STATS};
 
-/// Messages a second, both ways, without those that whoever looks causes.
+/// Messages a second, both ways, without those of the command itself.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Rates {
     pub(crate) received: f64,
@@ -48,7 +48,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_looks_is_not_counted() {
+    fn rates_leave_out_requests_for_stats() {
         let rates = Rates::between(&stats(10, 5, 1), &stats(30, 5, 2), Duration::from_secs(2));
         assert_eq!(rates, Rates { received: 10.0, sent: 0.0 });
     }

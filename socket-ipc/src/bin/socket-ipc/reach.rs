@@ -22,7 +22,7 @@ pub(crate) fn client(server: &Place, patience: &Patience) -> Client {
     patient(builder(server), patience)
 }
 
-/// The same, and who was found on the peer, once it is connected.
+/// The same, and which peer was found, once it is connected.
 pub(crate) fn client_that_asks_who(server: &Place, patience: &Patience) -> (Client, Arc<OnceLock<Peer>>) {
     let found = Arc::new(OnceLock::new());
     let (path, finding) = (server.path.clone(), Arc::clone(&found));
@@ -49,7 +49,7 @@ fn patient(builder: ClientBuilder, patience: &Patience) -> Client {
     client
 }
 
-/// Has standard error say what could not be heard: often it is another wire.
+/// Has standard error say what could not be read: often it is another wire.
 pub(crate) fn say_what_is_wrong(client: &Client) {
     client.on_message_error(|error| say(format_args!("the server sent {error}")));
 }

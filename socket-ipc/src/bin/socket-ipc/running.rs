@@ -24,7 +24,7 @@ pub(crate) fn to_the_end<T>(work: impl Future<Output = Result<T, Failure>>) -> R
     outcome
 }
 
-/// Runs what goes on until Ctrl-C, SIGTERM, or the end of whoever reads the output; then has it `close`, which a second
+/// Runs what goes on until Ctrl-C, SIGTERM, or the end of the program that reads the output; then has it `close`, which a second
 /// signal cuts short.
 ///
 /// The work has a runtime of its own, so that its listeners may be stuck in writing to a reader that has stopped, and
@@ -61,7 +61,7 @@ fn started(builder: &mut Builder) -> Result<Runtime, Failure> {
     builder.enable_all().build().map_err(|error| Failure::other(format!("cannot start: {error}")))
 }
 
-/// The signals that ask a command to end.
+/// The signals that end a command.
 struct Told {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
@@ -70,7 +70,7 @@ struct Told {
 impl Told {
     fn new() -> Result<Self, Failure> {
         let listen =
-            |kind| signal(kind).map_err(|error| Failure::other(format!("cannot hear signals: {error}")));
+            |kind| signal(kind).map_err(|error| Failure::other(format!("cannot receive signals: {error}")));
         Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
     }
 
@@ -82,7 +82,7 @@ impl Told {
     }
 }
 
-/// Resolves when standard output is a pipe that nobody reads any longer: without a message to print, which may never
+/// Resolves when standard output is a pipe that no program reads any longer: without a message to print, which may never
 /// come, nothing else would tell.
 async fn nobody_reads() {
     match output_pipe() {
@@ -95,6 +95,6 @@ async fn nobody_reads() {
 fn output_pipe() -> Option<Sender> {
     let output = File::from(io::stdout().as_fd().try_clone_to_owned().ok()?);
     let is_pipe = output.metadata().ok()?.file_type().is_fifo();
-    // Unchecked, as the check would have it not block, for others who hold it, too. It is never written to.
+    // Unchecked, as the check would have it not block, for other programs that hold it, too. It is never written to.
     is_pipe.then(|| Sender::from_file_unchecked(output).ok())?
 }

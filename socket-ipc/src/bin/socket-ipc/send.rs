@@ -18,7 +18,7 @@ pub(crate) fn run(arguments: Send) -> Result<(), Failure> {
         let client = reach::client(&arguments.server, &arguments.patience);
         let mut loss = Loss::of(&client);
         // Listened for before anything is sent, as the reply may be quick.
-        let mut awaited = arguments.wait.map(|topic| (heard(&client, &topic), topic));
+        let mut awaited = arguments.wait.map(|topic| (receive(&client, &topic), topic));
         client.connect().await?;
         write(&client, &mut loss, &arguments.topic, arguments.message).await?;
         if let Some((message, topic)) = &mut awaited {
@@ -49,7 +49,7 @@ async fn write(client: &Client, loss: &mut Loss, topic: &str, message: Given) ->
     match queued {
         Err(Unsent::Failed(failure)) => Err(failure),
         Err(Unsent::Lost) => Err(loss.failure().await),
-        // One who has read all may leave at once.
+        // A server that has read all may close at once.
         Ok(()) if flushed || loss.reason().await.unsent_bytes == 0 => Ok(()),
         Ok(()) => Err(loss.failure().await),
     }
@@ -90,7 +90,7 @@ impl From<SendError> for Unsent {
 }
 
 /// The messages of a topic, of which only the first is kept.
-fn heard(client: &Client, topic: &str) -> mpsc::Receiver<RawMessage<'static>> {
+fn receive(client: &Client, topic: &str) -> mpsc::Receiver<RawMessage<'static>> {
     let (sender, messages) = mpsc::channel(1);
     client.on_topic(topic, move |message| drop(sender.try_send(message.into_owned())));
     messages

@@ -1,4 +1,4 @@
-//! `serve`: a server that prints what it hears, and broadcasts standard input.
+//! `serve`: a server that prints what it receives, and broadcasts standard input.
 
 use socket_ipc::{RawMessage, Server, ServerHandle, Wire};
 
@@ -14,7 +14,7 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     let server = Server::builder(&place.path).wire(place.wire()).describe().build();
     let replies = server.handle();
     server.on_message(move |message, topic, client_id| {
-        // Those are answered, and no messages for whoever watches.
+        // The library replies to these; they are not printed.
         if description::is_about_the_server(topic) {
             return;
         }
@@ -49,7 +49,7 @@ fn say_what_happens(server: &Server) {
 /// Sends each line of standard input to every client, at the pace of the slowest. One that is wrong is passed over.
 async fn broadcast_input(server: &ServerHandle) {
     let mut lines = lines::lines();
-    let mut heard = true;
+    let mut sent = true;
     while let Some(line) = lines.recv().await {
         let outcome = match line {
             Ok(line) => broadcast(server, &line).await.map(|clients| (clients, line.number)),
@@ -57,12 +57,12 @@ async fn broadcast_input(server: &ServerHandle) {
         };
         match outcome {
             Ok((0, number)) => {
-                // Once, until somebody hears again.
-                if std::mem::take(&mut heard) {
-                    say(format_args!("nobody is connected to hear line {number} of standard input"));
+                // Once, until a client is connected again.
+                if std::mem::take(&mut sent) {
+                    say(format_args!("no client is connected to receive line {number} of standard input"));
                 }
             }
-            Ok(_) => heard = true,
+            Ok(_) => sent = true,
             // The exit status is that of the server, which lives on.
             Err(failure) => say(failure),
         }

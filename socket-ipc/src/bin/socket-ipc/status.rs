@@ -1,4 +1,4 @@
-//! `status`: whether a server is alive, and who runs it.
+//! `status`: whether a server is alive, and which user runs it.
 
 use std::time::{Duration, Instant};
 
@@ -60,10 +60,10 @@ struct Report {
 
 /// Looks again after a while; `None` where the server does not reply any more.
 async fn rates(client: &Client, before: &Stats, interval: Duration, timeout: Duration) -> Option<Rates> {
-    let begun = Instant::now();
+    let started = Instant::now();
     tokio::time::sleep(interval).await;
     let after = description::stats(client, timeout).await.ok()?;
-    Some(Rates::between(before, &after.decode().ok()?, begun.elapsed()))
+    Some(Rates::between(before, &after.decode().ok()?, started.elapsed()))
 }
 
 /// A message as it arrived, in one line.

@@ -35,7 +35,7 @@ fn put_line(lines: &mut Shown, topic: &TopicDescription) {
     lines.put("  ");
     lines.put_topic(&topic.topic);
     if let Some(reply) = &topic.reply {
-        lines.put(", answered by ");
+        lines.put(", reply under ");
         lines.put_topic(reply);
     }
     lines.end_line();

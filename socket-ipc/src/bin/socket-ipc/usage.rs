@@ -8,7 +8,7 @@ use crate::failure::{Failure, Status};
 use crate::json::cut;
 use crate::output;
 
-/// Prints help where it was asked for, and otherwise says what is wrong with the arguments.
+/// Prints help where it was requested, and otherwise says what is wrong with the arguments.
 pub(crate) fn explain(error: &Error) -> Result<(), Failure> {
     if let ErrorKind::DisplayHelp | ErrorKind::DisplayVersion = error.kind() {
         return error.print().or_else(|error| output::unwritten(&error));

@@ -1,9 +1,8 @@
 //! The bytes of broadcasts, which outboxes share.
 //!
-//! A long broadcast is shared by itself. Short ones are appended to a chunk, one after the other, and an outbox only
-//! notes from where to where it has them: a copy in each outbox goes to memory that is in no cache, which whoever
-//! broadcasts would have to wait for with every lock it releases. A session that has much to write writes
-//! it from the chunk, and copies less.
+//! A long broadcast is shared by itself. Short ones are appended to a chunk, and each outbox only notes a range of it. A copy
+//! in each outbox would go to memory that is in no cache, and the broadcasting sender would wait for that memory with each
+//! lock it releases. A session that has much to write writes it from the chunk, and copies less.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -12,27 +11,27 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use super::budget::OutboxBudget;
 use crate::sync::lock;
 
-/// From this length on, a broadcast is shared by itself; shorter ones are cheaper to copy into the buffer that
-/// goes out in one write than to write apart.
+/// From this length on, a broadcast is shared by itself. A shorter one is cheaper to copy into one write with others than to
+/// write apart.
 pub(super) const SHARE_FROM: usize = 16 * 1024;
 
-/// How long a chunk grows. An outbox that holds some of it keeps all of it in memory, which the total counts.
+/// The greatest length of a chunk. An outbox that holds a part of it keeps all of it in memory, which the total counts.
 const CHUNK: usize = 64 * 1024;
 
-/// How many of the bytes of a chunk count. A short one is mostly written at once, and counting costs more than that.
+/// How many of the bytes of a chunk count. A short chunk does not: it is mostly written at once, and counting costs more.
 fn counted(chunk: usize) -> usize {
     if chunk < SHARE_FROM { 0 } else { chunk }
 }
 
-/// How much of a broadcast is counted later than it is queued, at most.
+/// How many bytes of a broadcast may be queued before they are counted.
 const UNCOUNTED: usize = 64 * 1024;
 
-/// All short broadcasts of a server, one after the other, of which only those last queued are still in memory.
+/// All short broadcasts of a server, one after the other. Only the last ones are still in memory.
 #[derive(Debug, Default)]
 pub(crate) struct BroadcastLog(Mutex<Log>);
 
 impl BroadcastLog {
-    /// Begins a broadcast, which is for `clients` clients, or nearly so many.
+    /// Begins a broadcast to about `clients` clients.
     pub(crate) fn broadcast<'b>(
         &self,
         bytes: &'b [u8],
@@ -55,14 +54,14 @@ impl BroadcastLog {
 
 #[derive(Debug, Default)]
 struct Log {
-    /// The length of all of them.
+    /// The length of all broadcasts so far.
     end: u64,
-    /// What the next one is appended to, as long as an outbox holds something of it.
+    /// The chunk that the next one is appended to, as long as an outbox holds a part of it.
     open: Weak<Chunk>,
 }
 
 impl Log {
-    /// Appends a broadcast, and says where it stands.
+    /// Appends a broadcast, and returns its place.
     fn append(&mut self, bytes: &[u8], total: &Arc<OutboxBudget>) -> Span {
         let start = self.end;
         self.end += bytes.len() as u64;
@@ -79,7 +78,7 @@ impl Log {
 #[derive(Debug)]
 struct Chunk {
     start: u64,
-    /// Until it is sealed.
+    /// The bytes, until the chunk is sealed.
     open: Mutex<Option<Vec<u8>>>,
     sealed: OnceLock<Vec<u8>>,
     total: Arc<OutboxBudget>,
@@ -91,7 +90,7 @@ impl Chunk {
         Arc::new(Self { start, open, sealed: OnceLock::new(), total: Arc::clone(total) })
     }
 
-    /// Appends a broadcast, unless the chunk is full or sealed, or is being copied from: who broadcasts does not wait.
+    /// Appends a broadcast, unless the chunk is full, sealed, or being copied from: the sender does not wait.
     fn append(&self, message: &[u8]) -> bool {
         let Ok(mut open) = self.open.try_lock() else { return false };
         match &mut *open {
@@ -107,7 +106,7 @@ impl Chunk {
         }
     }
 
-    /// All of it, to be written without a lock; from now on nothing is appended.
+    /// Its bytes, to be written without a lock. From now on nothing is appended.
     fn seal(&self) -> &[u8] {
         self.sealed.get_or_init(|| lock(&self.open).take().unwrap_or_default())
     }
@@ -134,18 +133,18 @@ impl Drop for Chunk {
 #[derive(Clone, Debug)]
 pub(crate) struct Span {
     chunk: Arc<Chunk>,
-    /// Where in the log they stand.
+    /// Their place in the log.
     range: Range<u64>,
     messages: u64,
 }
 
 impl Span {
-    /// Whether no broadcast came between.
+    /// Whether no broadcast is between the two.
     pub(super) fn is_followed_by(&self, next: &Self) -> bool {
         self.range.end == next.range.start
     }
 
-    /// Takes in the span that follows, if it is of the same chunk; says whether it is.
+    /// Adds the span that follows, if it is of the same chunk, and says whether it is.
     pub(super) fn extend(&mut self, next: &Self) -> bool {
         let same = Arc::ptr_eq(&self.chunk, &next.chunk);
         if same {
@@ -163,7 +162,7 @@ impl Span {
         (self.range.end - self.range.start) as usize
     }
 
-    /// Where it stands in its chunk.
+    /// Its place in its chunk.
     fn place(&self) -> Range<usize> {
         let start = (self.range.start - self.chunk.start) as usize;
         start..start + self.len()
@@ -173,7 +172,7 @@ impl Span {
         &self.chunk.seal()[self.place()]
     }
 
-    /// Whether it keeps a chunk in memory of which it needs little.
+    /// Whether it keeps a whole chunk in memory for a small part.
     pub(super) fn wastes_a_chunk(&self) -> bool {
         self.len() < self.chunk.capacity() / 2
     }
@@ -210,7 +209,7 @@ impl Drop for Shared {
     }
 }
 
-/// How much a broadcast of this length counts for so many clients.
+/// How many bytes a broadcast of this length to this many clients counts.
 pub(crate) fn counted_for(len: usize, clients: usize) -> usize {
     if len < SHARE_FROM { len.saturating_mul(clients) } else { len }
 }
@@ -220,14 +219,13 @@ pub(crate) struct Broadcast<'b> {
     bytes: &'b [u8],
     body: Body,
     total: &'b Arc<OutboxBudget>,
-    /// How much has been queued that `total` does not know of: to count it one outbox at a time costs more than to
-    /// queue it.
+    /// How many bytes have been queued that `total` has not counted: counting for each outbox costs more than queueing.
     uncounted: Cell<usize>,
 }
 
 pub(super) enum Body {
     Long(Arc<Shared>),
-    /// Not in the log where there is nobody to share it.
+    /// `None` where there is only one client.
     Short(Option<Span>),
 }
 

@@ -1,4 +1,4 @@
-//! What all outboxes of a server hold together, and its bound.
+//! The bytes that all outboxes of a server hold together, and their limit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
@@ -6,29 +6,29 @@ use std::sync::atomic::{AtomicIsize, AtomicUsize, Ordering};
 use tokio::sync::Notify;
 
 /// No sender waits for room.
-const NOBODY: usize = usize::MAX;
+const NO_SENDER: usize = usize::MAX;
 
-/// What all outboxes of a server hold together, in bytes.
+/// Counts the bytes that all outboxes of a server hold together.
 ///
-/// Beyond the limit each outbox takes as much as the high-water mark allows, and a message of any length is taken
-/// where nothing is queued at all. So there is never more than the limit and a high-water mark for each connection.
+/// Beyond the limit each outbox takes messages up to the high-water mark, and a message of any length is taken where nothing
+/// is queued at all. So the total never exceeds the limit plus one high-water mark for each connection.
 #[derive(Debug)]
 pub(crate) struct OutboxBudget {
-    /// What is queued, and what the chunks of broadcasts take. Below zero for a moment where a part of a broadcast is
-    /// written before it is counted.
+    /// The queued bytes, and those of the chunks of broadcasts. Briefly below zero when a part of a broadcast is written
+    /// before it is counted.
     counted: AtomicIsize,
-    /// What the chunks of broadcasts take.
+    /// The bytes of the chunks of broadcasts.
     chunks: AtomicIsize,
-    /// The most that there ever was.
+    /// The peak.
     most: AtomicIsize,
     limit: usize,
-    /// How many outboxes there are.
+    /// The number of outboxes.
     outboxes: AtomicUsize,
-    /// The length of the shortest message for which a sender waits, or `NOBODY`.
+    /// The length of the shortest message that a sender waits to queue, or `NO_SENDER`.
     awaited: AtomicUsize,
-    /// Tells the senders that wait that there is room for one of them.
+    /// Tells the waiting senders that one of them may have room.
     room: Notify,
-    /// The length of the message that last found no room.
+    /// The length of the last message that found no room.
     refused: AtomicUsize,
 }
 
@@ -41,7 +41,7 @@ impl OutboxBudget {
             most,
             limit,
             outboxes: AtomicUsize::new(0),
-            awaited: AtomicUsize::new(NOBODY),
+            awaited: AtomicUsize::new(NO_SENDER),
             room: Notify::new(),
             refused: AtomicUsize::new(0),
         })
@@ -52,30 +52,30 @@ impl OutboxBudget {
         self.counted.load(Ordering::Relaxed)
     }
 
-    /// The most that may be queued.
+    /// The limit, in bytes.
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
 
-    /// What is queued.
+    /// The queued bytes.
     pub(crate) fn queued(&self) -> usize {
         let chunks = self.chunks.load(Ordering::Relaxed);
         usize::try_from(self.counted.load(Ordering::Relaxed) - chunks).unwrap_or(0)
     }
 
-    /// The most that ever was.
+    /// The peak of the queued bytes.
     pub(crate) fn most(&self) -> usize {
         usize::try_from(self.most.load(Ordering::Relaxed)).unwrap_or(0)
     }
 
-    /// Whether nothing more has room in it.
+    /// Whether there is no room for a further byte.
     pub(super) fn is_full(&self) -> bool {
         self.exceeded_by(self.counted.load(Ordering::Relaxed), 1)
     }
 
-    /// Whether `len` bytes more have room in it.
+    /// Whether there is room for `len` bytes more.
     pub(crate) fn has_room(&self, len: usize) -> bool {
-        // Together with the look of `subtract` at `awaited`: one of the two sees what the other has done.
+        // Sequentially consistent, as is the load of `awaited` in `subtract`: one of the two sees the other's change.
         !self.exceeded_by(self.counted.load(Ordering::SeqCst), len) || self.queued() == 0
     }
 
@@ -83,7 +83,7 @@ impl OutboxBudget {
         usize::try_from(counted).unwrap_or(0).saturating_add(len) > self.limit
     }
 
-    /// Counts `len` bytes, if they have room or `must` be; says whether it has.
+    /// Counts `len` bytes, if they have room or `must` be counted, and says whether it did.
     pub(super) fn reserve(&self, len: usize, must: bool) -> bool {
         let counted = self.counted.fetch_add(len.cast_signed(), Ordering::Relaxed) + len.cast_signed();
         if !must && self.exceeded_by(counted, 0) && self.queued() > len {
@@ -91,7 +91,7 @@ impl OutboxBudget {
             self.refuse(len);
             return false;
         }
-        // Mostly there was more before, and nothing is written.
+        // Mostly the peak is higher, and nothing is written.
         let most = self.most.load(Ordering::Relaxed);
         if counted > most {
             let queued = counted - self.chunks.load(Ordering::Relaxed);
@@ -109,20 +109,20 @@ impl OutboxBudget {
     pub(super) fn subtract(&self, len: usize) {
         let counted = self.counted.fetch_sub(len.cast_signed(), Ordering::SeqCst) - len.cast_signed();
         let awaited = self.awaited.load(Ordering::SeqCst);
-        if awaited != NOBODY && (!self.exceeded_by(counted, awaited) || self.queued() == 0) {
-            // Those for whom there is none will say so again.
-            self.awaited.store(NOBODY, Ordering::SeqCst);
+        if awaited != NO_SENDER && (!self.exceeded_by(counted, awaited) || self.queued() == 0) {
+            // Senders that still find no room will register again.
+            self.awaited.store(NO_SENDER, Ordering::SeqCst);
             self.room.notify_waiters();
         }
     }
 
-    /// A chunk of broadcasts takes `more` bytes.
+    /// Counts `more` bytes of a chunk of broadcasts.
     pub(super) fn chunk_grows(&self, more: usize) {
         self.chunks.fetch_add(more.cast_signed(), Ordering::Relaxed);
         self.counted.fetch_add(more.cast_signed(), Ordering::Relaxed);
     }
 
-    /// A chunk of broadcasts, which took `len` bytes, is gone.
+    /// Counts a chunk of `len` bytes no longer.
     pub(super) fn chunk_goes(&self, len: usize) {
         self.chunks.fetch_sub(len.cast_signed(), Ordering::Relaxed);
         self.subtract(len);
@@ -135,7 +135,7 @@ impl OutboxBudget {
         self.refused.store(len, Ordering::Relaxed);
     }
 
-    /// Whether a message has lately found no room, for which there still is none.
+    /// Whether a message that lately found no room still has none.
     pub(super) fn is_pressed(&self) -> bool {
         let refused = self.refused.load(Ordering::Relaxed);
         if refused == 0 {
@@ -148,7 +148,7 @@ impl OutboxBudget {
         is_pressed
     }
 
-    /// What an outbox may hold for none to have to go when there is no room: the limit, divided among all of them.
+    /// The limit divided by the number of outboxes. An outbox within its share is never closed for lack of room.
     pub(super) fn share(&self) -> usize {
         self.limit / self.outboxes.load(Ordering::Relaxed).max(1)
     }

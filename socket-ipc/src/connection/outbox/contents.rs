@@ -1,4 +1,4 @@
-//! What an outbox holds, in the order in which it goes out.
+//! The contents of an outbox, in the order in which they are written.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::broadcast::{SHARE_FROM, Shared, Span};
 use crate::connection::buffer_pool::PROCESS_POOL;
 
-/// How many segments an outbox keeps the memory for.
+/// For how many segments an idle outbox keeps memory.
 const FEW: usize = 4;
 
-/// Bytes on their way to the socket, whole messages.
+/// Whole messages on their way to the socket.
 #[derive(Debug)]
 pub(crate) enum Segment {
     Own {
@@ -40,18 +40,18 @@ impl Segment {
 
     pub(super) fn len(&self) -> usize {
         match self {
-            // Not by its bytes, to which others may still be added.
+            // Not by its bytes, which would seal the chunk.
             Self::Span(span) => span.len(),
             _ => self.bytes().len(),
         }
     }
 
-    /// How many of `len` of its bytes count in the total for this outbox. What is shared counts by itself.
+    /// How many of `len` of its bytes count in the total for this outbox. A shared broadcast is counted by itself.
     pub(super) fn counted(&self, len: usize) -> usize {
         if let Self::Shared(_) = self { 0 } else { len }
     }
 
-    /// Appends its bytes, and keeps what they were in for others.
+    /// Appends its bytes to `buffer`, and returns its own buffer to the pool.
     pub(super) fn copy_to(self, buffer: &mut Vec<u8>) {
         if let Self::Span(span) = self {
             return span.copy_to(buffer);
@@ -60,7 +60,7 @@ impl Segment {
         self.reuse();
     }
 
-    /// Has it in memory of its own, if it keeps a chunk for little.
+    /// Copies it, if it keeps a whole chunk in memory for a few bytes.
     pub(in crate::connection) fn release_chunk(&mut self) {
         if let Self::Span(span) = self
             && span.wastes_a_chunk()
@@ -71,7 +71,7 @@ impl Segment {
         }
     }
 
-    /// Keeps what it was written from for others.
+    /// Returns its buffer to the pool.
     pub(in crate::connection) fn reuse(self) {
         if let Self::Own { bytes, .. } = self {
             PROCESS_POOL.give(bytes);
@@ -79,13 +79,13 @@ impl Segment {
     }
 }
 
-/// Segments, the last of which still take in messages.
+/// Segments; the last two still take messages.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     before: VecDeque<Segment>,
-    /// Goes out after `before`: broadcasts that nothing but `tail` was queued after.
+    /// Written after `before`: broadcasts, with nothing but `tail` queued after them.
     span: Option<Span>,
-    /// Goes out last.
+    /// Written last.
     tail: Vec<u8>,
     tail_messages: u64,
 }
@@ -95,7 +95,7 @@ impl Contents {
         self.tail.is_empty() && self.span.is_none() && self.before.is_empty()
     }
 
-    /// Appends a message to what goes out in one write.
+    /// Appends a message to those that go out in one write.
     pub(super) fn append(&mut self, message: &[u8]) {
         if self.tail.capacity() == 0 {
             self.tail = PROCESS_POOL.take();
@@ -104,7 +104,7 @@ impl Contents {
         self.tail_messages += 1;
     }
 
-    /// Adds a short broadcast without a copy of it, and says whether it did. To do so where another was left out
+    /// Adds a short broadcast without copying it, and says whether it did. It does not after a gap in the broadcasts: that
     /// would keep whole chunks for a few messages of each.
     pub(super) fn extend(&mut self, next: &Span) -> bool {
         if !self.tail.is_empty() {
@@ -136,7 +136,7 @@ impl Contents {
         self.before.push_back(Segment::Shared(Arc::clone(shared)));
     }
 
-    /// Keeps no chunk for little.
+    /// Releases the chunks of which it needs little.
     pub(super) fn release_chunks(&mut self) {
         self.before.iter_mut().for_each(Segment::release_chunk);
         if let Some(span) = self.span.take() {
@@ -149,11 +149,11 @@ impl Contents {
         }
     }
 
-    /// Takes what goes out first.
+    /// Takes the first segment.
     pub(super) fn pop(&mut self) -> Option<Segment> {
         if let Some(first) = self.before.pop_front() {
             if self.before.is_empty() {
-                // An idle connection keeps no more than a long broadcast now and then needs.
+                // Enough for an occasional long broadcast.
                 self.before.shrink_to(FEW);
             }
             return Some(first);
@@ -161,7 +161,7 @@ impl Contents {
         self.span.take().map(Segment::Span).or_else(|| self.take_tail())
     }
 
-    /// Takes what goes out first, if it is shorter than `room` and cheaper to copy than to write apart.
+    /// Takes the first segment, if it is shorter than `room` and cheaper to copy than to write apart.
     pub(super) fn pop_short(&mut self, room: usize) -> Option<Segment> {
         let len = match (self.before.front(), &self.span) {
             (Some(first), _) => first.len(),
@@ -187,10 +187,10 @@ mod tests {
     use super::{Contents, SHARE_FROM};
 
     #[test]
-    fn who_misses_a_broadcast_shares_no_further_ones_until_all_is_taken() {
+    fn contents_gap_in_broadcasts_stops_sharing_until_empty() {
         let (log, total) = (BroadcastLog::default(), OutboxBudget::new(usize::MAX));
         let bytes = vec![b'x'; SHARE_FROM - 1];
-        // They take several chunks.
+        // Long enough for several chunks.
         let broadcasts: Vec<_> = (0..20).map(|_| log.broadcast(&bytes, &total, 2)).collect();
         let spans = broadcasts.iter().filter_map(|broadcast| match broadcast.body() {
             Body::Short(span) => span.as_ref(),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn chunks_are_gone_once_nobody_holds_a_part_of_them() {
+    fn contents_taken_broadcasts_free_their_chunks() {
         let (log, total) = (BroadcastLog::default(), OutboxBudget::new(usize::MAX));
         let mut contents = Contents::default();
         for _ in 0..3 {

@@ -1,35 +1,35 @@
-//! How a peer that reads slowly is treated.
+//! How long paced broadcasts wait for a slow consumer.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What is known of a peer that has kept others waiting. One that never did has none of it.
+/// The record of a peer that has made others wait. Other peers have none.
 ///
-/// Paced broadcasts wait for a peer for `write_stall` in all. It earns the time back by what it takes: all of it with as
-/// much as its outbox may hold. A peer that has used its time up is not waited for until its outbox is below the
-/// high-water mark again: what it gets meanwhile is queued as `broadcast` does it. So one that reads at a fair rate is
-/// waited for as long as it takes, and one that trickles holds nobody up again and again.
+/// Paced broadcasts wait for a peer for `write_stall` in all. It earns time back by the bytes it takes: all of it with as many
+/// as its outbox may hold. A peer that has used up its time is not waited for until its outbox is below the high-water mark
+/// again; meanwhile paced broadcasts are queued for it as `broadcast` does it. So a peer that reads at a fair rate is waited
+/// for as long as it takes, and one that trickles does not delay the others again and again.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
-    /// Since when its stream takes no more, without its outbox being below the high-water mark in between.
+    /// Since when its stream has been full, with its outbox never below the high-water mark in between.
     behind_since: Option<Instant>,
-    /// How long paced broadcasts have waited for it, less what it has earned back.
+    /// How long paced broadcasts have waited for it, less the time earned back.
     waited: Duration,
-    /// Up to when that is counted: several broadcasts may wait at once.
+    /// Until when `waited` is counted: several broadcasts may wait at once.
     counted_to: Option<Instant>,
-    /// How many bytes had been handed to the kernel then.
+    /// How many bytes had been handed to the kernel at the last call of `patience`.
     handed: u64,
-    /// It is not waited for.
+    /// Paced broadcasts do not wait for it.
     left_behind: bool,
 }
 
-/// What a peer may take up of the time of others.
+/// How long others wait for a peer.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Patience {
-    /// For how long, in all.
+    /// The time in all.
     pub(crate) time: Duration,
-    /// How many bytes it has to take to earn that back.
+    /// How many bytes the peer has to take to earn that time back.
     pub(crate) price: usize,
 }
 
@@ -45,13 +45,13 @@ impl Pace {
         self.left_behind = false;
     }
 
-    /// Whether it has been behind for so long.
+    /// Whether it has been behind for at least `time`.
     pub(super) fn is_behind(&self, now: Instant, time: Duration) -> bool {
         self.behind_since.is_some_and(|since| now.saturating_duration_since(since) >= time)
     }
 
-    /// How much longer paced broadcasts wait for it; `None` is not at all. `handed` is what it has taken since it
-    /// connected.
+    /// How much longer paced broadcasts wait for it; `None` is not at all. `handed` is the number of bytes that it has taken
+    /// since it connected.
     pub(super) fn patience(&mut self, patience: Patience, handed: u64) -> Option<Duration> {
         let taken = (handed - self.handed) as f64 / patience.price as f64;
         let earned =
@@ -70,7 +70,7 @@ impl Pace {
         self.counted_to = Some(to.max(from));
     }
 
-    /// Whether nobody waits for it.
+    /// Whether paced broadcasts do not wait for it.
     pub(super) fn is_left_behind(&self) -> bool {
         self.left_behind
     }
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn pace_peer_that_trickles_is_waited_for_no_longer_than_its_patience_in_all() {
+    fn pace_trickling_peer_uses_up_patience() {
         let (mut pace, start) = (Pace::default(), Instant::now());
         assert_eq!(pace.patience(PATIENCE, 0), Some(seconds(10)));
         pace.was_waited_for(start, start + seconds(8));
@@ -96,14 +96,14 @@ mod tests {
         assert_eq!(pace.patience(PATIENCE, 100), Some(seconds(3)));
         pace.was_waited_for(start + seconds(8), start + seconds(11));
         assert_eq!(pace.patience(PATIENCE, 100), None);
-        // Until it is below the mark again, whatever it takes.
+        // Until it is below the high-water mark again, however much it takes.
         assert_eq!(pace.patience(PATIENCE, 600), None);
         pace.caught_up();
         assert_eq!(pace.patience(PATIENCE, 600), Some(seconds(5)));
     }
 
     #[test]
-    fn pace_peer_that_takes_enough_is_waited_for_however_often() {
+    fn pace_fair_peer_keeps_patience() {
         let (mut pace, mut now) = (Pace::default(), Instant::now());
         for round in 1..100 {
             pace.was_waited_for(now, now + seconds(1));
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn pace_time_in_which_several_broadcasts_wait_counts_once() {
+    fn pace_concurrent_waits_count_once() {
         let (mut pace, start) = (Pace::default(), Instant::now());
         pace.was_waited_for(start, start + seconds(4));
         pace.was_waited_for(start + seconds(1), start + seconds(4));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn pace_limits_of_nothing_and_of_everything_pass() {
+    fn pace_extreme_limits_do_not_panic() {
         let (time, price) = (Duration::MAX, 0);
         let mut pace = Pace::default();
         assert_eq!(pace.patience(Patience { time, price }, 0), Some(time));

@@ -1,4 +1,4 @@
-//! Replies, which are queued over the limit of the outbox, and those that wait for room beside it.
+//! Replies: queued over the limit of the outbox, or waiting for room beside it.
 
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
@@ -7,25 +7,25 @@ use super::{Outbox, PushError, Queue, is_below_high_water};
 use crate::limits::OUTBOX_HIGH_WATER;
 use crate::sync::lock;
 
-/// A reply of this length is queued in any case, in bytes: so that there is always an error reply where there is no room.
+/// A reply of at most this length, in bytes, is always queued, so that an error reply finds room.
 pub(super) const SHORT_REPLY: usize = 1024;
 
-/// How many times as much as an outbox holds may wait beside it, as replies.
+/// Waiting replies may take this many times the limit of the outbox.
 pub(super) const HELD_REPLIES: usize = 8;
 
-/// What became of a reply.
+/// The result of queueing a reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::connection) enum Replied {
     Queued,
-    /// Nobody is left to read it.
+    /// The peer reads no more.
     Lost,
     /// All outboxes together have no room for it.
     TotalFull,
 }
 
 impl Outbox {
-    /// Queues a reply over the limit of the outbox, as long as anybody writes and the total has room: no further request
-    /// is dispatched meanwhile, see [`is_overfull`](Self::is_overfull). A short reply is queued in any case.
+    /// Queues a reply, even over the limit of the outbox, while the connection is written to and the total has room. Over the
+    /// limit no further request is dispatched, see [`is_overfull`](Self::is_overfull). A short reply is always queued.
     pub(in crate::connection) fn push_reply(&self, reply: &[u8]) -> Replied {
         let queue = lock(&self.queue);
         if queue.unsent.is_some() || self.is_broken() {
@@ -48,7 +48,7 @@ impl Outbox {
         self.pushed(queue, reply.len());
     }
 
-    /// Counts a reply that waits for room, before it does. `Err` if too many wait already, or the total has no room.
+    /// Counts a reply that will wait for room. `Err` if too many wait already, or the total has no room.
     pub(in crate::connection) fn hold_reply(&self, reply: Vec<u8>) -> Result<HeldReply<'_>, PushError> {
         let mut queue = lock(&self.queue);
         let held = queue.held.saturating_add(reply.len());
@@ -74,11 +74,11 @@ pub(in crate::connection) struct HeldReply<'o> {
 }
 
 impl HeldReply<'_> {
-    /// Queues it once there is room. An outbox that is about to end takes it at once: that is what the drain is for.
-    /// Returns its length, or `None` where nobody is left to read it.
+    /// Queues it once there is room. An outbox that is about to end takes it at once: the drain still writes it. Returns its
+    /// length, or `None` if the peer reads no more.
     pub(in crate::connection) async fn queue(mut self) -> Option<usize> {
         let (outbox, len) = (self.outbox, self.reply.len());
-        // It is counted already, so that the total has room for it.
+        // The total has counted it already.
         let _ = outbox.wait_until(|outbox| outbox.has_own_room(len)).await;
         let reply = std::mem::take(&mut self.reply);
         let mut queue = lock(&outbox.queue);

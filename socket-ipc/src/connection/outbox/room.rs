@@ -1,4 +1,4 @@
-//! Whether there is room, for senders that wait for it.
+//! Room in the outbox, and senders that wait for it.
 
 use std::future::poll_fn;
 use std::sync::atomic::Ordering;
@@ -16,9 +16,9 @@ use crate::sync::lock;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Room {
     Free,
-    /// The outbox itself holds too much.
+    /// The outbox itself has no room.
     Full,
-    /// All outboxes together hold too much.
+    /// All outboxes together have no room.
     TotalFull,
 }
 
@@ -40,13 +40,13 @@ impl Outbox {
         }
     }
 
-    /// Whether a paced sender may queue `len` bytes more, as far as this outbox alone is concerned.
+    /// Whether a paced sender may queue `len` bytes more, regardless of the total.
     pub(crate) fn has_own_room(&self, len: usize) -> bool {
         let queued = self.queued.load(Ordering::Acquire);
         queued == 0 || (queued <= OUTBOX_HIGH_WATER && queued.saturating_add(len) <= self.limit)
     }
 
-    /// Whether it takes `len` bytes more even where all outboxes together have no room.
+    /// Whether it takes `len` bytes more even when all outboxes together have no room.
     pub(crate) fn takes_over_total(&self, len: usize) -> bool {
         self.queued.load(Ordering::Acquire).saturating_add(len) <= OUTBOX_HIGH_WATER
     }
@@ -56,7 +56,7 @@ impl Outbox {
         loop {
             self.wait_until(|outbox| outbox.room_for(len) != Room::Full).await?;
             if self.room_for(len) == Room::TotalFull {
-                // The end of the connection is a reason to wait no longer, too.
+                // Stops waiting also when the connection ends.
                 let mut ended = std::pin::pin!(self.wait_until(|outbox| outbox.takes_over_total(len)));
                 let mut room = std::pin::pin!(self.total.wait_for_room(len));
                 poll_fn(|cx| {
@@ -73,7 +73,7 @@ impl Outbox {
         }
     }
 
-    // How its peer is treated:
+    // Slow consumers:
 
     /// How much longer paced broadcasts wait for its peer; `None` is not at all.
     pub(crate) fn patience(&self, patience: Duration) -> Option<Duration> {
@@ -92,15 +92,15 @@ impl Outbox {
         lock(&self.queue).pace.get_or_insert_default().was_waited_for(from, to);
     }
 
-    /// Whether its peer has to go where all outboxes together have no room: it has been behind for as long as a
-    /// connection may make no progress, and holds more than its share.
+    /// Whether its connection is closed when all outboxes together have no room: it has been behind for `stall`, and holds
+    /// more than its share.
     pub(crate) fn is_to_blame(&self, now: Instant, stall: Duration) -> bool {
         let queue = lock(&self.queue);
         queue.len.saturating_add(queue.held) > self.total.share()
             && queue.pace.as_ref().is_some_and(|pace| pace.is_behind(now, stall))
     }
 
-    /// Notes that the stream takes no more. Ends the connection if it is to blame that others have no room.
+    /// Notes that the stream takes no more. Aborts the connection if others have no room because of it.
     pub(in crate::connection) fn blocked(&self, now: Instant, stall: Duration) {
         lock(&self.queue).pace.get_or_insert_default().blocked(now);
         if self.total.is_pressed() && self.is_to_blame(now, stall) {

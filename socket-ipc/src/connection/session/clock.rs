@@ -1,4 +1,4 @@
-//! The deadlines of a session, and what is done when one has passed.
+//! The deadlines of a session, and what it does when one has passed.
 
 use std::task::{Context, Poll};
 
@@ -15,13 +15,12 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
     pub(super) fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.plan_probe();
         let Some(next) = self.deadlines().into_iter().flatten().min() else { return Poll::Pending };
-        // The runtime holds back timers, too, from a task that has been busy for long; the clock it does not.
+        // The runtime delays timers of a task that has used up its budget. The clock itself is exact.
         let rang = self.timer.poll(cx, Some(next)).is_ready();
         if self.look_at_clock(cx) || rang { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// When the drain is over, when the stream has to have taken something, when the message at the front has to be
-    /// complete, and when to probe.
+    /// The deadlines of the drain, of the stalled stream and of the incomplete message, and the time of the next probe.
     fn deadlines(&self) -> [Option<Instant>; 4] {
         let complete_until = match self.shutdown {
             // A peer that is not read from can't be late.
@@ -33,8 +32,8 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
         [self.shutdown.until(), self.writer.stalled_until(), complete_until, self.probe_at]
     }
 
-    /// Sees to it that what nothing else tells is found out: the end of a peer that is not read from while something is at
-    /// work for it, and room in the inbox budget.
+    /// Plans a probe where nothing else wakes the session: for the end of a peer that is not read from while a listener or
+    /// responder runs for it, and for room in the inbox budget.
     fn plan_probe(&mut self) {
         let is_read_from = self.reader.ended().is_none() && !self.has_read_ahead();
         let needs_peer = !is_read_from && self.writer.ended().is_none() && !self.dispatcher.is_idle();
@@ -46,7 +45,7 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
         }
     }
 
-    /// Does what is due; says whether anything was.
+    /// Handles a deadline that has passed, and says whether there was one.
     pub(super) fn look_at_clock(&mut self, cx: &mut Context<'_>) -> bool {
         let deadlines = self.deadlines();
         if deadlines.iter().all(Option::is_none) {
@@ -58,7 +57,7 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
         if drained {
             self.shutdown.expire();
         } else if stalled {
-            // That the stream is not writable may only mean that the peer reads slowly.
+            // A stream that is not writable may only have a peer that reads slowly.
             if !self.writer.write_regardless(&self.stream) {
                 self.shutdown.abort(self.slow_consumer.clone());
             }

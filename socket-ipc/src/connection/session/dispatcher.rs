@@ -1,4 +1,4 @@
-//! From received messages to the listeners and responders that get them.
+//! From received messages to their listeners and responders.
 
 use std::task::{Context, Poll};
 
@@ -14,21 +14,21 @@ use crate::error::{MessageError, MessageErrorKind};
 use crate::router::{Cached, PendingCall, Report as _};
 use crate::wire::{EnvelopeKind, Frame, reply_id_at_end, request_id_at_end};
 
-/// A message counts for at least this much of a turn: a peer that sends thousands of short ones gets no longer turn.
+/// A message counts for at least this much of a turn, so that thousands of short ones make no longer turn.
 const LEAST_OF_TURN: usize = 128;
 
-/// Where the messages of a connection go.
+/// Calls the listeners of the messages of a connection.
 pub(super) struct Dispatcher<E: EndpointState> {
     listeners: Cached<E::From>,
     held: Option<HeldMessage<E::From>>,
     responders: RunningResponders<E>,
-    /// A reply still reaches the peer.
+    /// The peer still reads replies.
     peer_reads: bool,
 }
 
-/// The message at the front of what was received, while listeners of it are still to be called.
+/// The message at the front of the read buffer, while one of its listeners is running.
 struct HeldMessage<F> {
-    held: PendingCall<F>,
+    pending: PendingCall<F>,
     len: usize,
     taken: usize,
 }
@@ -43,15 +43,15 @@ impl<E: EndpointState> Dispatcher<E> {
         }
     }
 
-    /// Gives up the listeners that were removed, whatever they own: nothing else may come that would have them go.
+    /// Drops the listeners that were removed, with everything they own. They must not wait for the next message.
     #[inline]
     pub(super) fn refresh(&mut self, reader: &Reader, context: &ConnectionContext<E>) {
-        let held = self.held.as_mut().map(|held| (&mut held.held, &reader.unread()[..held.len]));
+        let held = self.held.as_mut().map(|held| (&mut held.pending, &reader.unread()[..held.len]));
         self.listeners.refresh(context.endpoint.router(), held);
     }
 
-    /// Goes on with the responders that can. Once the peer reads no more they are dropped, and later ones after they have
-    /// done what they can at once: no reply reaches it.
+    /// Polls the responders. Once the peer reads no more, they are dropped, as no reply reaches it. A responder that is
+    /// called after that is polled once before it is dropped.
     pub(super) fn poll_responders(&mut self, cx: &mut Context<'_>, peer_reads: bool) {
         self.peer_reads = peer_reads;
         self.responders.poll(cx);
@@ -98,7 +98,7 @@ impl<E: EndpointState> Dispatcher<E> {
         Poll::Pending
     }
 
-    /// Hands on the message at the front. `Pending` while one of its listeners has to be waited for.
+    /// Dispatches the message at the front. `Pending` while one of its listeners is running.
     #[inline]
     fn dispatch(
         &mut self,
@@ -115,33 +115,33 @@ impl<E: EndpointState> Dispatcher<E> {
             return Poll::Ready(());
         }
         let router = context.endpoint.router();
-        let held = router.dispatch(&mut self.listeners, bytes, context.from, context);
+        let pending = router.dispatch(&mut self.listeners, bytes, context.from, context);
         self.begin_responders(cx, context, len);
-        match held {
+        match pending {
             None => {
                 reader.consume(taken);
                 Poll::Ready(())
             }
-            Some(held) => {
-                self.held = Some(HeldMessage { held, len, taken });
+            Some(pending) => {
+                self.held = Some(HeldMessage { pending, len, taken });
                 self.poll_held(cx, reader, context)
             }
         }
     }
 
-    /// Goes on with the message that is held. `Pending` while one of its listeners has to be waited for.
+    /// Continues the message that is held. `Pending` while one of its listeners is running.
     pub(super) fn poll_held(
         &mut self,
         cx: &mut Context<'_>,
         reader: &mut Reader,
         context: &ConnectionContext<E>,
     ) -> Poll<()> {
-        while let Some(HeldMessage { held, len, taken }) = &mut self.held {
-            let (poll, awaits_close) = polled(context.identity(), || held.poll(cx, context.from, context));
+        while let Some(HeldMessage { pending, len, taken }) = &mut self.held {
+            let (poll, awaits_close) = polled(context.identity(), || pending.poll(cx, context.from, context));
             let router = context.endpoint.router();
             if poll.is_pending() {
-                // As long as nobody closes the endpoint, such a listener is awaited like any other: it may be one that
-                // works and would only stop early.
+                // Until the endpoint begins to close, such a listener is awaited like any other: it may wait for closing
+                // only to stop early.
                 if awaits_close && router.is_closed() {
                     self.release_held(reader, context);
                     return Poll::Ready(());
@@ -150,10 +150,9 @@ impl<E: EndpointState> Dispatcher<E> {
             }
             let (len, taken) = (*len, *taken);
             let bytes = &reader.unread()[..len];
-            // A message that has reached one listener reaches all of them; only `close` keeps further listeners from being
-            // called.
-            match router.resume(&mut self.listeners, held, bytes, context.from, context) {
-                Some(next) => *held = next,
+            // A message that has reached one listener reaches all of them, unless `close` comes in between.
+            match router.resume(&mut self.listeners, pending, bytes, context.from, context) {
+                Some(next) => *pending = next,
                 None => {
                     self.held = None;
                     reader.consume(taken);
@@ -164,25 +163,23 @@ impl<E: EndpointState> Dispatcher<E> {
         Poll::Ready(())
     }
 
-    /// Lets a listener that waits for the endpoint to be closed run on by itself: the closing that has begun does not
-    /// wait for it.
+    /// Spawns a listener that waits for the endpoint to close: closing does not wait for it.
     fn release_held(&mut self, reader: &mut Reader, context: &ConnectionContext<E>) {
-        if let Some(HeldMessage { held, taken, .. }) = self.held.take() {
+        if let Some(HeldMessage { pending, taken, .. }) = self.held.take() {
             let context = context.clone();
-            tokio::spawn(async move { held.run(context.from, &context).await });
+            tokio::spawn(async move { pending.run(context.from, &context).await });
             reader.consume(taken);
         }
     }
 
-    /// Takes on the responders that were called just now with a message of `len` bytes, and has each do what it can at
-    /// once.
+    /// Takes on the responders that were just called with a message of `len` bytes, and polls them.
     fn begin_responders(&mut self, cx: &mut Context<'_>, context: &ConnectionContext<E>, len: usize) {
         if self.listeners.responder_calls.is_empty() {
             return;
         }
         let budget = context.endpoint.inbox();
         for mut call in self.listeners.responder_calls.drain(..) {
-            // What fits in a chunk always finds a place.
+            // A request that fits in a chunk always has room.
             if len > CHUNK && !budget.has_room(0) {
                 call.refuse(budget.limit(), context.from, context);
             } else {
@@ -192,8 +189,8 @@ impl<E: EndpointState> Dispatcher<E> {
         self.poll_responders(cx, self.peer_reads);
     }
 
-    /// What holds back the messages that have arrived, as the number of bytes at the front that belong to none of them:
-    /// a listener that has to be waited for, responders of which as many run as may, or replies without room.
+    /// Whether received messages are held back: by a running listener, by as many running responders as allowed, or by
+    /// replies without room. The number is the length of the held message at the front, which is not one of them.
     #[inline]
     pub(super) fn held_back(&self, context: &ConnectionContext<E>) -> Option<usize> {
         match &self.held {
@@ -205,7 +202,7 @@ impl<E: EndpointState> Dispatcher<E> {
         }
     }
 
-    /// Whether the inbox budget has no room for further responders. Those within a chunk always have.
+    /// Whether the inbox budget has no room for further responders. Responders within a chunk always have room.
     #[inline]
     pub(super) fn waits_for_room(&self, context: &ConnectionContext<E>) -> bool {
         self.responders.len() > CHUNK && context.endpoint.inbox().is_full()
@@ -216,10 +213,10 @@ impl<E: EndpointState> Dispatcher<E> {
         self.responders.len()
     }
 
-    /// Hands replies to the requests that wait for them, past a message that holds back the others: what holds it may
+    /// Hands replies to the requests that wait for them, past held-back messages: the listener that holds them back may
     /// itself wait for a reply.
     pub(super) fn scan_replies(&self, reader: &mut Reader, context: &ConnectionContext<E>) {
-        // What arrived before a request was made holds no reply to it.
+        // Without a pending request, no received message is a reply to one.
         if context.link.pending_requests.is_waiting()
             && let Some(skip) = self.held_back(context)
         {
@@ -231,42 +228,42 @@ impl<E: EndpointState> Dispatcher<E> {
         }
     }
 
-    /// Whether nothing that was called is still at work.
+    /// Whether no listener or responder is running.
     pub(super) fn is_idle(&self) -> bool {
         self.held.is_none() && self.responders.is_empty()
     }
 
-    /// Whether a listener has to be waited for.
+    /// Whether a listener is running.
     pub(super) fn holds_a_message(&self) -> bool {
         self.held.is_some()
     }
 
-    /// Hands over what was counted.
+    /// Adds what was counted to the metrics.
     pub(super) fn count(&mut self) {
         self.listeners.count();
     }
 
-    /// Drops what is still at work, unfinished.
+    /// Drops the running listener and responders, unfinished.
     pub(super) fn give_up(&mut self, reader: &mut Reader, context: &ConnectionContext<E>) {
         self.responders.give_up();
-        if let Some(HeldMessage { held, taken, .. }) = self.held.take() {
-            held.give_up(context.from, context);
+        if let Some(HeldMessage { pending, taken, .. }) = self.held.take() {
+            pending.give_up(context.from, context);
             reader.consume(taken);
         }
     }
 }
 
-/// Hands a reply to the request that waits for it, whose future reads the rest; one that nothing waits for is left.
+/// Hands a reply to the request that waits for it, whose future decodes it. `false` where no request waits for it.
 fn take_reply<E: EndpointState>(bytes: &[u8], context: &ConnectionContext<E>) -> bool {
-    let taken = reply_id_at_end(bytes).is_some_and(|re| context.link.pending_requests.answered(re, bytes));
+    let taken = reply_id_at_end(bytes).is_some_and(|re| context.link.pending_requests.resolve(re, bytes));
     if taken {
         context.endpoint.router().count_reply(bytes);
     }
     taken
 }
 
-/// Reports the message over the limit at the front of `unread`, of which `kept` bytes are there and which takes `taken`
-/// with its delimiter. It may be a request or a reply: then its requester is told, too.
+/// Reports a message over the limit at the front of `unread`: `kept` bytes of it are there, and it takes `taken` with its
+/// delimiter. If it is a request or a reply, the requester gets an error, too.
 fn report_too_long<E: EndpointState>(
     unread: &[u8],
     context: &ConnectionContext<E>,

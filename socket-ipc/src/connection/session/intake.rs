@@ -1,4 +1,4 @@
-//! Reading, as far as it may go: to what is read ahead of held-back messages, and to the connection's part of the inbox
+//! Reading, within two bounds: how far it may read ahead behind held-back messages, and the connection's part of the inbox
 //! budget.
 
 use std::io;
@@ -14,21 +14,21 @@ use crate::connection::writer::cause_of;
 use crate::error::{MessageError, MessageErrorKind};
 use crate::events::CloseCause;
 
-/// What came of an attempt to read.
+/// The result of an attempt to read.
 enum Intake {
-    /// So many bytes; 0 is the end of the stream.
+    /// The number of bytes read; 0 is the end of the stream.
     Bytes(usize),
     Failed(io::Error),
     /// Nothing has arrived.
     Empty,
-    /// The budget has no room, and the session is told when it has.
+    /// The budget has no room. It wakes the session when it has.
     NoRoom,
     /// Others need the room that this connection takes.
     Blamed,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, E: EndpointState> Session<S, E> {
-    /// Reads what has arrived. `Pending` while nothing has, nothing more will, or enough is read ahead.
+    /// Reads what has arrived. `Pending` while nothing has arrived, at the end of the stream, and while enough is read ahead.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, intake: &mut usize) -> Poll<()> {
         if self.reader.ended().is_some() {
             return Poll::Pending;
@@ -43,10 +43,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: EndpointState> Session<S, E> {
         match self.poll_intake(cx) {
             Intake::Bytes(0) => self.end_reading(CloseCause::PeerClosed, cx),
             Intake::Bytes(count) => *intake = intake.saturating_sub(count),
-            // Nothing has gone wrong: it is to be tried again.
+            // No error: it is tried again.
             Intake::Failed(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Intake::Failed(error) => self.end_reading(cause_of(error), cx),
-            // A peer that reads no more and has sent nothing more is gone.
+            // A peer that neither reads nor has sent anything more is gone.
             Intake::Empty => match self.writer.ended().cloned() {
                 Some(cause) => self.end_reading(cause, cx),
                 None => return Poll::Pending,
@@ -63,11 +63,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: EndpointState> Session<S, E> {
         Poll::Ready(())
     }
 
-    /// Whether as much is read as may be behind what holds it back.
+    /// Whether as much as allowed is read behind a held-back message.
     pub(super) fn has_read_ahead(&self) -> bool {
         let Some(front) = self.dispatcher.held_back(&self.context) else { return false };
         let limits = self.context.limits();
-        // The reply that it waits for, perhaps.
+        // Room for the reply that a listener may wait for.
         let reply = if self.context.link.pending_requests.is_waiting() { limits.max_message_len } else { 0 };
         let ahead = limits.read_ahead_len.saturating_add(reply);
         self.reader.unread().len() >= front.saturating_add(ahead)
@@ -77,7 +77,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: EndpointState> Session<S, E> {
         // All that was sent has arrived, and the replies in it have been found: this round has dispatched or scanned it.
         self.context.link.pending_requests.end(&cause);
         self.reader.end(cause);
-        // A sender to a peer that is gone learns it now, whatever its listeners are still busy with.
+        // Senders learn now that the peer is gone, even while listeners are running.
         self.writer.probe(&mut self.stream, cx);
     }
 
@@ -98,7 +98,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: EndpointState> Session<S, E> {
             0 => 0,
             growth => match self.grow(cx, growth, !held_back) {
                 Ok(growth) => growth,
-                Err(refused) => return refused,
+                Err(intake) => return intake,
             },
         };
         let filled = self.reader.poll_fill(&mut self.stream, cx, growth);
@@ -110,12 +110,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: EndpointState> Session<S, E> {
         }
     }
 
-    /// By how much the read buffer grows, which it wants to by `best`.
+    /// By how much the read buffer may grow, where `best` is what it needs.
     fn grow(&mut self, cx: &Context<'_>, best: usize, in_turn: bool) -> Result<usize, Intake> {
         let budget = self.context.endpoint.inbox();
         let growth = if budget.has_room(best) { best } else { CHUNK };
         if growth < best && self.reader.free() > 0 {
-            // Whether the socket is empty is found out before it waits for anything.
+            // First it finds out whether the socket is empty.
             return Ok(0);
         }
         let user = || self.context.endpoint.user_of(self.context.from);
@@ -161,8 +161,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: EndpointState> Session<S, E> {
         self.account.as_deref().is_some_and(Account::waits)
     }
 
-    /// Looks at the budget, of which time may have changed something. What this connection waits for itself fails, once it
-    /// was not read for long: the reply may be what others wait to be read for.
+    /// Checks the budget again after some time. Once the connection was not read for long, its own requests fail, because
+    /// their replies can't be read.
     pub(super) fn review_budget(&self) {
         if let Some(account) = &self.account
             && account.review()

@@ -2,40 +2,39 @@
 //!
 //! # The steps
 //!
-//! A poll of the session takes these steps in turn. One round after the other, until nothing is left to do:
+//! A poll of the session takes these steps in turn, round after round, until nothing is left to do:
 //!
 //! | step | what it does | what it waits for |
 //! |---|---|---|
-//! | command | begins the drain, or the abort, that the endpoint has asked for; gives up listeners that were removed | the outbox, which wakes the session |
+//! | command | begins the drain or the abort that the endpoint commands; drops listeners that were removed | the outbox, which wakes the session |
 //! | write | hands the outbox to the stream | the stream to take more; the outbox to be filled |
-//! | respond | goes on with running responders; drops them once the peer reads no more | the responders; the end of writing, which *write* or a probe finds |
-//! | dispatch | calls the listeners of what was received | bytes; a listener that has to be waited for; a place among the responders (*respond*); room for replies (*write*) |
+//! | respond | polls running responders; drops them once the peer reads no more | the responders; the end of writing, which *write* or a probe finds |
+//! | dispatch | calls the listeners of received messages | bytes; a listener that is running; a place among the responders (*respond*); room for replies (*write*) |
 //! | scan | takes out replies behind a message that is held back | bytes |
-//! | shut down | begins the drain when all is done that the peer has asked for; tells it the end; ends | all of these; the stream to be flushed |
+//! | shut down | begins the drain when everything that the peer sent is handled; shuts the stream down; ends | all of these; the stream to be flushed |
 //! | read | takes bytes from the stream | the stream to have some. Where enough is read ahead: *dispatch*, and meanwhile a probe, since nothing else tells that the peer is gone |
-//! | clock | looks at the deadlines | the timer |
+//! | clock | checks the deadlines | the timer |
 //!
 //! # The states
 //!
-//! [`Reader::ended`] and [`Writer::ended`] say whether the peer may still send and whether it still reads; either ends
-//! for good. [`Dispatcher::held_back`] says whether messages wait, and [`Shutdown`] how far the connection is on its way
-//! to its end.
+//! [`Reader::ended`] and [`Writer::ended`] say whether the peer may still send and whether it still reads; either end is
+//! final. [`Dispatcher::held_back`] says whether messages wait. [`Shutdown`] is the phase of the connection.
 //!
 //! # The invariants
 //!
-//! 1. *Parked implies a waker for everything that can still happen.* What a step changes is looked at by the steps that
-//!    come after it, in the same round. Whatever an earlier step looks at is changed by *read* and *clock* alone: they
-//!    say so, and another round follows. What other tasks and the listeners themselves change is the outbox, and
-//!    [`Outbox::park`] looks at it once more, under its lock. So when the session parks, each step has found, with
-//!    everything as it is now, that it has nothing to do, and has left its waker with what it waits for outside.
-//! 2. *Ended implies that nothing is left queued, held, pending or counted.* [`Session::run`] and its `Drop` give up
-//!    what there is.
-//! 3. *Reading waits only for something that will be told.* It stops for held-back messages, each of which waits for a
-//!    listener, a responder or the outbox, and for room in the inbox budget, which wakes the session. Whether the peer is
-//!    still there is found out by a probe every [`PROBE_INTERVAL`](crate::limits::PROBE_INTERVAL): once it is gone, its
-//!    responders are dropped, and what they held back goes on.
+//! 1. *A parked session has a waker with everything that can still happen.* What a step changes is checked by the later
+//!    steps of the same round. Only *read* and *clock* change what an earlier step depends on: they return `Ready`, and
+//!    another round follows. Other tasks and the listeners change only the outbox, which [`Outbox::park`] checks once more,
+//!    under its lock. So when the session parks, each step has found nothing to do in the present state, and has left its
+//!    waker with what it waits for.
+//! 2. *A session that has ended leaves nothing queued, held, pending or counted.* [`Session::run`] and its `Drop` give up
+//!    what is left.
+//! 3. *Reading waits only for something that wakes the session.* It stops for held-back messages, each of which waits for a
+//!    listener, a responder or the outbox, and for room in the inbox budget. A probe every
+//!    [`PROBE_INTERVAL`](crate::limits::PROBE_INTERVAL) finds out whether the peer is gone: then its responders are
+//!    dropped, and the messages that they held back are dispatched.
 //!
-//! The module `walk` checks them: it drives `poll` through every order of what can happen to a connection.
+//! The module `walk` checks these invariants: it drives `poll` through every order of the events of a connection.
 
 mod clock;
 mod dispatcher;
@@ -48,7 +47,7 @@ mod walk;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use tokio::task::yield_now;
 use tokio::time::Instant;
@@ -66,10 +65,10 @@ use crate::events::{CloseCause, CloseReason};
 use crate::limits::LINGER;
 use crate::listener::caught;
 
-/// How many bytes of messages a session dispatches before it lets other tasks have their turn.
+/// How many bytes of messages a session dispatches before it yields to other tasks.
 const TURN: usize = 64 * 1024;
 
-/// How many bytes a session reads before it does so: of a message without a delimiter, or in a drain, none counts as
+/// How many bytes a session reads before it yields. The bytes of an incomplete message, or in a drain, never count as
 /// dispatched.
 const INTAKE: usize = 1024 * 1024;
 
@@ -77,20 +76,20 @@ const INTAKE: usize = 1024 * 1024;
 pub(crate) struct Session<S, E: EndpointState> {
     context: ConnectionContext<E>,
     stream: S,
-    /// The close cause to report when the peer takes nothing.
+    /// The close cause to report when the peer accepts no bytes.
     slow_consumer: CloseCause,
     reader: Reader,
     dispatcher: Dispatcher<E>,
     writer: Writer,
     shutdown: Shutdown,
-    /// What the connection has of the inbox budget, while it has more than a chunk.
+    /// The connection's part of the inbox budget, while that is more than a chunk.
     account: Option<Box<Account>>,
-    /// When to find out whether the peer is still there, while nothing else would tell.
+    /// When to probe whether the peer is still there, while nothing else would tell.
     probe_at: Option<Instant>,
     timer: DeadlineTimer,
 }
 
-/// What is left of the turn of a session.
+/// What a session may still do before it yields, in bytes.
 struct Turn {
     dispatch: usize,
     intake: usize,
@@ -119,9 +118,19 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
         }
     }
 
-    /// Runs the connection to its end. When this returns, nothing is written or dispatched any more.
-    pub(crate) async fn run(mut self) -> CloseReason {
-        let cause = poll_fn(|cx| caught(|| self.poll(cx)).unwrap_or_else(transport_panicked)).await;
+    /// Runs the connection to its end. Once this resolves, nothing is written or dispatched any more.
+    pub(crate) fn run(self) -> impl Future<Output = CloseReason> {
+        // Not an `async fn`: its future would have room for the session twice, as an argument and as a variable.
+        let mut session = Some(self);
+        poll_fn(move |cx| {
+            let Some(running) = &mut session else { return Poll::Pending };
+            let cause = ready!(caught(|| running.poll(cx)).unwrap_or_else(transport_panicked));
+            session.take().map_or(Poll::Pending, |session| Poll::Ready(session.finish(cause)))
+        })
+    }
+
+    /// Gives up what is left, and tells why the connection has ended.
+    fn finish(mut self, cause: CloseCause) -> CloseReason {
         self.dispatcher.give_up(&mut self.reader, &self.context);
         self.reader.discard();
         self.dispatcher.count();
@@ -134,7 +143,7 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
             unsent_bytes: unsent.bytes,
             unfinished_bytes: self.reader.unfinished(),
         };
-        // The reason is to be reported, whatever the stream does as it is dropped.
+        // The reason has to be reported, even if the stream panics as it is dropped.
         if let Err(panic) = caught(|| drop(self)) {
             tracing::error!(panic, "the transport of a connection panicked as it was dropped");
         }
@@ -159,10 +168,10 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
                 return Poll::Ready(cause);
             }
             if turn.dispatch == 0 || turn.intake == 0 {
-                // A peer that never pauses must not keep the clock from being looked at.
+                // The clock is checked even if the peer never pauses.
                 self.look_at_clock(cx);
                 self.dispatcher.count();
-                // Not just woken again: the runtime is to look at what has arrived for others before it comes back.
+                // `yield_now` instead of a mere wake-up: the runtime first polls for I/O of other tasks.
                 if std::pin::pin!(yield_now()).poll(cx).is_pending() {
                     return Poll::Pending;
                 }
@@ -172,7 +181,7 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
                 continue;
             }
             self.dispatcher.count();
-            // Where nothing can be written any more, what is queued is nothing to stay awake for.
+            // Where nothing can be written any more, queued bytes are no reason to stay awake.
             if self.outbox().park(cx.waker(), blocked || self.writer.ended().is_some()) {
                 return Poll::Pending;
             }
@@ -190,14 +199,14 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
         }
     }
 
-    /// Begins the end of the connection: what is queued is written, nothing more is dispatched.
+    /// Begins the drain of the connection: queued bytes are written, and nothing more is dispatched.
     fn drain(&mut self, cause: CloseCause, until: Option<Instant>) {
         self.outbox().end();
         self.context.link.pending_requests.end(&cause);
         self.shutdown.drain(cause, until);
     }
 
-    /// Dispatches what was received. In a drain, only goes on with the message that was begun.
+    /// Dispatches received messages. In a drain, only continues the message whose listeners are being called.
     fn poll_dispatch(&mut self, cx: &mut Context<'_>, turn: &mut Turn) -> Poll<()> {
         let (reader, context) = (&mut self.reader, &self.context);
         if self.shutdown.is_serving() {
@@ -209,14 +218,14 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
 
     // Ending
 
-    /// The cause, once nothing is left to do. `dispatched` says that every whole message has been.
+    /// The cause, once nothing is left to do. `dispatched` says whether every whole message has been dispatched.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>, dispatched: bool) -> Option<CloseCause> {
         if self.shutdown.is_serving()
             && dispatched
             && self.dispatcher.is_idle()
             && let Some(cause) = self.reader.ended().cloned()
         {
-            // What the peer has sent is dispatched; the replies to it are still written.
+            // Everything from the peer is dispatched; the replies are still written.
             self.drain(cause, None);
         }
         let is_done = self.writer.is_done() && self.dispatcher.is_idle();
@@ -224,7 +233,7 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
             Shutdown::Aborted(cause) => return Some(cause.clone()),
             Shutdown::Draining { .. } if is_done && self.writer.ended().is_none() => {
                 if self.writer.poll_shutdown(&mut self.stream, cx).is_pending() {
-                    // A stream that can't even be shut down has no more time than the rest of a drain.
+                    // A stream that can't be shut down gets no more time than a drain.
                     let until = Instant::now().checked_add(self.context.limits().drain);
                     self.shutdown.limit(until);
                     return None;
@@ -233,9 +242,9 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
             }
             _ => {}
         }
-        // Closing a socket with something unread in it resets the connection, and a peer that writes to it once it is
-        // closed gets an error: either ends a Node process that listens for no `error` of its sockets. So the session reads
-        // on until the peer has seen the end and closes as well, for a moment.
+        // Closing a socket with unread bytes resets the connection, and a peer that writes to a closed socket gets an error.
+        // Either ends a Node process that has no listener for `error` events of its sockets. So the session reads on for a
+        // moment, until the peer closes as well.
         let peer_has_closed = self.writer.ended().is_some() || self.reader.ended().is_some();
         match &self.shutdown {
             Shutdown::Draining { cause, .. } | Shutdown::Lingering { cause, .. }
@@ -248,16 +257,16 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
     }
 }
 
-/// The end of a connection whose stream, code of the user, has panicked. What else is code of the user is called inside a
-/// guard of its own.
+/// The close cause after a panic of the stream, which may be code of the user. Other code of the user is called inside
+/// guards of its own.
 fn transport_panicked(panic: String) -> Poll<CloseCause> {
     Poll::Ready(cause_of(io::Error::other(format!("the transport panicked: {panic}"))))
 }
 
 impl<S, E: EndpointState> Drop for Session<S, E> {
     fn drop(&mut self) {
-        // A session that is dropped with its runtime has not run to its end: what it holds may panic as it goes, and no sender
-        // must take it for alive.
+        // A session that is dropped with its runtime has not run to its end. Its futures may panic as they are dropped, and
+        // senders must learn that the connection has ended.
         self.dispatcher.give_up(&mut self.reader, &self.context);
         let writing = self.writer.take_writing();
         self.context.link.outbox.give_up(self.context.limits().wire, writing);

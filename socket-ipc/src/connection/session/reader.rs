@@ -16,9 +16,9 @@ use crate::connection::read_buffer::ReadBuffer;
 use crate::connection::reply_scanner::ReplyScanner;
 use crate::events::CloseCause;
 use crate::limits::RAW_LEN;
-use crate::wire::{Frame, Framer, Wire};
+use crate::wire::{Frame, Framer};
 
-/// What was received and not dispatched yet.
+/// The bytes that were received and not dispatched yet.
 pub(super) struct Reader {
     received: ReadBuffer,
     framer: Framer,
@@ -28,16 +28,14 @@ pub(super) struct Reader {
     complete_until: Option<Instant>,
     /// Made when first needed.
     scanner: Option<Box<ReplyScanner>>,
-    /// Something was taken off the front since the last look.
+    /// Bytes were consumed since the last call of `has_dispatched`.
     has_dispatched: bool,
-    wire: Wire,
-    max_message_len: usize,
 }
 
 impl Reader {
     pub(super) fn new(limits: &Limits) -> Self {
         let Limits { wire, max_message_len, raw_len, .. } = *limits;
-        // A message over the limit is not stored, however much of one a report may hold.
+        // A message over the limit is not stored whole, even if a report may hold more of it.
         let keep = raw_len.min(max_message_len.max(RAW_LEN));
         Self {
             received: ReadBuffer::new(max_message_len.saturating_add(wire.delimiter().len())),
@@ -46,30 +44,27 @@ impl Reader {
             complete_until: None,
             scanner: None,
             has_dispatched: false,
-            wire,
-            max_message_len,
         }
     }
 
-    /// Reads what has arrived, a chunk at most, into a buffer of so many bytes more; 0 is the end of the stream. `Pending`
-    /// while nothing has arrived.
+    /// Reads what has arrived, a chunk at most, into a buffer that grows by `growth` bytes; 0 is the end of the stream.
+    /// `Pending` while nothing has arrived.
     pub(super) fn poll_fill<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,
         cx: &mut Context<'_>,
         growth: usize,
     ) -> Poll<io::Result<usize>> {
-        // Without tokio's budget, which the session's own turn stands in for: `Pending` is to mean that nothing has
-        // arrived.
+        // Without tokio's budget, as the session has its own turn: `Pending` has to mean that nothing has arrived.
         Pin::new(&mut unconstrained(poll_fn(|cx| self.received.poll_fill(stream, cx, growth)))).poll(cx)
     }
 
-    /// By how much the buffer had better grow before the next read.
+    /// By how much the buffer should grow before the next read.
     pub(super) fn growth(&self) -> usize {
         self.received.growth()
     }
 
-    /// How much can be read without that.
+    /// How much can be read without growing.
     pub(super) fn free(&self) -> usize {
         self.received.free()
     }
@@ -79,7 +74,7 @@ impl Reader {
         self.received.allocated()
     }
 
-    /// Whether something was taken off the front since the last call.
+    /// Whether bytes were consumed since the last call.
     pub(super) fn has_dispatched(&mut self) -> bool {
         std::mem::take(&mut self.has_dispatched)
     }
@@ -109,7 +104,7 @@ impl Reader {
         }
     }
 
-    /// Gives up what an unfinished message has over the limit.
+    /// Drops the bytes of an unfinished message that are over the limit.
     pub(super) fn remove_excess(&mut self) {
         if let Some(excess) = self.framer.excess(self.received.unread()) {
             self.received.remove(&[excess]);
@@ -119,7 +114,7 @@ impl Reader {
         }
     }
 
-    /// Drops whole messages that nobody will get; what is left is the unfinished one.
+    /// Drops whole messages that will not be dispatched, and keeps the unfinished one.
     pub(super) fn discard(&mut self) {
         while let Frame::Message { taken, .. } | Frame::TooLong { taken, .. } = self.next_frame() {
             self.consume(taken);
@@ -127,9 +122,9 @@ impl Reader {
         self.remove_excess();
     }
 
-    /// Takes out the whole messages behind the first `skip` bytes that `take` wants. Each is shown to it once.
+    /// Takes out those whole messages behind the first `skip` bytes for which `take` returns `true`. It gets each once.
     pub(super) fn extract(&mut self, skip: usize, mut take: impl FnMut(&[u8]) -> bool) {
-        let (wire, limit) = (self.wire, self.max_message_len);
+        let (wire, limit) = (self.framer.wire(), self.framer.limit());
         let scanner = self.scanner.get_or_insert_with(|| Box::new(ReplyScanner::new(wire, limit)));
         let mut taken = Vec::new();
         while let Some(place) = scanner.next(self.received.unread(), skip, &self.framer) {
@@ -157,14 +152,14 @@ impl Reader {
         self.ended.as_ref()
     }
 
-    /// Sets the time of an unfinished message, unless it is set.
+    /// Sets the deadline of an unfinished message, unless it is set.
     pub(super) fn expect_rest(&mut self, timeout: Duration) {
         if self.complete_until.is_none() && !self.unread().is_empty() {
             self.complete_until = Instant::now().checked_add(timeout);
         }
     }
 
-    /// Gives an unfinished message its whole time again: the peer can't send the rest of it while nothing is read.
+    /// Gives an unfinished message its whole time again: the peer can't send the rest while nothing is read.
     pub(super) fn excuse_rest(&mut self) {
         self.complete_until = None;
     }
@@ -173,7 +168,7 @@ impl Reader {
         self.complete_until
     }
 
-    /// How many bytes of the message at the front have arrived, those given up included.
+    /// How many bytes of the message at the front have arrived, dropped ones included.
     pub(super) fn unfinished(&self) -> u64 {
         self.framer.unfinished(self.received.unread())
     }

@@ -1,4 +1,4 @@
-//! How far a connection is on its way to its end.
+//! The phase of a connection, from serving to its end.
 
 use tokio::time::Instant;
 
@@ -9,16 +9,16 @@ use crate::events::CloseCause;
 pub(super) enum Shutdown {
     /// Messages are dispatched.
     Serving,
-    /// No further message is dispatched. What is queued is written, and what runs may finish, until the deadline.
+    /// No further message is dispatched. Queued bytes are written, and running listeners may finish, until the deadline.
     Draining { cause: CloseCause, until: Option<Instant> },
-    /// All is written and the peer has been told so. The session reads on until the peer closes, too.
+    /// Everything is written, and the stream is shut down. The session reads on until the peer closes, too.
     Lingering { cause: CloseCause, until: Option<Instant> },
     /// The connection ends now.
     Aborted(CloseCause),
 }
 
 impl Shutdown {
-    /// Begins to drain, at most until the deadline. Where that has begun before, the first cause and deadline stay.
+    /// Begins to drain, at most until the deadline. In a later phase, the first cause and deadline stay.
     pub(super) fn drain(&mut self, cause: CloseCause, deadline: Option<Instant>) {
         if self.is_serving() {
             *self = Self::Draining { cause, until: None };
@@ -26,7 +26,7 @@ impl Shutdown {
         self.limit(deadline);
     }
 
-    /// Sets the deadline, where there is none.
+    /// Sets the deadline, if there is none.
     pub(super) fn limit(&mut self, deadline: Option<Instant>) {
         if let Self::Draining { until, .. } | Self::Lingering { until, .. } = self {
             *until = until.or(deadline);
@@ -44,8 +44,7 @@ impl Shutdown {
         }
     }
 
-    /// The peer has been told that nothing more comes. It has until `deadline` to close, or less where the drain is over
-    /// sooner.
+    /// The stream is shut down. The peer has until `deadline` to close, or until the deadline of the drain if that is earlier.
     pub(super) fn linger(&mut self, deadline: Option<Instant>) {
         if let Self::Draining { cause, until } = self {
             let until = [*until, deadline].into_iter().flatten().min();

@@ -1,11 +1,11 @@
-//! Who may connect: the mode and the group of a socket file.
+//! The mode and the group of a socket file, which decide who may connect.
 
 use std::path::Path;
 
 use super::held::Held;
 use crate::error::ListenError;
 
-/// The permissions that a socket file gets before anybody can connect.
+/// The permissions that a socket file gets before any client can connect.
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
     pub(crate) mode: u32,
@@ -14,7 +14,7 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// Gives them to a socket file that was just made; never by its path, which may lead elsewhere by now.
+    /// Gives them to a socket file that was just made. Never by its path, which may lead elsewhere by now.
     pub(super) fn apply(&self, made: &Held, path: &Path) -> Result<(), ListenError> {
         if let Some(group) = self.group {
             made.set_group(group).map_err(|cause| ListenError::Group {
@@ -28,7 +28,7 @@ impl Access {
         let io = |cause| ListenError::Io { path: path.to_owned(), action: "look at the socket file", cause };
         let mode = made.mode().map_err(io)?;
         if mode != self.mode & 0o777 {
-            // The umask took bits away, or this system heeds no mode of an unbound socket.
+            // The umask cleared bits, or this system ignores the mode of an unbound socket.
             made.set_mode(self.mode).map_err(|cause| failed(mode, cause))?;
         }
         Ok(())

@@ -1,13 +1,13 @@
-//! What stands at a path: what kind of file it is, which one, and a hold on it that no later file can take over.
+//! The file at a path: its kind, its identity, and a handle that no later file can take over.
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
-/// What tells a file from another that has its name later, as long as something keeps it: an open socket keeps the file that
-/// it is bound to, an open descriptor its own. The times of a file are no part of it: `chmod`, `chown`, `setfacl` and a hard
-/// link change them.
+/// Tells a file from another that has its name later, as long as something keeps the file: an open socket keeps the file that
+/// it is bound to, an open descriptor its own. The times of a file are no part of its identity: `chmod`, `chown`, `setfacl` and
+/// a hard link change them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     device: u64,
@@ -20,21 +20,21 @@ impl Identity {
     }
 }
 
-/// A file, held: while it is, no other file has its inode number, and what is done to it is done to no other, whatever
-/// happens to its path.
+/// A file that is held. Meanwhile no other file has its inode number, and no call on it reaches another file, whatever happens
+/// to its path.
 #[derive(Debug)]
 pub(super) struct Held {
-    /// A descriptor that stands for the file without opening it (`O_PATH`), where the system has such.
+    /// A descriptor of the file that does not open it (`O_PATH`), where the system has such descriptors.
     descriptor: Option<File>,
     metadata: Metadata,
 }
 
 impl Held {
-    /// Takes hold of what stands at `path` itself, symbolic links not followed.
+    /// Takes hold of the file at `path`, without following symbolic links.
     pub(super) fn at(path: &Path) -> io::Result<Option<Self>> {
         let opened = match descriptor_of(path) {
             Ok(Some(file)) => file.metadata().map(|metadata| Self { descriptor: Some(file), metadata }),
-            // Where the system has no such descriptor, a look is all there is: nothing is changed by it.
+            // Without such descriptors only the metadata is read: nothing is changed.
             Ok(None) => fs::symlink_metadata(path).map(|metadata| Self { descriptor: None, metadata }),
             Err(error) => Err(error),
         };
@@ -53,10 +53,10 @@ impl Held {
         Identity::of(&self.metadata)
     }
 
-    /// Whether `later`, taken from the same path, is still this file.
+    /// Whether `later`, found at the same path, is still this file.
     pub(super) fn is(&self, later: &Self) -> bool {
         let changed = |held: &Self| (held.metadata.ctime(), held.metadata.ctime_nsec());
-        // Where nothing holds the file, its inode number may have been used again: then the time counts too.
+        // Where nothing holds the file, its inode number may have been reused: then the time counts, too.
         self.identity() == later.identity() && (self.descriptor.is_some() || changed(self) == changed(later))
     }
 
@@ -64,14 +64,14 @@ impl Held {
     ///
     /// # Errors
     ///
-    /// Also where nothing but the path leads to it: `chmod` follows a link that has taken its place.
+    /// Also where only the path leads to the file: `chmod` would follow a link that has replaced it.
     pub(super) fn set_mode(&self, mode: u32) -> io::Result<()> {
         let Some(name) = self.name() else { return Err(io::ErrorKind::Unsupported.into()) };
-        // `fchmod` refuses such a descriptor. Its name in `/proc` is no path: it leads to this file alone.
+        // `fchmod` refuses such a descriptor. Its name in `/proc` leads to this file alone.
         fs::set_permissions(name, Permissions::from_mode(mode))
     }
 
-    /// The permissions as they are now.
+    /// The current permissions.
     pub(super) fn mode(&self) -> io::Result<u32> {
         let metadata = self.descriptor.as_ref().map_or_else(|| Ok(self.metadata.clone()), File::metadata)?;
         Ok(metadata.mode() & 0o777)
@@ -81,26 +81,26 @@ impl Held {
     ///
     /// # Errors
     ///
-    /// Also where nothing but the path leads to it.
+    /// Also where only the path leads to the file.
     pub(super) fn set_group(&self, group: u32) -> io::Result<()> {
         self.descriptor
             .as_ref()
             .map_or_else(|| Err(io::ErrorKind::Unsupported.into()), |file| set_group_of(file, group))
     }
 
-    /// Whether a server listens on this socket. `false` where nothing but the path leads to it.
+    /// Whether a server listens on this socket. `false` where only the path leads to the file.
     pub(super) fn is_alive(&self) -> io::Result<bool> {
         use rustix::io::Errno;
         use rustix::net::{SocketAddrUnix, connect};
 
         let Some(name) = self.name() else { return Ok(false) };
-        // It does not wait: a full backlog says as much.
+        // Does not block: a full backlog means a live server, too.
         let probe = tokio::net::UnixSocket::new_stream()?;
         let connected = connect(&probe, &SocketAddrUnix::new(name)?);
         Ok(matches!(connected, Ok(()) | Err(Errno::AGAIN)))
     }
 
-    /// What leads to this file and to no other.
+    /// A name that leads to this file and to no other.
     fn name(&self) -> Option<String> {
         use std::os::fd::AsRawFd;
 
@@ -135,12 +135,12 @@ fn set_group_of(_file: &File, _group: u32) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Whether a call failed because nothing stands at its path, or no directory on the way to it.
+/// Whether a call failed because its path, or a directory on the way, does not exist.
 fn is_absence(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
-/// Says what a file is that is not a socket.
+/// The kind of a file that is not a socket.
 pub(super) fn no_socket(found: &Metadata) -> Option<&'static str> {
     let kind = found.file_type();
     if kind.is_socket() {
@@ -158,7 +158,7 @@ pub(super) fn no_socket(found: &Metadata) -> Option<&'static str> {
     }
 }
 
-/// What a look at the path of a socket finds.
+/// What is found at the path of a socket.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Look {
     /// The file that was bound.
@@ -167,7 +167,7 @@ pub(crate) enum Look {
     Gone(Instead),
 }
 
-/// What stands in the place of a socket file.
+/// What is in the place of a socket file.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Instead {
     identity: Option<Identity>,
@@ -175,7 +175,7 @@ pub(crate) struct Instead {
 }
 
 impl Instead {
-    /// What is found where nothing stands.
+    /// No file.
     pub(crate) fn nothing() -> Self {
         Self { identity: None, found: "nothing".to_owned() }
     }
@@ -185,7 +185,7 @@ impl Instead {
     }
 }
 
-/// Looks for the socket file `bound` at `path`. By path, as the path is what clients connect by.
+/// Looks for the socket file `bound` at `path`. By path, because clients connect by path.
 pub(super) fn look(path: &Path, bound: Option<Identity>) -> io::Result<Look> {
     match fs::symlink_metadata(path) {
         Ok(found) if bound == Some(Identity::of(&found)) => Ok(Look::InPlace),
@@ -199,7 +199,7 @@ pub(super) fn look(path: &Path, bound: Option<Identity>) -> io::Result<Look> {
     }
 }
 
-/// The socket file of somebody else that this process listens on: only looked at.
+/// The socket file of a socket that was passed to this process. It is only looked at.
 #[derive(Debug)]
 pub(crate) struct Theirs {
     path: std::path::PathBuf,
@@ -207,8 +207,8 @@ pub(crate) struct Theirs {
 }
 
 impl Theirs {
-    /// The socket file at `path`; `None` where this process sees none there, as in another mount namespace. By path, as all that
-    /// is done with it is to look there again.
+    /// The socket file at `path`; `None` where this process sees none, as in another mount namespace. By path, because the only
+    /// use is to look there again.
     pub(crate) fn at(path: &Path) -> Option<Self> {
         let path = std::path::absolute(path).ok()?;
         let found = fs::symlink_metadata(&path).ok().filter(|found| no_socket(found).is_none())?;

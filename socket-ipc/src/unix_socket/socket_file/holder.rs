@@ -1,4 +1,4 @@
-//! Which process holds a lock.
+//! The process that holds a lock.
 
 use std::fmt;
 use std::fs::Metadata;
@@ -6,7 +6,7 @@ use std::fs::Metadata;
 /// The process that holds a lock, as the system tells it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Holder {
-    /// `None` for one of another PID namespace.
+    /// `None` for a process of another PID namespace.
     process: Option<u32>,
     program: Option<String>,
 }
@@ -21,7 +21,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// The process that holds the lock of a file; `None` where none is known to.
+/// The process that holds the lock of a file; `None` where the system tells of none.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn of(file: &Metadata) -> Option<Holder> {
     use std::fs;
@@ -39,11 +39,11 @@ pub(super) fn of(_file: &Metadata) -> Option<Holder> {
     None
 }
 
-/// Who holds the lock that a line of `/proc/locks` tells of, if it is that of the file: `Some(None)` is a process without a
-/// number here.
+/// The holder of the lock in a line of `/proc/locks`, if that is the lock of the file: `Some(None)` is a process without a
+/// number in this PID namespace.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn holder_in(line: &str, device: u64, inode: u64) -> Option<Option<u32>> {
-    // `1: FLOCK  ADVISORY  WRITE 1234 08:02:131085 0 EOF`; one that waits has `->` behind its number.
+    // `1: FLOCK  ADVISORY  WRITE 1234 08:02:131085 0 EOF`; a process that waits for it has `->` after the first number.
     let [_, "FLOCK", _, _, process, file, ..] = line.split_whitespace().collect::<Vec<_>>()[..] else {
         return None;
     };
@@ -60,7 +60,7 @@ mod tests {
     use super::holder_in;
 
     #[test]
-    fn holder_of_each_kind_of_line_is_told() {
+    fn holder_in_each_kind_of_line_returns_process() {
         let device = rustix::fs::makedev(0x1f, 2);
         let held = "1: FLOCK  ADVISORY  WRITE 1234 1f:02:131085 0 EOF";
         assert_eq!(holder_in(held, device, 131_085), Some(Some(1234)));

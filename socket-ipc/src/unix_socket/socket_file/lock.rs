@@ -12,23 +12,22 @@ use super::holder::{self, Holder};
 use super::{only_ours_to_write, user};
 use crate::error::ListenError;
 
-/// How often the lock file may turn out to be gone once it is locked: each time, a server that had it has just
-/// ended.
+/// How often the lock file may be gone once it is locked: each time, the server that held it has just ended.
 const LOCK_ATTEMPTS: u32 = 1_000;
 
-/// The lock file beside a socket, held. Dropping it removes the file, then lets go.
+/// The lock file beside a socket, held. Dropping it removes the file, then releases the lock.
 #[derive(Debug)]
 pub(super) struct Lock {
     path: PathBuf,
-    /// The lock is that of this open file.
+    /// The lock belongs to this open file.
     file: File,
     /// The process that took it.
     process: u32,
 }
 
 impl Lock {
-    /// Takes the lock of the socket at `absolute`, which the user named `socket`. One that is held means a live server, which
-    /// is not bothered with a connection.
+    /// Takes the lock of the socket at `absolute`, which the user named `socket`. A held lock means a live server, so no
+    /// connection is made to find out.
     pub(super) fn take(socket: &Path, absolute: &Path) -> Result<Self, ListenError> {
         let attempt = Attempt { socket, path: path_of(absolute) };
         let mut reclaimed = false;
@@ -48,7 +47,7 @@ impl Lock {
                 if std::mem::replace(&mut reclaimed, true) {
                     return Err(attempt.not_ours(&opened));
                 }
-                // Nobody holds it, or the lock would not be ours.
+                // No other process holds it, or the lock could not have been taken.
                 attempt.may_reclaim(&opened)?;
                 tracing::warn!(path = %attempt.path.display(), user = opened.uid(), "reclaimed what a server of another user left");
                 // Removed while it is held, as at the end of a server.
@@ -56,7 +55,7 @@ impl Lock {
                 continue;
             }
             let lock = Self { path: attempt.path.clone(), file, process: std::process::id() };
-            // The server that held it may have removed the file meanwhile: then this is the lock of nothing.
+            // The server that held it may have removed the file meanwhile: then this lock guards nothing.
             if lock.is_in_place() {
                 return Ok(lock);
             }
@@ -64,7 +63,7 @@ impl Lock {
         Err(attempt.refuse(format!("it was replaced each of the {LOCK_ATTEMPTS} times it was locked")))
     }
 
-    /// Whether the file that is held is the one that others find by its path. By path, since others open it by that.
+    /// Whether the held file is the one at its path. By path, because other servers open it by path.
     pub(super) fn is_in_place(&self) -> bool {
         let identity = |metadata: io::Result<Metadata>| metadata.ok().map(|metadata| Identity::of(&metadata));
         let held = identity(self.file.metadata());
@@ -74,13 +73,13 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // A forked child has a copy of what its parent goes on holding. Closing it does not unlock: the lock goes with the last
-        // copy of the open file, or when it is told to, which nothing here does.
+        // A forked child has a copy of the parent's open file. Closing the copy does not unlock: the lock is released with the
+        // last copy, or explicitly, which nothing here does.
         if self.process != std::process::id() {
             return;
         }
-        // Removed while it is held: a server that opened it before sees afterwards that it is gone. By path, as POSIX removes
-        // no file in another way; who may write to the directory can replace it in between.
+        // Removed while it is held: a server that opened it before sees afterwards that it is gone. By path, because POSIX has no
+        // other way to remove a file; a user who may write to the directory can replace it in between.
         if self.is_in_place()
             && let Err(error) = fs::remove_file(&self.path)
         {
@@ -96,7 +95,7 @@ pub(super) fn path_of(absolute: &Path) -> PathBuf {
     path.into()
 }
 
-/// One lock that is to be taken.
+/// An attempt to take one lock.
 struct Attempt<'s> {
     /// The socket, as the user named it.
     socket: &'s Path,
@@ -119,11 +118,11 @@ impl Attempt<'_> {
             .create(true)
             .truncate(false)
             .mode(0o600)
-            // A FIFO in its place must not block, nor a link lead elsewhere.
+            // A FIFO in its place must not block, and a link must not be followed.
             .custom_flags((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits().cast_signed())
-            // By path, since others open it by that; what was opened is looked at again once it is locked.
+            // By path, because other servers open it by path; what was opened is compared again once it is locked.
             .open(&self.path)
-            // The look says only what is in the way: nothing is done by it.
+            // By path, only for the text of the error.
             .map_err(|cause| match fs::symlink_metadata(&self.path) {
                 Ok(found) if !found.is_file() => {
                     let kind = no_socket(&found).unwrap_or("a socket");
@@ -144,7 +143,7 @@ impl Attempt<'_> {
         match file.try_lock() {
             Ok(()) => Ok(true),
             Err(TryLockError::WouldBlock) => Err(self.held(holder::of(opened).as_ref())),
-            // Some network file systems have no locks. What remains is the probe, and the file's identity.
+            // Some network file systems have no locks. The probe and the file's identity remain.
             Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {
                 tracing::warn!(path = %self.path.display(), "this file system has no locks");
                 Ok(false)
@@ -155,7 +154,7 @@ impl Attempt<'_> {
 
     fn held(&self, holder: Option<&Holder>) -> ListenError {
         let holder = holder.map_or_else(|| "a process".to_owned(), Holder::to_string);
-        // Said only: nothing is done by it.
+        // By path, only for the text of the error.
         let gone = match fs::symlink_metadata(self.socket) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => ", while its socket file is gone",
             _ => "",
@@ -167,8 +166,8 @@ impl Attempt<'_> {
         ListenError::AddrInUse { path: self.socket.to_owned(), found }
     }
 
-    /// Nothing holds a lock as far as this process can see, which is not that nothing does: the system names no process of
-    /// another PID namespace, and on some file systems none at all.
+    /// The error where this process sees no holder. There may be one all the same: the system does not name a process of another
+    /// PID namespace, and on some file systems no process at all.
     fn perhaps_left_over(&self, found: &Metadata, held: &str) -> ListenError {
         let (owner, user, socket) = (found.uid(), user(), self.socket.display());
         self.refuse(format!(
@@ -178,7 +177,7 @@ impl Attempt<'_> {
         ))
     }
 
-    /// A file that was made just now is another user's.
+    /// The error where a file that was just made belongs to another user.
     fn not_ours(&self, found: &Metadata) -> ListenError {
         let (owner, user) = (found.uid(), user());
         self.refuse(format!(
@@ -187,7 +186,7 @@ impl Attempt<'_> {
         ))
     }
 
-    /// Whether what another user has left may be taken.
+    /// Checks that the lock file which another user has left may be taken.
     fn may_reclaim(&self, left: &Metadata) -> Result<(), ListenError> {
         if only_ours_to_write(&self.path).map_err(|cause| self.io(cause))? {
             return Ok(());
@@ -201,7 +200,7 @@ impl Attempt<'_> {
     }
 
     fn remove(&self, left: &Metadata) -> Result<(), ListenError> {
-        // By path, as POSIX removes no file in another way; only this user may write to the directory.
+        // By path, because POSIX has no other way to remove a file; only this user may write to the directory.
         let found = fs::symlink_metadata(&self.path);
         if found.is_ok_and(|found| Identity::of(&found) == Identity::of(left)) {
             fs::remove_file(&self.path).map_err(|cause| self.io(cause))?;

@@ -1,12 +1,12 @@
-//! The path: who may bind it, what is reclaimed, and what goes away at the end.
+//! The path of a socket: which server may bind it, what is reclaimed, and what is removed at the end.
 //!
-//! Beside the socket `path` stands `path.lock`, which a server holds locked (`flock(2)`) for its life. Two
-//! servers of this library never both listen on a path; a program that knows nothing of the lock can still
-//! displace one, as POSIX has no way to remove a file only if it is a certain one.
+//! Beside the socket `path` is the file `path.lock`, which a server keeps locked (`flock(2)`) for its life. So two servers of
+//! this library never both listen on a path. A program that ignores the lock can still displace a server: POSIX has no way to
+//! remove a file only if it is a certain one.
 //!
-//! After the bind a path may lead elsewhere, where others may write to the directory: what is done to the socket file is done
-//! through a descriptor. Two things can only be done by path, and say so where they are: to look whether clients still find
-//! the file, and to remove it.
+//! Where other users may write to the directory, a path may lead elsewhere after the bind. So the socket file is changed through
+//! a descriptor. Two operations are only possible by path, and a comment there says so: to check that clients still find the
+//! file, and to remove it.
 
 mod access;
 mod held;
@@ -31,24 +31,23 @@ pub(crate) use reclaim::{Dead, probe};
 
 use crate::error::ListenError;
 
-/// `sockaddr_un` has room for this many bytes of path beside the NUL that ends it (`unix(7)`; `unix(4)` on
-/// the BSDs).
+/// How many bytes of path `sockaddr_un` has room for, beside the NUL that ends it (`unix(7)`; `unix(4)` on the BSDs).
 pub(crate) const MAX_PATH_LEN: usize = if cfg!(target_os = "linux") { 107 } else { 103 };
 
 /// How many connections may wait to be accepted; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: u32 = 4096;
 
-/// A path that is bound, its lock held. What is dropped is removed, in the process that bound it.
+/// A bound path, with its lock held. Dropping it removes the files, in the process that bound it.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     /// Absolute: the process may change its directory.
     path: PathBuf,
     access: Access,
-    /// The socket keeps the file as long as it is open, so that no other has its number.
+    /// An open socket keeps its file, so no other file has this identity meanwhile.
     bound: Option<Identity>,
     /// Held as long as the file is.
     lock: Lock,
-    /// The process that bound it: a forked child has a copy of this, and the file is not the child's to remove.
+    /// The process that bound it: a forked child has a copy of this value, and must not remove the file.
     process: u32,
 }
 
@@ -67,7 +66,7 @@ pub(crate) fn refuse_path(path: &Path) -> Option<String> {
     }
 }
 
-/// Takes `path` and listens on it. A dead socket there is reclaimed; anything else is left alone.
+/// Binds `path` and listens on it. A dead socket there is reclaimed; any other file is left alone.
 pub(crate) async fn bind(path: &Path, access: Access) -> Result<(UnixListener, SocketFile), ListenError> {
     if let Some(reason) = refuse_path(path) {
         return Err(ListenError::InvalidPath { path: path.to_owned(), reason });
@@ -89,13 +88,13 @@ impl SocketFile {
         &self.path
     }
 
-    /// Looks whether clients still find the socket.
+    /// Checks that clients still find the socket.
     pub(crate) fn look(&self) -> io::Result<Look> {
         held::look(&self.path, self.bound)
     }
 
-    /// Holds the lock that others find, also where its file was removed or another directory has come before it. Says whether
-    /// it had to be taken anew.
+    /// Takes the lock again if other servers no longer find it: its file was removed, or another directory hides it. Says whether
+    /// it was taken again.
     pub(crate) fn lock_again(&mut self) -> Result<bool, ListenError> {
         if let Some(reason) = refuse_path(&self.path) {
             return Err(ListenError::InvalidPath { path: self.path.clone(), reason });
@@ -107,7 +106,7 @@ impl SocketFile {
         Ok(anew)
     }
 
-    /// Listens once more, after the socket file has gone. The lock has to be held.
+    /// Listens again after the socket file was lost. The lock has to be held.
     pub(crate) fn listen_again(&mut self, dead: Option<Dead>) -> Result<UnixListener, ListenError> {
         let path = self.path.clone();
         self.listen(&path, dead).inspect_err(|_| self.remove_or_warn())
@@ -120,8 +119,8 @@ impl SocketFile {
             dead.remove(path)?;
         }
         let socket = UnixSocket::new_stream().map_err(io("make a socket"))?;
-        // Before the file exists, so that it never has others. The umask still clears bits of it, and some
-        // systems refuse: what is not right then is put right below, before anybody can connect.
+        // Before the file exists, so that it never has another mode. The umask still clears bits, and some systems refuse: the
+        // mode is corrected below, before any client can connect.
         let as_file = File::from(socket.as_fd().try_clone_to_owned().map_err(io("make a socket"))?);
         let _ = as_file.set_permissions(Permissions::from_mode(self.access.mode));
         drop(as_file);
@@ -132,24 +131,25 @@ impl SocketFile {
         })?;
         let made = made_at(path).map_err(io("look at the socket file"))?.ok_or_else(|| just_bound(path))?;
         self.bound = Some(made.identity());
-        // Undone while the socket is open: until then no other file has the number of this one.
+        // On failure removed while the socket is open, so that no other file has this identity.
         self.access.apply(&made, path).inspect_err(|_| self.remove_or_warn())?;
-        // Only now can anybody connect.
+        // Only now can clients connect.
         socket.listen(BACKLOG).map_err(io("listen on the socket"))
     }
 
-    /// Removes the file, unless it has become somebody else's. The lock stays.
+    /// Removes the file, unless another file has replaced it. The lock stays.
     pub(crate) fn remove(&mut self) -> io::Result<()> {
         if self.process != std::process::id() {
             return Ok(());
         }
         let Some(bound) = self.bound.take() else { return Ok(()) };
         match held::look(&self.path, Some(bound))? {
-            // By path, as POSIX removes no file in another way; who may write to the directory can replace it in between.
+            // By path, because POSIX has no other way to remove a file; a user who may write to the directory can replace it in
+            // between.
             Look::InPlace => fs::remove_file(&self.path),
             Look::Gone(instead) if instead.is_nothing() => Ok(()),
             Look::Gone(_) => {
-                tracing::warn!(path = %self.path.display(), "the socket file has become somebody else's; left alone");
+                tracing::warn!(path = %self.path.display(), "another file has replaced the socket file; left alone");
                 Ok(())
             }
         }
@@ -168,11 +168,11 @@ impl Drop for SocketFile {
     }
 }
 
-/// The file that a bind has just made at `path`; `None` if what is there can't be it.
+/// The file that a bind has just made at `path`; `None` if the file there can't be it.
 ///
-/// By path, since nothing else leads to it: the socket itself is another file. Who may write to the directory can have put
-/// something in its place. What passes for it is a socket of this user that nobody listens on, so that nothing which is not
-/// this user's, and no live server, is given another mode or taken for ours.
+/// By path, because nothing else leads to it: the socket itself is another file. A user who may write to the directory may
+/// have replaced it. Only a socket of this user that no server listens on is accepted. So no file of another user, and no live
+/// server, gets another mode or counts as this server's.
 fn made_at(path: &Path) -> io::Result<Option<Held>> {
     let Some(made) = Held::at(path)? else { return Ok(None) };
     let ours = no_socket(made.metadata()).is_none() && made.metadata().uid() == user() && !made.is_alive()?;
@@ -188,12 +188,12 @@ fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Whether only this user, and the superuser, may write to the directory of a path: then nobody else puts anything in the
-/// place of what was looked at, nor holds a lock against it.
+/// Whether only this user and the superuser may write to the directory of a path. Then no other user can replace a file there
+/// after a check, or lock it.
 fn only_ours_to_write(path: &Path) -> io::Result<bool> {
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
-    // By path: the directory is what the file is made in next, by path as well.
+    // By path, because the file is made in the directory by path as well.
     let directory = fs::metadata(directory.unwrap_or(Path::new(".")))?;
-    // The bits of the group are also the most that an access control list gives.
+    // With an access control list, the group bits are the most that it grants.
     Ok(directory.uid() == user() && directory.mode() & 0o022 == 0)
 }

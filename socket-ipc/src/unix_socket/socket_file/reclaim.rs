@@ -1,4 +1,4 @@
-//! The socket of a server that has ended: what is removed, and what is left alone.
+//! Reclaims the socket of a server that has ended, and leaves any other file alone.
 
 use std::fs;
 use std::io;
@@ -11,24 +11,23 @@ use super::held::{Held, no_socket};
 use super::{only_ours_to_write, user};
 use crate::error::ListenError;
 
-/// A socket that nobody listens on.
+/// A socket that no server listens on.
 #[derive(Debug)]
 pub(crate) struct Dead(Held);
 
-/// Finds out whether the path is free, once the socket that it returns is removed.
+/// Checks that the path is free once the dead socket, if one is returned, is removed.
 ///
 /// # Errors
 ///
-/// Anything else is there: only a socket that nobody listens on may be removed.
+/// Another file is there: only a socket that no server listens on may be removed.
 pub(crate) async fn probe(path: &Path) -> Result<Option<Dead>, ListenError> {
     let in_use = |found: String| ListenError::AddrInUse { path: path.to_owned(), found };
     let Some(found) = look_at(path)? else { return Ok(None) };
     if let Some(found) = no_socket(found.metadata()) {
         return Err(ListenError::NotASocket { path: path.to_owned(), found });
     }
-    // ErrorReply alone proves nothing: a regular file refuses a connection too, and so does a socket that is
-    // about to listen. The first was ruled out above; the second, if it is of this library, holds the
-    // lock.
+    // A refused connection alone proves nothing: a regular file refuses one, too, and so does a socket that is about to listen.
+    // The check above excludes the first; the second, if it is of this library, holds the lock.
     match UnixStream::connect(path).await {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Some(Dead(found))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -54,7 +53,8 @@ impl Dead {
             None => Ok(()),
             Some(still) if self.0.is(&still) => {
                 may_reclaim(still.metadata().uid(), path)?;
-                // By path, as POSIX removes no file in another way; who may write to the directory can replace it in between.
+                // By path, because POSIX has no other way to remove a file; a user who may write to the directory can replace it
+                // in between.
                 fs::remove_file(path).map_err(|cause| ListenError::Io {
                     path: path.to_owned(),
                     action: "remove the abandoned socket file",
@@ -66,8 +66,7 @@ impl Dead {
     }
 }
 
-/// Whether a socket of a user that nobody listens on may be taken. One of another user may be about to listen, and hold no
-/// lock.
+/// Checks that the dead socket of a user may be reclaimed. One of another user may be about to listen without a lock.
 fn may_reclaim(owner: u32, path: &Path) -> Result<(), ListenError> {
     let user = user();
     let io = |cause| ListenError::Io { path: path.to_owned(), action: "look at the directory", cause };

@@ -1,7 +1,7 @@
-//! A value to JSON text, the same to the byte as serde_json writes it.
+//! From a value to JSON text, byte for byte as serde_json writes it.
 //!
-//! serde_json looks at each byte of a string by itself, and at the names of fields as at any other: most of what a
-//! message costs its sender. Numbers, and the keys of maps with the rules for them, are left to it.
+//! serde_json checks each byte of a string by itself, those of field names included: most of the sender's cost of a message.
+//! Numbers, and the keys of maps with their rules, are left to it.
 
 mod parts;
 mod path;
@@ -19,22 +19,22 @@ use super::bounded::{Bounded, is_plain};
 use parts::Parts;
 pub(super) use path::path_at_end;
 
-/// The deepest nesting that a message may have, so that whatever is sent can be read back: serde_json reads
-/// no deeper. It also keeps a tree of any depth from overflowing the sender's stack.
+/// The deepest nesting of a message: serde_json reads no deeper. The limit also keeps a deep tree from overflowing the
+/// sender's stack.
 pub(super) const MAX_DEPTH: usize = 127;
 
-/// Up to this length, a string is searched for escapes before anything of it is written: few have one.
+/// A string of at most this length is searched for escapes before it is written: few have one.
 const SHORT: usize = 32;
 
-/// How the names begin under which serde_json's own types pass text through a serializer as it is: that of a
-/// `RawValue`, and of a number of any precision.
+/// The prefix of the names under which types of serde_json pass text through a serializer unchanged: `RawValue`, and numbers
+/// of arbitrary precision.
 const VERBATIM: &str = "$serde_json::private::";
 
-/// What no value that is sent may have.
+/// Why a value can't be sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fault {
     TooDeep,
-    /// A number, by its name.
+    /// A number that is not finite, by its name.
     NotFinite(&'static str),
     /// The same as the key of a map.
     NotFiniteKey(&'static str),
@@ -45,9 +45,9 @@ pub(super) struct Json<'b> {
     pub(super) text: Bounded<'b>,
     /// How many arrays and objects are open.
     depth: usize,
-    /// Why the value has no form that is sent, where this serializer says so.
+    /// Why the value can't be sent, where this serializer finds out.
     pub(super) fault: Option<Fault>,
-    /// Some text was written as somebody else had it.
+    /// Some text was written unchanged.
     pub(super) verbatim: bool,
 }
 
@@ -66,7 +66,7 @@ impl<'b> Json<'b> {
         self.text.put("\"");
     }
 
-    /// Writes a name. Most are known where this is inlined, and there the compiler looks for escapes.
+    /// Writes a key. Most are constants where this is inlined: there the compiler searches for escapes.
     #[inline(always)]
     pub(super) fn key(&mut self, key: &str) {
         if is_plain(key) {
@@ -79,7 +79,7 @@ impl<'b> Json<'b> {
     /// Writes a further key of an object, and its value, which is JSON text.
     pub(super) fn further(&mut self, key: &str, value: impl Display) {
         self.text.put_all([",\"", key, "\":"]);
-        // Never fails: what has no place is counted.
+        // Never fails: bytes over the limit are counted.
         let _ = write!(self.text, "{value}");
     }
 
@@ -95,11 +95,11 @@ impl<'b> Json<'b> {
         Ok(())
     }
 
-    /// Refuses text from `at` on that was written as somebody else had it, if it is nested too deep where it stands.
+    /// Returns an error if the text from `at` on, which was written unchanged, is nested too deep at its place.
     fn check_depth(&mut self, at: usize) -> Result<(), Error> {
         let most = MAX_DEPTH - self.depth.min(MAX_DEPTH);
         let text = self.text.stored_from(at);
-        // Each level takes two brackets: most text is too short, or has too few.
+        // Each level takes two brackets: most texts are too short, or have too few.
         if text.len() <= 2 * most || memchr::memchr2_iter(b'[', b'{', text).nth(most).is_none() {
             return Ok(());
         }
@@ -110,7 +110,7 @@ impl<'b> Json<'b> {
         Ok(())
     }
 
-    /// Refuses a number that JSON has no form for: as `null` it would be lost, or be something else, without a word.
+    /// Returns an error for a number that JSON cannot represent: `null` would silently lose it.
     #[cold]
     fn not_finite(&mut self, value: f64) -> Result<(), Error> {
         let name = match value {
@@ -122,12 +122,12 @@ impl<'b> Json<'b> {
         Err(Error::custom(name))
     }
 
-    /// Finds out whether a key that serde_json refused is a number that JSON has no form for.
+    /// Finds out whether a key that serde_json refused is a number that JSON cannot represent.
     #[cold]
     fn find_key_fault<T: Serialize + ?Sized>(&mut self, key: &T) {
         let mut nothing = Vec::new();
         let mut alone = Json::new(Bounded::new(&mut nothing, 0));
-        // A number inside an array or object is not why that can't be a key.
+        // An array or object can't be a key anyway, whatever number is in it.
         if key.serialize(&mut alone).is_err()
             && alone.text.size() == 0
             && let Some(Fault::NotFinite(value)) = alone.fault
@@ -144,14 +144,14 @@ impl<'b> Json<'b> {
         Ok(())
     }
 
-    /// Closes what has been opened since there were `depth`.
+    /// Closes the arrays and objects down to `depth`.
     #[inline]
     fn close(&mut self, depth: usize, brackets: &str) {
         self.depth = depth;
         self.text.put(brackets);
     }
 
-    /// Opens an array or object, to close it and what else was opened since there were `depth`.
+    /// Opens an array or object. `close` closes it and the others down to `depth`.
     #[inline]
     fn parts<'j>(
         &'j mut self,
@@ -174,7 +174,7 @@ impl<'b> Json<'b> {
     }
 }
 
-/// How deep arrays and objects are nested in well-formed JSON text.
+/// The depth of nesting in well-formed JSON text.
 fn depth(text: &[u8]) -> usize {
     let (mut open, mut most) = (0_usize, 0);
     let (mut in_string, mut escaped) = (false, false);

@@ -18,12 +18,12 @@ pub(in crate::wire) struct Parts<'j, 'b> {
     depth: usize,
     is_first: bool,
     close: &'static str,
-    /// The name under which the text passes as it is.
+    /// The name of the type whose text is written unchanged.
     verbatim: Option<&'static str>,
 }
 
 impl<'j, 'b> Parts<'j, 'b> {
-    /// What has just been opened; `close` leads back to `depth`.
+    /// The array or object that was just opened; `close` leads back to `depth`.
     #[inline]
     pub(super) fn new(json: &'j mut Json<'b>, depth: usize, close: &'static str) -> Self {
         Self { json, depth, is_first: true, close, verbatim: None }
@@ -123,8 +123,8 @@ impl SerializeMap for Parts<'_, '_> {
     }
 }
 
-/// Of a map writes the keys, and nothing that stands around them: serde_json knows what may be one, and says
-/// so of what may not.
+/// Writes the keys of a map, without the syntax around them: serde_json knows what can be a key, and has the errors for what
+/// can't.
 struct KeysOnly;
 
 impl Formatter for KeysOnly {
@@ -139,8 +139,7 @@ impl Formatter for KeysOnly {
     }
 }
 
-/// A field of a type of serde_json's own that holds text to be written as it is, which serde_json alone can ask
-/// for.
+/// A field of a type of serde_json that holds text to be written unchanged, which only serde_json's serializer knows.
 struct Verbatim<'v, T: ?Sized> {
     name: &'static str,
     key: &'static str,

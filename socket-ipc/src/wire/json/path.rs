@@ -1,15 +1,15 @@
-//! Where JSON text breaks off.
+//! The path of the place where JSON text breaks off.
 
 /// An array or object that is open.
 enum Open<'t> {
-    /// How many elements stand before the one that is being written.
+    /// How many elements come before the one that is being written.
     Array(usize),
-    /// The key whose value is being written, as it stands in the text. `None` before a key.
+    /// The key whose value is being written, as in the text. `None` before a key.
     Object(Option<&'t str>),
 }
 
-/// The place of the value that would follow in well-formed JSON text that breaks off, such as `points[3].y`. Where a key would
-/// follow, the place of its object. Empty where nothing is open.
+/// The path of the next value in well-formed JSON text that breaks off, such as `points[3].y`. Where a key comes next, the
+/// path of its object. Empty where nothing is open.
 pub(in crate::wire) fn path_at_end(text: &str) -> String {
     let mut open = Vec::new();
     let mut at = 0;
@@ -67,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn path_is_that_of_the_value_or_key_that_follows() {
+    fn path_at_end_broken_text_returns_path_of_next_value() {
         for (text, path) in [
             ("", ""),
             ("[", "[0]"),

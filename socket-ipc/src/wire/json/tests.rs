@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use crate::wire::{EncodeError, Wire};
 
-/// One of everything that may hold a string.
+/// Every kind of value that can hold a string.
 #[derive(serde::Serialize)]
 struct Everything<'t> {
     field: &'t str,
@@ -21,7 +21,7 @@ struct Everything<'t> {
     raw: Box<RawValue>,
     shown: std::fmt::Arguments<'t>,
     by_halves: ByHalves<'t>,
-    /// A string in formats that people read, and a tuple in others.
+    /// A string in human-readable formats, and a tuple in others.
     address: std::net::Ipv6Addr,
     #[serde(flatten)]
     flat: BTreeMap<String, &'t str>,
@@ -41,7 +41,7 @@ enum Variant<'t> {
     Struct { field: &'t str },
 }
 
-/// A map whose entries are not written at once.
+/// A map whose keys and values are written separately.
 struct ByHalves<'t>(&'t str);
 
 impl Serialize for ByHalves<'_> {
@@ -61,7 +61,7 @@ fn assert_as_serde_json(value: &impl Serialize) {
 }
 
 #[test]
-fn each_character_is_written_as_serde_json_writes_it_wherever_it_stands() {
+fn json_character_at_any_offset_matches_serde_json() {
     for character in (0..=0x100).filter_map(char::from_u32) {
         for before in 0..70 {
             assert_as_serde_json(&format!("{}{character}{}", "x".repeat(before), "y".repeat(40)));
@@ -71,7 +71,7 @@ fn each_character_is_written_as_serde_json_writes_it_wherever_it_stands() {
 
 proptest! {
     #[test]
-    fn a_string_is_written_as_serde_json_writes_it_in_whatever_holds_it(
+    fn json_string_in_any_container_matches_serde_json(
         text in "[ -~\\x00-\\x1fäß€😀\"\\\\]{0,150}",
     ) {
         assert_as_serde_json(&Everything {
@@ -99,7 +99,7 @@ proptest! {
 }
 
 #[test]
-fn scalars_are_written_as_serde_json_writes_them() {
+fn json_scalars_match_serde_json() {
     assert_as_serde_json(&(true, false, i8::MIN, i16::MIN, i32::MIN, i64::MIN, i128::MIN));
     assert_as_serde_json(&(u8::MAX, u16::MAX, u32::MAX, u64::MAX, u128::MAX));
     assert_as_serde_json(&(f32::MIN_POSITIVE, f64::MAX, -0.0, 1e300, f32::MAX, f64::MIN));
@@ -107,7 +107,7 @@ fn scalars_are_written_as_serde_json_writes_them() {
 }
 
 #[test]
-fn number_not_finite_is_refused_by_the_path_of_its_field() {
+fn json_not_finite_number_returns_error_with_path() {
     #[derive(serde::Serialize)]
     struct Shape {
         points: Vec<Point>,
@@ -132,7 +132,7 @@ fn number_not_finite_is_refused_by_the_path_of_its_field() {
     enum Tagged {
         Round { radius: f64 },
     }
-    fn refused(value: &impl Serialize) -> String {
+    fn error_of(value: &impl Serialize) -> String {
         let mut buffer = b"before".to_vec();
         let error = Wire::JSON_LINES.encode("t", value, &mut buffer).unwrap_err();
         assert!(matches!(error, EncodeError::NotFinite { .. }), "{error:?}");
@@ -142,28 +142,31 @@ fn number_not_finite_is_refused_by_the_path_of_its_field() {
 
     let shape =
         || Shape { points: vec![Point { x: 1.0, y: 2.0 }; 4], more: BTreeMap::new(), kind: Kind::Plain };
-    let said = |place: &str, value: &str| format!("{place} is {value}, which JSON cannot represent");
+    let expected = |place: &str, value: &str| format!("{place} is {value}, which JSON cannot represent");
     let mut point = shape();
     point.points[3].y = f64::NAN;
-    assert_eq!(refused(&point), said("points[3].y", "NaN"));
+    assert_eq!(error_of(&point), expected("points[3].y", "NaN"));
     let mut flat = shape();
     flat.more = [("a".to_owned(), None), ("b c".to_owned(), Some(f32::NEG_INFINITY))].into();
-    assert_eq!(refused(&flat), said("b c", "-infinity"));
+    assert_eq!(error_of(&flat), expected("b c", "-infinity"));
     assert_eq!(
-        refused(&Shape { kind: Kind::Round { radius: f64::INFINITY }, ..shape() }),
-        said("kind.Round.radius", "infinity")
+        error_of(&Shape { kind: Kind::Round { radius: f64::INFINITY }, ..shape() }),
+        expected("kind.Round.radius", "infinity")
     );
-    assert_eq!(refused(&Shape { kind: Kind::Pair(1.0, f64::NAN), ..shape() }), said("kind.Pair[1]", "NaN"));
-    assert_eq!(refused(&Shape { kind: Kind::Line(f64::NAN), ..shape() }), said("kind.Line", "NaN"));
-    assert_eq!(refused(&Tagged::Round { radius: f64::NAN }), said("radius", "NaN"));
-    assert_eq!(refused(&f32::NAN), said("the message", "NaN"));
-    assert_eq!(refused(&[1.0, -f64::NAN]), said("[1]", "NaN"));
-    assert_eq!(refused(&BTreeMap::from([(7, Some(f64::NAN))])), said("7", "NaN"));
+    assert_eq!(
+        error_of(&Shape { kind: Kind::Pair(1.0, f64::NAN), ..shape() }),
+        expected("kind.Pair[1]", "NaN")
+    );
+    assert_eq!(error_of(&Shape { kind: Kind::Line(f64::NAN), ..shape() }), expected("kind.Line", "NaN"));
+    assert_eq!(error_of(&Tagged::Round { radius: f64::NAN }), expected("radius", "NaN"));
+    assert_eq!(error_of(&f32::NAN), expected("the message", "NaN"));
+    assert_eq!(error_of(&[1.0, -f64::NAN]), expected("[1]", "NaN"));
+    assert_eq!(error_of(&BTreeMap::from([(7, Some(f64::NAN))])), expected("7", "NaN"));
     assert_as_serde_json(&(0.0, -0.0, f64::MIN_POSITIVE, None::<f64>));
 }
 
 #[test]
-fn number_not_finite_as_a_key_is_refused_by_the_path_of_its_map() {
+fn json_not_finite_key_returns_error_with_path_of_map() {
     /// A map with one key.
     struct Of<K>(K);
 
@@ -184,26 +187,26 @@ fn number_not_finite_as_a_key_is_refused_by_the_path_of_its_map() {
         Weights { of: [Of<Weight>; 1] },
     }
 
-    fn refused(value: &impl Serialize) -> (bool, String) {
+    fn error_of(value: &impl Serialize) -> (bool, String) {
         let error = Wire::JSON_LINES.encode("t", value, &mut Vec::new()).unwrap_err();
         (matches!(error, EncodeError::NotFiniteKey { .. }), error.to_string())
     }
 
     assert_as_serde_json(&Of(1.5));
-    let said = |place: &str, value: &str| {
+    let expected = |place: &str, value: &str| {
         (true, format!("a key of {place} is {value}, which JSON cannot represent"))
     };
-    assert_eq!(refused(&Of(f64::NAN)), said("the message", "NaN"));
-    assert_eq!(refused(&[Of(1.5), Of(f64::INFINITY)]), said("[1]", "infinity"));
+    assert_eq!(error_of(&Of(f64::NAN)), expected("the message", "NaN"));
+    assert_eq!(error_of(&[Of(1.5), Of(f64::INFINITY)]), expected("[1]", "infinity"));
     let table = Table::Weights { of: [Of(Weight(f32::NEG_INFINITY))] };
-    assert_eq!(refused(&table), said("Weights.of[0]", "-infinity"));
-    // It is no key for being an array.
-    let (is_not_finite, error) = refused(&Of((f64::NAN, 1)));
+    assert_eq!(error_of(&table), expected("Weights.of[0]", "-infinity"));
+    // It can't be a key because it is an array.
+    let (is_not_finite, error) = error_of(&Of((f64::NAN, 1)));
     assert!(!is_not_finite && error == "key must be a string", "{error}");
 }
 
 #[test]
-fn number_not_finite_beyond_the_limit_is_too_large_and_before_it_is_named() {
+fn json_not_finite_beyond_limit_returns_too_large() {
     use crate::wire::{EnvelopeKind, encode::Tail};
 
     let kind = EnvelopeKind::Message;
@@ -222,7 +225,7 @@ fn number_not_finite_beyond_the_limit_is_too_large_and_before_it_is_named() {
 
 proptest! {
     #[test]
-    fn number_any_is_written_as_serde_json_writes_it_or_refused(bits in any::<u64>(), short in any::<u32>()) {
+    fn json_any_float_matches_serde_json_or_returns_error(bits in any::<u64>(), short in any::<u32>()) {
         let (long, short) = (f64::from_bits(bits), f32::from_bits(short));
         if long.is_finite() && short.is_finite() {
             assert_as_serde_json(&[(long, short)]);
@@ -235,7 +238,7 @@ proptest! {
 }
 
 #[test]
-fn a_key_may_be_what_serde_json_allows() {
+fn json_keys_match_serde_json() {
     assert_as_serde_json(&BTreeMap::from([(i8::MIN, 1), (0, 2)]));
     assert_as_serde_json(&BTreeMap::from([(u128::MAX, 1)]));
     assert_as_serde_json(&BTreeMap::from([(true, 1)]));
@@ -247,7 +250,7 @@ fn a_key_may_be_what_serde_json_allows() {
 }
 
 #[test]
-fn the_array_that_bytes_become_counts_as_one() {
+fn json_bytes_count_as_one_level_of_depth() {
     struct Bytes(usize);
 
     impl Serialize for Bytes {
@@ -265,7 +268,7 @@ fn the_array_that_bytes_become_counts_as_one() {
 }
 
 #[test]
-fn what_can_not_be_shown_is_an_error() {
+fn json_failing_display_returns_error() {
     struct Silent;
 
     impl std::fmt::Display for Silent {
@@ -287,7 +290,7 @@ fn what_can_not_be_shown_is_an_error() {
 }
 
 #[test]
-fn names_are_escaped_too() {
+fn json_field_and_variant_names_are_escaped() {
     #[derive(serde::Serialize)]
     struct Quoted {
         #[serde(rename = "a \"quoted\" field")]

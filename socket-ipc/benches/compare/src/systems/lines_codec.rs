@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio_util::codec::{Framed, LinesCodec};
 
 use super::{Done, Side};
-use crate::work::{Answer, Outcome, Small, Text, Work, say_ready};
+use crate::work::{Checksum, Outcome, Small, Text, Work, say_ready};
 
 type Lines = Framed<UnixStream, LinesCodec>;
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -47,7 +47,7 @@ async fn next(lines: &mut Lines) -> Result<(Value, u64, u64), Failed> {
             (Value::Null, text.id, text.adds())
         }
         Some("reply") => {
-            let reply: Answer = serde_json::from_value(message)?;
+            let reply: Checksum = serde_json::from_value(message)?;
             (Value::Null, 0, reply.sum)
         }
         _ => return Err("a message of an unknown topic".into()),
@@ -104,7 +104,7 @@ async fn serve(work: Work, count: u64, listener: UnixListener) -> Done {
     if work == Work::W3 {
         Outcome::since(start, sum).say();
     } else {
-        let line = line("reply", Answer { sum })?;
+        let line = line("reply", Checksum { sum })?;
         for client in &clients {
             client.send(line.clone()).await?;
         }
@@ -130,18 +130,18 @@ async fn client(work: Work, count: u64, path: &Path) -> Done {
             Outcome::of_round_trips(start, sum, trips).say();
         }
         Work::W3 => {
-            let hearing = clients.into_iter().map(|mut lines| {
+            let receiving = clients.into_iter().map(|mut lines| {
                 tokio::spawn(async move {
                     let mut sum = 0;
                     for _ in 0..count {
                         sum += next(&mut lines).await?.2;
                     }
-                    send(&mut lines, "reply", Answer { sum }).await?;
+                    send(&mut lines, "reply", Checksum { sum }).await?;
                     std::future::pending::<Done>().await
                 })
             });
-            for heard in futures::future::join_all(hearing).await {
-                heard??;
+            for received in futures::future::join_all(receiving).await {
+                received??;
             }
         }
         _ => {

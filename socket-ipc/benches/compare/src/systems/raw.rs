@@ -10,7 +10,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::{Done, Side};
-use crate::work::{Answer, Outcome, Small, Text, Work, say_ready};
+use crate::work::{Checksum, Outcome, Small, Text, Work, say_ready};
 
 /// Written and read at once; more gains nothing.
 const CHUNK: usize = 64 * 1024;
@@ -37,7 +37,7 @@ pub fn play(side: Side, work: Work, count: u64, path: &Path, json: bool) -> Done
             client(work, count, streams?, json)?;
         }
     }
-    // Until whoever measures has what it waits for.
+    // Until the measuring process has what it waits for.
     loop {
         std::thread::park();
     }
@@ -64,11 +64,11 @@ fn serve(work: Work, count: u64, mut streams: Vec<UnixStream>, json: bool) -> Do
             Ok(())
         }
         _ => {
-            let (mut stream, mut heard, mut sum) = (streams.remove(0), 0, 0);
-            while heard < count {
+            let (mut stream, mut received, mut sum) = (streams.remove(0), 0, 0);
+            while received < count {
                 lines.read(&mut stream, |line| {
-                    sum += adds(work, heard, line, json);
-                    heard += 1;
+                    sum += adds(work, received, line, json);
+                    received += 1;
                 })?;
             }
             say(&mut stream, sum)
@@ -121,13 +121,13 @@ fn client(work: Work, count: u64, mut streams: Vec<UnixStream>, json: bool) -> D
             let mut each: Vec<_> = streams.iter().map(|_| (Lines::default(), 0, 0)).collect();
             let mut busy: HashSet<_> = (0..streams.len()).collect();
             while !busy.is_empty() {
-                for (at, (stream, (lines, heard, sum))) in streams.iter_mut().zip(&mut each).enumerate() {
-                    if *heard < count {
+                for (at, (stream, (lines, received, sum))) in streams.iter_mut().zip(&mut each).enumerate() {
+                    if *received < count {
                         lines.read(stream, |line| {
-                            *sum += adds(work, *heard, line, json);
-                            *heard += 1;
+                            *sum += adds(work, *received, line, json);
+                            *received += 1;
                         })?;
-                        if *heard == count {
+                        if *received == count {
                             busy.remove(&at);
                             say(stream, *sum)?;
                         }
@@ -195,14 +195,14 @@ fn decode<'l, M: Deserialize<'l>>(line: &'l [u8]) -> M {
 
 fn say(stream: &mut UnixStream, sum: u64) -> Done {
     let mut line = Vec::new();
-    encode(&mut line, "reply", &Answer { sum });
+    encode(&mut line, "reply", &Checksum { sum });
     Ok(stream.write_all(&line)?)
 }
 
 fn reply(stream: &mut UnixStream) -> Result<u64, Box<dyn std::error::Error + Send + Sync>> {
     let (mut lines, mut sum) = (Lines::default(), None);
     while sum.is_none() {
-        lines.read(stream, |line| sum = Some(decode::<Answer>(line).sum))?;
+        lines.read(stream, |line| sum = Some(decode::<Checksum>(line).sum))?;
     }
     sum.ok_or_else(|| "no reply".into())
 }
@@ -221,8 +221,8 @@ impl Default for Lines {
 }
 
 impl Lines {
-    /// Reads once, and calls `hear` for each line that is complete.
-    fn read(&mut self, stream: &mut UnixStream, mut hear: impl FnMut(&[u8])) -> Done {
+    /// Reads once, and calls `receive` for each line that is complete.
+    fn read(&mut self, stream: &mut UnixStream, mut receive: impl FnMut(&[u8])) -> Done {
         if self.filled == self.buffer.len() {
             self.buffer.resize(2 * self.filled, 0);
         }
@@ -234,7 +234,7 @@ impl Lines {
         let mut begin = 0;
         while let Some(end) = memchr::memchr(b'\n', &self.buffer[self.searched..self.filled]) {
             let end = self.searched + end;
-            hear(&self.buffer[begin..end]);
+            receive(&self.buffer[begin..end]);
             (begin, self.searched) = (end + 1, end + 1);
         }
         self.buffer.copy_within(begin..self.filled, 0);

@@ -10,7 +10,7 @@ use socket_ipc::{Client, Server};
 use tokio::sync::{Notify, mpsc};
 
 use super::{Done, Side};
-use crate::work::{Answer, Outcome, Small, Text, Work, say_ready};
+use crate::work::{Checksum, Outcome, Small, Text, Work, say_ready};
 
 pub async fn play(side: Side, work: Work, count: u64, path: &Path) -> Done {
     match (side, work) {
@@ -39,7 +39,7 @@ async fn add_up_small(work: Work, count: u64, path: &Path) -> Done {
     server.on::<Small>(move |message, client_id| {
         let sum = sum.fetch_add(message.adds(), Relaxed) + message.adds();
         if message.id + 1 == count && ended.fetch_add(1, Relaxed) + 1 == work.clients() {
-            reply.send(&Answer { sum }, client_id).expect("whoever is last waits for the reply");
+            reply.send(&Checksum { sum }, client_id).expect("the last client waits for the reply");
         }
     });
     serve(server).await
@@ -51,7 +51,7 @@ async fn add_up_texts(count: u64, path: &Path) -> Done {
     server.on::<Text>(move |message, client_id| {
         let sum = sum.fetch_add(message.adds(), Relaxed) + message.adds();
         if message.id + 1 == count {
-            reply.send(&Answer { sum }, client_id).expect("the client waits for the reply");
+            reply.send(&Checksum { sum }, client_id).expect("the client waits for the reply");
         }
     });
     serve(server).await
@@ -69,7 +69,7 @@ async fn echo(path: &Path) -> Done {
 async fn broadcast(work: Work, count: u64, path: &Path) -> Done {
     let server = Server::new(path);
     let everybody = here(&server, work.clients());
-    let mut replies = server.subscribe::<Answer>();
+    let mut replies = server.subscribe::<Checksum>();
     server.listen().await?;
     say_ready();
     everybody.notified().await;
@@ -120,7 +120,7 @@ async fn connected(work: Work, path: &Path) -> Result<Vec<Client>, socket_ipc::C
 
 async fn send_all(work: Work, count: u64, path: &Path) -> Done {
     let clients = connected(work, path).await?;
-    let mut replies: Vec<_> = clients.iter().map(|client| client.subscribe::<Answer>()).collect();
+    let mut replies: Vec<_> = clients.iter().map(|client| client.subscribe::<Checksum>()).collect();
     let text = work.text_len().map(Text::new);
     let start = Instant::now();
     let sending = clients.iter().map(|client| {
@@ -178,7 +178,7 @@ async fn hear_all(work: Work, count: u64, path: &Path) -> Done {
         client.on::<Small>(move |message| {
             let sum = sum.fetch_add(message.adds(), Relaxed) + message.adds();
             if message.id + 1 == count {
-                reply.send(&Answer { sum }).expect("the server waits for the reply");
+                reply.send(&Checksum { sum }).expect("the server waits for the reply");
             }
         });
     }

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use zmq::{Context, Socket, SocketType};
 
 use super::{Done, Side};
-use crate::work::{Answer, Outcome, Small, Text, Work, say_ready};
+use crate::work::{Checksum, Outcome, Small, Text, Work, say_ready};
 
 #[derive(Serialize, Deserialize)]
 struct Envelope<'t, M> {
@@ -72,7 +72,7 @@ fn serve(work: Work, count: u64, sockets: &Sockets<'_>) -> Done {
             let (news, replies) =
                 (sockets.open(zmq::PUB, "", true)?, sockets.open(zmq::PULL, ".replies", true)?);
             say_ready();
-            // A subscriber says when it hears: what is published before is lost.
+            // A subscriber says when it receives: what is published before is lost.
             let mut here = 0;
             while here < work.clients() {
                 news.send(encode("start", ()), 0)?;
@@ -88,7 +88,7 @@ fn serve(work: Work, count: u64, sockets: &Sockets<'_>) -> Done {
             let mut sum = 0;
             for _ in 0..work.clients() {
                 replies.recv(&mut bytes, 0)?;
-                sum += decode::<Answer>(&bytes)?.sum;
+                sum += decode::<Checksum>(&bytes)?.sum;
             }
             Outcome::since(start, sum).say();
         }
@@ -104,7 +104,7 @@ fn serve(work: Work, count: u64, sockets: &Sockets<'_>) -> Done {
                     None => decode::<Small>(&bytes)?.adds(),
                 };
             }
-            replies.send(encode("reply", Answer { sum }), 0)?;
+            replies.send(encode("reply", Checksum { sum }), 0)?;
         }
     }
     loop {
@@ -157,7 +157,7 @@ fn client(work: Work, count: u64, sockets: &Sockets<'_>) -> Done {
                         *sum += message.adds();
                         if message.id + 1 == count {
                             ended += 1;
-                            replies.send(encode("reply", Answer { sum: *sum }), 0)?;
+                            replies.send(encode("reply", Checksum { sum: *sum }), 0)?;
                         }
                     }
                 }
@@ -183,7 +183,7 @@ fn client(work: Work, count: u64, sockets: &Sockets<'_>) -> Done {
                 }
             }
             replies.recv(&mut bytes, 0)?;
-            Outcome::since(start, decode::<Answer>(&bytes)?.sum).say();
+            Outcome::since(start, decode::<Checksum>(&bytes)?.sum).say();
         }
     }
     Ok(())

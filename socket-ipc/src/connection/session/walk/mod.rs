@@ -38,9 +38,9 @@ enum Event {
     CloseCommand,
     /// The first or the second half of a message arrives.
     Half,
-    /// The reply to a request of this side arrives.
+    /// The reply to a request of this endpoint arrives.
     Reply,
-    /// This side sends a request.
+    /// This endpoint sends a request.
     Request,
     /// The peer sends no more.
     Finish,

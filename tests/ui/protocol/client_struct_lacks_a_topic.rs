@@ -1,0 +1,21 @@
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Protocol, Topic};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "hello"]
+struct Hello;
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "greeting"]
+struct Greeting;
+
+#[derive(Protocol)]
+#[protocol(to_server(Hello), to_client(Greeting))]
+struct Chat;
+
+struct Handlers;
+
+fn main() {
+    let client = Chat::client("/tmp/myApp.sock").build();
+    let _ = client.attach(Handlers);
+}
