@@ -21,7 +21,7 @@ pub use super::listeners::AsyncListener;
 /// A handle to a server, for its listeners and the rest of the program: attaches listeners, sends, looks around, closes.
 ///
 /// Cheap to clone. It keeps neither the server nor a listener alive, so a listener may own one. Once the
-/// server is closed or dropped, sending is [`SendError::Closed`].
+/// server is closed or dropped, sending is [`SendError::Closed`](crate::SendError::Closed).
 ///
 /// # Which send?
 ///
