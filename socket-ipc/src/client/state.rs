@@ -161,7 +161,7 @@ impl State {
         }
         let link = write(&self.link).take();
         if let Some(link) = link {
-            link.outbox.close(CloseCommand::Cut(CloseCause::Closed));
+            link.outbox.close(CloseCommand::Abort(CloseCause::Closed));
             let Unsent { messages, bytes } = give_up(&link, self.options.limits.wire);
             if messages > 0 {
                 tracing::warn!(

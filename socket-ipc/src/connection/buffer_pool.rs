@@ -1,21 +1,21 @@
-//! Buffers that have been written, for the next connection that has something to write.
+//! Keeps written buffers for the next connection that has something to write.
 //!
-//! An idle connection keeps none. Were they freed instead, the allocator would give their pages back to the kernel,
-//! which clears them again for the next messages: with many clients that costs more than filling them.
+//! An idle connection keeps none. If they were freed, the allocator would give their pages back to the kernel, which clears
+//! them again for the next messages: with many clients that costs more than filling them.
 
 use std::sync::Mutex;
 
 /// Larger buffers are freed. A message of 1 MiB, and what was queued before it, fit.
 const POOL_BUFFER_CAPACITY: usize = 2 * 1024 * 1024;
 
-/// How many bytes are kept, in how many buffers.
+/// The limits of the pool, in bytes and in buffers.
 const POOL_BYTES: usize = 8 * 1024 * 1024;
 const POOL_BUFFERS: usize = 64;
 
-/// Those of the process.
+/// The pool of the process.
 pub(super) static PROCESS_POOL: BufferPool = BufferPool::new();
 
-/// Some empty buffers. Nobody waits for another: who would have to makes a new buffer, or frees it.
+/// Empty buffers. A thread that would have to wait for the lock makes a new buffer, or frees its own.
 #[derive(Debug)]
 pub(super) struct BufferPool(Mutex<Kept>);
 
@@ -30,7 +30,7 @@ impl BufferPool {
         Self(Mutex::new(Kept { buffers: Vec::new(), bytes: 0 }))
     }
 
-    /// An empty buffer; of those that are kept the last, which may still be in the processor's cache.
+    /// Takes an empty buffer: the last one kept, which may still be in the processor's cache, or a new one.
     pub(super) fn take(&self) -> Vec<u8> {
         let Ok(mut kept) = self.0.try_lock() else { return Vec::new() };
         let buffer = kept.buffers.pop().unwrap_or_default();
@@ -38,7 +38,7 @@ impl BufferPool {
         buffer
     }
 
-    /// Keeps a buffer, emptied, unless it is large or there are enough.
+    /// Clears a buffer and keeps it, unless it is large or the pool is full.
     pub(super) fn give(&self, mut buffer: Vec<u8>) {
         buffer.clear();
         let len = buffer.capacity();
@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_comes_back_empty() {
+    fn buffer_pool_take_returns_empty_buffer() {
         let pool = BufferPool::new();
         give(&pool, 1, POOL_BUFFER_CAPACITY);
         let buffer = pool.take();
@@ -77,11 +77,11 @@ mod tests {
     }
 
     #[test]
-    fn a_large_buffer_is_not_kept_nor_more_than_enough() {
+    fn buffer_pool_large_or_excess_buffers_are_freed() {
         let pool = BufferPool::new();
         give(&pool, 1, POOL_BUFFER_CAPACITY + 1);
         assert_eq!(count(&pool), 0);
-        // What is taken makes room again.
+        // Taking buffers makes room again.
         for _ in 0..2 {
             give(&pool, 2 * POOL_BUFFERS, 10);
             assert_eq!(count(&pool), POOL_BUFFERS);
@@ -91,8 +91,8 @@ mod tests {
     }
 
     #[test]
-    fn the_documentation_says_how_much_is_kept() {
-        let said = format!("up to {} MiB of buffers that have been written", POOL_BYTES / 1024 / 1024);
-        assert!(include_str!("../guide/performance.md").replace('\n', " ").contains(&said));
+    fn buffer_pool_limit_matches_documentation() {
+        let stated = format!("up to {} MiB of buffers that have been written", POOL_BYTES / 1024 / 1024);
+        assert!(include_str!("../guide/performance.md").replace('\n', " ").contains(&stated));
     }
 }

@@ -5,8 +5,8 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Rings at a deadline that is given anew with every poll. The timer behind it is made when first needed, and
-/// is not touched while the deadline only moves away: it rings early then, and is set again.
+/// Becomes ready at a deadline that is given anew with every poll. Its timer is made when first needed. It is not reset while
+/// the deadline only moves later: then it fires early, and is set again.
 #[derive(Debug, Default)]
 pub(super) struct DeadlineTimer {
     sleep: Option<Pin<Box<Sleep>>>,
@@ -37,10 +37,10 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn it_rings_at_the_deadline_of_the_last_poll_wherever_that_has_moved() {
+    async fn deadline_timer_fires_at_deadline_of_last_poll() {
         for deadlines in [&[30, 10, 20, 10][..], &[10, 30], &[10, 20, 30], &[20, 20]] {
-            let (mut timer, started) = (DeadlineTimer::default(), Instant::now());
-            let after = |seconds| Some(started + Duration::from_secs(seconds));
+            let (mut timer, start) = (DeadlineTimer::default(), Instant::now());
+            let after = |seconds| Some(start + Duration::from_secs(seconds));
             let (last, before) = deadlines.split_last().unwrap();
             for deadline in before {
                 let early = poll_fn(|cx| Poll::Ready(timer.poll(cx, after(*deadline)))).await;
@@ -48,7 +48,7 @@ mod tests {
             }
             assert!(poll_fn(|cx| Poll::Ready(timer.poll(cx, None))).await.is_pending());
             poll_fn(|cx| timer.poll(cx, after(*last))).await;
-            assert_eq!(started.elapsed().as_secs(), *last, "{deadlines:?}");
+            assert_eq!(start.elapsed().as_secs(), *last, "{deadlines:?}");
         }
     }
 }

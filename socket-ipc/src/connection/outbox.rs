@@ -45,7 +45,7 @@ pub(crate) enum CloseCommand {
     /// Write what is queued, then end.
     Drain(CloseCause),
     /// End now.
-    Cut(CloseCause),
+    Abort(CloseCause),
 }
 
 /// The messages that were queued and not handed to the kernel.
@@ -240,7 +240,7 @@ impl Outbox {
         if queue.close_command.is_none()
             || matches!(
                 (&queue.close_command, &command),
-                (Some(CloseCommand::Drain(_)), CloseCommand::Cut(_))
+                (Some(CloseCommand::Drain(_)), CloseCommand::Abort(_))
             )
         {
             queue.close_command = Some(command);

@@ -1,4 +1,4 @@
-//! The bytes that were received and not heard yet.
+//! The bytes that were received and not dispatched yet.
 
 use std::cell::RefCell;
 use std::hint::black_box;
@@ -13,11 +13,11 @@ use tokio::io::{AsyncRead, ReadBuf};
 /// The size of a read. Larger ones gain nothing.
 pub(super) const CHUNK: usize = 64 * 1024;
 
-/// How many chunks a thread keeps for the connections it serves.
+/// How many chunks a thread keeps for its connections.
 const SPARE_CHUNKS: usize = 4;
 
-/// The largest buffer that a thread keeps beside them, one at most: growing one anew for every large message
-/// costs more than decoding it.
+/// The largest buffer that a thread keeps beside them, one at most: growing one anew for every large message costs more than
+/// decoding it.
 const SPARE_LARGE: usize = 2 * 1024 * 1024;
 
 thread_local! {
@@ -27,15 +27,15 @@ thread_local! {
 /// Whether the process has received a message that no chunk holds.
 static FIRST_LARGE: Once = Once::new();
 
-/// Has glibc keep more of what is freed. By default it gives the top of its heap back to the kernel beyond 128 KiB,
-/// so that each text of such a length that a listener gets is made of pages which the kernel clears once more, at
-/// the cost of decoding it. A block of its own mapping that is freed raises that threshold to twice its length
-/// (`mallopt(3)`, `M_MMAP_THRESHOLD`). No page of this one is ever touched; other allocators do not notice.
+/// Makes glibc keep more of the memory that is freed. By default it gives the top of its heap beyond 128 KiB back to the
+/// kernel, which then clears the pages of each text of such a length that a listener gets, at the cost of decoding it.
+/// Freeing a block that has a mapping of its own raises that threshold to twice its length (`mallopt(3)`,
+/// `M_MMAP_THRESHOLD`). No page of this block is ever touched; other allocators do not notice.
 fn keep_what_is_freed() {
     drop(black_box(Vec::<u8>::with_capacity(SPARE_LARGE)));
 }
 
-/// Buffers of no connection.
+/// Buffers that no connection uses.
 struct Spare {
     chunks: Vec<Vec<u8>>,
     large: Vec<u8>,
@@ -53,18 +53,18 @@ impl Spare {
     }
 }
 
-/// A buffer that a connection has only while there is something in it: an idle one has no memory of its own.
+/// A read buffer, which has memory only while there is something in it: an idle connection has none.
 #[derive(Debug)]
 pub(super) struct ReadBuffer {
-    /// Initialised throughout, so that a read needs no unsafe code; zeroed once, not for every read.
+    /// Initialised throughout, so that a read needs no unsafe code. It is zeroed once, not for every read.
     bytes: Vec<u8>,
     unread: Range<usize>,
-    /// Up to this size it doubles; what has to be held beyond is not worth doubling for.
+    /// Up to this size it doubles. Beyond that it grows by chunks.
     ample: usize,
 }
 
 impl ReadBuffer {
-    /// Makes a buffer for messages of up to `message_len` bytes, their end included.
+    /// Makes a buffer for messages of up to `message_len` bytes, delimiter included.
     pub(super) fn new(message_len: usize) -> Self {
         Self { bytes: Vec::new(), unread: 0..0, ample: message_len.saturating_add(CHUNK) }
     }
@@ -79,14 +79,14 @@ impl ReadBuffer {
         self.begin_anew_if_empty();
     }
 
-    /// Where nothing is unread, there may soon be no memory for it to stand in.
+    /// Resets the empty range, as the memory may be given back.
     fn begin_anew_if_empty(&mut self) {
         if self.unread.is_empty() {
             self.unread = 0..0;
         }
     }
 
-    /// Takes ranges out of the unread bytes, in order; each byte behind them is moved once.
+    /// Takes ranges, which are in order, out of the unread bytes. Each byte behind them is moved once.
     pub(super) fn remove(&mut self, ranges: &[Range<usize>]) {
         let Range { start, end } = self.unread;
         let Some(first) = ranges.first() else { return };
@@ -100,7 +100,7 @@ impl ReadBuffer {
         self.begin_anew_if_empty();
     }
 
-    /// How much memory it takes.
+    /// The size of its memory.
     pub(super) fn allocated(&self) -> usize {
         self.bytes.len()
     }
@@ -125,8 +125,8 @@ impl ReadBuffer {
         next - len
     }
 
-    /// Reads what has arrived, a chunk at most, into the room there is with `growth` more; 0 is the end of the stream. While
-    /// nothing is unread and nothing arrives, the memory is given back.
+    /// Reads what has arrived, a chunk at most, after growing by `growth`; 0 is the end of the stream. While nothing is unread
+    /// and nothing arrives, the memory is given back.
     pub(super) fn poll_fill<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,
@@ -158,7 +158,7 @@ impl ReadBuffer {
         }
     }
 
-    /// Moving no more than twice what was consumed keeps the cost of a byte constant.
+    /// Moving at most twice as many bytes as were consumed keeps the cost of a byte constant.
     fn is_worth_moving(&self) -> bool {
         self.unread.start >= self.unread.len() / 2
     }
@@ -175,7 +175,7 @@ impl ReadBuffer {
         SPARE.with_borrow_mut(|spare| spare.keep(large));
     }
 
-    /// Gives back what the unread bytes don't need: all of it, or what is beyond a chunk.
+    /// Gives back the memory that the unread bytes don't need: all of it, or the part beyond a chunk.
     fn give_back(&mut self) {
         let mut bytes = Vec::new();
         if self.unread.is_empty() {
@@ -187,7 +187,7 @@ impl ReadBuffer {
         SPARE.with_borrow_mut(|spare| spare.keep(bytes));
     }
 
-    /// Moves to another buffer, and leaves its own in the place of it.
+    /// Moves the unread bytes to another buffer, and leaves its own there.
     fn move_to(&mut self, bytes: &mut Vec<u8>) {
         bytes[..self.unread.len()].copy_from_slice(&self.bytes[self.unread.clone()]);
         self.unread = 0..self.unread.len();
@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_removed_from_the_middle_is_gone_and_the_rest_is_not() {
+    fn read_buffer_remove_from_middle_keeps_rest() {
         let mut buffer = filled_with(b"0123456789");
         buffer.consume(2);
         let middle = 3..6;
@@ -227,12 +227,12 @@ mod tests {
     }
 
     #[test]
-    fn several_ranges_are_removed_at_once() {
+    fn read_buffer_remove_several_ranges_keeps_rest() {
         let mut buffer = filled_with(b"0123456789");
         buffer.consume(1);
         buffer.remove(&[0..1, 3..5, 8..9]);
         assert_eq!(buffer.unread(), b"23678");
-        // All of it: then the memory may go, and nothing be left to point into it.
+        // After removing everything, the memory may go, and the range must not point into it.
         let all = 0..buffer.unread().len();
         buffer.remove(&[all]);
         buffer.give_back();
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_survive_growth_and_compaction() {
+    fn read_buffer_growth_and_compaction_keep_bytes() {
         let bytes: Vec<u8> = (0..400_000u32).map(|i| (i % 251) as u8).collect();
         let mut buffer = filled_with(&bytes);
         assert_eq!(buffer.unread(), bytes);

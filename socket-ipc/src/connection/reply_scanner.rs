@@ -1,18 +1,18 @@
-//! Finds the replies among what has arrived behind a message that holds back the others.
+//! Finds replies behind a message that is held back.
 
 use std::ops::Range;
 
 use crate::wire::{Frame, Framer, Wire};
 
-/// How far the received bytes were looked at, beyond the front. No byte is looked at twice, whatever is taken off the
-/// front meanwhile.
+/// How far the received bytes were scanned, beyond the front. No byte is scanned twice, even if bytes are taken off the front
+/// meanwhile.
 #[derive(Debug)]
 pub(super) struct ReplyScanner {
-    /// How many of the bytes at the front were looked at: whole messages.
+    /// How many of the bytes at the front were scanned: whole messages.
     seen: usize,
     /// Finds the end of the message that begins there.
     framer: Framer,
-    /// Something was looked at since the front was last where the looking begins.
+    /// Whether bytes were scanned since the front last passed `seen`.
     used: bool,
     wire: Wire,
     limit: usize,
@@ -26,7 +26,7 @@ impl ReplyScanner {
     /// Notes that `count` bytes were taken off the front.
     #[inline]
     pub(super) fn taken(&mut self, count: usize) {
-        // Mostly nothing is held back, and nothing looked at.
+        // Mostly nothing is held back, and nothing was scanned.
         if self.used {
             self.taken_from_seen(count);
         }
@@ -35,13 +35,13 @@ impl ReplyScanner {
     fn taken_from_seen(&mut self, count: usize) {
         if count > self.seen {
             self.used = false;
-            // What was at the front has been handled, and with it the beginning of what was looked at last.
+            // The front was handled, and with it the beginning of the message that was scanned last.
             self.framer = Framer::new(self.wire, self.limit, 0);
         }
         self.seen = self.seen.saturating_sub(count);
     }
 
-    /// Notes that `count` bytes of what was looked at are gone from the middle.
+    /// Notes that `count` scanned bytes are gone from the middle.
     pub(super) fn removed(&mut self, count: usize) {
         self.seen = self.seen.saturating_sub(count);
     }
@@ -51,8 +51,8 @@ impl ReplyScanner {
         self.taken_from_seen(self.seen + 1);
     }
 
-    /// The next whole message that was not looked at, its end included, as its place in `received`, of which the first
-    /// `skip` bytes are none of those. `front` is how far the message at the front is known.
+    /// The place in `received` of the next whole message that was not scanned, delimiter included. The first `skip` bytes are
+    /// the held message. `front` is the framer of the message at the front.
     pub(super) fn next(&mut self, received: &[u8], skip: usize, front: &Framer) -> Option<Range<usize>> {
         if skip == 0 && !self.used {
             self.framer = front.clone();
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn each_message_behind_the_front_is_seen_once_however_it_arrives() {
+    fn reply_scanner_any_pieces_returns_each_message_once() {
         let mut reply_scanner = ReplyScanner::new(Wire::JSON_LINES, 100);
         let mut received = b"held\none\ntw".to_vec();
         let seen = |reply_scanner: &mut ReplyScanner, received: &[u8], skip| {
@@ -116,7 +116,7 @@ mod tests {
         reply_scanner.taken(4);
         received.extend_from_slice(b"ee\n");
         assert_eq!(seen(&mut reply_scanner, &received, 4).as_deref(), Some("three"));
-        // All that was looked at is gone, and the beginning of a message with it.
+        // All scanned bytes are gone, and the beginning of a message with them.
         received.clear();
         reply_scanner.taken(10);
         received.extend_from_slice(b"four\nfive\n");
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_over_the_limit_is_passed_over() {
+    fn reply_scanner_message_over_limit_is_skipped() {
         let mut reply_scanner = ReplyScanner::new(Wire::JSON_LINES, 5);
         let received = b"held\n123456789\nshort\n";
         let front = Framer::new(Wire::JSON_LINES, 5, 0);
@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_over_the_limit_at_the_front_stays_so_whatever_was_given_up_of_it() {
+    fn reply_scanner_front_over_limit_is_skipped_after_excess() {
         let mut front = Framer::new(Wire::JSON_LINES, 50, 5);
         let mut received = [b'x'; 200].to_vec();
         assert_eq!(front.next(&received), Frame::Incomplete);

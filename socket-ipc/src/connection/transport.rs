@@ -1,4 +1,4 @@
-//! What a connection runs over, and what the kernel tells of it beyond readiness.
+//! The stream of a connection, and writing to a socket without readiness.
 
 use std::any::Any;
 use std::io;
@@ -9,11 +9,11 @@ use tokio::net::UnixStream;
 
 /// Anything that a connection can run over.
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + 'static {
-    /// Writes what the kernel has room for at this moment, whether or not the stream is known to be writable. `None` for
-    /// a stream that is no Unix socket: there only readiness tells.
+    /// Writes as much as the kernel has room for now, even if the stream is not reported as writable. `None` for a stream that
+    /// is no Unix socket.
     ///
-    /// Linux reports a Unix socket as writable when at most a quarter of its send buffer is in use. A peer that reads
-    /// slowly takes long to get there, and all the while it reads.
+    /// Linux reports a Unix socket as writable when at most a quarter of its send buffer is in use. A slow peer takes long to
+    /// get there, though it reads all the while.
     fn write_now(&self, bytes: &[u8]) -> Option<io::Result<usize>>;
 }
 
@@ -25,7 +25,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + 'static> Transport for S {
         }
         let socket = stream.downcast_ref::<UnixStream>()?;
         let flags = SendFlags::DONTWAIT;
-        // Where there is no such flag, the standard library has set the same as an option of the socket.
+        // Without such a flag, the standard library has set the same as an option of the socket.
         #[cfg(not(target_vendor = "apple"))]
         let flags = flags | SendFlags::NOSIGNAL;
         Some(send(socket, bytes, flags).map_err(Into::into))
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn transport_unix_socket_is_written_to_without_readiness_boxed_or_not() {
+    async fn transport_unix_socket_writes_without_readiness() {
         let (stream, peer) = UnixStream::pair().unwrap();
         assert_eq!(stream.write_now(b"x").unwrap().unwrap(), 1);
         let boxed: Box<dyn Transport + Send> = Box::new(stream);
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn transport_other_stream_cannot_tell() {
+    async fn transport_other_stream_returns_none() {
         let (stream, _peer) = tokio::io::duplex(10);
         assert!(stream.write_now(b"x").is_none());
     }

@@ -1,4 +1,4 @@
-//! The writing side of a session: from the outbox to the stream, as far as it takes it.
+//! The writing half of a session: from the outbox to the stream.
 
 use std::future::poll_fn;
 use std::io;
@@ -15,25 +15,25 @@ use super::Transport;
 use super::outbox::{Outbox, Segment};
 use crate::events::CloseCause;
 
-/// How much is handed to the kernel at once while the peer reads slowly. The kernel takes more only when the peer has
-/// read the whole of something that was handed over at once, of which it makes pieces of 37 KB at most.
+/// How much is handed to the kernel at once while the peer reads slowly. The kernel splits a write into pieces of 37 KB at
+/// most, and takes more only when the peer has read a whole piece.
 const SLOW_PIECE: usize = 8 * 1024;
 
 /// Writes what is queued.
 #[derive(Debug)]
 pub(super) struct Writer {
     outbox: Arc<Outbox>,
-    /// How long the stream may take nothing while there is something to write.
+    /// How long the stream may take no bytes while there is something to write.
     patience: Duration,
-    /// What is being written, and how much of it has been.
+    /// The segment that is being written, and how many of its bytes are written.
     writing: Option<(Segment, usize)>,
     /// Something was written since the stream was last flushed.
     unflushed: bool,
     /// The peer reads no more, or nothing more can be written.
     ended: Option<CloseCause>,
-    /// When the stream has to have taken something more.
+    /// The deadline for the stream to take more bytes.
     stalled_until: Option<Instant>,
-    /// The stream took something when it had not been writable for as long as it may be, and was not since.
+    /// The stream took bytes at its deadline although it was not writable, and has not become writable since.
     slow: bool,
 }
 
@@ -50,7 +50,7 @@ impl Writer {
         }
     }
 
-    /// Writes what is queued. `Pending` while the stream takes no more.
+    /// Writes queued bytes. `Pending` while the stream takes no more.
     pub(super) fn poll_write<S>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<()>
     where
         S: AsyncWrite + Unpin,
@@ -62,9 +62,9 @@ impl Writer {
                     self.slow = false;
                     self.wrote(count);
                 }
-                // The peer may have sent something before it went: reading finds out.
+                // The peer may have sent something before it left: it is still read.
                 Poll::Ready(Ok(_)) => self.end(CloseCause::PeerClosed),
-                // Nothing has gone wrong: it is to be tried again.
+                // No error: it is tried again.
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) => self.end(cause_of(error)),
                 Poll::Pending => {
@@ -76,8 +76,8 @@ impl Writer {
         self.poll_flush(stream, cx)
     }
 
-    /// Writes what the stream takes though it has not been writable for as long as it may be; says whether it took
-    /// anything, or has turned out to have ended. Where it can't tell, the peer counts as taking nothing.
+    /// Writes to a stream that has reached its deadline without being writable. Says whether it took bytes, or has ended.
+    /// A stream without [`Transport::write_now`] counts as taking none.
     pub(super) fn write_regardless<S: Transport>(&mut self, stream: &S) -> bool {
         let mut has_written = false;
         while self.ended.is_none() {
@@ -97,7 +97,7 @@ impl Writer {
             }
         }
         if has_written {
-            // It is going to hold what is queued for long.
+            // A slow peer keeps the queue in memory for long.
             self.outbox.release_chunks();
             if let Some((segment, _)) = &mut self.writing {
                 segment.release_chunk();
@@ -106,7 +106,7 @@ impl Writer {
         has_written || self.ended.is_some()
     }
 
-    /// What is to be handed to the stream next.
+    /// The bytes to hand to the stream next.
     #[inline]
     fn next(&mut self) -> Option<&[u8]> {
         if self.writing.is_none() {
@@ -117,7 +117,7 @@ impl Writer {
         Some(if self.slow { &rest[..rest.len().min(SLOW_PIECE)] } else { rest })
     }
 
-    /// Accounts for what the stream has taken.
+    /// Accounts for `count` bytes that the stream has taken.
     #[inline]
     fn wrote(&mut self, count: usize) {
         (self.unflushed, self.stalled_until) = (true, None);
@@ -130,8 +130,7 @@ impl Writer {
         }
     }
 
-    /// Has the stream pass on what it keeps: one that buffers or encrypts may do so until it is told.
-    /// `Pending` while it can't.
+    /// Flushes the stream, which may buffer or encrypt. `Pending` while it can't flush.
     fn poll_flush<S: AsyncWrite + Unpin>(&mut self, stream: &mut S, cx: &mut Context<'_>) -> Poll<()> {
         if self.unflushed && self.ended.is_none() {
             match Pin::new(stream).poll_flush(cx) {
@@ -146,7 +145,7 @@ impl Writer {
         Poll::Ready(())
     }
 
-    /// Tells the peer that nothing more comes. `Pending` while the stream can't.
+    /// Shuts the stream down. `Pending` while it can't.
     pub(super) fn poll_shutdown<S: AsyncWrite + Unpin>(
         &mut self,
         stream: &mut S,
@@ -160,13 +159,12 @@ impl Writer {
         shut
     }
 
-    /// Finds out whether the peer, which has finished sending, still reads: the kernel says so even of
-    /// an empty write.
+    /// Finds out whether the peer still reads: the kernel reports the end even for an empty write.
     pub(super) fn probe<S: AsyncWrite + Unpin>(&mut self, stream: &mut S, cx: &mut Context<'_>) {
         if self.ended.is_none() {
-            // Requested once, so whatever the runtime still allows this task.
-            let mut asked = unconstrained(poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, &[])));
-            if let Poll::Ready(Err(error)) = Pin::new(&mut asked).poll(cx) {
+            // A single call, so it need not count in the task's budget.
+            let mut probe = unconstrained(poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, &[])));
+            if let Poll::Ready(Err(error)) = Pin::new(&mut probe).poll(cx) {
                 self.end(cause_of(error));
             }
         }
@@ -177,7 +175,7 @@ impl Writer {
         self.ended.as_ref()
     }
 
-    /// Whether there is nothing left to write, or nobody to write it to.
+    /// Whether there is nothing left to write, or nothing more can be written.
     pub(super) fn is_done(&self) -> bool {
         self.ended.is_some() || (self.writing.is_none() && self.outbox.is_empty())
     }
@@ -186,12 +184,12 @@ impl Writer {
         self.stalled_until
     }
 
-    /// What was being written, and how much of it had been.
+    /// Takes the segment that was being written, and how many of its bytes were written.
     pub(super) fn take_writing(&mut self) -> Option<(Segment, usize)> {
         self.writing.take()
     }
 
-    /// Notes that the stream takes no more, unless that is known.
+    /// Notes that the stream takes no more. The first call sets the deadline.
     fn stall(&mut self) {
         if self.stalled_until.is_none() {
             let now = Instant::now();
@@ -207,7 +205,7 @@ impl Writer {
     }
 }
 
-/// A reset is how a Unix socket ends when the peer left without reading everything (`unix(7)`).
+/// A Unix socket is reset when the peer leaves without reading everything (`unix(7)`).
 pub(super) fn cause_of(error: io::Error) -> CloseCause {
     match error.kind() {
         io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => CloseCause::PeerClosed,
@@ -227,7 +225,7 @@ mod tests {
 
     const STALL: Duration = Duration::from_secs(10);
 
-    /// What a peer has to take within `write_stall` for it to be safe, as the documentation says.
+    /// How many bytes a peer has to take within `write_stall` to be safe, as the documentation says.
     const SAFE: usize = 80_000;
 
     /// A writer whose socket is as full as it gets with writes of these lengths, and its peer.
@@ -235,7 +233,7 @@ mod tests {
         writer: Writer,
         stream: UnixStream,
         peer: std::os::unix::net::UnixStream,
-        /// How much has been queued and read: the bytes are numbers, so that one that is missing is noticed.
+        /// How many bytes were queued, and read. Their values follow a pattern, which shows a missing byte.
         queued: usize,
         read: usize,
     }
@@ -273,7 +271,7 @@ mod tests {
             self.writer.poll_write(&mut self.stream, &mut Context::from_waker(Waker::noop()))
         }
 
-        /// Reads so many bytes, or all that there are.
+        /// Reads `len` bytes, or all that there are.
         fn read(&mut self, len: usize) {
             let until = self.read + len;
             let mut buffer = vec![0; len];
@@ -285,7 +283,7 @@ mod tests {
         }
     }
 
-    /// Lengths of writes that make the kernel cut what is written in the most different ways.
+    /// Lengths of writes that make the kernel split them in many different ways.
     fn patterns() -> Vec<Box<dyn Iterator<Item = usize>>> {
         let mut patterns: Vec<Box<dyn Iterator<Item = usize>>> = Vec::new();
         for len in [80, 1_000, 8_192, 30_000, 36_000, 65_536, 65_616, 262_144, 1 << 20, 4 << 20] {
@@ -301,7 +299,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn writer_peer_that_takes_the_slowest_safe_amount_is_never_stalled() {
+    async fn writer_slowest_safe_peer_never_stalls() {
         for lens in patterns() {
             let mut scene = Scene::new(lens);
             scene.queue(4 * SAFE);
@@ -309,14 +307,14 @@ mod tests {
                 scene.queue(2 * SAFE);
                 scene.read(SAFE);
                 tokio::time::advance(STALL).await;
-                // It may have become writable, which is progress, too.
+                // Becoming writable is progress, too.
                 if scene.poll().is_pending() && scene.writer.stalled_until() <= Some(Instant::now()) {
                     assert!(scene.writer.write_regardless(&scene.stream), "in round {round}");
                 }
                 assert!(scene.poll().is_pending());
                 assert!(scene.writer.stalled_until() > Some(Instant::now()));
             }
-            // Once it takes nothing, that is noticed at the first deadline.
+            // A peer that takes nothing is noticed at the first deadline.
             tokio::time::advance(STALL).await;
             assert!(!scene.writer.write_regardless(&scene.stream));
             assert!(scene.writer.stalled_until() <= Some(Instant::now()));
@@ -324,10 +322,10 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn writer_peer_that_is_slow_for_long_needs_to_take_one_piece() {
+    async fn writer_slow_peer_takes_one_piece_is_enough() {
         let mut scene = Scene::new([1 << 20]);
         scene.queue(4 << 20);
-        // Until nothing is left that was written in large pieces.
+        // Until all large pieces are read.
         for _ in 0..6 {
             scene.read(SAFE);
             assert!(scene.writer.write_regardless(&scene.stream));
@@ -336,7 +334,7 @@ mod tests {
             scene.read(SLOW_PIECE);
             assert!(scene.writer.write_regardless(&scene.stream));
         }
-        // One that reads fast again gets large pieces again.
+        // A peer that reads fast again gets large pieces again.
         scene.read(1 << 20);
         scene.stream.writable().await.unwrap();
         assert!(scene.poll().is_pending());
@@ -344,7 +342,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn writer_peer_that_is_gone_is_found_out_by_a_write_regardless_of_readiness() {
+    async fn writer_write_regardless_finds_peer_gone() {
         let mut scene = Scene::new([1 << 20]);
         let Scene { peer, .. } = &scene;
         peer.shutdown(std::net::Shutdown::Both).unwrap();
@@ -353,7 +351,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn writer_other_transport_that_is_not_writable_takes_nothing() {
+    async fn writer_other_transport_not_writable_takes_nothing() {
         let (mut stream, _peer) = tokio::io::duplex(10);
         let outbox = Arc::new(Outbox::new(usize::MAX, OutboxBudget::new(usize::MAX)));
         outbox.push(&[b'x'; 100]).unwrap();
@@ -364,15 +362,15 @@ mod tests {
     }
 
     #[test]
-    fn writer_slowest_safe_amount_is_what_the_documentation_says() {
-        let said = format!("{} KB", SAFE / 1000);
+    fn writer_slowest_safe_amount_matches_documentation() {
+        let stated = format!("{} KB", SAFE / 1000);
         let flat = |text: &str| text.replace("///", "").split_whitespace().collect::<Vec<_>>().join(" ");
         for text in [
             include_str!("../endpoint/options.rs"),
             include_str!("../limits/mod.rs"),
             include_str!("../guide/limits.md"),
         ] {
-            assert!(flat(text).contains(&said), "{said}");
+            assert!(flat(text).contains(&stated), "{stated}");
         }
     }
 }

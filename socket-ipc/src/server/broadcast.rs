@@ -96,7 +96,7 @@ impl State {
             match client.link.outbox.push_broadcast(&broadcast, paced) {
                 Ok(()) => reached += 1,
                 Err(PushError::Full { .. }) => {
-                    client.link.outbox.close(CloseCommand::Cut(CloseCause::SlowClient))
+                    client.link.outbox.close(CloseCommand::Abort(CloseCause::SlowClient))
                 }
                 Err(PushError::Ended | PushError::TotalFull) => {}
             }
@@ -121,7 +121,7 @@ impl State {
                 return;
             }
             if outbox.is_to_blame(now, stall) {
-                outbox.close(CloseCommand::Cut(CloseCause::SlowClient));
+                outbox.close(CloseCommand::Abort(CloseCause::SlowClient));
             } else {
                 needs = true;
             }

@@ -149,7 +149,7 @@ impl State {
     /// Ends the connections that are left: each has a listener that blocks its thread or never ends.
     fn abort_connections(&self) {
         for (id, client) in self.clients.all() {
-            client.link.outbox.close(CloseCommand::Cut(CloseCause::Closed));
+            client.link.outbox.close(CloseCommand::Abort(CloseCause::Closed));
             if let Some(task) = client.task.get() {
                 task.abort();
             }
@@ -170,7 +170,7 @@ impl State {
         }
         let (mut clients, mut messages, mut bytes) = (0, 0, 0);
         for client in self.clients.take_all() {
-            client.link.outbox.close(CloseCommand::Cut(CloseCause::Closed));
+            client.link.outbox.close(CloseCommand::Abort(CloseCause::Closed));
             let unsent = give_up(&client.link, self.options.limits.wire);
             clients += usize::from(unsent.messages > 0);
             (messages, bytes) = (messages + unsent.messages, bytes + unsent.bytes);

@@ -1,19 +1,20 @@
-//! What all connections of an endpoint have received and not done with, bounded together.
+//! One budget for the bytes that all connections of an endpoint have received and still hold.
 //!
-//! Counted is what a connection holds beyond a chunk: its read buffer, and the requests whose responders run. A
-//! connection that holds less is never counted and never waits, so small messages pass whatever others do.
+//! It counts what a connection holds beyond a chunk: its read buffer, and the requests whose responders run. A connection
+//! that holds less is never counted and never waits, so small messages always pass.
 //!
-//! While there is room, read buffers grow at once. Once there is none, connections that need a larger one wait for their
-//! turn, in a ring of users and each user's connections in a ring. A turn takes what the socket holds, up to the end of
-//! the message in hand, out of a reserve of one message of the limit; it is over as soon as the socket is empty, so
-//! that no peer can hold it. Where the reserve is used up, too, room is made: of the connections whose unfinished message
-//! takes more than a chunk and whose socket has been empty for [`QUIET`], the largest are cut, as many as it takes for
-//! one message. A socket that the endpoint does not read from is never to blame. Where no connection is to blame, the
-//! one that has received most may finish its message beyond the reserve, one at a time. So all together never hold
-//! more than the limit and two messages.
+//! While there is room, read buffers grow at once. Once there is none, connections that need a larger buffer wait for a
+//! turn. Turns go round the users, and for each user round its connections. A turn reads what the socket holds, up to the end
+//! of the unfinished message, out of a reserve of one message of the limit. It is over as soon as the socket is empty, so
+//! that no peer can hold it.
 //!
-//! No wait depends on the budget for ever: what a connection itself requests fails by name once the connection has waited
-//! for [`QUIET`].
+//! Where the reserve is used up, too, connections are aborted to make room for one message: the largest of those whose
+//! unfinished message takes more than a chunk and whose socket has been empty for [`QUIET`]. A socket that the endpoint does
+//! not read from is never to blame. Where no connection is to blame, the one that has received most may finish its message
+//! beyond the reserve, one at a time. So all together never hold more than the limit and two messages.
+//!
+//! No request waits for the budget for ever: the pending requests of a connection fail with an error once it has waited for
+//! [`QUIET`].
 
 mod ring;
 mod state;
@@ -29,19 +30,20 @@ use self::state::{Entry, State};
 use crate::connection::read_buffer::CHUNK;
 use crate::sync::lock;
 
-/// How long a socket has to be empty, and a connection to wait, before either counts.
+/// How long a socket has to be empty before its connection is to blame, and how long a connection waits before its requests
+/// fail.
 pub(super) const QUIET: Duration = Duration::from_secs(1);
 
-/// What a peer has to send for its socket not to count as empty.
+/// How many bytes a peer has to send for its socket not to count as empty.
 const TRICKLE: usize = 16 * 1024;
 
-/// What the connections of an endpoint hold together.
+/// The budget of the bytes that the connections of an endpoint hold together.
 #[derive(Debug)]
 pub(crate) struct InboxBudget {
     limit: usize,
-    /// What a message of the limit takes in a buffer.
+    /// The buffer that a message of the limit takes.
     message: usize,
-    /// What is counted, to be looked at without the lock.
+    /// The counted bytes, readable without the lock.
     used: AtomicUsize,
     state: Mutex<State>,
 }
@@ -50,25 +52,25 @@ pub(crate) struct InboxBudget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Growth {
     Granted,
-    /// Not now. The session is woken when it is its turn.
+    /// Not now. The session is woken for its turn.
     Waits,
     /// Never: others need the room that this connection takes.
     Blamed,
 }
 
 impl InboxBudget {
-    /// Makes a budget of so many bytes, for messages of up to `message_len`, their delimiter included.
+    /// Makes a budget of `limit` bytes, for messages of up to `message_len`, delimiter included.
     pub(crate) fn new(limit: usize, message_len: usize) -> Arc<Self> {
         let message = message_len.saturating_add(2 * CHUNK);
         Arc::new(Self { limit, message, used: AtomicUsize::new(0), state: Mutex::default() })
     }
 
-    /// What is counted, in bytes.
+    /// The counted bytes.
     pub(crate) fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 
-    /// The most that is counted before connections wait.
+    /// The limit beyond which connections wait.
     pub(crate) fn limit(&self) -> usize {
         self.limit
     }
@@ -77,7 +79,7 @@ impl InboxBudget {
         !self.has_room(1)
     }
 
-    /// Whether so much more is within the limit.
+    /// Whether `more` bytes are within the limit.
     pub(super) fn has_room(&self, more: usize) -> bool {
         self.used().saturating_add(more) <= self.limit
     }
@@ -95,7 +97,7 @@ impl InboxBudget {
         }
     }
 
-    /// Changes the state, and wakes the sessions whose turn it is then.
+    /// Changes the state, and wakes the sessions that get a turn by it.
     fn change<R>(&self, change: impl FnOnce(&mut State) -> R) -> R {
         let mut state = lock(&self.state);
         let changed = change(&mut state);
@@ -107,12 +109,12 @@ impl InboxBudget {
     }
 }
 
-/// What one connection holds of the budget. Dropped, it holds nothing.
+/// One connection's part of the budget. Dropping it releases the part.
 #[derive(Debug)]
 pub(super) struct Account {
     budget: Arc<InboxBudget>,
     number: u64,
-    /// What is counted of the read buffer, and of the requests of running responders.
+    /// The counted bytes of the read buffer, and of the requests of running responders.
     buffer: usize,
     responders: usize,
     waits_since: Option<Instant>,
@@ -121,8 +123,8 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// Asks whether the read buffer may take `more` bytes. Without `in_turn` it does not wait for a turn: the connection
-    /// would not get on by it.
+    /// Whether the read buffer may take `more` bytes. Without `in_turn` the connection does not wait for a turn, which would
+    /// not help it.
     pub(super) fn grow(&mut self, cx: &Context<'_>, more: usize, in_turn: bool) -> Growth {
         let (limit, message, number) = (self.budget.limit, self.budget.message, self.number);
         let growth =
@@ -139,7 +141,7 @@ impl Account {
         growth
     }
 
-    /// Notes what the read buffer takes by now.
+    /// Sets the bytes of the read buffer.
     #[inline]
     pub(super) fn set_buffer(&mut self, buffer: usize) {
         if buffer != self.buffer {
@@ -148,7 +150,7 @@ impl Account {
         }
     }
 
-    /// Notes what the requests of running responders take by now.
+    /// Sets the bytes of the requests of running responders.
     #[inline]
     pub(super) fn set_responders(&mut self, responders: usize) {
         if responders != self.responders {
@@ -183,7 +185,7 @@ impl Account {
         (self.waits_since, self.is_in_line) = (None, true);
     }
 
-    /// Notes that a message is complete, or that the connection would not get on by reading more: that ends a turn.
+    /// Notes that a message is complete, or that reading more would not help the connection. That ends a turn.
     pub(super) fn step_back(&mut self) {
         if std::mem::take(&mut self.is_in_line) {
             let number = self.number;
@@ -206,8 +208,7 @@ impl Account {
         lock(&self.budget.state).is_blamed(self.number)
     }
 
-    /// Looks for what time has changed, for this connection and all others; says whether this one has waited for
-    /// [`QUIET`].
+    /// Checks the budget again after some time, for all connections, and says whether this one has waited for [`QUIET`].
     pub(super) fn review(&self) -> bool {
         self.budget.change(|_| {});
         self.waits_since.is_some_and(|since| since.elapsed() >= QUIET)

@@ -1,4 +1,4 @@
-//! Who waits for a turn: users in a ring, and each user's connections in a ring.
+//! The connections that wait for a turn: a ring of users, and a ring of connections for each user.
 
 use std::collections::VecDeque;
 
@@ -31,7 +31,7 @@ impl Ring {
         number
     }
 
-    /// Takes a connection out that waits no more.
+    /// Takes out a connection that waits no more.
     pub(super) fn remove(&mut self, user: Option<u32>, number: u64) {
         if let Some((_, connections)) = self.users.iter_mut().find(|(other, _)| *other == user) {
             connections.retain(|other| *other != number);
@@ -49,7 +49,7 @@ mod tests {
     use super::Ring;
 
     #[test]
-    fn ring_turns_go_to_users_and_connections_alternately() {
+    fn ring_turns_alternate_between_users() {
         let mut ring = Ring::default();
         for number in 0..4 {
             ring.push(Some(1), number);

@@ -1,4 +1,4 @@
-//! What the budget knows of the connections that hold some of it, and whose turn it is.
+//! The connections that hold a part of the budget, and whose turn it is.
 
 use std::collections::HashMap;
 use std::task::Waker;
@@ -16,12 +16,12 @@ pub(super) struct State {
     accounts: HashMap<u64, Entry, FixedState>,
     waiting: Ring,
     turn: Option<Turn>,
-    /// What those hold that are about to end.
+    /// The bytes of the connections that are about to end.
     leaving: usize,
-    /// Since when there is no room within the limit. No connection is to blame for what was before.
+    /// Since when there is no room within the limit. No connection is to blame for earlier time.
     full_since: Option<Instant>,
-    /// When to look again for connections that are to blame.
-    look_at: Option<Instant>,
+    /// When to search again for connections that are to blame.
+    search_at: Option<Instant>,
     opened: u64,
 }
 
@@ -32,7 +32,7 @@ pub(super) struct Entry {
     held: usize,
     /// Since when its socket is empty in the middle of a message.
     quiet_since: Option<Instant>,
-    /// What has come since.
+    /// How many bytes have arrived since.
     trickled: usize,
     waits: bool,
     /// It is about to end: others need its room.
@@ -45,7 +45,7 @@ pub(super) struct Entry {
 struct Turn {
     number: u64,
     since: Instant,
-    /// It may take as much as its message needs, and nobody else anything, until the message is complete.
+    /// It may take as much as its message needs, and no other connection anything, until the message is complete.
     finishes: bool,
 }
 
@@ -68,13 +68,13 @@ impl Entry {
         self.quiet_since = None;
     }
 
-    /// Has it end; returns its session, to be woken.
+    /// Marks it to be aborted, and returns the waker of its session.
     fn blame(&mut self) -> Option<Waker> {
         self.blamed = true;
         self.session.take()
     }
 
-    /// Whether it has long let others wait for room, at this moment.
+    /// Whether it has made others wait for room for [`QUIET`].
     fn is_to_blame(&self, now: Instant, full_since: Instant) -> bool {
         let quiet_since = self.quiet_since.map(|since| since.max(full_since));
         !self.blamed && self.held > 0 && quiet_since.is_some_and(|since| now.duration_since(since) >= QUIET)
@@ -167,12 +167,12 @@ impl State {
         }
     }
 
-    /// Ends the turn of a connection. One that finishes its message keeps it until it `is_done`.
+    /// Ends the turn of a connection. One that finishes its message keeps its turn until it `is_done`.
     pub(super) fn end_turn(&mut self, number: u64, is_done: bool) {
         self.turn.take_if(|turn| turn.number == number && (is_done || !turn.finishes));
     }
 
-    /// Passes the turn on if it is over, and makes room for it; returns the sessions to wake.
+    /// Passes the turn on if it is over, makes room for the next, and returns the sessions to wake.
     pub(super) fn pass_on(&mut self, limit: usize, message: usize, now: Instant) -> Vec<Waker> {
         if self.used.saturating_add(CHUNK) <= limit {
             self.full_since = None;
@@ -188,7 +188,7 @@ impl State {
         if let Some(turn) = &self.turn {
             let holder = self.accounts.get_mut(&turn.number);
             if turn.finishes && !has_room {
-                // What it has taken beyond the reserve has to go before another may do so.
+                // The bytes beyond the reserve have to be released before another connection may take any.
                 let Some(entry) = holder.filter(|entry| entry.is_to_blame(now, full_since)) else {
                     return woken;
                 };
@@ -203,7 +203,7 @@ impl State {
             let next = self.waiting.pop();
             woken.extend(next.and_then(|next| self.begin_turn(next, false, now)));
         } else if self.leaving == 0 {
-            // No room is about to be made. The connection that has received most is done first.
+            // No connection is about to end. The one that has received most finishes first.
             let held = |number: &u64| self.accounts.get(number).map_or(0, |entry| entry.held);
             let largest = self.waiting.iter().max_by_key(held);
             woken.extend(largest.and_then(|largest| {
@@ -221,20 +221,20 @@ impl State {
         entry.session.take()
     }
 
-    /// Blames the largest of the connections that have let others wait for long, as many as make room for a message.
+    /// Blames the largest of the connections that have made others wait, as many as make room for a message.
     fn make_room(&mut self, message: usize, now: Instant, full_since: Instant) -> Vec<Waker> {
-        let is_too_early = now < full_since + QUIET || self.look_at.is_some_and(|at| now < at);
+        let is_too_early = now < full_since + QUIET || self.search_at.is_some_and(|at| now < at);
         if self.leaving > 0 || is_too_early {
             return Vec::new();
         }
-        // Looking takes time that grows with the number of connections.
-        self.look_at = Some(now + QUIET / 10);
+        // A search takes time in proportion to the number of connections.
+        self.search_at = Some(now + QUIET / 10);
         let mut to_blame: Vec<_> =
             self.accounts.values_mut().filter(|entry| entry.is_to_blame(now, full_since)).collect();
         to_blame.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.held));
         let mut woken = Vec::new();
         for entry in to_blame {
-            // Buffers grow in chunks, and the first of each is not counted: a few more or less are no reason to cut another.
+            // Buffers grow in chunks, and the first chunk is not counted: for a few chunks no further connection is aborted.
             if self.leaving + 4 * CHUNK >= message {
                 break;
             }

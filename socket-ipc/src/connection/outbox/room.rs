@@ -104,7 +104,7 @@ impl Outbox {
     pub(in crate::connection) fn blocked(&self, now: Instant, stall: Duration) {
         lock(&self.queue).pace.get_or_insert_default().blocked(now);
         if self.total.is_pressed() && self.is_to_blame(now, stall) {
-            self.close(CloseCommand::Cut(CloseCause::SlowClient));
+            self.close(CloseCommand::Abort(CloseCause::SlowClient));
         }
     }
 }

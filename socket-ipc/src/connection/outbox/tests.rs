@@ -347,7 +347,7 @@ fn outbox_to_blame_for_a_full_total_is_behind_and_holds_more_than_its_share() {
     modest.blocked(now + stall, stall);
     assert!(!modest.is_told_to_close(), "it holds less than its share");
     greedy.blocked(now + stall, stall);
-    assert!(matches!(greedy.take_close(), Some(CloseCommand::Cut(CloseCause::SlowClient))));
+    assert!(matches!(greedy.take_close(), Some(CloseCommand::Abort(CloseCause::SlowClient))));
     // One that was below the mark in between is not behind.
     let again = Outbox::new(usize::MAX, Arc::clone(&total));
     again.blocked(now, stall);

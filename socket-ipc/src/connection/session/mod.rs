@@ -194,7 +194,7 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
                 let until = Instant::now().checked_add(self.context.limits().drain);
                 self.drain(cause, until);
             }
-            Some(CloseCommand::Cut(cause)) => self.shutdown.abort(cause),
+            Some(CloseCommand::Abort(cause)) => self.shutdown.abort(cause),
             None => {}
         }
     }

@@ -194,7 +194,7 @@ pub(super) struct Fake {
     inbox: Arc<InboxBudget>,
     pub(super) noted: Mutex<usize>,
     pub(super) errors: Mutex<Vec<String>>,
-    /// PendingCall by this endpoint alone, which outlives its connection.
+    /// Held by this endpoint alone, which outlives its connection.
     pub(super) listening: Arc<Gate>,
     pub(super) responding: Arc<Gate>,
 }

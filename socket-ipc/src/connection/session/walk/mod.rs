@@ -3,7 +3,7 @@
 //! The walk drives the session's own `poll`, with a stream, listeners and a clock that do what it says. It polls as a
 //! runtime does: only when the session was woken. After each order of events
 //!
-//! * a poll that nothing has asked for finds nothing to do: otherwise a wake-up was lost;
+//! * a poll without a wake-up finds nothing to do: otherwise a wake-up was lost;
 //! * once the peer is gone for good, and the listeners that are waited for have returned, the connection ends;
 //! * once it has ended, nothing is left queued, held, pending or counted.
 
@@ -35,7 +35,7 @@ enum Event {
     /// A message arrives for a listener that has to be waited for.
     Wait,
     /// A request arrives for an asynchronous responder.
-    CloseCommand,
+    RequestArrives,
     /// The first or the second half of a message arrives.
     Half,
     /// The reply to a request of this endpoint arrives.
@@ -61,7 +61,7 @@ enum Event {
     Stall,
     /// The endpoint begins to close, or ends the connection at once.
     Drain,
-    Cut,
+    Abort,
 }
 
 use Event::*;
@@ -69,7 +69,7 @@ use Event::*;
 const EVENTS: [Event; 17] = [
     Note,
     Wait,
-    CloseCommand,
+    RequestArrives,
     Half,
     Reply,
     Request,
@@ -83,7 +83,7 @@ const EVENTS: [Event; 17] = [
     Second,
     Stall,
     Drain,
-    Cut,
+    Abort,
 ];
 
 const MESSAGE: &[u8] = br#"{"topic":"note","message":null}"#;
@@ -117,7 +117,7 @@ struct Seen {
     listening: usize,
     responding: usize,
     /// How often a listener or a responder has begun to wait.
-    begun: usize,
+    waits: usize,
     queued: usize,
     has_ended: bool,
 }
@@ -200,10 +200,10 @@ impl World {
 
     async fn happens(&mut self, event: Event) {
         match event {
-            Note | Wait | CloseCommand | Reply if self.in_the_middle => {}
+            Note | Wait | RequestArrives | Reply if self.in_the_middle => {}
             Note => self.arrive(&[MESSAGE, b"\n"].concat()),
             Wait => self.arrive(b"{\"topic\":\"wait\",\"message\":null}\n"),
-            CloseCommand => self.arrive(b"{\"topic\":\"ask\",\"message\":null,\"id\":1}\n"),
+            RequestArrives => self.arrive(b"{\"topic\":\"ask\",\"message\":null,\"id\":1}\n"),
             Reply => self.arrive(b"{\"topic\":\"reply\",\"message\":null,\"re\":1}\n"),
             Half => {
                 let (first, second) = MESSAGE.split_at(MESSAGE.len() / 2);
@@ -233,7 +233,7 @@ impl World {
             Second => advance(PROBE_INTERVAL).await,
             Stall => advance(WRITE_STALL).await,
             Drain => self.link.outbox.close(CloseCommand::Drain(CloseCause::Closed)),
-            Cut => self.link.outbox.close(CloseCommand::Cut(CloseCause::Disconnected)),
+            Abort => self.link.outbox.close(CloseCommand::Abort(CloseCause::Disconnected)),
         }
     }
 
@@ -246,13 +246,13 @@ impl World {
             errors: lock(&self.endpoint.errors).len(),
             listening: self.endpoint.listening.inside(),
             responding: self.endpoint.responding.inside(),
-            begun: self.endpoint.responding.entered() + self.endpoint.listening.entered(),
+            waits: self.endpoint.responding.entered() + self.endpoint.listening.entered(),
             queued: self.total.queued(),
             has_ended: self.ended.is_some(),
         }
     }
 
-    /// A poll that nothing has asked for.
+    /// A poll without a wake-up.
     fn poll_unwoken(&mut self) -> Result<(), String> {
         let before = self.seen();
         self.poll();
@@ -366,12 +366,31 @@ fn every_property_of_a_session_holds_in_every_order_of_five_events() {
 #[tokio::test(start_paused = true)]
 async fn session_peer_gone_behind_full_responders_ends() {
     let orders: [&[Event]; 6] = [
-        &[CloseCommand, Leave],
-        &[CloseCommand, CloseCommand, Finish, Leave],
-        &[CloseCommand, CloseCommand, CloseCommand, CloseCommand, CloseCommand, Leave],
-        &[CloseCommand, CloseCommand, CloseCommand, CloseCommand, CloseCommand, Finish, Second, Leave],
-        &[Wait, CloseCommand, CloseCommand, CloseCommand, CloseCommand, Half, Leave],
-        &[Block, CloseCommand, Send, Send, ResponderReady, CloseCommand, CloseCommand, CloseCommand, Leave],
+        &[RequestArrives, Leave],
+        &[RequestArrives, RequestArrives, Finish, Leave],
+        &[RequestArrives, RequestArrives, RequestArrives, RequestArrives, RequestArrives, Leave],
+        &[
+            RequestArrives,
+            RequestArrives,
+            RequestArrives,
+            RequestArrives,
+            RequestArrives,
+            Finish,
+            Second,
+            Leave,
+        ],
+        &[Wait, RequestArrives, RequestArrives, RequestArrives, RequestArrives, Half, Leave],
+        &[
+            Block,
+            RequestArrives,
+            Send,
+            Send,
+            ResponderReady,
+            RequestArrives,
+            RequestArrives,
+            RequestArrives,
+            Leave,
+        ],
     ];
     for events in orders {
         for limit in 1..=2 {
