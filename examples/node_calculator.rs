@@ -2,8 +2,8 @@
 //! them one.
 //!
 //! The Node library knows messages and no requests. To a responder a plain message is a request all the same: its reply
-//! is a plain message, too, under the topic of the reply, or under `error`. The other way round it takes a message and a
-//! listener.
+//! is a plain message, too, under the topic of the reply, or under `error`. The other way round it takes a message and
+//! a listener.
 //!
 //! In one terminal, start the server; it runs until Ctrl-C:
 //!

@@ -145,7 +145,8 @@ async fn flood(theirs: &mut impl Conversant) {
 }
 
 /// A connection that ends with unread bytes is reset. A Node server without a listener for the `error` of its sockets,
-/// which its documentation does not ask for, then ends with an uncaught exception. So our client reads everything first.
+/// which its documentation does not ask for, then ends with an uncaught exception. So our client reads everything
+/// first.
 async fn our_client_closes_under_load(which: (&'static str, Wire)) {
     let test = "a Node server whose client closes under load";
     let Some(Version { node, number, wire, place }) = version(test, which).await else { return };

@@ -80,7 +80,8 @@ support::both_flavours! {
         peer.write("{\"topic\":\"good\",\"message\":1}\n").await;
         assert_eq!(attack.events.next().await, received("good", "1"));
         assert_eq!(errors, LINES);
-        // The work of a turn is bounded: the other client gets a turn every few hundred lines, however slow the machine.
+        // The work of a turn is bounded: the other client gets a turn every few hundred lines, however slow the
+        // machine.
         trips.sort_unstable();
         println!("{} round trips, 99 % of them within {:?}", trips.len(), trips[trips.len() * 99 / 100]);
         assert!(trips.len() > 20, "{} round trips during {LINES} lines", trips.len());

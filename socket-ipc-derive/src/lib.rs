@@ -138,8 +138,8 @@ use syn::{DeriveInput, parse_macro_input};
 ///
 /// Without `#[serde(borrow)]` serde copies every text. A plain `&'a str` can be sent, but not received where the text
 /// holds a quote, a line break or anything else that JSON escapes: there is nothing in the buffer to borrow. Such a
-/// message is a message error that says so. The derive gives no warning of it, as it can't see which of the two a type is
-/// for: the other derives are hidden from it, and for a type that is only sent `&'a str` is right.
+/// message is a message error that says so. The derive gives no warning of it, as it can't see which of the two a type
+/// is for: the other derives are hidden from it, and for a type that is only sent `&'a str` is right.
 ///
 /// A message exists for every lifetime, and that has four consequences for a type with one:
 ///
@@ -307,8 +307,8 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 /// # What does it implement?
 ///
 /// `Protocol`, with the type's name; `ToServer<T>` and `ToClient<T>` for what travels; and for each direction with
-/// topics `Attaches`, so that a struct with a method for each of them is attached in one call, and one that forgets a topic
-/// does not compile:
+/// topics `Attaches`, so that a struct with a method for each of them is attached in one call, and one that forgets a
+/// topic does not compile:
 ///
 /// ```
 /// # use serde::{Deserialize, Serialize};

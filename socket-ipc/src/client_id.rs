@@ -4,8 +4,8 @@ use std::fmt;
 
 /// Identifies one connection of a server, from its `on_connection` to its `on_connection_close`.
 ///
-/// Ids count from 1 in the order in which clients are admitted. A server never reuses one: a client that reconnects gets a
-/// new id.
+/// Ids count from 1 in the order in which clients are admitted. A server never reuses one: a client that reconnects
+/// gets a new id.
 ///
 /// ```
 /// use socket_ipc::{ClientId, Server};

@@ -1,8 +1,8 @@
 //! Typed topics over Unix domain sockets: a server, its clients, and JSON lines that any language speaks.
 //!
-//! A message type names its topic once, with [`#[derive(Topic)]`](macro@Topic). A listener of the type receives it decoded,
-//! and a sender of the type cannot get the topic wrong. A type that is no topic, or cannot be decoded where it is received,
-//! does not compile.
+//! A message type names its topic once, with [`#[derive(Topic)]`](macro@Topic). A listener of the type receives it
+//! decoded, and a sender of the type cannot get the topic wrong. A type that is no topic, or cannot be decoded where it
+//! is received, does not compile.
 //!
 //! ```text
 //!        a process                                               other processes
@@ -74,12 +74,12 @@
 //! # The book
 //!
 //! [`guide`] has a chapter for each subject: [messaging](guide::messaging), [requests](guide::requests),
-//! [protocols](guide::protocols), [events](guide::events), [guarantees](guide::guarantees), [limits](guide::limits), the
-//! [wire](guide::wire), [other languages](guide::languages), the [command](guide::command),
+//! [protocols](guide::protocols), [events](guide::events), [guarantees](guide::guarantees), [limits](guide::limits),
+//! the [wire](guide::wire), [other languages](guide::languages), the [command](guide::command),
 //! [deployment](guide::deployment), [versioning](guide::versioning), [observability](guide::observability),
 //! [testing](guide::testing), [performance](guide::performance), [comparison](guide::comparison),
-//! [troubleshooting](guide::troubleshooting) by error message, the [attributes](guide::attributes) of the macros and [what they
-//! generate](guide::generated).
+//! [troubleshooting](guide::troubleshooting) by error message, the [attributes](guide::attributes) of the macros and
+//! [what they generate](guide::generated).
 //!
 //! # Features and systems
 //!
@@ -89,8 +89,8 @@
 //! | `schema` | JSON schemas in descriptions, of types that implement schemars' `JsonSchema` |
 //! | `cli` | the command `socket-ipc` |
 //!
-//! None is on unless asked for. Linux is what is tested; [deployment](guide::deployment) has the other systems. The library
-//! needs Rust 1.89 or later, and [tokio](https://docs.rs/tokio).
+//! None is on unless asked for. Linux is what is tested; [deployment](guide::deployment) has the other systems. The
+//! library needs Rust 1.89 or later, and [tokio](https://docs.rs/tokio).
 
 #![forbid(unsafe_code)]
 

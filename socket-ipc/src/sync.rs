@@ -2,8 +2,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-// No code of the user runs while one of these locks is held, and what they guard is consistent after every statement: there
-// is nothing that poisoning could protect from.
+// No code of the user runs while one of these locks is held, and what they guard is consistent after every statement:
+// there is nothing that poisoning could protect from.
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)

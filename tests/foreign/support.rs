@@ -194,8 +194,8 @@ impl Batch {
     fn received(&self, sender: Dialect, receiver: Dialect) -> Vec<Received> {
         let mut messages = self.messages();
         if sender == Dialect::Node02 {
-            // A sender of 0.2 writes `%EOM%` unescaped, and every receiver takes it for a delimiter. So the peer does not
-            // send it. The other direction is received in full.
+            // A sender of 0.2 writes `%EOM%` unescaped, and every receiver takes it for a delimiter. So the peer does
+            // not send it. The other direction is received in full.
             messages.retain(|Received { topic, message }| !format!("{topic}{message}").contains("%EOM%"));
         }
         if sender == Dialect::Ours || receiver == Dialect::Ours {

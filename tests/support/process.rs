@@ -76,7 +76,8 @@ impl Peer {
         assert!(self.lines.iter().all(|line| !line.starts_with(start)));
     }
 
-    /// Has a client ping until it gets the reply, again after each loss of the connection; returns the number of losses.
+    /// Has a client ping until it gets the reply, again after each loss of the connection; returns the number of
+    /// losses.
     pub fn asks(&mut self, number: u64) -> usize {
         for losses in 0.. {
             self.tell(&format!("ping {number}"));

@@ -117,8 +117,8 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
     }
 }
 
-/// The impl that describes a protocol, in whatever kind of schema all its topics have. A topic without one is no mistake:
-/// its use is a compile error that says so.
+/// The impl that describes a protocol, in whatever kind of schema all its topics have. A topic without one is no
+/// mistake: its use is a compile error that says so.
 fn described(input: &DeriveInput, attribute: &ProtocolAttribute, krate: &TokenStream) -> TokenStream {
     let ident = &input.ident;
     let (mut topics, mut directions) = (Vec::new(), Vec::new());
@@ -177,8 +177,8 @@ impl Direction<'_> {
         let (marker, ident) = (&self.marker, &input.ident);
         let topics = self.topics();
         // From a single impl the compiler would conclude that every message is of its type, and report another one as
-        // mismatched, with no word of the protocol; and where there is none, it would not wait to learn the type it names.
-        // So there are two at least, if of types that are no topics and that cannot be sent.
+        // mismatched, with no word of the protocol; and where there is none, it would not wait to learn the type it
+        // names. So there are two at least, if of types that are no topics and that cannot be sent.
         let others = [quote!(::core::convert::Infallible), quote!(::core::marker::PhantomPinned)];
         let others = others.into_iter().take(2_usize.saturating_sub(topics.len()));
         quote! {
@@ -194,15 +194,16 @@ impl Direction<'_> {
         }
     }
 
-    /// The impl that attaches a struct that has a method for every listed topic. Without any there is nothing to attach, which is a
-    /// compile error.
+    /// The impl that attaches a struct that has a method for every listed topic. Without any there is nothing to
+    /// attach, which is a compile error.
     fn attaches(&self, input: &DeriveInput, krate: &TokenStream) -> Option<TokenStream> {
         if self.listed.is_empty() {
             return None;
         }
         let (ident, endpoint) = (&input.ident, &self.endpoint);
-        // Bounds that name the struct: what it has to receive, and that this can be decoded, matters where one is attached.
-        // A struct that hears `Log<'static>` hears every `Log<'_>`: its method takes a message of any lifetime.
+        // Bounds that name the struct: what it has to receive, and that this can be decoded, matters where one is
+        // attached. A struct that hears `Log<'static>` hears every `Log<'_>`: its method takes a message of any
+        // lifetime.
         let sets: Vec<_> =
             self.listed.iter().map(|Entry { topic, .. }| with_lifetime(topic, "static")).collect();
         Some(quote! {

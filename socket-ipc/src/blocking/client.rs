@@ -22,21 +22,23 @@ use crate::topic::direction::{AnyTopic, ToClient, ToServer};
 use crate::topic::{Request, Topic};
 use crate::wire::raw_message::RawMessage;
 
-/// A client whose calls wait: [`Client`](crate::Client) for scripts, tests and threads, without a runtime of the program.
+/// A client whose calls wait: [`Client`](crate::Client) for scripts, tests and threads, without a runtime of the
+/// program.
 ///
-/// It wraps the asynchronous client, with the same limits, reconnects and guarantees; the [module](super) has the chapter. All
-/// methods may be called from several threads: share it by reference or in an [`Arc`].
+/// It wraps the asynchronous client, with the same limits, reconnects and guarantees; the [module](super) has the
+/// chapter. All methods may be called from several threads: share it by reference or in an [`Arc`].
 ///
-/// Making one touches nothing; [`connect`](Self::connect) starts its thread and connects. [`close`](Self::close) drains the
-/// queue and closes it. Dropping it does the same if something is queued, for `drain` (5 s) at most, so that a script loses
-/// nothing that it has sent. With nothing queued a drop ends it at once, waits for nothing, and reports no event. A drop inside
-/// one of its own listeners can't wait: what is queued then is lost, and a `tracing` warning says how much.
+/// Making one touches nothing; [`connect`](Self::connect) starts its thread and connects. [`close`](Self::close) drains
+/// the queue and closes it. Dropping it does the same if something is queued, for `drain` (5 s) at most, so that a
+/// script loses nothing that it has sent. With nothing queued a drop ends it at once, waits for nothing, and reports no
+/// event. A drop inside one of its own listeners can't wait: what is queued then is lost, and a `tracing` warning says
+/// how much.
 ///
 /// # Panics
 ///
 /// Every method that waits (`connect`, `send`, `request`, `flush`, `close` and their like) panics inside a listener of
-/// the same client, whose thread would wait for itself. `on_error` reports the panic, as that of any listener. A listener
-/// sends with a [`handle`](Self::handle).
+/// the same client, whose thread would wait for itself. `on_error` reports the panic, as that of any listener. A
+/// listener sends with a [`handle`](Self::handle).
 ///
 /// # Examples
 ///
@@ -112,13 +114,13 @@ impl<P> ClientBuilder<P> {
 impl<P: 'static> Client<P> {
     /// Connects: tries every `retry_delay` until there is a connection, however long that takes.
     ///
-    /// When it returns, the listeners of `on_connect` have been called. The client reconnects by itself after a connection is
-    /// lost.
+    /// When it returns, the listeners of `on_connect` have been called. The client reconnects by itself after a
+    /// connection is lost.
     ///
     /// # Errors
     ///
-    /// Those of [`Client::connect`](crate::Client::connect), and [`ConnectError::Thread`]: the client's thread could not
-    /// be started.
+    /// Those of [`Client::connect`](crate::Client::connect), and [`ConnectError::Thread`]: the client's thread could
+    /// not be started.
     ///
     /// # Panics
     ///
@@ -131,8 +133,8 @@ impl<P: 'static> Client<P> {
     ///
     /// # Errors
     ///
-    /// [`ConnectError::DeadlineExceeded`], with the error of the last attempt: the client is as if this had not been called,
-    /// and this may be called again. And those of [`connect`](Self::connect).
+    /// [`ConnectError::DeadlineExceeded`], with the error of the last attempt: the client is as if this had not been
+    /// called, and this may be called again. And those of [`connect`](Self::connect).
     ///
     /// # Panics
     ///
@@ -166,7 +168,8 @@ impl<P: 'static> Client<P> {
             .runtime(self.client.closed())
             .map_err(|cause| ConnectError::Thread { path: path(), cause })?;
         let (client, target) = (Arc::clone(&self.client), path());
-        // On the client's thread from the first attempt on. The runtime can't end while this runs: closing the client ends it.
+        // On the client's thread from the first attempt on. The runtime can't end while this runs: closing the client
+        // ends it.
         let connecting = runtime.spawn(async move {
             match within {
                 Some(within) => connect_within(&client, target, within).await,
@@ -212,9 +215,9 @@ impl<P> Client<P> {
     /// Queues a message for the server. Waits while the outbox holds more than
     /// [`limits::OUTBOX_HIGH_WATER`](crate::limits::OUTBOX_HIGH_WATER) (64 KiB) or has no room.
     ///
-    /// The wait ends when the server has read enough, or when it has read nothing for `write_stall` (10 s), which ends the
-    /// connection. [`send`](ClientHandle::send) of a [`handle`](Self::handle) never waits. `Ok` means queued, as it does there:
-    /// [`flush`](Self::flush) and [`close`](Self::close) wait until the kernel has the message.
+    /// The wait ends when the server has read enough, or when it has read nothing for `write_stall` (10 s), which ends
+    /// the connection. [`send`](ClientHandle::send) of a [`handle`](Self::handle) never waits. `Ok` means queued, as it
+    /// does there: [`flush`](Self::flush) and [`close`](Self::close) wait until the kernel has the message.
     ///
     /// # Errors
     ///
@@ -300,8 +303,8 @@ impl<P> Client<P> {
     ///
     /// # Errors
     ///
-    /// Those of [`ClientHandle::request`], known as soon as they can be: there is no responder, the responder fails, the
-    /// connection is lost, the time is over.
+    /// Those of [`ClientHandle::request`], known as soon as they can be: there is no responder, the responder fails,
+    /// the connection is lost, the time is over.
     ///
     /// # Panics
     ///
@@ -365,8 +368,8 @@ impl<P> Client<P> {
         self.wait_for_reply(T::NAME, timeout, || self.client.request(request))
     }
 
-    /// Sends any value as a request under a topic known only at run time, and waits for the reply's JSON text, for at most
-    /// `request_timeout`.
+    /// Sends any value as a request under a topic known only at run time, and waits for the reply's JSON text, for at
+    /// most `request_timeout`.
     ///
     /// # Errors
     ///
@@ -391,8 +394,8 @@ impl<P> Client<P> {
         self.request_raw_within(topic, request, self.request_timeout)
     }
 
-    /// Sends any value as a request under a topic known only at run time, and waits for the reply's JSON text, for at most
-    /// this long.
+    /// Sends any value as a request under a topic known only at run time, and waits for the reply's JSON text, for at
+    /// most this long.
     ///
     /// # Errors
     ///
@@ -426,11 +429,11 @@ impl<P> Client<P> {
 
 /// # Listening
 impl<P> Client<P> {
-    /// Subscribes to the messages of type `T`: an iterator that waits for them. It misses messages that arrive before it is
-    /// made, so make it before [`connect`](Self::connect).
+    /// Subscribes to the messages of type `T`: an iterator that waits for them. It misses messages that arrive before
+    /// it is made, so make it before [`connect`](Self::connect).
     ///
-    /// A message that does not decode into `T` is reported by [`on_message_error`](ClientHandle::on_message_error) of the
-    /// [`handle`](Self::handle), and skipped. [`Messages`] has an example.
+    /// A message that does not decode into `T` is reported by [`on_message_error`](ClientHandle::on_message_error) of
+    /// the [`handle`](Self::handle), and skipped. [`Messages`] has an example.
     pub fn subscribe<T>(&self) -> Messages<T>
     where
         P: ToClient<T>,
@@ -439,7 +442,8 @@ impl<P> Client<P> {
         Messages::new(self.client.subscribe::<T>(), Some(T::NAME), self.thread.own().clone())
     }
 
-    /// Subscribes to every message, from now on: an iterator that waits for them, each with its topic and its JSON text.
+    /// Subscribes to every message, from now on: an iterator that waits for them, each with its topic and its JSON
+    /// text.
     ///
     /// ```no_run
     /// use socket_ipc::blocking;
@@ -457,8 +461,8 @@ impl<P> Client<P> {
         Messages::new(self.client.subscribe_raw(), None, self.thread.own().clone())
     }
 
-    /// Returns the asynchronous handle to the client. The listeners and responders that it attaches are called on the client's
-    /// thread. It sends without waiting, from any thread, and it can close the client.
+    /// Returns the asynchronous handle to the client. The listeners and responders that it attaches are called on the
+    /// client's thread. It sends without waiting, from any thread, and it can close the client.
     ///
     /// ```
     /// let client = socket_ipc::blocking::Client::new("/tmp/myApp.sock");
@@ -471,8 +475,8 @@ impl<P> Client<P> {
         self.client.handle()
     }
 
-    /// Says whether there is a connection to send over. It may end the moment after, so rely on what [`send`](Self::send)
-    /// returns.
+    /// Says whether there is a connection to send over. It may end the moment after, so rely on what
+    /// [`send`](Self::send) returns.
     ///
     /// ```
     /// assert!(!socket_ipc::blocking::Client::new("/tmp/myApp.sock").is_connected());
@@ -487,10 +491,10 @@ impl<P> Client<P> {
 impl<P> Client<P> {
     /// Closes the client, for good, and waits until it is closed.
     ///
-    /// What is queued is written, for `drain` (5 s) at most. The connection ends once the server has closed its end, too, or a
-    /// second later. Calls that wait for a message or a reply return. It may be called in every state, and any number of times;
-    /// [`ClientHandle::close`] begins the same without waiting for its end. It waits for a listener that keeps the client's
-    /// thread busy.
+    /// What is queued is written, for `drain` (5 s) at most. The connection ends once the server has closed its end,
+    /// too, or a second later. Calls that wait for a message or a reply return. It may be called in every state, and
+    /// any number of times; [`ClientHandle::close`] begins the same without waiting for its end. It waits for a
+    /// listener that keeps the client's thread busy.
     ///
     /// # Panics
     ///

@@ -11,8 +11,8 @@ use crate::router::Subscription;
 /// The messages of one topic, or of all, as an iterator that waits for the next one: what
 /// [`subscribe`](super::Client::subscribe) and [`subscribe_raw`](super::Client::subscribe_raw) return.
 ///
-/// It has every message from the moment it was made, in the order in which they were sent, those of later connections too;
-/// several iterators have every message each. It holds at most
+/// It has every message from the moment it was made, in the order in which they were sent, those of later connections
+/// too; several iterators have every message each. It holds at most
 /// [`limits::SUBSCRIPTION_LEN`](crate::limits::SUBSCRIPTION_LEN) (256) messages, of at most
 /// [`limits::SUBSCRIPTION_BYTES`](crate::limits::SUBSCRIPTION_BYTES) (8 MiB) of JSON text together; a full one slows
 /// down the server's messages to this client, and loses none.
@@ -56,8 +56,8 @@ impl<M> Messages<M> {
         Self { subscription, topic, own }
     }
 
-    /// Waits for the next message, for at most this long; `Ok(None)` once the subscription has ended. With a timeout of zero it
-    /// takes a message that is there.
+    /// Waits for the next message, for at most this long; `Ok(None)` once the subscription has ended. With a timeout of
+    /// zero it takes a message that is there.
     ///
     /// # Errors
     ///

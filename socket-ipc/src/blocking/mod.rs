@@ -36,9 +36,9 @@
 //! # What does it run on?
 //!
 //! On a thread of its own, which [`connect`](Client::connect) starts, and which ends when the client is closed or
-//! dropped. The asynchronous client runs there, with all its limits and guarantees; a method only waits for it. The program
-//! sets up nothing of tokio. Listeners that a [`handle`](Client::handle) attaches are called on that thread: a slow one delays
-//! the connection, and one that waits for its own client panics.
+//! dropped. The asynchronous client runs there, with all its limits and guarantees; a method only waits for it. The
+//! program sets up nothing of tokio. Listeners that a [`handle`](Client::handle) attaches are called on that thread: a
+//! slow one delays the connection, and one that waits for its own client panics.
 //!
 //! # How long does a call wait?
 //!
@@ -54,8 +54,8 @@
 //! | [`close`](Client::close) | what is queued, and the server's end | `drain` (5 s) and a second |
 //! | dropping it | the same, where something is queued; otherwise nothing | `drain` (5 s) and a second |
 //!
-//! Each of them returns at once when another thread closes the client: with an error, or, an iterator, with its end. Keep a
-//! [`handle`](Client::handle) for that, in the code that stops the program.
+//! Each of them returns at once when another thread closes the client: with an error, or, an iterator, with its end.
+//! Keep a [`handle`](Client::handle) for that, in the code that stops the program.
 //!
 //! ```
 //! use socket_ipc::blocking;
@@ -80,14 +80,13 @@
 //!
 //! # May it be used inside a runtime?
 //!
-//! Yes, in asynchronous code too, of any runtime: nothing panics, and the deadlines hold. But a call that waits blocks its
-//! thread, as [`std::thread::sleep`] would, and delays whatever else that thread would run. In tokio it belongs in
-//! [`spawn_blocking`](tokio::task::spawn_blocking), and asynchronous code is better off with
-//! [`Client`](crate::Client).
+//! Yes, in asynchronous code too, of any runtime: nothing panics, and the deadlines hold. But a call that waits blocks
+//! its thread, as [`std::thread::sleep`] would, and delays whatever else that thread would run. In tokio it belongs in
+//! [`spawn_blocking`](tokio::task::spawn_blocking), and asynchronous code is better off with [`Client`](crate::Client).
 //!
 //! A server that runs on the blocked thread itself, as in a current-thread runtime, can't reply: a `request` ends with
-//! [`Timeout`](crate::RequestError::Timeout) once its time is over, and a loop over messages without
-//! `next_within` waits for ever. On a multi-thread runtime the same may happen while the runtime's other threads are asleep
+//! [`Timeout`](crate::RequestError::Timeout) once its time is over, and a loop over messages without `next_within`
+//! waits for ever. On a multi-thread runtime the same may happen while the runtime's other threads are asleep
 //! ([tokio#4730](https://github.com/tokio-rs/tokio/issues/4730)). `spawn_blocking` avoids both.
 //!
 //! ```

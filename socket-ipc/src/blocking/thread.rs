@@ -33,8 +33,8 @@ struct Running {
 pub(super) struct Own(Arc<OnceLock<ThreadId>>);
 
 impl Thread {
-    /// Returns the runtime of the thread, and starts the thread if it has not started. The thread also ends when `closed`
-    /// resolves.
+    /// Returns the runtime of the thread, and starts the thread if it has not started. The thread also ends when
+    /// `closed` resolves.
     pub(super) fn runtime(&self, closed: Closing) -> io::Result<Handle> {
         let mut running = lock(&self.running);
         if let Some(Running { runtime, .. }) = &*running {
@@ -42,8 +42,8 @@ impl Thread {
         }
         let (stop, stopped) = oneshot::channel();
         let (made, runtime) = mpsc::sync_channel(1);
-        // Made on the thread and not here: if the thread can't start, the runtime is dropped, and a runtime must not be dropped
-        // inside another.
+        // Made on the thread and not here: if the thread can't start, the runtime is dropped, and a runtime must not be
+        // dropped inside another.
         let thread = thread::Builder::new().name(NAME.into()).spawn(move || run(&made, stopped, closed))?;
         let runtime = runtime.recv().map_err(io::Error::other)??;
         // The id is known before anything runs on the thread.

@@ -93,8 +93,8 @@ impl<P> ClientBuilder<P> {
     /// Has the client connect by code of yours, over anything that reads and writes asynchronously. The path
     /// then is only a name.
     ///
-    /// Where that code panics, [`connect`](Client::connect) does; when a lost connection is made again, it is an attempt that
-    /// failed. A stream that panics ends its connection with [`CloseCause::Io`](crate::CloseCause::Io).
+    /// Where that code panics, [`connect`](Client::connect) does; when a lost connection is made again, it is an
+    /// attempt that failed. A stream that panics ends its connection with [`CloseCause::Io`](crate::CloseCause::Io).
     ///
     /// # Examples
     ///

@@ -34,11 +34,12 @@ pub enum ClientConnectionEvent {
     },
     /// An attempt to connect failed. Another follows, unless `give_up_after` says otherwise; then the stream ends.
     ConnectFailed(Arc<ConnectError>),
-    /// The connection ended, after the last of its messages was dispatched: which end ended it and why, and what was lost.
+    /// The connection ended, after the last of its messages was dispatched: which end ended it and why, and what was
+    /// lost.
     Disconnected(CloseReason),
     /// So many events had no room in the stream, as the events before them had not been read.
-    /// [`is_connected`](ClientHandle::is_connected) says whether there is a connection now; the events that follow may say so
-    /// once more.
+    /// [`is_connected`](ClientHandle::is_connected) says whether there is a connection now; the events that follow may
+    /// say so once more.
     Lagged(u64),
 }
 
@@ -48,8 +49,8 @@ impl<P> ClientHandle<P> {
     ///
     /// What [`on_connect`](Self::on_connect), [`on_reconnect`](Self::on_reconnect),
     /// [`on_connect_error`](Self::on_connect_error) and [`on_disconnect`](Self::on_disconnect) tell a callback, in a
-    /// loop. Each connection has its beginning before its end. The stream never slows down the client: events that have no
-    /// room are counted, and the count takes their place ([`ClientConnectionEvent::Lagged`]).
+    /// loop. Each connection has its beginning before its end. The stream never slows down the client: events that have
+    /// no room are counted, and the count takes their place ([`ClientConnectionEvent::Lagged`]).
     ///
     /// It is a queue of its own: where a loop reads a subscription beside it, a message may be read before the
     /// `Connected` of its connection, or after its `Disconnected`. Listeners are called in that order.
@@ -77,7 +78,8 @@ impl<P> ClientHandle<P> {
     pub fn connection_events(&self) -> EventStream<ClientConnectionEvent> {
         let (disconnected, stream) = event_stream(ClientConnectionEvent::Lagged);
         let (failed, connected) = (Arc::clone(&disconnected), Arc::clone(&disconnected));
-        // The end first: a connection that is made and lost meanwhile then seems to have been there before, and not to stay.
+        // The end first: a connection that is made and lost meanwhile then seems to have been there before, and not to
+        // stay.
         let events = &self.state.core.events.own;
         let attached = vec![
             events.disconnect.attach(Box::new(move |reason| {

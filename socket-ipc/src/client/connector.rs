@@ -27,7 +27,8 @@ type Opening = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>;
 
 /// How a client reaches its server.
 pub(super) enum Connector {
-    /// By the path of its options, which is found where it was at the first attempt: the process may change its directory.
+    /// By the path of its options, which is found where it was at the first attempt: the process may change its
+    /// directory.
     Path(OnceLock<PathBuf>),
     /// By code of the user.
     Custom(Box<dyn Fn() -> Opening + Send + Sync>),
@@ -88,7 +89,8 @@ impl Connector {
     }
 }
 
-/// Makes a panic of the user's code an attempt that failed: an attempt to reconnect has no caller that a panic could reach.
+/// Makes a panic of the user's code an attempt that failed: an attempt to reconnect has no caller that a panic could
+/// reach.
 pub(super) async fn guarded<T>(
     options: &ClientOptions,
     attempt: impl Future<Output = Result<T, ConnectError>>,

@@ -10,8 +10,8 @@ use crate::wire::Wire;
 
 /// # Requesting a description
 impl<P> ClientHandle<P> {
-    /// Requests the description of the server, and returns the future of the reply. [`description`](crate::description) has
-    /// more.
+    /// Requests the description of the server, and returns the future of the reply. [`description`](crate::description)
+    /// has more.
     ///
     /// # Errors
     ///
@@ -33,8 +33,8 @@ impl<P> ClientHandle<P> {
     }
 }
 
-/// Reads it otherwise than a typed reply: a description is no topic, so that the compiler does not suggest it where a topic
-/// is missing.
+/// Reads it otherwise than a typed reply: a description is no topic, so that the compiler does not suggest it where a
+/// topic is missing.
 fn read_description(wire: Wire, topic: &str, envelope: &[u8]) -> Result<Description, RequestError> {
     read_raw(wire, topic, envelope)?.decode().map_err(|error| RequestError::ReplyUndecodable {
         topic: topic.to_owned(),

@@ -14,7 +14,8 @@ use crate::metrics::stats::Stats;
 use crate::topic::direction::{AnyTopic, ToServer};
 use crate::topic::{Topic, TopicName};
 
-/// A handle to a client, for its listeners and the rest of the program: attaches listeners, sends, looks around, closes.
+/// A handle to a client, for its listeners and the rest of the program: attaches listeners, sends, looks around,
+/// closes.
 ///
 /// Cheap to clone. It keeps neither the client nor a listener alive, so a listener may own one. Once the
 /// client is closed or dropped, sending is [`SendError::Closed`].
@@ -172,7 +173,8 @@ impl<P> ClientHandle<P> {
         link.outbox.flush().await.map_err(|_| lost())
     }
 
-    /// Says whether there is a connection to send over. It may end the moment after: what counts is what `send` returns.
+    /// Says whether there is a connection to send over. It may end the moment after: what counts is what `send`
+    /// returns.
     ///
     /// ```
     /// assert!(!socket_ipc::Client::new("/tmp/myApp.sock").is_connected());
@@ -188,8 +190,8 @@ impl<P> ClientHandle<P> {
         self.state.outbox().is_some_and(|outbox| !outbox.is_empty())
     }
 
-    /// Returns what has been counted since the client was made: messages and bytes by topic, errors, what is queued. Counting
-    /// is always on; [`Stats`] has an example.
+    /// Returns what has been counted since the client was made: messages and bytes by topic, errors, what is queued.
+    /// Counting is always on; [`Stats`] has an example.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.state.core.stats(self.is_connected().into())

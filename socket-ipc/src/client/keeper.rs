@@ -22,7 +22,8 @@ impl State {
         self.connector.refuse(&self.options)
     }
 
-    /// Tries until there is a connection, the client is closed, or it gives up. Waits for `first` before the first attempt.
+    /// Tries until there is a connection, the client is closed, or it gives up. Waits for `first` before the first
+    /// attempt.
     pub(super) async fn establish(&self, first: Option<Delay>) -> Result<Connected, ConnectError> {
         let path = || self.options.path.clone();
         let mut phase = self.core.lifecycle.subscribe();

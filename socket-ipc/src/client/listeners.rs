@@ -40,9 +40,9 @@ where
 
 /// # Listening to messages
 ///
-/// Listeners are called one after the other, as on a server ([`ServerHandle`](crate::ServerHandle)), but take no client:
-/// first the listeners of every message, then those of the topic, each in the order in which they were attached. They stay
-/// attached when the connection is lost and made again.
+/// Listeners are called one after the other, as on a server ([`ServerHandle`](crate::ServerHandle)), but take no
+/// client: first the listeners of every message, then those of the topic, each in the order in which they were
+/// attached. They stay attached when the connection is lost and made again.
 impl<P> ClientHandle<P> {
     #[doc = include_str!("../endpoint/docs/on.md")]
     ///
@@ -145,8 +145,8 @@ impl<P> ClientHandle<P> {
 
     /// Returns the messages of type `T` as a bounded stream, from now on.
     ///
-    /// A loop in place of a callback. A full stream slows down the server's messages to this client. [`Subscription`] has an
-    /// example.
+    /// A loop in place of a callback. A full stream slows down the server's messages to this client. [`Subscription`]
+    /// has an example.
     pub fn subscribe<T>(&self) -> Subscription<T>
     where
         P: ToClient<T>,
@@ -200,8 +200,8 @@ impl<P> ClientHandle<P> {
 /// client.on_close(|| println!("closed"));
 /// ```
 impl<P> ClientHandle<P> {
-    /// Attaches a listener to every connection that is made, the first and each after it. It is called before any message of
-    /// the connection is dispatched.
+    /// Attaches a listener to every connection that is made, the first and each after it. It is called before any
+    /// message of the connection is dispatched.
     pub fn on_connect(&self, listener: impl Fn() + Send + Sync + 'static) -> ListenerId {
         self.state.core.events.own.connect.attach(Box::new(move |_again| listener()))
     }

@@ -99,10 +99,10 @@ impl<P> Client<P> {
 
     /// Connects: tries every `retry_delay` until there is a connection, however long that takes.
     ///
-    /// The listeners of `on_connect` have been called once this resolves. It must be called within a tokio
-    /// runtime with I/O and time enabled, on which the client then lives: its connection, its listeners and its deadlines. While
-    /// that runtime does not run (a `current_thread` one outside of `block_on`) nothing is sent or received, and a request
-    /// made from another runtime does not even time out.
+    /// The listeners of `on_connect` have been called once this resolves. It must be called within a tokio runtime with
+    /// I/O and time enabled, on which the client then lives: its connection, its listeners and its deadlines. While
+    /// that runtime does not run (a `current_thread` one outside of `block_on`) nothing is sent or received, and a
+    /// request made from another runtime does not even time out.
     ///
     /// # Errors
     ///

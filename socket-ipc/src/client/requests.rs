@@ -56,9 +56,10 @@ impl<P> ClientHandle<P> {
     /// Requests a reply of the server, and returns the future of the reply. The request is queued at the call, as by
     /// [`send`](Self::send); every error comes with the reply.
     ///
-    /// The server replies by [`ServerHandle::respond`](crate::ServerHandle::respond). A request belongs to the connection
-    /// that it was sent over: it fails when that connection is lost, and is not sent again. The future may be awaited on any
-    /// runtime or none, but its deadline is kept by the runtime that the client connected in, which has to run.
+    /// The server replies by [`ServerHandle::respond`](crate::ServerHandle::respond). A request belongs to the
+    /// connection that it was sent over: it fails when that connection is lost, and is not sent again. The future may
+    /// be awaited on any runtime or none, but its deadline is kept by the runtime that the client connected in, which
+    /// has to run.
     ///
     /// # Errors
     ///
@@ -91,7 +92,8 @@ impl<P> ClientHandle<P> {
         send::request(&*self.state, TopicName::OfType(T::NAME), request, (), read_typed)
     }
 
-    /// Requests a reply to any value under a topic known only at run time, and returns the future of the reply's JSON text.
+    /// Requests a reply to any value under a topic known only at run time, and returns the future of the reply's JSON
+    /// text.
     ///
     /// # Errors
     ///

@@ -81,8 +81,8 @@ thread_local! {
     static SCOPE: Cell<Option<Scope>> = const { Cell::new(None) };
 }
 
-/// Polls a listener of `endpoint`, and says whether it waits for that endpoint to close: then closing must not wait for the
-/// listener.
+/// Polls a listener of `endpoint`, and says whether it waits for that endpoint to close: then closing must not wait for
+/// the listener.
 pub(super) fn polled<R>(endpoint: usize, poll: impl FnOnce() -> R) -> (R, bool) {
     let before = SCOPE.replace(Some(Scope { endpoint, awaits_close: false }));
     let result = poll();

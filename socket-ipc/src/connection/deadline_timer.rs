@@ -5,8 +5,8 @@ use std::task::{Context, Poll};
 
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// Becomes ready at a deadline that is given anew with every poll. Its timer is made when first needed. It is not reset while
-/// the deadline only moves later: then it fires early, and is set again.
+/// Becomes ready at a deadline that is given anew with every poll. Its timer is made when first needed. It is not reset
+/// while the deadline only moves later: then it fires early, and is set again.
 #[derive(Debug, Default)]
 pub(super) struct DeadlineTimer {
     sleep: Option<Pin<Box<Sleep>>>,

@@ -54,8 +54,8 @@ pub(crate) fn encoded<M: Serialize + ?Sized, R>(
 /// Encodes a message and queues it once the outbox is below the high-water mark and has room; `Ok(false)` once the
 /// connection has ended.
 ///
-/// The message is encoded only once there is room, so that a waiting sender holds no bytes. If it is larger than the room,
-/// it waits again.
+/// The message is encoded only once there is room, so that a waiting sender holds no bytes. If it is larger than the
+/// room, it waits again.
 pub(crate) async fn queue_paced<M: Serialize + ?Sized>(
     endpoint: &impl EndpointState,
     outbox: &Outbox,

@@ -6,8 +6,8 @@
 //!     └───────────── Session ◀──── Outbox ◀────────┘   (and from any other thread)
 //! ```
 //!
-//! Each connection is one task. Sending appends to the outbox under a short lock, and wakes that task only if it sleeps with
-//! nothing to write.
+//! Each connection is one task. Sending appends to the outbox under a short lock, and wakes that task only if it sleeps
+//! with nothing to write.
 
 mod buffer_pool;
 mod closing;

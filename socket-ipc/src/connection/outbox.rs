@@ -145,8 +145,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Queues a broadcast, if it fits, or if it is `paced` and waits for this peer. The caller has checked the total for all
-    /// outboxes at once.
+    /// Queues a broadcast, if it fits, or if it is `paced` and waits for this peer. The caller has checked the total
+    /// for all outboxes at once.
     pub(crate) fn push_broadcast(&self, broadcast: &Broadcast<'_>, paced: bool) -> Result<(), PushError> {
         let mut queue = lock(&self.queue);
         match self.check(&queue, broadcast.bytes().len()) {
@@ -346,8 +346,8 @@ impl Outbox {
         }
     }
 
-    /// Registers the session to be woken when there is something to do. `false` if there is already. A `blocked` session waits
-    /// for the socket to take what it writes.
+    /// Registers the session to be woken when there is something to do. `false` if there is already. A `blocked`
+    /// session waits for the socket to take what it writes.
     pub(super) fn park(&self, session: &Waker, blocked: bool) -> bool {
         let mut queue = lock(&self.queue);
         if std::mem::take(&mut queue.roused)
@@ -364,8 +364,8 @@ impl Outbox {
         true
     }
 
-    /// Gives up the queue, and returns how much was unsent; `writing` is the segment that the session was writing. A second
-    /// call returns the same: a close that does not wait for the session must report as much as the session.
+    /// Gives up the queue, and returns how much was unsent; `writing` is the segment that the session was writing. A
+    /// second call returns the same: a close that does not wait for the session must report as much as the session.
     pub(crate) fn give_up(&self, wire: Wire, writing: Option<(Segment, usize)>) -> Unsent {
         self.end();
         let mut queue = lock(&self.queue);

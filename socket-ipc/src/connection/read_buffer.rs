@@ -16,8 +16,8 @@ pub(super) const CHUNK: usize = 64 * 1024;
 /// How many chunks a thread keeps for its connections.
 const SPARE_CHUNKS: usize = 4;
 
-/// The largest buffer that a thread keeps beside them, one at most: growing one anew for every large message costs more than
-/// decoding it.
+/// The largest buffer that a thread keeps beside them, one at most: growing one anew for every large message costs more
+/// than decoding it.
 const SPARE_LARGE: usize = 2 * 1024 * 1024;
 
 thread_local! {
@@ -27,9 +27,9 @@ thread_local! {
 /// Whether the process has received a message that no chunk holds.
 static FIRST_LARGE: Once = Once::new();
 
-/// Makes glibc keep more of the memory that is freed. By default it gives the top of its heap beyond 128 KiB back to the
-/// kernel, which then clears the pages of each text of such a length that a listener gets, at the cost of decoding it.
-/// Freeing a block that has a mapping of its own raises that threshold to twice its length (`mallopt(3)`,
+/// Makes glibc keep more of the memory that is freed. By default it gives the top of its heap beyond 128 KiB back to
+/// the kernel, which then clears the pages of each text of such a length that a listener gets, at the cost of decoding
+/// it. Freeing a block that has a mapping of its own raises that threshold to twice its length (`mallopt(3)`,
 /// `M_MMAP_THRESHOLD`). No page of this block is ever touched; other allocators do not notice.
 fn keep_what_is_freed() {
     drop(black_box(Vec::<u8>::with_capacity(SPARE_LARGE)));
@@ -125,8 +125,8 @@ impl ReadBuffer {
         next - len
     }
 
-    /// Reads what has arrived, a chunk at most, after growing by `growth`; 0 is the end of the stream. While nothing is unread
-    /// and nothing arrives, the memory is given back.
+    /// Reads what has arrived, a chunk at most, after growing by `growth`; 0 is the end of the stream. While nothing is
+    /// unread and nothing arrives, the memory is given back.
     pub(super) fn poll_fill<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,

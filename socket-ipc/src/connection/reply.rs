@@ -10,8 +10,9 @@ use crate::error::error_reply::{ERROR_TOPIC, ErrorReply};
 use crate::topic::TopicName;
 use crate::wire::{EnvelopeKind, Tail};
 
-/// Queues the reply to a message of this kind, even over the limit of the outbox: then the session dispatches no further
-/// message until there is room. Where all outboxes together have no room for it, an error reply that says so is queued.
+/// Queues the reply to a message of this kind, even over the limit of the outbox: then the session dispatches no
+/// further message until there is room. Where all outboxes together have no room for it, an error reply that says so is
+/// queued.
 pub(crate) fn reply<R: Serialize>(
     endpoint: &impl EndpointState,
     outbox: &Outbox,
@@ -109,8 +110,8 @@ fn lost(topic: TopicName<'_>) {
     tracing::debug!(topic = topic.as_str(), "dropped a reply: its connection has ended");
 }
 
-/// Encodes a reply, or, where it can't be sent, an error reply that says so. Calls `then` once with the bytes, if either can
-/// be encoded.
+/// Encodes a reply, or, where it can't be sent, an error reply that says so. Calls `then` once with the bytes, if
+/// either can be encoded.
 fn encoded_reply<'t, R: Serialize>(
     endpoint: &impl EndpointState,
     kind: &EnvelopeKind,

@@ -21,13 +21,13 @@ use crate::wire::{Envelope, EnvelopeKind, Wire, decode_any_kind, utf8};
 
 /// Waits for the reply to a request: a future of `Result<R, RequestError>`, which `request` returns.
 ///
-/// `request` encodes and queues the request at the call. The future borrows nothing, so many can be collected and awaited
-/// later. It resolves when the reply arrives, or as soon as it is known that none will: the topic has no responder, the
-/// responder fails, or the connection is lost. At the latest it resolves at its deadline, which
+/// `request` encodes and queues the request at the call. The future borrows nothing, so many can be collected and
+/// awaited later. It resolves when the reply arrives, or as soon as it is known that none will: the topic has no
+/// responder, the responder fails, or the connection is lost. At the latest it resolves at its deadline, which
 /// [`timeout`](Self::timeout) sets.
 ///
-/// It may be awaited on any executor, and in asynchronous listeners and responders, even those of the connection that brings
-/// the reply.
+/// It may be awaited on any executor, and in asynchronous listeners and responders, even those of the connection that
+/// brings the reply.
 ///
 /// # Cancel safety
 ///
@@ -259,8 +259,8 @@ pub(crate) fn read_raw(
     Ok(message.into_owned())
 }
 
-/// Turns an error reply into its error. It has the key `error`. Older versions and hand-written programs leave that out:
-/// there the topic tells, unless it is the reply's own.
+/// Turns an error reply into its error. It has the key `error`. Older versions and hand-written programs leave that
+/// out: there the topic tells, unless it is the reply's own.
 fn reject(request: &str, is_error: bool, message: &RawMessage<'_>) -> Result<(), RequestError> {
     if !is_error {
         return Ok(());

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use crate::wire::{Frame, Framer, Wire};
 
-/// How far the received bytes were scanned, beyond the front. No byte is scanned twice, even if bytes are taken off the front
-/// meanwhile.
+/// How far the received bytes were scanned, beyond the front. No byte is scanned twice, even if bytes are taken off the
+/// front meanwhile.
 #[derive(Debug)]
 pub(super) struct ReplyScanner {
     /// How many of the bytes at the front were scanned: whole messages.
@@ -51,8 +51,8 @@ impl ReplyScanner {
         self.taken_from_seen(self.seen + 1);
     }
 
-    /// The place in `received` of the next whole message that was not scanned, delimiter included. The first `skip` bytes are
-    /// the held message. `front` is the framer of the message at the front.
+    /// The place in `received` of the next whole message that was not scanned, delimiter included. The first `skip`
+    /// bytes are the held message. `front` is the framer of the message at the front.
     pub(super) fn next(&mut self, received: &[u8], skip: usize, front: &Framer) -> Option<Range<usize>> {
         if skip == 0 && !self.used {
             self.framer = front.clone();

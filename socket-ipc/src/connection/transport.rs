@@ -9,11 +9,11 @@ use tokio::net::UnixStream;
 
 /// Anything that a connection can run over.
 pub(crate) trait Transport: AsyncRead + AsyncWrite + Unpin + 'static {
-    /// Writes as much as the kernel has room for now, even if the stream is not reported as writable. `None` for a stream that
-    /// is no Unix socket.
+    /// Writes as much as the kernel has room for now, even if the stream is not reported as writable. `None` for a
+    /// stream that is no Unix socket.
     ///
-    /// Linux reports a Unix socket as writable when at most a quarter of its send buffer is in use. A slow peer takes long to
-    /// get there, though it reads all the while.
+    /// Linux reports a Unix socket as writable when at most a quarter of its send buffer is in use. A slow peer takes
+    /// long to get there, though it reads all the while.
     fn write_now(&self, bytes: &[u8]) -> Option<io::Result<usize>>;
 }
 

@@ -15,8 +15,8 @@ use super::Transport;
 use super::outbox::{Outbox, Segment};
 use crate::events::CloseCause;
 
-/// How much is handed to the kernel at once while the peer reads slowly. The kernel splits a write into pieces of 37 KB at
-/// most, and takes more only when the peer has read a whole piece.
+/// How much is handed to the kernel at once while the peer reads slowly. The kernel splits a write into pieces of 37 KB
+/// at most, and takes more only when the peer has read a whole piece.
 const SLOW_PIECE: usize = 8 * 1024;
 
 /// Writes what is queued.
@@ -76,8 +76,8 @@ impl Writer {
         self.poll_flush(stream, cx)
     }
 
-    /// Writes to a stream that has reached its deadline without being writable. Says whether it took bytes, or has ended.
-    /// A stream without [`Transport::write_now`] counts as taking none.
+    /// Writes to a stream that has reached its deadline without being writable. Says whether it took bytes, or has
+    /// ended. A stream without [`Transport::write_now`] counts as taking none.
     pub(super) fn write_regardless<S: Transport>(&mut self, stream: &S) -> bool {
         let mut has_written = false;
         while self.ended.is_none() {

@@ -1,7 +1,8 @@
 //! The types that the schemas of a description name, each once and with a name of its own. No I/O.
 //!
-//! Every schema stands alone, with definitions of its own under `$defs`. Two of them may name the same type, or two types
-//! may have the same name: what is the same through and through is shared, anything else gets a number behind its name.
+//! Every schema stands alone, with definitions of its own under `$defs`. Two of them may name the same type, or two
+//! types may have the same name: what is the same through and through is shared, anything else gets a number behind its
+//! name.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -79,8 +80,8 @@ impl Definitions {
         reference
     }
 
-    /// The name among all schemas of a type of one that is about to be added. `compared` is what is known of how it differs
-    /// from those that there are.
+    /// The name among all schemas of a type of one that is about to be added. `compared` is what is known of how it
+    /// differs from those that there are.
     fn place(
         &mut self,
         added: &Schema,
@@ -130,7 +131,8 @@ pub(super) fn type_name(reference: &str) -> Option<&str> {
     reference.strip_prefix(DEFINITIONS)
 }
 
-/// The names that mean another type in one schema than in the other: it differs itself, or something that it is made of.
+/// The names that mean another type in one schema than in the other: it differs itself, or something that it is made
+/// of.
 fn differing(one: &Schema, other: &Schema) -> BTreeSet<String> {
     let mut made_of_it: BTreeMap<String, Vec<&String>> = BTreeMap::new();
     let (mut differing, mut ahead) = (BTreeSet::new(), Vec::new());

@@ -2,14 +2,14 @@
 //!
 //! A server that is built with [`describe`](crate::ServerBuilder::describe) replies to the request
 //! [`socket-ipc.describe`](DESCRIBE) with a [`Description`]: the version of the library, the protocol, the limits and
-//! the wire, and every topic with its direction and the topic of its replies. Without that option there is no responder, and
-//! the request fails at once.
+//! the wire, and every topic with its direction and the topic of its replies. Without that option there is no
+//! responder, and the request fails at once.
 //!
 //! # How is it requested?
 //!
 //! By [`describe_server`](crate::ClientHandle::describe_server) of a client, or in any language: it is a request like
-//! every other. The message is ignored. A request with a number is replied to under that number; one without, as a program on
-//! the Node library sends it, by a message under the same topic.
+//! every other. The message is ignored. A request with a number is replied to under that number; one without, as a
+//! program on the Node library sends it, by a message under the same topic.
 //!
 //! ```
 //! use serde::{Deserialize, Serialize};
@@ -69,10 +69,10 @@
 //! # And the types of the messages?
 //!
 //! With the feature `schema`, for topics that also derive `JsonSchema` of the crate
-//! [schemars](https://docs.rs/schemars), version 1. `Chat::schema()` is the description of a whole protocol with the JSON
-//! schemas (draft 2020-12) of all messages and replies, no socket needed; it exists where all its topics have one.
-//! `describe_as(Chat::schema())` in place of `describe()` has the server tell them. A server without a protocol lists its
-//! topics one by one: `Description::new().hears::<Hello>().sends::<Greeting>()`.
+//! [schemars](https://docs.rs/schemars), version 1. `Chat::schema()` is the description of a whole protocol with the
+//! JSON schemas (draft 2020-12) of all messages and replies, no socket needed; it exists where all its topics have one.
+//! `describe_as(Chat::schema())` in place of `describe()` has the server tell them. A server without a protocol lists
+//! its topics one by one: `Description::new().hears::<Hello>().sends::<Greeting>()`.
 //!
 #![cfg_attr(feature = "schema", doc = "```")]
 #![cfg_attr(not(feature = "schema"), doc = "```ignore")]
@@ -216,8 +216,8 @@ impl Description {
         }
     }
 
-    /// Writes it as a file of TypeScript: the messages as types, the topics of each direction as an interface from topic
-    /// to message, and `typed`, which gives a `Client` of the Node library these types.
+    /// Writes it as a file of TypeScript: the messages as types, the topics of each direction as an interface from
+    /// topic to message, and `typed`, which gives a `Client` of the Node library these types.
     ///
     /// A message of which no schema is known is `unknown`. Numbers are `number`s, which are exact up to 2⁵³.
     ///

@@ -2,7 +2,8 @@
 //!
 //! A schema comes from a library that a program may be built without, and from a derive that a topic may not have. So a
 //! protocol describes itself in whatever kind of schema all its topics have: `#[derive(Protocol)]` always says so, for
-//! any `S`. Only with the feature `schema` is there a kind, `Schemas`, and it has every type that implements `JsonSchema`.
+//! any `S`. Only with the feature `schema` is there a kind, `Schemas`, and it has every type that implements
+//! `JsonSchema`.
 
 use serde_json::Value;
 
@@ -69,7 +70,8 @@ where
     }
 }
 
-/// A protocol whose topics all have schemas of the kind `S`. [`#[derive(Protocol)]`](macro@crate::Protocol) implements it.
+/// A protocol whose topics all have schemas of the kind `S`. [`#[derive(Protocol)]`](macro@crate::Protocol) implements
+/// it.
 #[doc(hidden)]
 pub trait DescribesItself<S> {
     fn describe(description: &mut Description);

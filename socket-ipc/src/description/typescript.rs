@@ -1,7 +1,7 @@
 //! TypeScript out of JSON schemas. No I/O.
 //!
-//! It knows what serde's types become in draft 2020-12: what else a schema may say narrows a type further than TypeScript
-//! can, and is left out.
+//! It knows what serde's types become in draft 2020-12: what else a schema may say narrows a type further than
+//! TypeScript can, and is left out.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -272,7 +272,8 @@ impl Printer {
         }
     }
 
-    /// The type of a schema. `of` is the type that is being declared, while the schema is that itself and not a part of it.
+    /// The type of a schema. `of` is the type that is being declared, while the schema is that itself and not a part of
+    /// it.
     fn type_of(&self, schema: &Value, of: Option<&str>) -> Type {
         let schema = match schema {
             Value::Object(schema) => schema,

@@ -56,8 +56,8 @@ pub(crate) async fn finish_after<E: Endpoint>(
     }
 }
 
-/// Closes an endpoint without a drain and without events. `false` if closing has begun before: that goes on by itself. Its
-/// connections are still to be ended.
+/// Closes an endpoint without a drain and without events. `false` if closing has begun before: that goes on by itself.
+/// Its connections are still to be ended.
 pub(crate) fn abandon<E: Endpoint>(endpoint: &E) -> bool {
     let core = endpoint.core();
     if core.lifecycle.end(Phase::Closed).is_none() {

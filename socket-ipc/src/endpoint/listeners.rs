@@ -1,7 +1,7 @@
 //! Listeners of messages: attaching them to the router, and removing them from it.
 //!
-//! A listener here takes the peer as its last argument. A server passes on what it is given; a client, whose listeners take
-//! no peer, wraps them.
+//! A listener here takes the peer as its last argument. A server passes on what it is given; a client, whose listeners
+//! take no peer, wraps them.
 
 use std::sync::{Arc, Weak};
 
@@ -134,8 +134,8 @@ pub(crate) fn off<E: Endpoint>(endpoint: &Arc<E>, listener: ListenerId) -> bool 
     if !core.router.off(listener) {
         return core.events.off(listener);
     }
-    // What it owns is dropped once no connection has a table with it any more. An idle connection looks at the newer table
-    // only when it is woken, once for all listeners that are removed by then.
+    // What it owns is dropped once no connection has a table with it any more. An idle connection looks at the newer
+    // table only when it is woken, once for all listeners that are removed by then.
     if core.router.begin_sweep() {
         let sweep = Sweep(Arc::downgrade(endpoint));
         match core.runtime.get() {

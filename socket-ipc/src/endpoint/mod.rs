@@ -1,7 +1,7 @@
 //! What a server and a client have in common: all but how a connection comes about.
 //!
-//! Both are a [`Core`] and what only one of them has: a server its socket and its clients, a client its connector and its
-//! connection. Nothing here knows which of the two it belongs to; [`Endpoint`] says what differs.
+//! Both are a [`Core`] and what only one of them has: a server its socket and its clients, a client its connector and
+//! its connection. Nothing here knows which of the two it belongs to; [`Endpoint`] says what differs.
 
 pub(crate) mod closing;
 pub(crate) mod events;

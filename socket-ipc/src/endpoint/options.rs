@@ -119,14 +119,14 @@ macro_rules! common_options {
                 self
             }
 
-            /// Sets how long a connection with something queued may make no progress before it is ended as a slow consumer:
-            /// [`limits::WRITE_STALL`](crate::limits::WRITE_STALL) (10 s) unless set.
+            /// Sets how long a connection with something queued may make no progress before it is ended as a slow
+            /// consumer: [`limits::WRITE_STALL`](crate::limits::WRITE_STALL) (10 s) unless set.
             ///
-            /// The connection of a peer that takes nothing for that long is ended. Over a Unix socket that of a peer that takes
-            /// 80 KB in that time, 8 KB a second unless set, never is. Over other transports
-            /// ([`serve`](crate::ServerHandle::serve_connection), [`connector`](crate::ClientBuilder::connector)) only that they can
-            /// be written to counts as progress: one that buffers much has to empty its buffer as far as it takes to say
-            /// so.
+            /// The connection of a peer that takes nothing for that long is ended. Over a Unix socket that of a peer
+            /// that takes 80 KB in that time, 8 KB a second unless set, never is. Over other transports
+            /// ([`serve`](crate::ServerHandle::serve_connection), [`connector`](crate::ClientBuilder::connector)) only
+            /// that they can be written to counts as progress: one that buffers much has to empty its buffer as far as
+            /// it takes to say so.
             ///
             /// On a server it is also how long paced broadcasts wait for one client in all, see
             /// [`broadcast_async`](crate::ServerHandle::broadcast_async).
@@ -155,11 +155,11 @@ macro_rules! common_options {
                 self
             }
 
-            /// Sets how many requests may wait for their replies over one connection, and how many asynchronous responders may
-            /// run for it: [`limits::MAX_REQUESTS`](crate::limits::MAX_REQUESTS) (1024) unless set.
+            /// Sets how many requests may wait for their replies over one connection, and how many asynchronous
+            /// responders may run for it: [`limits::MAX_REQUESTS`](crate::limits::MAX_REQUESTS) (1024) unless set.
             ///
-            /// A further `request` fails with `TooManyRequests`. A further request that arrives waits, and what comes after it,
-            /// until one of the responders has replied.
+            /// A further `request` fails with `TooManyRequests`. A further request that arrives waits, and what comes
+            /// after it, until one of the responders has replied.
             pub fn max_requests(mut self, requests: usize) -> Self {
                 self.options.limits.max_requests = requests;
                 self

@@ -35,8 +35,8 @@ pub(crate) trait Endpoint: Send + Sync + Sized + 'static {
     fn link(connection: &Self::Connection) -> &Link;
     /// Why there is no connection that takes a message of `topic`.
     fn unreachable(&self, topic: &str, peer: Self::Peer) -> SendError;
-    /// What replies go into; `None` once the connection is gone. One that takes no more messages still takes the replies to
-    /// earlier requests.
+    /// What replies go into; `None` once the connection is gone. One that takes no more messages still takes the
+    /// replies to earlier requests.
     fn reply_outbox(&self, peer: Self::Peer) -> Option<Arc<Outbox>>;
     /// The outboxes of all connections.
     fn outboxes(&self) -> Vec<Arc<Outbox>>;

@@ -13,7 +13,8 @@ pub(crate) const ERROR_TOPIC: &str = "error";
 /// What a responder sends when it has no reply: a code for programs and a text for people.
 ///
 /// Anything that can be displayed converts into one, with the code [`failed`](Self::FAILED), so that `?` works on every
-/// error. It is not an error itself: the peer that sent the request gets a [`RequestError`](crate::RequestError) made of it.
+/// error. It is not an error itself: the peer that sent the request gets a [`RequestError`](crate::RequestError) made
+/// of it.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};

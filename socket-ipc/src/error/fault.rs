@@ -66,9 +66,9 @@ pub enum Error {
     /// The client lost its connection, and all attempts that `give_up_after` allows failed. It is closed.
     #[error("the client is closed: {0}")]
     GaveUp(ConnectError),
-    /// The socket file of a listening server is gone: removed, replaced, or hidden by a volume that was mounted over it. No new
-    /// client reaches the server; connected clients notice nothing. The server binds the path again, unless another file is
-    /// there or the socket was passed to the server.
+    /// The socket file of a listening server is gone: removed, replaced, or hidden by a volume that was mounted over
+    /// it. No new client reaches the server; connected clients notice nothing. The server binds the path again, unless
+    /// another file is there or the socket was passed to the server.
     #[error("the socket file {} is gone: {found} is there now, and no new client reaches this server by it", path.display())]
     SocketFileGone {
         /// The path of the socket.

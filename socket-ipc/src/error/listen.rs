@@ -56,8 +56,9 @@ pub enum ListenError {
         /// What it is instead, and the likely mistake.
         found: String,
     },
-    /// The socket file can't get its mode. The umask of the process cleared bits of it when the file was made, and this system
-    /// can't set the mode afterwards without following a link that may have replaced the file. The file was removed.
+    /// The socket file can't get its mode. The umask of the process cleared bits of it when the file was made, and this
+    /// system can't set the mode afterwards without following a link that may have replaced the file. The file was
+    /// removed.
     #[error(
         "cannot listen on {}: the umask of this process made its mode {made:04o} in place of {mode:04o}, and it can't be \
          changed here ({cause}); mount /proc, or start with a umask that takes none of these bits",

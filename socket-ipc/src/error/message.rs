@@ -74,8 +74,8 @@ pub enum MessageErrorKind {
         /// `inbox_total_len`, in bytes.
         limit: usize,
     },
-    /// The message has an `id`, as a request has, and its topic has a responder. But the `id` is neither an integer nor a
-    /// string of at most 64 bytes, so no reply can repeat it. No listener is called.
+    /// The message has an `id`, as a request has, and its topic has a responder. But the `id` is neither an integer nor
+    /// a string of at most 64 bytes, so no reply can repeat it. No listener is called.
     #[error(
         "a request of `{topic}` with `\"id\":{id}`, which no reply can repeat: use an integer or a string of at most 64 bytes"
     )]

@@ -39,8 +39,8 @@ pub enum RequestError {
         /// `request_timeout`, or what `timeout` was given.
         timeout: Duration,
     },
-    /// No reply can be read. The connection was not read from for a second, because all connections of this endpoint together
-    /// have received more than `inbox_total_len` allows.
+    /// No reply can be read. The connection was not read from for a second, because all connections of this endpoint
+    /// together have received more than `inbox_total_len` allows.
     #[error(
         "no reply to `{topic}` can be read: what all connections have received takes {limit} bytes, the most that \
          `inbox_total_len` allows"

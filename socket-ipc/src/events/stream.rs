@@ -16,13 +16,13 @@ use crate::sync::lock;
 /// Events as a bounded stream: what `connection_events` of a [server](crate::ServerHandle::connection_events) and of a
 /// [client](crate::ClientHandle::connection_events) return.
 ///
-/// It has every event from the moment it was made, in the order in which they happen; several streams have every event each.
-/// A slow reader delays nothing: the stream holds at most
-/// [`limits::EVENT_STREAM_LEN`](crate::limits::EVENT_STREAM_LEN) (256) events, and further ones are counted. The count is an
-/// event too, `Lagged`, in the place of the events that are missing.
+/// It has every event from the moment it was made, in the order in which they happen; several streams have every event
+/// each. A slow reader delays nothing: the stream holds at most
+/// [`limits::EVENT_STREAM_LEN`](crate::limits::EVENT_STREAM_LEN) (256) events, and further ones are counted. The count
+/// is an event too, `Lagged`, in the place of the events that are missing.
 ///
-/// The stream ends after the last event when its server or client is closed or dropped; it keeps neither alive. Dropping the
-/// stream removes it. An event that reaches a stream counts as received: there is no `tracing` warning.
+/// The stream ends after the last event when its server or client is closed or dropped; it keeps neither alive.
+/// Dropping the stream removes it. An event that reaches a stream counts as received: there is no `tracing` warning.
 ///
 /// # Cancel safety
 ///
@@ -207,7 +207,8 @@ mod tests {
     }
 
     proptest! {
-        /// In whatever order events are pushed and read, those read and those counted are those pushed, each in its place.
+        /// In whatever order events are pushed and read, those read and those counted are those pushed, each in its
+        /// place.
         #[test]
         fn event_stream_gap_is_counted_in_its_place(
             turns in prop::collection::vec((0..2 * EVENT_STREAM_LEN, 0..2 * EVENT_STREAM_LEN), 0..20),

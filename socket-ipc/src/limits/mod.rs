@@ -42,39 +42,40 @@ use crate::limits::delay::Delay;
 
 /// The longest message, both ways: its encoded envelope without the delimiter, in bytes.
 ///
-/// A decoded message may take more memory than its text: 4 MiB of `[{"":0},…]` as a `serde_json::Value` take up to 383 MiB
-/// and a seventh of a second of one thread. Where peers are not trusted, lower `max_message_len` to what messages need, and
-/// decode into types.
+/// A decoded message may take more memory than its text: 4 MiB of `[{"":0},…]` as a `serde_json::Value` take up to 383
+/// MiB and a seventh of a second of one thread. Where peers are not trusted, lower `max_message_len` to what messages
+/// need, and decode into types.
 pub const MESSAGE_LEN: usize = 4 * 1024 * 1024;
 /// The longest topic, both ways, in bytes.
 pub const TOPIC_LEN: usize = 256;
-/// The most that one connection has queued, in bytes. An empty outbox takes any allowed message. A reply is queued beyond the
-/// limit, and then no further request is dispatched until there is room. Replies of asynchronous responders wait outside the
-/// outbox, up to eight times as much; beyond that a reply becomes an error reply.
+/// The most that one connection has queued, in bytes. An empty outbox takes any allowed message. A reply is queued
+/// beyond the limit, and then no further request is dispatched until there is room. Replies of asynchronous responders
+/// wait outside the outbox, up to eight times as much; beyond that a reply becomes an error reply.
 pub const OUTBOX_LEN: usize = 8 * 1024 * 1024;
-/// The most that all connections of a server have queued together, in bytes, replies that wait for room included. A broadcast
-/// of 16 KiB or more is shared by the connections and counts once; a shorter one counts once for each connection.
+/// The most that all connections of a server have queued together, in bytes, replies that wait for room included. A
+/// broadcast of 16 KiB or more is shared by the connections and counts once; a shorter one counts once for each
+/// connection.
 ///
-/// Each connection may have [`OUTBOX_HIGH_WATER`] queued, and as much again in replies that wait, whatever the others have: so
-/// small messages pass. The most there can be is this limit and 128 KiB for each connection, beside error replies of less
-/// than 1 KiB to requests in flight. Where nothing is queued at all, any allowed message is taken.
+/// Each connection may have [`OUTBOX_HIGH_WATER`] queued, and as much again in replies that wait, whatever the others
+/// have: so small messages pass. The most there can be is this limit and 128 KiB for each connection, beside error
+/// replies of less than 1 KiB to requests in flight. Where nothing is queued at all, any allowed message is taken.
 pub const OUTBOX_TOTAL_LEN: usize = 512 * 1024 * 1024;
-/// The most that all connections of a server together have received and not dispatched, in bytes, requests whose responders
-/// are running included. Of either, only what a connection has beyond 64 KiB counts.
+/// The most that all connections of a server together have received and not dispatched, in bytes, requests whose
+/// responders are running included. Of either, only what a connection has beyond 64 KiB counts.
 pub const INBOX_TOTAL_LEN: usize = 512 * 1024 * 1024;
 /// The high-water mark: `send_async` and `broadcast_async` wait while a connection has more than this queued, in bytes.
 pub const OUTBOX_HIGH_WATER: usize = 64 * 1024;
 /// How far a connection reads ahead, in bytes, while a listener, a full subscription, or replies without room hold its
-/// messages back; while it has requests pending itself, further by the longest message. Replies that it reads do not count:
-/// they go to their requests at once.
+/// messages back; while it has requests pending itself, further by the longest message. Replies that it reads do not
+/// count: they go to their requests at once.
 pub const READ_AHEAD_LEN: usize = 1024 * 1024;
 /// How many messages a subscription holds for its reader.
 pub const SUBSCRIPTION_LEN: usize = 256;
-/// How many bytes of messages a subscription holds, as JSON text. An empty one takes any message. Each connection that waits
-/// for room holds one further message.
+/// How many bytes of messages a subscription holds, as JSON text. An empty one takes any message. Each connection that
+/// waits for room holds one further message.
 pub const SUBSCRIPTION_BYTES: usize = 8 * 1024 * 1024;
-/// How many events an event stream (`connection_events`) holds for its reader. That bounds their bytes as well: an event holds
-/// nothing that a peer has sent.
+/// How many events an event stream (`connection_events`) holds for its reader. That bounds their bytes as well: an
+/// event holds nothing that a peer has sent.
 pub const EVENT_STREAM_LEN: usize = 256;
 /// How many requests may be pending over one connection, and how many asynchronous responders may run for it.
 pub const MAX_REQUESTS: usize = 1024;
@@ -82,10 +83,10 @@ pub const MAX_REQUESTS: usize = 1024;
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection with something queued may make no progress.
 ///
-/// Over a Unix socket, there is progress when the peer takes bytes. Linux frees each buffer of a socket only as a whole, and the
-/// largest hold 37 KB. So a peer that takes 80 KB in this time is never disconnected, whatever is written to it (measured: up
-/// to 70 KB are needed); one that takes less may be, and one that takes nothing is. Over another transport, there is progress
-/// when it can be written to.
+/// Over a Unix socket, there is progress when the peer takes bytes. Linux frees each buffer of a socket only as a
+/// whole, and the largest hold 37 KB. So a peer that takes 80 KB in this time is never disconnected, whatever is
+/// written to it (measured: up to 70 KB are needed); one that takes less may be, and one that takes nothing is. Over
+/// another transport, there is progress when it can be written to.
 pub const WRITE_STALL: Duration = Duration::from_secs(10);
 /// How long a message may take from its first byte to its last.
 pub const INCOMPLETE_TIMEOUT: Duration = Duration::from_secs(30);
@@ -104,8 +105,8 @@ pub const DRAIN: Duration = Duration::from_secs(5);
 /// How long a connection of which everything is written waits for the peer to close its end. Closing a
 /// socket with something unread in it would be an error for the peer (`ECONNRESET`).
 pub const LINGER: Duration = Duration::from_secs(1);
-/// How often a connection that is not read from is probed while a listener or a responder runs for it: nothing else tells
-/// that its peer is gone.
+/// How often a connection that is not read from is probed while a listener or a responder runs for it: nothing else
+/// tells that its peer is gone.
 pub const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a server checks that its socket file is in place.
 pub const WATCH_INTERVAL: Duration = Duration::from_secs(2);

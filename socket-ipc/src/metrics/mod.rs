@@ -45,8 +45,8 @@ pub(crate) struct TopicCounters {
 pub(crate) struct Metrics {
     /// Tells endpoints apart, in thread-local caches too.
     id: u64,
-    /// The index of the counters of each topic that the program itself names: it listens for it, or sends messages of its
-    /// type. So no peer can add topics.
+    /// The index of the counters of each topic that the program itself names: it listens for it, or sends messages of
+    /// its type. So no peer can add topics.
     topics: RwLock<HashMap<Arc<str>, usize, FixedState>>,
     /// The counters, found without a lock. None is ever removed.
     counters: [OnceLock<Box<[Arc<TopicCounters>]>>; BLOCKS],
@@ -68,8 +68,8 @@ const BLOCK: usize = 32;
 const BLOCKS: usize = 64;
 
 thread_local! {
-    /// The topic that this thread sent last: the endpoint's id, the address of the topic's name, the index of its counters.
-    /// Most messages have the topic of the one before.
+    /// The topic that this thread sent last: the endpoint's id, the address of the topic's name, the index of its
+    /// counters. Most messages have the topic of the one before.
     static LAST: Cell<(u64, usize, usize)> = const { Cell::new((0, 0, 0)) };
 }
 

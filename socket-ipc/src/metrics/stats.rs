@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// A snapshot of what a server or a client has done since it was made: what `stats` returns.
 ///
-/// Counting is always on; taking a snapshot is quick and delays no connection. A number may be some messages behind, and
-/// catches up whenever a connection is idle.
+/// Counting is always on; taking a snapshot is quick and delays no connection. A number may be some messages behind,
+/// and catches up whenever a connection is idle.
 ///
 /// ```
 /// use socket_ipc::Server;
@@ -25,11 +25,11 @@ pub struct Stats {
     pub received: Traffic,
     /// Every message that was queued, a broadcast once for each client.
     pub sent: Traffic,
-    /// The same by topic, for topics that the program itself names: it listens for them, or sends messages of their types.
-    /// Ordered by name.
+    /// The same by topic, for topics that the program itself names: it listens for them, or sends messages of their
+    /// types. Ordered by name.
     pub topics: Vec<TopicTraffic>,
-    /// The same for all other topics together, so that no peer can make `topics` longer: messages without a listener, messages
-    /// sent under topics known only at run time, replies that arrive, and error replies.
+    /// The same for all other topics together, so that no peer can make `topics` longer: messages without a listener,
+    /// messages sent under topics known only at run time, replies that arrive, and error replies.
     pub other_topics: TopicTraffic,
     /// How often `on_message_error` was called: for messages that no listener, or one of them, could take.
     pub message_errors: u64,

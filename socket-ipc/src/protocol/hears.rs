@@ -18,12 +18,12 @@ use crate::topic::{Exchange, Request, Topic};
 
 /// A struct that hears a topic: a listener, or a responder where the topic is a request, as a method.
 ///
-/// A struct implements it once for each topic it hears, and one call of `attach` attaches them all, sharing the struct. So
-/// what listeners have in common is a field, and needs no `Arc` of its own.
+/// A struct implements it once for each topic it hears, and one call of `attach` attaches them all, sharing the struct.
+/// So what listeners have in common is a field, and needs no `Arc` of its own.
 ///
-/// `S` is where the struct listens: `Server` unless said, or `Server<Chat>`, `Client`, `Client<Chat>`. The method gets the
-/// message, and beside it, on a server, who sent it ([`Context`]), or, on a client, its [`ClientHandle`]. It returns
-/// nothing, or where the topic is a [`Request`] the reply, `Result<Reply, ErrorReply>`.
+/// `S` is where the struct listens: `Server` unless said, or `Server<Chat>`, `Client`, `Client<Chat>`. The method gets
+/// the message, and beside it, on a server, who sent it ([`Context`]), or, on a client, its [`ClientHandle`]. It
+/// returns nothing, or where the topic is a [`Request`] the reply, `Result<Reply, ErrorReply>`.
 ///
 /// The methods are called as listeners of `on` and responders of `respond` are: from several threads, but for one
 /// connection one after the other. Work that waits belongs in `on_async` and `respond_async`.
@@ -277,8 +277,8 @@ pub trait Attaches<L, S: Endpoint> {
     fn attach_to(room: &Attaching<'_, L, S>) -> Result<(), RegisterError>;
 }
 
-/// A struct that hears all of a set of topics: [`Attaches`] the other way round, so that the set is all that a call has to
-/// name.
+/// A struct that hears all of a set of topics: [`Attaches`] the other way round, so that the set is all that a call has
+/// to name.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not hear all of `{Topics}`",
@@ -368,8 +368,8 @@ macro_rules! attach {
             /// Attaches the methods by which a struct hears these topics, all under one [`ListenerId`], which
             /// [`off`](Self::off) removes. The struct is shared by them, and dropped with the last.
             ///
-            /// [`Hears`] has an example. A tuple has up to twelve topics. What is passed may be an [`Arc`] of the struct, of
-            /// which the program keeps another.
+            /// [`Hears`] has an example. A tuple has up to twelve topics. What is passed may be an [`Arc`] of the
+            /// struct, of which the program keeps another.
             ///
             /// # Errors
             ///
@@ -384,12 +384,12 @@ macro_rules! attach {
 
         /// # Listening with a struct
         impl<P: Protocol> $handle<P> {
-            /// Attaches the methods of a struct for the topics of the protocol that travel to this endpoint, all under one
-            /// [`ListenerId`], which [`off`](Self::off) removes. A topic that the struct does not hear is a compile error that
-            /// names it.
+            /// Attaches the methods of a struct for the topics of the protocol that travel to this endpoint, all under
+            /// one [`ListenerId`], which [`off`](Self::off) removes. A topic that the struct does not hear is a compile
+            /// error that names it.
             ///
-            /// [`Protocol`](macro@crate::Protocol) has an example. What is passed may be an [`Arc`] of the struct, of which
-            /// the program keeps another.
+            /// [`Protocol`](macro@crate::Protocol) has an example. What is passed may be an [`Arc`] of the struct, of
+            /// which the program keeps another.
             ///
             /// # Errors
             ///

@@ -106,8 +106,8 @@ pub trait Protocol: Sized + 'static {
         ServerBuilder::new(path.as_ref().to_owned())
     }
 
-    /// Describes the protocol, with the schemas of all its topics and replies; with the feature `schema`, where all of them
-    /// implement `JsonSchema`.
+    /// Describes the protocol, with the schemas of all its topics and replies; with the feature `schema`, where all of
+    /// them implement `JsonSchema`.
     ///
     /// The limits and the wire are those that a server has unless they are set. The schemas are JSON schemas of draft
     /// 2020-12, for the end that does not have the types: of what travels to the server they say what that can read, of
@@ -195,8 +195,9 @@ impl Description {
 
 /// # Describing itself
 impl<P: Protocol> ServerBuilder<P> {
-    /// Has the server reply to the request [`socket-ipc.describe`](crate::description::DESCRIBE) with a [`Description`]: its limits, its
-    /// wire, its protocol, and the topics of that, both ways. Off unless set: there is no responder then.
+    /// Has the server reply to the request [`socket-ipc.describe`](crate::description::DESCRIBE) with a
+    /// [`Description`]: its limits, its wire, its protocol, and the topics of that, both ways. Off unless set: there is
+    /// no responder then.
     ///
     /// It has no schemas; those come with `describe_as(Chat::schema())`. The topic is the server's own from then on: to
     /// respond to it is [`RegisterError::AlreadyRegistered`](crate::RegisterError::AlreadyRegistered).

@@ -165,8 +165,8 @@ fn drop_wait<F: Copy>(topic: Option<&str>, wait: &mut Option<Wait>, from: F, rep
     }
 }
 
-/// Reports that the responder of a topic panicked, and sends an error reply to the requester. The text of the panic is not
-/// sent to the peer.
+/// Reports that the responder of a topic panicked, and sends an error reply to the requester. The text of the panic is
+/// not sent to the peer.
 fn panicked<F: Copy>(
     topic: Option<&str>,
     kind: &EnvelopeKind,
@@ -181,8 +181,8 @@ fn panicked<F: Copy>(
 }
 
 impl<F: Copy> Router<F> {
-    /// Calls the listeners of a message, given as the bytes of its envelope, in order. Where one does not finish at once, the
-    /// others are left to [`resume`](Self::resume) with the same bytes.
+    /// Calls the listeners of a message, given as the bytes of its envelope, in order. Where one does not finish at
+    /// once, the others are left to [`resume`](Self::resume) with the same bytes.
     #[inline]
     pub(crate) fn dispatch(
         &self,

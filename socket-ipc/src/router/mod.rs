@@ -1,7 +1,7 @@
 //! From topic to listeners: which of them receive a message, in which order. No I/O, no async.
 //!
-//! The listeners are in a table that is never changed in place: a connection keeps the table it saw last and checks for a
-//! newer one by a single atomic load for each message.
+//! The listeners are in a table that is never changed in place: a connection keeps the table it saw last and checks for
+//! a newer one by a single atomic load for each message.
 
 mod dispatch;
 mod listener;
@@ -100,8 +100,8 @@ pub(crate) struct Cached<F> {
     generation: u64,
     /// The listener of the last message, if it was the only one: most messages have the topic of the one before.
     only: Option<Arc<Entry<F>>>,
-    /// How the envelope of that message began, up to the message itself. An envelope that begins the same way has the same
-    /// topic, and comparing takes less time than reading the topic and looking it up.
+    /// How the envelope of that message began, up to the message itself. An envelope that begins the same way has the
+    /// same topic, and comparing takes less time than reading the topic and looking it up.
     front: Vec<u8>,
     /// Responders called since the last look that are still running.
     pub(crate) responder_calls: Vec<ResponderCall<F>>,
@@ -117,9 +117,9 @@ impl<F> Cached<F> {
         *self = Self { responder_calls, ..router.cached() };
     }
 
-    /// Switches to the newest table if listeners have been attached or removed since, and drops the removed ones: also those
-    /// of the message that waits, whose bytes come with it. Called in each poll of a connection, as the next message may
-    /// wait for a listener that was removed.
+    /// Switches to the newest table if listeners have been attached or removed since, and drops the removed ones: also
+    /// those of the message that waits, whose bytes come with it. Called in each poll of a connection, as the next
+    /// message may wait for a listener that was removed.
     #[inline]
     pub(crate) fn refresh(&mut self, router: &Router<F>, pending: Option<(&mut PendingCall<F>, &[u8])>)
     where
@@ -269,8 +269,8 @@ impl<F> Router<F> {
         token
     }
 
-    /// Attaches a listener that may be a responder, of which a topic has at most one. Several listeners may share a token,
-    /// which removes them all.
+    /// Attaches a listener that may be a responder, of which a topic has at most one. Several listeners may share a
+    /// token, which removes them all.
     pub(crate) fn attach_as(
         &self,
         token: ListenerId,
@@ -284,7 +284,8 @@ impl<F> Router<F> {
         self.attach_own(token, topic, listener)
     }
 
-    /// [`attach_as`](Self::attach_as) for a responder of the library's own, whose reply may have the topic of its request.
+    /// [`attach_as`](Self::attach_as) for a responder of the library's own, whose reply may have the topic of its
+    /// request.
     pub(crate) fn attach_own(
         &self,
         token: ListenerId,
@@ -316,8 +317,8 @@ impl<F> Router<F> {
         Arc::new(Entry { token, topic, attached, listener, counters, report })
     }
 
-    /// Adds a listener to a table, whose lock is held. The caller keeps `entry` until it has released the lock: an entry
-    /// that is not added is dropped, which may run code of the user.
+    /// Adds a listener to a table, whose lock is held. The caller keeps `entry` until it has released the lock: an
+    /// entry that is not added is dropped, which may run code of the user.
     fn add(&self, current: &mut Current<F>, audience: Audience<'_>, entry: &Arc<Entry<F>>) {
         // Checked under the lock of the table, so that none is attached after `clear`: it would never be dropped.
         if self.closed.load(Ordering::Acquire) {
@@ -344,7 +345,8 @@ impl<F> Router<F> {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// Removes all listeners that have the token, and says whether there was one. Once it returns, no call of them starts.
+    /// Removes all listeners that have the token, and says whether there was one. Once it returns, no call of them
+    /// starts.
     ///
     /// The place is looked up, however many topics have listeners; the listeners in that place are searched one by one.
     pub(crate) fn off(&self, token: ListenerId) -> bool {
@@ -370,8 +372,8 @@ impl<F> Router<F> {
         true
     }
 
-    /// Announces that every connection will be told to check the table, and to drop its listeners that were removed. `false`
-    /// where that is announced already: it then covers everything that is removed before it happens.
+    /// Announces that every connection will be told to check the table, and to drop its listeners that were removed.
+    /// `false` where that is announced already: it then covers everything that is removed before it happens.
     pub(crate) fn begin_sweep(&self) -> bool {
         !self.sweeping.swap(true, Ordering::AcqRel)
     }

@@ -8,12 +8,13 @@ use std::task::{Context, Poll, Waker};
 use crate::limits::{SUBSCRIPTION_BYTES, SUBSCRIPTION_LEN};
 use crate::sync::lock;
 
-/// What both ends share. A channel that counts only messages would need a second lock for their bytes, for each message.
+/// What both ends share. A channel that counts only messages would need a second lock for their bytes, for each
+/// message.
 pub(super) struct Queue<M>(Mutex<State<M>>);
 
 struct State<M> {
-    /// The messages that can be taken, with their lengths: at most [`SUBSCRIPTION_LEN`], of [`SUBSCRIPTION_BYTES`] together,
-    /// or one of any length.
+    /// The messages that can be taken, with their lengths: at most [`SUBSCRIPTION_LEN`], of [`SUBSCRIPTION_BYTES`]
+    /// together, or one of any length.
     held: VecDeque<(M, usize)>,
     /// The length of those together.
     bytes: usize,
@@ -230,8 +231,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever is sent, taken and given up: every other message comes out once and in order, what is held is within the
-        /// bounds, and what waits has no room.
+        /// Whatever is sent, taken and given up: every other message comes out once and in order, what is held is
+        /// within the bounds, and what waits has no room.
         #[test]
         fn queue_any_steps_keeps_order_and_bounds(
             steps in prop::collection::vec((0..4, 0..SUBSCRIPTION_BYTES * 5 / 4, any::<prop::sample::Index>()), 0..400),

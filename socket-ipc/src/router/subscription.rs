@@ -21,9 +21,9 @@ pub(crate) trait Detach: Send + Sync {
 /// The messages of one topic as a bounded stream, made by `subscribe`, or those of all topics, made by `subscribe_raw`.
 ///
 /// It holds at most [`limits::SUBSCRIPTION_LEN`](crate::limits::SUBSCRIPTION_LEN) (256) messages, of at most
-/// [`limits::SUBSCRIPTION_BYTES`](crate::limits::SUBSCRIPTION_BYTES) (8 MiB) of JSON text together; an empty one takes any
-/// message. A full one slows down only the clients that send its topic, in turn. Each of them has one further message
-/// waiting, as with a listener that is running. A decoded message may take more memory than its text:
+/// [`limits::SUBSCRIPTION_BYTES`](crate::limits::SUBSCRIPTION_BYTES) (8 MiB) of JSON text together; an empty one takes
+/// any message. A full one slows down only the clients that send its topic, in turn. Each of them has one further
+/// message waiting, as with a listener that is running. A decoded message may take more memory than its text:
 /// [`limits::MESSAGE_LEN`](crate::limits::MESSAGE_LEN) says how much more.
 ///
 /// It ends when its server or client is closed or dropped. Dropping it removes its listener.
@@ -82,8 +82,8 @@ impl<M> Subscription<M> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<M>> {
-        // A task that always finds a message has to yield to others. One that finds none uses up no budget: it may poll many
-        // subscriptions.
+        // A task that always finds a message has to yield to others. One that finds none uses up no budget: it may poll
+        // many subscriptions.
         if self.is_due_to_yield {
             ready!(pin!(consume_budget()).poll(cx));
         }

@@ -287,7 +287,8 @@ fn router_closed_calls_and_keeps_no_listener() {
     assert_eq!(Arc::strong_count(&kept), 1, "nor is one attached afterwards");
 }
 
-/// A listener that is not added is dropped without the lock of the table: what it owns may call the router in its `Drop`.
+/// A listener that is not added is dropped without the lock of the table: what it owns may call the router in its
+/// `Drop`.
 #[test]
 fn router_closed_attach_whose_drop_calls_router_returns() {
     struct Calls(Arc<Router<u64>>);

@@ -20,8 +20,9 @@ use crate::unix_socket::socket_file::{SocketFile, Theirs};
 /// Whatever the options say: no pause at all would spin.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
-/// A socket that the process listens on. A forked child that drops its copy leaves it as it is: what tokio would do with the
-/// socket as it goes (`epoll_ctl(2)`) would reach the parent's as well, which would accept no connection any more.
+/// A socket that the process listens on. A forked child that drops its copy leaves it as it is: what tokio would do
+/// with the socket as it goes (`epoll_ctl(2)`) would reach the parent's as well, which would accept no connection any
+/// more.
 struct Listening {
     listener: Option<UnixListener>,
     process: u32,

@@ -18,7 +18,8 @@ use crate::unix_socket::group::{Group, is_member};
 use crate::unix_socket::peer::Peer;
 
 impl State {
-    /// Finds the groups that the options name: notes the groups that are let in, and returns the group of the socket file.
+    /// Finds the groups that the options name: notes the groups that are let in, and returns the group of the socket
+    /// file.
     pub(super) async fn find_groups(&self) -> Result<Option<u32>, ListenError> {
         let id = async |group: &Group| {
             let failed = |cause| ListenError::Group {
@@ -64,7 +65,8 @@ impl State {
         tokio::task::spawn_blocking(move || is_member(peer.uid, &groups)).await.unwrap_or(false)
     }
 
-    /// Lets a connection in, and runs it in a task of its own. `of_group` says that it is let in for a group of its user.
+    /// Lets a connection in, and runs it in a task of its own. `of_group` says that it is let in for a group of its
+    /// user.
     ///
     /// # Errors
     ///
@@ -149,8 +151,8 @@ where
     state.report_end(*id, client, &reason);
 }
 
-/// How many clients may be connected: as the option says, but no more than leaves a quarter of the process's open files to
-/// everything else.
+/// How many clients may be connected: as the option says, but no more than leaves a quarter of the process's open files
+/// to everything else.
 fn max_clients(option: usize, open_files: Option<u64>) -> usize {
     let most = open_files.map_or(usize::MAX, |files| usize::try_from(files / 4 * 3).unwrap_or(usize::MAX));
     option.min(most)

@@ -110,8 +110,8 @@ impl State {
         counted_for(len, self.clients.len())
     }
 
-    /// Whether a broadcast of this length needs room in the total, which has none. A client that is to blame for that is
-    /// no reason to send nothing: its connection ends.
+    /// Whether a broadcast of this length needs room in the total, which has none. A client that is to blame for that
+    /// is no reason to send nothing: its connection ends.
     fn needs_total(&self, len: usize, except: Option<ClientId>) -> bool {
         let (now, stall) = (Instant::now(), self.options.limits.write_stall);
         let mut needs = false;

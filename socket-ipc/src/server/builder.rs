@@ -50,19 +50,19 @@ impl<P> ServerBuilder<P> {
 
     /// Sets the permissions of the socket file: [`limits::MODE`](crate::limits::MODE) (`0o600`) unless set.
     ///
-    /// A process that may write to the file may connect (`unix(7)`); the directories above it count too. The umask takes
-    /// nothing away.
+    /// A process that may write to the file may connect (`unix(7)`); the directories above it count too. The umask
+    /// takes nothing away.
     pub fn mode(mut self, mode: u32) -> Self {
         self.options.mode = mode;
         self
     }
 
-    /// Sets the group of the socket file, by number or name: that of the process, or of a directory with the setgid bit, unless
-    /// set.
+    /// Sets the group of the socket file, by number or name: that of the process, or of a directory with the setgid
+    /// bit, unless set.
     ///
-    /// With a [`mode`](Self::mode) of `0o660` the users of the group may connect. The file has its group before a client can
-    /// connect. A process without privileges can choose a group that it is in; another one, or a name that the system does not
-    /// know, is [`ListenError::Group`](crate::ListenError::Group). Linux only.
+    /// With a [`mode`](Self::mode) of `0o660` the users of the group may connect. The file has its group before a
+    /// client can connect. A process without privileges can choose a group that it is in; another one, or a name that
+    /// the system does not know, is [`ListenError::Group`](crate::ListenError::Group). Linux only.
     ///
     /// ```
     /// let server = socket_ipc::Server::builder("/run/myApp/myApp.sock").mode(0o660).group("myapp").build();
@@ -73,14 +73,15 @@ impl<P> ServerBuilder<P> {
     }
 
     /// Sets how often the server looks whether its socket file is still there:
-    /// [`limits::WATCH_INTERVAL`](crate::limits::WATCH_INTERVAL) (2 s) unless set, at least a millisecond; `None` has it never
-    /// look.
+    /// [`limits::WATCH_INTERVAL`](crate::limits::WATCH_INTERVAL) (2 s) unless set, at least a millisecond; `None` has
+    /// it never look.
     ///
-    /// A file that is gone (removed by hand or by what cleans `/tmp`, replaced, behind a volume that was mounted over it) is
-    /// reported by `on_error` ([`Error::SocketFileGone`](crate::Error::SocketFileGone)) and a `tracing` warning. The server
-    /// then binds the path again under the rules of `listen`: it displaces nothing, and tries again, after longer and longer
-    /// pauses, while something is in the way. That is reported likewise. A server with a socket that was passed to it only
-    /// reports. Clients that are connected notice nothing. A lock file that alone is gone is made and locked again.
+    /// A file that is gone (removed by hand or by what cleans `/tmp`, replaced, behind a volume that was mounted over
+    /// it) is reported by `on_error` ([`Error::SocketFileGone`](crate::Error::SocketFileGone)) and a `tracing` warning.
+    /// The server then binds the path again under the rules of `listen`: it displaces nothing, and tries again, after
+    /// longer and longer pauses, while something is in the way. That is reported likewise. A server with a socket that
+    /// was passed to it only reports. Clients that are connected notice nothing. A lock file that alone is gone is made
+    /// and locked again.
     ///
     /// ```
     /// let server = socket_ipc::Server::builder("/tmp/myApp.sock").watch(None).build();
@@ -126,18 +127,18 @@ impl<P> ServerBuilder<P> {
     ///   clients, is ended as slow ([`CloseCause::SlowClient`](crate::CloseCause::SlowClient)): so there is room again. A
     ///   client is behind while its socket takes no more, until its outbox is below 64 KiB again.
     ///
-    /// So there is never more than this limit and 128 KiB for each connection, beside error replies of less than 1 KiB to
-    /// requests that run already, and a single message that is longer than the limit.
+    /// So there is never more than this limit and 128 KiB for each connection, beside error replies of less than 1 KiB
+    /// to requests that run already, and a single message that is longer than the limit.
     pub fn outbox_total_len(mut self, bytes: usize) -> Self {
         self.options.outbox_total_len = bytes;
         self
     }
 
-    /// Sets how much all connections together may have received and not dispatched, with the requests whose responders run,
-    /// in bytes: [`limits::INBOX_TOTAL_LEN`](crate::limits::INBOX_TOTAL_LEN) (512 MiB) unless set.
+    /// Sets how much all connections together may have received and not dispatched, with the requests whose responders
+    /// run, in bytes: [`limits::INBOX_TOTAL_LEN`](crate::limits::INBOX_TOTAL_LEN) (512 MiB) unless set.
     ///
-    /// Of each connection only what it has beyond 64 KiB of either counts, so that small messages pass whatever others do.
-    /// Beyond the limit
+    /// Of each connection only what it has beyond 64 KiB of either counts, so that small messages pass whatever others
+    /// do. Beyond the limit
     ///
     /// - connections that need more are read in turns, users in a ring and each user's connections in a ring, out of a
     ///   reserve of two messages of the limit;
@@ -166,19 +167,19 @@ impl<P> ServerBuilder<P> {
     /// is read, and reported by `on_error`. The superuser is no exception. With
     /// [`allow_groups`](Self::allow_groups) the users of those groups are let in besides.
     ///
-    /// A process of another user namespace whose user has no number here, as one outside a container, is user 65534: to allow
-    /// that number allows every such user.
+    /// A process of another user namespace whose user has no number here, as one outside a container, is user 65534: to
+    /// allow that number allows every such user.
     pub fn allow_users(mut self, users: impl IntoIterator<Item = u32>) -> Self {
         self.options.allowed_users = Some(users.into_iter().collect());
         self
     }
 
-    /// Lets in only the users of these groups, by number or name, and the users of [`allow_users`](Self::allow_users): every
-    /// user that the socket file's permissions let in, unless set.
+    /// Lets in only the users of these groups, by number or name, and the users of [`allow_users`](Self::allow_users):
+    /// every user that the socket file's permissions let in, unless set.
     ///
-    /// A user is in a group if it is that of the process, as the kernel tells it, or if the system's tables of users and groups
-    /// say so when the client connects. While they are looked up, no other client is accepted. A name is looked up by `listen`;
-    /// one that the system does not know is [`ListenError::Group`](crate::ListenError::Group).
+    /// A user is in a group if it is that of the process, as the kernel tells it, or if the system's tables of users
+    /// and groups say so when the client connects. While they are looked up, no other client is accepted. A name is
+    /// looked up by `listen`; one that the system does not know is [`ListenError::Group`](crate::ListenError::Group).
     ///
     /// ```
     /// let server = socket_ipc::Server::builder("/run/myApp/myApp.sock").mode(0o666).allow_groups(["myapp"]).build();
@@ -188,8 +189,8 @@ impl<P> ServerBuilder<P> {
         self
     }
 
-    /// Has the server listen on a socket that another process has bound and listens on, whose file is its own and is never
-    /// removed. The path then is only a name.
+    /// Has the server listen on a socket that another process has bound and listens on, whose file is its own and is
+    /// never removed. The path then is only a name.
     ///
     /// See [`Server::from_listener`].
     pub fn listener(mut self, listener: UnixListener) -> Self {

@@ -27,10 +27,12 @@ use crate::events::stream::{EventStream, event_stream};
 pub enum ServerConnectionEvent {
     /// A client connected; none of its messages has been dispatched yet.
     Opened(ClientId),
-    /// A connection ended, after the last of its messages was dispatched: which end ended it and why, and what was lost.
+    /// A connection ended, after the last of its messages was dispatched: which end ended it and why, and what was
+    /// lost.
     Closed(ClientId, CloseReason),
     /// So many events had no room in the stream, as the events before them had not been read.
-    /// [`clients`](ServerHandle::clients) says which clients are connected now; the events that follow may say so once more.
+    /// [`clients`](ServerHandle::clients) says which clients are connected now; the events that follow may say so once
+    /// more.
     Lagged(u64),
 }
 
@@ -38,10 +40,10 @@ pub enum ServerConnectionEvent {
 impl<P> ServerHandle<P> {
     /// Returns the beginning and the end of each connection as a bounded stream, from now on.
     ///
-    /// What [`on_connection`](Self::on_connection) and [`on_connection_close`](Self::on_connection_close) tell a callback, in
-    /// a loop. Of each client that connects it has the beginning before the end; of a client that is connected already only
-    /// the end. The stream never slows down the server: events that have no room are counted, and the count takes their place
-    /// ([`ServerConnectionEvent::Lagged`]).
+    /// What [`on_connection`](Self::on_connection) and [`on_connection_close`](Self::on_connection_close) tell a
+    /// callback, in a loop. Of each client that connects it has the beginning before the end; of a client that is
+    /// connected already only the end. The stream never slows down the server: events that have no room are counted,
+    /// and the count takes their place ([`ServerConnectionEvent::Lagged`]).
     ///
     /// It is a queue of its own: where a loop reads a subscription beside it, a message may be read before its
     /// client's `Opened`, or after its `Closed`. Listeners are called in that order.
@@ -79,7 +81,8 @@ impl<P> ServerHandle<P> {
     pub fn connection_events(&self) -> EventStream<ServerConnectionEvent> {
         let (closed, stream) = event_stream(ServerConnectionEvent::Lagged);
         let opened = Arc::clone(&closed);
-        // The end first: a client that comes and goes meanwhile then seems to have been connected before, and not to stay.
+        // The end first: a client that comes and goes meanwhile then seems to have been connected before, and not to
+        // stay.
         let attached = vec![
             self.on_connection_close(move |id, reason| {
                 closed.push(ServerConnectionEvent::Closed(id, reason.clone()));

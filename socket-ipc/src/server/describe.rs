@@ -16,11 +16,12 @@ use crate::wire::raw_message::RawMessage;
 
 /// # Describing itself
 impl ServerBuilder {
-    /// Has the server reply to the request [`socket-ipc.describe`](DESCRIBE) with a [`Description`]: its limits, its wire
-    /// and the topics that have a listener. Off unless set: the request has no responder then.
+    /// Has the server reply to the request [`socket-ipc.describe`](DESCRIBE) with a [`Description`]: its limits, its
+    /// wire and the topics that have a listener. Off unless set: the request has no responder then.
     ///
-    /// Such a server does not know what it sends; [`describe_as`](Self::describe_as) says it. The topic is the server's own
-    /// from then on: to respond to it is [`RegisterError::AlreadyRegistered`](crate::RegisterError::AlreadyRegistered).
+    /// Such a server does not know what it sends; [`describe_as`](Self::describe_as) says it. The topic is the server's
+    /// own from then on: to respond to it is
+    /// [`RegisterError::AlreadyRegistered`](crate::RegisterError::AlreadyRegistered).
     ///
     /// ```
     /// use socket_ipc::Server;
@@ -34,7 +35,8 @@ impl ServerBuilder {
 
 /// # Describing itself
 impl<P> ServerBuilder<P> {
-    /// Does what `describe` does, with a description that says more: schemas, or what a server without a protocol sends.
+    /// Does what `describe` does, with a description that says more: schemas, or what a server without a protocol
+    /// sends.
     ///
     /// Its version, limits and wire are replaced by the server's, and the topics that have a listener are added
     /// where it does not have them.

@@ -18,7 +18,8 @@ use crate::unix_socket::peer::Peer;
 
 pub use super::listeners::AsyncListener;
 
-/// A handle to a server, for its listeners and the rest of the program: attaches listeners, sends, looks around, closes.
+/// A handle to a server, for its listeners and the rest of the program: attaches listeners, sends, looks around,
+/// closes.
 ///
 /// Cheap to clone. It keeps neither the server nor a listener alive, so a listener may own one. Once the
 /// server is closed or dropped, sending is [`SendError::Closed`](crate::SendError::Closed).
@@ -112,9 +113,9 @@ impl<P> ServerHandle<P> {
         self.state.clients.get(client_id)?.peer
     }
 
-    /// Ends the connection of one client: no further message of the client is dispatched, what is queued for it is written
-    /// (for `drain` at most), and the connection ends once the client has closed its end too, or a second later. Says
-    /// whether the client was connected.
+    /// Ends the connection of one client: no further message of the client is dispatched, what is queued for it is
+    /// written (for `drain` at most), and the connection ends once the client has closed its end too, or a second
+    /// later. Says whether the client was connected.
     ///
     /// ```
     /// use socket_ipc::Server;
@@ -130,8 +131,8 @@ impl<P> ServerHandle<P> {
         client.map(|client| client.link.outbox.close(CloseCommand::Drain(CloseCause::Disconnected))).is_some()
     }
 
-    /// Returns what has been counted since the server was made: messages and bytes by topic, errors, what is queued. Counting
-    /// is always on; [`Stats`] has an example.
+    /// Returns what has been counted since the server was made: messages and bytes by topic, errors, what is queued.
+    /// Counting is always on; [`Stats`] has an example.
     #[must_use]
     pub fn stats(&self) -> Stats {
         self.state.stats()

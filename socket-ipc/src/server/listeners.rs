@@ -41,9 +41,9 @@ where
 
 /// # Listening to messages
 ///
-/// The listeners of a client's message are called one after the other: first the listeners of every message, then those of
-/// the topic, each in the order in which they were attached. They may be attached and removed at any time, inside listeners
-/// too; one that is attached inside a listener is called from the next message on.
+/// The listeners of a client's message are called one after the other: first the listeners of every message, then those
+/// of the topic, each in the order in which they were attached. They may be attached and removed at any time, inside
+/// listeners too; one that is attached inside a listener is called from the next message on.
 ///
 /// A listener that blocks its thread delays everything that shares that thread: blocking work belongs in
 /// [`on_async`](Self::on_async) with [`tokio::task::spawn_blocking`]. A listener that panics is reported by
@@ -224,8 +224,9 @@ impl<P> ServerHandle<P> {
 /// The events of one connection come in order and once: `on_connection`, its messages, `on_connection_close`;
 /// `on_close` is the last of all. A loss or an error whose event has no listener is a `tracing` warning.
 ///
-/// `on_connection_close` waits for the messages before it, and so for a listener that is still busy with one. A listener
-/// that has to know earlier whether its client is still connected looks at [`clients`](Self::clients), or sends.
+/// `on_connection_close` waits for the messages before it, and so for a listener that is still busy with one. A
+/// listener that has to know earlier whether its client is still connected looks at [`clients`](Self::clients), or
+/// sends.
 ///
 /// ```
 /// use socket_ipc::Server;
@@ -266,8 +267,8 @@ impl<P> ServerHandle<P> {
         self.state.core.events.common.message_error.attach(Box::new(listener))
     }
 
-    /// Attaches a listener to errors that no call returns: listeners that panic, clients that are refused, connections that
-    /// can't be accepted.
+    /// Attaches a listener to errors that no call returns: listeners that panic, clients that are refused, connections
+    /// that can't be accepted.
     pub fn on_error(&self, listener: impl Fn(&Error) + Send + Sync + 'static) -> ListenerId {
         self.state.core.events.common.error.attach(Box::new(listener))
     }

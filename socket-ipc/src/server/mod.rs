@@ -104,11 +104,12 @@ impl Server {
         ServerBuilder::new(path.as_ref().to_owned())
     }
 
-    /// Makes a server for a socket that another process has bound and listens on: a service manager, or a parent process.
+    /// Makes a server for a socket that another process has bound and listens on: a service manager, or a parent
+    /// process.
     ///
-    /// Its file belongs to that process, and is never removed; one that goes is reported by `on_error`, and not bound again.
-    /// [`activated_listener`](crate::activated_listener) takes the
-    /// one that systemd passed; [`ServerBuilder::listener`] is the same with options.
+    /// Its file belongs to that process, and is never removed; one that goes is reported by `on_error`, and not bound
+    /// again. [`activated_listener`](crate::activated_listener) takes the one that systemd passed;
+    /// [`ServerBuilder::listener`] is the same with options.
     ///
     /// ```
     /// use socket_ipc::{Server, activated_listener};

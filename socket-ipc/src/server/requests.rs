@@ -33,7 +33,8 @@ where
     type Outcome = O;
 }
 
-/// An asynchronous responder of a server: any `Fn(T, ClientId)` that returns a future of the reply, or of a `Result` of it.
+/// An asynchronous responder of a server: any `Fn(T, ClientId)` that returns a future of the reply, or of a `Result` of
+/// it.
 ///
 /// It is implemented for all of them; there is nothing to implement.
 pub trait AsyncResponder<T: Request>: Fn(T, ClientId) -> Self::Future + Send + Sync + 'static {

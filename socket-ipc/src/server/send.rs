@@ -131,10 +131,10 @@ impl<P> ServerHandle<P> {
 
     /// Queues a message for every client and returns how many clients that are. Encodes once, never waits.
     ///
-    /// A client whose outbox has no room is disconnected as a slow consumer. The outbox of a client that keeps up is never
-    /// full for long; a program that sends faster than a client can read uses
-    /// [`broadcast_async`](Self::broadcast_async). That all outboxes together have no room is no client's fault alone, and
-    /// an error.
+    /// A client whose outbox has no room is disconnected as a slow consumer. The outbox of a client that keeps up is
+    /// never full for long; a program that sends faster than a client can read uses
+    /// [`broadcast_async`](Self::broadcast_async). That all outboxes together have no room is no client's fault alone,
+    /// and an error.
     ///
     /// # Errors
     ///
@@ -178,11 +178,11 @@ impl<P> ServerHandle<P> {
 
     /// [`broadcast`](Self::broadcast), once little is queued for every client.
     ///
-    /// It waits for the slowest, but for one client no longer than `write_stall` in all, however that client
-    /// trickles. A client earns the time back by what it takes: all of it by as many bytes as `outbox_len`, 8 MiB for
-    /// 10 s unless set. A broadcast does not wait for a client that has used its time up, until less than 64 KiB are queued
-    /// for it. What is broadcast meanwhile is queued for it as [`broadcast`](Self::broadcast) does, which ends its connection where the
-    /// outbox is full.
+    /// It waits for the slowest, but for one client no longer than `write_stall` in all, however that client trickles.
+    /// A client earns the time back by what it takes: all of it by as many bytes as `outbox_len`, 8 MiB for 10 s unless
+    /// set. A broadcast does not wait for a client that has used its time up, until less than 64 KiB are queued for it.
+    /// What is broadcast meanwhile is queued for it as [`broadcast`](Self::broadcast) does, which ends its connection
+    /// where the outbox is full.
     ///
     /// Where all outboxes together are full (`outbox_total_len`), it waits for room.
     ///
@@ -228,8 +228,8 @@ impl<P> ServerHandle<P> {
         self.state.broadcast(TopicName::AtRunTime(topic), message, None)
     }
 
-    /// Queues any value for every client as [`broadcast_raw`](Self::broadcast_raw) does, once little is queued for every
-    /// client, as [`broadcast_async`](Self::broadcast_async) does.
+    /// Queues any value for every client as [`broadcast_raw`](Self::broadcast_raw) does, once little is queued for
+    /// every client, as [`broadcast_async`](Self::broadcast_async) does.
     ///
     /// # Errors
     ///

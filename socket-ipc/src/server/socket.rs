@@ -47,8 +47,8 @@ impl Socket {
         lock(&self.file).as_ref().map_or(Ok(Look::InPlace), SocketFile::look)
     }
 
-    /// Does something to the socket file of a server that still listens. What it does is done before the server closes, or
-    /// not at all: closing changes the phase first, and then takes the file.
+    /// Does something to the socket file of a server that still listens. What it does is done before the server closes,
+    /// or not at all: closing changes the phase first, and then takes the file.
     pub(super) fn with_file<T>(
         &self,
         listens: impl FnOnce() -> bool,
@@ -69,7 +69,8 @@ impl Socket {
     ///
     /// What keeps the socket file from being removed.
     pub(super) fn stop_accepting(&self) -> io::Result<()> {
-        // The file goes before the listener does, so that no client finds a socket that refuses and takes it for abandoned.
+        // The file goes before the listener does, so that no client finds a socket that refuses and takes it for
+        // abandoned.
         let removed = lock(&self.file).as_mut().map_or(Ok(()), SocketFile::remove);
         if let Some(accepting) = lock(&self.accepting).take() {
             accepting.abort();

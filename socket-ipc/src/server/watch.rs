@@ -14,8 +14,8 @@ use crate::unix_socket::socket_file::{self, Instead, Look, SocketFile, Theirs};
 /// Whatever the options say: no pause at all would spin.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How many looks at most pass between two attempts to bind a path again where the same thing is in the way: an attempt may
-/// disturb it with a connection.
+/// How many looks at most pass between two attempts to bind a path again where the same thing is in the way: an attempt
+/// may disturb it with a connection.
 const LONGEST_PAUSE: u32 = 32;
 
 /// Notices that the socket file is gone. Part of the task that accepts, so that it lives no longer.
@@ -123,8 +123,8 @@ impl State {
         self.with_socket_file(|file| file.listen_again(dead)).transpose()
     }
 
-    /// Holds the lock that other servers find, while the socket file is in its place: some cleaners of `/tmp` take the lock
-    /// file, which no process writes to, and leave the socket.
+    /// Holds the lock that other servers find, while the socket file is in its place: some cleaners of `/tmp` take the
+    /// lock file, which no process writes to, and leave the socket.
     fn keep_lock(&self) {
         let path = self.options.path.display();
         match self.with_socket_file(SocketFile::lock_again) {

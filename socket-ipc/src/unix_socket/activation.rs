@@ -11,8 +11,8 @@ use rustix::net::{SocketType, getpeername};
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ActivatedListener {
-    /// `FileDescriptorName=` of the unit, by default the name of the socket unit. Empty where the service manager passes no
-    /// names.
+    /// `FileDescriptorName=` of the unit, by default the name of the socket unit. Empty where the service manager
+    /// passes no names.
     pub name: String,
     /// The socket, for [`Server::from_listener`](crate::Server::from_listener).
     pub listener: UnixListener,
@@ -20,16 +20,16 @@ pub struct ActivatedListener {
 
 /// Takes the listening Unix socket that a service manager such as systemd passed to this process, if it passed one.
 ///
-/// The protocol is that of `sd_listen_fds(3)`: the environment variables `LISTEN_PID` and `LISTEN_FDS`, and
-/// descriptors from 3 on. It takes the first listening Unix socket, and only once. A `tracing` warning names each further
-/// socket, whose clients are not served: [`activated_listeners`] takes all. `LISTEN_PID` and `LISTEN_FDS` are removed, so that
-/// child processes don't take them for theirs. No other thread may read the environment meanwhile: call it before there are
-/// other threads, so before a runtime is made and not under `#[tokio::main]`.
+/// The protocol is that of `sd_listen_fds(3)`: the environment variables `LISTEN_PID` and `LISTEN_FDS`, and descriptors
+/// from 3 on. It takes the first listening Unix socket, and only once. A `tracing` warning names each further socket,
+/// whose clients are not served: [`activated_listeners`] takes all. `LISTEN_PID` and `LISTEN_FDS` are removed, so that
+/// child processes don't take them for theirs. No other thread may read the environment meanwhile: call it before there
+/// are other threads, so before a runtime is made and not under `#[tokio::main]`.
 ///
 /// # Errors
 ///
-/// Sockets were passed, but no Unix stream socket is among them. Or one of them does not listen: it is connected, as with
-/// `Accept=yes` in the unit, or only bound. The error says which.
+/// Sockets were passed, but no Unix stream socket is among them. Or one of them does not listen: it is connected, as
+/// with `Accept=yes` in the unit, or only bound. The error says which.
 ///
 /// # Examples
 ///
@@ -62,10 +62,11 @@ pub fn activated_listener() -> io::Result<Option<UnixListener>> {
     Ok(first)
 }
 
-/// Takes all listening Unix sockets that a service manager such as systemd passed to this process, in the order of the unit,
-/// each with its name.
+/// Takes all listening Unix sockets that a service manager such as systemd passed to this process, in the order of the
+/// unit, each with its name.
 ///
-/// Sockets of other kinds are left alone, and named in a `tracing` warning. Everything else is as with [`activated_listener`].
+/// Sockets of other kinds are left alone, and named in a `tracing` warning. Everything else is as with
+/// [`activated_listener`].
 ///
 /// # Errors
 ///

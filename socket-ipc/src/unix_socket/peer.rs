@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-/// The process of the peer of a connection, as the kernel tells it (`SO_PEERCRED` in `unix(7)`): the process that made the
-/// connection.
+/// The process of the peer of a connection, as the kernel tells it (`SO_PEERCRED` in `unix(7)`): the process that made
+/// the connection.
 ///
 /// Decide by [`uid`](Self::uid), never by [`pid`](Self::pid): process ids are reused.
 ///
@@ -21,8 +21,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Peer {
-    /// User id of the process. A user without a number in this user namespace, such as one outside the container, is 65534
-    /// (`/proc/sys/kernel/overflowuid`): it may be any user outside.
+    /// User id of the process. A user without a number in this user namespace, such as one outside the container, is
+    /// 65534 (`/proc/sys/kernel/overflowuid`): it may be any user outside.
     pub uid: u32,
     /// Group id of the process; 65534 as for users.
     pub gid: u32,

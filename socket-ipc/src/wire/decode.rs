@@ -71,8 +71,8 @@ pub enum EnvelopeError {
 impl Wire {
     /// Reads the envelope that `bytes` hold, without the delimiter.
     ///
-    /// An envelope must be a JSON object with exactly one `topic`, which is a string, and valid UTF-8 throughout. Accepted
-    /// are keys in any order, unknown keys, a missing message, an empty topic, and white space around.
+    /// An envelope must be a JSON object with exactly one `topic`, which is a string, and valid UTF-8 throughout.
+    /// Accepted are keys in any order, unknown keys, a missing message, an empty topic, and white space around.
     ///
     /// # Errors
     ///
@@ -127,8 +127,8 @@ impl Wire {
         Ok(Envelope { topic, message, kind, is_error, odd_id })
     }
 
-    /// Reads the topic of an envelope that is written as every peer writes it: topic first, nothing to unescape. Does not
-    /// check whether the rest is an envelope.
+    /// Reads the topic of an envelope that is written as every peer writes it: topic first, nothing to unescape. Does
+    /// not check whether the rest is an envelope.
     #[inline]
     pub(crate) fn head<'m>(&self, text: &'m str) -> Option<Head<'m>> {
         let rest = text.strip_prefix("{\"topic\":\"")?;
@@ -163,8 +163,8 @@ pub(crate) fn utf8(bytes: &[u8]) -> Result<&str, EnvelopeError> {
     std::str::from_utf8(bytes).map_err(|error| EnvelopeError::NotUtf8 { valid_len: error.valid_up_to() })
 }
 
-/// Decodes a message straight from the text of its envelope, of which `rest` begins with the message. `None` where the full
-/// parser is needed: the message is not a `T`, or something other than the end of the envelope follows it.
+/// Decodes a message straight from the text of its envelope, of which `rest` begins with the message. `None` where the
+/// full parser is needed: the message is not a `T`, or something other than the end of the envelope follows it.
 #[inline]
 pub(crate) fn decode_one_pass<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<T> {
     let (message, after) = decode_front(rest)?;
@@ -199,9 +199,9 @@ fn number(text: &str) -> Option<(u64, &str)> {
     Some((number, after))
 }
 
-/// The number of a reply that is written as this library writes it, at the end of its envelope. Does not check whether the
-/// rest is an envelope. If it is, the number belongs to it: in JSON text the last brace closes the envelope, and only a key
-/// of the envelope can come right before its last value.
+/// The number of a reply that is written as this library writes it, at the end of its envelope. Does not check whether
+/// the rest is an envelope. If it is, the number belongs to it: in JSON text the last brace closes the envelope, and
+/// only a key of the envelope can come right before its last value.
 #[inline]
 pub(crate) fn reply_id_at_end(bytes: &[u8]) -> Option<u64> {
     number_at_end(bytes, REPLY)
@@ -212,7 +212,8 @@ pub(crate) fn request_id_at_end(bytes: &[u8]) -> Option<RequestId> {
     if let Some(number) = number_at_end(bytes, REQUEST) {
         return Some(number.into());
     }
-    // An id in another form is searched for: if one value lies between the key and the last brace, the key is the envelope's.
+    // An id in another form is searched for: if one value lies between the key and the last brace, the key is the
+    // envelope's.
     let front = bytes.strip_suffix(b"}")?;
     let longest = REQUEST.len() + RequestId::MAX_LEN + 2;
     let tail = &front[front.len().saturating_sub(longest)..];

@@ -28,7 +28,8 @@ pub enum EncodeError {
     /// A number of the message is NaN or infinite. A field that may have no value is an `Option`.
     #[error("{} is {value}, which JSON cannot represent", field(path))]
     NotFinite {
-        /// The path of the number, such as `points[3].y` or `shape.Circle.radius`; empty where the message itself is the number.
+        /// The path of the number, such as `points[3].y` or `shape.Circle.radius`; empty where the message itself is
+        /// the number.
         path: String,
         /// The number: `NaN`, `infinity` or `-infinity`.
         value: &'static str,
@@ -209,8 +210,8 @@ impl Wire {
         }
     }
 
-    /// Writes all white space between the tokens of a `RawValue` as spaces, where some of it would form a delimiter. All of
-    /// it, because spaces may form another delimiter with what comes before them.
+    /// Writes all white space between the tokens of a `RawValue` as spaces, where some of it would form a delimiter.
+    /// All of it, because spaces may form another delimiter with what comes before them.
     fn blank_white_space(&self, start: usize, buffer: &mut [u8]) {
         let last = buffer.len() - self.delimiter.len();
         // Nothing else in JSON text is a control character.
@@ -219,7 +220,8 @@ impl Wire {
         }
     }
 
-    /// Writes the first character of each delimiter inside the message as an escape. A delimiter can only be inside strings.
+    /// Writes the first character of each delimiter inside the message as an escape. A delimiter can only be inside
+    /// strings.
     fn escape_strings(&self, start: usize, buffer: &mut Vec<u8>) {
         let Some(first) = self.delimiter.chars().next() else { return };
         let escape: String =

@@ -8,15 +8,15 @@ use super::encode::find;
 pub(crate) enum Frame {
     /// A message of `len` bytes, which with its delimiter takes `taken`.
     Message { len: usize, taken: usize },
-    /// A message over the limit, of `len` bytes in all. Its first `kept` bytes are still there; `taken` is the number of
-    /// bytes from the front to the end of its delimiter.
+    /// A message over the limit, of `len` bytes in all. Its first `kept` bytes are still there; `taken` is the number
+    /// of bytes from the front to the end of its delimiter.
     TooLong { len: u64, kept: usize, taken: usize },
     /// No delimiter yet.
     Incomplete,
 }
 
-/// How many bytes at the end of a message over the limit are kept: they hold its id (`,"id":` and a string of 64 bytes at
-/// most), so that the waiting requester gets an error.
+/// How many bytes at the end of a message over the limit are kept: they hold its id (`,"id":` and a string of 64 bytes
+/// at most), so that the waiting requester gets an error.
 pub(super) const TAIL: usize = 80;
 
 /// Finds delimiters. Searched bytes are not searched again, and only the beginning of a message over the limit is kept.
@@ -74,8 +74,8 @@ impl Framer {
         self.searched = 0;
     }
 
-    /// Which bytes of an incomplete message at the front of `bytes` may be dropped: those after what is kept for its report,
-    /// except its last few. The range must be removed before the next call.
+    /// Which bytes of an incomplete message at the front of `bytes` may be dropped: those after what is kept for its
+    /// report, except its last few. The range must be removed before the next call.
     pub(crate) fn excess(&mut self, bytes: &[u8]) -> Option<std::ops::Range<usize>> {
         if self.searched > self.limit {
             self.too_long = true;

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 /// Whether an envelope is a message, a request or a reply.
 ///
-/// A request has an `id` behind its message, and its reply repeats it as `re`. A peer that does not know them ignores both.
+/// A request has an `id` behind its message, and its reply repeats it as `re`. A peer that does not know them ignores
+/// both.
 ///
 /// ```
 /// use socket_ipc::{EnvelopeKind, Wire};
@@ -27,7 +28,8 @@ pub enum EnvelopeKind {
     Reply(RequestId),
 }
 
-/// The id of a request: an integral number or a string. It is kept as it was written, because the reply has to repeat it.
+/// The id of a request: an integral number or a string. It is kept as it was written, because the reply has to repeat
+/// it.
 ///
 /// This library numbers its own requests from 1. Other programs write `7.0`, `"7"` or a UUID.
 ///
@@ -106,8 +108,8 @@ impl fmt::Debug for RequestId {
     }
 }
 
-/// The digits of an integral JSON number, without an exponent. `None` where it has a fraction, is no number, or is longer
-/// than any id.
+/// The digits of an integral JSON number, without an exponent. `None` where it has a fraction, is no number, or is
+/// longer than any id.
 fn integer(number: &str) -> Option<String> {
     if number.len() > RequestId::MAX_LEN {
         return None;

@@ -33,8 +33,8 @@ const MAX_DELIMITER_LEN: usize = 64;
 
 /// How envelopes are written and delimited on a connection. Both ends must use the same wire.
 ///
-/// [`Wire::JSON_LINES`] is the default. The other presets are those of the Node library `@crussell52/socket-ipc`; a program
-/// that uses the matching version of it can't tell the difference. [`Wire::new`] makes one of your own.
+/// [`Wire::JSON_LINES`] is the default. The other presets are those of the Node library `@crussell52/socket-ipc`; a
+/// program that uses the matching version of it can't tell the difference. [`Wire::new`] makes one of your own.
 ///
 /// | preset | Node versions | envelope | delimiter |
 /// |---|---|---|---|
@@ -43,8 +43,8 @@ const MAX_DELIMITER_LEN: usize = 64;
 /// | [`Wire::NODE_0_2`] | 0.2.x, 0.3.x | `{"topic":..,"message":..}` | `%EOM%` |
 /// | [`Wire::NODE_0_1`] | 0.1.x | `{"topic":..,"data":..}` | `%<EOM>%` and a newline |
 ///
-/// The delimiter never appears inside a message: in a string it is written with a JSON escape, and a line break between the
-/// tokens of a `RawValue` is written as a space.
+/// The delimiter never appears inside a message: in a string it is written with a JSON escape, and a line break between
+/// the tokens of a `RawValue` is written as a space.
 ///
 /// ```
 /// use socket_ipc::{Server, Wire};
@@ -149,14 +149,14 @@ impl Default for Wire {
     }
 }
 
-/// JSON text has control characters only as white space between tokens (RFC 8259, 2 and 7), so a delimiter that holds one is
-/// kept out of a message by writing that white space differently.
+/// JSON text has control characters only as white space between tokens (RFC 8259, 2 and 7), so a delimiter that holds
+/// one is kept out of a message by writing that white space differently.
 fn holds_control(delimiter: &str) -> bool {
     delimiter.bytes().any(|byte| byte < 0x20)
 }
 
-/// Characters that JSON text has only inside strings, as themselves: not those of structure, numbers and literals, nor those
-/// that follow a backslash. An escape can replace them.
+/// Characters that JSON text has only inside strings, as themselves: not those of structure, numbers and literals, nor
+/// those that follow a backslash. An escape can replace them.
 fn only_inside_strings(character: char) -> bool {
     !character.is_ascii_alphanumeric()
         && !matches!(character, '{' | '}' | '[' | ']' | ',' | ':' | '"' | '\\' | '/' | '+' | '-' | '.' | ' ')

@@ -12,8 +12,8 @@ use serde_json::value::RawValue;
 /// The text is well-formed JSON and valid UTF-8. Errors that only a decoder can find (a lone surrogate, a number out of
 /// range, nesting too deep) are reported by [`decode`](Self::decode) and [`to_value`](Self::to_value).
 ///
-/// It borrows from the bytes that it arrived in; [`into_owned`](Self::into_owned) copies it. It can be sent on unchanged,
-/// with `send_raw` and `broadcast_raw`.
+/// It borrows from the bytes that it arrived in; [`into_owned`](Self::into_owned) copies it. It can be sent on
+/// unchanged, with `send_raw` and `broadcast_raw`.
 ///
 /// ```no_run
 /// use socket_ipc::Server;
@@ -64,7 +64,8 @@ impl<'m> RawMessage<'m> {
     ///
     /// # Errors
     ///
-    /// An error of serde_json where a tree can't hold the text: a lone surrogate, a number out of range, nesting too deep.
+    /// An error of serde_json where a tree can't hold the text: a lone surrogate, a number out of range, nesting too
+    /// deep.
     ///
     /// # Examples
     ///

@@ -95,8 +95,8 @@ impl Shown {
         &self.text
     }
 
-    /// Appends a line break as a space, and as JSON escapes what a terminal would take for a command, would write backwards
-    /// or would not show at all.
+    /// Appends a line break as a space, and as JSON escapes what a terminal would take for a command, would write
+    /// backwards or would not show at all.
     fn escaped(&mut self, text: &str) {
         for character in text.chars() {
             match character {
@@ -174,8 +174,8 @@ fn steers(character: char) -> bool {
         )
 }
 
-/// Characters that take no place, or that of a blank: with them one name looks like another. Those that join or choose the
-/// forms of others are among them, and the tags, in which whole texts can be hidden.
+/// Characters that take no place, or that of a blank: with them one name looks like another. Those that join or choose
+/// the forms of others are among them, and the tags, in which whole texts can be hidden.
 fn is_invisible(character: char) -> bool {
     matches!(
         character,

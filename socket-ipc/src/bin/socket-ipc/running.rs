@@ -24,8 +24,8 @@ pub(crate) fn to_the_end<T>(work: impl Future<Output = Result<T, Failure>>) -> R
     outcome
 }
 
-/// Runs what goes on until Ctrl-C, SIGTERM, or the end of the program that reads the output; then has it `close`, which a second
-/// signal cuts short.
+/// Runs what goes on until Ctrl-C, SIGTERM, or the end of the program that reads the output; then has it `close`, which
+/// a second signal cuts short.
 ///
 /// The work has a runtime of its own, so that its listeners may be stuck in writing to a reader that has stopped, and
 /// a signal still ends the command.
@@ -82,8 +82,8 @@ impl Told {
     }
 }
 
-/// Resolves when standard output is a pipe that no program reads any longer: without a message to print, which may never
-/// come, nothing else would tell.
+/// Resolves when standard output is a pipe that no program reads any longer: without a message to print, which may
+/// never come, nothing else would tell.
 async fn nobody_reads() {
     match output_pipe() {
         // The only error that a pipe has.

@@ -1,20 +1,20 @@
 //! One budget for the bytes that all connections of an endpoint have received and still hold.
 //!
-//! It counts what a connection holds beyond a chunk: its read buffer, and the requests whose responders run. A connection
-//! that holds less is never counted and never waits, so small messages always pass.
+//! It counts what a connection holds beyond a chunk: its read buffer, and the requests whose responders run. A
+//! connection that holds less is never counted and never waits, so small messages always pass.
 //!
 //! While there is room, read buffers grow at once. Once there is none, connections that need a larger buffer wait for a
-//! turn. Turns go round the users, and for each user round its connections. A turn reads what the socket holds, up to the end
-//! of the unfinished message, out of a reserve of one message of the limit. It is over as soon as the socket is empty, so
-//! that no peer can hold it.
+//! turn. Turns go round the users, and for each user round its connections. A turn reads what the socket holds, up to
+//! the end of the unfinished message, out of a reserve of one message of the limit. It is over as soon as the socket is
+//! empty, so that no peer can hold it.
 //!
 //! Where the reserve is used up, too, connections are aborted to make room for one message: the largest of those whose
-//! unfinished message takes more than a chunk and whose socket has been empty for [`QUIET`]. A socket that the endpoint does
-//! not read from is never to blame. Where no connection is to blame, the one that has received most may finish its message
-//! beyond the reserve, one at a time. So all together never hold more than the limit and two messages.
+//! unfinished message takes more than a chunk and whose socket has been empty for [`QUIET`]. A socket that the endpoint
+//! does not read from is never to blame. Where no connection is to blame, the one that has received most may finish its
+//! message beyond the reserve, one at a time. So all together never hold more than the limit and two messages.
 //!
-//! No request waits for the budget for ever: the pending requests of a connection fail with an error once it has waited for
-//! [`QUIET`].
+//! No request waits for the budget for ever: the pending requests of a connection fail with an error once it has waited
+//! for [`QUIET`].
 
 mod ring;
 mod state;
@@ -30,8 +30,8 @@ use self::state::{Entry, State};
 use crate::connection::read_buffer::CHUNK;
 use crate::sync::lock;
 
-/// How long a socket has to be empty before its connection is to blame, and how long a connection waits before its requests
-/// fail.
+/// How long a socket has to be empty before its connection is to blame, and how long a connection waits before its
+/// requests fail.
 pub(super) const QUIET: Duration = Duration::from_secs(1);
 
 /// How many bytes a peer has to send for its socket not to count as empty.
@@ -123,8 +123,8 @@ pub(super) struct Account {
 }
 
 impl Account {
-    /// Whether the read buffer may take `more` bytes. Without `in_turn` the connection does not wait for a turn, which would
-    /// not help it.
+    /// Whether the read buffer may take `more` bytes. Without `in_turn` the connection does not wait for a turn, which
+    /// would not help it.
     pub(super) fn grow(&mut self, cx: &Context<'_>, more: usize, in_turn: bool) -> Growth {
         let (limit, message, number) = (self.budget.limit, self.budget.message, self.number);
         let growth =
@@ -208,7 +208,8 @@ impl Account {
         lock(&self.budget.state).is_blamed(self.number)
     }
 
-    /// Checks the budget again after some time, for all connections, and says whether this one has waited for [`QUIET`].
+    /// Checks the budget again after some time, for all connections, and says whether this one has waited for
+    /// [`QUIET`].
     pub(super) fn review(&self) -> bool {
         self.budget.change(|_| {});
         self.waits_since.is_some_and(|since| since.elapsed() >= QUIET)

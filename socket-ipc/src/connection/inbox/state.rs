@@ -234,7 +234,8 @@ impl State {
         to_blame.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.held));
         let mut woken = Vec::new();
         for entry in to_blame {
-            // Buffers grow in chunks, and the first chunk is not counted: for a few chunks no further connection is aborted.
+            // Buffers grow in chunks, and the first chunk is not counted: for a few chunks no further connection is
+            // aborted.
             if self.leaving + 4 * CHUNK >= message {
                 break;
             }

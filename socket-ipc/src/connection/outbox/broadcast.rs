@@ -1,8 +1,8 @@
 //! The bytes of broadcasts, which outboxes share.
 //!
-//! A long broadcast is shared by itself. Short ones are appended to a chunk, and each outbox only notes a range of it. A copy
-//! in each outbox would go to memory that is in no cache, and the broadcasting sender would wait for that memory with each
-//! lock it releases. A session that has much to write writes it from the chunk, and copies less.
+//! A long broadcast is shared by itself. Short ones are appended to a chunk, and each outbox only notes a range of it.
+//! A copy in each outbox would go to memory that is in no cache, and the broadcasting sender would wait for that memory
+//! with each lock it releases. A session that has much to write writes it from the chunk, and copies less.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -11,14 +11,15 @@ use std::sync::{Arc, Mutex, OnceLock, Weak};
 use super::budget::OutboxBudget;
 use crate::sync::lock;
 
-/// From this length on, a broadcast is shared by itself. A shorter one is cheaper to copy into one write with others than to
-/// write apart.
+/// From this length on, a broadcast is shared by itself. A shorter one is cheaper to copy into one write with others
+/// than to write apart.
 pub(super) const SHARE_FROM: usize = 16 * 1024;
 
 /// The greatest length of a chunk. An outbox that holds a part of it keeps all of it in memory, which the total counts.
 const CHUNK: usize = 64 * 1024;
 
-/// How many of the bytes of a chunk count. A short chunk does not: it is mostly written at once, and counting costs more.
+/// How many of the bytes of a chunk count. A short chunk does not: it is mostly written at once, and counting costs
+/// more.
 fn counted(chunk: usize) -> usize {
     if chunk < SHARE_FROM { 0 } else { chunk }
 }

@@ -10,12 +10,12 @@ const NO_SENDER: usize = usize::MAX;
 
 /// Counts the bytes that all outboxes of a server hold together.
 ///
-/// Beyond the limit each outbox takes messages up to the high-water mark, and a message of any length is taken where nothing
-/// is queued at all. So the total never exceeds the limit plus one high-water mark for each connection.
+/// Beyond the limit each outbox takes messages up to the high-water mark, and a message of any length is taken where
+/// nothing is queued at all. So the total never exceeds the limit plus one high-water mark for each connection.
 #[derive(Debug)]
 pub(crate) struct OutboxBudget {
-    /// The queued bytes, and those of the chunks of broadcasts. Briefly below zero when a part of a broadcast is written
-    /// before it is counted.
+    /// The queued bytes, and those of the chunks of broadcasts. Briefly below zero when a part of a broadcast is
+    /// written before it is counted.
     counted: AtomicIsize,
     /// The bytes of the chunks of broadcasts.
     chunks: AtomicIsize,

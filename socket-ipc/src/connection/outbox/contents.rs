@@ -104,8 +104,8 @@ impl Contents {
         self.tail_messages += 1;
     }
 
-    /// Adds a short broadcast without copying it, and says whether it did. It does not after a gap in the broadcasts: that
-    /// would keep whole chunks for a few messages of each.
+    /// Adds a short broadcast without copying it, and says whether it did. It does not after a gap in the broadcasts:
+    /// that would keep whole chunks for a few messages of each.
     pub(super) fn extend(&mut self, next: &Span) -> bool {
         if !self.tail.is_empty() {
             return false;

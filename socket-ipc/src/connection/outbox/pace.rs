@@ -6,10 +6,10 @@ use tokio::time::Instant;
 
 /// The record of a peer that has made others wait. Other peers have none.
 ///
-/// Paced broadcasts wait for a peer for `write_stall` in all. It earns time back by the bytes it takes: all of it with as many
-/// as its outbox may hold. A peer that has used up its time is not waited for until its outbox is below the high-water mark
-/// again; meanwhile paced broadcasts are queued for it as `broadcast` does it. So a peer that reads at a fair rate is waited
-/// for as long as it takes, and one that trickles does not delay the others again and again.
+/// Paced broadcasts wait for a peer for `write_stall` in all. It earns time back by the bytes it takes: all of it with
+/// as many as its outbox may hold. A peer that has used up its time is not waited for until its outbox is below the
+/// high-water mark again; meanwhile paced broadcasts are queued for it as `broadcast` does it. So a peer that reads at
+/// a fair rate is waited for as long as it takes, and one that trickles does not delay the others again and again.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     /// Since when its stream has been full, with its outbox never below the high-water mark in between.
@@ -50,8 +50,8 @@ impl Pace {
         self.behind_since.is_some_and(|since| now.saturating_duration_since(since) >= time)
     }
 
-    /// How much longer paced broadcasts wait for it; `None` is not at all. `handed` is the number of bytes that it has taken
-    /// since it connected.
+    /// How much longer paced broadcasts wait for it; `None` is not at all. `handed` is the number of bytes that it has
+    /// taken since it connected.
     pub(super) fn patience(&mut self, patience: Patience, handed: u64) -> Option<Duration> {
         let taken = (handed - self.handed) as f64 / patience.price as f64;
         let earned =

@@ -24,8 +24,9 @@ pub(in crate::connection) enum Replied {
 }
 
 impl Outbox {
-    /// Queues a reply, even over the limit of the outbox, while the connection is written to and the total has room. Over the
-    /// limit no further request is dispatched, see [`is_overfull`](Self::is_overfull). A short reply is always queued.
+    /// Queues a reply, even over the limit of the outbox, while the connection is written to and the total has room.
+    /// Over the limit no further request is dispatched, see [`is_overfull`](Self::is_overfull). A short reply is always
+    /// queued.
     pub(in crate::connection) fn push_reply(&self, reply: &[u8]) -> Replied {
         let queue = lock(&self.queue);
         if queue.unsent.is_some() || self.is_broken() {
@@ -74,8 +75,8 @@ pub(in crate::connection) struct HeldReply<'o> {
 }
 
 impl HeldReply<'_> {
-    /// Queues it once there is room. An outbox that is about to end takes it at once: the drain still writes it. Returns its
-    /// length, or `None` if the peer reads no more.
+    /// Queues it once there is room. An outbox that is about to end takes it at once: the drain still writes it.
+    /// Returns its length, or `None` if the peer reads no more.
     pub(in crate::connection) async fn queue(mut self) -> Option<usize> {
         let (outbox, len) = (self.outbox, self.reply.len());
         // The total has counted it already.

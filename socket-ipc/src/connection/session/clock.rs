@@ -32,8 +32,8 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
         [self.shutdown.until(), self.writer.stalled_until(), complete_until, self.probe_at]
     }
 
-    /// Plans a probe where nothing else wakes the session: for the end of a peer that is not read from while a listener or
-    /// responder runs for it, and for room in the inbox budget.
+    /// Plans a probe where nothing else wakes the session: for the end of a peer that is not read from while a listener
+    /// or responder runs for it, and for room in the inbox budget.
     fn plan_probe(&mut self) {
         let is_read_from = self.reader.ended().is_none() && !self.has_read_ahead();
         let needs_peer = !is_read_from && self.writer.ended().is_none() && !self.dispatcher.is_idle();

@@ -60,8 +60,8 @@ impl<E: EndpointState> Dispatcher<E> {
         }
     }
 
-    /// Calls the listeners of the messages received, in order. `Ready` once no whole message is left; `Pending` while one
-    /// is held back, and when the turn is over.
+    /// Calls the listeners of the messages received, in order. `Ready` once no whole message is left; `Pending` while
+    /// one is held back, and when the turn is over.
     pub(super) fn poll_dispatch(
         &mut self,
         cx: &mut Context<'_>,
@@ -140,8 +140,8 @@ impl<E: EndpointState> Dispatcher<E> {
             let (poll, awaits_close) = polled(context.identity(), || pending.poll(cx, context.from, context));
             let router = context.endpoint.router();
             if poll.is_pending() {
-                // Until the endpoint begins to close, such a listener is awaited like any other: it may wait for closing
-                // only to stop early.
+                // Until the endpoint begins to close, such a listener is awaited like any other: it may wait for
+                // closing only to stop early.
                 if awaits_close && router.is_closed() {
                     self.release_held(reader, context);
                     return Poll::Ready(());
@@ -262,8 +262,8 @@ fn take_reply<E: EndpointState>(bytes: &[u8], context: &ConnectionContext<E>) ->
     taken
 }
 
-/// Reports a message over the limit at the front of `unread`: `kept` bytes of it are there, and it takes `taken` with its
-/// delimiter. If it is a request or a reply, the requester gets an error, too.
+/// Reports a message over the limit at the front of `unread`: `kept` bytes of it are there, and it takes `taken` with
+/// its delimiter. If it is a request or a reply, the requester gets an error, too.
 fn report_too_long<E: EndpointState>(
     unread: &[u8],
     context: &ConnectionContext<E>,

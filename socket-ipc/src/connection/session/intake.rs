@@ -1,5 +1,5 @@
-//! Reading, within two bounds: how far it may read ahead behind held-back messages, and the connection's part of the inbox
-//! budget.
+//! Reading, within two bounds: how far it may read ahead behind held-back messages, and the connection's part of the
+//! inbox budget.
 
 use std::io;
 use std::task::{Context, Poll};
@@ -28,7 +28,8 @@ enum Intake {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin, E: EndpointState> Session<S, E> {
-    /// Reads what has arrived. `Pending` while nothing has arrived, at the end of the stream, and while enough is read ahead.
+    /// Reads what has arrived. `Pending` while nothing has arrived, at the end of the stream, and while enough is read
+    /// ahead.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, intake: &mut usize) -> Poll<()> {
         if self.reader.ended().is_some() {
             return Poll::Pending;
@@ -74,7 +75,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: EndpointState> Session<S, E> {
     }
 
     fn end_reading(&mut self, cause: CloseCause, cx: &mut Context<'_>) {
-        // All that was sent has arrived, and the replies in it have been found: this round has dispatched or scanned it.
+        // All that was sent has arrived, and the replies in it have been found: this round has dispatched or scanned
+        // it.
         self.context.link.pending_requests.end(&cause);
         self.reader.end(cause);
         // Senders learn now that the peer is gone, even while listeners are running.
@@ -161,8 +163,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: EndpointState> Session<S, E> {
         self.account.as_deref().is_some_and(Account::waits)
     }
 
-    /// Checks the budget again after some time. Once the connection was not read for long, its own requests fail, because
-    /// their replies can't be read.
+    /// Checks the budget again after some time. Once the connection was not read for long, its own requests fail,
+    /// because their replies can't be read.
     pub(super) fn review_budget(&self) {
         if let Some(account) = &self.account
             && account.review()

@@ -17,8 +17,8 @@
 //!
 //! # The states
 //!
-//! [`Reader::ended`] and [`Writer::ended`] say whether the peer may still send and whether it still reads; either end is
-//! final. [`Dispatcher::held_back`] says whether messages wait. [`Shutdown`] is the phase of the connection.
+//! [`Reader::ended`] and [`Writer::ended`] say whether the peer may still send and whether it still reads; either end
+//! is final. [`Dispatcher::held_back`] says whether messages wait. [`Shutdown`] is the phase of the connection.
 //!
 //! # The invariants
 //!
@@ -242,9 +242,9 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
             }
             _ => {}
         }
-        // Closing a socket with unread bytes resets the connection, and a peer that writes to a closed socket gets an error.
-        // Either ends a Node process that has no listener for `error` events of its sockets. So the session reads on for a
-        // moment, until the peer closes as well.
+        // Closing a socket with unread bytes resets the connection, and a peer that writes to a closed socket gets an
+        // error. Either ends a Node process that has no listener for `error` events of its sockets. So the session
+        // reads on for a moment, until the peer closes as well.
         let peer_has_closed = self.writer.ended().is_some() || self.reader.ended().is_some();
         match &self.shutdown {
             Shutdown::Draining { cause, .. } | Shutdown::Lingering { cause, .. }
@@ -265,8 +265,8 @@ fn transport_panicked(panic: String) -> Poll<CloseCause> {
 
 impl<S, E: EndpointState> Drop for Session<S, E> {
     fn drop(&mut self) {
-        // A session that is dropped with its runtime has not run to its end. Its futures may panic as they are dropped, and
-        // senders must learn that the connection has ended.
+        // A session that is dropped with its runtime has not run to its end. Its futures may panic as they are dropped,
+        // and senders must learn that the connection has ended.
         self.dispatcher.give_up(&mut self.reader, &self.context);
         let writing = self.writer.take_writing();
         self.context.link.outbox.give_up(self.context.limits().wire, writing);

@@ -9,7 +9,8 @@ use crate::events::CloseCause;
 pub(super) enum Shutdown {
     /// Messages are dispatched.
     Serving,
-    /// No further message is dispatched. Queued bytes are written, and running listeners may finish, until the deadline.
+    /// No further message is dispatched. Queued bytes are written, and running listeners may finish, until the
+    /// deadline.
     Draining { cause: CloseCause, until: Option<Instant> },
     /// Everything is written, and the stream is shut down. The session reads on until the peer closes, too.
     Lingering { cause: CloseCause, until: Option<Instant> },
@@ -44,7 +45,8 @@ impl Shutdown {
         }
     }
 
-    /// The stream is shut down. The peer has until `deadline` to close, or until the deadline of the drain if that is earlier.
+    /// The stream is shut down. The peer has until `deadline` to close, or until the deadline of the drain if that is
+    /// earlier.
     pub(super) fn linger(&mut self, deadline: Option<Instant>) {
         if let Self::Draining { cause, until } = self {
             let until = [*until, deadline].into_iter().flatten().min();

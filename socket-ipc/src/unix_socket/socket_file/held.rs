@@ -5,9 +5,9 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
-/// Tells a file from another that has its name later, as long as something keeps the file: an open socket keeps the file that
-/// it is bound to, an open descriptor its own. The times of a file are no part of its identity: `chmod`, `chown`, `setfacl` and
-/// a hard link change them.
+/// Tells a file from another that has its name later, as long as something keeps the file: an open socket keeps the
+/// file that it is bound to, an open descriptor its own. The times of a file are no part of its identity: `chmod`,
+/// `chown`, `setfacl` and a hard link change them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     device: u64,
@@ -20,8 +20,8 @@ impl Identity {
     }
 }
 
-/// A file that is held. Meanwhile no other file has its inode number, and no call on it reaches another file, whatever happens
-/// to its path.
+/// A file that is held. Meanwhile no other file has its inode number, and no call on it reaches another file, whatever
+/// happens to its path.
 #[derive(Debug)]
 pub(super) struct Held {
     /// A descriptor of the file that does not open it (`O_PATH`), where the system has such descriptors.
@@ -207,8 +207,8 @@ pub(crate) struct Theirs {
 }
 
 impl Theirs {
-    /// The socket file at `path`; `None` where this process sees none, as in another mount namespace. By path, because the only
-    /// use is to look there again.
+    /// The socket file at `path`; `None` where this process sees none, as in another mount namespace. By path, because
+    /// the only use is to look there again.
     pub(crate) fn at(path: &Path) -> Option<Self> {
         let path = std::path::absolute(path).ok()?;
         let found = fs::symlink_metadata(&path).ok().filter(|found| no_socket(found).is_none())?;

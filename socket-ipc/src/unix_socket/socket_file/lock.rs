@@ -26,8 +26,8 @@ pub(super) struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock of the socket at `absolute`, which the user named `socket`. A held lock means a live server, so no
-    /// connection is made to find out.
+    /// Takes the lock of the socket at `absolute`, which the user named `socket`. A held lock means a live server, so
+    /// no connection is made to find out.
     pub(super) fn take(socket: &Path, absolute: &Path) -> Result<Self, ListenError> {
         let attempt = Attempt { socket, path: path_of(absolute) };
         let mut reclaimed = false;
@@ -73,13 +73,13 @@ impl Lock {
 
 impl Drop for Lock {
     fn drop(&mut self) {
-        // A forked child has a copy of the parent's open file. Closing the copy does not unlock: the lock is released with the
-        // last copy, or explicitly, which nothing here does.
+        // A forked child has a copy of the parent's open file. Closing the copy does not unlock: the lock is released
+        // with the last copy, or explicitly, which nothing here does.
         if self.process != std::process::id() {
             return;
         }
-        // Removed while it is held: a server that opened it before sees afterwards that it is gone. By path, because POSIX has no
-        // other way to remove a file; a user who may write to the directory can replace it in between.
+        // Removed while it is held: a server that opened it before sees afterwards that it is gone. By path, because
+        // POSIX has no other way to remove a file; a user who may write to the directory can replace it in between.
         if self.is_in_place()
             && let Err(error) = fs::remove_file(&self.path)
         {
@@ -166,8 +166,8 @@ impl Attempt<'_> {
         ListenError::AddrInUse { path: self.socket.to_owned(), found }
     }
 
-    /// The error where this process sees no holder. There may be one all the same: the system does not name a process of another
-    /// PID namespace, and on some file systems no process at all.
+    /// The error where this process sees no holder. There may be one all the same: the system does not name a process
+    /// of another PID namespace, and on some file systems no process at all.
     fn perhaps_left_over(&self, found: &Metadata, held: &str) -> ListenError {
         let (owner, user, socket) = (found.uid(), user(), self.socket.display());
         self.refuse(format!(

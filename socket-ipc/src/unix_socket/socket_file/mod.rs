@@ -1,12 +1,12 @@
 //! The path of a socket: which server may bind it, what is reclaimed, and what is removed at the end.
 //!
-//! Beside the socket `path` is the file `path.lock`, which a server keeps locked (`flock(2)`) for its life. So two servers of
-//! this library never both listen on a path. A program that ignores the lock can still displace a server: POSIX has no way to
-//! remove a file only if it is a certain one.
+//! Beside the socket `path` is the file `path.lock`, which a server keeps locked (`flock(2)`) for its life. So two
+//! servers of this library never both listen on a path. A program that ignores the lock can still displace a server:
+//! POSIX has no way to remove a file only if it is a certain one.
 //!
-//! Where other users may write to the directory, a path may lead elsewhere after the bind. So the socket file is changed through
-//! a descriptor. Two operations are only possible by path, and a comment there says so: to check that clients still find the
-//! file, and to remove it.
+//! Where other users may write to the directory, a path may lead elsewhere after the bind. So the socket file is
+//! changed through a descriptor. Two operations are only possible by path, and a comment there says so: to check that
+//! clients still find the file, and to remove it.
 
 mod access;
 mod held;
@@ -93,8 +93,8 @@ impl SocketFile {
         held::look(&self.path, self.bound)
     }
 
-    /// Takes the lock again if other servers no longer find it: its file was removed, or another directory hides it. Says whether
-    /// it was taken again.
+    /// Takes the lock again if other servers no longer find it: its file was removed, or another directory hides it.
+    /// Says whether it was taken again.
     pub(crate) fn lock_again(&mut self) -> Result<bool, ListenError> {
         if let Some(reason) = refuse_path(&self.path) {
             return Err(ListenError::InvalidPath { path: self.path.clone(), reason });
@@ -119,8 +119,8 @@ impl SocketFile {
             dead.remove(path)?;
         }
         let socket = UnixSocket::new_stream().map_err(io("make a socket"))?;
-        // Before the file exists, so that it never has another mode. The umask still clears bits, and some systems refuse: the
-        // mode is corrected below, before any client can connect.
+        // Before the file exists, so that it never has another mode. The umask still clears bits, and some systems
+        // refuse: the mode is corrected below, before any client can connect.
         let as_file = File::from(socket.as_fd().try_clone_to_owned().map_err(io("make a socket"))?);
         let _ = as_file.set_permissions(Permissions::from_mode(self.access.mode));
         drop(as_file);
@@ -144,8 +144,8 @@ impl SocketFile {
         }
         let Some(bound) = self.bound.take() else { return Ok(()) };
         match held::look(&self.path, Some(bound))? {
-            // By path, because POSIX has no other way to remove a file; a user who may write to the directory can replace it in
-            // between.
+            // By path, because POSIX has no other way to remove a file; a user who may write to the directory can
+            // replace it in between.
             Look::InPlace => fs::remove_file(&self.path),
             Look::Gone(instead) if instead.is_nothing() => Ok(()),
             Look::Gone(_) => {
@@ -170,9 +170,9 @@ impl Drop for SocketFile {
 
 /// The file that a bind has just made at `path`; `None` if the file there can't be it.
 ///
-/// By path, because nothing else leads to it: the socket itself is another file. A user who may write to the directory may
-/// have replaced it. Only a socket of this user that no server listens on is accepted. So no file of another user, and no live
-/// server, gets another mode or counts as this server's.
+/// By path, because nothing else leads to it: the socket itself is another file. A user who may write to the directory
+/// may have replaced it. Only a socket of this user that no server listens on is accepted. So no file of another user,
+/// and no live server, gets another mode or counts as this server's.
 fn made_at(path: &Path) -> io::Result<Option<Held>> {
     let Some(made) = Held::at(path)? else { return Ok(None) };
     let ours = no_socket(made.metadata()).is_none() && made.metadata().uid() == user() && !made.is_alive()?;
@@ -188,8 +188,8 @@ fn user() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Whether only this user and the superuser may write to the directory of a path. Then no other user can replace a file there
-/// after a check, or lock it.
+/// Whether only this user and the superuser may write to the directory of a path. Then no other user can replace a file
+/// there after a check, or lock it.
 fn only_ours_to_write(path: &Path) -> io::Result<bool> {
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
     // By path, because the file is made in the directory by path as well.

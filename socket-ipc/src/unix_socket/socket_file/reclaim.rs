@@ -26,8 +26,8 @@ pub(crate) async fn probe(path: &Path) -> Result<Option<Dead>, ListenError> {
     if let Some(found) = no_socket(found.metadata()) {
         return Err(ListenError::NotASocket { path: path.to_owned(), found });
     }
-    // A refused connection alone proves nothing: a regular file refuses one, too, and so does a socket that is about to listen.
-    // The check above excludes the first; the second, if it is of this library, holds the lock.
+    // A refused connection alone proves nothing: a regular file refuses one, too, and so does a socket that is about to
+    // listen. The check above excludes the first; the second, if it is of this library, holds the lock.
     match UnixStream::connect(path).await {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Some(Dead(found))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -53,8 +53,8 @@ impl Dead {
             None => Ok(()),
             Some(still) if self.0.is(&still) => {
                 may_reclaim(still.metadata().uid(), path)?;
-                // By path, because POSIX has no other way to remove a file; a user who may write to the directory can replace it
-                // in between.
+                // By path, because POSIX has no other way to remove a file; a user who may write to the directory can
+                // replace it in between.
                 fs::remove_file(path).map_err(|cause| ListenError::Io {
                     path: path.to_owned(),
                     action: "remove the abandoned socket file",

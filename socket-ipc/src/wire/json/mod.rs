@@ -1,7 +1,7 @@
 //! From a value to JSON text, byte for byte as serde_json writes it.
 //!
-//! serde_json checks each byte of a string by itself, those of field names included: most of the sender's cost of a message.
-//! Numbers, and the keys of maps with their rules, are left to it.
+//! serde_json checks each byte of a string by itself, those of field names included: most of the sender's cost of a
+//! message. Numbers, and the keys of maps with their rules, are left to it.
 
 mod parts;
 mod path;
@@ -26,8 +26,8 @@ pub(super) const MAX_DEPTH: usize = 127;
 /// A string of at most this length is searched for escapes before it is written: few have one.
 const SHORT: usize = 32;
 
-/// The prefix of the names under which types of serde_json pass text through a serializer unchanged: `RawValue`, and numbers
-/// of arbitrary precision.
+/// The prefix of the names under which types of serde_json pass text through a serializer unchanged: `RawValue`, and
+/// numbers of arbitrary precision.
 const VERBATIM: &str = "$serde_json::private::";
 
 /// Why a value can't be sent.

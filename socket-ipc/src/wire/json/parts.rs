@@ -123,8 +123,8 @@ impl SerializeMap for Parts<'_, '_> {
     }
 }
 
-/// Writes the keys of a map, without the syntax around them: serde_json knows what can be a key, and has the errors for what
-/// can't.
+/// Writes the keys of a map, without the syntax around them: serde_json knows what can be a key, and has the errors for
+/// what can't.
 struct KeysOnly;
 
 impl Formatter for KeysOnly {

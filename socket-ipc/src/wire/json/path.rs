@@ -8,8 +8,8 @@ enum Open<'t> {
     Object(Option<&'t str>),
 }
 
-/// The path of the next value in well-formed JSON text that breaks off, such as `points[3].y`. Where a key comes next, the
-/// path of its object. Empty where nothing is open.
+/// The path of the next value in well-formed JSON text that breaks off, such as `points[3].y`. Where a key comes next,
+/// the path of its object. Empty where nothing is open.
 pub(in crate::wire) fn path_at_end(text: &str) -> String {
     let mut open = Vec::new();
     let mut at = 0;
