@@ -9,7 +9,7 @@ use super::{EndpointState, Limits};
 use crate::error::{Error, SendError};
 use crate::listener::caught;
 use crate::topic::TopicName;
-use crate::wire::{EnvelopeKind, Tail, topic_or_none};
+use crate::wire::{Tail, topic_or_none};
 
 /// The largest buffer that a thread keeps. A message of 1 MiB fits.
 const SCRATCH_CAPACITY: usize = 2 * 1024 * 1024;
@@ -21,7 +21,7 @@ thread_local! {
 /// Encodes a message and hands its bytes to `then`.
 pub(crate) fn encoded<M: Serialize + ?Sized, R>(
     endpoint: &impl EndpointState,
-    tail: &Tail<'_>,
+    tail: Tail<'_>,
     topic: &str,
     message: &M,
     then: impl FnOnce(&[u8]) -> R,
@@ -66,7 +66,7 @@ pub(crate) async fn queue_paced<M: Serialize + ?Sized>(
     // The first check is cheap, and mostly there is room.
     while (outbox.has_room(len) && !outbox.has_ended()) || outbox.wait_for_room(len).await.is_ok() {
         let queued =
-            encoded(endpoint, &Tail::of(&EnvelopeKind::Message), topic.as_str(), message, |bytes| {
+            encoded(endpoint, Tail::Message, topic.as_str(), message, |bytes| {
                 len = bytes.len();
                 if outbox.has_room(len) { outbox.push(bytes) } else { Err(PushError::Full { queued: 0 }) }
             })?;

@@ -1,5 +1,7 @@
 //! Queues a reply, or an error reply, in the outbox of the connection that the request came over.
 
+use std::sync::atomic::Ordering;
+
 use serde::Serialize;
 use tracing::Span;
 
@@ -7,64 +9,116 @@ use super::outbox::{HeldReply, Outbox, PushError, Replied};
 use super::{EndpointState, encoded};
 use crate::error::SendError;
 use crate::error::error_reply::{ERROR_TOPIC, ErrorReply};
-use crate::topic::TopicName;
-use crate::wire::{EnvelopeKind, Tail};
+use crate::topic::{Request, TopicName};
+use crate::wire::{ReplyTo, Tail};
 
-/// Queues the reply to a message of this kind, even over the limit of the outbox: then the session dispatches no
+/// Queues a reply, even over the limit of the outbox: then the session dispatches no
 /// further message until there is room. Where all outboxes together have no room for it, an error reply that says so is
 /// queued.
-pub(crate) fn reply<R: Serialize>(
+pub(crate) fn reply<R: Serialize, X: Serialize>(
     endpoint: &impl EndpointState,
     outbox: &Outbox,
-    kind: &EnvelopeKind,
+    to: &ReplyTo,
     topic: TopicName<'_>,
-    outcome: &Result<R, ErrorReply>,
+    outcome: Outcome<'_, R, X>,
 ) {
     // The peer reads no more: the reply is not worth encoding.
     if outbox.is_broken() {
         return lost(topic);
     }
-    encoded_reply(endpoint, kind, topic, outcome, |topic, reply| queue(endpoint, outbox, kind, topic, reply));
+    encoded_reply(endpoint, to, topic, outcome, |topic, reply| queue(endpoint, outbox, to, topic, reply));
 }
 
-/// Queues the reply to a message of this kind once there is room for it.
-pub(crate) async fn reply_paced<R: Serialize>(
+/// Queues the reply once there is room for it. Returns why it can't be sent at all, if so: the requester gets an error
+/// reply then.
+pub(crate) async fn reply_paced<T>(
     endpoint: &impl EndpointState,
     outbox: &Outbox,
-    kind: &EnvelopeKind,
+    to: &ReplyTo,
     topic: TopicName<'_>,
-    outcome: Result<R, ErrorReply>,
-) {
+    outcome: Result<T::Reply, T::Error>,
+) -> Option<SendError>
+where
+    T: Request,
+    T::Reply: Serialize,
+    T::Error: Serialize,
+{
     let mut waiting = None;
-    encoded_reply(endpoint, kind, topic, &outcome, |topic, reply| {
+    let unsendable = encoded_reply(endpoint, to, topic, Outcome::of::<T>(&outcome), |topic, reply| {
         // An outbox that is about to end takes it at once: the drain still writes it.
         if outbox.has_ended() || outbox.has_room(reply.len()) {
-            return queue(endpoint, outbox, kind, topic, reply);
+            return queue(endpoint, outbox, to, topic, reply);
         }
         match outbox.hold_reply(reply.to_vec()) {
             Ok(held) => waiting = Some((topic, held)),
-            Err(error) => refuse(endpoint, outbox, kind, topic, reply.len(), error),
+            Err(error) => refuse(endpoint, outbox, to, topic, reply.len(), error),
         }
     });
     drop(outcome);
-    let Some((topic, held)) = waiting else { return };
-    match HeldReply::queue(held).await {
-        Some(len) => endpoint.metrics().sent(topic, 1, len),
-        None => lost(topic),
+    if let Some((topic, held)) = waiting {
+        match HeldReply::queue(held).await {
+            Some(len) => endpoint.metrics().sent(topic, 1, len),
+            None => lost(topic),
+        }
+    }
+    unsendable
+}
+
+/// Why a reply was not queued.
+pub(crate) enum NotReplied {
+    /// There is no room for its `size` bytes.
+    Full {
+        size: usize,
+        queued: usize,
+        limit: usize,
+    },
+    Closed,
+    /// It can't be encoded: an error reply that says so is queued instead.
+    Unsendable(SendError),
+}
+
+/// Queues a reply, if there is room for it.
+pub(crate) fn reply_within<R: Serialize, X: Serialize>(
+    endpoint: &impl EndpointState,
+    outbox: &Outbox,
+    to: &ReplyTo,
+    topic: TopicName<'_>,
+    outcome: Outcome<'_, R, X>,
+) -> Result<(), NotReplied> {
+    let mut result = Ok(());
+    let unsendable = encoded_reply(endpoint, to, topic, outcome, |topic, reply| {
+        result = match outbox.push_reply_within(reply) {
+            Ok(()) => {
+                endpoint.metrics().sent(topic, 1, reply.len());
+                Ok(())
+            }
+            Err(PushError::Ended) => Err(NotReplied::Closed),
+            Err(PushError::Full { queued }) => {
+                Err(NotReplied::Full { size: reply.len(), queued, limit: outbox.limit() })
+            }
+            Err(PushError::TotalFull) => {
+                let (queued, limit) = outbox.total();
+                Err(NotReplied::Full { size: reply.len(), queued, limit })
+            }
+        };
+    });
+    match unsendable {
+        Some(error) if result.is_ok() => Err(NotReplied::Unsendable(error)),
+        _ => result,
     }
 }
 
 fn queue(
     endpoint: &impl EndpointState,
     outbox: &Outbox,
-    kind: &EnvelopeKind,
+    to: &ReplyTo,
     topic: TopicName<'_>,
     reply: &[u8],
 ) {
     match outbox.push_reply(reply) {
         Replied::Queued => endpoint.metrics().sent(topic, 1, reply.len()),
         Replied::Lost => lost(topic),
-        Replied::TotalFull => refuse(endpoint, outbox, kind, topic, reply.len(), PushError::TotalFull),
+        Replied::TotalFull => refuse(endpoint, outbox, to, topic, reply.len(), PushError::TotalFull),
     }
 }
 
@@ -72,7 +126,7 @@ fn queue(
 fn refuse(
     endpoint: &impl EndpointState,
     outbox: &Outbox,
-    kind: &EnvelopeKind,
+    to: &ReplyTo,
     topic: TopicName<'_>,
     len: usize,
     error: PushError,
@@ -93,7 +147,7 @@ fn refuse(
     };
     tracing::warn!(topic = name, len, "no room for a reply: {text}");
     let error_reply = ErrorReply::new(ErrorReply::FAILED, text);
-    let queued = encoded_error_reply(endpoint, &kind.reply(), &error_reply, &mut |topic, reply: &[u8]| {
+    let queued = encoded_error(endpoint, to, &error_reply, &mut |topic, reply: &[u8]| {
         // It is short, and so is always queued.
         match outbox.push_reply(reply) {
             Replied::Queued => endpoint.metrics().sent(topic, 1, reply.len()),
@@ -110,46 +164,116 @@ fn lost(topic: TopicName<'_>) {
     tracing::debug!(topic = topic.as_str(), "dropped a reply: its connection has ended");
 }
 
-/// Encodes a reply, or, where it can't be sent, an error reply that says so. Calls `then` once with the bytes, if
-/// either can be encoded.
-fn encoded_reply<'t, R: Serialize>(
-    endpoint: &impl EndpointState,
-    kind: &EnvelopeKind,
-    topic: TopicName<'t>,
-    outcome: &Result<R, ErrorReply>,
-    mut then: impl FnMut(TopicName<'t>, &[u8]),
-) {
-    let kind = &kind.reply();
-    let unsent = match outcome {
-        Err(error_reply) => {
-            encoded_error_reply(endpoint, kind, error_reply, &mut then).err().map(|_| error_reply.clone())
+/// What a responder returned.
+#[derive(Debug)]
+pub(crate) enum Outcome<'o, R, X = ErrorReply> {
+    Reply(&'o R),
+    /// An error of the request's own type, and its text.
+    Error(&'o X, String),
+    ErrorReply(&'o ErrorReply),
+}
+
+impl<'o, R, X> Outcome<'o, R, X> {
+    pub(crate) fn of<T: Request<Reply = R, Error = X>>(outcome: &'o Result<R, X>) -> Self {
+        match outcome {
+            Ok(reply) => Self::Reply(reply),
+            Err(error) => match T::error_reply(error) {
+                Some(error_reply) => Self::ErrorReply(error_reply),
+                None => Self::Error(error, T::error_text(error)),
+            },
         }
-        Ok(reply) => {
-            let unsent =
-                encoded(endpoint, &Tail::of(kind), topic.as_str(), reply, |bytes| then(topic, bytes)).err();
-            unsent.and_then(|error| {
-                warn(topic, &error, "a reply can't be sent");
-                let error_reply = ErrorReply::new(ErrorReply::FAILED, error.to_string());
-                encoded_error_reply(endpoint, kind, &error_reply, &mut then).err().map(|_| error_reply)
-            })
+    }
+}
+
+impl<'o, R> Outcome<'o, R> {
+    pub(crate) fn untyped(outcome: &'o Result<R, ErrorReply>) -> Self {
+        match outcome {
+            Ok(reply) => Self::Reply(reply),
+            Err(error_reply) => Self::ErrorReply(error_reply),
+        }
+    }
+}
+
+/// The message of an error reply that carries an error of the request's own type.
+#[derive(Serialize)]
+struct TypedError<'e, X> {
+    code: &'static str,
+    text: &'e str,
+    data: &'e X,
+}
+
+/// Encodes a reply, or, where it can't be sent, an error reply that says so. Calls `then` once with the bytes, if
+/// either can be encoded and is for anybody. Returns why the reply itself was not encoded.
+fn encoded_reply<'t, R: Serialize, X: Serialize>(
+    endpoint: &impl EndpointState,
+    to: &ReplyTo,
+    topic: TopicName<'t>,
+    outcome: Outcome<'_, R, X>,
+    mut then: impl FnMut(TopicName<'t>, &[u8]),
+) -> Option<SendError> {
+    let re = match to {
+        ReplyTo::Request(id) => Some(id),
+        ReplyTo::Listeners => None,
+        ReplyTo::Nobody => {
+            endpoint.metrics().dropped_replies.fetch_add(1, Ordering::Relaxed);
+            tracing::debug!(topic = topic.as_str(), "dropped the reply to a message without a number");
+            return None;
         }
     };
-    // Without its text an error reply is shorter, and the code says most.
-    if let Some(error_reply) = unsent
-        && let Err(error) = encoded_error_reply(endpoint, kind, &error_reply.without_text(), &mut then)
-    {
+    let unsent = match outcome {
+        Outcome::Reply(reply) => {
+            let tail = Tail::Reply { re, is_error: false };
+            encoded(endpoint, tail, topic.as_str(), reply, |bytes| then(topic, bytes)).err()
+        }
+        Outcome::Error(error, text) => {
+            let error = TypedError { code: ErrorReply::FAILED, text: &text, data: error };
+            encoded_error(endpoint, to, &error, &mut then).err()
+        }
+        Outcome::ErrorReply(error_reply) => {
+            let unsent = encoded_error(endpoint, to, error_reply, &mut then).err();
+            if unsent.is_some() {
+                // The code alone is shorter, and says most.
+                code_only(endpoint, to, topic, error_reply.clone(), &mut then);
+            }
+            return unsent;
+        }
+    };
+    if let Some(error) = &unsent {
+        warn(topic, error, "a reply can't be sent");
+        let error_reply = ErrorReply::new(ErrorReply::FAILED, error.to_string());
+        if encoded_error(endpoint, to, &error_reply, &mut then).is_err() {
+            code_only(endpoint, to, topic, error_reply, &mut then);
+        }
+    }
+    unsent
+}
+
+fn code_only<'t>(
+    endpoint: &impl EndpointState,
+    to: &ReplyTo,
+    topic: TopicName<'t>,
+    error_reply: ErrorReply,
+    then: &mut impl FnMut(TopicName<'t>, &[u8]),
+) {
+    if let Err(error) = encoded_error(endpoint, to, &error_reply.code_only(), then) {
         warn(topic, &error, "a request gets no reply");
     }
 }
 
-fn encoded_error_reply<'t>(
+fn encoded_error<'t>(
     endpoint: &impl EndpointState,
-    kind: &EnvelopeKind,
-    error_reply: &ErrorReply,
+    to: &ReplyTo,
+    error: &impl Serialize,
     then: &mut impl FnMut(TopicName<'t>, &[u8]),
 ) -> Result<(), SendError> {
     let topic = TopicName::AtRunTime(ERROR_TOPIC);
-    encoded(endpoint, &Tail { kind, is_error: true }, ERROR_TOPIC, error_reply, |bytes| then(topic, bytes))
+    let re = match to {
+        ReplyTo::Request(id) => Some(id),
+        ReplyTo::Listeners => None,
+        ReplyTo::Nobody => return Ok(()),
+    };
+    let tail = Tail::Reply { re, is_error: true };
+    encoded(endpoint, tail, ERROR_TOPIC, error, |bytes| then(topic, bytes))
 }
 
 fn warn(topic: TopicName<'_>, error: &SendError, what: &str) {
@@ -157,7 +281,7 @@ fn warn(topic: TopicName<'_>, error: &SendError, what: &str) {
 }
 
 /// The span in which a responder runs.
-pub(crate) fn request_span(topic: &str, kind: &EnvelopeKind) -> Span {
-    let id = if let EnvelopeKind::Request(id) = kind { Some(tracing::field::display(id)) } else { None };
+pub(crate) fn request_span(topic: &str, to: &ReplyTo) -> Span {
+    let id = if let ReplyTo::Request(id) = to { Some(tracing::field::display(id)) } else { None };
     tracing::debug_span!("request", topic, id)
 }

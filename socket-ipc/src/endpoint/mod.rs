@@ -9,6 +9,8 @@ pub(crate) mod lifecycle;
 pub(crate) mod listeners;
 pub(crate) mod options;
 mod peer_id;
+pub(crate) mod reply_error;
+pub(crate) mod reply_sender;
 pub(crate) mod requests;
 pub(crate) mod send;
 mod state;

@@ -8,24 +8,23 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tracing::Instrument as _;
 
+use super::reply_sender::{ReplySender, deferred};
 use super::state::Endpoint;
-use crate::connection::{self, request_span};
+use crate::connection::{self, Outcome, request_span};
 use crate::error::RegisterError;
-use crate::error::error_reply::{ErrorReply, IntoReply};
+use crate::error::error_reply::ErrorReply;
 use crate::listener::ListenerId;
-use crate::router::{CallResult, Listener, Responding, RespondingRaw};
-use crate::topic::{Request, Topic, TopicName};
+use crate::router::{CallResult, Listener, OnCancel, Responding, RespondingRaw};
+use crate::topic::{Request, TopicName};
 use crate::wire::raw_message::RawMessage;
-use crate::wire::{EnvelopeKind, topic_or_none};
+use crate::wire::{ReplyTo, topic_or_none};
 
-pub(crate) fn respond<T, E: Endpoint, O>(
+pub(crate) fn respond<T, E: Endpoint>(
     endpoint: &Arc<E>,
-    responder: impl Fn(T, E::Peer) -> O + Send + Sync + 'static,
+    responder: impl Fn(T, E::Peer) -> Result<T::Reply, T::Error> + Send + Sync + 'static,
 ) -> Result<ListenerId, RegisterError>
 where
-    T: Request + DeserializeOwned + 'static,
-    T::Reply: Serialize,
-    O: IntoReply<T::Reply>,
+    T: Request<Reply: Serialize, Error: Serialize> + DeserializeOwned + 'static,
 {
     let token = ListenerId::next();
     respond_as(endpoint, token, responder)?;
@@ -33,21 +32,19 @@ where
 }
 
 /// [`respond`] under a token that other listeners may have, too.
-pub(crate) fn respond_as<T, E: Endpoint, O>(
+pub(crate) fn respond_as<T, E: Endpoint>(
     endpoint: &Arc<E>,
     token: ListenerId,
-    responder: impl Fn(T, E::Peer) -> O + Send + Sync + 'static,
+    responder: impl Fn(T, E::Peer) -> Result<T::Reply, T::Error> + Send + Sync + 'static,
 ) -> Result<(), RegisterError>
 where
-    T: Request + DeserializeOwned + 'static,
-    T::Reply: Serialize,
-    O: IntoReply<T::Reply>,
+    T: Request<Reply: Serialize, Error: Serialize> + DeserializeOwned + 'static,
 {
     let weak = Arc::downgrade(endpoint);
-    let call = Responding::<T, _>::new(move |request, peer, kind| {
-        let outcome = request_span(T::NAME, &kind).in_scope(|| responder(request, peer).into_reply());
+    let call = Responding::<T, _>::new(move |request, peer, to| {
+        let outcome = request_span(T::NAME, &to).in_scope(|| responder(request, peer));
         if let Some(endpoint) = weak.upgrade() {
-            reply(&*endpoint, peer, &kind, TopicName::OfType(T::Reply::NAME), &outcome);
+            reply(&*endpoint, peer, &to, reply_topic::<T>(), Outcome::of::<T>(&outcome));
         }
         CallResult::Done
     });
@@ -59,23 +56,45 @@ pub(crate) fn respond_async<T, E: Endpoint, F>(
     responder: impl Fn(T, E::Peer) -> F + Send + Sync + 'static,
 ) -> Result<ListenerId, RegisterError>
 where
-    T: Request + DeserializeOwned + 'static,
-    T::Reply: Serialize + Send,
-    F: Future<Output: IntoReply<T::Reply>> + Send + 'static,
+    T: Request<Reply: Serialize + Send, Error: Serialize + Send> + DeserializeOwned + 'static,
+    F: Future<Output = Result<T::Reply, T::Error>> + Send + 'static,
 {
     let weak = Arc::downgrade(endpoint);
-    let call = Responding::<T, _>::new(move |request, peer, kind: EnvelopeKind| {
-        let (span, kept) = (request_span(T::NAME, &kind), kind.clone());
+    let call = Responding::<T, _>::new(move |request, peer, to: ReplyTo| {
+        let (span, kept) = (request_span(T::NAME, &to), to.clone());
         let (outcome, weak) = (span.in_scope(|| responder(request, peer)), weak.clone());
         let wait = Box::pin(
             async move {
-                let outcome = outcome.await.into_reply();
+                let outcome = outcome.await;
                 let Some(endpoint) = weak.upgrade() else { return };
-                reply_paced(&*endpoint, peer, &kind, TopicName::OfType(T::Reply::NAME), outcome).await;
+                if let Some(outbox) = endpoint.reply_outbox(peer) {
+                    connection::reply_paced::<T>(&*endpoint, &outbox, &to, reply_topic::<T>(), outcome).await;
+                }
             }
             .instrument(span),
         );
-        CallResult::Responding { wait, kind: kept }
+        let on_cancel = if T::IS_CANCELLED { OnCancel::Drop } else { OnCancel::Nothing };
+        CallResult::Responding { wait, to: kept, on_cancel }
+    });
+    attach(endpoint, T::NAME, call)
+}
+
+pub(crate) fn respond_with<T, E: Endpoint>(
+    endpoint: &Arc<E>,
+    responder: impl Fn(T, ReplySender<T, E::Peer>) + Send + Sync + 'static,
+) -> Result<ListenerId, RegisterError>
+where
+    T: Request<Reply: Serialize + Send, Error: Serialize + Send> + DeserializeOwned + 'static,
+{
+    let weak = Arc::downgrade(endpoint);
+    let call = Responding::<T, _>::new(move |request, peer, to: ReplyTo| {
+        let Some(outbox) = weak.upgrade().and_then(|endpoint| endpoint.reply_outbox(peer)) else {
+            return CallResult::Done;
+        };
+        let span = request_span(T::NAME, &to);
+        let (sender, wait, on_cancel) = deferred(weak.clone(), outbox, peer, to.clone());
+        span.in_scope(|| responder(request, sender));
+        CallResult::Responding { wait, to, on_cancel }
     });
     attach(endpoint, T::NAME, call)
 }
@@ -83,19 +102,26 @@ where
 pub(crate) fn respond_raw<M: Serialize, E: Endpoint>(
     endpoint: &Arc<E>,
     topic: &str,
-    reply_topic: &str,
+    reply_topic: Option<&str>,
     responder: impl Fn(RawMessage<'_>, E::Peer) -> Result<M, ErrorReply> + Send + Sync + 'static,
 ) -> Result<ListenerId, RegisterError> {
-    let [topic, reply_topic] = [topic, reply_topic].map(|topic| Arc::<str>::from(topic_or_none(topic)));
-    let (weak, name, sent_as) = (Arc::downgrade(endpoint), Arc::clone(&topic), Arc::clone(&reply_topic));
-    let call = RespondingRaw::new(reply_topic, move |request: RawMessage<'_>, peer: E::Peer, kind| {
-        let outcome = request_span(&name, &kind).in_scope(|| responder(request, peer));
+    let topic: Arc<str> = topic_or_none(topic).into();
+    let reply_topic: Option<Arc<str>> = reply_topic.map(|topic| topic_or_none(topic).into());
+    let (weak, name) = (Arc::downgrade(endpoint), Arc::clone(&topic));
+    let sent_as = reply_topic.clone().unwrap_or_else(|| Arc::clone(&topic));
+    let call = RespondingRaw::new(reply_topic, move |request: RawMessage<'_>, peer: E::Peer, to| {
+        let outcome = request_span(&name, &to).in_scope(|| responder(request, peer));
         if let Some(endpoint) = weak.upgrade() {
-            reply(&*endpoint, peer, &kind, TopicName::AtRunTime(&sent_as), &outcome);
+            reply(&*endpoint, peer, &to, TopicName::AtRunTime(&sent_as), Outcome::untyped(&outcome));
         }
         CallResult::Done
     });
     attach(endpoint, &topic, call)
+}
+
+/// The topic that replies to `T` travel under.
+pub(super) fn reply_topic<T: Request>() -> TopicName<'static> {
+    TopicName::OfType(T::REPLY_TOPIC.unwrap_or(T::NAME))
 }
 
 fn attach<E: Endpoint>(
@@ -108,28 +134,15 @@ fn attach<E: Endpoint>(
     Ok(token)
 }
 
-/// Queues the reply to a message of this kind, if the connection that it came over is still there.
-pub(crate) fn reply<R: Serialize, E: Endpoint>(
+/// Queues a reply, if the connection that the request came over is still there.
+pub(crate) fn reply<R: Serialize, X: Serialize, E: Endpoint>(
     endpoint: &E,
     peer: E::Peer,
-    kind: &EnvelopeKind,
+    to: &ReplyTo,
     topic: TopicName<'_>,
-    outcome: &Result<R, ErrorReply>,
+    outcome: Outcome<'_, R, X>,
 ) {
     if let Some(outbox) = endpoint.reply_outbox(peer) {
-        connection::reply(endpoint, &outbox, kind, topic, outcome);
-    }
-}
-
-/// [`reply`] once there is room for it.
-async fn reply_paced<R: Serialize, E: Endpoint>(
-    endpoint: &E,
-    peer: E::Peer,
-    kind: &EnvelopeKind,
-    topic: TopicName<'_>,
-    outcome: Result<R, ErrorReply>,
-) {
-    if let Some(outbox) = endpoint.reply_outbox(peer) {
-        connection::reply_paced(endpoint, &outbox, kind, topic, outcome).await;
+        connection::reply(endpoint, &outbox, to, topic, outcome);
     }
 }

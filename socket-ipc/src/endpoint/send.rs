@@ -7,7 +7,7 @@ use super::state::Endpoint;
 use crate::connection::{Outbox, PushError, Read, ReplyFuture, encoded, queue_paced};
 use crate::error::SendError;
 use crate::topic::TopicName;
-use crate::wire::{EnvelopeKind, Tail};
+use crate::wire::{RequestId, Tail};
 
 pub(crate) fn send<M: Serialize + ?Sized, E: Endpoint>(
     endpoint: &E,
@@ -16,7 +16,7 @@ pub(crate) fn send<M: Serialize + ?Sized, E: Endpoint>(
     to: E::Peer,
 ) -> Result<(), SendError> {
     let connection = connection(endpoint, topic, to)?;
-    push(endpoint, &connection, &EnvelopeKind::Message, topic, message, to)
+    push(endpoint, &connection, Tail::Message, topic, message, to)
 }
 
 pub(crate) async fn send_async<M: Serialize + ?Sized, E: Endpoint>(
@@ -57,13 +57,13 @@ fn connection<E: Endpoint>(
 fn push<M: Serialize + ?Sized, E: Endpoint>(
     endpoint: &E,
     connection: &E::Connection,
-    kind: &EnvelopeKind,
+    tail: Tail<'_>,
     topic: TopicName<'_>,
     message: &M,
     to: E::Peer,
 ) -> Result<(), SendError> {
     let outbox = &E::link(connection).outbox;
-    encoded(endpoint, &Tail::of(kind), topic.as_str(), message, |bytes| {
+    encoded(endpoint, tail, topic.as_str(), message, |bytes| {
         let pushed = outbox.push(bytes);
         pushed.map_err(|error| not_queued(endpoint, topic.as_str(), to, outbox, bytes.len(), error))?;
         endpoint.core().metrics.sent(topic, 1, bytes.len());

@@ -3,9 +3,9 @@
 use std::borrow::Cow;
 use std::fmt::Display;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::topic::Topic;
+use crate::wire::raw_message::RawMessage;
 
 /// The topic under which an error reply travels.
 pub(crate) const ERROR_TOPIC: &str = "error";
@@ -14,24 +14,20 @@ pub(crate) const ERROR_TOPIC: &str = "error";
 ///
 /// Anything that can be displayed converts into one, with the code [`failed`](Self::FAILED), so that `?` works on every
 /// error. It is not an error itself: the peer that sent the request gets a [`RequestError`](crate::RequestError) made
-/// of it.
+/// of it. A request with an `error = …` of its own fails with that type instead.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
 /// use socket_ipc::{ErrorReply, Server, Topic};
 ///
 /// #[derive(Topic, Serialize, Deserialize)]
-/// #[topic(name = "divide", reply = Quotient)]
+/// #[topic(name = "divide", reply = i64)]
 /// struct Divide { dividend: i64, divisor: i64 }
-///
-/// #[derive(Topic, Serialize, Deserialize)]
-/// #[topic = "quotient"]
-/// struct Quotient(i64);
 ///
 /// let server = Server::new("/tmp/myApp.sock");
 /// server.respond::<Divide>(|Divide { dividend, divisor }, _client_id| {
 ///     let quotient = dividend.checked_div(divisor);
-///     quotient.map(Quotient).ok_or_else(|| ErrorReply::new("no_quotient", format!("{dividend} by {divisor}")))
+///     quotient.ok_or_else(|| ErrorReply::new("no_quotient", format!("{dividend} by {divisor}")))
 /// })?;
 /// # Ok::<(), socket_ipc::RegisterError>(())
 /// ```
@@ -39,6 +35,13 @@ pub(crate) const ERROR_TOPIC: &str = "error";
 pub struct ErrorReply {
     code: Cow<'static, str>,
     text: String,
+    /// Missing is something else than `null`.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
+    data: Option<RawMessage<'static>>,
+}
+
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RawMessage<'static>>, D::Error> {
+    RawMessage::deserialize(deserializer).map(Some)
 }
 
 impl ErrorReply {
@@ -52,15 +55,34 @@ impl ErrorReply {
     pub const PANICKED: &'static str = "panicked";
     /// The library's code where the requests in flight fill the input budget.
     pub const TOO_MANY_REQUESTS: &'static str = "too_many_requests";
+    /// The library's code where a [`ReplySender`](crate::ReplySender) was dropped without a reply.
+    pub const UNANSWERED: &'static str = "unanswered";
 
     /// Makes an error reply from a code for the peer's program and a text for people.
     pub fn new(code: impl Into<Cow<'static, str>>, text: impl Into<String>) -> Self {
-        Self { code: code.into(), text: text.into() }
+        Self { code: code.into(), text: text.into(), data: None }
     }
 
-    /// The same with no text.
-    pub(crate) fn without_text(self) -> Self {
-        Self { text: String::new(), ..self }
+    /// Adds a value for the peer's program, as JSON text: what `error = …` is to typed requests.
+    ///
+    /// ```
+    /// use socket_ipc::{ErrorReply, Server};
+    ///
+    /// let server = Server::new("/tmp/myApp.sock");
+    /// server.respond_raw("submit", None, |_message, _client_id| -> Result<(), _> {
+    ///     let max = serde_json::value::to_raw_value(&100).expect("a number");
+    ///     Err(ErrorReply::new("queue_full", "the queue holds 100 jobs").with_data(max.into()))
+    /// })?;
+    /// # Ok::<(), socket_ipc::RegisterError>(())
+    /// ```
+    #[must_use]
+    pub fn with_data(self, data: RawMessage<'static>) -> Self {
+        Self { data: Some(data), ..self }
+    }
+
+    /// The same with its code only.
+    pub(crate) fn code_only(self) -> Self {
+        Self { text: String::new(), data: None, ..self }
     }
 
     /// Returns the code.
@@ -74,40 +96,17 @@ impl ErrorReply {
     pub fn text(&self) -> &str {
         &self.text
     }
+
+    /// Returns the value that came with it, as JSON text.
+    #[must_use]
+    pub fn data(&self) -> Option<&RawMessage<'static>> {
+        self.data.as_ref()
+    }
 }
 
 impl<E: Display> From<E> for ErrorReply {
     fn from(error: E) -> Self {
         // The alternate form of some error types includes their causes.
         Self::new(Self::FAILED, format!("{error:#}"))
-    }
-}
-
-/// What a responder may return: the reply, or a `Result` of it whose error converts into an [`ErrorReply`].
-///
-/// There is nothing to implement.
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a reply, where `{R}` is expected",
-    label = "does not return `{R}`",
-    note = "return a `{R}`, or a `Result` of it whose error can be displayed"
-)]
-pub trait IntoReply<R> {
-    /// Returns the reply, or why there is none.
-    ///
-    /// # Errors
-    ///
-    /// The error reply.
-    fn into_reply(self) -> Result<R, ErrorReply>;
-}
-
-impl<R: Topic> IntoReply<R> for R {
-    fn into_reply(self) -> Result<R, ErrorReply> {
-        Ok(self)
-    }
-}
-
-impl<R: Topic, E: Into<ErrorReply>> IntoReply<R> for Result<R, E> {
-    fn into_reply(self) -> Result<R, ErrorReply> {
-        self.map_err(Into::into)
     }
 }

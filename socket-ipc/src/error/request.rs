@@ -8,6 +8,9 @@ use crate::events::CloseCause;
 
 /// Why a request has no reply. Most causes are known long before the deadline, and then the request fails at once.
 ///
+/// `E` is the `error = …` of the request's topic; without one nothing is ever [`Failed`](Self::Failed), and error replies
+/// are [`Rejected`](Self::Rejected).
+///
 /// ```
 /// use socket_ipc::{Client, RequestError, SendError};
 ///
@@ -19,7 +22,7 @@ use crate::events::CloseCause;
 /// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum RequestError {
+pub enum RequestError<E = ErrorReply> {
     /// The request was not sent.
     #[error(transparent)]
     Send(#[from] SendError),
@@ -79,15 +82,25 @@ pub enum RequestError {
         /// The topic of the request.
         topic: String,
     },
-    /// The responder returned an error reply, or its reply could not be sent (code `failed`).
-    #[error("`{topic}` was rejected ({code}): {text}")]
+    /// The responder failed with the request's own type of errors: the `error = …` of its topic. A raw request gets its
+    /// JSON text.
+    #[error("`{topic}` failed{}", after_colon(text))]
+    Failed {
+        /// The topic of the request.
+        topic: String,
+        /// The text of the error, empty where its type can't be displayed.
+        text: String,
+        /// The error.
+        error: E,
+    },
+    /// The peer replied with an error that is not of that type: the responder has none, returned no reply, or its reply
+    /// could not be sent.
+    #[error("`{topic}` was rejected ({}){}", reply.code(), after_colon(reply.text()))]
     Rejected {
         /// The topic of the request.
         topic: String,
-        /// The code of the error reply.
-        code: String,
-        /// The text of the error reply.
-        text: String,
+        /// The code and the text of the error reply.
+        reply: ErrorReply,
     },
     /// The reply does not decode into the reply type.
     #[error("the reply to `{topic}` is not a `{type_name}`: {reason}")]
@@ -99,27 +112,22 @@ pub enum RequestError {
         /// The error of serde.
         reason: String,
     },
-    /// The reply came under another topic than that of the reply type.
-    #[error("the reply to `{topic}` came under the topic `{found}` and not `{expected}`")]
-    UnexpectedTopic {
-        /// The topic of the request.
-        topic: String,
-        /// The topic of the reply.
-        found: String,
-        /// The topic of the reply type.
-        expected: &'static str,
-    },
 }
 
-impl RequestError {
-    /// The error that an error reply of the peer stands for.
-    pub(crate) fn refused(topic: &str, error_reply: &ErrorReply) -> Self {
-        let (topic, text) = (topic.to_owned(), error_reply.text().to_owned());
-        match error_reply.code() {
+/// A text of the peer behind a colon, if there is one.
+fn after_colon(text: &str) -> String {
+    if text.is_empty() { String::new() } else { format!(": {text}") }
+}
+
+impl<E> RequestError<E> {
+    /// The error that an error reply of the peer stands for, where it is not of the type `E`.
+    pub(crate) fn rejected(topic: &str, reply: ErrorReply) -> Self {
+        let topic = topic.to_owned();
+        match reply.code() {
             ErrorReply::NO_RESPONDER => Self::NoResponder { topic },
-            ErrorReply::UNDECODABLE => Self::RequestUndecodable { topic, text },
+            ErrorReply::UNDECODABLE => Self::RequestUndecodable { topic, text: reply.text().to_owned() },
             ErrorReply::PANICKED => Self::ResponderPanicked { topic },
-            code => Self::Rejected { topic, code: code.to_owned(), text },
+            _ => Self::Rejected { topic, reply },
         }
     }
 }

@@ -59,6 +59,8 @@ pub(crate) struct Metrics {
     pub(crate) slow_consumers: AtomicU64,
     /// Replies that came after their requests had ended, or to no request.
     pub(crate) late_replies: AtomicU64,
+    /// What responders returned for messages without a number, where that has no topic of its own.
+    pub(crate) dropped_replies: AtomicU64,
 }
 
 /// How many topics' counters are allocated together.
@@ -85,6 +87,7 @@ impl Metrics {
             connections: AtomicU64::new(0),
             slow_consumers: AtomicU64::new(0),
             late_replies: AtomicU64::new(0),
+            dropped_replies: AtomicU64::new(0),
         })
     }
 

@@ -41,6 +41,9 @@ pub struct Stats {
     pub slow_consumers: u64,
     /// How many replies came after their requests had ended, or to no request.
     pub late_replies: u64,
+    /// How many replies were dropped, because the request had no number and its topic names no `reply_topic`.
+    #[serde(default)]
+    pub dropped_replies: u64,
 }
 
 /// Messages and their bytes, delimiters included. Part of [`Stats`].

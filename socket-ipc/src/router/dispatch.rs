@@ -5,12 +5,14 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
-use super::{Cached, CallResult, Entry, Front, Report, Router, Table, Wait, listens_for};
+use super::{Cached, CallResult, Entry, Front, OnCancel, Report, Router, Table, Wait, listens_for};
 use crate::error::error_reply::ErrorReply;
 use crate::error::{MessageError, MessageErrorKind};
 use crate::listener::caught;
 use crate::wire::raw_message::RawMessage;
-use crate::wire::{EnvelopeError, EnvelopeKind, EnvelopeText, Wire, place, shift_place, shortened};
+use crate::wire::{
+    EnvelopeError, EnvelopeKind, EnvelopeText, ReplyTo, RequestId, Wire, place, shift_place, shortened,
+};
 
 /// A message whose other listeners wait for one that is running.
 pub(crate) struct PendingCall<F> {
@@ -48,7 +50,8 @@ pub(crate) struct ResponderCall<F> {
     wait: Option<Wait>,
     /// The topic of the request. Not the responder itself, as for [`PendingCall`].
     topic: Option<Arc<str>>,
-    kind: EnvelopeKind,
+    to: ReplyTo,
+    on_cancel: OnCancel,
     from: PhantomData<fn(F)>,
 }
 
@@ -80,8 +83,21 @@ impl<F> Left<F> {
 }
 
 impl<F> ResponderCall<F> {
-    fn new(wait: Wait, entry: &Entry<F>, kind: EnvelopeKind) -> Self {
-        Self { wait: Some(wait), topic: entry.topic.clone(), kind, from: PhantomData }
+    fn new(wait: Wait, entry: &Entry<F>, to: ReplyTo, on_cancel: OnCancel) -> Self {
+        Self { wait: Some(wait), topic: entry.topic.clone(), to, on_cancel, from: PhantomData }
+    }
+
+    /// The request that it replies to, if that has a number.
+    pub(crate) fn request(&self) -> Option<&RequestId> {
+        match &self.to {
+            ReplyTo::Request(id) => Some(id),
+            ReplyTo::Listeners | ReplyTo::Nobody => None,
+        }
+    }
+
+    /// What becomes of it where the requester gives up.
+    pub(crate) fn on_cancel(&self) -> &OnCancel {
+        &self.on_cancel
     }
 }
 
@@ -131,7 +147,7 @@ impl<F: Copy> ResponderCall<F> {
         match caught(|| wait.as_mut().poll(cx)) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(())) => {}
-            Err(panic) => panicked(self.topic.as_deref(), &self.kind, panic, from, report),
+            Err(panic) => panicked(self.topic.as_deref(), &self.to, panic, from, report),
         }
         self.give_up(from, report);
         Poll::Ready(())
@@ -144,12 +160,14 @@ impl<F: Copy> ResponderCall<F> {
         let text = format!(
             "received messages and running requests take {limit} bytes, the limit of `inbox_total_len`: try again later"
         );
-        report.refuse(&self.kind, topic, ErrorReply::new(ErrorReply::TOO_MANY_REQUESTS, text), from);
+        report.refuse(&self.to, topic, ErrorReply::new(ErrorReply::TOO_MANY_REQUESTS, text), from);
     }
 
     /// Takes the running responder out of this.
     pub(crate) fn take(&mut self) -> Self {
-        Self { wait: self.wait.take(), topic: self.topic.clone(), kind: self.kind.clone(), from: PhantomData }
+        let on_cancel = std::mem::replace(&mut self.on_cancel, OnCancel::Nothing);
+        let (topic, to) = (self.topic.clone(), self.to.clone());
+        Self { wait: self.wait.take(), topic, to, on_cancel, from: PhantomData }
     }
 
     /// Drops the responder, finished or not.
@@ -169,7 +187,7 @@ fn drop_wait<F: Copy>(topic: Option<&str>, wait: &mut Option<Wait>, from: F, rep
 /// not sent to the peer.
 fn panicked<F: Copy>(
     topic: Option<&str>,
-    kind: &EnvelopeKind,
+    to: &ReplyTo,
     panic: String,
     from: F,
     report: &impl Report<F>,
@@ -177,7 +195,7 @@ fn panicked<F: Copy>(
     report.listener_panicked(listens_for(topic), from, panic);
     let topic = topic.unwrap_or_default();
     let text = format!("the responder of `{topic}` panicked");
-    report.refuse(kind, topic, ErrorReply::new(ErrorReply::PANICKED, text), from);
+    report.refuse(to, topic, ErrorReply::new(ErrorReply::PANICKED, text), from);
 }
 
 impl<F: Copy> Router<F> {
@@ -204,13 +222,13 @@ impl<F: Copy> Router<F> {
                             Some(PendingCall { wait: Some(wait), topic: only.topic.clone(), rest: None });
                         true
                     }
-                    Ok(Some(CallResult::Responding { wait, kind })) => {
-                        let call = ResponderCall::new(wait, only, kind);
+                    Ok(Some(CallResult::Responding { wait, to, on_cancel })) => {
+                        let call = ResponderCall::new(wait, only, to, on_cancel);
                         cached.responder_calls.push(call);
                         true
                     }
-                    Ok(Some(CallResult::Panicked { kind, panic })) => {
-                        panicked(only.topic.as_deref(), &kind, panic, from, report);
+                    Ok(Some(CallResult::Panicked { to, panic })) => {
+                        panicked(only.topic.as_deref(), &to, panic, from, report);
                         true
                     }
                     Ok(None) => false,
@@ -292,7 +310,12 @@ impl<F: Copy> Router<F> {
             let too_long = MessageErrorKind::TopicTooLong { size: topic.len(), limit: self.max_topic_len };
             if let EnvelopeKind::Request(_) = kind {
                 let text = too_long.to_string();
-                report.refuse(kind, "", ErrorReply::new(ErrorReply::UNDECODABLE, text), from);
+                report.refuse(
+                    &kind.reply_to(false),
+                    "",
+                    ErrorReply::new(ErrorReply::UNDECODABLE, text),
+                    from,
+                );
             }
             report_error(too_long);
             return None;
@@ -317,7 +340,12 @@ impl<F: Copy> Router<F> {
                 return;
             }
             let text = format!("no responder for `{topic}`");
-            report.refuse(kind, topic, ErrorReply::new(ErrorReply::NO_RESPONDER, text), from);
+            report.refuse(
+                &kind.reply_to(false),
+                topic,
+                ErrorReply::new(ErrorReply::NO_RESPONDER, text),
+                from,
+            );
         };
         let is_request = matches!(kind, EnvelopeKind::Request(_));
         let responds =
@@ -350,6 +378,10 @@ impl<F: Copy> Router<F> {
                 }
                 continue;
             }
+            if envelope.replies_to_none && entry.listener.responds() {
+                // Two responders could reply to each other for ever.
+                continue;
+            }
             match caught(|| entry.listener.call(&RawMessage::shared(message, &copy), topic, from, kind)) {
                 Ok(Ok(CallResult::Done)) => {}
                 Ok(Ok(CallResult::Wait(wait))) => {
@@ -361,11 +393,11 @@ impl<F: Copy> Router<F> {
                     });
                     return Some(PendingCall { wait: Some(wait), topic, rest });
                 }
-                Ok(Ok(CallResult::Responding { wait, kind })) => {
-                    responder_calls.push(ResponderCall::new(wait, entry, kind));
+                Ok(Ok(CallResult::Responding { wait, to, on_cancel })) => {
+                    responder_calls.push(ResponderCall::new(wait, entry, to, on_cancel));
                 }
-                Ok(Ok(CallResult::Panicked { kind, panic })) => {
-                    panicked(entry.topic.as_deref(), &kind, panic, from, report)
+                Ok(Ok(CallResult::Panicked { to, panic })) => {
+                    panicked(entry.topic.as_deref(), &to, panic, from, report)
                 }
                 Ok(Err(error)) => {
                     let (line, column, reason) = place(&error);
@@ -375,7 +407,12 @@ impl<F: Copy> Router<F> {
                         let text = format!(
                             "`{topic}` is not a `{type_name}`: {reason} at line {line} column {column}"
                         );
-                        report.refuse(kind, topic, ErrorReply::new(ErrorReply::UNDECODABLE, text), from);
+                        report.refuse(
+                            &entry.reply_to(kind),
+                            topic,
+                            ErrorReply::new(ErrorReply::UNDECODABLE, text),
+                            from,
+                        );
                     }
                     report_error(MessageErrorKind::Decode {
                         topic: topic.to_owned(),
@@ -385,7 +422,9 @@ impl<F: Copy> Router<F> {
                         reason,
                     });
                 }
-                Err(panic) if entry.responds() => panicked(entry.topic.as_deref(), kind, panic, from, report),
+                Err(panic) if entry.responds() => {
+                    panicked(entry.topic.as_deref(), &entry.reply_to(kind), panic, from, report)
+                }
                 Err(panic) => report.listener_panicked(entry.listens_for(), from, panic),
             }
         }

@@ -2,13 +2,14 @@
 
 use std::marker::PhantomData;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::topic::Topic;
 use crate::wire::raw_message::RawMessage;
-use crate::wire::{EnvelopeKind, decode_one_pass};
+use crate::wire::{EnvelopeKind, ReplyTo, decode_one_pass};
 
 /// What has to finish before the next listener is called.
 pub(crate) type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -21,13 +22,24 @@ pub(crate) enum CallResult {
     /// A responder is running. Only the end of the connection waits for it.
     Responding {
         wait: Wait,
-        kind: EnvelopeKind,
+        to: ReplyTo,
+        on_cancel: OnCancel,
     },
     /// A responder panicked.
     Panicked {
-        kind: EnvelopeKind,
+        to: ReplyTo,
         panic: String,
     },
+}
+
+/// What becomes of a running responder whose requester gives up.
+pub(crate) enum OnCancel {
+    /// It is dropped.
+    Drop,
+    /// It is told, and keeps its place.
+    Tell(Arc<dyn Fn() + Send + Sync>),
+    /// It runs on.
+    Nothing,
 }
 
 /// One listener, its message type and kind erased.
@@ -57,7 +69,7 @@ pub(crate) trait Listener<F>: Send + Sync {
         false
     }
 
-    /// The topic that its replies travel under, if it replies to requests.
+    /// The topic that its replies travel under, if it replies to requests and that is not the topic of the requests.
     fn reply_topic(&self) -> Option<&str> {
         None
     }

@@ -23,11 +23,11 @@ use crate::error::{MessageError, RegisterError};
 use crate::listener::{DropReport, ListenerId};
 use crate::metrics::{Metrics, TopicCounters};
 use crate::sync::lock;
-use crate::wire::{EnvelopeError, EnvelopeKind, EnvelopeText, RequestId, Wire, utf8};
+use crate::wire::{EnvelopeError, EnvelopeKind, EnvelopeText, ReplyTo, RequestId, Wire, utf8};
 
 pub(crate) use dispatch::{PendingCall, ResponderCall};
 use listener::Gone;
-pub(crate) use listener::{CallResult, Listener, Owned, Raw, RawWaiting, Typed, Wait};
+pub(crate) use listener::{CallResult, Listener, OnCancel, Owned, Raw, RawWaiting, Typed, Wait};
 pub(crate) use responder::{Responding, RespondingRaw};
 pub use subscription::Subscription;
 pub(crate) use subscription::{Detach, subscription};
@@ -193,7 +193,7 @@ pub(crate) trait Report<F> {
     /// A reply to the request `re` arrived, in this envelope.
     fn answered(&self, re: &RequestId, topic: &str, envelope: &[u8], from: F);
     /// A request, or a message whose topic has a responder, fails with this error reply.
-    fn refuse(&self, kind: &EnvelopeKind, topic: &str, error_reply: ErrorReply, from: F);
+    fn refuse(&self, to: &ReplyTo, topic: &str, error_reply: ErrorReply, from: F);
 }
 
 impl<F> Table<F> {
@@ -230,6 +230,11 @@ impl<F> Entry<F> {
 
     fn responds(&self) -> bool {
         self.listener.responds() && self.is_attached()
+    }
+
+    /// Whom the reply to a message of this kind is for.
+    fn reply_to(&self, kind: &EnvelopeKind) -> ReplyTo {
+        kind.reply_to(self.listener.reply_topic().is_some())
     }
 }
 
@@ -272,21 +277,6 @@ impl<F> Router<F> {
     /// Attaches a listener that may be a responder, of which a topic has at most one. Several listeners may share a
     /// token, which removes them all.
     pub(crate) fn attach_as(
-        &self,
-        token: ListenerId,
-        topic: &str,
-        listener: Box<dyn Listener<F>>,
-    ) -> Result<(), RegisterError> {
-        if listener.reply_topic() == Some(topic) {
-            // A peer that does the same would take each reply for a request and reply to it in turn, without end.
-            return Err(RegisterError::RepliesToItself { topic: topic.to_owned() });
-        }
-        self.attach_own(token, topic, listener)
-    }
-
-    /// [`attach_as`](Self::attach_as) for a responder of the library's own, whose reply may have the topic of its
-    /// request.
-    pub(crate) fn attach_own(
         &self,
         token: ListenerId,
         topic: &str,
@@ -390,7 +380,8 @@ impl<F> Router<F> {
             .topics
             .iter()
             .map(|(topic, entries)| {
-                let reply = entries.iter().find_map(|entry| entry.listener.reply_topic());
+                let responder = entries.iter().find(|entry| entry.listener.responds());
+                let reply = responder.map(|entry| entry.listener.reply_topic().unwrap_or(topic));
                 (Arc::clone(topic), reply.map(str::to_owned))
             })
             .collect();

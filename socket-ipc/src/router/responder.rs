@@ -7,9 +7,9 @@ use serde::de::DeserializeOwned;
 
 use super::{CallResult, Listener};
 use crate::listener::caught;
-use crate::topic::{Request, Topic};
+use crate::topic::Request;
 use crate::wire::raw_message::RawMessage;
-use crate::wire::{EnvelopeKind, decode_any_kind};
+use crate::wire::{EnvelopeKind, ReplyTo, decode_any_kind};
 
 /// A responder to the requests of a type.
 pub(crate) struct Responding<T, L> {
@@ -18,11 +18,10 @@ pub(crate) struct Responding<T, L> {
 }
 
 impl<T, L> Responding<T, L> {
-    /// `respond` is given the request, its sender, and the kind of envelope that it came in. The reply's
-    /// kind follows from it.
+    /// `respond` is given the request, its sender, and whom the reply is for.
     pub(crate) fn new<F>(respond: L) -> Box<Self>
     where
-        L: Fn(T, F, EnvelopeKind) -> CallResult,
+        L: Fn(T, F, ReplyTo) -> CallResult,
     {
         Box::new(Self { respond, request: PhantomData })
     }
@@ -31,7 +30,7 @@ impl<T, L> Responding<T, L> {
 impl<F, T, L> Listener<F> for Responding<T, L>
 where
     T: Request + DeserializeOwned,
-    L: Fn(T, F, EnvelopeKind) -> CallResult + Send + Sync,
+    L: Fn(T, F, ReplyTo) -> CallResult + Send + Sync,
 {
     fn call(
         &self,
@@ -41,7 +40,7 @@ where
         kind: &EnvelopeKind,
     ) -> Result<CallResult, serde_json::Error> {
         let request = serde_json::from_str(message.as_str())?;
-        Ok(called(kind, || (self.respond)(request, from, kind.clone())))
+        Ok(called(kind.reply_to(T::REPLY_TOPIC.is_some()), |to| (self.respond)(request, from, to)))
     }
 
     #[inline]
@@ -51,7 +50,7 @@ where
         if let EnvelopeKind::Reply(_) = kind {
             return None;
         }
-        Some(called(&kind, || (self.respond)(request, from, kind.clone())))
+        Some(called(kind.reply_to(T::REPLY_TOPIC.is_some()), |to| (self.respond)(request, from, to)))
     }
 
     fn type_name(&self) -> &'static str {
@@ -63,22 +62,22 @@ where
     }
 
     fn reply_topic(&self) -> Option<&str> {
-        Some(T::Reply::NAME)
+        T::REPLY_TOPIC
     }
 }
 
 /// A responder to the text itself.
 pub(crate) struct RespondingRaw<L> {
     respond: L,
-    reply_topic: Arc<str>,
+    reply_topic: Option<Arc<str>>,
 }
 
 impl<L> RespondingRaw<L> {
-    /// `respond` is given the request, its sender, and the kind of envelope that it came in. The
-    /// reply travels under `reply_topic`.
-    pub(crate) fn new<F>(reply_topic: Arc<str>, respond: L) -> Box<Self>
+    /// `respond` is given the request, its sender, and whom the reply is for. The reply travels under `reply_topic`, or
+    /// under the topic of the request.
+    pub(crate) fn new<F>(reply_topic: Option<Arc<str>>, respond: L) -> Box<Self>
     where
-        L: Fn(RawMessage<'_>, F, EnvelopeKind) -> CallResult,
+        L: Fn(RawMessage<'_>, F, ReplyTo) -> CallResult,
     {
         Box::new(Self { respond, reply_topic })
     }
@@ -86,7 +85,7 @@ impl<L> RespondingRaw<L> {
 
 impl<F, L> Listener<F> for RespondingRaw<L>
 where
-    L: Fn(RawMessage<'_>, F, EnvelopeKind) -> CallResult + Send + Sync,
+    L: Fn(RawMessage<'_>, F, ReplyTo) -> CallResult + Send + Sync,
 {
     fn call(
         &self,
@@ -95,7 +94,7 @@ where
         from: F,
         kind: &EnvelopeKind,
     ) -> Result<CallResult, serde_json::Error> {
-        Ok(called(kind, || (self.respond)(message.clone(), from, kind.clone())))
+        Ok(called(kind.reply_to(self.reply_topic.is_some()), |to| (self.respond)(message.clone(), from, to)))
     }
 
     fn responds(&self) -> bool {
@@ -103,11 +102,12 @@ where
     }
 
     fn reply_topic(&self) -> Option<&str> {
-        Some(&self.reply_topic)
+        self.reply_topic.as_deref()
     }
 }
 
-/// Calls a responder. If it panics, the kind of the request is kept, for the error reply.
-fn called(kind: &EnvelopeKind, respond: impl FnOnce() -> CallResult) -> CallResult {
-    caught(respond).unwrap_or_else(|panic| CallResult::Panicked { kind: kind.clone(), panic })
+/// Calls a responder. If it panics, whom its reply is for is kept, for the error reply.
+fn called(to: ReplyTo, respond: impl FnOnce(ReplyTo) -> CallResult) -> CallResult {
+    let for_panic = to.clone();
+    caught(|| respond(to)).unwrap_or_else(|panic| CallResult::Panicked { to: for_panic, panic })
 }

@@ -16,7 +16,7 @@ use crate::connection::{CloseCommand, PushError, counted_for, encoded};
 use crate::error::SendError;
 use crate::events::CloseCause;
 use crate::topic::TopicName;
-use crate::wire::{EnvelopeKind, Tail};
+use crate::wire::Tail;
 
 /// From which time on a wait for one client counts for all that have no room.
 const COUNTED_FOR_ALL: Duration = Duration::from_millis(1);
@@ -37,7 +37,7 @@ impl State {
         except: Option<ClientId>,
     ) -> Result<usize, SendError> {
         self.check_open(topic.as_str())?;
-        encoded(self, &Tail::of(&EnvelopeKind::Message), topic.as_str(), message, |bytes| {
+        encoded(self, Tail::Message, topic.as_str(), message, |bytes| {
             let (len, counted) = (bytes.len(), self.counted(bytes.len()));
             if !self.core.outbox_budget.has_room(counted) && self.needs_total(len, except) {
                 self.core.outbox_budget.refuse(counted);
@@ -55,7 +55,7 @@ impl State {
         except: Option<ClientId>,
     ) -> Result<usize, SendError> {
         self.check_open(topic.as_str())?;
-        let attempt = encoded(self, &Tail::of(&EnvelopeKind::Message), topic.as_str(), message, |bytes| {
+        let attempt = encoded(self, Tail::Message, topic.as_str(), message, |bytes| {
             match self.wait_for(bytes.len(), except) {
                 None => Ok(self.push_to_all(topic, bytes, except, true)),
                 Some(wait) => Err((bytes.to_vec(), wait)),

@@ -63,21 +63,22 @@ pub(super) fn respond(state: &Arc<State>) {
     }
 }
 
-/// Attaches one of them. Its reply travels under the topic itself.
+/// Attaches one of them. Its reply travels under the topic itself, named so that a request without a number is answered.
 fn respond_to<M: serde::Serialize>(
     state: &Arc<State>,
     topic: &'static str,
     reply: impl Fn(&State) -> M + Send + Sync + 'static,
 ) {
     let weak = Arc::downgrade(state);
-    let responder = RespondingRaw::new(topic.into(), move |_: RawMessage<'_>, client_id: ClientId, kind| {
+    let responder = RespondingRaw::new(Some(topic.into()), move |_: RawMessage<'_>, client_id: ClientId, to| {
         if let Some(state) = weak.upgrade() {
-            requests::reply(&*state, client_id, &kind, TopicName::OfType(topic), &Ok(reply(&state)));
+            let reply = Ok(reply(&state));
+            requests::reply(&*state, client_id, &to, TopicName::OfType(topic), Outcome::untyped(&reply));
         }
         CallResult::Done
     });
     // There can be no other responder yet: the server is about to be made.
-    let _ = state.core.router.attach_own(ListenerId::next(), topic, responder);
+    let _ = state.core.router.attach_as(ListenerId::next(), topic, responder);
 }
 
 impl State {

@@ -1,6 +1,9 @@
 //! What a message type says of itself: its topic, and what it borrows.
 
 pub(crate) mod direction;
+pub(crate) mod request;
+
+pub use request::{Fails, Replies, Request};
 
 /// A message type that knows its topic. Implemented with [`#[derive(Topic)]`](macro@crate::Topic).
 ///
@@ -28,7 +31,7 @@ pub trait Topic {
     /// characters.
     const NAME: &'static str;
 
-    /// The topic of the replies, where this one is a request.
+    /// The topic under which replies travel, where this one is a request: its own, or the `reply_topic`.
     ///
     /// Written by the derive for every [`Request`]; an impl by hand says it here, for a server that
     /// [describes itself](crate::description).
@@ -37,41 +40,6 @@ pub trait Topic {
     /// `Self` with its lifetime parameter, if it has one, replaced by `'m`: the type that a listener receives,
     /// which may borrow from the bytes it arrived in.
     type Message<'m>;
-}
-
-/// A topic that is a request: the peer replies to it with a message of the type `Reply`.
-///
-/// Implemented with `#[topic(name = "…", reply = …)]`.
-///
-/// ```
-/// use serde::{Deserialize, Serialize};
-/// use socket_ipc::{Request, Topic};
-///
-/// #[derive(Topic, Serialize, Deserialize)]
-/// #[topic(name = "add", reply = Sum)]
-/// struct Add { left: i64, right: i64 }
-///
-/// #[derive(Topic, Serialize, Deserialize)]
-/// #[topic = "sum"]
-/// struct Sum(i64);
-///
-/// assert_eq!(<Add as Request>::Reply::NAME, "sum");
-/// ```
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not a request",
-    label = "has no reply",
-    note = "name the type of its reply: `#[topic(name = \"…\", reply = …)]` above `{Self}`"
-)]
-pub trait Request: Topic {
-    /// The type of the reply.
-    type Reply: Topic;
-}
-
-/// The topic of the replies to a request. `#[derive(Topic)]` calls it.
-#[doc(hidden)]
-#[must_use]
-pub const fn reply_of<Q: Request>() -> &'static str {
-    Q::Reply::NAME
 }
 
 /// What a method for a topic returns: nothing, or the reply where the topic is a request.
@@ -83,7 +51,7 @@ pub const fn reply_of<Q: Request>() -> &'static str {
     note = "add `#[derive(Topic)]` and `#[topic = \"…\"]` to the declaration of `{Self}`"
 )]
 pub trait Exchange: Topic {
-    /// `()` for a topic, `Result<Reply, ErrorReply>` for a [`Request`].
+    /// `()` for a topic, `Result<Reply, Error>` for a [`Request`].
     type Outcome;
 }
 

@@ -37,6 +37,8 @@ pub struct Envelope<'m> {
     pub is_error: bool,
     /// An invalid `id`, in an envelope that is no reply: whether it was meant as a request depends on its topic.
     pub(crate) odd_id: Option<&'m str>,
+    /// A message that replies to a request without a number: its `re` is `null`.
+    pub(crate) replies_to_none: bool,
 }
 
 /// Why bytes are not an envelope.
@@ -107,7 +109,7 @@ impl Wire {
             && let Some((message, kind)) = decode_any_kind::<&RawValue>(rest)
         {
             let (topic, message) = (Cow::Borrowed(topic), RawMessage::borrowed(message.get()));
-            return Ok(Envelope { topic, message, kind, is_error: false, odd_id: None });
+            return Ok(Envelope { topic, message, kind, is_error: false, odd_id: None, replies_to_none: false });
         }
         self.decode_any_form(text)
     }
@@ -123,8 +125,8 @@ impl Wire {
                 EnvelopeError::NotAnEnvelope { line, column, reason }
             })?;
         let message = RawMessage::borrowed(parts.message.map_or("null", RawValue::get));
-        let Parts { topic, kind, is_error, odd_id, .. } = parts;
-        Ok(Envelope { topic, message, kind, is_error, odd_id })
+        let Parts { topic, kind, is_error, odd_id, replies_to_none, .. } = parts;
+        Ok(Envelope { topic, message, kind, is_error, odd_id, replies_to_none })
     }
 
     /// Reads the topic of an envelope that is written as every peer writes it: topic first, nothing to unescape. Does
@@ -300,6 +302,7 @@ struct Parts<'m> {
     kind: EnvelopeKind,
     is_error: bool,
     odd_id: Option<&'m str>,
+    replies_to_none: bool,
 }
 
 struct EnvelopeVisitor {
@@ -341,14 +344,15 @@ impl<'m> Visitor<'m> for EnvelopeVisitor {
         }
         let topic = topic.ok_or_else(|| de::Error::missing_field("topic"))?;
         let topic = if topic.is_empty() { Cow::Borrowed(topic_or_none("")) } else { topic };
-        if id.is_none() && re.is_none() {
-            return Ok(Parts { topic, message, kind: EnvelopeKind::Message, is_error: false, odd_id: None });
+        if id.is_none() && matches!(re, None | Some("null")) {
+            let (kind, replies_to_none) = (EnvelopeKind::Message, re.is_some());
+            return Ok(Parts { topic, message, kind, is_error: false, odd_id: None, replies_to_none });
         }
         // Invalid ids are ignored, as unknown keys are.
         let kind = EnvelopeKind::of(id.and_then(RequestId::read), re.and_then(RequestId::read));
         let odd_id = id.filter(|_| kind == EnvelopeKind::Message);
         let is_error = is_error && matches!(kind, EnvelopeKind::Reply(_));
-        Ok(Parts { topic, message, kind, is_error, odd_id })
+        Ok(Parts { topic, message, kind, is_error, odd_id, replies_to_none: false })
     }
 }
 

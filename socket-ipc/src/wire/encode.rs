@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::bounded::Bounded;
 use super::decode::shortened;
 use super::json::{Fault, Json, MAX_DEPTH, path_at_end};
-use super::kind::{ERROR, EnvelopeKind, ID, RE, RequestId};
+use super::kind::{ERROR, ID, RE, RequestId};
 use super::{NO_TOPIC, Wire, holds_control};
 
 /// Why a message could not be written as an envelope.
@@ -61,17 +61,14 @@ pub enum EncodeError {
 
 /// What follows the message in an envelope.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Tail<'k> {
-    pub(crate) kind: &'k EnvelopeKind,
-    /// Whether the message is an error reply.
-    pub(crate) is_error: bool,
-}
-
-impl<'k> Tail<'k> {
-    /// The tail of anything but an error reply.
-    pub(crate) fn of(kind: &'k EnvelopeKind) -> Self {
-        Self { kind, is_error: false }
-    }
+pub(crate) enum Tail<'k> {
+    Message,
+    Request(&'k RequestId),
+    Reply {
+        /// `None` where the request has no number.
+        re: Option<&'k RequestId>,
+        is_error: bool,
+    },
 }
 
 impl Json<'_> {
@@ -136,14 +133,14 @@ impl Wire {
         message: &M,
         buffer: &mut Vec<u8>,
     ) -> Result<(), EncodeError> {
-        self.encode_within(usize::MAX, &Tail::of(&EnvelopeKind::Message), topic, message, buffer)
+        self.encode_within(usize::MAX, Tail::Message, topic, message, buffer)
     }
 
     /// [`Wire::encode`] of any kind, with a limit on the length of the envelope. Bytes over it are counted, not stored.
     pub(crate) fn encode_within<M: Serialize + ?Sized>(
         &self,
         limit: usize,
-        tail: &Tail<'_>,
+        tail: Tail<'_>,
         topic: &str,
         message: &M,
         buffer: &mut Vec<u8>,
@@ -159,7 +156,7 @@ impl Wire {
     fn write_envelope<M: Serialize + ?Sized>(
         &self,
         limit: usize,
-        tail: &Tail<'_>,
+        tail: Tail<'_>,
         topic: &str,
         message: &M,
         buffer: &mut Vec<u8>,
@@ -174,13 +171,18 @@ impl Wire {
         if let Err(error) = message.serialize(&mut json) {
             return Err(why_not_written(&json, begin, limit, error));
         }
-        if tail.is_error {
-            json.further(ERROR, true);
-        }
-        match tail.kind {
-            EnvelopeKind::Message => {}
-            EnvelopeKind::Request(id) => json.id(ID, id),
-            EnvelopeKind::Reply(id) => json.id(RE, id),
+        match tail {
+            Tail::Message => {}
+            Tail::Request(id) => json.id(ID, id),
+            Tail::Reply { re, is_error } => {
+                if is_error {
+                    json.further(ERROR, true);
+                }
+                match re {
+                    Some(re) => json.id(RE, re),
+                    None => json.further(RE, "null"),
+                }
+            }
         }
         json.text.put("}");
         let (size, verbatim) = (json.text.size(), json.verbatim);

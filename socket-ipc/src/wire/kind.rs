@@ -28,6 +28,17 @@ pub enum EnvelopeKind {
     Reply(RequestId),
 }
 
+/// Whom what a responder returns is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum ReplyTo {
+    /// The request with this id.
+    Request(RequestId),
+    /// A request without an id: the listeners of the reply's topic.
+    Listeners,
+    /// Nobody: the request has no id, and its replies have no topic of their own.
+    Nobody,
+}
+
 /// The id of a request: an integral number or a string. It is kept as it was written, because the reply has to repeat
 /// it.
 ///
@@ -154,11 +165,12 @@ impl EnvelopeKind {
         }
     }
 
-    /// The kind of the reply to this: the reply to a request without an id is a message.
-    pub(crate) fn reply(&self) -> Self {
+    /// Whom the reply to this is for, where replies have a topic of their own or not.
+    pub(crate) fn reply_to(&self, has_reply_topic: bool) -> ReplyTo {
         match self {
-            Self::Request(id) => Self::Reply(id.clone()),
-            Self::Message | Self::Reply(_) => Self::Message,
+            Self::Request(id) => ReplyTo::Request(id.clone()),
+            Self::Message | Self::Reply(_) if has_reply_topic => ReplyTo::Listeners,
+            Self::Message | Self::Reply(_) => ReplyTo::Nobody,
         }
     }
 }

@@ -16,6 +16,7 @@ mod tests;
 
 pub use decode::{Envelope, EnvelopeError};
 pub use encode::EncodeError;
+pub(crate) use kind::ReplyTo;
 pub use kind::{EnvelopeKind, RequestId};
 
 pub(crate) use decode::{

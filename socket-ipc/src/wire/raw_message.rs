@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -121,6 +121,18 @@ impl<'m> RawMessage<'m> {
             Text::Borrowed(text, Some(copy)) => Arc::clone(copy.get_or_init(|| text.into())),
             Text::Owned(text) => text,
         }))
+    }
+}
+
+impl From<Box<RawValue>> for RawMessage<'static> {
+    fn from(text: Box<RawValue>) -> Self {
+        Self(Text::Owned(text.get().into()))
+    }
+}
+
+impl<'de> Deserialize<'de> for RawMessage<'static> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Box::<RawValue>::deserialize(deserializer).map(Self::from)
     }
 }
 

@@ -210,9 +210,9 @@ fn wire_message_one_byte_over_limit_returns_error() {
     let wire = Wire::JSON_LINES;
     let size = encoded(wire, "t", &"x").len() - 1;
     let mut buffer = Vec::new();
-    assert!(wire.encode_within(size, &Tail::of(&EnvelopeKind::Message), "t", &"x", &mut buffer).is_ok());
+    assert!(wire.encode_within(size, Tail::Message, "t", &"x", &mut buffer).is_ok());
     let error =
-        wire.encode_within(size, &Tail::of(&EnvelopeKind::Message), "t", &"xy", &mut buffer).unwrap_err();
+        wire.encode_within(size, Tail::Message, "t", &"xy", &mut buffer).unwrap_err();
     assert!(
         matches!(error, EncodeError::TooLarge { size: s, limit: l } if (s, l) == (size + 1, size)),
         "{error:?}"
@@ -226,18 +226,18 @@ fn encode_escape_beyond_limit_returns_error() {
     let plain = encoded(Wire::NODE_0_4, "t", &"%EOM%").len() - 2;
     assert!(
         Wire::NODE_0_4
-            .encode_within(plain, &Tail::of(&EnvelopeKind::Message), "t", &"%EOM%", &mut Vec::new())
+            .encode_within(plain, Tail::Message, "t", &"%EOM%", &mut Vec::new())
             .is_ok()
     );
     assert!(
         Wire::NODE_0_2
-            .encode_within(plain, &Tail::of(&EnvelopeKind::Message), "t", &"%EOM%", &mut Vec::new())
+            .encode_within(plain, Tail::Message, "t", &"%EOM%", &mut Vec::new())
             .is_err()
     );
     let escaped = encoded(Wire::NODE_0_2, "t", &"%EOM%").len() - 5;
     assert!(
         Wire::NODE_0_2
-            .encode_within(escaped, &Tail::of(&EnvelopeKind::Message), "t", &"%EOM%", &mut b"before".to_vec())
+            .encode_within(escaped, Tail::Message, "t", &"%EOM%", &mut b"before".to_vec())
             .is_ok()
     );
 }
@@ -293,7 +293,7 @@ fn encode_message_over_limit_is_not_stored() {
     let message = "x".repeat(1_000_000);
     let mut buffer = Vec::new();
     let error = Wire::JSON_LINES
-        .encode_within(100, &Tail::of(&EnvelopeKind::Message), "t", &message, &mut buffer)
+        .encode_within(100, Tail::Message, "t", &message, &mut buffer)
         .unwrap_err();
     assert!(matches!(error, EncodeError::TooLarge { size: 1_000_026, limit: 100 }), "{error:?}");
     assert!(buffer.capacity() < 1_000);

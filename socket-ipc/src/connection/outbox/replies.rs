@@ -40,6 +40,34 @@ impl Outbox {
         Replied::Queued
     }
 
+    /// Queues a reply, if it fits. An empty outbox takes any.
+    pub(in crate::connection) fn push_reply_within(&self, reply: &[u8]) -> Result<(), PushError> {
+        let queue = lock(&self.queue);
+        if queue.unsent.is_some() || self.is_broken() {
+            return Err(PushError::Ended);
+        }
+        // A short one is always queued by other responders; here the place of the request stays taken until it is.
+        if queue.len > 0 && queue.len.saturating_add(reply.len()) > self.limit {
+            return Err(PushError::Full { queued: queue.len });
+        }
+        if !self.total.reserve(reply.len(), is_below_high_water(&queue, reply.len())) {
+            return Err(PushError::TotalFull);
+        }
+        self.reply_reserved(queue, reply);
+        Ok(())
+    }
+
+    /// Queues a control line, whatever is queued: there are never more of them than requests that were in flight.
+    pub(in crate::connection) fn push_control(&self, line: &[u8]) {
+        let mut queue = lock(&self.queue);
+        if self.has_ended() || self.is_broken() {
+            return;
+        }
+        self.total.reserve(line.len(), true);
+        queue.contents.append(line);
+        self.pushed(queue, line.len());
+    }
+
     fn reply_reserved(&self, mut queue: MutexGuard<'_, Queue>, reply: &[u8]) {
         queue.contents.append(reply);
         let len = queue.len + reply.len();
