@@ -3,11 +3,16 @@
 //! The listeners are in a table that is never changed in place: a connection keeps the table it saw last and checks for
 //! a newer one by a single atomic load for each message.
 
+mod cached;
+mod calls;
 mod dispatch;
+mod entry;
 mod listener;
 mod queue;
+mod report;
 mod responder;
 mod subscription;
+mod table;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -18,20 +23,21 @@ use std::sync::{Arc, Mutex};
 
 use foldhash::fast::FixedState;
 
-use crate::error::error_reply::ErrorReply;
-use crate::error::{MessageError, RegisterError};
+use crate::error::RegisterError;
 use crate::listener::{DropReport, ListenerId};
-use crate::metrics::{Metrics, TopicCounters};
+use crate::metrics::Metrics;
 use crate::sync::lock;
-use crate::wire::{EnvelopeError, EnvelopeKind, EnvelopeText, ReplyTo, RequestId, Wire, utf8};
+use crate::wire::Wire;
 
-pub(crate) use dispatch::{PendingCall, ResponderCall};
-use listener::Gone;
+pub(crate) use cached::Cached;
+pub(crate) use calls::{PendingCall, ResponderCall};
+use entry::Entry;
 pub(crate) use listener::{CallResult, Listener, OnCancel, Owned, Raw, RawWaiting, Typed, Wait};
+pub(crate) use report::Report;
 pub(crate) use responder::{Responding, RespondingRaw};
 pub use subscription::Subscription;
 pub(crate) use subscription::{Detach, subscription};
-use topics::Topics;
+use table::Table;
 
 /// The listeners of an endpoint. `F` says where a message is from: a client's id on a server, nothing on a client.
 pub(crate) struct Router<F> {
@@ -62,15 +68,6 @@ enum Place {
     Fallback,
 }
 
-/// The listeners at one moment.
-pub(crate) struct Table<F> {
-    /// Listeners of every message, called before those of its topic.
-    every: Vec<Arc<Entry<F>>>,
-    topics: Topics<F>,
-    /// Listeners of messages whose topic has none.
-    fallback: Vec<Arc<Entry<F>>>,
-}
-
 /// What a listener receives.
 #[derive(Clone, Copy)]
 pub(crate) enum Audience<'t> {
@@ -80,169 +77,6 @@ pub(crate) enum Audience<'t> {
     Topic(&'t str),
     /// The messages of topics that have no listener.
     Fallback,
-}
-
-/// One listener.
-pub(crate) struct Entry<F> {
-    token: ListenerId,
-    /// The topic it is registered for; `None` where it is not bound to one.
-    topic: Option<Arc<str>>,
-    attached: AtomicBool,
-    listener: Box<dyn Listener<F>>,
-    /// The counters of its topic, or of all other messages.
-    counters: Arc<TopicCounters>,
-    report: DropReport,
-}
-
-/// The table that a connection saw last.
-pub(crate) struct Cached<F> {
-    table: Arc<Table<F>>,
-    generation: u64,
-    /// The listener of the last message, if it was the only one: most messages have the topic of the one before.
-    only: Option<Arc<Entry<F>>>,
-    /// How the envelope of that message began, up to the message itself. An envelope that begins the same way has the
-    /// same topic, and comparing takes less time than reading the topic and looking it up.
-    front: Vec<u8>,
-    /// Responders called since the last look that are still running.
-    pub(crate) responder_calls: Vec<ResponderCall<F>>,
-    /// Messages, and their bytes, that `only` received and that are not counted yet.
-    uncounted: (u64, usize),
-}
-
-impl<F> Cached<F> {
-    /// Switches to the newest table.
-    fn renew(&mut self, router: &Router<F>) {
-        self.count();
-        let responder_calls = std::mem::take(&mut self.responder_calls);
-        *self = Self { responder_calls, ..router.cached() };
-    }
-
-    /// Switches to the newest table if listeners have been attached or removed since, and drops the removed ones: also
-    /// those of the message that waits, whose bytes come with it. Called in each poll of a connection, as the next
-    /// message may wait for a listener that was removed.
-    #[inline]
-    pub(crate) fn refresh(&mut self, router: &Router<F>, pending: Option<(&mut PendingCall<F>, &[u8])>)
-    where
-        F: Copy,
-    {
-        if self.generation != router.generation.load(Ordering::Acquire) {
-            self.renew(router);
-            if let Some((pending, bytes)) = pending {
-                pending.retain_attached(router.wire, bytes);
-            }
-        }
-    }
-
-    /// Reads how a message begins.
-    #[inline]
-    fn front<'m>(&mut self, wire: Wire, max_topic_len: usize, bytes: &'m [u8]) -> Front<'_, 'm, F> {
-        if self.only.is_some()
-            && let Some(rest) = bytes.strip_prefix(self.front.as_slice())
-        {
-            return match (&self.only, utf8(rest)) {
-                (Some(only), Ok(rest)) => Front::Only(only, rest),
-                _ => Front::Other(wire.text(bytes)),
-            };
-        }
-        let read = match wire.text(bytes) {
-            Ok(read) => read,
-            Err(error) => return Front::Other(Err(error)),
-        };
-        let Some(head) = read.head.filter(|head| head.topic.len() <= max_topic_len) else {
-            return Front::Other(Ok(read));
-        };
-        self.count();
-        self.only = match self.table.topics.get(head.topic) {
-            Some([only]) if self.table.every.is_empty() => Some(Arc::clone(only)),
-            _ => None,
-        };
-        self.front.clear();
-        self.front.extend_from_slice(&bytes[..bytes.len() - head.rest.len()]);
-        match &self.only {
-            Some(only) => Front::Only(only, head.rest),
-            None => Front::Other(Ok(read)),
-        }
-    }
-}
-
-/// What the front of a message shows.
-enum Front<'c, 'm, F> {
-    /// The message has one listener, which is called with the text from the message on.
-    Only(&'c Arc<Entry<F>>, &'m str),
-    /// It has none or several, or the envelope has to be read whole to tell.
-    Other(Result<EnvelopeText<'m>, EnvelopeError>),
-}
-
-impl<F> Cached<F> {
-    /// Adds what was counted to the shared counters. Not message by message: other threads add to them, too.
-    #[inline]
-    pub(crate) fn count(&mut self) {
-        if let (messages @ 1.., bytes) = std::mem::take(&mut self.uncounted)
-            && let Some(only) = &self.only
-        {
-            only.counters.received.add(messages, bytes);
-        }
-    }
-}
-
-/// Where a router says what it could not do.
-pub(crate) trait Report<F> {
-    fn message_error(&self, error: MessageError, from: F);
-    /// `listens_for` names what the listener is registered for.
-    fn listener_panicked(&self, listens_for: String, from: F, panic: String);
-    /// A reply to the request `re` arrived, in this envelope.
-    fn answered(&self, re: &RequestId, topic: &str, envelope: &[u8], from: F);
-    /// A request, or a message whose topic has a responder, fails with this error reply.
-    fn refuse(&self, to: &ReplyTo, topic: &str, error_reply: ErrorReply, from: F);
-}
-
-impl<F> Table<F> {
-    /// The listeners of a topic.
-    fn of_topic(&self, topic: &str) -> &[Arc<Entry<F>>] {
-        self.topics.get(topic).unwrap_or(&self.fallback)
-    }
-
-    fn empty() -> Self {
-        Self { every: Vec::new(), topics: Topics::new(), fallback: Vec::new() }
-    }
-}
-
-// Not derived: `F` itself need not be `Clone`.
-impl<F> Clone for Table<F> {
-    fn clone(&self) -> Self {
-        Self { every: self.every.clone(), topics: self.topics.clone(), fallback: self.fallback.clone() }
-    }
-}
-
-/// What a listener is registered for, in words.
-fn listens_for(topic: Option<&str>) -> String {
-    topic.map_or_else(|| "every message".to_owned(), |topic| format!("`{topic}`"))
-}
-
-impl<F> Entry<F> {
-    fn listens_for(&self) -> String {
-        listens_for(self.topic.as_deref())
-    }
-
-    fn is_attached(&self) -> bool {
-        self.attached.load(Ordering::Acquire)
-    }
-
-    fn responds(&self) -> bool {
-        self.listener.responds() && self.is_attached()
-    }
-
-    /// Whom the reply to a message of this kind is for.
-    fn reply_to(&self, kind: &EnvelopeKind) -> ReplyTo {
-        kind.reply_to(self.listener.reply_topic().is_some())
-    }
-}
-
-impl<F> Drop for Entry<F> {
-    fn drop(&mut self) {
-        let listener = std::mem::replace(&mut self.listener, Box::new(Gone));
-        self.report.drop_listener(listener, || self.listens_for());
-    }
 }
 
 impl<F> Router<F> {

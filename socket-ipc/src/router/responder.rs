@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::{CallResult, Listener};
+use super::listener::{CallResult, Listener};
 use crate::listener::caught;
 use crate::topic::Request;
 use crate::wire::raw_message::RawMessage;

@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use super::*;
-use crate::error::MessageErrorKind;
 use crate::error::error_reply::ErrorReply;
+use crate::error::{MessageError, MessageErrorKind};
 use crate::listener::DropReport;
 use crate::wire::raw_message::RawMessage;
+use crate::wire::{EnvelopeKind, RequestId};
 
 #[derive(socket_ipc::Topic, serde::Serialize, serde::Deserialize)]
 #[topic(name = "number", reply = Double)]

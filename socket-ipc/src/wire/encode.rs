@@ -4,7 +4,7 @@ use memchr::memmem;
 use serde::Serialize;
 
 use super::bounded::Bounded;
-use super::decode::shortened;
+use super::error_text::shortened;
 use super::json::{Fault, Json, MAX_DEPTH, path_at_end};
 use super::kind::{ERROR, ID, RE, RequestId};
 use super::{NO_TOPIC, Wire, holds_control};

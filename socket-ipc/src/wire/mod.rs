@@ -8,6 +8,7 @@ pub(crate) mod raw_message;
 mod bounded;
 mod decode;
 mod encode;
+mod error_text;
 mod framer;
 mod json;
 mod kind;
@@ -20,10 +21,10 @@ pub(crate) use kind::ReplyTo;
 pub use kind::{EnvelopeKind, RequestId};
 
 pub(crate) use decode::{
-    EnvelopeText, decode_any_kind, decode_one_pass, place, reply_id_at_end, request_id_at_end, shift_place,
-    shortened, utf8,
+    EnvelopeText, decode_any_kind, decode_one_pass, reply_id_at_end, request_id_at_end, utf8,
 };
 pub(crate) use encode::{Tail, count_ends, topic_or_none};
+pub(crate) use error_text::{place, shift_place, shortened};
 pub(crate) use framer::{Frame, Framer};
 
 /// The topic of a message that was sent under an empty one.

@@ -1,0 +1,121 @@
+//! What is written for one direction of a protocol.
+
+use proc_macro2::{Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::{DeriveInput, TypePath};
+
+use super::attr::{Entry, ProtocolAttribute};
+use super::spans::{at, library};
+use crate::types::with_lifetime;
+
+/// One direction of a protocol.
+pub(super) struct Direction<'a> {
+    pub(super) listed: &'a [Entry],
+    /// The other direction's topics, whose replies travel in this one.
+    pub(super) replies_in: &'a [Entry],
+    /// The trait that says that a topic travels in it.
+    pub(super) marker: TokenStream,
+    /// The endpoint that receives it.
+    pub(super) endpoint: TokenStream,
+    /// What it is called.
+    pub(super) words: &'static str,
+}
+
+impl Direction<'_> {
+    /// All that travels in this direction, each type once: several requests may have the same reply, and it may be
+    /// a topic of its own, too.
+    fn topics(&self) -> Vec<&TypePath> {
+        let replies = self.replies_in.iter().filter_map(|entry| entry.reply.as_ref());
+        let mut topics: Vec<&TypePath> = Vec::new();
+        let mut seen = Vec::new();
+        for topic in self.listed.iter().map(|entry| &entry.topic).chain(replies) {
+            let text = topic.to_token_stream().to_string();
+            if !seen.contains(&text) {
+                seen.push(text);
+                topics.push(topic);
+            }
+        }
+        topics
+    }
+
+    /// `impl ToServer<Hello> for Chat {}` for each.
+    pub(super) fn travels(&self, input: &DeriveInput) -> TokenStream {
+        let (marker, ident) = (&self.marker, &input.ident);
+        let topics = self.topics();
+        // From a single impl the compiler would conclude that every message is of its type, and report another one as
+        // mismatched, with no word of the protocol; and where there is none, it would not wait to learn the type it
+        // names. So there are two at least, if of types that are no topics and that cannot be sent.
+        let others = [quote!(::core::convert::Infallible), quote!(::core::marker::PhantomPinned)];
+        let others = others.into_iter().take(2_usize.saturating_sub(topics.len()));
+        quote! {
+            #(
+                #[automatically_derived]
+                impl #marker<#topics> for #ident {}
+            )*
+            #(
+                #[automatically_derived]
+                #[diagnostic::do_not_recommend]
+                impl #marker<#others> for #ident {}
+            )*
+        }
+    }
+
+    /// The impl that attaches a struct that has a method for every listed topic. Without any there is nothing to
+    /// attach, which is a compile error.
+    pub(super) fn attaches(&self, input: &DeriveInput, krate: &TokenStream) -> Option<TokenStream> {
+        if self.listed.is_empty() {
+            return None;
+        }
+        let (ident, endpoint) = (&input.ident, &self.endpoint);
+        // Bounds that name the struct: what it has to receive, and that this can be decoded, matters where one is
+        // attached. A struct that hears `Log<'static>` hears every `Log<'_>`: its method takes a message of any
+        // lifetime.
+        let sets: Vec<_> =
+            self.listed.iter().map(|Entry { topic, .. }| with_lifetime(topic, "static")).collect();
+        Some(quote! {
+            #[automatically_derived]
+            impl<__L> #krate::Attaches<__L, #endpoint> for #ident
+            where
+                #((#sets,): #krate::Attaches<__L, #endpoint>,)*
+            {
+                fn attach_to(
+                    __room: &#krate::__private::Attaching<'_, __L, #endpoint>,
+                ) -> ::core::result::Result<(), #krate::RegisterError> {
+                    #(<(#sets,) as #krate::Attaches<__L, #endpoint>>::attach_to(__room)?;)*
+                    ::core::result::Result::Ok(())
+                }
+            }
+        })
+    }
+
+    /// The check that all are topics, and no two of this direction the same one: they could not be told apart.
+    ///
+    /// Only the compiler knows the topics of types. Each has a constant of its own, so that all mistakes are reported
+    /// at once, each on the later type.
+    pub(super) fn names(&self, protocol: &str, attribute: &ProtocolAttribute) -> Option<TokenStream> {
+        let topics = self.topics();
+        if topics.is_empty() {
+            return None;
+        }
+        let words = self.words;
+        let checks = topics.iter().enumerate().map(|(index, topic)| {
+            let span = at(topic);
+            let krate = library(attribute, span);
+            quote_spanned! {span=>
+                const _: () = #krate::__private::stands_once(&NAMES, #index, #words, #protocol);
+            }
+        });
+        let krate = library(attribute, Span::call_site());
+        let names = topics.iter().map(|topic| {
+            let topic = with_lifetime(topic, "static");
+            quote!(<#topic as #krate::Topic>::NAME)
+        });
+        let count = topics.len();
+        Some(quote! {
+            const _: () = {
+                const NAMES: [&::core::primitive::str; #count] = [#(#names),*];
+                #(#checks)*
+            };
+        })
+    }
+}
