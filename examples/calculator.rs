@@ -1,16 +1,17 @@
-//! Requests and replies: a server that calculates and a client that asks it, in one process. It ends by itself.
+//! Requests and replies: a server that calculates and a client that requests results, in one process. It ends by itself.
 //!
 //! ```text
 //! cargo run --example calculator
 //! ```
 //!
-//! Watch a request be answered, refused, and given up; three hundred on their way at once; and the server ask back.
+//! It shows a reply, an error of a type of its own, a request that is cancelled, three hundred requests at once, and the
+//! server requesting something of its client.
 
 use std::error::Error;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Client, ErrorReply, RequestError, Server, Topic};
+use socket_ipc::{Client, RequestError, Server, Topic};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -19,54 +20,52 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     // One process replies. What a responder returns goes back to the requester.
     let server = Server::new(&path);
-    server.respond::<Add>(|Add { left, right }, _client_id| Sum(left + right))?;
+    server.respond::<Add>(|Add { left, right }, _client_id| left + right)?;
     server.respond::<Divide>(|Divide { dividend, divisor }, _client_id| {
-        let quotient = dividend.checked_div(divisor).map(Quotient);
-        quotient
-            .ok_or_else(|| ErrorReply::new("no_quotient", format!("can't divide {dividend} by {divisor}")))
+        dividend.checked_div(divisor).ok_or(DivideError::ByZero { dividend })
     })?;
-    // These take their time, the smaller the longer. They hold up nothing, and are answered as they are ready.
+    // The smaller the number, the longer it takes. The replies are sent as they are ready, and delay nothing else.
     server.respond_async::<Square>(|Square(number), _client_id| async move {
         tokio::time::sleep(Duration::from_millis(300_u64.saturating_sub(number))).await;
-        Squared(number * number)
+        number * number
     })?;
     server.listen().await?;
 
-    // Another process asks, or here the same. It replies, too.
+    // Another process requests, or here the same. It replies, too.
     let client = Client::new(&path);
-    client.respond::<WhoAreYou>(|WhoAreYou| Name("crussell52".into()))?;
+    client.respond::<WhoAreYou>(|WhoAreYou| "crussell52".to_owned())?;
     client.connect().await?;
 
-    let Sum(sum) = client.request(&Add { left: 2, right: 3 }).await?;
-    println!("client: 2 + 3 = {sum}");
+    println!("client: 2 + 3 = {}", client.request(&Add { left: 2, right: 3 }).await?);
 
-    // An error reply has a code for programs and a text for people.
+    // The responder's error arrives as the type that it is.
     match client.request(&Divide { dividend: 1, divisor: 0 }).await {
-        Err(RequestError::Rejected { code, text, .. }) if code == "no_quotient" => println!("client: {text}"),
+        Err(RequestError::Failed { error: DivideError::ByZero { dividend }, .. }) => {
+            println!("client: {dividend} can't be divided by zero");
+        }
         Err(error) => return Err(error.into()),
-        Ok(Quotient(quotient)) => println!("client: 1 / 0 = {quotient}, who would have thought"),
+        Ok(quotient) => println!("client: 1 / 0 = {quotient}, who would have thought"),
     }
 
-    // One that takes too long is given up.
+    // A request that takes too long is cancelled: its responder is dropped.
     match client.request(&Square(0)).timeout(Duration::from_millis(10)).await {
-        Ok(Squared(square)) => println!("client: the square of 0 is {square}, sooner than expected"),
+        Ok(square) => println!("client: the square of 0 is {square}, sooner than expected"),
         Err(error) => println!("client: {error}"),
     }
 
-    // Each is on its way from the call on, and awaited when it suits. What is asked later may be answered sooner.
+    // A request is sent at the call, and its reply awaited when it suits. A later request may be replied to sooner.
     let replies: Vec<_> = (1..=300).map(|number| client.request(&Square(number))).collect();
-    let Sum(sum) = client.request(&Add { left: 20, right: 22 }).await?;
-    println!("client: {} squares are on their way; meanwhile, 20 + 22 = {sum}", replies.len());
+    let sum = client.request(&Add { left: 20, right: 22 }).await?;
+    println!("client: {} squares are pending; meanwhile, 20 + 22 = {sum}", replies.len());
     let mut total = 0;
     for reply in replies {
-        let Squared(square) = reply.await?;
-        total += square;
+        total += reply.await?;
     }
     println!("client: the squares of 1 to 300 add up to {total}");
 
-    // The server asks the same way, and says whom.
+    // The server requests in the same way, and says of which client.
     for client_id in server.clients() {
-        let Name(name) = server.request(&WhoAreYou, client_id).await?;
+        let name = server.request(&WhoAreYou, client_id).await?;
         println!("server: client {client_id} is {name}");
     }
 
@@ -76,39 +75,29 @@ async fn main() -> Result<(), Box<dyn Error>> {
 }
 
 #[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "add", reply = Sum)]
+#[topic(name = "add", reply = i64)]
 struct Add {
     left: i64,
     right: i64,
 }
 
 #[derive(Topic, Serialize, Deserialize)]
-#[topic = "sum"]
-struct Sum(i64);
-
-#[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "divide", reply = Quotient)]
+#[topic(name = "divide", reply = i64, error = DivideError)]
 struct Divide {
     dividend: i64,
     divisor: i64,
 }
 
-#[derive(Topic, Serialize, Deserialize)]
-#[topic = "quotient"]
-struct Quotient(i64);
+#[derive(Serialize, Deserialize, Debug, thiserror::Error)]
+enum DivideError {
+    #[error("{dividend} can't be divided by zero")]
+    ByZero { dividend: i64 },
+}
 
 #[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "square", reply = Squared)]
+#[topic(name = "square", reply = u64)]
 struct Square(u64);
 
 #[derive(Topic, Serialize, Deserialize)]
-#[topic = "squared"]
-struct Squared(u64);
-
-#[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "who are you", reply = Name)]
+#[topic(name = "who are you", reply = String)]
 struct WhoAreYou;
-
-#[derive(Topic, Serialize, Deserialize)]
-#[topic = "name"]
-struct Name(String);

@@ -19,7 +19,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// Who says what to whom. A server that sends `Say`, or a client that listens for it, does not compile.
 #[derive(Protocol)]
-#[protocol(to_server(Join -> News, Say), to_client(News))]
+#[protocol(to_server(Join, Say), to_client(News))]
 struct Chat;
 
 /// The name of the member that joins.

@@ -491,8 +491,8 @@ mod protocols {
     /// to clients, and a topic of its own to clients.
     #[derive(Protocol)]
     #[protocol(
-        to_server(Add -> Sum, Subtract -> Sum, Tagged<'_, u16>),
-        to_client(Hello, Sum, Add -> Sum),
+        to_server(Add, Subtract, Tagged<'_, u16>),
+        to_client(Hello, Sum, Add),
     )]
     struct Everything;
 
@@ -554,7 +554,7 @@ mod protocols {
 
     /// A protocol whose reply types are no topics of their own.
     #[derive(Protocol)]
-    #[protocol(to_server(Add -> Sum), to_client(Hello))]
+    #[protocol(to_server(Add), to_client(Hello))]
     struct OnlyReplies;
 
     impl Hears<Hello, Client<OnlyReplies>> for ClientHandlers {
@@ -598,7 +598,7 @@ mod protocols {
         struct Server<'m>(&'m u8);
 
         #[derive(::socket_ipc::Protocol)]
-        #[protocol(to_server(L, T -> NAMES, Server<'_>), to_client(L))]
+        #[protocol(to_server(L, T, Server<'_>), to_client(L))]
         struct Shadowed;
 
         #[test]
@@ -611,7 +611,7 @@ mod protocols {
     macro_rules! protocol {
         ($ident:ident, $to_server:ty, $to_client:path, $request:ident => $reply:ty) => {
             #[derive(Protocol)]
-            #[protocol(to_server($to_server), to_client($to_client, $request -> $reply))]
+            #[protocol(to_server($to_server), to_client($to_client, $request))]
             struct $ident;
         };
     }
@@ -695,13 +695,13 @@ mod renamed {
     struct Request;
 
     #[derive(socket_ipc::Protocol)]
-    #[protocol(to_server(Request -> Bare, InString), to_client(InString), crate = "crate::renamed::reexport::ipc")]
+    #[protocol(to_server(Request, InString), to_client(InString), crate = "crate::renamed::reexport::ipc")]
     struct Chat;
 
     macro_rules! protocol_by_crate {
         ($path:path) => {
             #[derive(socket_ipc::Protocol)]
-            #[protocol(crate = $crate::renamed::reexport::ipc, to_server(Request -> Bare, InString))]
+            #[protocol(crate = $crate::renamed::reexport::ipc, to_server(Request, InString))]
             struct DollarChat;
 
             #[derive(socket_ipc::Protocol)]

@@ -134,7 +134,7 @@ pub struct Tagged<'a, T: 'static>(pub &'a str, pub T);
 /// A protocol of all sorts.
 #[derive(Protocol, Debug)]
 #[protocol(
-    to_server(Named, Borrowed<'_>, Tagged<'_, &'static str>, Request -> Unit, GenericRequest<str> -> Unsized<str>),
+    to_server(Named, Borrowed<'_>, Tagged<'_, &'static str>, Request, GenericRequest<str>),
     to_client(Path, Unit, private::Private<'_>, Deprecated<'_>),
 )]
 pub struct Chat;
@@ -154,14 +154,14 @@ pub enum Alone {}
 
 /// The path of the library, needlessly long.
 #[derive(Protocol, Debug)]
-#[protocol(to_server(Request -> Unit, Named), crate = "::socket_ipc")]
+#[protocol(to_server(Request, Named), crate = "::socket_ipc")]
 pub struct Renamed;
 
 macro_rules! protocol_from_a_macro {
     ($ident:ident, $request:ty => $reply:path, $borrowed:ty) => {
         /// From a macro.
         #[derive(Protocol, Debug)]
-        #[protocol(to_server($request -> $reply, $borrowed), to_client($reply), crate = ::socket_ipc)]
+        #[protocol(to_server($request, $borrowed), to_client($reply), crate = ::socket_ipc)]
         pub struct $ident;
     };
 }

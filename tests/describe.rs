@@ -31,7 +31,7 @@ struct CountAgain;
 struct Count(usize);
 
 #[derive(Protocol)]
-#[protocol(to_server(Hello, Log<'_>, HowMany -> Count), to_client(Log<'_>, CountAgain))]
+#[protocol(to_server(Hello, Log<'_>, HowMany), to_client(Log<'_>, CountAgain))]
 struct Chat;
 
 /// A topic written by hand, with nothing for the description.
@@ -107,7 +107,7 @@ support::both_flavours! {
         let error = soon("a reply", client.describe_server()).await.unwrap_err();
         assert!(matches!(&error, RequestError::NoResponder { topic } if topic == DESCRIBE), "{error}");
         // Then the topic is like any other.
-        server.respond_raw(DESCRIBE, "mine", |_, _| Ok("any message")).unwrap();
+        server.respond_raw(DESCRIBE, Some("mine"), |_, _| Ok("any message")).unwrap();
         let mine = soon("a reply", client.request_raw(DESCRIBE, &())).await.unwrap();
         assert_eq!(mine.as_str(), r#""any message""#);
     }
@@ -149,7 +149,7 @@ support::both_flavours! {
         server.on_async::<Count>(|_, _| async {});
         let _subscription = server.subscribe::<Count>();
         server.on_topic("weather", |_, _| {});
-        server.respond_raw("length", "", |_, _| Ok(0)).unwrap();
+        server.respond_raw("length", Some(""), |_, _| Ok(0)).unwrap();
         server.respond_async::<CountAgain>(|_, _| async { Count(0) }).unwrap();
         let how_many = server.respond::<HowMany>(|_, _| Count(0)).unwrap();
         let description = describe().await;
@@ -209,7 +209,7 @@ support::both_flavours! {
         let place = Place::new();
         let server = Server::builder(place.socket()).describe().build();
         let RegisterError::AlreadyRegistered { topic, .. } =
-            server.respond_raw(DESCRIBE, "mine", |_, _| Ok(())).unwrap_err() else { panic!("not taken") };
+            server.respond_raw(DESCRIBE, Some("mine"), |_, _| Ok(())).unwrap_err() else { panic!("not taken") };
         assert_eq!(topic, DESCRIBE);
         // A listener is no responder: it may be registered.
         server.on_topic(DESCRIBE, |_, _| {});

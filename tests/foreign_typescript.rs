@@ -47,7 +47,7 @@ struct Add {
 struct Sum(u8);
 
 #[derive(Protocol)]
-#[protocol(to_server(Hello, Add -> Sum), to_client(Greeting))]
+#[protocol(to_server(Hello, Add), to_client(Greeting))]
 struct Chat;
 
 /// `None` if the compiler can't be installed here; the skip is reported.

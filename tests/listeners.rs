@@ -298,7 +298,7 @@ support::both_flavours! {
                 server.on_fallback(move |_, _, _| { let _ = fallback.send(9); }),
             ];
             let (owned, mut replies) = tokio::sync::mpsc::unbounded_channel::<()>();
-            let responder = server.respond_raw("request", "reply", move |_, _| { let _ = &owned; Ok(()) }).unwrap();
+            let responder = server.respond_raw("request", Some("reply"), move |_, _| { let _ = &owned; Ok(()) }).unwrap();
             let (owned, mut received) = tokio::sync::mpsc::unbounded_channel::<()>();
             let of_client = client.on_topic("news", move |_| { let _ = owned.send(()); });
             drop(sender);

@@ -47,7 +47,7 @@ struct Add {
 struct Sum(u8);
 
 #[derive(Protocol)]
-#[protocol(to_server(Hello, Add -> Sum), to_client(Greeting))]
+#[protocol(to_server(Hello, Add), to_client(Greeting))]
 struct Chat;
 
 /// The command, which cargo builds beside the tests.

@@ -43,7 +43,7 @@ struct HowMany;
 struct Count(usize);
 
 #[derive(Protocol)]
-#[protocol(to_server(Hello, Log<'_>, HowMany -> Count), to_client(Greeting, Log<'_>))]
+#[protocol(to_server(Hello, Log<'_>, HowMany), to_client(Greeting, Log<'_>))]
 struct Chat;
 
 /// Has a method for every topic to a server of `Chat`.

@@ -73,8 +73,8 @@ support::both_flavours! {
 
     async fn request_without_responder_fails_before_next_reply_arrives() {
         let (_place, server, client) = connected().await;
-        server.respond_raw("echo", "echo reply", |message, _| Ok(message.into_owned())).unwrap();
-        client.respond_raw("echo", "echo reply", |message| Ok(message.into_owned())).unwrap();
+        server.respond_raw("echo", Some("echo reply"), |message, _| Ok(message.into_owned())).unwrap();
+        client.respond_raw("echo", Some("echo reply"), |message| Ok(message.into_owned())).unwrap();
         for round in 0..1_000 {
             let (missing, echo) = (client.request_raw("missing", &round), client.request_raw("echo", &round));
             assert_eq!(soon("the echo", echo).await.unwrap().as_str(), round.to_string());

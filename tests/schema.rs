@@ -40,7 +40,7 @@ struct Count {
 struct Samples<T>(Vec<T>);
 
 #[derive(Protocol)]
-#[protocol(to_server(Hello, Log<'_>, HowMany -> Count), to_client(Hello, HowMany, Samples<Count>))]
+#[protocol(to_server(Hello, Log<'_>, HowMany), to_client(Hello, HowMany, Samples<Count>))]
 struct Chat;
 
 /// A protocol may lack schemas.

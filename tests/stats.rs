@@ -48,7 +48,7 @@ async fn connected() -> (Place, Server, Client) {
 
 /// Waits until the server has received all earlier messages: a request on the same connection comes behind them.
 async fn received_all(server: &Server, client: &Client) {
-    let responder = server.respond_raw("ready", "ready reply", |_, _| Ok(())).unwrap();
+    let responder = server.respond_raw("ready", Some("ready reply"), |_, _| Ok(())).unwrap();
     soon("the reply", client.request_raw("ready", &())).await.unwrap();
     server.off(responder);
 }

@@ -382,7 +382,7 @@ support::both_flavours! {
             soon("a reply", reply).await
         };
         let error = reply("error", r#"{"code":"busy","text":"later"}"#).await.unwrap_err();
-        assert!(matches!(&error, RequestError::Rejected { code, text, .. } if code == "busy" && text == "later"), "{error:?}");
+        assert!(matches!(&error, RequestError::Rejected { reply, .. } if reply.code() == "busy" && reply.text() == "later"), "{error:?}");
         let error = reply("error", r#"{"code":"no_responder","text":""}"#).await.unwrap_err();
         assert!(matches!(error, RequestError::NoResponder { .. }), "{error:?}");
         let error = reply("error", r#"{"code":"panicked","text":""}"#).await.unwrap_err();
@@ -391,7 +391,7 @@ support::both_flavours! {
         assert!(matches!(&error, RequestError::RequestUndecodable { text, .. } if text == "no"), "{error:?}");
         // Not the documented form, as a hand-written program may send.
         let error = reply("error", r#""boom""#).await.unwrap_err();
-        assert!(matches!(&error, RequestError::Rejected { code, text, .. } if code == "failed" && text == r#""boom""#), "{error:?}");
+        assert!(matches!(&error, RequestError::Rejected { reply, .. } if reply.code() == "failed" && reply.text() == r#""boom""#), "{error:?}");
         let error = reply("else", r#"{"total":5}"#).await.unwrap_err();
         assert!(matches!(&error, RequestError::UnexpectedTopic { found, .. } if found == "else"), "{error:?}");
         assert_eq!(reply("sum", r#"{"total":5}"#).await.unwrap(), old::Sum { total: 5 });

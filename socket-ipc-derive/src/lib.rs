@@ -271,7 +271,7 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 /// struct Sum(i64);
 ///
 /// #[derive(Protocol)]
-/// #[protocol(to_server(Add -> Sum))]
+/// #[protocol(to_server(Add))]
 /// struct Calculator;
 ///
 /// fn travels_to_clients<P: ToClient<Sum>>() {}
@@ -324,7 +324,7 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 /// # #[topic = "log"]
 /// # struct Log<'m> { #[serde(borrow)] text: std::borrow::Cow<'m, str> }
 /// #[derive(Protocol)]
-/// #[protocol(to_server(Add -> Sum, Log<'_>))]
+/// #[protocol(to_server(Add, Log<'_>))]
 /// struct Calculator;
 ///
 /// struct Abacus;

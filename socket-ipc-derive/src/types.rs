@@ -5,31 +5,43 @@ use quote::ToTokens;
 use syn::parse::{Parse, ParseStream};
 use syn::{Error, Lifetime, Lit, Result, Type, TypePath};
 
-/// What stands where a type's path is expected, bare or in a string.
+/// What stands where a type is expected, bare or in a string.
 pub(crate) struct TypeName {
     tokens: TokenStream,
-    path: Option<TypePath>,
+    ty: Option<Type>,
 }
 
 impl Parse for TypeName {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         if input.peek(Lit) {
             let literal: Lit = input.parse()?;
-            let path = match &literal {
-                Lit::Str(literal) => literal.parse().ok().as_ref().and_then(type_path),
+            let ty = match &literal {
+                Lit::Str(literal) => literal.parse().ok(),
                 _ => None,
             };
-            return Ok(Self { tokens: literal.into_token_stream(), path });
+            return Ok(Self { tokens: literal.into_token_stream(), ty });
         }
         let ty: Type = input.parse()?;
-        Ok(Self { path: type_path(&ty), tokens: ty.into_token_stream() })
+        Ok(Self { tokens: ty.to_token_stream(), ty: Some(ty) })
     }
 }
 
 impl TypeName {
-    /// The path. Nothing else is a topic, tuples and references least of all.
-    pub(crate) fn path(self, expected: &str) -> Result<TypePath> {
-        self.path.ok_or_else(|| Error::new_spanned(self.tokens, expected))
+    /// The type, if it is one that a value can be decoded into.
+    pub(crate) fn ty(self, expected: &str) -> Result<Type> {
+        self.ty.filter(|ty| is_value(ty)).ok_or_else(|| Error::new_spanned(self.tokens, expected))
+    }
+}
+
+/// Whether a type may be that of a reply: a path, a tuple or an array of such.
+fn is_value(ty: &Type) -> bool {
+    match ty {
+        Type::Path(_) | Type::Macro(_) => true,
+        Type::Tuple(tuple) => tuple.elems.iter().all(is_value),
+        Type::Array(array) => is_value(&array.elem),
+        Type::Group(group) => is_value(&group.elem),
+        Type::Paren(paren) => is_value(&paren.elem),
+        _ => false,
     }
 }
 
@@ -44,7 +56,7 @@ pub(crate) fn type_path(ty: &Type) -> Option<TypePath> {
 
 /// What travels between processes and outlives the buffer it arrived in does not borrow from it. `what` is said of it
 /// in the message.
-pub(crate) fn check_owned(what: &str, ty: &TypePath, errors: &mut Vec<Error>) {
+pub(crate) fn check_owned(what: &str, ty: &impl ToTokens, errors: &mut Vec<Error>) {
     if let Some(lifetime) = lifetimes(ty).into_iter().find(|lifetime| lifetime.ident != "static") {
         errors.push(Error::new_spanned(
             &lifetime,
@@ -54,7 +66,7 @@ pub(crate) fn check_owned(what: &str, ty: &TypePath, errors: &mut Vec<Error>) {
 }
 
 /// All lifetimes in a type, however deep.
-pub(crate) fn lifetimes(ty: &TypePath) -> Vec<Lifetime> {
+pub(crate) fn lifetimes(ty: &impl ToTokens) -> Vec<Lifetime> {
     let mut found = Vec::new();
     map_lifetimes(ty.to_token_stream(), &mut |lifetime| {
         found.push(lifetime.clone());
@@ -64,7 +76,7 @@ pub(crate) fn lifetimes(ty: &TypePath) -> Vec<Lifetime> {
 }
 
 /// The type with another lifetime in place of each but `'static`.
-pub(crate) fn with_lifetime(ty: &TypePath, replacement: &str) -> TokenStream {
+pub(crate) fn with_lifetime(ty: &impl ToTokens, replacement: &str) -> TokenStream {
     map_lifetimes(ty.to_token_stream(), &mut |mut lifetime| {
         if lifetime.ident != "static" {
             lifetime.ident = Ident::new(replacement, lifetime.ident.span());

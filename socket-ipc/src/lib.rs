@@ -133,7 +133,9 @@ pub use client::{
 pub use client_id::ClientId;
 pub use connection::{Closing, ReplyFuture};
 pub use description::Description;
-pub use error::error_reply::{ErrorReply, IntoReply};
+pub use endpoint::reply_error::ReplyError;
+pub use endpoint::reply_sender::ReplySender;
+pub use error::error_reply::ErrorReply;
 pub use error::{
     ConnectError, Error, FlushError, ListenError, MessageError, MessageErrorKind, RegisterError,
     RequestError, SendError,
@@ -151,7 +153,7 @@ pub use server::{
 };
 pub use socket_ipc_derive::{Protocol, Topic};
 pub use topic::direction::{AnyTopic, ToClient, ToServer};
-pub use topic::{Exchange, Request, Topic};
+pub use topic::{Exchange, Fails, Replies, Request, Topic};
 pub use unix_socket::activation::{ActivatedListener, activated_listener, activated_listeners};
 pub use unix_socket::group::Group;
 pub use unix_socket::peer::Peer;
@@ -164,8 +166,9 @@ pub mod __private {
     #[cfg(feature = "schema")]
     pub use crate::description::schema::Schemas;
     pub use crate::description::schema::{DescribedIn, DescribesItself};
-    pub use crate::protocol::checks::{has_reply, stands_once};
+    pub use crate::protocol::checks::stands_once;
     pub use crate::protocol::hears::{Attaching, HearsAll};
     pub use crate::topic::direction::Travels;
-    pub use crate::topic::reply_of;
+    pub use crate::topic::error_text::{TextOf, TextOfAny};
+    pub use std::string::String;
 }

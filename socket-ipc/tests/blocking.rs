@@ -112,8 +112,8 @@ fn serve(path: &Path) -> Serving {
         .respond::<Add>(|Add { left, right }, _| left.checked_add(right).map(Sum).ok_or("too much"))
         .unwrap();
     server.respond_async::<Wait>(|Wait, _| std::future::pending::<Sum>()).unwrap();
-    server.respond_raw("double", "doubled", |number, _| Ok(2 * number.decode::<i64>()?)).unwrap();
-    server.respond_raw("panic", "", |_, _| -> Result<(), ErrorReply> { panic!("on purpose") }).unwrap();
+    server.respond_raw("double", Some("doubled"), |number, _| Ok(2 * number.decode::<i64>()?)).unwrap();
+    server.respond_raw("panic", Some(""), |_, _| -> Result<(), ErrorReply> { panic!("on purpose") }).unwrap();
     runtime.block_on(server.listen()).unwrap();
     Serving { server, arrivals, runtime }
 }
@@ -268,7 +268,10 @@ fn request_fails_in_any_way_returns_its_own_error() {
         assert!(matches!(error, RequestError::Send(SendError::NotConnected { .. })), "{error}");
         client.connect().unwrap();
         let error = client.request(&Add { left: i64::MAX, right: 1 }).unwrap_err();
-        assert!(matches!(&error, RequestError::Rejected { text, .. } if text == "too much"), "{error}");
+        assert!(
+            matches!(&error, RequestError::Rejected { reply, .. } if reply.text() == "too much"),
+            "{error}"
+        );
         let error = client.request_raw("missing", &1).unwrap_err();
         assert!(matches!(error, RequestError::NoResponder { .. }), "{error}");
         let error = client.request_raw("add", &1).unwrap_err();

@@ -232,17 +232,19 @@ fn request_reply_error_timeout_or_loss_is_printed() {
     let place = Place::new();
     let path = place.socket();
     let ours = Ours::listen(&path, |server| {
-        server.respond_raw("echo", "echo reply", |message, _| Ok(message.into_owned())).unwrap();
+        server.respond_raw("echo", Some("echo reply"), |message, _| Ok(message.into_owned())).unwrap();
         let refuse = |_: socket_ipc::RawMessage<'_>, _| {
             Err::<(), _>(ErrorReply::new("closed", "come back\n tomorrow\u{1b}[2J"))
         };
-        server.respond_raw("refuse", "refuse reply", refuse).unwrap();
+        server.respond_raw("refuse", Some("refuse reply"), refuse).unwrap();
         let text = format!("begin {} end", "x".repeat(3 << 20));
         let long =
             move |_: socket_ipc::RawMessage<'_>, _| Err::<(), _>(ErrorReply::new("long", text.clone()));
-        server.respond_raw("long", "long reply", long).unwrap();
+        server.respond_raw("long", Some("long reply"), long).unwrap();
         server
-            .respond_raw("panic", "panic reply", |_, _| -> Result<(), ErrorReply> { panic!("on purpose") })
+            .respond_raw("panic", Some("panic reply"), |_, _| -> Result<(), ErrorReply> {
+                panic!("on purpose")
+            })
             .unwrap();
         let leaves = server.handle();
         server.on_topic("leave", move |_message, client_id| assert!(leaves.disconnect(client_id)));

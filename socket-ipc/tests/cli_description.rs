@@ -22,7 +22,7 @@ fn described(path: &str, description: &str) -> (Runtime, Server) {
     {
         let reply: Box<serde_json::value::RawValue> = serde_json::from_str(&reply).unwrap();
         let replies = move |_: RawMessage<'_>, _| Ok::<_, ErrorReply>(reply.clone());
-        server.respond_raw(topic, "reply", replies).unwrap();
+        server.respond_raw(topic, Some("reply"), replies).unwrap();
     }
     runtime.block_on(server.listen()).unwrap();
     (runtime, server)
@@ -76,7 +76,7 @@ struct HowMany;
 struct Count(usize);
 
 #[derive(Protocol)]
-#[protocol(to_server(HowMany -> Count), to_client(Hello))]
+#[protocol(to_server(HowMany), to_client(Hello))]
 struct Chat;
 
 #[test]

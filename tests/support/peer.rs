@@ -156,7 +156,7 @@ async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
     server.on::<Ping>(move |Ping(number), id| reply.send(&Pong(number), id).unwrap_or_else(say));
     server.respond_async::<Square>(|request, _| squared(request))?;
     server.respond_async::<Wait>(|_, _| std::future::pending::<Waited>())?;
-    server.respond_raw("echo", "echoed", |text, _| Ok(text.into_owned()))?;
+    server.respond_raw("echo", Some("echoed"), |text, _| Ok(text.into_owned()))?;
     server.on_connection(|id| say(format_args!("connection {id}")));
     server.on_connection_close(|id, reason| say(format_args!("close {id} {:?}", reason.cause)));
     server.on_error(|error| say(format_args!("error {error}")));

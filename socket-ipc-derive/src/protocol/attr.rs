@@ -9,7 +9,7 @@ use syn::{
 };
 
 use crate::keys::{CRATE, Language, expect_end, read_separated};
-use crate::types::{check_owned, lifetimes, type_path};
+use crate::types::{lifetimes, type_path};
 
 /// The attribute's own name.
 const PROTOCOL: &str = "protocol";
@@ -25,16 +25,9 @@ const FORM: &str = "`#[protocol(to_server(…), to_client(…))]`";
 /// What the attribute says; nothing where it says nothing, or nothing usable.
 #[derive(Default)]
 pub(crate) struct ProtocolAttribute {
-    pub(crate) to_server: Vec<Entry>,
-    pub(crate) to_client: Vec<Entry>,
+    pub(crate) to_server: Vec<TypePath>,
+    pub(crate) to_client: Vec<TypePath>,
     pub(crate) krate: Option<Path>,
-}
-
-/// One topic of a direction: `Hello`, `Log<'_>`, `Add -> Sum`.
-pub(crate) struct Entry {
-    pub(crate) topic: TypePath,
-    /// What travels back, as a reply only.
-    pub(crate) reply: Option<TypePath>,
 }
 
 /// Reads the protocol attribute of a type.
@@ -92,8 +85,8 @@ fn read_list(attribute: &Attribute, list: &MetaList, errors: &mut Vec<Error>) ->
 /// The keys seen so far. The outer `Option` is `Some` once a key was seen, whatever its value.
 #[derive(Default)]
 struct Keys {
-    to_server: Option<Option<Vec<Entry>>>,
-    to_client: Option<Option<Vec<Entry>>>,
+    to_server: Option<Option<Vec<TypePath>>>,
+    to_client: Option<Option<Vec<TypePath>>>,
     krate: Option<Option<Path>>,
 }
 
@@ -108,11 +101,11 @@ fn read_key(input: ParseStream<'_>, keys: &mut Keys, errors: &mut Vec<Error>) ->
     }
 }
 
-/// `(Hello, Add -> Sum)` and its end, into the slot of its key.
+/// `(Hello, Add)` and its end, into the slot of its key.
 fn read_entries(
     key: &Ident,
     input: ParseStream<'_>,
-    slot: &mut Option<Option<Vec<Entry>>>,
+    slot: &mut Option<Option<Vec<TypePath>>>,
     errors: &mut Vec<Error>,
 ) -> Result<()> {
     LANGUAGE.occupy(key, slot)?;
@@ -130,21 +123,18 @@ fn read_entries(
     expect_end(input, &format!("`{key}(…)`"))
 }
 
-/// `Hello` or `Add -> Sum`, up to the comma.
-fn read_entry(input: ParseStream<'_>) -> Result<Entry> {
+/// `Hello`, up to the comma.
+fn read_entry(input: ParseStream<'_>) -> Result<TypePath> {
     let topic = read_type(input, input.span(), "expected the type of a topic, as in `to_server(Hello)`")?;
-    let reply = if input.peek(Token![->]) {
-        let arrow: Token![->] = input.parse()?;
-        let expected = "expected the type of the reply, as in `Add -> Sum`";
-        // Behind an arrow at the end there is nothing to point at.
-        let at = if input.is_empty() { arrow.spans[0] } else { input.span() };
-        Some(read_type(input, at, expected)?)
-    } else {
-        None
-    };
-    let form = if reply.is_some() { "the reply" } else { "the topic, or `->` and its reply" };
-    expect_end(input, form)?;
-    Ok(Entry { topic, reply })
+    if input.peek(Token![->]) {
+        let name = topic.path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default();
+        let text = format!(
+            "a reply belongs to its request: write `{name}` alone, and `reply = …` in its `#[topic]`"
+        );
+        return Err(Error::new(input.span(), text));
+    }
+    expect_end(input, "the topic")?;
+    Ok(topic)
 }
 
 /// The path of a type. A string is the name of a topic, or is meant as one.
@@ -157,9 +147,9 @@ fn read_type(input: ParseStream<'_>, at: Span, expected: &str) -> Result<TypePat
 }
 
 /// A topic that stands twice in a list is a line that was copied and not changed.
-fn check_once(key: &str, entries: &[Entry], errors: &mut Vec<Error>) {
+fn check_once(key: &str, entries: &[TypePath], errors: &mut Vec<Error>) {
     let mut seen = Vec::new();
-    for Entry { topic, .. } in entries {
+    for topic in entries {
         let text = topic.to_token_stream().to_string();
         if seen.contains(&text) {
             errors.push(Error::new_spanned(
@@ -172,15 +162,10 @@ fn check_once(key: &str, entries: &[Entry], errors: &mut Vec<Error>) {
     }
 }
 
-/// Messages have any lifetime, and there is nowhere to declare one. A request and its reply have none.
-fn check_lifetimes(entry: &Entry, errors: &mut Vec<Error>) {
-    if let Some(reply) = &entry.reply {
-        check_owned("a request", &entry.topic, errors);
-        check_owned("a reply", reply, errors);
-        return;
-    }
-    let named = lifetimes(&entry.topic).into_iter().filter(|it| it.ident != "_" && it.ident != "static");
-    let fixed = own_lifetimes(&entry.topic).filter(|it| it.ident == "static").cloned();
+/// Messages have any lifetime, and there is nowhere to declare one.
+fn check_lifetimes(topic: &TypePath, errors: &mut Vec<Error>) {
+    let named = lifetimes(topic).into_iter().filter(|it| it.ident != "_" && it.ident != "static");
+    let fixed = own_lifetimes(topic).filter(|it| it.ident == "static").cloned();
     errors.extend(named.chain(fixed).map(|lifetime| {
         Error::new_spanned(
             &lifetime,

@@ -1,18 +1,16 @@
 //! What is written for one direction of a protocol.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{ToTokens, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 use syn::{DeriveInput, TypePath};
 
-use super::attr::{Entry, ProtocolAttribute};
+use super::attr::ProtocolAttribute;
 use super::spans::{at, library};
 use crate::types::with_lifetime;
 
 /// One direction of a protocol.
 pub(super) struct Direction<'a> {
-    pub(super) listed: &'a [Entry],
-    /// The other direction's topics, whose replies travel in this one.
-    pub(super) replies_in: &'a [Entry],
+    pub(super) topics: &'a [TypePath],
     /// The trait that says that a topic travels in it.
     pub(super) marker: TokenStream,
     /// The endpoint that receives it.
@@ -22,26 +20,10 @@ pub(super) struct Direction<'a> {
 }
 
 impl Direction<'_> {
-    /// All that travels in this direction, each type once: several requests may have the same reply, and it may be
-    /// a topic of its own, too.
-    fn topics(&self) -> Vec<&TypePath> {
-        let replies = self.replies_in.iter().filter_map(|entry| entry.reply.as_ref());
-        let mut topics: Vec<&TypePath> = Vec::new();
-        let mut seen = Vec::new();
-        for topic in self.listed.iter().map(|entry| &entry.topic).chain(replies) {
-            let text = topic.to_token_stream().to_string();
-            if !seen.contains(&text) {
-                seen.push(text);
-                topics.push(topic);
-            }
-        }
-        topics
-    }
-
     /// `impl ToServer<Hello> for Chat {}` for each.
     pub(super) fn travels(&self, input: &DeriveInput) -> TokenStream {
         let (marker, ident) = (&self.marker, &input.ident);
-        let topics = self.topics();
+        let topics = self.topics;
         // From a single impl the compiler would conclude that every message is of its type, and report another one as
         // mismatched, with no word of the protocol; and where there is none, it would not wait to learn the type it
         // names. So there are two at least, if of types that are no topics and that cannot be sent.
@@ -63,15 +45,14 @@ impl Direction<'_> {
     /// The impl that attaches a struct that has a method for every listed topic. Without any there is nothing to
     /// attach, which is a compile error.
     pub(super) fn attaches(&self, input: &DeriveInput, krate: &TokenStream) -> Option<TokenStream> {
-        if self.listed.is_empty() {
+        if self.topics.is_empty() {
             return None;
         }
         let (ident, endpoint) = (&input.ident, &self.endpoint);
         // Bounds that name the struct: what it has to receive, and that this can be decoded, matters where one is
         // attached. A struct that hears `Log<'static>` hears every `Log<'_>`: its method takes a message of any
         // lifetime.
-        let sets: Vec<_> =
-            self.listed.iter().map(|Entry { topic, .. }| with_lifetime(topic, "static")).collect();
+        let sets: Vec<_> = self.topics.iter().map(|topic| with_lifetime(topic, "static")).collect();
         Some(quote! {
             #[automatically_derived]
             impl<__L> #krate::Attaches<__L, #endpoint> for #ident
@@ -93,7 +74,7 @@ impl Direction<'_> {
     /// Only the compiler knows the topics of types. Each has a constant of its own, so that all mistakes are reported
     /// at once, each on the later type.
     pub(super) fn names(&self, protocol: &str, attribute: &ProtocolAttribute) -> Option<TokenStream> {
-        let topics = self.topics();
+        let topics = self.topics;
         if topics.is_empty() {
             return None;
         }

@@ -1,13 +1,13 @@
 //! Checks a type and writes its protocol: what travels in which direction, and which endpoint receives it.
 
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::quote;
 use syn::ext::IdentExt;
 use syn::{Data, DeriveInput, Error};
 
-use super::attr::{self, Entry, ProtocolAttribute};
+use super::attr::{self, ProtocolAttribute};
 use super::direction::Direction;
-use super::spans::{at, library};
+use super::spans::library;
 use super::stand_in::stand_in;
 use crate::mistakes::reported;
 use crate::types::with_lifetime;
@@ -55,15 +55,13 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
     let krate = library(attribute, Span::call_site());
     let (ident, name) = (&input.ident, input.ident.unraw().to_string());
     let to_server = Direction {
-        listed: &attribute.to_server,
-        replies_in: &attribute.to_client,
+        topics: &attribute.to_server,
         marker: quote!(#krate::ToServer),
         endpoint: quote!(#krate::Server<#ident>),
         words: "to the server",
     };
     let to_client = Direction {
-        listed: &attribute.to_client,
-        replies_in: &attribute.to_server,
+        topics: &attribute.to_client,
         marker: quote!(#krate::ToClient),
         endpoint: quote!(#krate::Client<#ident>),
         words: "to clients",
@@ -77,7 +75,7 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
     let travels = [(&attribute.to_server, "to_server"), (&attribute.to_client, "to_client")].map(
         |(entries, direction)| {
             let direction = Ident::new(direction, Span::call_site());
-            let topics: Vec<_> = entries.iter().map(|entry| with_lifetime(&entry.topic, "static")).collect();
+            let topics: Vec<_> = entries.iter().map(|topic| with_lifetime(topic, "static")).collect();
             quote! {
                 #(
                     #krate::__private::Travels::#direction(
@@ -89,8 +87,6 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
         },
     );
     let described = described(input, attribute, &krate);
-    let requests = attribute.to_server.iter().chain(&attribute.to_client);
-    let replies = requests.filter_map(|entry| reply(entry, attribute));
 
     // What is deprecated is no less part of the protocol; a program that sends it is warned.
     quote! {
@@ -102,7 +98,6 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
                 const TOPICS: &'static [#krate::__private::Travels] = &[#(#travels)*];
             }
             #(#directions)*
-            #(#replies)*
             #described
         };
     }
@@ -117,7 +112,7 @@ fn described(input: &DeriveInput, attribute: &ProtocolAttribute, krate: &TokenSt
         [(&attribute.to_server, "TowardServer"), (&attribute.to_client, "TowardClient")]
     {
         let direction = Ident::new(direction, Span::call_site());
-        topics.extend(entries.iter().map(|entry| with_lifetime(&entry.topic, "static")));
+        topics.extend(entries.iter().map(|topic| with_lifetime(topic, "static")));
         directions.extend(entries.iter().map(|_| quote!(#krate::description::Direction::#direction)));
     }
     quote! {
@@ -131,15 +126,4 @@ fn described(input: &DeriveInput, attribute: &ProtocolAttribute, krate: &TokenSt
             }
         }
     }
-}
-
-/// The check that a request has the reply to that the arrow says.
-fn reply(entry: &Entry, attribute: &ProtocolAttribute) -> Option<TokenStream> {
-    let Entry { topic: request, reply } = entry;
-    let reply = reply.as_ref()?;
-    let span = at(reply);
-    let krate = library(attribute, span);
-    Some(quote_spanned! {span=>
-        const _: () = #krate::__private::has_reply::<#request, #reply>();
-    })
 }

@@ -2,13 +2,14 @@
 //!
 //! Every mistake is pushed to the caller's list and reading goes on, so that one compilation shows them all.
 
+use proc_macro2::Ident;
 use syn::ext::IdentExt;
 use syn::parse::ParseStream;
 use syn::{
-    Attribute, DeriveInput, Error, Expr, Lit, LitStr, MacroDelimiter, Meta, MetaList, Path, Result, TypePath,
+    Attribute, DeriveInput, Error, Expr, Lit, LitStr, MacroDelimiter, Meta, MetaList, Path, Result, Type,
 };
 
-use crate::keys::{CRATE, Language, read_separated, skip, string_literal, ungrouped};
+use crate::keys::{CRATE, Language, expect_end, read_separated, skip, string_literal, ungrouped};
 use crate::types::{TypeName, check_owned};
 
 /// The attribute's own name.
@@ -17,8 +18,15 @@ const TOPIC: &str = "topic";
 const NAME: &str = "name";
 /// The type of the reply, in the long form.
 const REPLY: &str = "reply";
+/// The type that a responder fails with.
+const ERROR: &str = "error";
+/// The topic of the reply, where it is not that of the request.
+const REPLY_TOPIC: &str = "reply_topic";
+/// Has the responder run on when the requester gives up.
+const NO_CANCEL: &str = "no_cancel";
 /// The keys of the long form. A new key stands here, in [`Keys`] and in [`read_key`].
-const LANGUAGE: Language = Language { attribute: TOPIC, keys: &[NAME, REPLY, CRATE] };
+const LANGUAGE: Language =
+    Language { attribute: TOPIC, keys: &[NAME, REPLY, ERROR, REPLY_TOPIC, NO_CANCEL, CRATE] };
 
 /// The longest topic name that every peer accepts by default.
 const MAX_NAME_LEN: usize = 256;
@@ -28,7 +36,11 @@ const MAX_NAME_LEN: usize = 256;
 pub(crate) struct TopicAttribute {
     pub(crate) name: Option<LitStr>,
     /// `Some(None)` where there is a reply, but nothing usable.
-    pub(crate) reply: Option<Option<TypePath>>,
+    pub(crate) reply: Option<Option<Type>>,
+    /// The same for the error.
+    pub(crate) error: Option<Option<Type>>,
+    pub(crate) reply_topic: Option<LitStr>,
+    pub(crate) no_cancel: bool,
     pub(crate) krate: Option<Path>,
 }
 
@@ -56,9 +68,15 @@ pub(crate) fn read(input: &DeriveInput, errors: &mut Vec<Error>) -> TopicAttribu
     if let Some(name) = &read.name {
         check_name(name, errors);
     }
+    if let Some(topic) = &read.reply_topic {
+        check_name(topic, errors);
+    }
+    // The requester holds them long after the buffer that they arrived in is gone.
     if let Some(Some(reply)) = &read.reply {
-        // The requester holds it long after the buffer that it arrived in is gone.
         check_owned("a reply", reply, errors);
+    }
+    if let Some(Some(error)) = &read.error {
+        check_owned("an error", error, errors);
     }
     read
 }
@@ -95,7 +113,20 @@ fn read_long(attribute: &Attribute, list: &MetaList, errors: &mut Vec<Error>) ->
             format_args!("missing topic name: add `{NAME} = \"…\"` to `#[{TOPIC}(…)]`"),
         ));
     }
-    TopicAttribute { name: keys.name.flatten(), reply: keys.reply, krate: keys.krate.flatten() }
+    if keys.reply.is_none() {
+        // What they say is said of a request.
+        errors.extend(keys.of_requests.drain(..).map(|key| {
+            Error::new(key.span(), format_args!("`{key}` belongs to a request: add `{REPLY} = …`"))
+        }));
+    }
+    TopicAttribute {
+        name: keys.name.flatten(),
+        reply: keys.reply,
+        error: keys.error,
+        reply_topic: keys.reply_topic.flatten(),
+        no_cancel: keys.no_cancel.is_some(),
+        krate: keys.krate.flatten(),
+    }
 }
 
 /// The keys seen so far. The outer `Option` is `Some` once a key was seen, whatever its value: a key with a
@@ -103,13 +134,21 @@ fn read_long(attribute: &Attribute, list: &MetaList, errors: &mut Vec<Error>) ->
 #[derive(Default)]
 struct Keys {
     name: Option<Option<LitStr>>,
-    reply: Option<Option<TypePath>>,
+    reply: Option<Option<Type>>,
+    error: Option<Option<Type>>,
+    reply_topic: Option<Option<LitStr>>,
+    no_cancel: Option<Option<()>>,
     krate: Option<Option<Path>>,
+    /// Those that only a request has.
+    of_requests: Vec<Ident>,
 }
 
 /// One `key = value`, up to the comma.
 fn read_key(input: ParseStream<'_>, keys: &mut Keys) -> Result<()> {
     let key = LANGUAGE.read_key(input)?;
+    if [ERROR, REPLY_TOPIC, NO_CANCEL].iter().any(|of_request| key == of_request) {
+        keys.of_requests.push(key.clone());
+    }
     match key.to_string().as_str() {
         NAME => LANGUAGE.read_value(&key, input, &mut keys.name, "`name = \"…\"`", |value: Expr| {
             string_literal(&value).ok_or_else(|| {
@@ -117,8 +156,26 @@ fn read_key(input: ParseStream<'_>, keys: &mut Keys) -> Result<()> {
             })
         }),
         REPLY => LANGUAGE.read_value(&key, input, &mut keys.reply, "`reply = …`", |value: TypeName| {
-            value.path("expected the type of the reply, as in `reply = Sum`")
+            value.ty("expected the type of the reply, as in `reply = Sum`")
         }),
+        ERROR => LANGUAGE.read_value(&key, input, &mut keys.error, "`error = …`", |value: TypeName| {
+            value.ty("expected the type of the error, as in `error = SubmitError`")
+        }),
+        REPLY_TOPIC => LANGUAGE.read_value(
+            &key,
+            input,
+            &mut keys.reply_topic,
+            "`reply_topic = \"…\"`",
+            |value: Expr| {
+                string_literal(&value).ok_or_else(|| {
+                    Error::new_spanned(ungrouped(&value), "expected a string literal: `reply_topic = \"…\"`")
+                })
+            },
+        ),
+        NO_CANCEL => {
+            LANGUAGE.occupy(&key, &mut keys.no_cancel)?;
+            expect_end(input, "`no_cancel`")
+        }
         CRATE => LANGUAGE.read_crate(&key, input, &mut keys.krate),
         _ => Err(LANGUAGE.unknown(&key)),
     }

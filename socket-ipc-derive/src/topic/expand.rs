@@ -10,8 +10,8 @@ use syn::{
 };
 
 use super::attr::{self, TopicAttribute};
+use super::request::Request;
 use crate::mistakes::reported;
-use crate::types::with_lifetime;
 
 /// The `impl Topic` of a type and what goes with it, preceded by every mistake that was found in it.
 ///
@@ -131,35 +131,26 @@ fn is_param(ty: &Type, param: &Ident) -> bool {
 
 /// Writes the impls. Whatever the attribute doesn't say has a stand-in.
 fn implementations(input: &DeriveInput, attribute: TopicAttribute) -> TokenStream {
-    let krate = attribute.krate.map_or_else(|| quote!(::socket_ipc), Path::into_token_stream);
+    let krate = attribute.krate.as_ref().map_or_else(|| quote!(::socket_ipc), Path::to_token_stream);
     // A new literal, so that lints on the user's literal (needless hashes) are reported only where it stands.
     let name = attribute.name.as_ref().map(LitStr::value).unwrap_or_default();
     let ident = &input.ident;
     let (params, where_clause) = impl_generics(&input.generics);
     let self_arguments = arguments(&input.generics, &quote!('_));
     let message = message(input);
-    let reply = attribute
-        .reply
-        .map(|reply| reply.map_or_else(|| quote!(Self), |reply| with_lifetime(&reply, "static")));
-    let outcome = match &reply {
-        Some(reply) => quote!(::core::result::Result<#reply, #krate::ErrorReply>),
-        None => quote!(()),
-    };
-    // By way of `Request`, which asks for a topic already: a reply that is none is reported once.
-    let reply_name = reply.is_some().then(|| {
+    let request = Request::of(&attribute, &krate);
+    let reply_name = request.as_ref().map(|_| {
+        let topic = attribute.reply_topic.as_ref().map_or_else(|| name.clone(), LitStr::value);
         quote! {
             const REPLY: ::core::option::Option<&'static ::core::primitive::str> =
-                ::core::option::Option::Some(#krate::__private::reply_of::<Self>());
+                ::core::option::Option::Some(#topic);
         }
     });
-    let request = reply.map(|reply| {
-        quote! {
-            #[automatically_derived]
-            impl #params #krate::Request for #ident #self_arguments #where_clause {
-                type Reply = #reply;
-            }
-        }
-    });
+    let outcome = match &request {
+        Some(Request { reply, error, .. }) => quote!(::core::result::Result<#reply, #error>),
+        None => quote!(()),
+    };
+    let request = request.map(|request| request.implementations(input, &attribute, &krate));
 
     quote! {
         #[automatically_derived]
@@ -195,7 +186,7 @@ fn message(input: &DeriveInput) -> TokenStream {
 }
 
 /// The arguments of the type, `lifetime` in place of its own.
-fn arguments(generics: &Generics, lifetime: &TokenStream) -> Option<TokenStream> {
+pub(super) fn arguments(generics: &Generics, lifetime: &TokenStream) -> Option<TokenStream> {
     let arguments = generics.params.iter().map(|param| match param {
         GenericParam::Lifetime(_) => lifetime.clone(),
         GenericParam::Type(param) => param.ident.to_token_stream(),
@@ -208,7 +199,7 @@ fn arguments(generics: &Generics, lifetime: &TokenStream) -> Option<TokenStream>
 ///
 /// The impl is for `Hello<'_>`, and a bound that names the lifetime `'a` becomes `for<'a>`: it has to hold
 /// for each `Message<'a>`, not only for one. This also leaves the name free for the parameter of `Message`.
-fn impl_generics(generics: &Generics) -> (TokenStream, TokenStream) {
+pub(super) fn impl_generics(generics: &Generics) -> (TokenStream, TokenStream) {
     let lifetimes: Vec<_> = generics.lifetimes().map(|param| &param.lifetime).collect();
     let mut params = Vec::new();
     let mut clause = Vec::new();
@@ -231,7 +222,7 @@ fn impl_generics(generics: &Generics) -> (TokenStream, TokenStream) {
     }
     // A missing `T: 'static` is a mistake; the stand-in has to compile all the same.
     clause.extend(types_not_static(generics).map(|TypeParam { ident, .. }| quote!(#ident: 'static)));
-    (quote!(<#(#params),*>), quote!(where #(#clause),*))
+    (quote!(<#(#params),*>), quote!(where #(#clause,)*))
 }
 
 /// One bound of the where clause, `for` those of the type's lifetimes that it names.

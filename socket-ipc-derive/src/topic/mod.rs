@@ -2,5 +2,6 @@
 
 mod attr;
 mod expand;
+mod request;
 
 pub(crate) use expand::topic;

@@ -29,14 +29,15 @@ impl<P> ClientHandle<P> {
     /// # Ok(()) }
     /// ```
     pub fn describe_server(&self) -> ReplyFuture<Description> {
-        send::request(&*self.state, TopicName::OfType(DESCRIBE), &(), (), read_description)
+        send::request(&*self.state, TopicName::OfType(DESCRIBE), &(), (), read_description, true)
     }
 }
 
 /// Reads it otherwise than a typed reply: a description is no topic, so that the compiler does not suggest it where a
 /// topic is missing.
 fn read_description(wire: Wire, topic: &str, envelope: &[u8]) -> Result<Description, RequestError> {
-    read_raw(wire, topic, envelope)?.decode().map_err(|error| RequestError::ReplyUndecodable {
+    let text = read_raw(wire, topic, envelope)?;
+    text.decode().map_err(|error| RequestError::ReplyUndecodable {
         topic: topic.to_owned(),
         type_name: std::any::type_name::<Description>(),
         reason: error.to_string(),

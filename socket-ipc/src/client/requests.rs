@@ -1,16 +1,19 @@
 //! Requests and replies of a client.
 
+use futures_util::FutureExt as _;
+use futures_util::future::Map;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::handle::ClientHandle;
 use crate::connection::{ReplyFuture, read_raw, read_typed};
+use crate::endpoint::reply_sender::ReplySender;
 use crate::endpoint::{requests, send};
 use crate::error::RegisterError;
-use crate::error::error_reply::{ErrorReply, IntoReply};
+use crate::error::error_reply::ErrorReply;
 use crate::listener::ListenerId;
 use crate::topic::direction::{ToClient, ToServer};
-use crate::topic::{Request, TopicName};
+use crate::topic::{Replies, Request, TopicName};
 use crate::wire::raw_message::RawMessage;
 use crate::wire::topic_or_none;
 
@@ -20,16 +23,22 @@ use crate::wire::topic_or_none;
 // `Fn` is a supertrait so that the compiler infers the types of a closure's arguments.
 pub trait ClientResponder<T: Request>: Fn(T) -> Self::Outcome + Send + Sync + 'static {
     /// What the responder returns.
-    type Outcome: IntoReply<T::Reply>;
+    type Outcome;
+
+    #[doc(hidden)]
+    fn into_reply(returned: Self::Outcome) -> Result<T::Reply, T::Error>;
 }
 
-impl<T, L, O> ClientResponder<T> for L
+impl<T, L, R> ClientResponder<T> for L
 where
-    T: Request,
-    L: Fn(T) -> O + Send + Sync + 'static,
-    O: IntoReply<T::Reply>,
+    T: Replies<R>,
+    L: Fn(T) -> R + Send + Sync + 'static,
 {
-    type Outcome = O;
+    type Outcome = R;
+
+    fn into_reply(returned: R) -> Result<T::Reply, T::Error> {
+        T::into_reply(returned)
+    }
 }
 
 /// An asynchronous responder of a client: any `Fn(T)` that returns a future of the reply, or of a `Result` of it.
@@ -37,17 +46,39 @@ where
 /// It is implemented for all of them; there is nothing to implement.
 pub trait AsyncClientResponder<T: Request>: Fn(T) -> Self::Future + Send + Sync + 'static {
     /// What the responder returns.
-    type Future: Future<Output: IntoReply<T::Reply>> + Send + 'static;
+    type Future: Future + Send + 'static;
+
+    #[doc(hidden)]
+    fn into_reply(returned: <Self::Future as Future>::Output) -> Result<T::Reply, T::Error>;
 }
 
 impl<T, L, F> AsyncClientResponder<T> for L
 where
-    T: Request,
+    T: Replies<F::Output>,
     L: Fn(T) -> F + Send + Sync + 'static,
-    F: Future<Output: IntoReply<T::Reply>> + Send + 'static,
+    F: Future + Send + 'static,
 {
     type Future = F;
+
+    fn into_reply(returned: F::Output) -> Result<T::Reply, T::Error> {
+        T::into_reply(returned)
+    }
 }
+
+fn replying<T: Request, R: ClientResponder<T>>(
+    responder: R,
+) -> impl Fn(T, ()) -> Result<T::Reply, T::Error> + Send + Sync + 'static {
+    move |request, ()| R::into_reply(responder(request))
+}
+
+fn replying_async<T: Request, R: AsyncClientResponder<T>>(
+    responder: R,
+) -> impl Fn(T, ()) -> Map<R::Future, IntoReply<T, R::Future>> + Send + Sync + 'static {
+    move |request, ()| responder(request).map(R::into_reply as IntoReply<T, R::Future>)
+}
+
+/// From what a future of a responder returns to the reply.
+type IntoReply<T, F> = fn(<F as Future>::Output) -> Result<<T as Request>::Reply, <T as Request>::Error>;
 
 #[doc = include_str!("../endpoint/docs/requesting.md")]
 ///
@@ -72,24 +103,19 @@ impl<P> ClientHandle<P> {
     /// use socket_ipc::{Client, RequestError, Topic};
     ///
     /// #[derive(Topic, Serialize, Deserialize)]
-    /// #[topic(name = "add", reply = Sum)]
+    /// #[topic(name = "add", reply = i64)]
     /// struct Add { left: i64, right: i64 }
     ///
-    /// #[derive(Topic, Serialize, Deserialize)]
-    /// #[topic = "sum"]
-    /// struct Sum(i64);
-    ///
     /// # async fn example(client: Client) -> Result<(), RequestError> {
-    /// let Sum(five) = client.request(&Add { left: 2, right: 3 }).await?;
+    /// let five = client.request(&Add { left: 2, right: 3 }).await?;
     /// # Ok(()) }
     /// ```
-    pub fn request<T>(&self, request: &T) -> ReplyFuture<T::Reply>
+    pub fn request<T>(&self, request: &T) -> ReplyFuture<T::Reply, T::Error>
     where
-        P: ToServer<T> + ToClient<T::Reply>,
-        T: Request + Serialize,
-        T::Reply: DeserializeOwned,
+        P: ToServer<T>,
+        T: Request<Reply: DeserializeOwned, Error: DeserializeOwned> + Serialize,
     {
-        send::request(&*self.state, TopicName::OfType(T::NAME), request, (), read_typed)
+        send::request(&*self.state, TopicName::OfType(T::NAME), request, (), read_typed::<T>, T::IS_CANCELLED)
     }
 
     /// Requests a reply to any value under a topic known only at run time, and returns the future of the reply's JSON
@@ -110,8 +136,8 @@ impl<P> ClientHandle<P> {
         &self,
         topic: &str,
         request: &M,
-    ) -> ReplyFuture<RawMessage<'static>> {
-        send::request(&*self.state, TopicName::AtRunTime(topic_or_none(topic)), request, (), read_raw)
+    ) -> ReplyFuture<RawMessage<'static>, RawMessage<'static>> {
+        send::request(&*self.state, TopicName::AtRunTime(topic_or_none(topic)), request, (), read_raw, true)
     }
 }
 
@@ -128,35 +154,29 @@ impl<P> ClientHandle<P> {
     /// use socket_ipc::{Client, Topic};
     ///
     /// #[derive(Topic, Serialize, Deserialize)]
-    /// #[topic(name = "version", reply = Version)]
+    /// #[topic(name = "version", reply = String)]
     /// struct GetVersion;
     ///
-    /// #[derive(Topic, Serialize, Deserialize)]
-    /// #[topic = "version is"]
-    /// struct Version(String);
-    ///
     /// let client = Client::new("/tmp/myApp.sock");
-    /// client.respond::<GetVersion>(|GetVersion| Version("1.0".into()))?;
+    /// client.respond::<GetVersion>(|GetVersion| "1.0".to_owned())?;
     /// # Ok::<(), socket_ipc::RegisterError>(())
     /// ```
     pub fn respond<T>(&self, responder: impl ClientResponder<T>) -> Result<ListenerId, RegisterError>
     where
-        P: ToClient<T> + ToServer<T::Reply>,
-        T: Request + DeserializeOwned + 'static,
-        T::Reply: Serialize,
+        P: ToClient<T>,
+        T: Request<Reply: Serialize, Error: Serialize> + DeserializeOwned + 'static,
     {
-        requests::respond(&self.state, move |request: T, ()| responder(request))
+        requests::respond(&self.state, replying(responder))
     }
 
     /// [`respond`](Self::respond) under a token that other listeners may have, too.
     pub(crate) fn respond_as<T>(
         &self,
         token: ListenerId,
-        responder: impl ClientResponder<T>,
+        responder: impl Fn(T) -> Result<T::Reply, T::Error> + Send + Sync + 'static,
     ) -> Result<(), RegisterError>
     where
-        T: Request + DeserializeOwned + 'static,
-        T::Reply: Serialize,
+        T: Request<Reply: Serialize, Error: Serialize> + DeserializeOwned + 'static,
     {
         requests::respond_as(&self.state, token, move |request: T, ()| responder(request))
     }
@@ -173,17 +193,12 @@ impl<P> ClientHandle<P> {
     /// use std::time::Duration;
     ///
     /// #[derive(Topic, Serialize, Deserialize)]
-    /// #[topic(name = "nap", reply = Awake)]
+    /// #[topic(name = "nap", reply = ())]
     /// struct Nap { milliseconds: u64 }
-    ///
-    /// #[derive(Topic, Serialize, Deserialize)]
-    /// #[topic = "awake"]
-    /// struct Awake;
     ///
     /// let client = Client::new("/tmp/myApp.sock");
     /// client.respond_async::<Nap>(|Nap { milliseconds }| async move {
     ///     tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-    ///     Awake
     /// })?;
     /// # Ok::<(), socket_ipc::RegisterError>(())
     /// ```
@@ -192,11 +207,50 @@ impl<P> ClientHandle<P> {
         responder: impl AsyncClientResponder<T>,
     ) -> Result<ListenerId, RegisterError>
     where
-        P: ToClient<T> + ToServer<T::Reply>,
-        T: Request + DeserializeOwned + 'static,
-        T::Reply: Serialize + Send,
+        P: ToClient<T>,
+        T: Request<Reply: Serialize + Send, Error: Serialize + Send> + DeserializeOwned + 'static,
     {
-        requests::respond_async(&self.state, move |request: T, ()| responder(request))
+        requests::respond_async(&self.state, replying_async(responder))
+    }
+
+    #[doc = include_str!("../endpoint/docs/respond_with.md")]
+    ///
+    /// [`max_requests`]: crate::ClientBuilder::max_requests
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use socket_ipc::{Client, Topic};
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic(name = "confirm", reply = bool)]
+    /// struct Confirm { text: String }
+    ///
+    /// let client = Client::new("/tmp/myApp.sock");
+    /// client.respond_with::<Confirm>(|Confirm { text }, reply| {
+    ///     std::thread::spawn(move || {
+    ///         println!("{text} [y/n]");
+    ///         let mut line = String::new();
+    ///         let yes = std::io::stdin().read_line(&mut line).is_ok() && line.trim() == "y";
+    ///         if let Err(error) = reply.send(Ok(yes)) {
+    ///             eprintln!("{error}");
+    ///         }
+    ///     });
+    /// })?;
+    /// # Ok::<(), socket_ipc::RegisterError>(())
+    /// ```
+    pub fn respond_with<T>(
+        &self,
+        responder: impl Fn(T, ReplySender<T, ()>) + Send + Sync + 'static,
+    ) -> Result<ListenerId, RegisterError>
+    where
+        P: ToClient<T>,
+        T: Request + DeserializeOwned + 'static,
+        T::Reply: Serialize + Send + 'static,
+        T::Error: Serialize + Send + 'static,
+    {
+        requests::respond_with(&self.state, responder)
     }
 
     #[doc = include_str!("../endpoint/docs/respond_raw.md")]
@@ -205,13 +259,13 @@ impl<P> ClientHandle<P> {
     ///
     /// ```
     /// # let client = socket_ipc::Client::new("/tmp/myApp.sock");
-    /// client.respond_raw("echo", "echo reply", |message| Ok(message.into_owned()))?;
+    /// client.respond_raw("echo", None, |message| Ok(message.into_owned()))?;
     /// # Ok::<(), socket_ipc::RegisterError>(())
     /// ```
     pub fn respond_raw<M: Serialize>(
         &self,
         topic: &str,
-        reply_topic: &str,
+        reply_topic: Option<&str>,
         responder: impl Fn(RawMessage<'_>) -> Result<M, ErrorReply> + Send + Sync + 'static,
     ) -> Result<ListenerId, RegisterError> {
         let responder = move |request: RawMessage<'_>, ()| responder(request);

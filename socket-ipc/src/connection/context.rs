@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::reply::reply;
+use super::reply::{Outcome, reply};
 use super::{EndpointState, Limits, Link};
 use crate::error::MessageError;
 use crate::error::error_reply::ErrorReply;
 use crate::router::Report;
 use crate::topic::TopicName;
-use crate::wire::{EnvelopeKind, RequestId};
+use crate::wire::{ReplyTo, RequestId};
 
 /// The endpoint of a connection, and the link of the connection.
 pub(super) struct ConnectionContext<E: EndpointState> {
@@ -50,7 +50,9 @@ impl<E: EndpointState> Report<E::From> for ConnectionContext<E> {
         }
     }
 
-    fn refuse(&self, kind: &EnvelopeKind, topic: &str, error_reply: ErrorReply, _from: E::From) {
-        reply::<()>(&*self.endpoint, &self.link.outbox, kind, TopicName::AtRunTime(topic), &Err(error_reply));
+    fn refuse(&self, to: &ReplyTo, topic: &str, error_reply: ErrorReply, _from: E::From) {
+        let outcome = Err(error_reply);
+        let outcome = Outcome::<()>::untyped(&outcome);
+        reply(&*self.endpoint, &self.link.outbox, to, TopicName::AtRunTime(topic), outcome);
     }
 }

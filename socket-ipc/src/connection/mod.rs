@@ -12,6 +12,7 @@
 mod buffer_pool;
 mod closing;
 mod context;
+mod control;
 mod deadline_timer;
 mod encode;
 mod inbox;
@@ -38,8 +39,8 @@ pub use closing::Closing;
 pub(crate) use encode::{encoded, queue_paced};
 pub(crate) use inbox::InboxBudget;
 pub(crate) use outbox::{BroadcastLog, CloseCommand, Outbox, OutboxBudget, PushError, Unsent, counted_for};
-pub(crate) use pending_requests::PendingRequests;
-pub(crate) use reply::{reply, reply_paced, request_span};
+pub(crate) use pending_requests::{Cancels, PendingRequests};
+pub(crate) use reply::{NotReplied, Outcome, reply, reply_paced, reply_within, request_span};
 pub use reply_future::ReplyFuture;
 pub(crate) use reply_future::{Read, read_raw, read_typed};
 pub(crate) use session::Session;

@@ -188,8 +188,12 @@ impl Outbox {
     }
 
     fn pushed(&self, mut queue: MutexGuard<'_, Queue>, len: usize) {
-        queue.len += len;
         queue.messages += 1;
+        self.pushed_uncounted(queue, len);
+    }
+
+    fn pushed_uncounted(&self, mut queue: MutexGuard<'_, Queue>, len: usize) {
+        queue.len += len;
         self.queued.store(queue.len, Ordering::Release);
         let session = if queue.idle { queue.session.take() } else { None };
         drop(queue);

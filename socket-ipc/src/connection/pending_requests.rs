@@ -10,8 +10,11 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
+use super::control;
+use super::outbox::Outbox;
 use crate::events::CloseCause;
 use crate::sync::lock;
+use crate::wire::Wire;
 
 /// The outcome of a request: the envelope of its reply, as it arrived, or why there is none.
 pub(super) type Outcome = Result<Box<[u8]>, NoReply>;
@@ -45,10 +48,25 @@ pub(crate) struct PendingRequests {
     /// How many wait, readable without the lock.
     count: AtomicUsize,
     limit: usize,
+    /// Where the peer is told that nobody waits for a reply any more, if it may know that.
+    cancels: Option<Cancels>,
     /// Runs the task that keeps the deadlines.
     runtime: Handle,
     /// Tells that task that a deadline is earlier than it knew.
     earlier: Notify,
+}
+
+/// Where cancels go.
+#[derive(Debug)]
+pub(crate) struct Cancels {
+    outbox: Arc<Outbox>,
+    wire: Wire,
+}
+
+impl Cancels {
+    pub(crate) fn new(outbox: &Arc<Outbox>, wire: Wire) -> Option<Self> {
+        wire.has_control_lines().then(|| Self { outbox: Arc::clone(outbox), wire })
+    }
 }
 
 #[derive(Debug)]
@@ -66,15 +84,18 @@ struct Requester {
     reply: oneshot::Sender<Outcome>,
     /// `None` is beyond the range of the clock.
     deadline: Option<Instant>,
+    /// Whether the peer is told when nobody waits any more.
+    is_cancelled: bool,
 }
 
 impl PendingRequests {
-    pub(crate) fn new(limit: usize, runtime: Handle) -> Arc<Self> {
+    pub(crate) fn new(limit: usize, cancels: Option<Cancels>, runtime: Handle) -> Arc<Self> {
         let waiting = Waiting { requesters: HashMap::default(), next_id: 1, kept_until: None, ended: None };
         Arc::new(Self {
             waiting: Mutex::new(waiting),
             count: AtomicUsize::new(0),
             limit,
+            cancels,
             runtime,
             earlier: Notify::new(),
         })
@@ -84,6 +105,7 @@ impl PendingRequests {
     pub(super) fn begin(
         self: &Arc<Self>,
         timeout: Duration,
+        is_cancelled: bool,
     ) -> Result<(u64, oneshot::Receiver<Outcome>), RequestRefused> {
         let deadline = Instant::now().checked_add(timeout);
         let (sender, receiver) = oneshot::channel();
@@ -96,7 +118,7 @@ impl PendingRequests {
         }
         let id = waiting.next_id;
         waiting.next_id += 1;
-        waiting.requesters.insert(id, Requester { reply: sender, deadline });
+        waiting.requesters.insert(id, Requester { reply: sender, deadline, is_cancelled });
         self.counted(&waiting);
         self.keep(&mut waiting, deadline);
         Ok((id, receiver))
@@ -111,9 +133,22 @@ impl PendingRequests {
         true
     }
 
-    /// Removes a request whose reply is not awaited any longer.
-    pub(super) fn forget(&self, id: u64) {
+    /// Removes a request that was not sent.
+    pub(super) fn withdraw(&self, id: u64) {
         drop(self.take(id));
+    }
+
+    /// Removes a request whose reply is not awaited any longer, and tells the peer.
+    pub(super) fn forget(&self, id: u64) {
+        if let Some(requester) = self.take(id) {
+            self.cancel(id, &requester);
+        }
+    }
+
+    fn cancel(&self, id: u64, requester: &Requester) {
+        if let Some(Cancels { outbox, wire }) = self.cancels.as_ref().filter(|_| requester.is_cancelled) {
+            control::cancel(outbox, *wire, id);
+        }
     }
 
     /// Hands a reply to the request that waits for it, and says whether one does.
@@ -210,7 +245,8 @@ impl PendingRequests {
         let next = waiting.kept_until;
         drop(waiting);
         // Sending wakes the requesters: without the lock.
-        for (_, requester) in over {
+        for (id, requester) in over {
+            self.cancel(id, &requester);
             let _ = requester.reply.send(Err(NoReply::Late));
         }
         next
@@ -225,11 +261,11 @@ mod tests {
 
     #[tokio::test]
     async fn pending_requests_resolve_reaches_requester_once() {
-        let requests = PendingRequests::new(2, Handle::current());
+        let requests = PendingRequests::new(2, None, Handle::current());
         assert!(!requests.is_waiting());
-        let (first, first_reply) = requests.begin(LONG).unwrap();
-        let (second, second_reply) = requests.begin(LONG).unwrap();
-        assert!(matches!(requests.begin(LONG), Err(RequestRefused::TooMany { limit: 2 })));
+        let (first, first_reply) = requests.begin(LONG, true).unwrap();
+        let (second, second_reply) = requests.begin(LONG, true).unwrap();
+        assert!(matches!(requests.begin(LONG, true), Err(RequestRefused::TooMany { limit: 2 })));
         assert!(requests.resolve(second, b"2"));
         assert!(requests.resolve(first, b"1"));
         assert!(!requests.resolve(first, b"1"), "it was resolved before");
@@ -237,7 +273,7 @@ mod tests {
         let replies = [first_reply.await.unwrap().unwrap(), second_reply.await.unwrap().unwrap()];
         assert_eq!(replies.map(Vec::from), [b"1", b"2"]);
         assert!(!requests.is_waiting());
-        let (third, _) = requests.begin(LONG).unwrap();
+        let (third, _) = requests.begin(LONG, true).unwrap();
         assert!(third > second);
         requests.forget(third);
         assert!(!requests.resolve(third, b"3"), "it was forgotten");
@@ -245,12 +281,12 @@ mod tests {
 
     #[tokio::test]
     async fn pending_requests_end_fails_waiting_and_later_requests() {
-        let requests = PendingRequests::new(2, Handle::current());
-        let (_, reply) = requests.begin(LONG).unwrap();
+        let requests = PendingRequests::new(2, None, Handle::current());
+        let (_, reply) = requests.begin(LONG, true).unwrap();
         requests.end(&CloseCause::PeerClosed);
         requests.end(&CloseCause::Closed);
         assert!(matches!(reply.await, Ok(Err(NoReply::Ended(CloseCause::PeerClosed)))));
-        let later = requests.begin(LONG);
+        let later = requests.begin(LONG, true);
         assert!(
             matches!(later, Err(RequestRefused::Ended(CloseCause::PeerClosed))),
             "the first cause counts"
@@ -259,12 +295,12 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn pending_requests_moved_deadline_fails_request_in_time() {
-        let requests = PendingRequests::new(10, Handle::current());
+        let requests = PendingRequests::new(10, None, Handle::current());
         let start = Instant::now();
         let after = |seconds| start.checked_add(Duration::from_secs(seconds));
-        let begin = |seconds| requests.begin(Duration::from_secs(seconds)).unwrap();
+        let begin = |seconds| requests.begin(Duration::from_secs(seconds), true).unwrap();
         let [(_, first), (moved_up, second), (moved_down, third)] = [begin(10), begin(20), begin(5)];
-        let (_, never) = requests.begin(Duration::MAX).unwrap();
+        let (_, never) = requests.begin(Duration::MAX, true).unwrap();
         tokio::task::yield_now().await;
         requests.set_deadline(moved_up, after(2));
         requests.set_deadline(moved_down, after(30));
@@ -275,9 +311,9 @@ mod tests {
         // Once no request waits, the task that keeps the deadlines ends; the next request starts another.
         requests.end(&CloseCause::Closed);
         assert!(matches!(never.await, Ok(Err(NoReply::Ended(_)))));
-        let requests = PendingRequests::new(10, Handle::current());
+        let requests = PendingRequests::new(10, None, Handle::current());
         for _ in 0..2 {
-            let (_, reply) = requests.begin(Duration::from_secs(1)).unwrap();
+            let (_, reply) = requests.begin(Duration::from_secs(1), true).unwrap();
             assert!(matches!(reply.await, Ok(Err(NoReply::Late))));
         }
         assert_eq!(start.elapsed().as_secs(), 32);

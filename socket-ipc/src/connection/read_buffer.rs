@@ -100,6 +100,13 @@ impl ReadBuffer {
         self.begin_anew_if_empty();
     }
 
+    /// Writes one byte over a part of the unread bytes.
+    pub(super) fn fill(&mut self, range: Range<usize>, byte: u8) {
+        if let Some(part) = self.bytes[self.unread.clone()].get_mut(range) {
+            part.fill(byte);
+        }
+    }
+
     /// The size of its memory.
     pub(super) fn allocated(&self) -> usize {
         self.bytes.len()

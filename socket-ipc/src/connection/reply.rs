@@ -108,13 +108,7 @@ pub(crate) fn reply_within<R: Serialize, X: Serialize>(
     }
 }
 
-fn queue(
-    endpoint: &impl EndpointState,
-    outbox: &Outbox,
-    to: &ReplyTo,
-    topic: TopicName<'_>,
-    reply: &[u8],
-) {
+fn queue(endpoint: &impl EndpointState, outbox: &Outbox, to: &ReplyTo, topic: TopicName<'_>, reply: &[u8]) {
     match outbox.push_reply(reply) {
         Replied::Queued => endpoint.metrics().sent(topic, 1, reply.len()),
         Replied::Lost => lost(topic),

@@ -15,11 +15,11 @@ use super::{Limits, Link};
 use crate::error::error_reply::{ERROR_TOPIC, ErrorReply};
 use crate::error::{RequestError, SendError};
 use crate::events::CloseCause;
-use crate::topic::Topic;
+use crate::topic::Request;
 use crate::wire::raw_message::RawMessage;
-use crate::wire::{Envelope, EnvelopeKind, Wire, decode_any_kind, utf8};
+use crate::wire::{Envelope, RequestId, Wire, decode_any_kind, utf8};
 
-/// Waits for the reply to a request: a future of `Result<R, RequestError>`, which `request` returns.
+/// Waits for the reply to a request: a future of `Result<R, RequestError<E>>`, which `request` returns.
 ///
 /// `request` encodes and queues the request at the call. The future borrows nothing, so many can be collected and
 /// awaited later. It resolves when the reply arrives, or as soon as it is known that none will: the topic has no
@@ -31,8 +31,10 @@ use crate::wire::{Envelope, EnvelopeKind, Wire, decode_any_kind, utf8};
 ///
 /// # Cancel safety
 ///
-/// Dropping it forgets the request; the responder does not learn it. A reply that arrives later is counted
-/// ([`Stats::late_replies`](crate::Stats::late_replies)) and traced.
+/// Dropping it cancels the request, as its deadline does: the peer is told, and drops an asynchronous responder at its
+/// next await. A responder that has not begun is not called. A reply that was on its way is counted
+/// ([`Stats::late_replies`](crate::Stats::late_replies)) and traced. `no_cancel` in the `#[topic]` of a request has its
+/// responder run on.
 ///
 /// # Examples
 ///
@@ -42,38 +44,34 @@ use crate::wire::{Envelope, EnvelopeKind, Wire, decode_any_kind, utf8};
 /// use std::time::Duration;
 ///
 /// #[derive(Topic, Serialize, Deserialize)]
-/// #[topic(name = "add", reply = Sum)]
+/// #[topic(name = "add", reply = i64)]
 /// struct Add { left: i64, right: i64 }
 ///
-/// #[derive(Topic, Serialize, Deserialize)]
-/// #[topic = "sum"]
-/// struct Sum(i64);
-///
 /// # async fn example(client: Client) -> Result<(), RequestError> {
-/// let Sum(five) = client.request(&Add { left: 2, right: 3 }).await?;
+/// let five = client.request(&Add { left: 2, right: 3 }).await?;
 ///
 /// // many at once, each with a shorter timeout
 /// let replies: Vec<_> = (0..100)
 ///     .map(|number| client.request(&Add { left: number, right: five }).timeout(Duration::from_secs(1)))
 ///     .collect();
 /// for reply in replies {
-///     println!("{}", reply.await?.0);
+///     println!("{}", reply.await?);
 /// }
 /// # Ok(()) }
 /// ```
 #[must_use = "the request has been sent; awaiting this waits for its reply"]
-pub struct ReplyFuture<R> {
-    progress: Progress,
-    read: Read<R>,
+pub struct ReplyFuture<R, E = ErrorReply> {
+    progress: Progress<E>,
+    read: Read<R, E>,
 }
 
 /// Decodes the envelope of a reply; the text is the topic of the request.
-pub(crate) type Read<R> = fn(Wire, &str, &[u8]) -> Result<R, RequestError>;
+pub(crate) type Read<R, E = ErrorReply> = fn(Wire, &str, &[u8]) -> Result<R, RequestError<E>>;
 
-enum Progress {
+enum Progress<E> {
     Waiting(PendingRequest),
     /// The request was not sent.
-    Failed(RequestError),
+    Failed(RequestError<E>),
     Done,
 }
 
@@ -90,24 +88,28 @@ struct PendingRequest {
     settled: bool,
 }
 
-impl<R> ReplyFuture<R> {
+impl<R, E> ReplyFuture<R, E> {
     /// Sends a request over a connection: `send` queues it. An error is returned by the future.
     pub(crate) fn ask(
         link: &Link,
         limits: &Limits,
         topic: &str,
-        send: impl FnOnce(EnvelopeKind) -> Result<(), SendError>,
-        read: Read<R>,
+        send: impl FnOnce(&RequestId) -> Result<(), SendError>,
+        read: Read<R, E>,
+        is_cancelled: bool,
     ) -> Self {
         let Limits { wire, request_timeout: timeout, .. } = *limits;
-        let sent = || -> Result<Self, RequestError> {
+        let sent = || -> Result<Self, RequestError<E>> {
             let topic = || topic.to_owned();
-            let (id, reply) = link.pending_requests.begin(timeout).map_err(|error| match error {
-                RequestRefused::TooMany { limit } => RequestError::TooManyRequests { topic: topic(), limit },
-                RequestRefused::Ended(cause) => RequestError::ConnectionLost { topic: topic(), cause },
-            })?;
-            // Made before the request is sent, so that the reply can't come first. Dropped, it forgets the request.
-            let request = PendingRequest {
+            let (id, reply) =
+                link.pending_requests.begin(timeout, is_cancelled).map_err(|error| match error {
+                    RequestRefused::TooMany { limit } => {
+                        RequestError::TooManyRequests { topic: topic(), limit }
+                    }
+                    RequestRefused::Ended(cause) => RequestError::ConnectionLost { topic: topic(), cause },
+                })?;
+            // Made before the request is sent, so that the reply can't come first.
+            let mut request = PendingRequest {
                 topic: topic().into(),
                 wire,
                 id,
@@ -117,14 +119,18 @@ impl<R> ReplyFuture<R> {
                 timeout,
                 settled: false,
             };
-            send(EnvelopeKind::Request(id.into()))?;
+            if let Err(error) = send(&id.into()) {
+                request.settled = true;
+                request.pending_requests.withdraw(id);
+                return Err(error.into());
+            }
             Ok(Self { progress: Progress::Waiting(request), read })
         };
         sent().unwrap_or_else(|error| Self::failed(error, read))
     }
 
     /// The reply to a request that was not sent.
-    pub(crate) fn failed(error: impl Into<RequestError>, read: Read<R>) -> Self {
+    pub(crate) fn failed(error: impl Into<RequestError<E>>, read: Read<R, E>) -> Self {
         let error = error.into();
         Self { progress: Progress::Failed(error), read }
     }
@@ -149,8 +155,11 @@ impl<R> ReplyFuture<R> {
     }
 }
 
-impl<R> Future for ReplyFuture<R> {
-    type Output = Result<R, RequestError>;
+// Neither is ever pinned.
+impl<R, E> Unpin for ReplyFuture<R, E> {}
+
+impl<R, E> Future for ReplyFuture<R, E> {
+    type Output = Result<R, RequestError<E>>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = match &mut self.progress {
@@ -160,7 +169,7 @@ impl<R> Future for ReplyFuture<R> {
         match std::mem::replace(&mut self.progress, Progress::Done) {
             Progress::Waiting(request) => Poll::Ready(match outcome {
                 Ok(envelope) => (self.read)(request.wire, &request.topic, &envelope),
-                Err(no_reply) => Err(request.failed::<R>(no_reply)),
+                Err(no_reply) => Err(request.failed::<R, E>(no_reply)),
             }),
             Progress::Failed(error) => Poll::Ready(Err(error)),
             // It was awaited before.
@@ -179,7 +188,7 @@ impl PendingRequest {
     }
 
     /// The error of a request that has no reply of the type `R`.
-    fn failed<R>(&self, no_reply: NoReply) -> RequestError {
+    fn failed<R, E>(&self, no_reply: NoReply) -> RequestError<E> {
         let topic = self.topic.to_string();
         match no_reply {
             NoReply::Late => RequestError::Timeout { topic, timeout: self.timeout },
@@ -202,7 +211,7 @@ impl Drop for PendingRequest {
     }
 }
 
-impl<R> fmt::Debug for ReplyFuture<R> {
+impl<R, E: fmt::Debug> fmt::Debug for ReplyFuture<R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut debug = f.debug_struct("ReplyFuture");
         match &self.progress {
@@ -214,32 +223,38 @@ impl<R> fmt::Debug for ReplyFuture<R> {
     }
 }
 
-/// Decodes the reply to a request, of a type. `request` is the topic of the request.
-pub(crate) fn read_typed<R>(wire: Wire, request: &str, envelope: &[u8]) -> Result<R, RequestError>
+/// Decodes the reply to a request of the type `T`. `request` is its topic.
+pub(crate) fn read_typed<T>(
+    wire: Wire,
+    request: &str,
+    envelope: &[u8],
+) -> Result<T::Reply, RequestError<T::Error>>
 where
-    R: Topic + DeserializeOwned,
+    T: Request<Reply: DeserializeOwned, Error: DeserializeOwned>,
 {
     let undecodable = |reason| {
-        let (topic, type_name) = (request.to_owned(), std::any::type_name::<R>());
+        let (topic, type_name) = (request.to_owned(), std::any::type_name::<T::Reply>());
         RequestError::ReplyUndecodable { topic, type_name, reason }
     };
+    let is_error_topic = |topic: &str| is_error_topic(topic, T::REPLY_TOPIC.unwrap_or(T::NAME));
     let text = utf8(envelope).map_err(|error| undecodable(error.to_string()))?;
-    if let Some(head) = wire.head(text).filter(|head| head.topic == R::NAME)
+    if let Some(head) = wire.head(text).filter(|head| !is_error_topic(head.topic))
         && let Some((reply, _)) = decode_any_kind(head.rest)
     {
         return Ok(reply);
     }
     let Envelope { topic, message, is_error, .. } =
         wire.decode(text.as_bytes()).map_err(|error| undecodable(error.to_string()))?;
-    if topic == R::NAME && !is_error {
+    if !is_error && !is_error_topic(&topic) {
         return message.decode().map_err(|error| undecodable(error.to_string()));
     }
-    reject(request, is_error || topic == ERROR_TOPIC, &message)?;
-    Err(RequestError::UnexpectedTopic {
-        topic: request.to_owned(),
-        found: topic.into_owned(),
-        expected: R::NAME,
-    })
+    let reply = error_reply(&message);
+    match reply.data().filter(|_| T::HAS_TYPED_ERROR).map(RawMessage::decode) {
+        Some(Ok(error)) => {
+            Err(RequestError::Failed { topic: request.to_owned(), text: reply.text().to_owned(), error })
+        }
+        Some(Err(_)) | None => Err(RequestError::rejected(request, reply)),
+    }
 }
 
 /// Decodes the reply to a request, of a topic that is known only at run time.
@@ -247,26 +262,34 @@ pub(crate) fn read_raw(
     wire: Wire,
     request: &str,
     envelope: &[u8],
-) -> Result<RawMessage<'static>, RequestError> {
+) -> Result<RawMessage<'static>, RequestError<RawMessage<'static>>> {
     let Envelope { topic, message, is_error, .. } =
         wire.decode(envelope).map_err(|error| RequestError::ReplyUndecodable {
             topic: request.to_owned(),
             type_name: "RawMessage",
             reason: error.to_string(),
         })?;
-    // The topic of the expected reply is not known here: a reply under the topic of errors counts as an error reply.
-    reject(request, is_error || topic == ERROR_TOPIC, &message)?;
-    Ok(message.into_owned())
+    if !is_error && !is_error_topic(&topic, request) {
+        return Ok(message.into_owned());
+    }
+    let reply = error_reply(&message);
+    Err(match reply.data() {
+        Some(data) => RequestError::Failed {
+            topic: request.to_owned(),
+            text: reply.text().to_owned(),
+            error: data.clone(),
+        },
+        None => RequestError::rejected(request, reply),
+    })
 }
 
-/// Turns an error reply into its error. It has the key `error`. Older versions and hand-written programs leave that
-/// out: there the topic tells, unless it is the reply's own.
-fn reject(request: &str, is_error: bool, message: &RawMessage<'_>) -> Result<(), RequestError> {
-    if !is_error {
-        return Ok(());
-    }
-    // A message of another form becomes the text of the error.
-    let error_reply =
-        message.decode().unwrap_or_else(|_| ErrorReply::new(ErrorReply::FAILED, message.as_str()));
-    Err(RequestError::refused(request, &error_reply))
+/// Whether a reply under this topic is an error reply, where it should have come under another one. Error replies have
+/// a key that says so; older versions and hand-written programs leave that out.
+fn is_error_topic(topic: &str, expected: &str) -> bool {
+    topic == ERROR_TOPIC && expected != ERROR_TOPIC
+}
+
+/// Reads an error reply. A message of another form becomes the text of the error.
+fn error_reply(message: &RawMessage<'_>) -> ErrorReply {
+    message.decode().unwrap_or_else(|_| ErrorReply::new(ErrorReply::FAILED, message.as_str()))
 }

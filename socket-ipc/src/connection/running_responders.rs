@@ -1,14 +1,16 @@
 //! The running responders of one connection. Only the end of the connection waits for them.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use futures_util::stream::{FuturesUnordered, Stream};
 
 use super::EndpointState;
 use super::closing::polled;
 use super::context::ConnectionContext;
-use crate::router::ResponderCall;
+use crate::listener::caught;
+use crate::router::{OnCancel, ResponderCall};
+use crate::wire::RequestId;
 
 /// The running responders, up to a limit.
 pub(super) struct RunningResponders<E: EndpointState> {
@@ -33,7 +35,12 @@ impl<E: EndpointState> RunningResponders<E> {
         let len = LEN.saturating_add(len);
         self.count += 1;
         self.len += len;
-        self.running.get_or_insert_default().push(Running { call, context: context.clone(), len });
+        self.running.get_or_insert_default().push(Running {
+            call,
+            context: context.clone(),
+            len,
+            waker: None,
+        });
     }
 
     /// Polls the responders that were woken.
@@ -43,6 +50,26 @@ impl<E: EndpointState> RunningResponders<E> {
             self.count -= 1;
             self.len -= len;
         }
+    }
+
+    /// Cancels those that reply to the request with this id, and says whether there are any.
+    pub(super) fn cancel(&mut self, id: &RequestId, cx: &mut Context<'_>) -> bool {
+        let mut found = false;
+        for running in self.running.iter_mut().flat_map(FuturesUnordered::iter_mut) {
+            if running.call.replies_to(id) {
+                running.cancel();
+                found = true;
+            }
+        }
+        if found {
+            self.poll(cx);
+        }
+        found
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        self.count
     }
 
     /// Drops them all, unfinished: the peer reads no more.
@@ -71,6 +98,24 @@ struct Running<E: EndpointState> {
     call: ResponderCall<E::From>,
     context: ConnectionContext<E>,
     len: usize,
+    /// Has it polled, while it is not finished.
+    waker: Option<Waker>,
+}
+
+impl<E: EndpointState> Running<E> {
+    fn cancel(&mut self) {
+        match self.call.on_cancel() {
+            OnCancel::Drop => {
+                self.call.give_up(self.context.from, &self.context);
+                if let Some(waker) = self.waker.take() {
+                    waker.wake();
+                }
+            }
+            // Waking the program that waits for it may panic.
+            OnCancel::Tell(tell) => drop(caught(|| tell())),
+            OnCancel::Nothing => {}
+        }
+    }
 }
 
 impl<E: EndpointState> Future for Running<E> {
@@ -78,7 +123,7 @@ impl<E: EndpointState> Future for Running<E> {
     type Output = usize;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<usize> {
-        let Self { call, context, len } = &mut *self;
+        let Self { call, context, len, waker } = &mut *self;
         let (poll, awaits_close) = polled(context.identity(), || call.poll(cx, context.from, context));
         if poll.is_pending() && awaits_close && context.endpoint.router().is_closed() {
             // Closing has begun and does not wait for this responder.
@@ -87,6 +132,10 @@ impl<E: EndpointState> Future for Running<E> {
                 std::future::poll_fn(|cx| call.poll(cx, context.from, &context)).await;
             });
             return Poll::Ready(*len);
+        }
+        if poll.is_pending() && waker.is_none() {
+            // The set of responders always polls it with the same one.
+            *waker = Some(cx.waker().clone());
         }
         poll.map(|()| *len)
     }

@@ -26,21 +26,41 @@ pub trait SchemaIn<S> {
     fn schema(contract: Contract) -> Value;
 }
 
-/// What a method for a topic returns, as the schema of the reply.
+/// What a method for a topic returns, as the schemas of the reply and of the error.
 #[doc(hidden)]
-pub trait ReplyIn<S> {
-    fn reply_schema(contract: Contract) -> Option<Value>;
+pub trait OutcomeIn<S> {
+    fn schemas(contract: Contract) -> (Option<Value>, Option<Value>);
 }
 
-impl<S> ReplyIn<S> for () {
-    fn reply_schema(_: Contract) -> Option<Value> {
+impl<S> OutcomeIn<S> for () {
+    fn schemas(_: Contract) -> (Option<Value>, Option<Value>) {
+        (None, None)
+    }
+}
+
+impl<S, R: SchemaIn<S>, E: ErrorIn<S>> OutcomeIn<S> for Result<R, E> {
+    fn schemas(contract: Contract) -> (Option<Value>, Option<Value>) {
+        (Some(R::schema(contract)), E::error_schema(contract))
+    }
+}
+
+/// A type of errors, with a schema unless it is the library's own.
+#[doc(hidden)]
+pub trait ErrorIn<S> {
+    fn error_schema(contract: Contract) -> Option<Value>;
+}
+
+impl<S> ErrorIn<S> for ErrorReply {
+    fn error_schema(_: Contract) -> Option<Value> {
         None
     }
 }
 
-impl<S, R: SchemaIn<S>> ReplyIn<S> for Result<R, ErrorReply> {
-    fn reply_schema(contract: Contract) -> Option<Value> {
-        Some(R::schema(contract))
+// For the one kind of schema that there is: of `ErrorReply` the compiler knows that it has none of that kind.
+#[cfg(feature = "schema")]
+impl<E: schemars::JsonSchema> ErrorIn<Schemas> for E {
+    fn error_schema(contract: Contract) -> Option<Value> {
+        Some(<E as SchemaIn<Schemas>>::schema(contract))
     }
 }
 
@@ -53,7 +73,7 @@ pub trait DescribedIn<S> {
 
 impl<S, T> DescribedIn<S> for T
 where
-    T: Exchange<Outcome: ReplyIn<S>> + SchemaIn<S>,
+    T: Exchange<Outcome: OutcomeIn<S>> + SchemaIn<S>,
 {
     fn describe(direction: Direction) -> TopicDescription {
         // The schemas are for the peer, the one that does not have the types: it writes what the server reads.
@@ -61,10 +81,12 @@ where
             Direction::TowardServer => (Contract::Read, Contract::Written),
             Direction::TowardClient => (Contract::Written, Contract::Read),
         };
+        let (reply_schema, error_schema) = T::Outcome::schemas(back);
         TopicDescription {
             reply: T::REPLY.map(str::to_owned),
             schema: Some(T::schema(there)),
-            reply_schema: T::Outcome::reply_schema(back),
+            reply_schema,
+            error_schema,
             ..TopicDescription::new(T::NAME, direction)
         }
     }

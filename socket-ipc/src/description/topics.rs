@@ -13,7 +13,7 @@ pub struct TopicDescription {
     pub topic: String,
     /// Where its messages travel.
     pub direction: Direction,
-    /// The topic of the replies, which travel back, where this one is a request.
+    /// The topic of the replies, which travel back, where this one is a request: its own, or its `reply_topic`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<String>,
     /// The JSON schema of its messages, draft 2020-12, if it is known.
@@ -22,6 +22,10 @@ pub struct TopicDescription {
     /// The JSON schema of the replies, if there are any and it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_schema: Option<Value>,
+    /// The JSON schema of the request's own type of errors, the `data` of its error replies, if it has one and that is
+    /// known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_schema: Option<Value>,
 }
 
 impl TopicDescription {
@@ -34,7 +38,14 @@ impl TopicDescription {
     /// topic.reply = Some("sum".to_owned());
     /// ```
     pub fn new(topic: impl Into<String>, direction: Direction) -> Self {
-        Self { topic: topic.into(), direction, reply: None, schema: None, reply_schema: None }
+        Self {
+            topic: topic.into(),
+            direction,
+            reply: None,
+            schema: None,
+            reply_schema: None,
+            error_schema: None,
+        }
     }
 }
 

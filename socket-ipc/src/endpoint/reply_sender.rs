@@ -102,7 +102,7 @@ pub(super) fn deferred<T, E: Endpoint>(
     to: ReplyTo,
 ) -> (ReplySender<T, E::Peer>, Wait, OnCancel)
 where
-    T: Request<Reply: Serialize + Send, Error: Serialize + Send> + 'static,
+    T: Request<Reply: Serialize + Send + 'static, Error: Serialize + Send + 'static> + 'static,
 {
     let state = Arc::new(watch::Sender::new(State::Waiting));
     let cancelled = Arc::clone(&state);
@@ -252,13 +252,16 @@ impl<T: Request, Peer> Drop for ReplySender<T, Peer> {
 
 impl<T: Request, Peer: fmt::Debug> fmt::Debug for ReplySender<T, Peer> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ReplySender").field("topic", &T::NAME).field("peer", &self.peer).finish_non_exhaustive()
+        f.debug_struct("ReplySender")
+            .field("topic", &T::NAME)
+            .field("peer", &self.peer)
+            .finish_non_exhaustive()
     }
 }
 
 impl<T, E: Endpoint> Deferred<T> for Call<E>
 where
-    T: Request<Reply: Serialize + Send, Error: Serialize + Send>,
+    T: Request<Reply: Serialize + Send + 'static, Error: Serialize + Send + 'static>,
 {
     fn send(&self, outcome: &Result<T::Reply, T::Error>) -> Result<(), NotReplied> {
         let endpoint = self.endpoint.upgrade().ok_or(NotReplied::Closed)?;
@@ -272,7 +275,8 @@ where
     ) -> Pin<Box<dyn Future<Output = Option<SendError>> + Send + 'c>> {
         Box::pin(async move {
             let endpoint = self.endpoint.upgrade()?;
-            connection::reply_paced::<T>(&*endpoint, &self.outbox, &self.to, reply_topic::<T>(), outcome).await
+            connection::reply_paced::<T>(&*endpoint, &self.outbox, &self.to, reply_topic::<T>(), outcome)
+                .await
         })
     }
 

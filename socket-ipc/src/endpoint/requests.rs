@@ -84,7 +84,9 @@ pub(crate) fn respond_with<T, E: Endpoint>(
     responder: impl Fn(T, ReplySender<T, E::Peer>) + Send + Sync + 'static,
 ) -> Result<ListenerId, RegisterError>
 where
-    T: Request<Reply: Serialize + Send, Error: Serialize + Send> + DeserializeOwned + 'static,
+    T: Request<Reply: Serialize + Send + 'static, Error: Serialize + Send + 'static>
+        + DeserializeOwned
+        + 'static,
 {
     let weak = Arc::downgrade(endpoint);
     let call = Responding::<T, _>::new(move |request, peer, to: ReplyTo| {

@@ -30,17 +30,20 @@ pub(crate) async fn send_async<M: Serialize + ?Sized, E: Endpoint>(
     if queued { Ok(()) } else { Err(endpoint.unreachable(topic.as_str(), to)) }
 }
 
-pub(crate) fn request<M: Serialize + ?Sized, R, E: Endpoint>(
+/// Sends a request. `is_cancelled` says whether the peer is told when the future is dropped.
+pub(crate) fn request<M: Serialize + ?Sized, R, X, E: Endpoint>(
     endpoint: &E,
     topic: TopicName<'_>,
     request: &M,
     to: E::Peer,
-    read: Read<R>,
-) -> ReplyFuture<R> {
+    read: Read<R, X>,
+    is_cancelled: bool,
+) -> ReplyFuture<R, X> {
     match connection(endpoint, topic, to) {
         Ok(connection) => {
-            let send = |kind: EnvelopeKind| push(endpoint, &connection, &kind, topic, request, to);
-            ReplyFuture::ask(E::link(&connection), endpoint.limits(), topic.as_str(), send, read)
+            let send = |id: &RequestId| push(endpoint, &connection, Tail::Request(id), topic, request, to);
+            let (link, limits) = (E::link(&connection), endpoint.limits());
+            ReplyFuture::ask(link, limits, topic.as_str(), send, read, is_cancelled)
         }
         Err(error) => ReplyFuture::failed(error, read),
     }

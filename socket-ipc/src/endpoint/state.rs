@@ -10,7 +10,9 @@ use super::events::{EventLists, Events};
 use super::lifecycle::Lifecycle;
 use super::peer_id::PeerId;
 use crate::client_id::ClientId;
-use crate::connection::{EndpointState, InboxBudget, Limits, Link, Outbox, OutboxBudget, PendingRequests};
+use crate::connection::{
+    Cancels, EndpointState, InboxBudget, Limits, Link, Outbox, OutboxBudget, PendingRequests,
+};
 use crate::error::{Error, MessageError, SendError};
 use crate::listener::DropReport;
 use crate::metrics::Metrics;
@@ -92,7 +94,8 @@ impl<P, E> Core<P, E> {
     /// Makes what others hold of a new connection.
     pub(crate) fn new_link(&self, limits: &Limits, runtime: Handle) -> Link {
         let outbox = Arc::new(Outbox::new(limits.outbox_len, Arc::clone(&self.outbox_budget)));
-        Link { outbox, pending_requests: PendingRequests::new(limits.max_requests, runtime) }
+        let cancels = Cancels::new(&outbox, limits.wire);
+        Link { pending_requests: PendingRequests::new(limits.max_requests, cancels, runtime), outbox }
     }
 
     pub(crate) fn stats(&self, open_connections: u64) -> Stats {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::error::SendError;
 use crate::error::error_reply::ErrorReply;
 use crate::events::CloseCause;
+use crate::wire::raw_message::RawMessage;
 
 /// Why a request has no reply. Most causes are known long before the deadline, and then the request fails at once.
 ///
@@ -128,6 +129,30 @@ impl<E> RequestError<E> {
             ErrorReply::UNDECODABLE => Self::RequestUndecodable { topic, text: reply.text().to_owned() },
             ErrorReply::PANICKED => Self::ResponderPanicked { topic },
             _ => Self::Rejected { topic, reply },
+        }
+    }
+}
+
+/// The data of the error becomes part of an error reply, so that `?` works where no type of errors is named.
+impl From<RequestError<RawMessage<'static>>> for RequestError {
+    fn from(error: RequestError<RawMessage<'static>>) -> Self {
+        match error {
+            RequestError::Send(error) => Self::Send(error),
+            RequestError::TooManyRequests { topic, limit } => Self::TooManyRequests { topic, limit },
+            RequestError::Timeout { topic, timeout } => Self::Timeout { topic, timeout },
+            RequestError::InboxFull { topic, limit } => Self::InboxFull { topic, limit },
+            RequestError::ConnectionLost { topic, cause } => Self::ConnectionLost { topic, cause },
+            RequestError::NoResponder { topic } => Self::NoResponder { topic },
+            RequestError::RequestUndecodable { topic, text } => Self::RequestUndecodable { topic, text },
+            RequestError::ResponderPanicked { topic } => Self::ResponderPanicked { topic },
+            RequestError::Failed { topic, text, error } => {
+                let reply = ErrorReply::new(ErrorReply::FAILED, text).with_data(error);
+                Self::Rejected { topic, reply }
+            }
+            RequestError::Rejected { topic, reply } => Self::Rejected { topic, reply },
+            RequestError::ReplyUndecodable { topic, type_name, reason } => {
+                Self::ReplyUndecodable { topic, type_name, reason }
+            }
         }
     }
 }

@@ -25,7 +25,7 @@ use crate::router::{Audience, CallResult, Owned, Raw, Report, Router};
 use crate::sync::lock;
 use crate::unix_socket::socket_file::{MAX_PATH_LEN, refuse_path};
 use crate::wire::{
-    Envelope, EnvelopeKind, Frame, Framer, RequestId, Tail, Wire, count_ends, reply_id_at_end,
+    Envelope, EnvelopeKind, Frame, Framer, ReplyTo, RequestId, Tail, Wire, count_ends, reply_id_at_end,
     request_id_at_end, topic_or_none,
 };
 
@@ -152,9 +152,8 @@ fn answered_alike(wire: Wire, bytes: &[u8], envelope: &Envelope<'_>) {
     }
     let Some(id) = id else { return };
     for is_error in [false, true] {
-        let (kind, mut written) = (envelope.kind.reply(), Vec::new());
-        let written_well =
-            wire.encode_within(usize::MAX, &Tail { kind: &kind, is_error }, "t", &1, &mut written);
+        let (tail, mut written) = (Tail::Reply { re: Some(id), is_error }, Vec::new());
+        let written_well = wire.encode_within(usize::MAX, tail, "t", &1, &mut written);
         assert!(written_well.is_ok(), "a reply that is not written");
         assert_eq!(count_ends(wire, &written), 1, "an end inside a reply");
         written.truncate(written.len() - wire.delimiter().len());
@@ -242,7 +241,7 @@ impl Report<()> for Log {
     }
 
     // Nobody responds here, which is no matter of what is heard.
-    fn refuse(&self, _: &EnvelopeKind, _: &str, _: ErrorReply, (): ()) {}
+    fn refuse(&self, _: &ReplyTo, _: &str, _: ErrorReply, (): ()) {}
 }
 
 fn heard_alike(wire: Wire, topic: &str, bytes: &[u8]) {

@@ -1,7 +1,5 @@
 //! What the code of `#[derive(Protocol)]` checks at compile time.
 
-use crate::topic::Request;
-
 /// Fails to compile where the topic at `index` is among those before it. `#[derive(Protocol)]` calls it for each type
 /// of a direction; the message stands at the call, on that type.
 #[doc(hidden)]
@@ -61,22 +59,6 @@ impl Text {
         }
     }
 }
-
-/// Compiles where `R` is what replies `Q`. `#[derive(Protocol)]` calls it for each `Q -> R`.
-#[doc(hidden)]
-pub const fn has_reply<Q: Request, R: ReplyOf<Q, Q::Reply>>() {}
-
-/// A type that is the reply `R` of the request `Q`. A bound `Q: Request<Reply = R>` would say it too, in the
-/// compiler's words.
-#[doc(hidden)]
-#[diagnostic::on_unimplemented(
-    message = "the reply to `{Q}` is `{R}`, not `{Self}`",
-    label = "not the reply to `{Q}`",
-    note = "the reply stands in `#[topic(name = \"…\", reply = …)]` above `{Q}`"
-)]
-pub trait ReplyOf<Q, R> {}
-
-impl<Q, R> ReplyOf<Q, R> for R {}
 
 #[cfg(test)]
 mod tests {

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::{Client, ClientHandle};
 use crate::client_id::ClientId;
-use crate::error::error_reply::ErrorReply;
 use crate::error::{RegisterError, SendError};
 use crate::listener::ListenerId;
 use crate::protocol::Protocol;
@@ -23,7 +22,7 @@ use crate::topic::{Exchange, Request, Topic};
 ///
 /// `S` is where the struct listens: `Server` unless said, or `Server<Chat>`, `Client`, `Client<Chat>`. The method gets
 /// the message, and beside it, on a server, who sent it ([`Context`]), or, on a client, its [`ClientHandle`]. It
-/// returns nothing, or where the topic is a [`Request`] the reply, `Result<Reply, ErrorReply>`.
+/// returns nothing, or where the topic is a [`Request`] the reply, `Result<Reply, Error>`.
 ///
 /// The methods are called as listeners of `on` and responders of `respond` are: from several threads, but for one
 /// connection one after the other. Work that waits belongs in `on_async` and `respond_async`.
@@ -44,12 +43,8 @@ use crate::topic::{Exchange, Request, Topic};
 /// struct Greeting { text: String }
 ///
 /// #[derive(Topic, Serialize, Deserialize)]
-/// #[topic(name = "count", reply = Count)]
+/// #[topic(name = "count", reply = u64)]
 /// struct HowMany;
-///
-/// #[derive(Topic, Serialize, Deserialize)]
-/// #[topic = "count is"]
-/// struct Count(u64);
 ///
 /// #[derive(Default)]
 /// struct Room { greeted: AtomicU64 }
@@ -64,8 +59,8 @@ use crate::topic::{Exchange, Request, Topic};
 /// }
 ///
 /// impl Hears<HowMany> for Room {
-///     fn hear(&self, _: HowMany, _: Context<'_>) -> Result<Count, ErrorReply> {
-///         Ok(Count(self.greeted.load(Ordering::Relaxed)))
+///     fn hear(&self, _: HowMany, _: Context<'_>) -> Result<u64, ErrorReply> {
+///         Ok(self.greeted.load(Ordering::Relaxed))
 ///     }
 /// }
 ///
@@ -175,9 +170,8 @@ pub trait Endpoint: Sized + 'static {
     #[doc(hidden)]
     fn respond<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RegisterError>
     where
-        T: Request + for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<T::Reply, ErrorReply>>,
-        T: DeserializeOwned + 'static,
-        T::Reply: Serialize,
+        T: Request<Reply: Serialize, Error: Serialize> + DeserializeOwned + 'static,
+        T: for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<T::Reply, T::Error>>,
         L: Hears<T, Self>;
 }
 
@@ -199,9 +193,8 @@ impl<P: 'static> Endpoint for Server<P> {
 
     fn respond<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RegisterError>
     where
-        T: Request + for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<T::Reply, ErrorReply>>,
-        T: DeserializeOwned + 'static,
-        T::Reply: Serialize,
+        T: Request<Reply: Serialize, Error: Serialize> + DeserializeOwned + 'static,
+        T: for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<T::Reply, T::Error>>,
         L: Hears<T, Self>,
     {
         let (hears, server) = (Arc::clone(&room.hears), room.handle.clone());
@@ -227,9 +220,8 @@ impl<P: 'static> Endpoint for Client<P> {
 
     fn respond<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RegisterError>
     where
-        T: Request + for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<T::Reply, ErrorReply>>,
-        T: DeserializeOwned + 'static,
-        T::Reply: Serialize,
+        T: Request<Reply: Serialize, Error: Serialize> + DeserializeOwned + 'static,
+        T: for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<T::Reply, T::Error>>,
         L: Hears<T, Self>,
     {
         let (hears, client) = (Arc::clone(&room.hears), room.handle.clone());
@@ -255,11 +247,12 @@ where
     }
 }
 
-impl<T, R> Outcome<T> for Result<R, ErrorReply>
+impl<T, R, E> Outcome<T> for Result<R, E>
 where
-    T: Request<Reply = R> + for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<R, ErrorReply>>,
-    T: DeserializeOwned + 'static,
-    R: Topic + Serialize,
+    T: Request<Reply = R, Error = E> + DeserializeOwned + 'static,
+    T: for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<R, E>>,
+    R: Serialize,
+    E: Serialize,
 {
     fn attach<L: Hears<T, S>, S: Endpoint>(room: &Attaching<'_, L, S>) -> Result<(), RegisterError> {
         S::respond::<T, L>(room)

@@ -119,15 +119,11 @@ pub trait Protocol: Sized + 'static {
     /// use socket_ipc::{Protocol, Topic};
     ///
     /// #[derive(Topic, JsonSchema, Serialize, Deserialize)]
-    /// #[topic(name = "add", reply = Sum)]
+    /// #[topic(name = "add", reply = i64)]
     /// struct Add { left: i64, right: i64 }
     ///
-    /// #[derive(Topic, JsonSchema, Serialize, Deserialize)]
-    /// #[topic = "sum"]
-    /// struct Sum(i64);
-    ///
     /// #[derive(Protocol)]
-    /// #[protocol(to_server(Add -> Sum))]
+    /// #[protocol(to_server(Add))]
     /// struct Calculator;
     ///
     /// let schema = Calculator::schema();
@@ -171,20 +167,16 @@ impl Description {
     /// use socket_ipc::{Description, Protocol, Topic};
     ///
     /// #[derive(Topic, Serialize, Deserialize)]
-    /// #[topic(name = "add", reply = Sum)]
+    /// #[topic(name = "add", reply = i64)]
     /// struct Add { left: i64, right: i64 }
     ///
-    /// #[derive(Topic, Serialize, Deserialize)]
-    /// #[topic = "sum"]
-    /// struct Sum(i64);
-    ///
     /// #[derive(Protocol)]
-    /// #[protocol(to_server(Add -> Sum))]
+    /// #[protocol(to_server(Add))]
     /// struct Calculator;
     ///
     /// let description = Description::of::<Calculator>();
     /// assert_eq!(description.topics[0].topic, "add");
-    /// assert_eq!(description.topics[0].reply.as_deref(), Some("sum"));
+    /// assert_eq!(description.topics[0].reply.as_deref(), Some("add"));
     /// ```
     #[must_use]
     pub fn of<P: Protocol>() -> Self {

@@ -10,7 +10,7 @@ use super::report::Report;
 use super::table::Table;
 use crate::error::error_reply::ErrorReply;
 use crate::listener::caught;
-use crate::wire::{EnvelopeKind, ReplyTo, RequestId, Wire};
+use crate::wire::{ReplyTo, RequestId, Wire};
 
 /// A message whose other listeners wait for one that is running.
 pub(crate) struct PendingCall<F> {
@@ -111,22 +111,20 @@ impl<F> ResponderCall<F> {
 impl<F: Copy> PendingCall<F> {
     /// Drops the listeners that were removed while this waits. `bytes` are those of the message.
     pub(super) fn retain_attached(&mut self, wire: Wire, bytes: &[u8]) {
-        let Some(rest) = self.rest.take() else { return };
-        let Rest { left, copy } = *rest;
-        // Never an error: it was decoded before.
-        let Ok(envelope) = wire.decode(bytes) else { return };
-        self.rest = Some(Box::new(Rest { left: left.retain_attached(&envelope.topic), copy }));
+        self.change_rest(wire, bytes, Left::retain_attached);
     }
 
-    /// Has the responder of the message not called, if it has one, and its request is the one with this id.
-    pub(crate) fn cancel(&mut self, wire: Wire, bytes: &[u8], id: &RequestId) {
+    /// Leaves the responder of the message out: nobody waits for its reply. `bytes` are those of the message.
+    pub(crate) fn cancel(&mut self, wire: Wire, bytes: &[u8]) {
+        self.change_rest(wire, bytes, Left::without_responder);
+    }
+
+    fn change_rest(&mut self, wire: Wire, bytes: &[u8], change: impl FnOnce(Left<F>, &str) -> Left<F>) {
         let Some(rest) = self.rest.take() else { return };
         let Rest { left, copy } = *rest;
         // Never an error: it was decoded before.
         let Ok(envelope) = wire.decode(bytes) else { return };
-        let is_it = matches!(&envelope.kind, EnvelopeKind::Request(request) if request == id);
-        let left = if is_it { left.without_responder(&envelope.topic) } else { left };
-        self.rest = Some(Box::new(Rest { left, copy }));
+        self.rest = Some(Box::new(Rest { left: change(left, &envelope.topic), copy }));
     }
 
     /// Polls the running listener. A panic is reported, and is `Ready`, too.

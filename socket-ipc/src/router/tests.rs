@@ -8,7 +8,7 @@ use crate::error::error_reply::ErrorReply;
 use crate::error::{MessageError, MessageErrorKind};
 use crate::listener::DropReport;
 use crate::wire::raw_message::RawMessage;
-use crate::wire::{EnvelopeKind, RequestId};
+use crate::wire::{EnvelopeKind, ReplyTo, RequestId};
 
 #[derive(socket_ipc::Topic, serde::Serialize, serde::Deserialize)]
 #[topic(name = "number", reply = Double)]
@@ -54,9 +54,9 @@ impl Report<u64> for Log {
         self.note(format!("{from}: reply to {re}: {topic}, {len} bytes"));
     }
 
-    fn refuse(&self, kind: &EnvelopeKind, topic: &str, error_reply: ErrorReply, from: u64) {
+    fn refuse(&self, to: &ReplyTo, topic: &str, error_reply: ErrorReply, from: u64) {
         self.note(format!(
-            "{from}: {kind:?} of {topic} failed: {} ({})",
+            "{from}: {to:?} of {topic} failed: {} ({})",
             error_reply.text(),
             error_reply.code()
         ));
@@ -392,12 +392,15 @@ fn router_off_returns_whether_listener_existed() {
 /// A responder that doubles, panics at 13, and replies to even numbers later.
 fn doubling(fixture: &Fixture) -> Box<dyn Listener<u64>> {
     let log = fixture.log.clone();
-    Responding::<Number, _>::new(move |Number(n), from: u64, kind| {
+    Responding::<Number, _>::new(move |Number(n), from: u64, to| {
         assert_ne!(n, 13, "unlucky");
-        log.note(format!("{from}: {kind:?} {n} is {}", 2 * n));
+        log.note(format!("{from}: {to:?} {n} is {}", 2 * n));
         match n % 2 {
             1 => CallResult::Done,
-            _ => CallResult::Responding { wait: Box::pin(async move { assert_ne!(n, 14, "late") }), kind },
+            _ => {
+                let wait = Box::pin(async move { assert_ne!(n, 14, "late") });
+                CallResult::Responding { wait, to, on_cancel: OnCancel::Drop }
+            }
         }
     })
 }
@@ -480,7 +483,7 @@ fn router_second_responder_returns_error() {
     let fixture = Fixture::new();
     let first = ListenerId::next();
     fixture.router.attach_as(first, "number", doubling(&fixture)).unwrap();
-    let raw = RespondingRaw::new("double".into(), |_: RawMessage<'_>, _: u64, _| CallResult::Done);
+    let raw = RespondingRaw::new(None, |_: RawMessage<'_>, _: u64, _| CallResult::Done);
     let error = fixture.router.attach_as(ListenerId::next(), "number", raw).unwrap_err();
     let text = error.to_string();
     assert!(

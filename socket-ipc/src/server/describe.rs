@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::builder::ServerBuilder;
 use super::state::State;
 use crate::client_id::ClientId;
+use crate::connection::Outcome;
 use crate::description::{
     DESCRIBE, Description, Direction, Framing, Limits, RESERVED, STATS, TopicDescription,
 };
@@ -70,13 +71,14 @@ fn respond_to<M: serde::Serialize>(
     reply: impl Fn(&State) -> M + Send + Sync + 'static,
 ) {
     let weak = Arc::downgrade(state);
-    let responder = RespondingRaw::new(Some(topic.into()), move |_: RawMessage<'_>, client_id: ClientId, to| {
-        if let Some(state) = weak.upgrade() {
-            let reply = Ok(reply(&state));
-            requests::reply(&*state, client_id, &to, TopicName::OfType(topic), Outcome::untyped(&reply));
-        }
-        CallResult::Done
-    });
+    let responder =
+        RespondingRaw::new(Some(topic.into()), move |_: RawMessage<'_>, client_id: ClientId, to| {
+            if let Some(state) = weak.upgrade() {
+                let reply = Ok(reply(&state));
+                requests::reply(&*state, client_id, &to, TopicName::OfType(topic), Outcome::untyped(&reply));
+            }
+            CallResult::Done
+        });
     // There can be no other responder yet: the server is about to be made.
     let _ = state.core.router.attach_as(ListenerId::next(), topic, responder);
 }

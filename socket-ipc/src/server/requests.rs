@@ -1,17 +1,20 @@
 //! Requests and replies of a server.
 
+use futures_util::FutureExt as _;
+use futures_util::future::Map;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::handle::ServerHandle;
 use crate::client_id::ClientId;
 use crate::connection::{ReplyFuture, read_raw, read_typed};
+use crate::endpoint::reply_sender::ReplySender;
 use crate::endpoint::{requests, send};
 use crate::error::RegisterError;
-use crate::error::error_reply::{ErrorReply, IntoReply};
+use crate::error::error_reply::ErrorReply;
 use crate::listener::ListenerId;
 use crate::topic::direction::{ToClient, ToServer};
-use crate::topic::{Request, TopicName};
+use crate::topic::{Replies, Request, TopicName};
 use crate::wire::raw_message::RawMessage;
 use crate::wire::topic_or_none;
 
@@ -21,16 +24,22 @@ use crate::wire::topic_or_none;
 // `Fn` is a supertrait so that the compiler infers the types of a closure's arguments.
 pub trait Responder<T: Request>: Fn(T, ClientId) -> Self::Outcome + Send + Sync + 'static {
     /// What the responder returns.
-    type Outcome: IntoReply<T::Reply>;
+    type Outcome;
+
+    #[doc(hidden)]
+    fn into_reply(returned: Self::Outcome) -> Result<T::Reply, T::Error>;
 }
 
-impl<T, L, O> Responder<T> for L
+impl<T, L, R> Responder<T> for L
 where
-    T: Request,
-    L: Fn(T, ClientId) -> O + Send + Sync + 'static,
-    O: IntoReply<T::Reply>,
+    T: Replies<R>,
+    L: Fn(T, ClientId) -> R + Send + Sync + 'static,
 {
-    type Outcome = O;
+    type Outcome = R;
+
+    fn into_reply(returned: R) -> Result<T::Reply, T::Error> {
+        T::into_reply(returned)
+    }
 }
 
 /// An asynchronous responder of a server: any `Fn(T, ClientId)` that returns a future of the reply, or of a `Result` of
@@ -39,17 +48,39 @@ where
 /// It is implemented for all of them; there is nothing to implement.
 pub trait AsyncResponder<T: Request>: Fn(T, ClientId) -> Self::Future + Send + Sync + 'static {
     /// What the responder returns.
-    type Future: Future<Output: IntoReply<T::Reply>> + Send + 'static;
+    type Future: Future + Send + 'static;
+
+    #[doc(hidden)]
+    fn into_reply(returned: <Self::Future as Future>::Output) -> Result<T::Reply, T::Error>;
 }
 
 impl<T, L, F> AsyncResponder<T> for L
 where
-    T: Request,
+    T: Replies<F::Output>,
     L: Fn(T, ClientId) -> F + Send + Sync + 'static,
-    F: Future<Output: IntoReply<T::Reply>> + Send + 'static,
+    F: Future + Send + 'static,
 {
     type Future = F;
+
+    fn into_reply(returned: F::Output) -> Result<T::Reply, T::Error> {
+        T::into_reply(returned)
+    }
 }
+
+fn replying<T: Request, R: Responder<T>>(
+    responder: R,
+) -> impl Fn(T, ClientId) -> Result<T::Reply, T::Error> + Send + Sync + 'static {
+    move |request, client_id| R::into_reply(responder(request, client_id))
+}
+
+fn replying_async<T: Request, R: AsyncResponder<T>>(
+    responder: R,
+) -> impl Fn(T, ClientId) -> Map<R::Future, IntoReply<T, R::Future>> + Send + Sync + 'static {
+    move |request, client_id| responder(request, client_id).map(R::into_reply as IntoReply<T, R::Future>)
+}
+
+/// From what a future of a responder returns to the reply.
+type IntoReply<T, F> = fn(<F as Future>::Output) -> Result<<T as Request>::Reply, <T as Request>::Error>;
 
 #[doc = include_str!("../endpoint/docs/requesting.md")]
 ///
@@ -71,25 +102,26 @@ impl<P> ServerHandle<P> {
     /// use socket_ipc::{ClientId, RequestError, ServerHandle, Topic};
     ///
     /// #[derive(Topic, Serialize, Deserialize)]
-    /// #[topic(name = "confirm", reply = Confirmed)]
+    /// #[topic(name = "confirm", reply = bool)]
     /// struct Confirm { text: String }
     ///
-    /// #[derive(Topic, Serialize, Deserialize)]
-    /// #[topic = "confirmed"]
-    /// struct Confirmed(bool);
-    ///
     /// async fn may_delete(server: &ServerHandle, client_id: ClientId) -> Result<bool, RequestError> {
-    ///     let Confirmed(yes) = server.request(&Confirm { text: "delete it?".into() }, client_id).await?;
-    ///     Ok(yes)
+    ///     server.request(&Confirm { text: "delete it?".into() }, client_id).await
     /// }
     /// ```
-    pub fn request<T>(&self, request: &T, client_id: ClientId) -> ReplyFuture<T::Reply>
+    pub fn request<T>(&self, request: &T, client_id: ClientId) -> ReplyFuture<T::Reply, T::Error>
     where
-        P: ToClient<T> + ToServer<T::Reply>,
-        T: Request + Serialize,
-        T::Reply: DeserializeOwned,
+        P: ToClient<T>,
+        T: Request<Reply: DeserializeOwned, Error: DeserializeOwned> + Serialize,
     {
-        send::request(&*self.state, TopicName::OfType(T::NAME), request, client_id, read_typed)
+        send::request(
+            &*self.state,
+            TopicName::OfType(T::NAME),
+            request,
+            client_id,
+            read_typed::<T>,
+            T::IS_CANCELLED,
+        )
     }
 
     /// Requests a reply of one client to any value under a topic known only at run time, and returns the future of the
@@ -114,9 +146,9 @@ impl<P> ServerHandle<P> {
         topic: &str,
         request: &M,
         client_id: ClientId,
-    ) -> ReplyFuture<RawMessage<'static>> {
+    ) -> ReplyFuture<RawMessage<'static>, RawMessage<'static>> {
         let topic = TopicName::AtRunTime(topic_or_none(topic));
-        send::request(&*self.state, topic, request, client_id, read_raw)
+        send::request(&*self.state, topic, request, client_id, read_raw, true)
     }
 }
 
@@ -131,37 +163,31 @@ impl<P> ServerHandle<P> {
     /// use socket_ipc::{Server, Topic};
     ///
     /// #[derive(Topic, Serialize, Deserialize)]
-    /// #[topic(name = "add", reply = Sum)]
+    /// #[topic(name = "add", reply = u8)]
     /// struct Add { left: u8, right: u8 }
-    ///
-    /// #[derive(Topic, Serialize, Deserialize)]
-    /// #[topic = "sum"]
-    /// struct Sum(u8);
     ///
     /// let server = Server::new("/tmp/myApp.sock");
     /// server.respond::<Add>(|Add { left, right }, _client_id| {
-    ///     left.checked_add(right).map(Sum).ok_or("that is more than 255")
+    ///     left.checked_add(right).ok_or("that is more than 255")
     /// })?;
     /// # Ok::<(), socket_ipc::RegisterError>(())
     /// ```
     pub fn respond<T>(&self, responder: impl Responder<T>) -> Result<ListenerId, RegisterError>
     where
-        P: ToServer<T> + ToClient<T::Reply>,
-        T: Request + DeserializeOwned + 'static,
-        T::Reply: Serialize,
+        P: ToServer<T>,
+        T: Request<Reply: Serialize, Error: Serialize> + DeserializeOwned + 'static,
     {
-        requests::respond(&self.state, responder)
+        requests::respond(&self.state, replying(responder))
     }
 
     /// [`respond`](Self::respond) under a token that other listeners may have, too.
     pub(crate) fn respond_as<T>(
         &self,
         token: ListenerId,
-        responder: impl Responder<T>,
+        responder: impl Fn(T, ClientId) -> Result<T::Reply, T::Error> + Send + Sync + 'static,
     ) -> Result<(), RegisterError>
     where
-        T: Request + DeserializeOwned + 'static,
-        T::Reply: Serialize,
+        T: Request<Reply: Serialize, Error: Serialize> + DeserializeOwned + 'static,
     {
         requests::respond_as(&self.state, token, responder)
     }
@@ -177,26 +203,59 @@ impl<P> ServerHandle<P> {
     /// use socket_ipc::{Server, Topic};
     ///
     /// #[derive(Topic, Serialize, Deserialize)]
-    /// #[topic(name = "read", reply = Content)]
+    /// #[topic(name = "read", reply = String)]
     /// struct Read { path: String }
-    ///
-    /// #[derive(Topic, Serialize, Deserialize)]
-    /// #[topic = "content"]
-    /// struct Content(String);
     ///
     /// let server = Server::new("/tmp/myApp.sock");
     /// server.respond_async::<Read>(|Read { path }, _client_id| async move {
-    ///     tokio::fs::read_to_string(path).await.map(Content)
+    ///     tokio::fs::read_to_string(path).await
     /// })?;
     /// # Ok::<(), socket_ipc::RegisterError>(())
     /// ```
     pub fn respond_async<T>(&self, responder: impl AsyncResponder<T>) -> Result<ListenerId, RegisterError>
     where
-        P: ToServer<T> + ToClient<T::Reply>,
-        T: Request + DeserializeOwned + 'static,
-        T::Reply: Serialize + Send,
+        P: ToServer<T>,
+        T: Request<Reply: Serialize + Send, Error: Serialize + Send> + DeserializeOwned + 'static,
     {
-        requests::respond_async(&self.state, responder)
+        requests::respond_async(&self.state, replying_async(responder))
+    }
+
+    #[doc = include_str!("../endpoint/docs/respond_with.md")]
+    ///
+    /// [`max_requests`]: crate::ServerBuilder::max_requests
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use socket_ipc::{Server, Topic};
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic(name = "measure", reply = f64)]
+    /// struct Measure { sensor: u32 }
+    ///
+    /// let server = Server::new("/tmp/myApp.sock");
+    /// server.respond_with::<Measure>(|Measure { sensor }, reply| {
+    ///     std::thread::spawn(move || {
+    ///         let degrees = f64::from(sensor) * 1.5;
+    ///         if let Err(error) = reply.send(Ok(degrees)) {
+    ///             eprintln!("{error}");
+    ///         }
+    ///     });
+    /// })?;
+    /// # Ok::<(), socket_ipc::RegisterError>(())
+    /// ```
+    pub fn respond_with<T>(
+        &self,
+        responder: impl Fn(T, ReplySender<T>) + Send + Sync + 'static,
+    ) -> Result<ListenerId, RegisterError>
+    where
+        P: ToServer<T>,
+        T: Request + DeserializeOwned + 'static,
+        T::Reply: Serialize + Send + 'static,
+        T::Error: Serialize + Send + 'static,
+    {
+        requests::respond_with(&self.state, responder)
     }
 
     #[doc = include_str!("../endpoint/docs/respond_raw.md")]
@@ -214,7 +273,7 @@ impl<P> ServerHandle<P> {
     pub fn respond_raw<M: Serialize>(
         &self,
         topic: &str,
-        reply_topic: &str,
+        reply_topic: Option<&str>,
         responder: impl Fn(RawMessage<'_>, ClientId) -> Result<M, ErrorReply> + Send + Sync + 'static,
     ) -> Result<ListenerId, RegisterError> {
         requests::respond_raw(&self.state, topic, reply_topic, responder)

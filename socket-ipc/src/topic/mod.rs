@@ -1,6 +1,7 @@
 //! What a message type says of itself: its topic, and what it borrows.
 
 pub(crate) mod direction;
+pub(crate) mod error_text;
 pub(crate) mod request;
 
 pub use request::{Fails, Replies, Request};

@@ -68,7 +68,7 @@ impl RequestId {
     pub const MAX_LEN: usize = 64;
 
     /// Reads the JSON value of an `id` or `re`. `None` where it is no valid id.
-    pub(super) fn read(value: &str) -> Option<Self> {
+    pub(crate) fn read(value: &str) -> Option<Self> {
         if let Ok(number) = value.parse::<u64>() {
             return Some(Self::from(number));
         }

@@ -132,6 +132,11 @@ impl Wire {
         Ok(Self { delimiter, message_key, plain_key: bounded::is_plain(message_key) })
     }
 
+    /// Whether a peer may know control lines. The Node library calls listeners with whatever has a topic.
+    pub(crate) fn has_control_lines(&self) -> bool {
+        ![Self::NODE_0_4, Self::NODE_0_2, Self::NODE_0_1].contains(self)
+    }
+
     /// Returns the delimiter: the bytes that follow each envelope.
     #[must_use]
     pub fn delimiter(&self) -> &'static str {

@@ -211,8 +211,7 @@ fn wire_message_one_byte_over_limit_returns_error() {
     let size = encoded(wire, "t", &"x").len() - 1;
     let mut buffer = Vec::new();
     assert!(wire.encode_within(size, Tail::Message, "t", &"x", &mut buffer).is_ok());
-    let error =
-        wire.encode_within(size, Tail::Message, "t", &"xy", &mut buffer).unwrap_err();
+    let error = wire.encode_within(size, Tail::Message, "t", &"xy", &mut buffer).unwrap_err();
     assert!(
         matches!(error, EncodeError::TooLarge { size: s, limit: l } if (s, l) == (size + 1, size)),
         "{error:?}"
@@ -224,21 +223,11 @@ fn wire_message_one_byte_over_limit_returns_error() {
 #[test]
 fn encode_escape_beyond_limit_returns_error() {
     let plain = encoded(Wire::NODE_0_4, "t", &"%EOM%").len() - 2;
-    assert!(
-        Wire::NODE_0_4
-            .encode_within(plain, Tail::Message, "t", &"%EOM%", &mut Vec::new())
-            .is_ok()
-    );
-    assert!(
-        Wire::NODE_0_2
-            .encode_within(plain, Tail::Message, "t", &"%EOM%", &mut Vec::new())
-            .is_err()
-    );
+    assert!(Wire::NODE_0_4.encode_within(plain, Tail::Message, "t", &"%EOM%", &mut Vec::new()).is_ok());
+    assert!(Wire::NODE_0_2.encode_within(plain, Tail::Message, "t", &"%EOM%", &mut Vec::new()).is_err());
     let escaped = encoded(Wire::NODE_0_2, "t", &"%EOM%").len() - 5;
     assert!(
-        Wire::NODE_0_2
-            .encode_within(escaped, Tail::Message, "t", &"%EOM%", &mut b"before".to_vec())
-            .is_ok()
+        Wire::NODE_0_2.encode_within(escaped, Tail::Message, "t", &"%EOM%", &mut b"before".to_vec()).is_ok()
     );
 }
 
@@ -292,9 +281,7 @@ fn decode_long_reason_is_shortened_in_the_middle() {
 fn encode_message_over_limit_is_not_stored() {
     let message = "x".repeat(1_000_000);
     let mut buffer = Vec::new();
-    let error = Wire::JSON_LINES
-        .encode_within(100, Tail::Message, "t", &message, &mut buffer)
-        .unwrap_err();
+    let error = Wire::JSON_LINES.encode_within(100, Tail::Message, "t", &message, &mut buffer).unwrap_err();
     assert!(matches!(error, EncodeError::TooLarge { size: 1_000_026, limit: 100 }), "{error:?}");
     assert!(buffer.capacity() < 1_000);
 }
@@ -477,11 +464,19 @@ fn wire_delimiter_with_backslash_returns_error() {
     assert_eq!(Wire::new("%\\u0025", "message"), Err(WireError::EndInsideMessages));
 }
 
+fn tail_of(kind: &EnvelopeKind) -> Tail<'_> {
+    match kind {
+        EnvelopeKind::Message => Tail::Message,
+        EnvelopeKind::Request(id) => Tail::Request(id),
+        EnvelopeKind::Reply(re) => Tail::Reply { re: Some(re), is_error: false },
+    }
+}
+
 #[test]
 fn encode_request_and_reply_write_id_after_message() {
     let encoded = |wire: Wire, kind: EnvelopeKind| {
         let mut buffer = Vec::new();
-        wire.encode_within(usize::MAX, &Tail::of(&kind), "add", &[1, 2], &mut buffer).unwrap();
+        wire.encode_within(usize::MAX, tail_of(&kind), "add", &[1, 2], &mut buffer).unwrap();
         String::from_utf8(buffer).unwrap()
     };
     assert_eq!(encoded(Wire::JSON_LINES, EnvelopeKind::Message), "{\"topic\":\"add\",\"message\":[1,2]}\n");
@@ -502,7 +497,7 @@ fn encode_request_and_reply_write_id_after_message() {
     let within = |limit| {
         Wire::JSON_LINES.encode_within(
             limit,
-            &Tail::of(&EnvelopeKind::Request(RequestId::from(u64::MAX))),
+            Tail::Request(&RequestId::from(u64::MAX)),
             "add",
             &[1, 2],
             &mut Vec::new(),
@@ -565,10 +560,9 @@ fn decode_error_reply_needs_error_true_and_re() {
         let one_pass = Wire::JSON_LINES.head(text).and_then(|head| decode_any_kind::<Value>(head.rest));
         assert!(one_pass.is_none() || !text.contains("error\":"), "{text} in one pass");
     }
-    let kind = EnvelopeKind::Reply(7.into());
-    let mut bytes = Vec::new();
-    let tail = Tail { kind: &kind, is_error: true };
-    Wire::JSON_LINES.encode_within(usize::MAX, &tail, "error", &1, &mut bytes).unwrap();
+    let (re, mut bytes) = (RequestId::from(7), Vec::new());
+    let tail = Tail::Reply { re: Some(&re), is_error: true };
+    Wire::JSON_LINES.encode_within(usize::MAX, tail, "error", &1, &mut bytes).unwrap();
     assert_eq!(
         String::from_utf8_lossy(&bytes),
         "{\"topic\":\"error\",\"message\":1,\"error\":true,\"re\":7}\n"
@@ -635,7 +629,7 @@ fn reply_id_at_end_reads_only_the_end() {
             [serde_json::json!(5), serde_json::json!({"re": 7}), serde_json::json!(",\"re\":7}"), Value::Null]
         {
             let mut bytes = Vec::new();
-            Wire::JSON_LINES.encode_within(usize::MAX, &Tail::of(&kind), "t", &message, &mut bytes).unwrap();
+            Wire::JSON_LINES.encode_within(usize::MAX, tail_of(&kind), "t", &message, &mut bytes).unwrap();
             bytes.pop();
             let expected = if let EnvelopeKind::Reply(re) = &kind { re.number() } else { None };
             assert_eq!(reply_id_at_end(&bytes), expected, "{}", String::from_utf8_lossy(&bytes));

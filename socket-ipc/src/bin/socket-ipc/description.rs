@@ -34,11 +34,14 @@ pub(crate) fn of(
     })
 }
 
-pub(crate) fn describe(client: &Client, timeout: Duration) -> ReplyFuture<RawMessage<'static>> {
+/// The reply to a raw request.
+pub(crate) type RawReply = ReplyFuture<RawMessage<'static>, RawMessage<'static>>;
+
+pub(crate) fn describe(client: &Client, timeout: Duration) -> RawReply {
     client.request_raw(DESCRIBE, &()).timeout(timeout)
 }
 
-pub(crate) fn stats(client: &Client, timeout: Duration) -> ReplyFuture<RawMessage<'static>> {
+pub(crate) fn stats(client: &Client, timeout: Duration) -> RawReply {
     client.request_raw(STATS, &()).timeout(timeout)
 }
 
@@ -63,7 +66,7 @@ fn unreadable(error: &serde_json::Error) -> Failure {
 }
 
 /// Why a server does not say what it is.
-pub(crate) fn unanswered(error: &RequestError) -> String {
+pub(crate) fn unanswered<E>(error: &RequestError<E>) -> String {
     match error {
         RequestError::NoResponder { .. } => {
             format!("the server does not describe itself: it has no responder for `{DESCRIBE}`")

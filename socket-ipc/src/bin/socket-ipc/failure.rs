@@ -72,8 +72,8 @@ impl From<SendError> for Failure {
     }
 }
 
-impl From<RequestError> for Failure {
-    fn from(error: RequestError) -> Self {
+impl<E: fmt::Debug + 'static> From<RequestError<E>> for Failure {
+    fn from(error: RequestError<E>) -> Self {
         let status = match error {
             RequestError::Send(error) => return error.into(),
             RequestError::Timeout { .. } => Status::Deadline,
@@ -81,6 +81,7 @@ impl From<RequestError> for Failure {
             RequestError::NoResponder { .. }
             | RequestError::RequestUndecodable { .. }
             | RequestError::ResponderPanicked { .. }
+            | RequestError::Failed { .. }
             | RequestError::Rejected { .. } => Status::Refused,
             _ => Status::Other,
         };

@@ -10,7 +10,7 @@ use crate::blocking::wait::{deadline, wait_until};
 use crate::connection::ReplyFuture;
 use crate::error::RequestError;
 use crate::topic::Request;
-use crate::topic::direction::{ToClient, ToServer};
+use crate::topic::direction::ToServer;
 use crate::wire::raw_message::RawMessage;
 
 /// # Requesting
@@ -36,22 +36,17 @@ impl<P> Client<P> {
     /// use socket_ipc::{RequestError, Topic, blocking};
     ///
     /// #[derive(Topic, Serialize, Deserialize)]
-    /// #[topic(name = "add", reply = Sum)]
+    /// #[topic(name = "add", reply = i64)]
     /// struct Add { left: i64, right: i64 }
     ///
-    /// #[derive(Topic, Serialize, Deserialize)]
-    /// #[topic = "sum"]
-    /// struct Sum(i64);
-    ///
     /// # fn example(client: blocking::Client) -> Result<(), RequestError> {
-    /// let Sum(five) = client.request(&Add { left: 2, right: 3 })?;
+    /// let five = client.request(&Add { left: 2, right: 3 })?;
     /// # Ok(()) }
     /// ```
-    pub fn request<T>(&self, request: &T) -> Result<T::Reply, RequestError>
+    pub fn request<T>(&self, request: &T) -> Result<T::Reply, RequestError<T::Error>>
     where
-        P: ToServer<T> + ToClient<T::Reply>,
-        T: Request + Serialize,
-        T::Reply: DeserializeOwned,
+        P: ToServer<T>,
+        T: Request<Reply: DeserializeOwned, Error: DeserializeOwned> + Serialize,
     {
         self.request_within(request, self.request_timeout)
     }
@@ -72,17 +67,19 @@ impl<P> Client<P> {
     /// # use serde::{Deserialize, Serialize};
     /// # use socket_ipc::{RequestError, Topic, blocking};
     /// # use std::time::Duration;
-    /// # #[derive(Topic, Serialize, Deserialize)] #[topic(name = "report", reply = Report)] struct MakeReport;
-    /// # #[derive(Topic, Serialize, Deserialize)] #[topic = "report is"] struct Report(String);
+    /// # #[derive(Topic, Serialize, Deserialize)] #[topic(name = "report", reply = String)] struct MakeReport;
     /// # fn example(client: blocking::Client) -> Result<(), RequestError> {
-    /// let Report(text) = client.request_within(&MakeReport, Duration::from_secs(60))?;
+    /// let text = client.request_within(&MakeReport, Duration::from_secs(60))?;
     /// # Ok(()) }
     /// ```
-    pub fn request_within<T>(&self, request: &T, timeout: Duration) -> Result<T::Reply, RequestError>
+    pub fn request_within<T>(
+        &self,
+        request: &T,
+        timeout: Duration,
+    ) -> Result<T::Reply, RequestError<T::Error>>
     where
-        P: ToServer<T> + ToClient<T::Reply>,
-        T: Request + Serialize,
-        T::Reply: DeserializeOwned,
+        P: ToServer<T>,
+        T: Request<Reply: DeserializeOwned, Error: DeserializeOwned> + Serialize,
     {
         self.wait_for_reply(T::NAME, timeout, || self.client.request(request))
     }
@@ -109,7 +106,7 @@ impl<P> Client<P> {
         &self,
         topic: &str,
         request: &M,
-    ) -> Result<RawMessage<'static>, RequestError> {
+    ) -> Result<RawMessage<'static>, RequestError<RawMessage<'static>>> {
         self.request_raw_within(topic, request, self.request_timeout)
     }
 
@@ -128,16 +125,16 @@ impl<P> Client<P> {
         topic: &str,
         request: &M,
         timeout: Duration,
-    ) -> Result<RawMessage<'static>, RequestError> {
+    ) -> Result<RawMessage<'static>, RequestError<RawMessage<'static>>> {
         self.wait_for_reply(topic, timeout, || self.client.request_raw(topic, request))
     }
 
-    fn wait_for_reply<R>(
+    fn wait_for_reply<R, E>(
         &self,
         topic: &str,
         timeout: Duration,
-        request: impl FnOnce() -> ReplyFuture<R>,
-    ) -> Result<R, RequestError> {
+        request: impl FnOnce() -> ReplyFuture<R, E>,
+    ) -> Result<R, RequestError<E>> {
         self.thread.own().must_not_wait();
         let deadline = deadline(timeout);
         // The deadline is kept here: the future's own needs the runtime, which ends when the client is closed.

@@ -97,11 +97,16 @@ impl Contents {
 
     /// Appends a message to those that go out in one write.
     pub(super) fn append(&mut self, message: &[u8]) {
+        self.append_uncounted(message);
+        self.tail_messages += 1;
+    }
+
+    /// Appends what no sender has to be told of if it is lost.
+    pub(super) fn append_uncounted(&mut self, message: &[u8]) {
         if self.tail.capacity() == 0 {
             self.tail = PROCESS_POOL.take();
         }
         self.tail.extend_from_slice(message);
-        self.tail_messages += 1;
     }
 
     /// Adds a short broadcast without copying it, and says whether it did. It does not after a gap in the broadcasts:

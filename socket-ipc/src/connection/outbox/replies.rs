@@ -64,8 +64,8 @@ impl Outbox {
             return;
         }
         self.total.reserve(line.len(), true);
-        queue.contents.append(line);
-        self.pushed(queue, line.len());
+        queue.contents.append_uncounted(line);
+        self.pushed_uncounted(queue, line.len());
     }
 
     fn reply_reserved(&self, mut queue: MutexGuard<'_, Queue>, reply: &[u8]) {

@@ -1,10 +1,13 @@
 //! From received messages to their listeners and responders.
 
+use std::cell::OnceCell;
 use std::task::{Context, Poll};
 
+use super::held_requests::HeldRequests;
 use super::reader::Reader;
 use crate::connection::closing::polled;
 use crate::connection::context::ConnectionContext;
+use crate::connection::control::Control;
 use crate::connection::read_buffer::CHUNK;
 use crate::connection::reply_scanner::may_be_reply;
 use crate::connection::running_responders::RunningResponders;
@@ -12,10 +15,13 @@ use crate::connection::{EndpointState, Limits};
 use crate::error::error_reply::ErrorReply;
 use crate::error::{MessageError, MessageErrorKind};
 use crate::router::{Cached, PendingCall, Report as _};
-use crate::wire::{EnvelopeKind, Frame, reply_id_at_end, request_id_at_end};
+use crate::wire::{EnvelopeKind, Frame, ReplyTo, RequestId, Wire, reply_id_at_end, request_id_at_end};
 
 /// A message counts for at least this much of a turn, so that thousands of short ones make no longer turn.
 const LEAST_OF_TURN: usize = 128;
+
+/// How much of a turn it counts for that a cancel passes one running responder by.
+const SEARCH_COST: usize = 16;
 
 /// Calls the listeners of the messages of a connection.
 pub(super) struct Dispatcher<E: EndpointState> {
@@ -24,6 +30,10 @@ pub(super) struct Dispatcher<E: EndpointState> {
     responders: RunningResponders<E>,
     /// The peer still reads replies.
     peer_reads: bool,
+    /// How many responders have begun in this turn.
+    begun: usize,
+    /// The requests among the messages that are held back.
+    held_requests: HeldRequests,
 }
 
 /// The message at the front of the read buffer, while one of its listeners is running.
@@ -31,6 +41,21 @@ struct HeldMessage<F> {
     pending: PendingCall<F>,
     len: usize,
     taken: usize,
+    /// The id of the request that it is, read where a cancel comes.
+    request: OnceCell<Option<RequestId>>,
+}
+
+impl<F: Copy> HeldMessage<F> {
+    /// Has its responder not called, if it is one of these requests. `bytes` are those of the message.
+    fn cancel(&mut self, wire: Wire, bytes: &[u8], ids: &[RequestId]) {
+        let request = self.request.get_or_init(|| match wire.decode(bytes).ok()?.kind {
+            EnvelopeKind::Request(id) => Some(id),
+            EnvelopeKind::Message | EnvelopeKind::Reply(_) => None,
+        });
+        if request.as_ref().is_some_and(|request| ids.contains(request)) {
+            self.pending.cancel(wire, bytes);
+        }
+    }
 }
 
 impl<E: EndpointState> Dispatcher<E> {
@@ -40,7 +65,14 @@ impl<E: EndpointState> Dispatcher<E> {
             held: None,
             responders: RunningResponders::new(endpoint.limits().max_requests),
             peer_reads: true,
+            begun: 0,
+            held_requests: HeldRequests::default(),
         }
+    }
+
+    /// A turn begins.
+    pub(super) fn begin_turn(&mut self) {
+        self.begun = 0;
     }
 
     /// Drops the listeners that were removed, with everything they own. They must not wait for the next message.
@@ -79,8 +111,12 @@ impl<E: EndpointState> Dispatcher<E> {
             match reader.next_frame() {
                 Frame::Message { len, taken } => {
                     *turn = turn.saturating_sub(taken.max(LEAST_OF_TURN));
-                    if self.dispatch(cx, reader, context, len, taken).is_pending() {
+                    if self.dispatch(cx, reader, context, len, taken, turn).is_pending() {
                         return Poll::Pending;
+                    }
+                    if self.begun >= context.limits().max_requests {
+                        // A client that requests and cancels in a loop takes no more than its places a turn.
+                        *turn = 0;
                     }
                 }
                 Frame::TooLong { len, kept, taken } => {
@@ -107,10 +143,18 @@ impl<E: EndpointState> Dispatcher<E> {
         context: &ConnectionContext<E>,
         len: usize,
         taken: usize,
+        turn: &mut usize,
     ) -> Poll<()> {
         let bytes = &reader.unread()[..len];
         let is_blank = || bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
         if is_blank() || take_reply(bytes, context) {
+            reader.consume(taken);
+            return Poll::Ready(());
+        }
+        if let Some(Control::Cancel(id)) = Control::read(context.limits().wire, bytes) {
+            context.endpoint.router().count_reply(bytes);
+            *turn = turn.saturating_sub(self.responders.count() * SEARCH_COST);
+            self.responders.cancel(&id, cx);
             reader.consume(taken);
             return Poll::Ready(());
         }
@@ -123,7 +167,7 @@ impl<E: EndpointState> Dispatcher<E> {
                 Poll::Ready(())
             }
             Some(pending) => {
-                self.held = Some(HeldMessage { pending, len, taken });
+                self.held = Some(HeldMessage { pending, len, taken, request: OnceCell::new() });
                 self.poll_held(cx, reader, context)
             }
         }
@@ -136,7 +180,7 @@ impl<E: EndpointState> Dispatcher<E> {
         reader: &mut Reader,
         context: &ConnectionContext<E>,
     ) -> Poll<()> {
-        while let Some(HeldMessage { pending, len, taken }) = &mut self.held {
+        while let Some(HeldMessage { pending, len, taken, .. }) = &mut self.held {
             let (poll, awaits_close) = polled(context.identity(), || pending.poll(cx, context.from, context));
             let router = context.endpoint.router();
             if poll.is_pending() {
@@ -179,6 +223,7 @@ impl<E: EndpointState> Dispatcher<E> {
         }
         let budget = context.endpoint.inbox();
         for mut call in self.listeners.responder_calls.drain(..) {
+            self.begun += 1;
             // A request that fits in a chunk always has room.
             if len > CHUNK && !budget.has_room(0) {
                 call.refuse(budget.limit(), context.from, context);
@@ -208,24 +253,58 @@ impl<E: EndpointState> Dispatcher<E> {
         self.responders.len() > CHUNK && context.endpoint.inbox().is_full()
     }
 
+    /// Whether any responder is running.
+    pub(super) fn has_responders(&self) -> bool {
+        !self.responders.is_empty()
+    }
+
     /// What the running responders take, in bytes.
     pub(super) fn responders_len(&self) -> usize {
         self.responders.len()
     }
 
-    /// Hands replies to the requests that wait for them, past held-back messages: the listener that holds them back may
-    /// itself wait for a reply.
-    pub(super) fn scan_replies(&self, reader: &mut Reader, context: &ConnectionContext<E>) {
-        // Without a pending request, no received message is a reply to one.
-        if context.link.pending_requests.is_waiting()
-            && let Some(skip) = self.held_back(context)
-        {
-            let router = context.endpoint.router();
-            reader.extract(skip, |bytes| {
-                take_reply(bytes, context)
-                    || (may_be_reply(bytes) && router.take_reply(bytes, context.from, context))
-            });
+    /// Acts on replies and cancels past held-back messages: the listener that holds them back may itself wait for a reply,
+    /// and a cancel frees a place among the responders. `Ready` where one did.
+    pub(super) fn scan(
+        &mut self,
+        cx: &mut Context<'_>,
+        reader: &mut Reader,
+        context: &ConnectionContext<E>,
+    ) -> Poll<()> {
+        let Some(skip) = self.held_back(context) else {
+            self.held_requests.clear();
+            return Poll::Pending;
+        };
+        let (router, wire) = (context.endpoint.router(), context.limits().wire);
+        let Self { held, held_requests, responders, .. } = self;
+        held_requests.forget_before(reader.consumed());
+        let (mut acted, mut blanks, mut others) = (false, Vec::new(), Vec::new());
+        reader.extract(skip, |bytes, at| {
+            if take_reply(bytes, context) {
+                return true;
+            }
+            if let Some(Control::Cancel(id)) = Control::read(wire, bytes) {
+                router.count_reply(bytes);
+                acted |= responders.cancel(&id, cx);
+                let before = blanks.len();
+                blanks.extend(held_requests.take(&id));
+                if blanks.len() == before {
+                    others.push(id);
+                }
+                return true;
+            }
+            held_requests.note(wire, bytes, at);
+            may_be_reply(bytes) && router.take_reply(bytes, context.from, context)
+        });
+        for (at, len) in blanks {
+            reader.blank(at, len);
         }
+        if let Some(held) = held
+            && !others.is_empty()
+        {
+            held.cancel(wire, &reader.unread()[..held.len], &others);
+        }
+        if acted { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Whether no listener or responder is running.
@@ -280,6 +359,6 @@ fn report_too_long<E: EndpointState>(
     } else if let Some(id) = request_id_at_end(bytes) {
         let text = format!("it takes {size} bytes, over the limit of {limit}");
         let error_reply = ErrorReply::new(ErrorReply::UNDECODABLE, text);
-        context.refuse(&EnvelopeKind::Request(id), "", error_reply, context.from);
+        context.refuse(&ReplyTo::Request(id), "", error_reply, context.from);
     }
 }

@@ -68,9 +68,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: EndpointState> Session<S, E> {
     pub(super) fn has_read_ahead(&self) -> bool {
         let Some(front) = self.dispatcher.held_back(&self.context) else { return false };
         let limits = self.context.limits();
-        // Room for the reply that a listener may wait for.
-        let reply = if self.context.link.pending_requests.is_waiting() { limits.max_message_len } else { 0 };
-        let ahead = limits.read_ahead_len.saturating_add(reply);
+        // Room for the reply that a listener may wait for, and for the cancel of a running responder behind a long message.
+        let is_open = self.context.link.pending_requests.is_waiting() || self.dispatcher.has_responders();
+        let more = if is_open { limits.max_message_len } else { 0 };
+        let ahead = limits.read_ahead_len.saturating_add(more);
         self.reader.unread().len() >= front.saturating_add(ahead)
     }
 

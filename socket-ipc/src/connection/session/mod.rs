@@ -10,7 +10,7 @@
 //! | write | hands the outbox to the stream | the stream to take more; the outbox to be filled |
 //! | respond | polls running responders; drops them once the peer reads no more | the responders; the end of writing, which *write* or a probe finds |
 //! | dispatch | calls the listeners of received messages | bytes; a listener that is running; a place among the responders (*respond*); room for replies (*write*) |
-//! | scan | takes out replies behind a message that is held back | bytes |
+//! | scan | takes out replies and cancels behind a message that is held back, and acts on them | bytes |
 //! | shut down | begins the drain when everything that the peer sent is handled; shuts the stream down; ends | all of these; the stream to be flushed |
 //! | read | takes bytes from the stream | the stream to have some. Where enough is read ahead: *dispatch*, and meanwhile a probe, since nothing else tells that the peer is gone |
 //! | clock | checks the deadlines | the timer |
@@ -23,8 +23,8 @@
 //! # The invariants
 //!
 //! 1. *A parked session has a waker with everything that can still happen.* What a step changes is checked by the later
-//!    steps of the same round. Only *read* and *clock* change what an earlier step depends on: they return `Ready`, and
-//!    another round follows. Other tasks and the listeners change only the outbox, which [`Outbox::park`] checks once more,
+//!    steps of the same round. Only *scan*, *read* and *clock* change what an earlier step depends on: they return `Ready`,
+//!    and another round follows. Other tasks and the listeners change only the outbox, which [`Outbox::park`] checks once more,
 //!    under its lock. So when the session parks, each step has found nothing to do in the present state, and has left its
 //!    waker with what it waits for.
 //! 2. *A session that has ended leaves nothing queued, held, pending or counted.* [`Session::run`] and its `Drop` give up
@@ -38,6 +38,7 @@
 
 mod clock;
 mod dispatcher;
+mod held_requests;
 mod intake;
 mod reader;
 mod shutdown;
@@ -155,7 +156,7 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseCause> {
-        let mut turn = Turn { dispatch: TURN, intake: INTAKE };
+        let mut turn = self.begin_turn();
         loop {
             self.take_command();
             self.dispatcher.refresh(&self.reader, &self.context);
@@ -163,7 +164,9 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
             self.dispatcher.poll_responders(cx, self.writer.ended().is_none());
             let dispatched = self.poll_dispatch(cx, &mut turn).is_ready();
             self.count_responders();
-            self.dispatcher.scan_replies(&mut self.reader, &self.context);
+            if self.dispatcher.scan(cx, &mut self.reader, &self.context).is_ready() {
+                continue;
+            }
             if let Some(cause) = self.poll_shutdown(cx, dispatched) {
                 return Poll::Ready(cause);
             }
@@ -175,7 +178,7 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
                 if std::pin::pin!(yield_now()).poll(cx).is_pending() {
                     return Poll::Pending;
                 }
-                turn = Turn { dispatch: TURN, intake: INTAKE };
+                turn = self.begin_turn();
             }
             if self.poll_read(cx, &mut turn.intake).is_ready() || self.poll_clock(cx).is_ready() {
                 continue;
@@ -186,6 +189,11 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
                 return Poll::Pending;
             }
         }
+    }
+
+    fn begin_turn(&mut self) -> Turn {
+        self.dispatcher.begin_turn();
+        Turn { dispatch: TURN, intake: INTAKE }
     }
 
     fn take_command(&mut self) {

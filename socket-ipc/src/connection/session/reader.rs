@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::ops::Range;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -30,6 +29,8 @@ pub(super) struct Reader {
     scanner: Option<Box<ReplyScanner>>,
     /// Bytes were consumed since the last call of `has_dispatched`.
     has_dispatched: bool,
+    /// How many bytes have been taken off the front since the connection began.
+    consumed: u64,
 }
 
 impl Reader {
@@ -44,6 +45,7 @@ impl Reader {
             complete_until: None,
             scanner: None,
             has_dispatched: false,
+            consumed: 0,
         }
     }
 
@@ -99,6 +101,7 @@ impl Reader {
     pub(super) fn consume(&mut self, count: usize) {
         self.received.consume(count);
         self.has_dispatched = true;
+        self.consumed += count as u64;
         if let Some(scanner) = &mut self.scanner {
             scanner.taken(count);
         }
@@ -122,13 +125,28 @@ impl Reader {
         self.remove_excess();
     }
 
-    /// Takes out those whole messages behind the first `skip` bytes for which `take` returns `true`. It gets each once.
-    pub(super) fn extract(&mut self, skip: usize, mut take: impl FnMut(&[u8]) -> bool) {
+    /// How many bytes have been taken off the front since the connection began.
+    pub(super) fn consumed(&self) -> u64 {
+        self.consumed
+    }
+
+    /// Makes blanks of a message that was scanned. `at` is where it begins, counted as `consumed` is.
+    pub(super) fn blank(&mut self, at: u64, len: usize) {
+        if let Some(at) = at.checked_sub(self.consumed).and_then(|at| usize::try_from(at).ok()) {
+            self.received.fill(at..at.saturating_add(len), b' ');
+        }
+    }
+
+    /// Takes out those whole messages behind the first `skip` bytes for which `take` returns `true`. It gets each once,
+    /// and where it begins, counted as `consumed` is.
+    pub(super) fn extract(&mut self, skip: usize, mut take: impl FnMut(&[u8], u64) -> bool) {
         let (wire, limit) = (self.framer.wire(), self.framer.limit());
         let scanner = self.scanner.get_or_insert_with(|| Box::new(ReplyScanner::new(wire, limit)));
-        let mut taken = Vec::new();
+        let (mut taken, mut taken_len) = (Vec::new(), 0);
         while let Some(place) = scanner.next(self.received.unread(), skip, &self.framer) {
-            if take(&self.received.unread()[place.start..place.end - wire.delimiter().len()]) {
+            let at = self.consumed + (place.start - taken_len) as u64;
+            if take(&self.received.unread()[place.start..place.end - wire.delimiter().len()], at) {
+                taken_len += place.len();
                 taken.push(place);
             }
         }
@@ -136,7 +154,7 @@ impl Reader {
             return;
         }
         self.received.remove(&taken);
-        scanner.removed(taken.iter().map(Range::len).sum());
+        scanner.removed(taken_len);
         if skip == 0 {
             self.framer.restart();
         }

@@ -113,7 +113,14 @@ impl Wire {
             && let Some((message, kind)) = decode_any_kind::<&RawValue>(rest)
         {
             let (topic, message) = (Cow::Borrowed(topic), RawMessage::borrowed(message.get()));
-            return Ok(Envelope { topic, message, kind, is_error: false, odd_id: None, replies_to_none: false });
+            return Ok(Envelope {
+                topic,
+                message,
+                kind,
+                is_error: false,
+                odd_id: None,
+                replies_to_none: false,
+            });
         }
         self.decode_any_form(text)
     }

@@ -207,13 +207,12 @@ fn json_not_finite_key_returns_error_with_path_of_map() {
 
 #[test]
 fn json_not_finite_beyond_limit_returns_too_large() {
-    use crate::wire::{EnvelopeKind, encode::Tail};
+    use crate::wire::encode::Tail;
 
-    let kind = EnvelopeKind::Message;
     let encode = |limit, message: &(f64, &str, f64)| {
         let mut buffer = b"before".to_vec();
-        let tail = Tail::of(&kind);
-        let error = Wire::JSON_LINES.encode_within(limit, &tail, "t", message, &mut buffer).unwrap_err();
+        let error =
+            Wire::JSON_LINES.encode_within(limit, Tail::Message, "t", message, &mut buffer).unwrap_err();
         assert_eq!(buffer, b"before");
         error.to_string()
     };

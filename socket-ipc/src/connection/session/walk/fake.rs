@@ -8,13 +8,13 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::connection::reply::reply;
+use crate::connection::reply::{Outcome, reply};
 use crate::connection::{EndpointState, InboxBudget, Limits, Outbox};
 use crate::error::error_reply::ErrorReply;
 use crate::error::{Error, MessageError};
 use crate::listener::DropReport;
 use crate::metrics::Metrics;
-use crate::router::{Audience, CallResult, Owned, RespondingRaw, Router};
+use crate::router::{Audience, CallResult, OnCancel, Owned, RespondingRaw, Router};
 use crate::sync::lock;
 use crate::topic::TopicName;
 
@@ -230,19 +230,22 @@ impl Fake {
         let wait = move |(): (), _, ()| CallResult::Wait(Box::pin(listening.enter()));
         fake.router.attach(Audience::Topic("wait"), Owned::new(wait));
         let (endpoint, outbox) = (Arc::downgrade(&fake), Arc::clone(outbox));
-        let ask = move |_: crate::RawMessage<'_>, (), kind: crate::wire::EnvelopeKind| {
-            let asked = kind.clone();
+        let ask = move |_: crate::RawMessage<'_>, (), to: crate::wire::ReplyTo| {
+            let asked = to.clone();
             let (endpoint, outbox, pass) = (endpoint.clone(), Arc::clone(&outbox), responding.enter());
             let wait = Box::pin(async move {
                 pass.await;
                 let Some(endpoint) = endpoint.upgrade() else { return };
-                let result = Ok::<_, ErrorReply>(());
-                reply(&*endpoint, &outbox, &asked, TopicName::AtRunTime("reply"), &result);
+                let outcome = Outcome::<(), ErrorReply>::Reply(&());
+                reply(&*endpoint, &outbox, &asked, TopicName::AtRunTime("reply"), outcome);
             });
-            CallResult::Responding { wait, kind }
+            CallResult::Responding { wait, to, on_cancel: OnCancel::Drop }
         };
-        let attached =
-            fake.router.attach_as(crate::ListenerId::next(), "ask", RespondingRaw::new("reply".into(), ask));
+        let attached = fake.router.attach_as(
+            crate::ListenerId::next(),
+            "ask",
+            RespondingRaw::new(Some("reply".into()), ask),
+        );
         assert!(attached.is_ok());
         fake
     }

@@ -67,7 +67,7 @@ impl World {
         };
         let total = OutboxBudget::new(usize::MAX);
         let outbox = Arc::new(Outbox::new(limits.outbox_len, Arc::clone(&total)));
-        let link = Link { pending_requests: PendingRequests::new(4, Handle::current()), outbox };
+        let link = Link { pending_requests: PendingRequests::new(4, None, Handle::current()), outbox };
         let endpoint = Fake::new(limits, &link.outbox);
         let stream = Stream::default();
         lock(&stream.0).forgets = forgets;
@@ -145,7 +145,7 @@ impl World {
                 self.arrive(&bytes);
             }
             Request => {
-                if let Ok((number, reply)) = self.link.pending_requests.begin(Duration::MAX) {
+                if let Ok((number, reply)) = self.link.pending_requests.begin(Duration::MAX, true) {
                     self.requests.push(reply);
                     if !self.send() {
                         self.link.pending_requests.forget(number);

@@ -1,0 +1,125 @@
+//! Writes what makes a topic a request: its reply, its errors, and what its responders may return.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{DeriveInput, Generics, LitStr, parse_quote};
+
+use super::attr::TopicAttribute;
+use super::expand::{arguments, impl_generics};
+use crate::types::with_lifetime;
+
+/// The types of a request.
+pub(super) struct Request {
+    pub(super) reply: TokenStream,
+    pub(super) error: TokenStream,
+    has_typed_error: bool,
+}
+
+impl Request {
+    /// Those of a topic with `reply = …`. A type that could not be read has a stand-in.
+    pub(super) fn of(attribute: &TopicAttribute, krate: &TokenStream) -> Option<Self> {
+        let reply = attribute.reply.as_ref()?;
+        let reply = reply.as_ref().map_or_else(|| quote!(Self), |reply| with_lifetime(reply, "static"));
+        let (error, has_typed_error) = match &attribute.error {
+            Some(Some(error)) => (with_lifetime(error, "static"), true),
+            Some(None) | None => (quote!(#krate::ErrorReply), false),
+        };
+        Some(Self { reply, error, has_typed_error })
+    }
+
+    pub(super) fn implementations(
+        self,
+        input: &DeriveInput,
+        attribute: &TopicAttribute,
+        krate: &TokenStream,
+    ) -> TokenStream {
+        let Self { reply, error, has_typed_error } = &self;
+        let ident = &input.ident;
+        let (params, where_clause) = impl_generics(&input.generics);
+        let arguments = arguments(&input.generics, &quote!('_));
+        let (with_error, where_error) = impl_generics(&with_error_parameter(&input.generics));
+        let reply_topic = attribute.reply_topic.as_ref().map(LitStr::value).map(|topic| {
+            quote! {
+                const REPLY_TOPIC: ::core::option::Option<&'static ::core::primitive::str> =
+                    ::core::option::Option::Some(#topic);
+            }
+        });
+        let no_cancel = attribute.no_cancel.then(|| {
+            quote!(
+                const IS_CANCELLED: ::core::primitive::bool = false;
+            )
+        });
+        let errors = if *has_typed_error {
+            quote! {
+                fn error_text(error: &#error) -> #krate::__private::String {
+                    // Its `Display`, if it has one.
+                    #[allow(unused_imports)]
+                    use #krate::__private::TextOfAny as _;
+                    #krate::__private::TextOf(error).text()
+                }
+            }
+        } else {
+            quote! {
+                const HAS_TYPED_ERROR: ::core::primitive::bool = false;
+                fn error_reply(error: &#error) -> ::core::option::Option<&#krate::ErrorReply> {
+                    ::core::option::Option::Some(error)
+                }
+            }
+        };
+        let fails = if *has_typed_error {
+            quote! {
+                #[automatically_derived]
+                impl #params #krate::Fails<#error, #error> for #ident #arguments #where_clause {
+                    fn into_error(error: #error) -> #error {
+                        error
+                    }
+                }
+            }
+        } else {
+            quote! {
+                #[automatically_derived]
+                impl #with_error #krate::Fails<__E, #krate::ErrorReply> for #ident #arguments #where_error
+                    __E: ::core::convert::Into<#krate::ErrorReply>,
+                {
+                    fn into_error(error: __E) -> #krate::ErrorReply {
+                        ::core::convert::Into::into(error)
+                    }
+                }
+            }
+        };
+        quote! {
+            #[automatically_derived]
+            impl #params #krate::Request for #ident #arguments #where_clause {
+                type Reply = #reply;
+                type Error = #error;
+                #reply_topic
+                #no_cancel
+                #errors
+            }
+            #[automatically_derived]
+            impl #params #krate::Replies<#reply> for #ident #arguments #where_clause {
+                fn into_reply(reply: #reply) -> ::core::result::Result<#reply, #error> {
+                    ::core::result::Result::Ok(reply)
+                }
+            }
+            #[automatically_derived]
+            impl #with_error #krate::Replies<::core::result::Result<#reply, __E>> for #ident #arguments #where_error
+                Self: #krate::Fails<__E, #error>,
+            {
+                fn into_reply(
+                    reply: ::core::result::Result<#reply, __E>,
+                ) -> ::core::result::Result<#reply, #error> {
+                    ::core::result::Result::map_err(reply, <Self as #krate::Fails<__E, #error>>::into_error)
+                }
+            }
+            #fails
+        }
+    }
+}
+
+/// The generics of the type, and the type of any error.
+fn with_error_parameter(generics: &Generics) -> Generics {
+    let mut generics = generics.clone();
+    generics.params.push(parse_quote!(__E));
+    generics
+}
