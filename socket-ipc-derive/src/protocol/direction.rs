@@ -1,4 +1,4 @@
-//! What is written for one direction of a protocol.
+//! The impls and checks for one direction of a protocol.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
@@ -11,19 +11,19 @@ use crate::types::with_lifetime;
 /// One direction of a protocol.
 pub(super) struct Direction<'a> {
     pub(super) listed: &'a [Entry],
-    /// The other direction's topics, whose replies travel in this one.
+    /// The topics of the other direction. Their replies travel in this one.
     pub(super) replies_in: &'a [Entry],
-    /// The trait that says that a topic travels in it.
+    /// The trait of the topics that travel in this direction.
     pub(super) marker: TokenStream,
-    /// The endpoint that receives it.
+    /// The endpoint that receives the topics.
     pub(super) endpoint: TokenStream,
-    /// What it is called.
+    /// The direction in words, for an error message.
     pub(super) words: &'static str,
 }
 
 impl Direction<'_> {
-    /// All that travels in this direction, each type once: several requests may have the same reply, and it may be
-    /// a topic of its own, too.
+    /// All topics and replies of this direction, each type once. Several requests may have the same reply, and a reply
+    /// may be listed as a topic, too.
     fn topics(&self) -> Vec<&TypePath> {
         let replies = self.replies_in.iter().filter_map(|entry| entry.reply.as_ref());
         let mut topics: Vec<&TypePath> = Vec::new();
@@ -38,13 +38,13 @@ impl Direction<'_> {
         topics
     }
 
-    /// `impl ToServer<Hello> for Chat {}` for each.
+    /// Writes `impl ToServer<Hello> for Chat {}` for each topic.
     pub(super) fn travels(&self, input: &DeriveInput) -> TokenStream {
         let (marker, ident) = (&self.marker, &input.ident);
         let topics = self.topics();
-        // From a single impl the compiler would conclude that every message is of its type, and report another one as
-        // mismatched, with no word of the protocol; and where there is none, it would not wait to learn the type it
-        // names. So there are two at least, if of types that are no topics and that cannot be sent.
+        // There are always at least two impls. With a single one the compiler infers its type for every message, and
+        // reports another type as a mismatch without naming the protocol. Without any it reports the missing impl
+        // before it infers the type. The types of the additional impls are no topics, so they can't be sent.
         let others = [quote!(::core::convert::Infallible), quote!(::core::marker::PhantomPinned)];
         let others = others.into_iter().take(2_usize.saturating_sub(topics.len()));
         quote! {
@@ -60,16 +60,16 @@ impl Direction<'_> {
         }
     }
 
-    /// The impl that attaches a struct that has a method for every listed topic. Without any there is nothing to
-    /// attach, which is a compile error.
+    /// Writes the impl that attaches a struct with a method for every listed topic. A direction without topics has no
+    /// such impl, so attaching a struct does not compile.
     pub(super) fn attaches(&self, input: &DeriveInput, krate: &TokenStream) -> Option<TokenStream> {
         if self.listed.is_empty() {
             return None;
         }
         let (ident, endpoint) = (&input.ident, &self.endpoint);
-        // Bounds that name the struct: what it has to receive, and that this can be decoded, matters where one is
-        // attached. A struct that hears `Log<'static>` hears every `Log<'_>`: its method takes a message of any
-        // lifetime.
+        // The bounds name the struct, so that a missing method or a type that can't be decoded is an error where a
+        // struct is attached. A struct with a method for `Log<'static>` receives every `Log<'_>`: the method takes a
+        // message of any lifetime.
         let sets: Vec<_> =
             self.listed.iter().map(|Entry { topic, .. }| with_lifetime(topic, "static")).collect();
         Some(quote! {
@@ -88,10 +88,11 @@ impl Direction<'_> {
         })
     }
 
-    /// The check that all are topics, and no two of this direction the same one: they could not be told apart.
+    /// Writes the check that every type is a topic, and that no two types of this direction have the same one: their
+    /// messages could not be told apart.
     ///
-    /// Only the compiler knows the topics of types. Each has a constant of its own, so that all mistakes are reported
-    /// at once, each on the later type.
+    /// Only the compiler knows the topics of types. Each check is a constant of its own, so that all mistakes are
+    /// reported at once, each at the later type.
     pub(super) fn names(&self, protocol: &str, attribute: &ProtocolAttribute) -> Option<TokenStream> {
         let topics = self.topics();
         if topics.is_empty() {
@@ -102,7 +103,7 @@ impl Direction<'_> {
             let span = at(topic);
             let krate = library(attribute, span);
             quote_spanned! {span=>
-                const _: () = #krate::__private::stands_once(&NAMES, #index, #words, #protocol);
+                const _: () = #krate::__private::has_topic_once(&NAMES, #index, #words, #protocol);
             }
         });
         let krate = library(attribute, Span::call_site());

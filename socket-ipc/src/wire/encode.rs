@@ -242,7 +242,7 @@ impl Wire {
 }
 
 /// How many messages end in `bytes`, which must begin at the start of a message.
-pub(crate) fn count_ends(wire: Wire, bytes: &[u8]) -> usize {
+pub(crate) fn count_delimiters(wire: Wire, bytes: &[u8]) -> usize {
     memmem::find_iter(bytes, wire.delimiter.as_bytes()).count()
 }
 
