@@ -67,7 +67,12 @@ impl Results {
     }
 
     /// One value of each run.
-    fn of(&self, work: Work, system: System, measurement: impl Fn(&Measurement) -> Option<f64>) -> Option<Spread> {
+    fn of(
+        &self,
+        work: Work,
+        system: System,
+        measurement: impl Fn(&Measurement) -> Option<f64>,
+    ) -> Option<Spread> {
         let of_these = self.values.iter().filter(|of| (of.0, of.1) == (work, system));
         Spread::of(of_these.filter_map(|of| measurement(&of.2)).collect())
     }
@@ -185,8 +190,9 @@ pub fn goals(results: &Results) -> String {
     let decoding = Spread::of(results.decoding.clone());
     let of_decoding = ours.map(|system| Some(results.values(Work::W1, system)?.median / decoding?.median));
     row("W1, of decoding alone".to_owned(), "0.6".to_owned(), "0.7".to_owned(), of_decoding, ratio);
-    let peak =
-        ours.map(|system| Some(results.of(Work::W3, system, |measurement| Some(measurement.peak as f64))?.median));
+    let peak = ours.map(|system| {
+        Some(results.of(Work::W3, system, |measurement| Some(measurement.peak as f64))?.median)
+    });
     let mebibytes = |value: f64| format!("{:.1} MiB", value / 1024.0 / 1024.0);
     row("W3, memory of the server".to_owned(), "20 MiB".to_owned(), String::new(), peak, mebibytes);
     let idle = ours.map(|system| Some(results.values(Work::Idle, system)?.median));
