@@ -4,13 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Identifiers that have another name now: whole words, in code.
-const IDENTIFIERS: [&str; 44] = [
+const IDENTIFIERS: [&str; 50] = [
     "Answer",
     "AskError",
     "Asker",
     "Begun",
     "ClientState",
     "EVENTS_LEN",
+    "EndInsideMessages",
+    "EndLength",
     "Figures",
     "HELD_BACK_LEN",
     "Heard",
@@ -21,6 +23,7 @@ const IDENTIFIERS: [&str; 44] = [
     "Questions",
     "Refusal",
     "Reporter",
+    "RequestRefused",
     "RespondError",
     "SPARES",
     "Spares",
@@ -29,6 +32,7 @@ const IDENTIFIERS: [&str; 44] = [
     "answer_at_the_end",
     "asker",
     "askers",
+    "count_ends",
     "encoded_answer",
     "encoded_refusal",
     "figures",
@@ -45,10 +49,12 @@ const IDENTIFIERS: [&str; 44] = [
     "raw_messages",
     "refusal",
     "refusals",
+    "refuse_path",
     "spares",
     "take_answer",
     "unheard",
     "who_answers",
+    "whoever",
 ];
 
 /// Phrases, in text for people.

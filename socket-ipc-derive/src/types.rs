@@ -1,11 +1,11 @@
-//! The types that attributes name: what may stand there, and the lifetimes in them.
+//! The types that attributes name, and the lifetimes in them.
 
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::ToTokens;
 use syn::parse::{Parse, ParseStream};
 use syn::{Error, Lifetime, Lit, Result, Type, TypePath};
 
-/// What stands where a type's path is expected, bare or in a string.
+/// The value of an attribute where the path of a type is expected, bare or in a string.
 pub(crate) struct TypeName {
     tokens: TokenStream,
     path: Option<TypePath>,
@@ -27,13 +27,13 @@ impl Parse for TypeName {
 }
 
 impl TypeName {
-    /// The path. Nothing else is a topic, tuples and references least of all.
+    /// Returns the path, or an error for a type that is no path, such as a tuple or a reference.
     pub(crate) fn path(self, expected: &str) -> Result<TypePath> {
         self.path.ok_or_else(|| Error::new_spanned(self.tokens, expected))
     }
 }
 
-/// The path that a type is. A macro's fragment (`$topic:ty`) wraps it in an invisible group.
+/// The path of a type, without the invisible group that a macro's fragment (`$topic:ty`) wraps around it.
 pub(crate) fn type_path(ty: &Type) -> Option<TypePath> {
     match ty {
         Type::Path(path) => Some(path.clone()),
@@ -42,8 +42,8 @@ pub(crate) fn type_path(ty: &Type) -> Option<TypePath> {
     }
 }
 
-/// What travels between processes and outlives the buffer it arrived in does not borrow from it. `what` is said of it
-/// in the message.
+/// Checks that a type has no lifetime: its values outlive the buffer that they arrived in. The error message names it
+/// `what`.
 pub(crate) fn check_owned(what: &str, ty: &TypePath, errors: &mut Vec<Error>) {
     if let Some(lifetime) = lifetimes(ty).into_iter().find(|lifetime| lifetime.ident != "static") {
         errors.push(Error::new_spanned(
@@ -53,7 +53,7 @@ pub(crate) fn check_owned(what: &str, ty: &TypePath, errors: &mut Vec<Error>) {
     }
 }
 
-/// All lifetimes in a type, however deep.
+/// All lifetimes in a type, at any depth.
 pub(crate) fn lifetimes(ty: &TypePath) -> Vec<Lifetime> {
     let mut found = Vec::new();
     map_lifetimes(ty.to_token_stream(), &mut |lifetime| {
@@ -63,7 +63,7 @@ pub(crate) fn lifetimes(ty: &TypePath) -> Vec<Lifetime> {
     found
 }
 
-/// The type with another lifetime in place of each but `'static`.
+/// The type with each lifetime replaced, except `'static`.
 pub(crate) fn with_lifetime(ty: &TypePath, replacement: &str) -> TokenStream {
     map_lifetimes(ty.to_token_stream(), &mut |mut lifetime| {
         if lifetime.ident != "static" {
@@ -73,14 +73,14 @@ pub(crate) fn with_lifetime(ty: &TypePath, replacement: &str) -> TokenStream {
     })
 }
 
-/// Tokens rather than the tree: a lifetime may stand in any argument of any argument.
+/// Maps the lifetimes in tokens. Walking the syntax tree instead would take a case for each kind of argument.
 fn map_lifetimes(tokens: TokenStream, map: &mut impl FnMut(Lifetime) -> Lifetime) -> TokenStream {
     let mut mapped = TokenStream::new();
     let mut tokens = tokens.into_iter();
     while let Some(token) = tokens.next() {
         match token {
             TokenTree::Punct(apostrophe) if apostrophe.as_char() == '\'' => {
-                // An identifier always follows: the tokenizer knows no other apostrophe.
+                // An identifier always follows: every other apostrophe is part of a literal.
                 if let Some(TokenTree::Ident(ident)) = tokens.next() {
                     map(Lifetime { apostrophe: apostrophe.span(), ident }).to_tokens(&mut mapped);
                 }

@@ -164,8 +164,8 @@ pub mod __private {
     #[cfg(feature = "schema")]
     pub use crate::description::schema::Schemas;
     pub use crate::description::schema::{DescribedIn, DescribesItself};
+    pub use crate::protocol::checks::{has_reply, has_topic_once};
     pub use crate::protocol::hears::{Attaching, HearsAll};
-    pub use crate::protocol::{has_reply, stands_once};
     pub use crate::topic::direction::Travels;
     pub use crate::topic::reply_of;
 }

@@ -15,7 +15,7 @@ use crate::connection::Transport;
 use crate::endpoint::options::ClientOptions;
 use crate::error::ConnectError;
 use crate::listener::caught;
-use crate::unix_socket::socket_file::refuse_path;
+use crate::unix_socket::socket_file::path_error;
 
 /// How long to wait before a connection is tried again that found the server's backlog full.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(10);
@@ -52,10 +52,10 @@ impl Connector {
         }))
     }
 
-    /// Says what is wrong with the options, so that no attempt can succeed.
-    pub(super) fn refuse(&self, options: &ClientOptions) -> Option<ConnectError> {
+    /// The mistake in the options with which no attempt can succeed, if there is one.
+    pub(super) fn invalid_options(&self, options: &ClientOptions) -> Option<ConnectError> {
         let reason = match self {
-            Self::Path(_) => refuse_path(&options.path)?,
+            Self::Path(_) => path_error(&options.path)?,
             Self::Custom(_) => return None,
         };
         Some(ConnectError::InvalidPath { path: options.path.clone(), reason })
@@ -107,7 +107,7 @@ pub(super) async fn guarded<T>(
 
 /// The path from the root, unless only the path as it was given is short enough for a socket.
 fn absolute(path: &Path) -> PathBuf {
-    let absolute = std::path::absolute(path).ok().filter(|absolute| refuse_path(absolute).is_none());
+    let absolute = std::path::absolute(path).ok().filter(|absolute| path_error(absolute).is_none());
     absolute.unwrap_or_else(|| path.to_owned())
 }
 

@@ -18,8 +18,8 @@ use crate::sync::{lock, write};
 
 impl State {
     /// Says why no attempt to connect can succeed.
-    pub(super) fn refuse(&self) -> Option<ConnectError> {
-        self.connector.refuse(&self.options)
+    pub(super) fn invalid_options(&self) -> Option<ConnectError> {
+        self.connector.invalid_options(&self.options)
     }
 
     /// Tries until there is a connection, the client is closed, or it gives up. Waits for `first` before the first

@@ -53,17 +53,16 @@ where
 ///
 /// [`max_requests`]: crate::ClientBuilder::max_requests
 impl<P> ClientHandle<P> {
-    /// Requests a reply of the server, and returns the future of the reply. The request is queued at the call, as by
-    /// [`send`](Self::send); every error comes with the reply.
+    /// Sends a request to the server, and returns the future of the reply. The request is queued at the call, as by
+    /// [`send`](Self::send); the future returns every error.
     ///
     /// The server replies by [`ServerHandle::respond`](crate::ServerHandle::respond). A request belongs to the
     /// connection that it was sent over: it fails when that connection is lost, and is not sent again. The future may
-    /// be awaited on any runtime or none, but its deadline is kept by the runtime that the client connected in, which
-    /// has to run.
+    /// be awaited on any executor. Its deadline is kept by the runtime that the client connected in, which has to run.
     ///
     /// # Errors
     ///
-    /// The reply's: [`RequestError`](crate::RequestError).
+    /// The future resolves to a [`RequestError`](crate::RequestError) if there is no reply.
     ///
     /// # Examples
     ///
@@ -92,12 +91,12 @@ impl<P> ClientHandle<P> {
         send::request(&*self.state, TopicName::OfType(T::NAME), request, (), read_typed)
     }
 
-    /// Requests a reply to any value under a topic known only at run time, and returns the future of the reply's JSON
+    /// Sends any value as a request under a topic known only at run time, and returns the future of the reply's JSON
     /// text.
     ///
     /// # Errors
     ///
-    /// The reply's: [`RequestError`](crate::RequestError).
+    /// The future resolves to a [`RequestError`](crate::RequestError) if there is no reply.
     ///
     /// # Examples
     ///

@@ -121,7 +121,7 @@ impl State {
         let link = read(&self.link).clone();
         if let Some(link) = link {
             let Unsent { messages, bytes } = give_up(&link, self.options.limits.wire);
-            self.report_end(&CloseReason::cut(CloseCause::Closed, (messages, bytes)));
+            self.report_end(&CloseReason::aborted(CloseCause::Closed, (messages, bytes)));
         }
     }
 

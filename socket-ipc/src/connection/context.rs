@@ -44,13 +44,13 @@ impl<E: EndpointState> Report<E::From> for ConnectionContext<E> {
         self.endpoint.listener_panicked(listens_for, from, panic);
     }
 
-    fn answered(&self, re: &RequestId, topic: &str, envelope: &[u8], from: E::From) {
+    fn reply_arrived(&self, re: &RequestId, topic: &str, envelope: &[u8], from: E::From) {
         if !re.number().is_some_and(|number| self.link.pending_requests.resolve(number, envelope)) {
             self.endpoint.late_reply(re, topic, from);
         }
     }
 
-    fn refuse(&self, kind: &EnvelopeKind, topic: &str, error_reply: ErrorReply, _from: E::From) {
+    fn send_error_reply(&self, kind: &EnvelopeKind, topic: &str, error_reply: ErrorReply, _from: E::From) {
         reply::<()>(&*self.endpoint, &self.link.outbox, kind, TopicName::AtRunTime(topic), &Err(error_reply));
     }
 }

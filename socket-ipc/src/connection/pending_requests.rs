@@ -31,7 +31,7 @@ pub(super) enum NoReply {
 
 /// Why a request can't be sent.
 #[derive(Debug)]
-pub(super) enum RequestRefused {
+pub(super) enum BeginError {
     /// As many requests as allowed wait for their replies.
     TooMany { limit: usize },
     /// The connection has ended.
@@ -84,15 +84,15 @@ impl PendingRequests {
     pub(super) fn begin(
         self: &Arc<Self>,
         timeout: Duration,
-    ) -> Result<(u64, oneshot::Receiver<Outcome>), RequestRefused> {
+    ) -> Result<(u64, oneshot::Receiver<Outcome>), BeginError> {
         let deadline = Instant::now().checked_add(timeout);
         let (sender, receiver) = oneshot::channel();
         let mut waiting = lock(&self.waiting);
         if let Some(cause) = &waiting.ended {
-            return Err(RequestRefused::Ended(cause.clone()));
+            return Err(BeginError::Ended(cause.clone()));
         }
         if waiting.requesters.len() >= self.limit {
-            return Err(RequestRefused::TooMany { limit: self.limit });
+            return Err(BeginError::TooMany { limit: self.limit });
         }
         let id = waiting.next_id;
         waiting.next_id += 1;
@@ -229,7 +229,7 @@ mod tests {
         assert!(!requests.is_waiting());
         let (first, first_reply) = requests.begin(LONG).unwrap();
         let (second, second_reply) = requests.begin(LONG).unwrap();
-        assert!(matches!(requests.begin(LONG), Err(RequestRefused::TooMany { limit: 2 })));
+        assert!(matches!(requests.begin(LONG), Err(BeginError::TooMany { limit: 2 })));
         assert!(requests.resolve(second, b"2"));
         assert!(requests.resolve(first, b"1"));
         assert!(!requests.resolve(first, b"1"), "it was resolved before");
@@ -251,10 +251,7 @@ mod tests {
         requests.end(&CloseCause::Closed);
         assert!(matches!(reply.await, Ok(Err(NoReply::Ended(CloseCause::PeerClosed)))));
         let later = requests.begin(LONG);
-        assert!(
-            matches!(later, Err(RequestRefused::Ended(CloseCause::PeerClosed))),
-            "the first cause counts"
-        );
+        assert!(matches!(later, Err(BeginError::Ended(CloseCause::PeerClosed))), "the first cause counts");
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,9 +10,9 @@ use crate::error::error_reply::{ERROR_TOPIC, ErrorReply};
 use crate::topic::TopicName;
 use crate::wire::{EnvelopeKind, Tail};
 
-/// Queues the reply to a message of this kind, even over the limit of the outbox: then the session dispatches no
-/// further message until there is room. Where all outboxes together have no room for it, an error reply that says so is
-/// queued.
+/// Queues the reply to a message of this kind, even over the limit of the outbox. Then the session dispatches no
+/// further message until there is room. If all outboxes together have no room for the reply, an error reply is queued
+/// instead.
 pub(crate) fn reply<R: Serialize>(
     endpoint: &impl EndpointState,
     outbox: &Outbox,
@@ -43,7 +43,7 @@ pub(crate) async fn reply_paced<R: Serialize>(
         }
         match outbox.hold_reply(reply.to_vec()) {
             Ok(held) => waiting = Some((topic, held)),
-            Err(error) => refuse(endpoint, outbox, kind, topic, reply.len(), error),
+            Err(error) => reject(endpoint, outbox, kind, topic, reply.len(), error),
         }
     });
     drop(outcome);
@@ -64,12 +64,12 @@ fn queue(
     match outbox.push_reply(reply) {
         Replied::Queued => endpoint.metrics().sent(topic, 1, reply.len()),
         Replied::Lost => lost(topic),
-        Replied::TotalFull => refuse(endpoint, outbox, kind, topic, reply.len(), PushError::TotalFull),
+        Replied::TotalFull => reject(endpoint, outbox, kind, topic, reply.len(), PushError::TotalFull),
     }
 }
 
 /// Queues an error reply instead of a reply of `len` bytes that has no room.
-fn refuse(
+fn reject(
     endpoint: &impl EndpointState,
     outbox: &Outbox,
     kind: &EnvelopeKind,
@@ -110,8 +110,8 @@ fn lost(topic: TopicName<'_>) {
     tracing::debug!(topic = topic.as_str(), "dropped a reply: its connection has ended");
 }
 
-/// Encodes a reply, or, where it can't be sent, an error reply that says so. Calls `then` once with the bytes, if
-/// either can be encoded.
+/// Encodes a reply, or an error reply if the reply can't be sent. Calls `then` once with the bytes, unless neither can
+/// be encoded.
 fn encoded_reply<'t, R: Serialize>(
     endpoint: &impl EndpointState,
     kind: &EnvelopeKind,

@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::pending_requests::{NoReply, Outcome, PendingRequests, RequestRefused};
+use super::pending_requests::{BeginError, NoReply, Outcome, PendingRequests};
 use super::{Limits, Link};
 use crate::error::error_reply::{ERROR_TOPIC, ErrorReply};
 use crate::error::{RequestError, SendError};
@@ -92,7 +92,7 @@ struct PendingRequest {
 
 impl<R> ReplyFuture<R> {
     /// Sends a request over a connection: `send` queues it. An error is returned by the future.
-    pub(crate) fn ask(
+    pub(crate) fn begin(
         link: &Link,
         limits: &Limits,
         topic: &str,
@@ -103,8 +103,8 @@ impl<R> ReplyFuture<R> {
         let sent = || -> Result<Self, RequestError> {
             let topic = || topic.to_owned();
             let (id, reply) = link.pending_requests.begin(timeout).map_err(|error| match error {
-                RequestRefused::TooMany { limit } => RequestError::TooManyRequests { topic: topic(), limit },
-                RequestRefused::Ended(cause) => RequestError::ConnectionLost { topic: topic(), cause },
+                BeginError::TooMany { limit } => RequestError::TooManyRequests { topic: topic(), limit },
+                BeginError::Ended(cause) => RequestError::ConnectionLost { topic: topic(), cause },
             })?;
             // Made before the request is sent, so that the reply can't come first. Dropped, it forgets the request.
             let request = PendingRequest {
@@ -268,5 +268,5 @@ fn reject(request: &str, is_error: bool, message: &RawMessage<'_>) -> Result<(),
     // A message of another form becomes the text of the error.
     let error_reply =
         message.decode().unwrap_or_else(|_| ErrorReply::new(ErrorReply::FAILED, message.as_str()));
-    Err(RequestError::refused(request, &error_reply))
+    Err(RequestError::of_error_reply(request, &error_reply))
 }

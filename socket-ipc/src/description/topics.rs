@@ -13,13 +13,13 @@ pub struct TopicDescription {
     pub topic: String,
     /// Where its messages travel.
     pub direction: Direction,
-    /// The topic of the replies, which travel back, where this one is a request.
+    /// The topic of the replies, which travel in the other direction. `None` if this topic is no request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<String>,
     /// The JSON schema of its messages, draft 2020-12, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
-    /// The JSON schema of the replies, if there are any and it is known.
+    /// The JSON schema of the replies, if the topic is a request and the schema is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_schema: Option<Value>,
 }

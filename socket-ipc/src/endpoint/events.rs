@@ -124,6 +124,6 @@ impl<P: PeerId, E> Events<P, E> {
 
     pub(super) fn report_panic(&self, listens_for: &str, peer: Option<P>, panic: String) {
         let client_id = peer.and_then(PeerId::client_id);
-        self.report_error(&Error::ListenerPanicked { heard: listens_for.to_owned(), client_id, panic });
+        self.report_error(&Error::ListenerPanicked { listens_for: listens_for.to_owned(), client_id, panic });
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn request<M: Serialize + ?Sized, R, E: Endpoint>(
     match connection(endpoint, topic, to) {
         Ok(connection) => {
             let send = |kind: EnvelopeKind| push(endpoint, &connection, &kind, topic, request, to);
-            ReplyFuture::ask(E::link(&connection), endpoint.limits(), topic.as_str(), send, read)
+            ReplyFuture::begin(E::link(&connection), endpoint.limits(), topic.as_str(), send, read)
         }
         Err(error) => ReplyFuture::failed(error, read),
     }

@@ -92,7 +92,7 @@ impl<E: Display> From<E> for ErrorReply {
     note = "return a `{R}`, or a `Result` of it whose error can be displayed"
 )]
 pub trait IntoReply<R> {
-    /// Returns the reply, or why there is none.
+    /// Returns the reply, or the error reply.
     ///
     /// # Errors
     ///

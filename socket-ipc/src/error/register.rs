@@ -6,7 +6,7 @@
 pub enum RegisterError {
     /// The topic has a responder already.
     #[error(
-        "`{refused}` can't respond to `{topic}`: `{existing}` does; remove that one with `off`, or choose another topic"
+        "`{rejected}` can't respond to `{topic}`: `{existing}` does; remove that one with `off`, or choose another topic"
     )]
     AlreadyRegistered {
         /// The topic.
@@ -14,10 +14,10 @@ pub enum RegisterError {
         /// The request type of the existing responder.
         existing: &'static str,
         /// The request type of the responder that was not attached.
-        refused: &'static str,
+        rejected: &'static str,
     },
-    /// The replies would have the topic of the requests. If the peer had a responder for that topic, too, the two would
-    /// reply to a single message without a number for ever.
+    /// The replies would have the topic of the requests. If the peer had a responder for that topic, too, a single
+    /// message without an id would make the two reply to each other for ever.
     #[error("`{topic}` can't be replied to under its own topic: choose another one for the replies")]
     RepliesToItself {
         /// The topic.

@@ -56,7 +56,7 @@ pub enum RequestError {
     ConnectionLost {
         /// The topic of the request.
         topic: String,
-        /// Who ended the connection, and why.
+        /// Which end ended the connection, and why.
         cause: CloseCause,
     },
     /// The peer has no responder for the topic.
@@ -99,7 +99,7 @@ pub enum RequestError {
         /// The error of serde.
         reason: String,
     },
-    /// The reply came under another topic than that of the reply type.
+    /// The topic of the reply is not the topic of the reply type.
     #[error("the reply to `{topic}` came under the topic `{found}` and not `{expected}`")]
     UnexpectedTopic {
         /// The topic of the request.
@@ -112,8 +112,8 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// The error that an error reply of the peer stands for.
-    pub(crate) fn refused(topic: &str, error_reply: &ErrorReply) -> Self {
+    /// Makes the error for an error reply of the peer.
+    pub(crate) fn of_error_reply(topic: &str, error_reply: &ErrorReply) -> Self {
         let (topic, text) = (topic.to_owned(), error_reply.text().to_owned());
         match error_reply.code() {
             ErrorReply::NO_RESPONDER => Self::NoResponder { topic },

@@ -56,9 +56,9 @@ pub const OUTBOX_LEN: usize = 8 * 1024 * 1024;
 /// broadcast of 16 KiB or more is shared by the connections and counts once; a shorter one counts once for each
 /// connection.
 ///
-/// Each connection may have [`OUTBOX_HIGH_WATER`] queued, and as much again in replies that wait, whatever the others
-/// have: so small messages pass. The most there can be is this limit and 128 KiB for each connection, beside error
-/// replies of less than 1 KiB to requests in flight. Where nothing is queued at all, any allowed message is taken.
+/// Each connection may always have [`OUTBOX_HIGH_WATER`] queued, and as much again in replies that wait, so that small
+/// messages pass. So the total is at most this limit and 128 KiB for each connection, and error replies of less than
+/// 1 KiB to requests in flight. If nothing is queued at all, any allowed message is taken.
 pub const OUTBOX_TOTAL_LEN: usize = 512 * 1024 * 1024;
 /// The most that all connections of a server together have received and not dispatched, in bytes, requests whose
 /// responders are running included. Of either, only what a connection has beyond 64 KiB counts.
@@ -84,9 +84,9 @@ pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection with something queued may make no progress.
 ///
 /// Over a Unix socket, there is progress when the peer takes bytes. Linux frees each buffer of a socket only as a
-/// whole, and the largest hold 37 KB. So a peer that takes 80 KB in this time is never disconnected, whatever is
-/// written to it (measured: up to 70 KB are needed); one that takes less may be, and one that takes nothing is. Over
-/// another transport, there is progress when it can be written to.
+/// whole, and the largest buffer holds 37 KB. So a peer that takes 80 KB in this time is never disconnected (measured:
+/// up to 70 KB are needed). A peer that takes less may be disconnected, and a peer that takes nothing is. Over another
+/// transport, there is progress when bytes can be written.
 pub const WRITE_STALL: Duration = Duration::from_secs(10);
 /// How long a message may take from its first byte to its last.
 pub const INCOMPLETE_TIMEOUT: Duration = Duration::from_secs(30);

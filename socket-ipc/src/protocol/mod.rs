@@ -1,5 +1,6 @@
-//! A whole protocol in one type: the face of what `#[derive(Protocol)]` writes.
+//! A protocol: one type that says which topics travel in which direction. `#[derive(Protocol)]` implements it.
 
+pub(crate) mod checks;
 pub(crate) mod hears;
 
 use std::path::Path;
@@ -9,15 +10,14 @@ use crate::client::ClientBuilder;
 use crate::description::schema::{DescribesItself, Schemas};
 use crate::description::{Description, TopicDescription};
 use crate::server::ServerBuilder;
-use crate::topic::Request;
 use crate::topic::direction::Travels;
 
 /// A type that says which topics travel to the server and which to clients. Implemented with
 /// [`#[derive(Protocol)]`](macro@crate::Protocol).
 ///
-/// Its servers and clients are those of every other program, with one difference: what may be listened for and sent
-/// with a type is what the protocol lets travel in that direction, and the compiler says so. Raw messages know no
-/// protocol, and nor do bytes: a peer may speak whatever it likes, in any language.
+/// Servers and clients of a protocol are like all others, with one difference: a program that listens for a type or
+/// sends it in a direction that the protocol does not allow does not compile. The protocol restricts neither raw
+/// messages nor the bytes on the socket: a peer may send any topic, in any language.
 ///
 /// # Examples
 ///
@@ -62,7 +62,7 @@ use crate::topic::direction::Travels;
 /// # Ok(()) }
 /// ```
 ///
-/// What does not travel does not compile:
+/// A topic of the wrong direction does not compile:
 ///
 /// ```compile_fail
 /// # use serde::{Deserialize, Serialize};
@@ -86,10 +86,10 @@ use crate::topic::direction::Travels;
     note = "add `#[derive(Protocol)]` and `#[protocol(to_server(…), to_client(…))]` to the declaration of `{Self}`"
 )]
 pub trait Protocol: Sized + 'static {
-    /// What the protocol is called: the name of its type.
+    /// The name of the protocol, which is the name of its type.
     const NAME: &'static str;
 
-    /// What travels, as [`Description::of`](crate::Description::of) lists it.
+    /// The topics of both directions, as [`Description::of`](crate::Description::of) lists them.
     #[doc(hidden)]
     const TOPICS: &'static [Travels] = &[];
 
@@ -106,12 +106,12 @@ pub trait Protocol: Sized + 'static {
         ServerBuilder::new(path.as_ref().to_owned())
     }
 
-    /// Describes the protocol, with the schemas of all its topics and replies; with the feature `schema`, where all of
-    /// them implement `JsonSchema`.
+    /// Describes the protocol, with the schemas of all its topics and replies. Needs the feature `schema`, and
+    /// `JsonSchema` for every topic and reply.
     ///
-    /// The limits and the wire are those that a server has unless they are set. The schemas are JSON schemas of draft
-    /// 2020-12, for the end that does not have the types: of what travels to the server they say what that can read, of
-    /// what travels to clients what is written.
+    /// The limits and the wire are the defaults. The schemas are JSON schemas of draft 2020-12, for clients that do not
+    /// have the types: a schema of a topic to the server describes what the server can read, and a schema of a topic to
+    /// clients describes what the server writes.
     ///
     /// ```
     /// use schemars::JsonSchema;
@@ -164,7 +164,7 @@ pub trait Protocol: Sized + 'static {
 }
 
 impl Description {
-    /// Describes a protocol, without schemas, with the limits and the wire that a server has unless they are set.
+    /// Describes a protocol, without schemas, with the default limits and the default wire.
     ///
     /// ```
     /// # use serde::{Deserialize, Serialize};
@@ -195,12 +195,13 @@ impl Description {
 
 /// # Describing itself
 impl<P: Protocol> ServerBuilder<P> {
-    /// Has the server reply to the request [`socket-ipc.describe`](crate::description::DESCRIBE) with a
-    /// [`Description`]: its limits, its wire, its protocol, and the topics of that, both ways. Off unless set: there is
-    /// no responder then.
+    /// Makes the server reply to the request [`socket-ipc.describe`](crate::description::DESCRIBE) with a
+    /// [`Description`]: its limits, its wire, its protocol, and the topics of both directions. Off unless set; the
+    /// request then has no responder.
     ///
-    /// It has no schemas; those come with `describe_as(Chat::schema())`. The topic is the server's own from then on: to
-    /// respond to it is [`RegisterError::AlreadyRegistered`](crate::RegisterError::AlreadyRegistered).
+    /// The description has no schemas; use `describe_as(Chat::schema())` to add them. The server responds to the topic
+    /// itself: attaching another responder to it fails with
+    /// [`RegisterError::AlreadyRegistered`](crate::RegisterError::AlreadyRegistered).
     ///
     /// ```
     /// use socket_ipc::{Protocol, Server};
@@ -211,107 +212,5 @@ impl<P: Protocol> ServerBuilder<P> {
     /// ```
     pub fn describe(self) -> Self {
         self.describe_as(Description::of::<P>())
-    }
-}
-
-/// Fails to compile where the topic at `index` is among those before it. `#[derive(Protocol)]` calls it for each type
-/// of a direction; the message stands at the call, on that type.
-#[doc(hidden)]
-#[track_caller]
-#[expect(clippy::panic, reason = "at compile time: it is the error")]
-pub const fn stands_once(topics: &[&str], index: usize, direction: &str, protocol: &str) {
-    let mut before = 0;
-    while before < index {
-        if same(topics[before], topics[index]) {
-            let mut text = Text { bytes: [0; 1024], len: 0 };
-            text.push("topic `");
-            text.push(topics[index]);
-            text.push("` stands twice among those ");
-            text.push(direction);
-            text.push(" in `");
-            text.push(protocol);
-            text.push("`");
-            panic!("{}", text.get());
-        }
-        before += 1;
-    }
-}
-
-/// `==`, which is no constant function.
-const fn same(left: &str, right: &str) -> bool {
-    let (left, right) = (left.as_bytes(), right.as_bytes());
-    let mut at = 0;
-    while at < left.len() && at < right.len() && left[at] == right[at] {
-        at += 1;
-    }
-    at == left.len() && at == right.len()
-}
-
-/// A text that is put together at compile time, when nothing can be allocated. Names are short: a topic has 256 bytes
-/// at most.
-struct Text {
-    bytes: [u8; 1024],
-    len: usize,
-}
-
-impl Text {
-    const fn push(&mut self, text: &str) {
-        let text = text.as_bytes();
-        let mut at = 0;
-        while at < text.len() && self.len < self.bytes.len() {
-            self.bytes[self.len] = text[at];
-            self.len += 1;
-            at += 1;
-        }
-    }
-
-    const fn get(&self) -> &str {
-        match str::from_utf8(self.bytes.split_at(self.len).0) {
-            Ok(text) => text,
-            // Too long, and cut within a character.
-            Err(_) => "a topic stands twice in one direction of a protocol",
-        }
-    }
-}
-
-/// Compiles where `R` is what replies `Q`. `#[derive(Protocol)]` calls it for each `Q -> R`.
-#[doc(hidden)]
-pub const fn has_reply<Q: Request, R: ReplyOf<Q, Q::Reply>>() {}
-
-/// A type that is the reply `R` of the request `Q`. A bound `Q: Request<Reply = R>` would say it too, in the
-/// compiler's words.
-#[doc(hidden)]
-#[diagnostic::on_unimplemented(
-    message = "the reply to `{Q}` is `{R}`, not `{Self}`",
-    label = "not the reply to `{Q}`",
-    note = "the reply stands in `#[topic(name = \"…\", reply = …)]` above `{Q}`"
-)]
-pub trait ReplyOf<Q, R> {}
-
-impl<Q, R> ReplyOf<Q, R> for R {}
-
-#[cfg(test)]
-mod tests {
-    use super::stands_once;
-
-    #[test]
-    fn other_names_stand_beside_each_other() {
-        let topics = ["hello", "", "hell", "hello ", "Hello"];
-        for index in 0..topics.len() {
-            stands_once(&topics, index, "to the server", "Chat");
-        }
-    }
-
-    #[test]
-    #[should_panic(expected = "topic `hello` stands twice among those to clients in `Chat`")]
-    fn the_message_names_the_topic_and_the_protocol() {
-        stands_once(&["hello", "greeting", "hello"], 2, "to clients", "Chat");
-    }
-
-    #[test]
-    #[should_panic(expected = "a topic stands twice in one direction of a protocol")]
-    fn a_topic_that_no_derive_would_let_pass_is_still_refused() {
-        let topic = "ü".repeat(1000);
-        stands_once(&[&topic, &topic], 1, "to clients", "Chat");
     }
 }

@@ -3,11 +3,16 @@
 //! The listeners are in a table that is never changed in place: a connection keeps the table it saw last and checks for
 //! a newer one by a single atomic load for each message.
 
+mod cached;
+mod calls;
 mod dispatch;
+mod entry;
 mod listener;
 mod queue;
+mod report;
 mod responder;
 mod subscription;
+mod table;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -18,20 +23,21 @@ use std::sync::{Arc, Mutex};
 
 use foldhash::fast::FixedState;
 
-use crate::error::error_reply::ErrorReply;
-use crate::error::{MessageError, RegisterError};
+use crate::error::RegisterError;
 use crate::listener::{DropReport, ListenerId};
-use crate::metrics::{Metrics, TopicCounters};
+use crate::metrics::Metrics;
 use crate::sync::lock;
-use crate::wire::{EnvelopeError, EnvelopeKind, EnvelopeText, RequestId, Wire, utf8};
+use crate::wire::Wire;
 
-pub(crate) use dispatch::{PendingCall, ResponderCall};
-use listener::Gone;
-pub(crate) use listener::{CallResult, Listener, Owned, Raw, RawWaiting, Typed, Wait};
+pub(crate) use cached::Cached;
+pub(crate) use calls::{PendingCall, ResponderCall};
+use entry::Entry;
+pub(crate) use listener::{CallResult, Listener, Owned, Raw, RawWaiting, Typed};
+pub(crate) use report::Report;
 pub(crate) use responder::{Responding, RespondingRaw};
 pub use subscription::Subscription;
 pub(crate) use subscription::{Detach, subscription};
-use topics::Topics;
+use table::Table;
 
 /// The listeners of an endpoint. `F` says where a message is from: a client's id on a server, nothing on a client.
 pub(crate) struct Router<F> {
@@ -62,15 +68,6 @@ enum Place {
     Fallback,
 }
 
-/// The listeners at one moment.
-pub(crate) struct Table<F> {
-    /// Listeners of every message, called before those of its topic.
-    every: Vec<Arc<Entry<F>>>,
-    topics: Topics<F>,
-    /// Listeners of messages whose topic has none.
-    fallback: Vec<Arc<Entry<F>>>,
-}
-
 /// What a listener receives.
 #[derive(Clone, Copy)]
 pub(crate) enum Audience<'t> {
@@ -80,164 +77,6 @@ pub(crate) enum Audience<'t> {
     Topic(&'t str),
     /// The messages of topics that have no listener.
     Fallback,
-}
-
-/// One listener.
-pub(crate) struct Entry<F> {
-    token: ListenerId,
-    /// The topic it is registered for; `None` where it is not bound to one.
-    topic: Option<Arc<str>>,
-    attached: AtomicBool,
-    listener: Box<dyn Listener<F>>,
-    /// The counters of its topic, or of all other messages.
-    counters: Arc<TopicCounters>,
-    report: DropReport,
-}
-
-/// The table that a connection saw last.
-pub(crate) struct Cached<F> {
-    table: Arc<Table<F>>,
-    generation: u64,
-    /// The listener of the last message, if it was the only one: most messages have the topic of the one before.
-    only: Option<Arc<Entry<F>>>,
-    /// How the envelope of that message began, up to the message itself. An envelope that begins the same way has the
-    /// same topic, and comparing takes less time than reading the topic and looking it up.
-    front: Vec<u8>,
-    /// Responders called since the last look that are still running.
-    pub(crate) responder_calls: Vec<ResponderCall<F>>,
-    /// Messages, and their bytes, that `only` received and that are not counted yet.
-    uncounted: (u64, usize),
-}
-
-impl<F> Cached<F> {
-    /// Switches to the newest table.
-    fn renew(&mut self, router: &Router<F>) {
-        self.count();
-        let responder_calls = std::mem::take(&mut self.responder_calls);
-        *self = Self { responder_calls, ..router.cached() };
-    }
-
-    /// Switches to the newest table if listeners have been attached or removed since, and drops the removed ones: also
-    /// those of the message that waits, whose bytes come with it. Called in each poll of a connection, as the next
-    /// message may wait for a listener that was removed.
-    #[inline]
-    pub(crate) fn refresh(&mut self, router: &Router<F>, pending: Option<(&mut PendingCall<F>, &[u8])>)
-    where
-        F: Copy,
-    {
-        if self.generation != router.generation.load(Ordering::Acquire) {
-            self.renew(router);
-            if let Some((pending, bytes)) = pending {
-                pending.retain_attached(router.wire, bytes);
-            }
-        }
-    }
-
-    /// Reads how a message begins.
-    #[inline]
-    fn front<'m>(&mut self, wire: Wire, max_topic_len: usize, bytes: &'m [u8]) -> Front<'_, 'm, F> {
-        if self.only.is_some()
-            && let Some(rest) = bytes.strip_prefix(self.front.as_slice())
-        {
-            return match (&self.only, utf8(rest)) {
-                (Some(only), Ok(rest)) => Front::Only(only, rest),
-                _ => Front::Other(wire.text(bytes)),
-            };
-        }
-        let read = match wire.text(bytes) {
-            Ok(read) => read,
-            Err(error) => return Front::Other(Err(error)),
-        };
-        let Some(head) = read.head.filter(|head| head.topic.len() <= max_topic_len) else {
-            return Front::Other(Ok(read));
-        };
-        self.count();
-        self.only = match self.table.topics.get(head.topic) {
-            Some([only]) if self.table.every.is_empty() => Some(Arc::clone(only)),
-            _ => None,
-        };
-        self.front.clear();
-        self.front.extend_from_slice(&bytes[..bytes.len() - head.rest.len()]);
-        match &self.only {
-            Some(only) => Front::Only(only, head.rest),
-            None => Front::Other(Ok(read)),
-        }
-    }
-}
-
-/// What the front of a message shows.
-enum Front<'c, 'm, F> {
-    /// The message has one listener, which is called with the text from the message on.
-    Only(&'c Arc<Entry<F>>, &'m str),
-    /// It has none or several, or the envelope has to be read whole to tell.
-    Other(Result<EnvelopeText<'m>, EnvelopeError>),
-}
-
-impl<F> Cached<F> {
-    /// Adds what was counted to the shared counters. Not message by message: other threads add to them, too.
-    #[inline]
-    pub(crate) fn count(&mut self) {
-        if let (messages @ 1.., bytes) = std::mem::take(&mut self.uncounted)
-            && let Some(only) = &self.only
-        {
-            only.counters.received.add(messages, bytes);
-        }
-    }
-}
-
-/// Where a router says what it could not do.
-pub(crate) trait Report<F> {
-    fn message_error(&self, error: MessageError, from: F);
-    /// `listens_for` names what the listener is registered for.
-    fn listener_panicked(&self, listens_for: String, from: F, panic: String);
-    /// A reply to the request `re` arrived, in this envelope.
-    fn answered(&self, re: &RequestId, topic: &str, envelope: &[u8], from: F);
-    /// A request, or a message whose topic has a responder, fails with this error reply.
-    fn refuse(&self, kind: &EnvelopeKind, topic: &str, error_reply: ErrorReply, from: F);
-}
-
-impl<F> Table<F> {
-    /// The listeners of a topic.
-    fn of_topic(&self, topic: &str) -> &[Arc<Entry<F>>] {
-        self.topics.get(topic).unwrap_or(&self.fallback)
-    }
-
-    fn empty() -> Self {
-        Self { every: Vec::new(), topics: Topics::new(), fallback: Vec::new() }
-    }
-}
-
-// Not derived: `F` itself need not be `Clone`.
-impl<F> Clone for Table<F> {
-    fn clone(&self) -> Self {
-        Self { every: self.every.clone(), topics: self.topics.clone(), fallback: self.fallback.clone() }
-    }
-}
-
-/// What a listener is registered for, in words.
-fn listens_for(topic: Option<&str>) -> String {
-    topic.map_or_else(|| "every message".to_owned(), |topic| format!("`{topic}`"))
-}
-
-impl<F> Entry<F> {
-    fn listens_for(&self) -> String {
-        listens_for(self.topic.as_deref())
-    }
-
-    fn is_attached(&self) -> bool {
-        self.attached.load(Ordering::Acquire)
-    }
-
-    fn responds(&self) -> bool {
-        self.listener.responds() && self.is_attached()
-    }
-}
-
-impl<F> Drop for Entry<F> {
-    fn drop(&mut self) {
-        let listener = std::mem::replace(&mut self.listener, Box::new(Gone));
-        self.report.drop_listener(listener, || self.listens_for());
-    }
 }
 
 impl<F> Router<F> {
@@ -269,8 +108,8 @@ impl<F> Router<F> {
         token
     }
 
-    /// Attaches a listener that may be a responder, of which a topic has at most one. Several listeners may share a
-    /// token, which removes them all.
+    /// Attaches a listener that may be a responder; a topic has at most one. Several listeners may share a token: `off`
+    /// then removes them all.
     pub(crate) fn attach_as(
         &self,
         token: ListenerId,
@@ -296,8 +135,8 @@ impl<F> Router<F> {
         let mut current = lock(&self.current);
         let taken = current.table.topics.get(topic).into_iter().flatten().find(|entry| entry.responds());
         if let Some(taken) = taken.filter(|_| entry.responds()) {
-            let (existing, refused) = (taken.listener.type_name(), entry.listener.type_name());
-            return Err(RegisterError::AlreadyRegistered { topic: topic.to_owned(), existing, refused });
+            let (existing, rejected) = (taken.listener.type_name(), entry.listener.type_name());
+            return Err(RegisterError::AlreadyRegistered { topic: topic.to_owned(), existing, rejected });
         }
         self.add(&mut current, Audience::Topic(topic), &entry);
         Ok(())
@@ -348,7 +187,8 @@ impl<F> Router<F> {
     /// Removes all listeners that have the token, and says whether there was one. Once it returns, no call of them
     /// starts.
     ///
-    /// The place is looked up, however many topics have listeners; the listeners in that place are searched one by one.
+    /// The time does not depend on the number of topics: the place is looked up, and only the listeners in that place
+    /// are searched.
     pub(crate) fn off(&self, token: ListenerId) -> bool {
         let is_it = |entry: &mut Arc<Entry<F>>| entry.token == token;
         let mut current = lock(&self.current);
@@ -372,8 +212,8 @@ impl<F> Router<F> {
         true
     }
 
-    /// Announces that every connection will be told to check the table, and to drop its listeners that were removed.
-    /// `false` where that is announced already: it then covers everything that is removed before it happens.
+    /// Announces that every connection will be told to check the table, and to drop its removed listeners. `false` if
+    /// that is announced already: the announced sweep covers everything that is removed before it.
     pub(crate) fn begin_sweep(&self) -> bool {
         !self.sweeping.swap(true, Ordering::AcqRel)
     }

@@ -1,11 +1,11 @@
-//! Responders behind the interface of listeners: what they return goes back to the sender of the message.
+//! Responders as listeners: their return value goes back to the sender of the message.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 
-use super::{CallResult, Listener};
+use super::listener::{CallResult, Listener};
 use crate::listener::caught;
 use crate::topic::{Request, Topic};
 use crate::wire::raw_message::RawMessage;
@@ -46,7 +46,7 @@ where
 
     #[inline]
     fn call_one_pass(&self, rest: &str, from: F) -> Option<CallResult> {
-        // Where a `Deserialize` panics, the envelope is read whole: the error reply needs its kind.
+        // If a `Deserialize` panics, the envelope is read whole, because the error reply needs its kind.
         let (request, kind) = caught(|| decode_any_kind(rest)).ok()??;
         if let EnvelopeKind::Reply(_) = kind {
             return None;
@@ -67,7 +67,7 @@ where
     }
 }
 
-/// A responder to the text itself.
+/// A responder to the JSON text.
 pub(crate) struct RespondingRaw<L> {
     respond: L,
     reply_topic: Arc<str>,

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use futures_core::Stream;
 use tokio::task::consume_budget;
 
-use super::CallResult;
+use super::listener::CallResult;
 use super::queue::Queue;
 use crate::listener::ListenerId;
 

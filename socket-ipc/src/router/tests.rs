@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use super::*;
-use crate::error::MessageErrorKind;
 use crate::error::error_reply::ErrorReply;
+use crate::error::{MessageError, MessageErrorKind};
 use crate::listener::DropReport;
 use crate::wire::raw_message::RawMessage;
+use crate::wire::{EnvelopeKind, RequestId};
 
 #[derive(socket_ipc::Topic, serde::Serialize, serde::Deserialize)]
 #[topic(name = "number", reply = Double)]
@@ -48,12 +49,12 @@ impl Report<u64> for Log {
         self.note(format!("{from}: {listens_for} panicked: {panic}"));
     }
 
-    fn answered(&self, re: &RequestId, topic: &str, envelope: &[u8], from: u64) {
+    fn reply_arrived(&self, re: &RequestId, topic: &str, envelope: &[u8], from: u64) {
         let len = envelope.len();
         self.note(format!("{from}: reply to {re}: {topic}, {len} bytes"));
     }
 
-    fn refuse(&self, kind: &EnvelopeKind, topic: &str, error_reply: ErrorReply, from: u64) {
+    fn send_error_reply(&self, kind: &EnvelopeKind, topic: &str, error_reply: ErrorReply, from: u64) {
         self.note(format!(
             "{from}: {kind:?} of {topic} failed: {} ({})",
             error_reply.text(),

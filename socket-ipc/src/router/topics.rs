@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
-use super::Entry;
+use super::entry::Entry;
 use crate::listener::ListenerId;
 
 /// How many topics a part holds on average at most. A change copies one part and the list of parts.

@@ -55,14 +55,14 @@ where
 ///
 /// [`max_requests`]: crate::ServerBuilder::max_requests
 impl<P> ServerHandle<P> {
-    /// Requests a reply of one client, and returns the future of the reply. The request is queued at the call, as by
-    /// [`send`](Self::send); every error comes with the reply.
+    /// Sends a request to one client, and returns the future of the reply. The request is queued at the call, as by
+    /// [`send`](Self::send); the future returns every error.
     ///
     /// The client replies by [`ClientHandle::respond`](crate::ClientHandle::respond).
     ///
     /// # Errors
     ///
-    /// The reply's: [`RequestError`](crate::RequestError).
+    /// The future resolves to a [`RequestError`](crate::RequestError) if there is no reply.
     ///
     /// # Examples
     ///
@@ -92,12 +92,12 @@ impl<P> ServerHandle<P> {
         send::request(&*self.state, TopicName::OfType(T::NAME), request, client_id, read_typed)
     }
 
-    /// Requests a reply of one client to any value under a topic known only at run time, and returns the future of the
+    /// Sends any value as a request to one client under a topic known only at run time, and returns the future of the
     /// reply's JSON text.
     ///
     /// # Errors
     ///
-    /// The reply's: [`RequestError`](crate::RequestError).
+    /// The future resolves to a [`RequestError`](crate::RequestError) if there is no reply.
     ///
     /// # Examples
     ///

@@ -70,7 +70,7 @@ pub fn activated_listener() -> io::Result<Option<UnixListener>> {
 ///
 /// # Errors
 ///
-/// Those of [`activated_listener`].
+/// The errors of [`activated_listener`].
 ///
 /// # Examples
 ///

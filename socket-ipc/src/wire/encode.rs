@@ -4,7 +4,7 @@ use memchr::memmem;
 use serde::Serialize;
 
 use super::bounded::Bounded;
-use super::decode::shortened;
+use super::error_text::shortened;
 use super::json::{Fault, Json, MAX_DEPTH, path_at_end};
 use super::kind::{ERROR, EnvelopeKind, ID, RE, RequestId};
 use super::{NO_TOPIC, Wire, holds_control};
@@ -242,7 +242,7 @@ impl Wire {
 }
 
 /// How many messages end in `bytes`, which must begin at the start of a message.
-pub(crate) fn count_ends(wire: Wire, bytes: &[u8]) -> usize {
+pub(crate) fn count_delimiters(wire: Wire, bytes: &[u8]) -> usize {
     memmem::find_iter(bytes, wire.delimiter.as_bytes()).count()
 }
 

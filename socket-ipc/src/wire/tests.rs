@@ -127,7 +127,7 @@ proptest! {
         let pretty = serde_json::to_string_pretty(&message).unwrap().replace('\n', "\r\n\n");
         let raw = RawValue::from_string(pretty).unwrap();
         let bytes = encoded(wire, "raw", &raw);
-        prop_assert_eq!(count_ends(wire, &bytes), 1);
+        prop_assert_eq!(count_delimiters(wire, &bytes), 1);
         let envelope = wire.decode(&bytes[..bytes.len() - wire.delimiter.len()]).unwrap();
         prop_assert_eq!(envelope.message.to_value().unwrap(), message);
     }
@@ -249,9 +249,9 @@ fn framer_late_delimiter_keeps_limit() {
 }
 
 #[test]
-fn count_ends_counts_delimiters() {
+fn count_delimiters_counts_each_once() {
     for (count, bytes) in [(0, ""), (0, "%EOM"), (1, "{}%EOM%"), (2, "%EOM%%EOM%"), (2, "%EOM%{}%EOM%{")] {
-        assert_eq!(count_ends(Wire::NODE_0_2, bytes.as_bytes()), count, "{bytes:?}");
+        assert_eq!(count_delimiters(Wire::NODE_0_2, bytes.as_bytes()), count, "{bytes:?}");
     }
 }
 
@@ -421,7 +421,7 @@ fn shift_place_returns_place_in_received_bytes() {
     let offset = text.find("{\"x\"").unwrap();
     let error = serde_json::from_str::<std::collections::HashMap<String, u8>>(&text[offset..text.len() - 1])
         .unwrap_err();
-    let (line, column, reason) = place(&error);
+    let (line, column, reason) = error_place(&error);
     let (line, column) = shift_place(text, offset, line, column);
     let at = text.lines().nth(line - 1).unwrap();
     assert_eq!((line, &at[..column]), (3, " \"message\": {\"x\": true"), "{reason}");
@@ -433,7 +433,7 @@ fn encode_many_delimiters_takes_linear_time() {
     // Quadratic work would take minutes here.
     let text = "%EOM%".repeat(400_000);
     let bytes = encoded(Wire::NODE_0_2, "t", &text);
-    assert_eq!(count_ends(Wire::NODE_0_2, &bytes), 1);
+    assert_eq!(count_delimiters(Wire::NODE_0_2, &bytes), 1);
 }
 
 #[test]
@@ -448,7 +448,7 @@ fn wire_delimiter_of_json_text_returns_error() {
     for delimiter in ["}", "\"", "true", "1", ", ", "\\n", "/", "u0025", "", " "] {
         assert!(Wire::new(delimiter, "message").is_err(), "{delimiter:?} was accepted");
     }
-    assert_eq!(Wire::new(&"%".repeat(65).leak()[..], "message"), Err(WireError::EndLength));
+    assert_eq!(Wire::new(&"%".repeat(65).leak()[..], "message"), Err(WireError::DelimiterLength));
 }
 
 #[test]
@@ -474,7 +474,7 @@ fn encode_white_space_never_forms_delimiter() {
 
 #[test]
 fn wire_delimiter_with_backslash_returns_error() {
-    assert_eq!(Wire::new("%\\u0025", "message"), Err(WireError::EndInsideMessages));
+    assert_eq!(Wire::new("%\\u0025", "message"), Err(WireError::DelimiterInsideMessages));
 }
 
 #[test]

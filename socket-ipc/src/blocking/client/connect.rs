@@ -1,0 +1,114 @@
+//! Connecting: attempts until there is a connection.
+
+use std::panic::resume_unwind;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::Client;
+use crate::blocking::wait::wait;
+use crate::client::{self, ClientConnectionEvent};
+use crate::error::ConnectError;
+
+/// # Connecting
+impl<P: 'static> Client<P> {
+    /// Connects: tries every `retry_delay` until there is a connection, without a deadline.
+    ///
+    /// When it returns, the listeners of `on_connect` have been called. The client reconnects by itself after a
+    /// connection is lost.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Client::connect`](crate::Client::connect), and [`ConnectError::Thread`]: the client's thread
+    /// could not be started.
+    ///
+    /// # Panics
+    ///
+    /// Inside a listener of the same client.
+    pub fn connect(&self) -> Result<(), ConnectError> {
+        self.connecting(None)
+    }
+
+    /// Connects as [`connect`](Self::connect) does, but for at most this long.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::DeadlineExceeded`], with the error of the last attempt: the client is as before the call, and
+    /// may be connected again. And the errors of [`connect`](Self::connect).
+    ///
+    /// # Panics
+    ///
+    /// Inside a listener of the same client.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use socket_ipc::{ConnectError, blocking};
+    /// use std::time::Duration;
+    ///
+    /// let client = blocking::Client::new("/nowhere/to/be/found.sock");
+    /// match client.connect_within(Duration::from_millis(50)) {
+    ///     Ok(()) => println!("connected"),
+    ///     Err(error @ ConnectError::DeadlineExceeded { .. }) => {
+    ///         let text = error.to_string();
+    ///         assert!(text.starts_with("cannot connect to /nowhere/to/be/found.sock: no connection within 50ms"));
+    ///     }
+    ///     Err(error) => println!("{error}"),
+    /// }
+    /// ```
+    pub fn connect_within(&self, timeout: Duration) -> Result<(), ConnectError> {
+        self.connecting(Some(timeout))
+    }
+
+    fn connecting(&self, within: Option<Duration>) -> Result<(), ConnectError> {
+        self.thread.own().must_not_wait();
+        let path = || self.path.clone();
+        let runtime = self
+            .thread
+            .runtime(self.client.closed())
+            .map_err(|cause| ConnectError::Thread { path: path(), cause })?;
+        let (client, target) = (Arc::clone(&self.client), path());
+        // The client connects on its own thread from the first attempt on. The runtime can't end while this runs,
+        // because only closing the client ends the runtime.
+        let connecting = runtime.spawn(async move {
+            match within {
+                Some(within) => connect_within(&client, target, within).await,
+                None => client.connect().await,
+            }
+        });
+        match wait(connecting) {
+            Ok(outcome) => outcome,
+            Err(ended) => match ended.try_into_panic() {
+                // The user's code panicked: without the thread it would have panicked here.
+                Ok(panic) => resume_unwind(panic),
+                Err(_) => Err(ConnectError::Closed { path: path() }),
+            },
+        }
+    }
+}
+
+async fn connect_within<P>(
+    client: &client::Client<P>,
+    path: PathBuf,
+    within: Duration,
+) -> Result<(), ConnectError> {
+    let mut events = client.connection_events();
+    let mut last = None;
+    let mut connecting = pin!(timeout(within, client.connect()));
+    loop {
+        let outcome = tokio::select! {
+            biased;
+            Some(event) = events.next() => {
+                if let ClientConnectionEvent::ConnectFailed(error) = event {
+                    last = Some(error);
+                }
+                continue;
+            }
+            outcome = &mut connecting => outcome,
+        };
+        return outcome.unwrap_or(Err(ConnectError::DeadlineExceeded { path, timeout: within, cause: last }));
+    }
+}

@@ -1,0 +1,62 @@
+//! The events of a connection.
+
+/// One event of a connection.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Event {
+    /// A message arrives for a listener that returns at once.
+    Note,
+    /// A message arrives for an asynchronous listener.
+    Wait,
+    /// A request arrives for an asynchronous responder.
+    RequestArrives,
+    /// The first or the second half of a message arrives.
+    Half,
+    /// The reply to a request of this endpoint arrives.
+    Reply,
+    /// This endpoint sends a request.
+    Request,
+    /// The peer sends no more.
+    Finish,
+    /// The peer has closed its socket.
+    Leave,
+    /// The connection is reset, and the bytes that have not been read are lost.
+    Reset,
+    /// A running responder finishes.
+    ResponderReady,
+    /// The asynchronous listener that runs finishes.
+    ListenerReady,
+    /// Another task sends a message. The outbox has room for two.
+    Send,
+    /// The peer stops reading, or reads again.
+    Block,
+    /// Time passes: a second.
+    Second,
+    /// Time passes: `write_stall`.
+    Stall,
+    /// The endpoint closes the connection, and drains its outbox.
+    Drain,
+    /// The endpoint ends the connection at once.
+    Abort,
+}
+
+use Event::*;
+
+pub(super) const EVENTS: [Event; 17] = [
+    Note,
+    Wait,
+    RequestArrives,
+    Half,
+    Reply,
+    Request,
+    Finish,
+    Leave,
+    Reset,
+    ResponderReady,
+    ListenerReady,
+    Send,
+    Block,
+    Second,
+    Stall,
+    Drain,
+    Abort,
+];

@@ -1,0 +1,16 @@
+//! What a router reports to its owner.
+
+use crate::error::MessageError;
+use crate::error::error_reply::ErrorReply;
+use crate::wire::{EnvelopeKind, RequestId};
+
+/// Where a router reports errors, panics and replies, and sends error replies.
+pub(crate) trait Report<F> {
+    fn message_error(&self, error: MessageError, from: F);
+    /// `listens_for` names what the listener is registered for.
+    fn listener_panicked(&self, listens_for: String, from: F, panic: String);
+    /// A reply to the request `re` arrived, in this envelope.
+    fn reply_arrived(&self, re: &RequestId, topic: &str, envelope: &[u8], from: F);
+    /// Sends an error reply to a request, or to a message whose topic has a responder.
+    fn send_error_reply(&self, kind: &EnvelopeKind, topic: &str, error_reply: ErrorReply, from: F);
+}

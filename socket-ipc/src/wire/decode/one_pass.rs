@@ -1,0 +1,65 @@
+//! Envelopes as this library writes them, decoded in one pass over their text.
+
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use crate::wire::kind::EnvelopeKind;
+
+/// Decodes a message straight from the text of its envelope, of which `rest` begins with the message. `None` where the
+/// full parser is needed: the message is not a `T`, or something other than the end of the envelope follows it.
+#[inline]
+pub(crate) fn decode_one_pass<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<T> {
+    let (message, after) = decode_front(rest)?;
+    ends_envelope(after).then_some(message)
+}
+
+/// [`decode_one_pass`] for a message that may be a request or a reply.
+#[inline]
+pub(crate) fn decode_any_kind<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<(T, EnvelopeKind)> {
+    let (message, after) = decode_front(rest)?;
+    let (kind, after) = if let Some(after) = after.strip_prefix(REQUEST) {
+        let (id, after) = number(after)?;
+        (EnvelopeKind::Request(id.into()), after)
+    } else if let Some(after) = after.strip_prefix(REPLY) {
+        let (re, after) = number(after)?;
+        (EnvelopeKind::Reply(re.into()), after)
+    } else {
+        (EnvelopeKind::Message, after)
+    };
+    ends_envelope(after).then_some((message, kind))
+}
+
+/// What precedes the number of a request, and of a reply, as this library writes it.
+pub(super) const REQUEST: &str = ",\"id\":";
+pub(super) const REPLY: &str = ",\"re\":";
+
+/// The number that the text begins with. `None` for leading zeros, which JSON forbids: the full parser reports them.
+#[inline]
+pub(super) fn number(text: &str) -> Option<(u64, &str)> {
+    let (digits, after) = text.split_at(text.bytes().take_while(u8::is_ascii_digit).count());
+    let number = digits.parse().ok().filter(|_| digits.len() == 1 || !digits.starts_with('0'))?;
+    Some((number, after))
+}
+
+/// Decodes the value that the text begins with, and returns the text that follows.
+#[inline]
+fn decode_front<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<(T, &'m str)> {
+    let mut deserializer = serde_json::Deserializer::from_str(rest);
+    let message = T::deserialize(&mut deserializer).ok()?;
+    let taken = deserializer.into_iter::<IgnoredAny>().byte_offset();
+    if taken == 0 {
+        // A `Deserialize` that reads nothing: the full parser finds out whether there is a message.
+        return None;
+    }
+    Some((message, rest.get(taken..)?))
+}
+
+/// Whether text is the end of an envelope and nothing else.
+#[inline]
+fn ends_envelope(text: &str) -> bool {
+    let after = text.trim_start_matches(WHITE_SPACE).strip_prefix('}');
+    after.is_some_and(|after| after.trim_start_matches(WHITE_SPACE).is_empty())
+}
+
+/// The white space of JSON: less than that of ASCII.
+pub(super) const WHITE_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
