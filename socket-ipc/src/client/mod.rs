@@ -124,7 +124,7 @@ impl<P> Client<P> {
             Phase::Closing | Phase::Closed => ConnectError::Closed { path: path() },
             _ => ConnectError::AlreadyConnecting { path: path() },
         })?;
-        if let Some(error) = state.refuse() {
+        if let Some(error) = state.invalid_options() {
             return Err(error);
         }
         let connected = match state.establish(None).instrument(state.span().clone()).await {

@@ -44,7 +44,7 @@ impl<E: EndpointState> Report<E::From> for ConnectionContext<E> {
         self.endpoint.listener_panicked(listens_for, from, panic);
     }
 
-    fn answered(&self, re: &RequestId, topic: &str, envelope: &[u8], from: E::From) {
+    fn reply_arrived(&self, re: &RequestId, topic: &str, envelope: &[u8], from: E::From) {
         if !re.number().is_some_and(|number| self.link.pending_requests.resolve(number, envelope)) {
             self.endpoint.late_reply(re, topic, from);
         }

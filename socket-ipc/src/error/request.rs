@@ -113,7 +113,7 @@ pub enum RequestError {
 
 impl RequestError {
     /// The error that an error reply of the peer stands for.
-    pub(crate) fn refused(topic: &str, error_reply: &ErrorReply) -> Self {
+    pub(crate) fn of_error_reply(topic: &str, error_reply: &ErrorReply) -> Self {
         let (topic, text) = (topic.to_owned(), error_reply.text().to_owned());
         match error_reply.code() {
             ErrorReply::NO_RESPONDER => Self::NoResponder { topic },

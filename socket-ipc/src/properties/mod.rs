@@ -237,7 +237,7 @@ impl Report<()> for Log {
         panic!("the listener of {heard} panicked: {panic}");
     }
 
-    fn answered(&self, re: &RequestId, topic: &str, envelope: &[u8], (): ()) {
+    fn reply_arrived(&self, re: &RequestId, topic: &str, envelope: &[u8], (): ()) {
         self.note(format!("reply to {re}: {topic}, {} bytes", envelope.len()));
     }
 

@@ -10,7 +10,7 @@ use crate::error::error_reply::ErrorReply;
 use crate::error::{MessageError, MessageErrorKind};
 use crate::listener::caught;
 use crate::wire::raw_message::RawMessage;
-use crate::wire::{EnvelopeError, EnvelopeKind, EnvelopeText, Wire, place, shift_place, shortened};
+use crate::wire::{EnvelopeError, EnvelopeKind, EnvelopeText, Wire, error_place, shift_place, shortened};
 
 /// A message whose other listeners wait for one that is running.
 pub(crate) struct PendingCall<F> {
@@ -23,7 +23,7 @@ pub(crate) struct PendingCall<F> {
     rest: Option<Box<Rest<F>>>,
 }
 
-/// The rest of a message whose other listeners wait.
+/// What the remaining listeners of a pending message need.
 struct Rest<F> {
     left: Left<F>,
     /// The copy of its text, shared by the listeners that need one.
@@ -255,12 +255,12 @@ impl<F: Copy> Router<F> {
         self.metrics.others.received.add(1, bytes.len() + self.wire.delimiter().len());
     }
 
-    /// Hands the message to the request that waits for it if it is a reply, and says whether it is one.
+    /// If the message is a reply, hands it to the request that waits for it. Says whether it is a reply.
     pub(crate) fn take_reply(&self, bytes: &[u8], from: F, report: &impl Report<F>) -> bool {
         let Ok(envelope) = self.wire.decode(bytes) else { return false };
         let EnvelopeKind::Reply(re) = &envelope.kind else { return false };
         self.count_reply(bytes);
-        report.answered(re, &envelope.topic, bytes, from);
+        report.reply_arrived(re, &envelope.topic, bytes, from);
         true
     }
 
@@ -308,11 +308,11 @@ impl<F: Copy> Router<F> {
             counters.received.add(1, bytes.len() + self.wire.delimiter().len());
         }
         if let EnvelopeKind::Reply(re) = kind {
-            report.answered(re, topic, bytes, from);
+            report.reply_arrived(re, topic, bytes, from);
             return None;
         }
         let send_no_responder = || {
-            // A closed router has no listeners, and its connections close: the requester gets that as the cause.
+            // A closed router has no listeners, and its connections close: the requester gets the close as the cause.
             if self.is_closed() {
                 return;
             }
@@ -368,7 +368,7 @@ impl<F: Copy> Router<F> {
                     panicked(entry.topic.as_deref(), &kind, panic, from, report)
                 }
                 Ok(Err(error)) => {
-                    let (line, column, reason) = place(&error);
+                    let (line, column, reason) = error_place(&error);
                     let (line, column) = shift_place(text, offset_in(text, message), line, column);
                     let type_name = entry.listener.type_name();
                     if entry.responds() {

@@ -5,9 +5,9 @@
 
 mod dispatch;
 mod listener;
-mod queue;
 mod responder;
 mod subscription;
+mod subscription_queue;
 #[cfg(test)]
 mod tests;
 mod topics;
@@ -117,9 +117,9 @@ impl<F> Cached<F> {
         *self = Self { responder_calls, ..router.cached() };
     }
 
-    /// Switches to the newest table if listeners have been attached or removed since, and drops the removed ones: also
-    /// those of the message that waits, whose bytes come with it. Called in each poll of a connection, as the next
-    /// message may wait for a listener that was removed.
+    /// Switches to the newest table if listeners have been attached or removed since, and drops the removed ones, also
+    /// from the pending message, which comes with its bytes. Called in each poll of a connection: a running listener
+    /// may wait until a removed one is dropped.
     #[inline]
     pub(crate) fn refresh(&mut self, router: &Router<F>, pending: Option<(&mut PendingCall<F>, &[u8])>)
     where
@@ -185,14 +185,14 @@ impl<F> Cached<F> {
     }
 }
 
-/// Where a router says what it could not do.
+/// Where a router reports errors, panics and replies, and sends error replies.
 pub(crate) trait Report<F> {
     fn message_error(&self, error: MessageError, from: F);
     /// `listens_for` names what the listener is registered for.
     fn listener_panicked(&self, listens_for: String, from: F, panic: String);
     /// A reply to the request `re` arrived, in this envelope.
-    fn answered(&self, re: &RequestId, topic: &str, envelope: &[u8], from: F);
-    /// A request, or a message whose topic has a responder, fails with this error reply.
+    fn reply_arrived(&self, re: &RequestId, topic: &str, envelope: &[u8], from: F);
+    /// Sends an error reply to a request, or to a message whose topic has a responder.
     fn refuse(&self, kind: &EnvelopeKind, topic: &str, error_reply: ErrorReply, from: F);
 }
 
@@ -269,8 +269,8 @@ impl<F> Router<F> {
         token
     }
 
-    /// Attaches a listener that may be a responder, of which a topic has at most one. Several listeners may share a
-    /// token, which removes them all.
+    /// Attaches a listener that may be a responder; a topic has at most one. Several listeners may share a token: `off`
+    /// then removes them all.
     pub(crate) fn attach_as(
         &self,
         token: ListenerId,
@@ -348,7 +348,8 @@ impl<F> Router<F> {
     /// Removes all listeners that have the token, and says whether there was one. Once it returns, no call of them
     /// starts.
     ///
-    /// The place is looked up, however many topics have listeners; the listeners in that place are searched one by one.
+    /// The time does not depend on the number of topics: the place is looked up, and only the listeners in that place
+    /// are searched.
     pub(crate) fn off(&self, token: ListenerId) -> bool {
         let is_it = |entry: &mut Arc<Entry<F>>| entry.token == token;
         let mut current = lock(&self.current);
@@ -372,8 +373,8 @@ impl<F> Router<F> {
         true
     }
 
-    /// Announces that every connection will be told to check the table, and to drop its listeners that were removed.
-    /// `false` where that is announced already: it then covers everything that is removed before it happens.
+    /// Announces that every connection will be told to check the table, and to drop its removed listeners. `false` if
+    /// that is announced already: the announced sweep covers everything that is removed before it.
     pub(crate) fn begin_sweep(&self) -> bool {
         !self.sweeping.swap(true, Ordering::AcqRel)
     }

@@ -48,7 +48,7 @@ impl Report<u64> for Log {
         self.note(format!("{from}: {listens_for} panicked: {panic}"));
     }
 
-    fn answered(&self, re: &RequestId, topic: &str, envelope: &[u8], from: u64) {
+    fn reply_arrived(&self, re: &RequestId, topic: &str, envelope: &[u8], from: u64) {
         let len = envelope.len();
         self.note(format!("{from}: reply to {re}: {topic}, {len} bytes"));
     }

@@ -72,7 +72,8 @@ impl Wire {
     /// Reads the envelope that `bytes` hold, without the delimiter.
     ///
     /// An envelope must be a JSON object with exactly one `topic`, which is a string, and valid UTF-8 throughout.
-    /// Accepted are keys in any order, unknown keys, a missing message, an empty topic, and white space around.
+    /// Keys may be in any order; unknown keys, a missing message, an empty topic, and white space around the envelope
+    /// are accepted.
     ///
     /// # Errors
     ///
@@ -119,7 +120,7 @@ impl Wire {
             .deserialize_map(EnvelopeVisitor { message_key: self.message_key })
             .and_then(|parts| deserializer.end().map(|()| parts))
             .map_err(|error| {
-                let (line, column, reason) = place(&error);
+                let (line, column, reason) = error_place(&error);
                 EnvelopeError::NotAnEnvelope { line, column, reason }
             })?;
         let message = RawMessage::borrowed(parts.message.map_or("null", RawValue::get));
@@ -212,8 +213,8 @@ pub(crate) fn request_id_at_end(bytes: &[u8]) -> Option<RequestId> {
     if let Some(number) = number_at_end(bytes, REQUEST) {
         return Some(number.into());
     }
-    // An id in another form is searched for: if one value lies between the key and the last brace, the key is the
-    // envelope's.
+    // An id in another form: the key is searched for near the end. If exactly one JSON value lies between it and the
+    // last brace, the key is the envelope's.
     let front = bytes.strip_suffix(b"}")?;
     let longest = REQUEST.len() + RequestId::MAX_LEN + 2;
     let tail = &front[front.len().saturating_sub(longest)..];
@@ -259,7 +260,7 @@ fn ends_envelope(text: &str) -> bool {
 const WHITE_SPACE: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// The place and the text of an error of serde, separately.
-pub(crate) fn place(error: &serde_json::Error) -> (usize, usize, String) {
+pub(crate) fn error_place(error: &serde_json::Error) -> (usize, usize, String) {
     let (line, column) = (error.line(), error.column());
     let text = error.to_string();
     let reason = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);

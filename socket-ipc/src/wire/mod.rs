@@ -19,8 +19,8 @@ pub use encode::EncodeError;
 pub use kind::{EnvelopeKind, RequestId};
 
 pub(crate) use decode::{
-    EnvelopeText, decode_any_kind, decode_one_pass, place, reply_id_at_end, request_id_at_end, shift_place,
-    shortened, utf8,
+    EnvelopeText, decode_any_kind, decode_one_pass, error_place, reply_id_at_end, request_id_at_end,
+    shift_place, shortened, utf8,
 };
 pub(crate) use encode::{Tail, count_ends, topic_or_none};
 pub(crate) use framer::{Frame, Framer};
@@ -155,8 +155,8 @@ fn holds_control(delimiter: &str) -> bool {
     delimiter.bytes().any(|byte| byte < 0x20)
 }
 
-/// Characters that JSON text has only inside strings, as themselves: not those of structure, numbers and literals, nor
-/// those that follow a backslash. An escape can replace them.
+/// Whether JSON text has a character only inside strings and not behind a backslash, so that an escape can replace it.
+/// Characters of structure, numbers, literals and escapes are none.
 fn only_inside_strings(character: char) -> bool {
     !character.is_ascii_alphanumeric()
         && !matches!(character, '{' | '}' | '[' | ']' | ',' | ':' | '"' | '\\' | '/' | '+' | '-' | '.' | ' ')

@@ -421,7 +421,7 @@ fn shift_place_returns_place_in_received_bytes() {
     let offset = text.find("{\"x\"").unwrap();
     let error = serde_json::from_str::<std::collections::HashMap<String, u8>>(&text[offset..text.len() - 1])
         .unwrap_err();
-    let (line, column, reason) = place(&error);
+    let (line, column, reason) = error_place(&error);
     let (line, column) = shift_place(text, offset, line, column);
     let at = text.lines().nth(line - 1).unwrap();
     assert_eq!((line, &at[..column]), (3, " \"message\": {\"x\": true"), "{reason}");
