@@ -11,8 +11,8 @@ use crate::router::Subscription;
 /// The messages of one topic, or of all, as an iterator that waits for the next one: what
 /// [`subscribe`](super::Client::subscribe) and [`subscribe_raw`](super::Client::subscribe_raw) return.
 ///
-/// It has every message from the moment it was made, in the order in which they were sent, those of later connections
-/// too; several iterators have every message each. It holds at most
+/// It yields every message that arrives after it was made, in the order of sending, over later connections, too. Several
+/// iterators yield every message each. It holds at most
 /// [`limits::SUBSCRIPTION_LEN`](crate::limits::SUBSCRIPTION_LEN) (256) messages, of at most
 /// [`limits::SUBSCRIPTION_BYTES`](crate::limits::SUBSCRIPTION_BYTES) (8 MiB) of JSON text together; a full one slows
 /// down the server's messages to this client, and loses none.

@@ -56,7 +56,7 @@ pub enum RequestError {
     ConnectionLost {
         /// The topic of the request.
         topic: String,
-        /// Who ended the connection, and why.
+        /// Which end closed the connection, and why.
         cause: CloseCause,
     },
     /// The peer has no responder for the topic.

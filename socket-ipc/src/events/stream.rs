@@ -207,8 +207,7 @@ mod tests {
     }
 
     proptest! {
-        /// In whatever order events are pushed and read, those read and those counted are those pushed, each in its
-        /// place.
+        /// In any order of pushes and reads, each event is either read or counted, in its place.
         #[test]
         fn event_stream_gap_is_counted_in_its_place(
             turns in prop::collection::vec((0..2 * EVENT_STREAM_LEN, 0..2 * EVENT_STREAM_LEN), 0..20),

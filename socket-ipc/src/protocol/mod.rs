@@ -15,9 +15,9 @@ use crate::topic::direction::Travels;
 /// A type that says which topics travel to the server and which to clients. Implemented with
 /// [`#[derive(Protocol)]`](macro@crate::Protocol).
 ///
-/// Its servers and clients are those of every other program, with one difference: what may be listened for and sent
-/// with a type is what the protocol lets travel in that direction, and the compiler says so. Raw messages know no
-/// protocol, and nor do bytes: a peer may speak whatever it likes, in any language.
+/// Its servers and clients work like all others, with one difference: typed listeners and typed sends compile only for
+/// topics that the protocol lists in that direction. Raw listeners, raw sends and the bytes on the wire do not depend on
+/// the protocol: a peer may be written without it, in any language.
 ///
 /// # Examples
 ///
@@ -109,9 +109,9 @@ pub trait Protocol: Sized + 'static {
     /// Describes the protocol, with the schemas of all its topics and replies; with the feature `schema`, where all of
     /// them implement `JsonSchema`.
     ///
-    /// The limits and the wire are those that a server has unless they are set. The schemas are JSON schemas of draft
-    /// 2020-12, for the end that does not have the types: of what travels to the server they say what that can read, of
-    /// what travels to clients what is written.
+    /// The limits and the wire are the defaults of a server. The schemas are JSON schemas of draft 2020-12, for clients
+    /// that do not have the types: the schema of a topic to the server is what the server can decode, that of a topic to
+    /// clients is what the server encodes.
     ///
     /// ```
     /// use schemars::JsonSchema;
@@ -196,8 +196,8 @@ impl Description {
 /// # Describing itself
 impl<P: Protocol> ServerBuilder<P> {
     /// Has the server reply to the request [`socket-ipc.describe`](crate::description::DESCRIBE) with a
-    /// [`Description`]: its limits, its wire, its protocol, and the topics of that, both ways. Off unless set: there is
-    /// no responder then.
+    /// [`Description`]: its limits, its wire, its protocol, and the protocol's topics, both ways. By default a server has
+    /// no responder for that request.
     ///
     /// It has no schemas; those come with `describe_as(Chat::schema())`. The topic is the server's own from then on: to
     /// respond to it is [`RegisterError::AlreadyRegistered`](crate::RegisterError::AlreadyRegistered).

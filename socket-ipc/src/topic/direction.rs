@@ -61,13 +61,13 @@ pub trait ToServer<T> {}
 )]
 pub trait ToClient<T> {}
 
-// For types that are no topics, too: what is wrong with those is said once, by the bound on `Topic`.
+// Also for types that are no topics: the bound on `Topic` reports such a type, and this one would report it again.
 impl<T> ToServer<T> for AnyTopic {}
 impl<T> ToClient<T> for AnyTopic {}
 
 /// Where the messages of a topic travel.
-// Not `ToServer` and `ToClient`: with variants of those names the compiler would write `socket_ipc::ToServer` of the
-// traits in what it says of a message that does not travel.
+// The variants are not named `ToServer` and `ToClient`: in errors about the traits of these names the compiler would then
+// write `socket_ipc::ToServer`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Direction {
     /// From clients to the server, written `to_server`.
