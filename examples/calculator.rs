@@ -1,10 +1,12 @@
-//! Requests and replies: a server that calculates and a client that asks it, in one process. It ends by itself.
+//! Requests and replies: a server that calculates and a client that sends it requests, in one process. It ends by
+//! itself.
 //!
 //! ```text
 //! cargo run --example calculator
 //! ```
 //!
-//! Watch a request be answered, refused, and given up; three hundred on their way at once; and the server ask back.
+//! It shows a request that gets its reply, one that gets an error reply, and one that times out; then three hundred
+//! requests in flight at once; and last a request of the server to its client.
 
 use std::error::Error;
 use std::time::Duration;
@@ -17,7 +19,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("calculator.sock");
 
-    // One process replies. What a responder returns goes back to the requester.
+    // One process replies. The library sends what a responder returns back to the requester.
     let server = Server::new(&path);
     server.respond::<Add>(|Add { left, right }, _client_id| Sum(left + right))?;
     server.respond::<Divide>(|Divide { dividend, divisor }, _client_id| {
@@ -25,14 +27,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
         quotient
             .ok_or_else(|| ErrorReply::new("no_quotient", format!("can't divide {dividend} by {divisor}")))
     })?;
-    // These take their time, the smaller the longer. They hold up nothing, and are answered as they are ready.
+    // The smaller the number, the longer this responder takes. Asynchronous responders run side by side, and each reply
+    // is sent as soon as it is ready.
     server.respond_async::<Square>(|Square(number), _client_id| async move {
         tokio::time::sleep(Duration::from_millis(300_u64.saturating_sub(number))).await;
         Squared(number * number)
     })?;
     server.listen().await?;
 
-    // Another process asks, or here the same. It replies, too.
+    // Another process (here, the same one) sends requests. It has a responder, too.
     let client = Client::new(&path);
     client.respond::<WhoAreYou>(|WhoAreYou| Name("crussell52".into()))?;
     client.connect().await?;
@@ -44,19 +47,19 @@ async fn main() -> Result<(), Box<dyn Error>> {
     match client.request(&Divide { dividend: 1, divisor: 0 }).await {
         Err(RequestError::Rejected { code, text, .. }) if code == "no_quotient" => println!("client: {text}"),
         Err(error) => return Err(error.into()),
-        Ok(Quotient(quotient)) => println!("client: 1 / 0 = {quotient}, who would have thought"),
+        Ok(Quotient(quotient)) => println!("client: 1 / 0 = {quotient}, which is wrong"),
     }
 
-    // One that takes too long is given up.
+    // A request with a timeout fails if no reply arrives within it.
     match client.request(&Square(0)).timeout(Duration::from_millis(10)).await {
         Ok(Squared(square)) => println!("client: the square of 0 is {square}, sooner than expected"),
         Err(error) => println!("client: {error}"),
     }
 
-    // Each is on its way from the call on, and awaited when it suits. What is asked later may be answered sooner.
+    // `request` sends at once; its reply may be awaited later. A later request may get its reply earlier.
     let replies: Vec<_> = (1..=300).map(|number| client.request(&Square(number))).collect();
     let Sum(sum) = client.request(&Add { left: 20, right: 22 }).await?;
-    println!("client: {} squares are on their way; meanwhile, 20 + 22 = {sum}", replies.len());
+    println!("client: {} requests are in flight; meanwhile, 20 + 22 = {sum}", replies.len());
     let mut total = 0;
     for reply in replies {
         let Squared(square) = reply.await?;
@@ -64,7 +67,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     println!("client: the squares of 1 to 300 add up to {total}");
 
-    // The server asks the same way, and says whom.
+    // The server sends requests the same way, with the id of the client.
     for client_id in server.clients() {
         let Name(name) = server.request(&WhoAreYou, client_id).await?;
         println!("server: client {client_id} is {name}");

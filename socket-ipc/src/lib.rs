@@ -1,8 +1,8 @@
 //! Typed topics over Unix domain sockets: a server, its clients, and JSON lines that any language speaks.
 //!
 //! A message type names its topic once, with [`#[derive(Topic)]`](macro@Topic). A listener of the type receives it
-//! decoded, and a sender of the type cannot get the topic wrong. A type that is no topic, or cannot be decoded where it
-//! is received, does not compile.
+//! decoded, and a sender of the type cannot get the topic wrong. Sending a type that is no topic, or listening for one
+//! that cannot be decoded, does not compile.
 //!
 //! ```text
 //!        a process                                               other processes
@@ -89,8 +89,8 @@
 //! | `schema` | JSON schemas in descriptions, of types that implement schemars' `JsonSchema` |
 //! | `cli` | the command `socket-ipc` |
 //!
-//! None is on unless asked for. Linux is what is tested; [deployment](guide::deployment) has the other systems. The
-//! library needs Rust 1.89 or later, and [tokio](https://docs.rs/tokio).
+//! None is on by default. Linux is tested; [deployment](guide::deployment) describes the other systems. The library
+//! needs Rust 1.89 or later, and [tokio](https://docs.rs/tokio).
 
 #![forbid(unsafe_code)]
 

@@ -17,7 +17,7 @@ use crate::error::ConnectError;
 use crate::listener::caught;
 use crate::unix_socket::socket_file::path_error;
 
-/// How long to wait before a connection is tried again that found the server's backlog full.
+/// The pause before the next system call where the server's backlog was full.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(10);
 
 /// A stream of the user's own type.
@@ -27,8 +27,7 @@ type Opening = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>;
 
 /// How a client reaches its server.
 pub(super) enum Connector {
-    /// By the path of its options, which is found where it was at the first attempt: the process may change its
-    /// directory.
+    /// By the path of its options, made absolute at the first attempt: the process may change its directory later.
     Path(OnceLock<PathBuf>),
     /// By code of the user.
     Custom(Box<dyn Fn() -> Opening + Send + Sync>),

@@ -20,7 +20,7 @@ pub(super) type Outcome = Result<Box<[u8]>, NoReply>;
 #[derive(Clone, Debug)]
 pub(super) enum NoReply {
     /// Its deadline has passed.
-    Late,
+    TimedOut,
     /// The connection has ended.
     Ended(CloseCause),
     /// It was over the limit, and was not stored.
@@ -211,7 +211,7 @@ impl PendingRequests {
         drop(waiting);
         // Sending wakes the requesters: without the lock.
         for (_, requester) in over {
-            let _ = requester.reply.send(Err(NoReply::Late));
+            let _ = requester.reply.send(Err(NoReply::TimedOut));
         }
         next
     }
@@ -266,7 +266,7 @@ mod tests {
         requests.set_deadline(moved_up, after(2));
         requests.set_deadline(moved_down, after(30));
         for (reply, seconds) in [(second, 2), (first, 10), (third, 30)] {
-            assert!(matches!(reply.await, Ok(Err(NoReply::Late))));
+            assert!(matches!(reply.await, Ok(Err(NoReply::TimedOut))));
             assert_eq!(start.elapsed().as_secs(), seconds);
         }
         // Once no request waits, the task that keeps the deadlines ends; the next request starts another.
@@ -275,7 +275,7 @@ mod tests {
         let requests = PendingRequests::new(10, Handle::current());
         for _ in 0..2 {
             let (_, reply) = requests.begin(Duration::from_secs(1)).unwrap();
-            assert!(matches!(reply.await, Ok(Err(NoReply::Late))));
+            assert!(matches!(reply.await, Ok(Err(NoReply::TimedOut))));
         }
         assert_eq!(start.elapsed().as_secs(), 32);
     }

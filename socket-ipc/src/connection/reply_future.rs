@@ -155,7 +155,7 @@ impl<R> Future for ReplyFuture<R> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = match &mut self.progress {
             Progress::Waiting(request) => ready!(request.poll(cx)),
-            Progress::Failed(_) | Progress::Done => Err(NoReply::Late),
+            Progress::Failed(_) | Progress::Done => Err(NoReply::TimedOut),
         };
         match std::mem::replace(&mut self.progress, Progress::Done) {
             Progress::Waiting(request) => Poll::Ready(match outcome {
@@ -182,7 +182,7 @@ impl PendingRequest {
     fn failed<R>(&self, no_reply: NoReply) -> RequestError {
         let topic = self.topic.to_string();
         match no_reply {
-            NoReply::Late => RequestError::Timeout { topic, timeout: self.timeout },
+            NoReply::TimedOut => RequestError::Timeout { topic, timeout: self.timeout },
             NoReply::Ended(cause) => RequestError::ConnectionLost { topic, cause },
             NoReply::NoRoom { limit } => RequestError::InboxFull { topic, limit },
             NoReply::TooLong { size, limit } => RequestError::ReplyUndecodable {
@@ -259,8 +259,8 @@ pub(crate) fn read_raw(
     Ok(message.into_owned())
 }
 
-/// Turns an error reply into its error. It has the key `error`. Older versions and hand-written programs leave that
-/// out: there the topic tells, unless it is the reply's own.
+/// Fails with the error of an error reply. An error reply has the key `error`. Older versions and hand-written programs
+/// leave the key out: without it, the topic `error` makes an error reply, unless it is the topic of the expected reply.
 fn reject(request: &str, is_error: bool, message: &RawMessage<'_>) -> Result<(), RequestError> {
     if !is_error {
         return Ok(());

@@ -1,6 +1,6 @@
 //! The book: one chapter for each subject.
 //!
-//! | chapter | what it answers |
+//! | chapter | subjects |
 //! |---|---|
 //! | [messaging] | which listener is called and in which order, callbacks or loops, pacing, when a message is lost, runtimes |
 //! | [requests] | requests and replies, how they fail, how many may be in flight |

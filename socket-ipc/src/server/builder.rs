@@ -167,8 +167,8 @@ impl<P> ServerBuilder<P> {
     /// of it is read, and reported by `on_error`. The superuser is no exception. With
     /// [`allow_groups`](Self::allow_groups) the users of the allowed groups are let in, too.
     ///
-    /// A process of another user namespace whose user has no number here, as one outside a container, is user 65534: to
-    /// allow that number allows every such user.
+    /// A process of another user namespace, such as one outside of this container, may have a user without a number
+    /// here. The kernel reports all such users as 65534, so allowing 65534 allows every one of them.
     pub fn allow_users(mut self, users: impl IntoIterator<Item = u32>) -> Self {
         self.options.allowed_users = Some(users.into_iter().collect());
         self

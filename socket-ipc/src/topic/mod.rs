@@ -87,12 +87,12 @@ pub trait Exchange: Topic {
     type Outcome;
 }
 
-/// A topic on its way out, by where its name is from.
+/// The topic of a message to send.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum TopicName<'t> {
-    /// A type's: there are no more of them than types.
+    /// The name that a type has: there are no more such names than types.
     OfType(&'static str),
-    /// It is known only at run time.
+    /// A name that is known only at run time.
     AtRunTime(&'t str),
 }
 

@@ -156,8 +156,8 @@ fn holds_control(delimiter: &str) -> bool {
     delimiter.bytes().any(|byte| byte < 0x20)
 }
 
-/// Characters that JSON text has only inside strings, as themselves: not those of structure, numbers and literals, nor
-/// those that follow a backslash. An escape can replace them.
+/// Whether JSON text has a character only inside strings and not behind a backslash, so that an escape can replace it.
+/// Characters of structure, numbers, literals and escapes are none.
 fn only_inside_strings(character: char) -> bool {
     !character.is_ascii_alphanumeric()
         && !matches!(character, '{' | '}' | '[' | ']' | ',' | ':' | '"' | '\\' | '/' | '+' | '-' | '.' | ' ')

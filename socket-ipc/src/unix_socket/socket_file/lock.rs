@@ -12,7 +12,8 @@ use super::holder::{self, Holder};
 use super::{only_ours_to_write, user};
 use crate::error::ListenError;
 
-/// How often the lock file may be gone once it is locked: each time, the server that held it has just ended.
+/// How often to try again if the locked file is no longer at its path: each time, the server that held it has just
+/// ended and removed it.
 const LOCK_ATTEMPTS: u32 = 1_000;
 
 /// The lock file beside a socket, held. Dropping it removes the file, then releases the lock.

@@ -25,7 +25,7 @@ use tokio::net::{UnixListener, UnixSocket};
 
 pub(crate) use access::Access;
 use held::{Held, Identity, no_socket};
-pub(crate) use held::{Instead, Look, Theirs};
+pub(crate) use held::{Instead, Look, PassedFile};
 use lock::Lock;
 pub(crate) use reclaim::{Dead, probe};
 
