@@ -15,7 +15,7 @@ use crate::connection::Transport;
 use crate::endpoint::options::ClientOptions;
 use crate::error::ConnectError;
 use crate::listener::caught;
-use crate::unix_socket::socket_file::refuse_path;
+use crate::unix_socket::socket_file::{no_socket, refuse_path};
 
 /// How long to wait before a connection is tried again that found the server's backlog full.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(10);
@@ -119,7 +119,20 @@ async fn connect(path: &Path) -> io::Result<UnixStream> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 tokio::time::sleep(BACKLOG_PAUSE).await
             }
-            connected => return connected,
+            Err(error) => return Err(explained(error, path)),
+            Ok(stream) => return Ok(stream),
         }
     }
+}
+
+/// Says what is at the path where it is no socket that takes a connection: the error of the operating system is that of a
+/// dead server, or names no file.
+fn explained(error: io::Error, path: &Path) -> io::Error {
+    let found = match error.kind() {
+        io::ErrorKind::ConnectionRefused => std::fs::metadata(path).ok().and_then(|found| no_socket(&found)),
+        _ => None,
+    };
+    found.map_or(error, |found| {
+        io::Error::new(io::ErrorKind::ConnectionRefused, format!("found {found} there, which is no socket"))
+    })
 }
