@@ -138,6 +138,13 @@ pub use crate::topic::direction::Direction;
 pub use topics::TopicDescription;
 
 /// The topic of the request that a server replies to with its [`Description`], and of the reply.
+///
+/// ```no_run
+/// # async fn example(client: socket_ipc::Client) -> Result<(), socket_ipc::RequestError> {
+/// // for a client that wants the JSON text; `describe_server` decodes it
+/// let text = client.request_raw(socket_ipc::description::DESCRIBE, &()).await?;
+/// # Ok(()) }
+/// ```
 pub const DESCRIBE: &str = "socket-ipc.describe";
 
 /// The topic of the request that such a server replies to with its [`Stats`](crate::Stats), and of the reply.
@@ -176,6 +183,13 @@ pub struct Description {
 }
 
 /// The limits that a server has for messages, both ways.
+///
+/// ```no_run
+/// # async fn example(client: socket_ipc::Client) -> Result<(), socket_ipc::RequestError> {
+/// let limits = client.describe_server().await?.limits;
+/// println!("a message may have {} bytes", limits.max_message_len);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Limits {
@@ -186,6 +200,13 @@ pub struct Limits {
 }
 
 /// How envelopes are written and told apart: what a [`Wire`] says.
+///
+/// ```no_run
+/// # async fn example(client: socket_ipc::Client) -> Result<(), socket_ipc::RequestError> {
+/// let wire = client.describe_server().await?.wire;
+/// println!("a message ends with {:?}", wire.end);
+/// # Ok(()) }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Framing {

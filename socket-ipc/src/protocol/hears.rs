@@ -158,6 +158,26 @@ impl<P> fmt::Debug for Context<'_, P> {
 }
 
 /// Where a struct listens: a [`Server`] or a [`Client`], with or without a protocol. There is nothing to implement.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{Endpoint, Hears, Topic};
+/// use std::sync::Mutex;
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "news"]
+/// struct News { text: String }
+///
+/// #[derive(Default)]
+/// struct Archive(Mutex<Vec<String>>);
+///
+/// // on a server and on a client
+/// impl<S: Endpoint> Hears<News, S> for Archive {
+///     fn hear(&self, news: News, _: S::From<'_>) {
+///         self.0.lock().unwrap().push(news.text);
+///     }
+/// }
+/// ```
 pub trait Endpoint: Sized + 'static {
     /// What a method gets beside the message: on a server the [`Context`], on a client the [`ClientHandle`].
     type From<'s>;
@@ -267,7 +287,7 @@ where
 }
 
 /// A set of topics, all of which a struct hears: a tuple of topics, or a protocol, whose set is what travels to that
-/// side. There is nothing to implement.
+/// endpoint. There is nothing to implement.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no topics for `{S}` to hear",
     label = "nothing to hear"
@@ -373,7 +393,8 @@ macro_rules! attach {
             ///
             /// # Errors
             ///
-            /// [`RegisterError::AlreadyRegistered`]: one of the topics is a request that somebody responds to. None is attached.
+            /// [`RegisterError::AlreadyRegistered`]: one of the topics is a request that has a
+            /// responder already. None of the methods is attached.
             pub fn attach<Topics>(
                 &self,
                 hears: impl HearsAll<Topics, $side>,
@@ -393,7 +414,8 @@ macro_rules! attach {
             ///
             /// # Errors
             ///
-            /// [`RegisterError::AlreadyRegistered`]: one of the topics is a request that somebody responds to. None is attached.
+            /// [`RegisterError::AlreadyRegistered`]: one of the topics is a request that has a
+            /// responder already. None of the methods is attached.
             pub fn attach<L>(&self, hears: L) -> Result<ListenerId, RegisterError>
             where
                 P: Attaches<L, $side<P>>,

@@ -66,6 +66,15 @@ impl<T> ToServer<T> for AnyTopic {}
 impl<T> ToClient<T> for AnyTopic {}
 
 /// Where the messages of a topic travel.
+///
+/// ```no_run
+/// use socket_ipc::description::Direction;
+///
+/// # async fn example(client: socket_ipc::Client) -> Result<(), socket_ipc::RequestError> {
+/// let description = client.describe_server().await?;
+/// assert!(description.topic("hello", Direction::TowardServer).is_some());
+/// # Ok(()) }
+/// ```
 // Not `ToServer` and `ToClient`: with variants of those names the compiler would write `socket_ipc::ToServer` of the
 // traits in what it says of a message that does not travel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
