@@ -6,7 +6,7 @@
 pub enum RegisterError {
     /// The topic has a responder already.
     #[error(
-        "`{refused}` can't respond to `{topic}`: `{existing}` does; remove that one with `off`, or choose another topic"
+        "`{refused}` can't respond to `{topic}`: `{existing}` does already; remove that one with `off`, or choose another topic"
     )]
     AlreadyRegistered {
         /// The topic.
