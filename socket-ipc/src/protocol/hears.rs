@@ -288,6 +288,16 @@ where
 
 /// A set of topics, all of which a struct hears: a tuple of topics, or a protocol, whose set is what travels to that
 /// endpoint. There is nothing to implement.
+///
+/// ```
+/// use socket_ipc::{Attaches, Protocol, RegisterError, Server};
+///
+/// fn server_of<P: Protocol + Attaches<L, Server<P>>, L>(room: L) -> Result<Server<P>, RegisterError> {
+///     let server = P::server("/tmp/myApp.sock").build();
+///     server.attach(room)?;
+///     Ok(server)
+/// }
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no topics for `{S}` to hear",
     label = "nothing to hear"
