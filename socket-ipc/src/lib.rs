@@ -54,6 +54,10 @@
 //! # Ok(()) }
 //! ```
 //!
+//! `connect` also waits for a socket that never lets the client in: no permission, a regular file, a datagram socket.
+//! [`on_connect_error`](ClientHandle::on_connect_error) says why an attempt failed, and
+//! [`give_up_after`](ClientBuilder::give_up_after) bounds the wait; [events](guide::events) has more.
+//!
 //! [`Server`] and [`Client`] are owners: dropping one ends it at once. Their handles, [`ServerHandle`] and
 //! [`ClientHandle`], are for every other part of the program, listeners included. They have all the methods that attach
 //! listeners, send and close.
@@ -73,13 +77,15 @@
 //!
 //! # The book
 //!
-//! [`guide`] has a chapter for each subject: [messaging](guide::messaging), [requests](guide::requests),
+//! The book ([`guide`]) has a chapter for each subject: [messaging](guide::messaging), [requests](guide::requests),
 //! [protocols](guide::protocols), [events](guide::events), [guarantees](guide::guarantees), [limits](guide::limits),
-//! the [wire](guide::wire), [other languages](guide::languages), the [command](guide::command),
+//! the [wire](guide::wire), [other languages](guide::languages), the [blocking](guide::blocking) client, the
+//! [command](guide::command),
 //! [deployment](guide::deployment), [versioning](guide::versioning), [observability](guide::observability),
 //! [testing](guide::testing), [performance](guide::performance), [comparison](guide::comparison),
-//! [troubleshooting](guide::troubleshooting) by error message, the [attributes](guide::attributes) of the macros and
-//! [what they generate](guide::generated).
+//! [troubleshooting](guide::troubleshooting) by error message, the [attributes](guide::attributes) of the macros,
+//! [what they generate](guide::generated), and [contributing](guide::contributing). Begin with
+//! [messaging](guide::messaging); each chapter names the next.
 //!
 //! # Features and systems
 //!

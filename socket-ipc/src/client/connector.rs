@@ -118,7 +118,20 @@ async fn connect(path: &Path) -> io::Result<UnixStream> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 tokio::time::sleep(BACKLOG_PAUSE).await
             }
-            connected => return connected,
+            Err(error) => return Err(explained(error, path)),
+            Ok(stream) => return Ok(stream),
         }
     }
+}
+
+/// Says what is at the path where it is no socket that takes a connection: the error of the operating system is that of a
+/// dead server, or names no file.
+fn explained(error: io::Error, path: &Path) -> io::Error {
+    let found = match error.kind() {
+        io::ErrorKind::ConnectionRefused => std::fs::metadata(path).ok().and_then(|found| no_socket(&found)),
+        _ => None,
+    };
+    found.map_or(error, |found| {
+        io::Error::new(io::ErrorKind::ConnectionRefused, format!("found {found} there, which is no socket"))
+    })
 }

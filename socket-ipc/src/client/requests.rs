@@ -17,6 +17,17 @@ use crate::wire::topic_or_none;
 /// A responder of a client: any `Fn(T)` that returns the reply, or a `Result` of it.
 ///
 /// It is implemented for all of them; there is nothing to implement.
+///
+/// ```
+/// use socket_ipc::{ClientResponder, Request};
+///
+/// fn is_a_responder<T: Request>(_: impl ClientResponder<T>) {}
+///
+/// # use serde::{Deserialize, Serialize}; use socket_ipc::Topic;
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic(name = "double", reply = Doubled)] struct Double(u64);
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic = "doubled"] struct Doubled(u64);
+/// is_a_responder::<Double>(|Double(number)| Doubled(2 * number));
+/// ```
 // `Fn` is a supertrait so that the compiler infers the types of a closure's arguments.
 pub trait ClientResponder<T: Request>: Fn(T) -> Self::Outcome + Send + Sync + 'static {
     /// What the responder returns.
@@ -35,6 +46,17 @@ where
 /// An asynchronous responder of a client: any `Fn(T)` that returns a future of the reply, or of a `Result` of it.
 ///
 /// It is implemented for all of them; there is nothing to implement.
+///
+/// ```
+/// use socket_ipc::{AsyncClientResponder, Request};
+///
+/// fn is_a_responder<T: Request>(_: impl AsyncClientResponder<T>) {}
+///
+/// # use serde::{Deserialize, Serialize}; use socket_ipc::Topic;
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic(name = "double", reply = Doubled)] struct Double(u64);
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic = "doubled"] struct Doubled(u64);
+/// is_a_responder::<Double>(|Double(number)| async move { Doubled(2 * number) });
+/// ```
 pub trait AsyncClientResponder<T: Request>: Fn(T) -> Self::Future + Send + Sync + 'static {
     /// What the responder returns.
     type Future: Future<Output: IntoReply<T::Reply>> + Send + 'static;

@@ -141,6 +141,13 @@ pub use crate::topic::direction::Direction;
 pub use topics::TopicDescription;
 
 /// The topic of the request that a server replies to with its [`Description`], and of the reply.
+///
+/// ```no_run
+/// # async fn example(client: socket_ipc::Client) -> Result<(), socket_ipc::RequestError> {
+/// // for a client that wants the JSON text; `describe_server` decodes it
+/// let text = client.request_raw(socket_ipc::description::DESCRIBE, &()).await?;
+/// # Ok(()) }
+/// ```
 pub const DESCRIBE: &str = "socket-ipc.describe";
 
 /// The topic of the request that the same server replies to with its [`Stats`](crate::Stats), and of the reply.

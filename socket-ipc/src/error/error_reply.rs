@@ -86,6 +86,18 @@ impl<E: Display> From<E> for ErrorReply {
 /// What a responder may return: the reply, or a `Result` of it whose error converts into an [`ErrorReply`].
 ///
 /// There is nothing to implement.
+///
+/// ```
+/// use socket_ipc::{ErrorReply, IntoReply};
+///
+/// fn may_be_returned<R>(_: impl IntoReply<R>) {}
+///
+/// # use serde::{Deserialize, Serialize}; use socket_ipc::Topic;
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic = "sum"] struct Sum(i64);
+/// may_be_returned::<Sum>(Sum(5));
+/// may_be_returned::<Sum>(2_i64.checked_add(3).map(Sum).ok_or("more than fits"));
+/// may_be_returned::<Sum>(Err(ErrorReply::new("too_much", "more than fits")));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a reply, where `{R}` is expected",
     label = "does not return `{R}`",

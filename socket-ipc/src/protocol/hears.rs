@@ -159,6 +159,26 @@ impl<P> fmt::Debug for Context<'_, P> {
 }
 
 /// Where a struct listens: a [`Server`] or a [`Client`], with or without a protocol. There is nothing to implement.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{Endpoint, Hears, Topic};
+/// use std::sync::Mutex;
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "news"]
+/// struct News { text: String }
+///
+/// #[derive(Default)]
+/// struct Archive(Mutex<Vec<String>>);
+///
+/// // on a server and on a client
+/// impl<S: Endpoint> Hears<News, S> for Archive {
+///     fn hear(&self, news: News, _: S::From<'_>) {
+///         self.0.lock().unwrap().push(news.text);
+///     }
+/// }
+/// ```
 pub trait Endpoint: Sized + 'static {
     /// What a method gets beside the message: on a server the [`Context`], on a client the [`ClientHandle`].
     type From<'s>;

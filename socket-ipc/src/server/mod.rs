@@ -153,6 +153,10 @@ impl<P> Server<P> {
     ///
     /// After an error of the path it may be called again.
     ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, and within one without I/O and time.
+    ///
     /// # Cancel safety
     ///
     /// Dropped before it resolves, it leaves the server as if it had not been called.

@@ -18,6 +18,17 @@ use crate::wire::topic_or_none;
 /// A responder of a server: any `Fn(T, ClientId)` that returns the reply, or a `Result` of it.
 ///
 /// It is implemented for all of them; there is nothing to implement.
+///
+/// ```
+/// use socket_ipc::{Request, Responder};
+///
+/// fn is_a_responder<T: Request>(_: impl Responder<T>) {}
+///
+/// # use serde::{Deserialize, Serialize}; use socket_ipc::Topic;
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic(name = "double", reply = Doubled)] struct Double(u64);
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic = "doubled"] struct Doubled(u64);
+/// is_a_responder::<Double>(|Double(number), _client_id| number.checked_mul(2).map(Doubled).ok_or("more than fits"));
+/// ```
 // `Fn` is a supertrait so that the compiler infers the types of a closure's arguments.
 pub trait Responder<T: Request>: Fn(T, ClientId) -> Self::Outcome + Send + Sync + 'static {
     /// What the responder returns.
@@ -37,6 +48,17 @@ where
 /// it.
 ///
 /// It is implemented for all of them; there is nothing to implement.
+///
+/// ```
+/// use socket_ipc::{AsyncResponder, Request};
+///
+/// fn is_a_responder<T: Request>(_: impl AsyncResponder<T>) {}
+///
+/// # use serde::{Deserialize, Serialize}; use socket_ipc::Topic;
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic(name = "double", reply = Doubled)] struct Double(u64);
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic = "doubled"] struct Doubled(u64);
+/// is_a_responder::<Double>(|Double(number), _client_id| async move { Doubled(2 * number) });
+/// ```
 pub trait AsyncResponder<T: Request>: Fn(T, ClientId) -> Self::Future + Send + Sync + 'static {
     /// What the responder returns.
     type Future: Future<Output: IntoReply<T::Reply>> + Send + 'static;

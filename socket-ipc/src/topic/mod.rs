@@ -77,6 +77,21 @@ pub const fn reply_of<Q: Request>() -> &'static str {
 /// What a method for a topic returns: nothing, or the reply where the topic is a request.
 ///
 /// Implemented with [`#[derive(Topic)]`](macro@crate::Topic); see [`Hears`](crate::Hears).
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{ErrorReply, Exchange, Topic};
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic(name = "add", reply = Sum)]
+/// struct Add { left: i64, right: i64 }
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "sum"]
+/// struct Sum(i64);
+///
+/// let outcome: <Add as Exchange>::Outcome = Ok::<Sum, ErrorReply>(Sum(5));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a topic",
     label = "not a topic",

@@ -8,6 +8,15 @@ use rustix::net::sockopt::socket_type;
 use rustix::net::{SocketType, getpeername};
 
 /// A listening Unix socket that a service manager passed to this process, and its name.
+///
+/// ```
+/// use socket_ipc::{ActivatedListener, Server};
+///
+/// fn admin(passed: Vec<ActivatedListener>) -> Option<Server> {
+///     let admin = passed.into_iter().find(|socket| socket.name == "admin")?;
+///     Some(Server::from_listener(admin.listener))
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ActivatedListener {

@@ -141,7 +141,7 @@ fn is_absence(error: &io::Error) -> bool {
 }
 
 /// The kind of a file that is not a socket.
-pub(super) fn no_socket(found: &Metadata) -> Option<&'static str> {
+pub(crate) fn no_socket(found: &Metadata) -> Option<&'static str> {
     let kind = found.file_type();
     if kind.is_socket() {
         None
