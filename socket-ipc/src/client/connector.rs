@@ -15,7 +15,7 @@ use crate::connection::Transport;
 use crate::endpoint::options::ClientOptions;
 use crate::error::ConnectError;
 use crate::listener::caught;
-use crate::unix_socket::socket_file::path_error;
+use crate::unix_socket::socket_file::{no_socket, path_error};
 
 /// The pause before the next system call where the server's backlog was full.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(10);

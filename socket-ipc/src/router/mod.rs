@@ -8,10 +8,10 @@ mod calls;
 mod dispatch;
 mod entry;
 mod listener;
-mod queue;
 mod report;
 mod responder;
 mod subscription;
+mod subscription_queue;
 mod table;
 #[cfg(test)]
 mod tests;

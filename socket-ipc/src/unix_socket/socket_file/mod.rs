@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 use tokio::net::{UnixListener, UnixSocket};
 
 pub(crate) use access::Access;
-use held::{Held, Identity, no_socket};
-pub(crate) use held::{Instead, Look, PassedFile};
+use held::{Held, Identity};
+pub(crate) use held::{Instead, Look, PassedFile, no_socket};
 use lock::Lock;
 pub(crate) use reclaim::{Dead, probe};
 
