@@ -295,7 +295,8 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 /// struct Goodbye;
 ///
 /// #[derive(Protocol)]
-/// #[protocol(to_server(Hello, Goodbye))] // error: two types that travel to the server in `Chat` have the topic `hello`
+/// #[protocol(to_server(Hello, Goodbye))]
+/// // error: two types that travel to the server in `Chat` have the topic `hello`
 /// struct Chat;
 /// ```
 ///
