@@ -1,11 +1,11 @@
-//! A client as a script has it: every call waits, and no runtime is in sight. It ends by itself.
+//! A blocking client, as in a script: every call waits, and the script needs no runtime. It ends by itself.
 //!
 //! ```text
 //! cargo run --example blocking
 //! ```
 //!
-//! The server, which a real script would find running, runs on a thread of its own. It adds what it is asked to, counts
-//! down on request, and closes when told to.
+//! The server runs on a thread of its own here; a real script connects to one that is already running. The server adds
+//! numbers, counts down, and closes when the client tells it to.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -56,11 +56,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn script(path: &Path) -> Result<(), Box<dyn Error>> {
     let client: blocking::Client =
         Client::builder(path).retry_delay(Duration::from_millis(20)).build_blocking();
-    // Before it is connected, so that nothing is missed.
+    // Subscribed before the client connects, so that no message is lost.
     let left = client.subscribe::<Left>();
     let mut everything = client.subscribe_raw();
 
-    // The server may take its time to start, but not all day.
+    // Waits up to 10 seconds for the server to start.
     client.connect_within(Duration::from_secs(10))?;
     let Sum(sum) = client.request(&Add { left: 2, right: 3 })?;
     println!("2 and 3 are {sum}");
@@ -76,13 +76,13 @@ fn script(path: &Path) -> Result<(), Box<dyn Error>> {
             break;
         }
     }
-    // The same messages, as JSON text: an iterator has its own of each.
+    // The same messages as JSON text: each iterator gets every message.
     while let Ok(Some((topic, message))) = everything.next_within(Duration::ZERO) {
         println!("raw: {topic} {message}");
     }
 
     client.send(&TheEnd)?;
-    client.close(); // what was sent is written before
+    client.close(); // writes the queued messages first
     Ok(())
 }
 

@@ -18,7 +18,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("calculator.sock");
 
-    // One process replies. What a responder returns goes back to the requester.
+    // One process replies. The library sends what a responder returns back to the requester.
     let server = Server::new(&path);
     server.respond::<Add>(|Add { left, right }, _client_id| left + right)?;
     server.respond::<Divide>(|Divide { dividend, divisor }, _client_id| {

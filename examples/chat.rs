@@ -1,8 +1,8 @@
-//! A chat room: a protocol, a struct that hears it on the server, and one that hears it on each client.
+//! A chat room: a protocol, a struct with the handlers of the server, and a struct with those of a client.
 //!
 //! ```text
 //! cargo run --example chat -- serve /tmp/chat.sock      # the room, in one terminal, until Ctrl-C
-//! cargo run --example chat -- join /tmp/chat.sock ann   # in another, bob in a third: each line is said, until Ctrl-D
+//! cargo run --example chat -- join /tmp/chat.sock ann   # a member, in another terminal: type lines, until Ctrl-D
 //! cargo run --example chat -- --demo                    # or all in one process, which ends by itself
 //! ```
 
@@ -17,7 +17,7 @@ use socket_ipc::{
 };
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-/// Who says what to whom. A server that sends `Say`, or a client that listens for it, does not compile.
+/// The topics of each direction. A server that sends `Say`, or a client that listens for it, does not compile.
 #[derive(Protocol)]
 #[protocol(to_server(Join, Say), to_client(News))]
 struct Chat;
@@ -32,12 +32,13 @@ struct Join(String);
 #[topic = "say"]
 struct Say(String);
 
-/// What the room says: in reply to a join who is here, and to everybody what happens.
+/// What the room says. The reply to a join lists the members; a broadcast tells the members what happens.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "news"]
 struct News(String);
 
-/// The server's side, with its members. It hears all that the protocol lets travel there, or does not compile.
+/// The handlers of the server, which share the list of members. Without a handler for each topic to the server,
+/// `attach` does not compile.
 #[derive(Default)]
 struct Room(Mutex<BTreeMap<ClientId, String>>);
 
@@ -55,7 +56,7 @@ impl Hears<Join, Server<Chat>> for Room {
 
 impl Hears<Say, Server<Chat>> for Room {
     fn hear(&self, Say(text): Say, context: Context<'_, Chat>) {
-        // Who has not joined is not heard.
+        // A client that has not joined is ignored.
         let Some(name) = self.0.lock().unwrap().get(&context.client_id()).cloned() else { return };
         tell_others(context.server(), context.client_id(), format!("{name}: {text}"));
     }
@@ -80,7 +81,7 @@ async fn serve(path: &Path) -> Result<Server<Chat>, Box<dyn Error>> {
     Ok(server)
 }
 
-/// A client's side, with the name of its owner.
+/// The handlers of a client, with the name of its member.
 struct Screen(String);
 
 impl Hears<News, Client<Chat>> for Screen {
@@ -96,7 +97,7 @@ async fn join(path: &Path, name: &str) -> Result<Client<Chat>, Box<dyn Error>> {
     client.connect().await?;
     let (room, name) = (client.handle(), name.to_owned());
     introduce(room.clone(), name.clone()).await;
-    // A server that comes back knows no member.
+    // A restarted server knows no members, so each client joins again.
     client.on_reconnect(move || drop(tokio::spawn(introduce(room.clone(), name.clone()))));
     Ok(client)
 }
@@ -136,7 +137,7 @@ async fn demo() -> Result<(), Box<dyn Error>> {
     let path = directory.path().join("chat.sock");
     let server = serve(&path).await?;
     let (ann, bob) = (join(&path, "ann").await?, join(&path, "bob").await?);
-    // What their screens show says whose turn it is.
+    // Each waits for what the other says, and then speaks.
     let (mut to_ann, mut to_bob) = (ann.subscribe::<News>(), bob.subscribe::<News>());
     ann.send(&Say("hello, bob".into()))?;
     to_bob.next().await;

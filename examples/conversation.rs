@@ -1,16 +1,14 @@
 //! A conversation of a server with two clients, bob and charlie, all in one process. It ends by itself.
 //!
-//! The server says hello to everybody, each client says hello back, and the server says hello again, but only
-//! to charlie. Every message is printed by raw listeners, which hear all topics; the typed ones beside them
-//! do the talking.
+//! The server says hello to both clients, each client says hello back, and the server says hello again, but only to
+//! charlie. Raw listeners of all topics print every message; typed listeners send the next one.
 //!
 //! ```text
 //! cargo run --example conversation
 //! ```
 //!
-//! These messages are not replies to each other as far as the library knows; `calculator.rs` has those. What
-//! belongs together says so itself: here by the number that each hello carries and that is repeated to the end of
-//! its conversation.
+//! To the library these messages are not requests and replies; `calculator.rs` has those. Here each hello has a number,
+//! and the messages that follow from it repeat the number.
 
 use std::error::Error;
 use std::path::Path;
@@ -19,14 +17,14 @@ use serde::{Deserialize, Serialize};
 use socket_ipc::{Client, Server, Topic};
 use tokio::sync::mpsc;
 
-/// The server to everybody.
+/// From the server to all clients.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "hello"]
 struct Hello {
     number: u32,
 }
 
-/// A client to the server.
+/// From a client to the server.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "helloback"]
 struct HelloBack {
@@ -34,7 +32,7 @@ struct HelloBack {
     number: u32,
 }
 
-/// The server to charlie.
+/// From the server to charlie.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "helloagain"]
 struct HelloAgain {
@@ -56,7 +54,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             report(reply.send(&HelloAgain { number: msg.number }, client_id));
         }
     });
-    // How `main` follows the conversation: a channel for an event, and a subscription for a topic.
+    // `main` follows the conversation through a channel for an event and a subscription for a topic.
     let (arrived, mut arrivals) = mpsc::unbounded_channel();
     server.on_connection(move |client_id| {
         let _ = arrived.send(client_id);
@@ -71,8 +69,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut hello_agains = charlie.subscribe::<HelloAgain>();
     charlie.connect().await?;
 
-    // A client is connected before the server has noticed it, and a broadcast goes to those that it has
-    // noticed.
+    // `connect` may return before the server has accepted the client, and a broadcast reaches only accepted clients.
     for _ in ["bob", "charlie"] {
         arrivals.recv().await;
     }
@@ -91,7 +88,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A client that says hello back, and knows nothing of the server but its path.
+/// A client that says hello back.
 fn client(path: &Path, name: &'static str) -> Client {
     let client = Client::new(path);
     client.on_message(move |message, topic| println!("server -> {name}: [{topic}] {message}"));

@@ -1,4 +1,4 @@
-//! The quick start: a server and a client in one process, both printed. It ends by itself.
+//! The quick start: a server and a client in one process; both print what they receive. It ends by itself.
 //!
 //! ```text
 //! cargo run --example hello
@@ -36,7 +36,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     });
     server.listen().await?;
 
-    // Another process, or here the same: says hello, and waits for the greeting.
+    // Another process (here, the same one): says hello, and waits for the greeting.
     let client = Client::new(&path);
     let mut greetings = client.subscribe::<Greeting>();
     client.connect().await?;

@@ -1,19 +1,19 @@
-//! The server of the quick start as a program of its own, to be spoken to from anywhere: it greets a client
-//! says hello, and prints all that it hears. It runs until Ctrl-C, or until it is told to end by SIGTERM.
+//! The server of the quick start as a program of its own: it greets each client that says hello, and prints every
+//! message that it receives. It runs until Ctrl-C or SIGTERM.
 //!
 //! ```text
 //! cargo run --example hello_server -- /tmp/myApp.sock
 //! ```
 //!
-//! In another terminal, any program that can write a line of JSON to a Unix socket will do as a client:
+//! In another terminal, any program that can write a line of JSON to a Unix socket can be its client:
 //!
 //! ```text
 //! echo '{"topic":"hello","message":{"name":"shell"}}' | socat -t 5 - UNIX-CONNECT:/tmp/myApp.sock
 //! ```
 //!
-//! The chapter on languages of the book has the same with jq, nc, Python and Node. Without an argument the socket is
-//! `socket-ipc-hello.sock` in `$XDG_RUNTIME_DIR`, or in the directory for temporary files where that is not
-//! set. A socket that systemd passes is used instead: `examples/systemd` has the units.
+//! The chapter of the book on other languages does the same with jq, nc, Python and Node. Without an argument the socket
+//! is `socket-ipc-hello.sock` in `$XDG_RUNTIME_DIR`, or in the directory for temporary files where that is not set. If
+//! systemd passes a socket, the server uses that one; `examples/systemd` has the units.
 
 use std::error::Error;
 use std::os::unix::net::UnixListener;
@@ -36,7 +36,7 @@ struct Greeting {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    // Before there is a runtime with its threads: what systemd says in the environment is removed from it.
+    // Called before the runtime starts threads, since it removes systemd's variables from the environment.
     let activated = activated_listener()?;
     serve(activated)
 }
@@ -44,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 #[tokio::main]
 async fn serve(activated: Option<UnixListener>) -> Result<(), Box<dyn Error>> {
     let path = std::env::args_os().nth(1).map_or_else(default_path, PathBuf::from);
-    // It describes itself: `socket-ipc topics PATH`.
+    // The server describes itself to `socket-ipc topics PATH`.
     let builder = Server::builder(&path).describe();
     let server = match activated {
         Some(listener) => builder.listener(listener).build(),
@@ -69,10 +69,10 @@ async fn serve(activated: Option<UnixListener>) -> Result<(), Box<dyn Error>> {
 
     server.listen().await?;
     println!("listening at {}", path.display());
-    let mut told_to_end = signal(SignalKind::terminate())?;
+    let mut terminated = signal(SignalKind::terminate())?;
     tokio::select! {
         interrupted = tokio::signal::ctrl_c() => interrupted?,
-        _ = told_to_end.recv() => {}
+        _ = terminated.recv() => {}
     }
     server.close().await;
     Ok(())

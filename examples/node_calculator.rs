@@ -1,9 +1,9 @@
-//! A server that replies to the requests of programs written with the Node library `@crussell52/socket-ipc`, and asks
-//! them one.
+//! A server that replies to the requests of programs written with the Node library `@crussell52/socket-ipc`, and sends
+//! each of them a request of its own.
 //!
-//! The Node library knows messages and no requests. To a responder a plain message is a request all the same: its reply
-//! is a plain message, too, under the topic of the reply, or under `error`. The other way round it takes a message and
-//! a listener.
+//! The Node library has messages and no requests. A responder replies to a plain message, too: its reply is a plain
+//! message under the topic of the reply, or under `error`. In the other direction the server sends a message and has a
+//! listener for the message that comes back.
 //!
 //! In one terminal, start the server; it runs until Ctrl-C:
 //!
@@ -11,7 +11,7 @@
 //! cargo run --example node_calculator
 //! ```
 //!
-//! In another, ask from Node:
+//! In another, send requests from Node:
 //!
 //! ```text
 //! cd examples/node
@@ -19,8 +19,8 @@
 //! node calculator.js
 //! ```
 //!
-//! Both take the path of the socket as an argument, if it is not to be `socket-ipc-node-calculator.sock` in the
-//! directory for temporary files.
+//! Both take the path of the socket as an argument; the default is `socket-ipc-node-calculator.sock` in the directory
+//! for temporary files.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -39,7 +39,7 @@ struct Add {
 #[topic = "sum"]
 struct Sum(i64);
 
-/// What the server asks. Programs in Node reply with a `Product`, but can't say to which request.
+/// A request of the server. Programs in Node reply with a `Product`, but can't say to which request.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "multiply"]
 struct Multiply {
@@ -59,15 +59,15 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let server = Server::builder(&path).wire(Wire::NODE_0_4).build();
 
     server.respond::<Add>(|Add { left, right }, client_id| {
-        println!("{client_id} asks for {left} + {right}");
+        println!("{client_id} requests {left} + {right}");
         let sum = left.checked_add(right).map(Sum);
         sum.ok_or_else(|| ErrorReply::new("too_much", "that is more than I can count"))
     })?;
 
-    let ask = server.handle();
+    let clients = server.handle();
     server.on_connection(move |client_id| {
         println!("{client_id} connected");
-        if let Err(error) = ask.send(&Multiply { left: 6, right: 7 }, client_id) {
+        if let Err(error) = clients.send(&Multiply { left: 6, right: 7 }, client_id) {
             eprintln!("{error}");
         }
     });

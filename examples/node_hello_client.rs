@@ -1,7 +1,7 @@
-//! A client that says hello to a server written with the Node library `@crussell52/socket-ipc`, and ends once
-//! it has been greeted.
+//! A client that says hello to a server written with the Node library `@crussell52/socket-ipc`, and ends once it has
+//! received a greeting.
 //!
-//! All it takes is the wire of their version, here that of 0.4.x.
+//! The client only needs the wire of the server's version, here that of 0.4.x.
 //!
 //! In one terminal, start the server:
 //!
@@ -17,8 +17,8 @@
 //! cargo run --example node_hello_client
 //! ```
 //!
-//! `cargo run --example node_hello_server` will do as a server, too. All of them take the path of the socket
-//! as an argument, if it is not to be `socket-ipc-node-hello.sock` in the directory for temporary files.
+//! The server may also be `cargo run --example node_hello_server`. Each of these programs takes the path of the socket as
+//! an argument; the default is `socket-ipc-node-hello.sock` in the directory for temporary files.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -48,7 +48,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let done = client.handle();
     client.on::<Greeting>(move |greeting| {
         println!("{}", greeting.text);
-        // Closing begins here; `main` waits for its end.
+        // This begins to close the client. `main` waits for the end.
         drop(done.close());
     });
     client.on_connect_error(|error| println!("no server yet: {error}"));

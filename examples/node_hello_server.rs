@@ -1,7 +1,7 @@
 //! A server that greets programs written with the Node library `@crussell52/socket-ipc`.
 //!
-//! All it takes is the wire of their version, here that of 0.4.x. They can't tell this server from one of
-//! theirs.
+//! The server only needs the wire of their version, here that of 0.4.x. They can't tell it from a server written with
+//! their library.
 //!
 //! In one terminal, start the server; it runs until Ctrl-C:
 //!
@@ -17,8 +17,8 @@
 //! node client.js
 //! ```
 //!
-//! or from Rust, with `cargo run --example node_hello_client`. All of them take the path of the socket as an
-//! argument, if it is not to be `socket-ipc-node-hello.sock` in the directory for temporary files.
+//! or from Rust, with `cargo run --example node_hello_client`. Each of these programs takes the path of the socket as an
+//! argument; the default is `socket-ipc-node-hello.sock` in the directory for temporary files.
 
 use std::error::Error;
 use std::path::PathBuf;

@@ -1,22 +1,22 @@
-//! A client that says everything it goes through, while its server comes and goes. It runs until Ctrl-C.
+//! A client that prints each of its events while its server comes and goes. It runs until Ctrl-C.
 //!
-//! Start it before the server or after, as often as you like:
+//! Start any number of clients, before the server or after it:
 //!
 //! ```text
 //! cargo run --example resilience_client
 //! ```
 //!
-//! and, in another terminal, the server with terrible uptime:
+//! and, in another terminal, the server that stops again and again:
 //!
 //! ```text
 //! cargo run --example resilience_server
 //! ```
 //!
-//! Both take the path of the socket as an argument, if it is not to be `socket-ipc-resilience.sock` in
-//! `$XDG_RUNTIME_DIR`, or in the directory for temporary files where that is not set.
+//! Both take the path of the socket as an argument; the default is `socket-ipc-resilience.sock` in `$XDG_RUNTIME_DIR`, or
+//! in the directory for temporary files where that is not set.
 //!
-//! The listeners are attached once and stay. What is sent while there is no connection is an error, and never
-//! queued for the next one.
+//! The listeners are attached once, and stay attached when the client reconnects. A send without a connection returns an
+//! error; the message is not queued for the next connection.
 
 use std::error::Error;
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ struct Tick {
 async fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args_os().nth(1).map_or_else(default_path, PathBuf::from);
     println!("the socket is {}", path.display());
-    // Ranges keep many clients from coming back in the same instant.
+    // With a range, clients that lost the server together do not reconnect all at once.
     let client = Client::builder(&path)
         .retry_delay(Duration::from_millis(800)..Duration::from_millis(1200))
         .reconnect_delay(Duration::from_millis(100)..Duration::from_millis(500))
@@ -54,7 +54,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     client.on_message_error(|error| println!("the server sent {error}"));
     client.on_error(|error| println!("{error}"));
     client.on_close(|| println!("closed"));
-    client.on::<Hello>(|hello| println!("heard: {}", hello.text));
+    client.on::<Hello>(|hello| println!("received: {}", hello.text));
 
     tokio::spawn(tick(client.handle()));
     let stop = client.handle();
@@ -67,7 +67,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     });
 
     match client.connect().await {
-        // Stopped before there ever was a server.
+        // Ctrl-C came before the first connection.
         Err(ConnectError::Closed { .. }) => return Ok(()),
         connected => connected?,
     }

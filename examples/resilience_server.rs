@@ -1,19 +1,19 @@
-//! A server with terrible uptime: it listens, is gone after a random while, and comes back. It runs until
-//! Ctrl-C.
+//! A server that stops after a few seconds and starts again, over and over. It runs until Ctrl-C.
 //!
 //! ```text
 //! cargo run --example resilience_server
 //! ```
 //!
-//! and, in other terminals, as many as you like of
+//! and, in other terminals, any number of clients:
 //!
 //! ```text
 //! cargo run --example resilience_client
 //! ```
 //!
-//! Both take the path of the socket as an argument, if it is not to be `socket-ipc-resilience.sock` in
-//! `$XDG_RUNTIME_DIR`, or in the directory for temporary files where that is not set. Try `kill -9` on the
-//! server, too: the next one reclaims the socket file.
+//! Both take the path of the socket as an argument; the default is `socket-ipc-resilience.sock` in `$XDG_RUNTIME_DIR`, or
+//! in the directory for temporary files where that is not set.
+//!
+//! Try `kill -9` on the server, too: the next one reclaims the socket file.
 
 use std::error::Error;
 use std::path::{Path, PathBuf};
@@ -46,7 +46,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(stopped?)
 }
 
-/// One server after the other, until the future is dropped, and with it the server of the moment.
+/// Runs one server after the other. Dropping the future drops the running server, too.
 async fn come_and_go(path: &Path) -> Result<(), Box<dyn Error>> {
     for number in 1.. {
         let server = server(path, number);
@@ -56,7 +56,7 @@ async fn come_and_go(path: &Path) -> Result<(), Box<dyn Error>> {
             println!("server {number} closes: what is queued for its clients is written first");
             server.close().await;
         } else {
-            println!("server {number} is dropped: connections are cut");
+            println!("server {number} is dropped: its connections are aborted");
             drop(server);
         }
         for_a_while(1.0..4.0).await;
@@ -64,7 +64,7 @@ async fn come_and_go(path: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A server that says hello to every client, and prints what happens to it.
+/// A server that says hello to every client, and prints its own events.
 fn server(path: &Path, number: u32) -> Server {
     let server = Server::new(path);
     server.on_listening(move || println!("server {number} is listening"));

@@ -1,14 +1,13 @@
-//! A server under everything at once, for as long as you like: clients that come and go, flood, talk garbage, stall
-//! and vanish in the middle of a message. It ends by itself, and with an error if a promise was broken.
+//! A long run of a server with all kinds of clients at once: they come and go, flood, send garbage, stop reading, and
+//! vanish in the middle of a message. It ends by itself, with an error if the library broke a promise.
 //!
 //! ```text
 //! cargo run --release --example soak -- --minutes 1 --seed 7
 //! ```
 //!
-//! Checked all the time: on each connection the numbers that arrive follow each other without a gap, in both
-//! directions. Checked at the end: every connection was reported to begin and to end, and descriptors, tasks and
-//! memory are back where they were. The seed decides what each client does; when the kernel does what it does is
-//! not up to it.
+//! During the run, both ends check that the numbers on each connection arrive without a gap. At the end, the run checks
+//! that every connection was reported to open and to close, and that descriptors, tasks and memory are what they were
+//! before. The seed decides what each client does, but not the timing.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -46,18 +45,18 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// How many clients there are at a time.
 const CLIENTS: u64 = 24;
 
-/// How much more memory than at the beginning is no leak yet: what the allocator keeps for next time.
+/// More memory than at the beginning by this much is no leak yet: the allocator keeps freed memory.
 const SLACK: usize = 48 * 1024 * 1024;
 
-/// What happened, for the report and the checks.
+/// The counts, for the report and the checks.
 #[derive(Default)]
 struct Tally {
     connections: AtomicU64,
     ends: AtomicU64,
-    slow: AtomicU64,
-    heard: AtomicU64,
+    slow_consumers: AtomicU64,
+    received: AtomicU64,
     ticks: AtomicU64,
-    refused: AtomicU64,
+    message_errors: AtomicU64,
     broken: Mutex<Vec<String>>,
 }
 
@@ -79,7 +78,7 @@ async fn main() -> Result<(), Failure> {
     let tally = Arc::new(Tally::default());
     let server = serve(&path, &tally).await?;
 
-    // Once around, so that what is made once has been made.
+    // A short run first, so that everything that is made once exists before the measurement.
     crowd(&path, &tally, seed, Instant::now() + Duration::from_secs(3), &server).await?;
     let before = Usage::now()?;
     crowd(&path, &tally, seed.wrapping_add(1), until, &server).await?;
@@ -89,14 +88,14 @@ async fn main() -> Result<(), Failure> {
     report(&tally);
     println!("before: {before:?}\nafter:  {after:?}");
     if after.descriptors > before.descriptors || after.tasks > before.tasks {
-        tally.broke("descriptors or tasks were left behind".to_owned());
+        tally.broke("descriptors or tasks leaked".to_owned());
     }
     if after.resident > before.resident + SLACK {
-        tally.broke("memory was left behind".to_owned());
+        tally.broke("memory leaked".to_owned());
     }
     let (connections, ends) = (&tally.connections, &tally.ends);
     if connections.load(Ordering::Relaxed) != ends.load(Ordering::Relaxed) {
-        tally.broke("a connection began and did not end, or the other way round".to_owned());
+        tally.broke("the reported opens and closes of connections differ in number".to_owned());
     }
     let broken = tally.broken.lock().map_err(|error| error.to_string())?.len();
     if broken > 0 { Err(format!("{broken} promises were broken").into()) } else { Ok(()) }
@@ -116,7 +115,7 @@ fn arguments() -> Result<(f64, u64), Failure> {
     Ok((minutes, seed))
 }
 
-/// A server that checks the numbers of its clients, and is quick to lose patience.
+/// A server that checks the numbers of its clients, with short timeouts.
 async fn serve(path: &Path, tally: &Arc<Tally>) -> Result<Server, Failure> {
     let server = Server::builder(path)
         .write_stall(Duration::from_millis(500))
@@ -127,11 +126,11 @@ async fn serve(path: &Path, tally: &Arc<Tally>) -> Result<Server, Failure> {
     let expected = Arc::clone(&next);
     let seen = Arc::clone(tally);
     server.on::<Count>(move |count, client_id| {
-        seen.heard.fetch_add(1, Ordering::Relaxed);
+        seen.received.fetch_add(1, Ordering::Relaxed);
         let mut expected = expected.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         let expected = expected.entry(client_id).or_default();
         if count.number != *expected {
-            seen.broke(format!("client {client_id} sent {expected}, and {} was heard", count.number));
+            seen.broke(format!("client {client_id} sent {expected}, but {} arrived", count.number));
         }
         *expected = count.number + 1;
     });
@@ -143,13 +142,13 @@ async fn serve(path: &Path, tally: &Arc<Tally>) -> Result<Server, Failure> {
     server.on_connection_close(move |client_id, reason| {
         seen.ends.fetch_add(1, Ordering::Relaxed);
         if matches!(reason.cause, CloseCause::SlowClient) {
-            seen.slow.fetch_add(1, Ordering::Relaxed);
+            seen.slow_consumers.fetch_add(1, Ordering::Relaxed);
         }
         next.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).remove(&client_id);
     });
     let seen = Arc::clone(tally);
     server.on_message_error(move |_, _| {
-        seen.refused.fetch_add(1, Ordering::Relaxed);
+        seen.message_errors.fetch_add(1, Ordering::Relaxed);
     });
     let seen = Arc::clone(tally);
     server.on_error(move |error| seen.broke(format!("the server reported: {error}")));
@@ -157,7 +156,7 @@ async fn serve(path: &Path, tally: &Arc<Tally>) -> Result<Server, Failure> {
     Ok(server)
 }
 
-/// All clients and the broadcasts to them, until it is time and everybody has left.
+/// Runs all clients and the broadcasts to them until the given time, and waits until all clients have left.
 async fn crowd(
     path: &Path,
     tally: &Arc<Tally>,
@@ -193,7 +192,7 @@ async fn crowd(
     Ok(())
 }
 
-/// One client, and when it is gone another, each behaving in its own way.
+/// Runs one client after the other; each behaves in one of the ways below.
 async fn one_after_the_other(
     path: PathBuf,
     tally: Arc<Tally>,
@@ -212,14 +211,14 @@ async fn one_after_the_other(
     Ok(())
 }
 
-/// Counts, listens to the ticks, and leaves in good order.
+/// Sends numbers, receives ticks, and closes.
 async fn polite(path: &Path, tally: &Arc<Tally>, rng: &mut Rng) -> Result<(), Failure> {
     let client = counting(path, tally).await?;
     for number in 0..rng.u64(..2_000) {
         let text = "x".repeat(rng.usize(..200));
         client.send_async(&Count { number, text }).await?;
     }
-    // Long enough to hear some ticks, too.
+    // Long enough to receive some ticks, too.
     tokio::time::sleep(Duration::from_millis(rng.u64(..100))).await;
     if rng.bool() {
         client.flush().await?;
@@ -228,7 +227,7 @@ async fn polite(path: &Path, tally: &Arc<Tally>, rng: &mut Rng) -> Result<(), Fa
     Ok(())
 }
 
-/// Counts, and is gone without a word.
+/// Sends numbers, and is dropped while it sends.
 async fn vanishing(path: &Path, tally: &Arc<Tally>, rng: &mut Rng) -> Result<(), Failure> {
     let client = counting(path, tally).await?;
     let messages = rng.u64(..2_000);
@@ -260,7 +259,7 @@ async fn counting(path: &Path, tally: &Arc<Tally>) -> Result<Client, Failure> {
     Ok(client)
 }
 
-/// Says what no server should hear.
+/// Writes random lines.
 async fn garbage(path: &Path, rng: &mut Rng) {
     let Ok(mut stream) = UnixStream::connect(path).await else { return };
     for _ in 0..rng.usize(..50) {
@@ -273,14 +272,14 @@ async fn garbage(path: &Path, rng: &mut Rng) {
     }
 }
 
-/// Reads nothing, until the server has had enough of it or it has itself.
+/// Reads nothing, until it leaves or the server disconnects it.
 async fn stalled(path: &Path, rng: &mut Rng) {
     let Ok(stream) = UnixStream::connect(path).await else { return };
     tokio::time::sleep(Duration::from_millis(rng.u64(..3_000))).await;
     drop(stream);
 }
 
-/// Ends in the middle of a message.
+/// Leaves in the middle of a message.
 async fn cut_off(path: &Path, rng: &mut Rng) {
     let Ok(mut stream) = UnixStream::connect(path).await else { return };
     let message = br#"{"topic":"count","message":{"number":0,"text":"never"}}"#;
@@ -315,11 +314,11 @@ impl Usage {
 fn report(tally: &Tally) {
     let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     println!(
-        "{} connections, {} ended as slow; {} messages and {} ticks heard in order; {} messages refused",
+        "{} connections, {} ended as slow consumers; {} messages and {} ticks received in order; {} message errors",
         count(&tally.connections),
-        count(&tally.slow),
-        count(&tally.heard),
+        count(&tally.slow_consumers),
+        count(&tally.received),
         count(&tally.ticks),
-        count(&tally.refused),
+        count(&tally.message_errors),
     );
 }

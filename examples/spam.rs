@@ -1,20 +1,21 @@
-//! One process floods, another counts: messages a second and clients, once a second, until Ctrl-C.
+//! Clients send as fast as they can; the server prints its clients and its messages a second, once a second. Both run
+//! until Ctrl-C.
 //!
 //! ```text
 //! cargo run --release --example spam -- server
 //! ```
 //!
-//! and, in other terminals, as many as you like of
+//! and, in other terminals, any number of clients:
 //!
 //! ```text
 //! cargo run --release --example spam -- client
 //! ```
 //!
-//! Both take the path of the socket as a second argument, if it is not to be `socket-ipc-spam.sock` in
-//! `$XDG_RUNTIME_DIR`, or in the directory for temporary files where that is not set.
+//! Both take the path of the socket as a second argument; the default is `socket-ipc-spam.sock` in `$XDG_RUNTIME_DIR`, or
+//! in the directory for temporary files where that is not set.
 //!
-//! The clients send with `send_async`, which waits while much is queued: they flood as fast as the server
-//! reads, and neither side's memory grows.
+//! The clients send with `send_async`, which waits while too much is queued. So they send as fast as the server reads,
+//! and memory grows on neither end.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -38,22 +39,20 @@ struct Spam<'m> {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1);
-    let side = arguments.next();
+    let role = arguments.next();
     let path = arguments.next().map_or_else(default_path, PathBuf::from);
-    match side.as_ref().and_then(|side| side.to_str()) {
+    match role.as_ref().and_then(|role| role.to_str()) {
         Some("server") => count(&path).await,
         Some("client") => flood(&path).await,
-        _ => {
-            Err("which side? Say `server` or `client`, and then, if you like, the path of the socket".into())
-        }
+        _ => Err("expected `server` or `client`, and optionally the path of the socket".into()),
     }
 }
 
-/// The server: counts, and says how fast it goes.
+/// The server: counts the messages, and prints how many arrive in a second.
 async fn count(path: &Path) -> Result<(), Box<dyn Error>> {
     let server = Server::new(path);
-    let heard = Arc::new(AtomicU64::new(0));
-    let counter = Arc::clone(&heard);
+    let received = Arc::new(AtomicU64::new(0));
+    let counter = Arc::clone(&received);
     server.on::<Spam>(move |spam, _client_id| {
         std::hint::black_box((spam.number, spam.text));
         counter.fetch_add(1, Ordering::Relaxed);
@@ -61,23 +60,23 @@ async fn count(path: &Path) -> Result<(), Box<dyn Error>> {
     server.listen().await?;
     println!("listening at {}", path.display());
 
-    let say = async {
+    let print = async {
         loop {
             let since = Instant::now();
             tokio::time::sleep(Duration::from_secs(1)).await;
-            let messages = heard.swap(0, Ordering::Relaxed) as f64 / since.elapsed().as_secs_f64();
+            let messages = received.swap(0, Ordering::Relaxed) as f64 / since.elapsed().as_secs_f64();
             println!("{messages:.0} messages a second from {} clients", server.clients().len());
         }
     };
     tokio::select! {
         stopped = tokio::signal::ctrl_c() => stopped?,
-        () = say => {}
+        () = print => {}
     }
     server.close().await;
     Ok(())
 }
 
-/// A client: sends as fast as it can, whenever there is a server.
+/// A client: sends as fast as it can while it is connected.
 async fn flood(path: &Path) -> Result<(), Box<dyn Error>> {
     let client = Client::new(path);
     let connected = Arc::new(Notify::new());
@@ -94,7 +93,7 @@ async fn flood(path: &Path) -> Result<(), Box<dyn Error>> {
         for number in 0.. {
             match client.send_async(&Spam { number, text: "lovely spam, wonderful spam".into() }).await {
                 Ok(()) => {}
-                // The client is at it already; what was lost with the connection `on_disconnect` has said.
+                // The client reconnects by itself. `on_disconnect` has printed how much was lost.
                 Err(SendError::NotConnected { .. }) => connected.notified().await,
                 Err(error) => return Err(error.into()),
             }

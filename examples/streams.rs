@@ -1,12 +1,12 @@
-//! A server and a client in one process, both written as loops: what happens is read from streams, and there is no
-//! callback. It ends by itself.
+//! A server and a client in one process, both written as loops that read messages and events from streams, without
+//! callbacks. It ends by itself.
 //!
 //! ```text
 //! cargo run --example streams
 //! ```
 //!
-//! The server greets a client that says hello, and then closes; a second one takes its place. Watch the client lose the
-//! first and find the second by itself.
+//! The server greets a client that says hello, and closes; then a second server starts at the same path. The client
+//! loses the first server and reconnects to the second by itself.
 
 use std::error::Error;
 use std::path::Path;
@@ -41,10 +41,10 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A server as a loop with `select!`: over who comes and goes, and over what they say.
+/// A server as a loop with `select!` over the events of its connections and the messages of its clients.
 async fn serve(name: &str, path: &Path) -> Result<(), Box<dyn Error>> {
     let server = Server::new(path);
-    // Before anybody can connect, so that nothing is missing.
+    // Made before the first client can connect, so that no event and no message is lost.
     let mut connections = server.connection_events();
     let mut hellos = server.subscribe::<Hello>();
     server.listen().await?;
@@ -53,8 +53,8 @@ async fn serve(name: &str, path: &Path) -> Result<(), Box<dyn Error>> {
             Some(event) = connections.next() => match event {
                 ServerConnectionEvent::Opened(client_id) => println!("{name}: client {client_id} connected"),
                 ServerConnectionEvent::Closed(client_id, reason) => println!("{name}: client {client_id} is gone: {reason}"),
-                // A loop that is too slow is told how much it missed, and looks around.
-                ServerConnectionEvent::Lagged(count) => println!("{name}: {count} missed, now {:?}", server.clients()),
+                // A loop that is too slow is told how many events it missed. It then lists the clients.
+                ServerConnectionEvent::Lagged(count) => println!("{name}: {count} events missed, the clients are {:?}", server.clients()),
                 _ => {}
             },
             Some((hello, client_id)) = hellos.next() => {
@@ -62,10 +62,10 @@ async fn serve(name: &str, path: &Path) -> Result<(), Box<dyn Error>> {
                 if let Err(error) = server.send(&greeting, client_id) {
                     eprintln!("{name}: {error}");
                 }
-                // Closing begins here. What is queued is written, and both streams end after the last event.
+                // This begins to close the server: it writes what is queued, and both streams end after their last item.
                 drop(server.close());
             },
-            // Both have ended.
+            // Both streams have ended.
             else => return Ok(()),
         }
     }
@@ -77,9 +77,9 @@ enum Input {
     Greeting(Greeting),
 }
 
-/// A client as a loop over one stream that is made of two.
+/// A client as a loop over one stream, which merges two.
 ///
-/// Each of the two is a queue of its own: a greeting may be read after the end of the connection that it came by.
+/// Each of the two has a queue of its own, so a greeting may be read after the event that its connection ended.
 async fn talk(path: &Path) -> Result<(), Box<dyn Error>> {
     let delay = Duration::from_millis(50);
     let client = Client::builder(path).retry_delay(delay).reconnect_delay(delay).build();

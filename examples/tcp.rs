@@ -4,14 +4,13 @@
 //! cargo run --example tcp
 //! ```
 //!
-//! A connection works over anything that reads and writes asynchronously. The server is given each stream
-//! that was accepted ([`serve`](socket_ipc::ServerHandle::serve_connection)), the client the code that opens one
-//! ([`connector`](socket_ipc::ClientBuilder::connector)), and all else stays: listeners, limits,
-//! reconnecting, closing.
+//! A connection works over any stream that reads and writes asynchronously. The program accepts the streams and passes
+//! each to the server ([`serve_connection`](socket_ipc::ServerHandle::serve_connection)); the client gets a function that
+//! opens one ([`connector`](socket_ipc::ClientBuilder::connector)). Listeners, limits, reconnecting and closing work as
+//! on a Unix socket.
 //!
-//! What a Unix socket brings and TCP does not: the permissions of a file, and a kernel that says who is on
-//! the peer. Any user of this machine could connect to the server below, and what travels is not
-//! encrypted.
+//! A Unix socket has file permissions, and its kernel reports the user and process of each peer; TCP has neither. Any
+//! user of this machine could connect to the server below, and the messages are not encrypted.
 
 use std::error::Error;
 
@@ -66,7 +65,7 @@ async fn accept(listener: TcpListener, server: socket_ipc::ServerHandle) {
     loop {
         match listener.accept().await {
             Ok((stream, from)) => {
-                // Messages are written as large as they get; waiting for more to fill a packet only delays
+                // The library already writes queued messages together, so waiting to fill a packet would only delay
                 // them.
                 if let Err(error) = stream.set_nodelay(true) {
                     eprintln!("server: {from}: {error}");
@@ -74,19 +73,19 @@ async fn accept(listener: TcpListener, server: socket_ipc::ServerHandle) {
                 match server.serve_connection(stream) {
                     Ok(Some(client_id)) => println!("server: {from} is client {client_id}"),
                     Ok(None) => return, // the server is closed
-                    Err(error_reply) => eprintln!("server: {from}: {error_reply}"),
+                    Err(error) => eprintln!("server: {from}: {error}"),
                 }
             }
             Err(error) => {
                 eprintln!("server: {error}");
-                // Out of descriptors, say: trying again at once would spin.
+                // For example, no descriptors are left: without a pause this loop would spin.
                 tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             }
         }
     }
 }
 
-/// One attempt of the client to connect. One that fails is reported and made again, as on a Unix socket.
+/// One attempt of the client to connect. A failed attempt is reported, and the client tries again, as on a Unix socket.
 async fn open(address: std::net::SocketAddr) -> std::io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;

@@ -1,12 +1,12 @@
-//! Every kind of listener on one server: typed, raw by topic, catch-all, and those of events. It ends by
+//! Every kind of listener on one server: typed, raw of one topic, raw of all topics, and listeners of events. It ends by
 //! itself.
 //!
 //! ```text
 //! cargo run --example typed_and_raw
 //! ```
 //!
-//! A client orders food. Watch in which order the listeners of a message are called, what becomes of a
-//! message that is not what its topic promises, and of one without a listener of its own.
+//! A client orders food. It shows the order in which the listeners of a message are called, a message that does not fit
+//! the type of its topic, and a message without a listener for its topic.
 
 use std::borrow::Cow;
 use std::error::Error;
@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "order"]
 struct Order<'m> {
-    /// Borrowed from the bytes the message arrived in: copied only where it holds an escape, such as that of a quote.
+    /// Borrowed from the received bytes, and copied only if it contains an escape, such as `\"`.
     #[serde(borrow)]
     dish: Cow<'m, str>,
     count: u32,
@@ -31,26 +31,26 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let path = directory.path().join("restaurant.sock");
     let server = Server::new(&path);
 
-    // Raw, every topic: called before the listeners of the topic.
+    // Raw, all topics: called before the listeners of the message's topic.
     let every_message = server
         .on_message(|message, topic, client_id| println!("every message: {client_id} [{topic}] {message}"));
 
-    // Typed: what is not an `Order` never gets here.
+    // Typed: a message that does not decode as an `Order` is a message error, and this listener is not called.
     server
         .on::<Order>(|order, client_id| println!("typed: {client_id} orders {} {}", order.count, order.dish));
-    // Any number of listeners a topic, called in the order they were attached.
+    // A topic may have several listeners. They are called in the order in which they were attached.
     server.on::<Order>(|order, _client_id| {
         if order.count > 10 {
             println!("typed, too: {} {} will take a while", order.count, order.dish);
         }
     });
-    // Asynchronous: awaited before the next listener is called and the next message of this client is heard.
+    // Asynchronous: awaited before the next listener is called and before the next message of this client is dispatched.
     server.on_async::<Bill>(|bill, client_id| async move {
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
         println!("asynchronous: {client_id} pays {}", bill.amount);
     });
 
-    // Raw, one topic, which need not be known before the program runs. Decoding is up to the listener.
+    // Raw, one topic, which may be known only at run time. The listener decodes the message itself.
     let topic = String::from("desserts");
     server.on_topic(&topic, |message, client_id| match message.decode::<Vec<String>>() {
         Ok(desserts) => println!("raw: {client_id} likes {}", desserts.join(" and ")),
@@ -74,13 +74,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     client.connect().await?;
     client.send(&Order { dish: "dumplings".into(), count: 12 })?;
     client.send_raw("desserts", &["ice cream", "cake"])?;
-    client.send_raw("order", &"the same again")?; // not an `Order`: reported, and the connection lives
-    client.send_raw("chat", &serde_json::json!({ "text": "nice place" }))?; // only the catch-all hears it
+    client.send_raw("order", &"the same again")?; // not an `Order`: a message error; the connection stays open
+    client.send_raw("chat", &serde_json::json!({ "text": "nice place" }))?; // only the listener of all topics is called
     client.send(&Bill { amount: 42 })?;
-    client.close().await; // what is queued is written first
+    client.close().await; // writes the queued messages first
     left.notified().await;
 
-    // A listener goes when it is told to. From here on nothing hears every message.
+    // `off` removes a listener. From here on no listener gets every message.
     assert!(server.off(every_message));
     server.close().await;
     Ok(())

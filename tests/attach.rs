@@ -209,9 +209,9 @@ support::both_flavours! {
         let report = received.reporter();
         server.on_fallback(move |_, topic, _| report(format!("fallback {topic}")));
         let handlers = Arc::new(Handlers::new(&received));
-        let RegisterError::AlreadyRegistered { topic, existing, refused } =
+        let RegisterError::AlreadyRegistered { topic, existing, rejected } =
             server.attach::<(Hello, Add, Log<'_>)>(Arc::clone(&handlers)).unwrap_err() else { panic!("another error") };
-        assert_eq!((topic.as_str(), existing, refused), ("add", std::any::type_name::<Add>(), existing));
+        assert_eq!((topic.as_str(), existing, rejected), ("add", std::any::type_name::<Add>(), existing));
         assert!(Arc::into_inner(handlers).is_some(), "a part of it is still attached");
         client.send(&hello("you")).unwrap();
         client.send(&Log { text: "too" }).unwrap();
@@ -253,8 +253,8 @@ support::both_flavours! {
         server.on::<Hello>(move |hello, _| report(hello.name));
         let report = errors.reporter();
         server.on_error(move |error| {
-            let Error::ListenerPanicked { heard, client_id, .. } = error else { panic!("{error:?}") };
-            report(format!("{heard} of {}", client_id.unwrap()));
+            let Error::ListenerPanicked { listens_for, client_id, .. } = error else { panic!("{error:?}") };
+            report(format!("{listens_for} of {}", client_id.unwrap()));
         });
         client.send(&hello("panic")).unwrap();
         assert_eq!(received.take(2).await, ["1: hello panic of client 1", "panic"]);

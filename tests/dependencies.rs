@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-/// The crates of a default build, the library included. Cargo has them all once the library is built.
+/// The crates of a default build, the library included. Cargo has downloaded all of them once the library is built.
 fn crates() -> Vec<String> {
     let output = Command::new(env!("CARGO"))
         .args(["tree", "-p", "socket-ipc", "--edges", "normal,build", "--prefix", "none"])

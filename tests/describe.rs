@@ -126,7 +126,7 @@ support::both_flavours! {
         assert_eq!(description.version, Description::new().version);
         assert_eq!(description.protocol.as_deref(), Some("Chat"));
         assert_eq!((description.limits.max_message_len, description.limits.max_topic_len), (5000, 50));
-        assert_eq!((&*description.wire.end, &*description.wire.message_key), ("\n", "message"));
+        assert_eq!((&*description.wire.delimiter, &*description.wire.message_key), ("\n", "message"));
         let (chat, beyond) = topics(&description).into_iter().partition::<Vec<_>, _>(|it| it.0 != "weather");
         assert_eq!(chat, CHAT);
         assert_eq!(beyond, [("weather", TO_SERVER, None)]);
@@ -237,7 +237,7 @@ support::both_flavours! {
                 assert_eq!(reply["topic"], DESCRIBE);
                 assert_eq!(reply.get("re").and_then(Value::as_u64), request.contains("\"id\"").then_some(7));
                 let description: Description = serde_json::from_value(reply[key].clone()).unwrap();
-                assert_eq!((&*description.wire.end, &*description.wire.message_key), (wire.delimiter(), key));
+                assert_eq!((&*description.wire.delimiter, &*description.wire.message_key), (wire.delimiter(), key));
                 assert_eq!(topics(&description), CHAT);
             }
         }

@@ -1,4 +1,4 @@
-//! Every limit at 0, at 1 and at the most its type holds: nothing overflows, and the behaviour stays sensible.
+//! Every limit at 0, at 1 and at the largest value of its type: nothing overflows, and the behaviour stays sensible.
 
 use std::time::Duration;
 

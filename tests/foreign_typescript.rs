@@ -91,7 +91,7 @@ support::both_flavours! {
         let output = soon("the end of the program", program.wait_with_output()).await.unwrap();
         assert_eq!(
             String::from_utf8(output.stdout).unwrap(),
-            "Hello, Node! You are puzzled by types, number 1.\n2 + 3 = 5.0\nrefused (failed): that is too much\n"
+            "Hello, Node! You are puzzled by types, number 1.\n2 + 3 = 5.0\nerror reply (failed): that is too much\n"
         );
         assert!(output.status.success());
         assert_eq!(received.next().await, r#"Node is Puzzled { by: "types" }"#);

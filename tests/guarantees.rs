@@ -46,7 +46,7 @@ fn catalogue_case_names_existing_tests() {
         for id in ids.chain(beside.map(str::to_owned)) {
             let found: Vec<_> = all.iter().filter(|row| row.starts_with(&format!("| {id} |"))).collect();
             assert_eq!(found.len(), 1, "{id} in the catalogue");
-            // L9 is what the other tests are written with, L14 is a build.
+            // L9 is a macro that other tests use, L14 is a build.
             assert!(
                 !tests_named(found[0]).is_empty() || ["L9", "L14"].contains(&&*id),
                 "no test for this case: {id}"

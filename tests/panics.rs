@@ -47,8 +47,8 @@ support::both_flavours! {
         let server = Server::new(place.socket());
         let (received, error) = (events.reporter(), events.reporter());
         server.on_error(move |found| {
-            let Error::ListenerPanicked { heard, client_id, panic } = found else { panic!() };
-            error(format!("{heard} of {}: {panic}", client_id.unwrap()));
+            let Error::ListenerPanicked { listens_for, client_id, panic } = found else { panic!() };
+            error(format!("{listens_for} of {}: {panic}", client_id.unwrap()));
         });
         server.on_message(|_, _, _| panic!("every"));
         server.on::<Number>(|_, _| panic!("typed {}", 1));

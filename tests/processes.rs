@@ -136,9 +136,9 @@ fn stopped_client_is_aborted_once_and_delays_others_by_one_write_stall(flavour: 
         assert_eq!(server.line(), "complete");
         server.tell("go");
         for _ in 1..CLIENTS {
-            // The stall, and then a gigabyte that this unoptimised process decodes.
+            // The write stall, and then the time in which this unoptimised process decodes a gigabyte.
             let (number, longest) = finished.next_within(5 * DEADLINE).await;
-            // A write stall is 10 s. A busy machine may add less than another one.
+            // A write stall is 10 s; a busy machine may add to it, but less than another 10 s.
             assert!(longest < Duration::from_secs(19), "client {number} waited {longest:?} for a block");
         }
     });

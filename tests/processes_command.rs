@@ -150,7 +150,7 @@ fn command_and_node_program_with_generated_types_share_a_socket() {
         let output = soon("the end of the program", node.wait_with_output()).await.unwrap();
         assert_eq!(
             String::from_utf8(output.stdout).unwrap(),
-            "Hello, Node! You are puzzled by types, number 1.\n2 + 3 = 5.0\nrefused (failed): that is too much\n"
+            "Hello, Node! You are puzzled by types, number 1.\n2 + 3 = 5.0\nerror reply (failed): that is too much\n"
         );
         // The listener received everything after its first greeting.
         let mut topics = Vec::new();

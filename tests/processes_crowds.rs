@@ -74,7 +74,7 @@ fn server_five_thousand_idle_connections_still_serves_others(flavour: &str) {
     let mut client = start(flavour, &["client", text(&path)]);
     client.line_with("connect");
     let mut idle: Vec<_> = (0..5_000).map(|_| UnixStream::connect(&path).unwrap()).collect();
-    assert_eq!(client.asks(1), 0);
+    assert_eq!(client.pings(1), 0);
     let full = server.status_once(|status| status.clients == 4096);
     println!("{flavour}: {} KiB with 4,096 clients", full.resident);
     // A client too many sees the end of the stream.
@@ -84,7 +84,7 @@ fn server_five_thousand_idle_connections_still_serves_others(flavour: &str) {
     server.status_once(|status| status.clients == 1);
     let late = start(flavour, &["client", text(&path)]);
     late.line_with("connect");
-    assert_eq!(client.asks(2), 0);
+    assert_eq!(client.pings(2), 0);
     late.exits_well();
     client.exits_well();
     server.exits_well();
@@ -105,7 +105,7 @@ fn server_ten_clients_never_read_costs_their_outboxes_then_nothing(flavour: &str
         let mut complete = false;
         let line = loop {
             match &*server.line_within(5 * support::DEADLINE) {
-                // A client that is aborted comes again, unless all has been sent: the close may be reported after that.
+                // An aborted client reconnects, unless all blocks have been sent: its close may be reported after that.
                 "close SlowClient" if !complete => stuck.push(UnixStream::connect(&path).unwrap()),
                 "close SlowClient" | "close PeerClosed" => {}
                 "complete" => {
@@ -149,7 +149,7 @@ fn server_write_to_gone_peer_raises_no_signal(flavour: &str) {
     }
     let mut client = start(flavour, &["client", text(&path)]);
     client.line_with("connect");
-    assert_eq!(client.asks(1), 0);
+    assert_eq!(client.pings(1), 0);
     client.exits_well();
     server.exits_well();
 }

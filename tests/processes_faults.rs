@@ -91,7 +91,7 @@ fn server_child_process_has_no_descriptors_and_blocks_no_restart(flavour: &str) 
     server.line_with("listening");
     let mut client = start(flavour, &["client", text(&path)]);
     client.line_with("connect");
-    client.asks(1);
+    client.pings(1);
     server.tell("child");
     let child = Orphan(numbers(&server.line_with("child"))[0]);
     for descriptor in fs::read_dir(format!("/proc/{}/fd", child.0)).unwrap() {
@@ -105,7 +105,7 @@ fn server_child_process_has_no_descriptors_and_blocks_no_restart(flavour: &str) 
     let server = start(flavour, &["server", text(&path)]);
     server.line_with("listening");
     assert_eq!((client.line(), client.line()), ("connect".to_owned(), "reconnect".to_owned()));
-    assert_eq!(client.asks(2), 0);
+    assert_eq!(client.pings(2), 0);
     client.exits_well();
     server.exits_well();
 }
@@ -122,7 +122,7 @@ fn accept_fails_is_reported_and_retried(flavour: &str) {
         server.line_with("listening");
         let mut client = start(flavour, &["client", text(&path)]);
         client.line_with("connect");
-        assert_eq!(client.asks(1), 0, "{fault}");
+        assert_eq!(client.pings(1), 0, "{fault}");
         if fault != "EINTR" {
             // std repeats an interrupted call by itself.
             let error = server.line_with("error ");
@@ -156,7 +156,7 @@ fn read_or_write_fails_ends_that_connection_unless_interrupted(flavour: &str) {
         let mut witness = UnixStream::connect(&path).unwrap();
         let mut client = start(flavour, &["client", text(&path)]);
         client.line_with("connect");
-        let losses: usize = (0..6).map(|number| client.asks(number)).sum();
+        let losses: usize = (0..6).map(|number| client.pings(number)).sum();
         assert!(losses <= 3, "{fault}: {losses} connections were lost");
         if ends {
             let lost = server.line_with("close ");
@@ -196,7 +196,7 @@ fn client_system_call_fails_retries(flavour: &str) {
         let mut client = Peer::of(&mut failing(flavour, fault, &log, &["client", text(&path)]));
         client.line_with("connect");
         for number in 0..4 {
-            client.asks(number);
+            client.pings(number);
         }
         client.exits_well();
         assert!(fs::read_to_string(&log).unwrap().contains("(INJECTED)"), "{fault}: nothing failed");
@@ -256,7 +256,7 @@ fn socket_replaced_while_probed_is_left_alone(flavour: &str) {
     let mut command = failing(flavour, "connect:signal=SIGSTOP:when=1", &log, &["server", text(&path)]);
     let start = command.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let stopped = Stopped::once(&log);
-    // The kernel has refused the probe. The path is free at no moment.
+    // The kernel has refused the probe's connection. The path is never free in between.
     let _other = UnixListener::bind(&beside).unwrap();
     fs::rename(&beside, &path).unwrap();
     let before = fs::symlink_metadata(&path).unwrap().ino();
@@ -312,7 +312,7 @@ fn live_server_without_file_locks_is_not_displaced(flavour: &str) {
     }
     let mut client = start(flavour, &["client", text(&path)]);
     client.line_with("connect");
-    assert_eq!(client.asks(1), 0);
+    assert_eq!(client.pings(1), 0);
     client.exits_well();
     server.exits_well();
     assert!(!path.exists());

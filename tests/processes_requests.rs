@@ -187,8 +187,8 @@ fn client_killed_before_its_replies_leaves_nothing_behind(flavour: &str) {
     for round in 1..=20 {
         let mut client = start(flavour, &["client", text(&path)]);
         client.line_with("connect");
-        client.tell("ask 5000");
-        assert_eq!(client.line(), "asked");
+        client.tell("request 5000");
+        assert_eq!(client.line(), "requested");
         client.kill();
         assert_eq!(server.line(), format!("connection {round}"));
         assert_eq!(server.line(), format!("close {round} PeerClosed"));

@@ -68,6 +68,18 @@ async fn full(place: &Place) -> (UnixListener, Vec<UnixStream>) {
 }
 
 support::both_flavours! {
+    async fn connect_path_is_no_socket_error_names_what_is_there() {
+        let place = Place::new();
+        let (file, directory) = (place.directory().join("file"), place.directory().to_owned());
+        std::fs::write(&file, "").unwrap();
+        for (path, expected) in [(file, "a regular file"), (directory, "a directory")] {
+            let client = Client::builder(&path).give_up_after(1).build();
+            let error = soon("gives up", client.connect()).await.unwrap_err();
+            let text = error.to_string();
+            assert!(text.ends_with(&format!("{}: found {expected} there, which is no socket", path.display())), "{text}");
+        }
+    }
+
     async fn client_started_first_waits_for_server() {
         let place = Place::new();
         let (client, mut events) = (eager(&place), Events::new());

@@ -1,4 +1,4 @@
-//! Corner cases of the connection that were wrong once.
+//! Bugs of the connection that were fixed.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -123,7 +123,7 @@ support::both_flavours! {
 
     async fn describe_server_without_protocol_returns_given_description() {
         let place = Place::new();
-        let description = Description::new().hears::<HowMany>().sends::<Log<'_>>().hears::<Hello>().hears::<HowMany>();
+        let description = Description::new().receives::<HowMany>().sends::<Log<'_>>().receives::<Hello>().receives::<HowMany>();
         let server = Server::builder(place.socket()).describe_as(description).build();
         server.respond::<HowMany>(|_, _| Count { number: 1 }).unwrap();
         server.on_topic("weather", |_, _| {});

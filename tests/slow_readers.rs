@@ -241,7 +241,7 @@ support::both_flavours! {
         };
         let accepted = fill(one_id, 0);
         assert!((accepted * Block::LINE_LEN).abs_diff(MUCH) < MIB, "{accepted} blocks");
-        // The outbox of the other client holds only messages on their way.
+        // The outbox of the other client holds only messages that are being written.
         let mut blocks = read_blocks(two);
         for number in 0..10 {
             soon("room", scene.server.send_async(&Block::new(number), two_id)).await.unwrap();

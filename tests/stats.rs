@@ -46,7 +46,8 @@ async fn connected() -> (Place, Server, Client) {
     (place, server, client)
 }
 
-/// Waits until the server has received all earlier messages: a request on the same connection comes behind them.
+/// Waits until the server has received all earlier messages: the reply to a request on the same connection comes after
+/// them.
 async fn received_all(server: &Server, client: &Client) {
     let responder = server.respond_raw("ready", Some("ready reply"), |_, _| Ok(())).unwrap();
     soon("the reply", client.request_raw("ready", &())).await.unwrap();

@@ -1,4 +1,4 @@
-//! An event without a listener is a warning, so that nothing is lost silently. An event with a listener is none.
+//! An event without a listener is logged as a warning, so that nothing is lost silently; an event with a listener is not.
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Mutex};

@@ -1,6 +1,6 @@
-//! The compiler's message for each mistake. A file in `tests/ui` is one mistake, with its whole message beside it.
+//! The compiler's message for each mistake. A file in `tests/ui` holds one mistake; the file beside it holds the message.
 //!
-//! `TRYBUILD=overwrite cargo test --test ui` writes the messages again. Read them before you commit them.
+//! `TRYBUILD=overwrite cargo test --test ui` writes the messages anew. Read them before you commit them.
 
 use std::process::Command;
 

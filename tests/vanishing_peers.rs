@@ -32,6 +32,8 @@ const REQUEST: &[u8] = b"{\"topic\":\"never\",\"message\":null,\"id\":1}\n";
 const MOMENT: &[u8] = b"{\"topic\":\"moment\",\"message\":null}\n";
 /// How many peers connect to a server at once. Their connections end up to a second later.
 const AT_A_TIME: usize = 1_000;
+/// How many clients meet random servers at once. A connection ends up to a second after its server is gone.
+const CLIENTS: usize = 64;
 
 /// Counts the running responders, which never end.
 #[derive(Clone, Default)]
@@ -201,30 +203,53 @@ support::both_flavours! {
 
     async fn client_random_servers_leave_nothing_behind() {
         for limit in 1..=3 {
-            let place = Place::new();
-            let listener = UnixListener::bind(place.socket()).unwrap();
-            let short = Duration::from_millis(1);
-            let client = Client::builder(place.socket()).max_requests(limit).reconnect_delay(short).build();
-            let (running, mut lost) = (Running::default(), Events::new());
-            let (report, counted) = (lost.reporter(), running.clone());
-            client.on_disconnect(move |_| report(()));
-            client.respond_async::<Forever>(move |_| never(counted.run())).unwrap();
-            client.on_async::<Moment>(|_| tokio::task::yield_now());
-            let serving = tokio::spawn(async move {
-                for number in 0..peers() / 100 {
-                    let (stream, _) = within("a connection", 6 * DEADLINE, listener.accept()).await.unwrap();
-                    misbehave(stream, fastrand::Rng::with_seed(number as u64)).await;
-                }
-                listener
-            });
-            soon("a connection", client.connect()).await.unwrap();
-            for _ in 0..peers() / 100 {
-                lost.next_within(6 * DEADLINE).await;
+            let before = (tasks(), descriptors());
+            let mut clients = JoinSet::new();
+            let count = peers() / 3;
+            let share = count.div_ceil(CLIENTS);
+            for first in (0..count).step_by(share) {
+                clients.spawn(client_of_random_servers(limit, first..count.min(first + share)));
             }
-            let _listener = serving.await.unwrap();
-            assert_eq!((running.count(), client.stats().outbox_len), (0, 0));
+            while let Some(client) = clients.join_next().await {
+                client.unwrap();
+            }
+            // The last task ends a moment after its client is dropped.
+            soon("the end of the tasks", async {
+                while tasks() > before.0 {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+            assert!(descriptors() <= before.1, "{:?} of {before:?}", descriptors());
         }
     }
+}
+
+/// A client whose servers come and go, one after the other. The number of a server decides what it does.
+async fn client_of_random_servers(limit: usize, numbers: Range<usize>) {
+    let place = Place::new();
+    let listener = UnixListener::bind(place.socket()).unwrap();
+    let short = Duration::from_millis(1);
+    let client = Client::builder(place.socket()).max_requests(limit).reconnect_delay(short).build();
+    let (running, mut lost) = (Running::default(), Events::new());
+    let (report, counted) = (lost.reporter(), running.clone());
+    client.on_disconnect(move |_| report(()));
+    client.respond_async::<Forever>(move |_| never(counted.run())).unwrap();
+    client.on_async::<Moment>(|_| tokio::task::yield_now());
+    let servers = numbers.clone();
+    let serving = tokio::spawn(async move {
+        for number in servers {
+            let (stream, _) = within("a connection", 6 * DEADLINE, listener.accept()).await.unwrap();
+            misbehave(stream, fastrand::Rng::with_seed(number as u64)).await;
+        }
+        listener
+    });
+    soon("a connection", client.connect()).await.unwrap();
+    for _ in numbers {
+        lost.next_within(6 * DEADLINE).await;
+    }
+    let _listener = serving.await.unwrap();
+    assert_eq!((running.count(), client.stats().outbox_len), (0, 0));
 }
 
 /// How many peers come and go in a test. The environment variable `SOCKET_IPC_PEERS` sets another number, for a run on

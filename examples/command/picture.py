@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""Draws the picture of the command at work that the README shows: runs it on a terminal, and keeps what it says.
+"""Draws the picture beside this file: runs the command on a terminal, and keeps its output.
 
     python3 -m venv /tmp/picture && /tmp/picture/bin/pip install rich==14.0.0
     /tmp/picture/bin/python examples/command/picture.py
 
-Needs a build of the command and of the server that it speaks to:
+Needs a build of the command and of the server that it connects to:
 
     cargo build -p socket-ipc --features cli && cargo build --example hello_server
 """
@@ -32,7 +32,7 @@ ROOT = HERE.parent.parent
 BUILT = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")) / "debug"
 COLUMNS = 92
 
-# What is typed, one command after the other, in a directory of its own.
+# The commands, which run one after the other in a directory of their own.
 TYPED = [
     "socket-ipc status hello.sock",
     "socket-ipc topics hello.sock",
@@ -41,7 +41,7 @@ TYPED = [
     "socket-ipc send hello.sock hello '{\"name\":}'",
 ]
 
-# That of rich without the addresses of fonts: a picture asks nobody for anything.
+# The format of rich without the addresses of fonts: the picture must not load anything.
 FORMAT = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
 .{unique_id}-matrix {{ font-family: monospace; font-size: {char_height}px; line-height: {line_height}px; }}
@@ -63,7 +63,7 @@ FORMAT = """<svg class="rich-terminal" viewBox="0 0 {width} {height}" xmlns="htt
 
 
 def on_a_terminal(command, directory):
-    """Runs a command on a terminal, and returns what it says there."""
+    """Runs a command on a terminal, and returns its output."""
     child, terminal = pty.fork()
     if child == 0:
         os.chdir(directory)
@@ -71,18 +71,18 @@ def on_a_terminal(command, directory):
         os.environ.pop("NO_COLOR", None)
         os.execvp(shlex.split(command)[0], shlex.split(command))
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 40, COLUMNS, 0, 0))
-    said = b""
+    output = b""
     while True:
         try:
             piece = os.read(terminal, 65536)
-        except OSError:  # how the end of a terminal reads
+        except OSError:  # the end of a terminal
             break
         if not piece:
             break
-        said += piece
+        output += piece
     os.close(terminal)
     os.waitpid(child, 0)
-    return said.decode().replace("\r\n", "\n")
+    return output.decode().replace("\r\n", "\n")
 
 
 def main():
@@ -96,8 +96,8 @@ def main():
             console = Console(record=True, width=COLUMNS, file=io.StringIO(), force_terminal=True)
             for command in TYPED:
                 console.print(Text.assemble(("$ ", "bold green"), command))
-                said = re.sub(r"\x1b\[[0-9;]*[A-LN-Za-ln-z]", "", on_a_terminal(command, directory))
-                console.print(Text.from_ansi(said.rstrip("\n")))
+                output = re.sub(r"\x1b\[[0-9;]*[A-LN-Za-ln-z]", "", on_a_terminal(command, directory))
+                console.print(Text.from_ansi(output.rstrip("\n")))
         finally:
             server.send_signal(signal.SIGTERM)
             server.wait()

@@ -1,6 +1,6 @@
 'use strict';
 
-// A program on the Node library asks a server in Rust, answers a question of it, and ends.
+// A program on the Node library sends requests to a server in Rust, replies to a request of the server, and ends.
 //
 // In one terminal, start the server:
 //
@@ -12,8 +12,8 @@
 //     npm ci
 //     node calculator.js
 //
-// Both take the path of the socket as an argument, if it is not to be socket-ipc-node-calculator.sock in the directory
-// for temporary files.
+// Both take the path of the socket as an argument; the default is socket-ipc-node-calculator.sock in the directory for
+// temporary files.
 
 const os = require('os');
 const path = require('path');
@@ -22,22 +22,22 @@ const {Client} = require('@crussell52/socket-ipc');
 const socketFile = process.argv[2] || path.join(os.tmpdir(), 'socket-ipc-node-calculator.sock');
 const client = new Client({socketFile});
 
-// A question is a message.
+// A request is a plain message.
 client.on('connect', () => client.send('add', {left: 2, right: 3}));
 
-// Its answer is a message under a topic of its own.
+// Its reply is a message under the topic of the reply.
 client.on('message.sum', (sum) => {
     console.log(`2 + 3 = ${sum}`);
     client.send('add', {left: 9e18, right: 9e18});
 });
 
-// Or a refusal. Neither says to which question, so one waits for it before the next.
+// An error reply is a message under `error`. Neither names its request, so send the next request only after it.
 client.on('message.error', ({code, text}) => {
-    console.log(`refused (${code}): ${text}`);
+    console.log(`error reply (${code}): ${text}`);
     client.close();
 });
 
-// The server asks, too; `send` answers.
+// A request of the server. The reply is a message, too.
 client.on('message.multiply', ({left, right}) => client.send('product', left * right));
 
 client.on('connectError', (error) => console.log(`no server yet: ${error.message}`));

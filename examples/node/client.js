@@ -12,9 +12,8 @@
 //     npm ci
 //     node client.js
 //
-// Both take the path of the socket as an argument, if it is not to be socket-ipc-node-hello.sock in the directory
-// for temporary files. Nothing here knows that the server is not written with the same library: `server.js` beside
-// this file will do as well.
+// Both take the path of the socket as an argument; the default is socket-ipc-node-hello.sock in the directory for
+// temporary files. The client does not depend on the server's library: `server.js` beside this file works as well.
 
 const os = require('os');
 const path = require('path');
@@ -28,10 +27,10 @@ client.on('connect', () => {
     client.send('hello', {name: 'Node'});
 });
 
-// Every message, whatever its topic.
+// All topics.
 client.on('message', (message, topic) => console.log(topic, message));
 
-// A topic in particular.
+// One topic.
 client.on('message.greeting', (greeting) => {
     console.log(greeting.text);
     client.close();

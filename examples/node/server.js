@@ -1,6 +1,6 @@
 'use strict';
 
-// A server on the Node library greets whoever says hello: programs in Rust, too.
+// A server on the Node library greets each client that says hello, in Node or in Rust.
 //
 // In one terminal, start the server; it runs until Ctrl-C:
 //
@@ -12,8 +12,8 @@
 //
 //     cargo run --example node_hello_client
 //
-// Both take the path of the socket as an argument, if it is not to be socket-ipc-node-hello.sock in the directory
-// for temporary files.
+// Both take the path of the socket as an argument; the default is socket-ipc-node-hello.sock in the directory for
+// temporary files.
 
 const os = require('os');
 const path = require('path');
@@ -22,17 +22,17 @@ const {Server} = require('@crussell52/socket-ipc');
 const socketFile = process.argv[2] || path.join(os.tmpdir(), 'socket-ipc-node-hello.sock');
 const server = new Server({socketFile});
 
-// Every message, whatever its topic.
+// All topics.
 server.on('message', (message, topic, clientId) => console.log(clientId, topic, message));
 
-// A topic in particular.
+// One topic.
 server.on('message.hello', ({name}, clientId) => {
     server.send('greeting', {text: `Hello, ${name}! This is Node.`}, clientId);
 });
 
 server.on('connection', (clientId, socket) => {
     console.log(clientId, 'connected');
-    // A connection may be reset at any time; without this listener, that would end the process.
+    // A connection may be reset at any time. Without this listener the reset would end the process.
     socket.on('error', (error) => console.error(clientId, error.message));
     socket.on('close', () => console.log(clientId, 'left'));
 });

@@ -12,14 +12,14 @@ pub(crate) const CRATE: &str = "crate";
 /// How [`CRATE`] is written.
 const CRATE_FORM: &str = "`crate = \"…\"`";
 
-/// One attribute's language: its name and its keys, as a message lists them.
+/// The language of one attribute: its name, and its keys in the order in which an error lists them.
 pub(crate) struct Language {
     pub(crate) attribute: &'static str,
     pub(crate) keys: &'static [&'static str],
 }
 
 impl Language {
-    /// The key that the input goes on with.
+    /// Reads the next key.
     pub(crate) fn read_key(&self, input: ParseStream<'_>) -> Result<Ident> {
         // `parse_any`, because `crate` is a keyword.
         Ident::parse_any(input).map_err(|error| Error::new(error.span(), self.expected_one_of()))
@@ -30,7 +30,7 @@ impl Language {
         Error::new(key.span(), format_args!("unknown {attribute} attribute `{key}`, {expected}"))
     }
 
-    /// Takes the slot of a key for it. What is in the slot then stands for the key with a bad value.
+    /// Marks the slot of a key as seen, with a placeholder that stays if the value is bad.
     pub(crate) fn occupy<T>(&self, key: &Ident, slot: &mut Option<Option<T>>) -> Result<()> {
         if slot.is_some() {
             let attribute = self.attribute;
@@ -40,7 +40,8 @@ impl Language {
         Ok(())
     }
 
-    /// `= value` and its end, into the slot of its key. `form` is how it is written, for the message.
+    /// Reads `= value`, up to the comma, into the slot of its key. The error message shows `form`, the right way to
+    /// write it.
     pub(crate) fn read_value<V: Parse, T>(
         &self,
         key: &Ident,
@@ -77,8 +78,8 @@ impl Language {
     }
 }
 
-/// What stands between commas, up to the end of the input. After a mistake it goes on behind the next comma:
-/// the rest of what is broken says nothing.
+/// Reads items that are separated by commas. After a mistake it goes on after the next comma, because the rest of a
+/// broken item would only give further errors.
 pub(crate) fn read_separated(
     input: ParseStream<'_>,
     errors: &mut Vec<Error>,
@@ -96,7 +97,7 @@ pub(crate) fn read_separated(
     Ok(())
 }
 
-/// That a comma or the end follows what was read, which is written in this form.
+/// Checks that a comma or the end of the input follows an item of this form.
 pub(crate) fn expect_end(input: ParseStream<'_>, form: &str) -> Result<()> {
     if input.is_empty() || input.peek(Token![,]) {
         return Ok(());
@@ -104,7 +105,7 @@ pub(crate) fn expect_end(input: ParseStream<'_>, form: &str) -> Result<()> {
     Err(Error::new(input.span(), format_args!("expected `,` after {form}")))
 }
 
-/// Skips tokens up to the end, or to where `stop` holds.
+/// Skips tokens until `stop` holds, or to the end.
 pub(crate) fn skip(input: ParseStream<'_>, stop: impl Fn(ParseStream<'_>) -> bool) -> Result<()> {
     while !input.is_empty() && !stop(input) {
         input.parse::<TokenTree>()?;
@@ -112,7 +113,7 @@ pub(crate) fn skip(input: ParseStream<'_>, stop: impl Fn(ParseStream<'_>) -> boo
     Ok(())
 }
 
-/// What a macro's fragment (`$name:expr`) wraps in an invisible group.
+/// The expression without the invisible group that a macro's fragment (`$name:expr`) wraps around it.
 pub(crate) fn ungrouped(mut value: &Expr) -> &Expr {
     while let Expr::Group(group) = value {
         value = &group.expr;

@@ -16,7 +16,7 @@
 //! assert_eq!(Hello::NAME, "hello");
 //! ```
 //!
-//! All that there is to know of them stands at [`Topic`](derive@Topic) and at [`Protocol`](derive@Protocol).
+//! [`Topic`](derive@Topic) and [`Protocol`](derive@Protocol) have the reference of each derive.
 
 #![forbid(unsafe_code)]
 
@@ -29,16 +29,16 @@ mod types;
 use proc_macro::TokenStream;
 use syn::{DeriveInput, parse_macro_input};
 
-/// Implements `Topic` for a struct or an enum: the topic its messages travel under, and what a listener
-/// hears.
+/// Implements `Topic` for a struct or an enum: the topic that its messages travel under, and the type that a listener
+/// receives.
 ///
 /// # The attribute
 ///
-/// `#[topic = "hello"]` is all that most types need. The long form takes several keys, in any order:
+/// `#[topic = "hello"]` is enough for most types. The long form takes several keys, in any order:
 ///
 /// | key | value | default |
 /// |---|---|---|
-/// | `name` | the topic, a string literal | none: it has to be given |
+/// | `name` | the topic, a string literal | none: it is required |
 /// | `reply` | the type of the reply, bare or in a string | none: the topic is no request |
 /// | `crate` | the path of the library, in a string or bare | `::socket_ipc` |
 ///
@@ -51,8 +51,8 @@ use syn::{DeriveInput, parse_macro_input};
 /// assert_eq!(Goodbye::NAME, "goodbye");
 /// ```
 ///
-/// `crate` is for types whose crate knows the library by another name: through a re-export, say, or a renamed
-/// dependency. A macro writes `crate = $crate::socket_ipc`.
+/// `crate` is for a type whose crate reaches the library by another path, such as a re-export or a renamed dependency.
+/// A macro writes `crate = $crate::socket_ipc`.
 ///
 /// ```
 /// mod framework {
@@ -66,8 +66,8 @@ use syn::{DeriveInput, parse_macro_input};
 ///
 /// # Requests
 ///
-/// With `reply` a topic is a request: it implements `Request` too, whose `Reply` is the type that replies to it, a
-/// topic of its own.
+/// With `reply` a topic is a request: the type implements `Request`, too. `Request::Reply` is the type of the reply,
+/// which is a topic of its own.
 ///
 /// ```
 /// # use serde::{Deserialize, Serialize};
@@ -91,19 +91,19 @@ use syn::{DeriveInput, parse_macro_input};
 /// assert_eq!(reply_of::<Add>(), "sum");
 /// ```
 ///
-/// Both are owned types: a responder may take longer than the buffer lives that the request arrived in, and
-/// the requester keeps the reply. A lifetime on either is refused. Many requests may have the same reply, and a
-/// generic request one that is made of its parameters: `reply = Found<T>`.
+/// The request and the reply are owned types, without lifetimes. A responder may run longer than the buffer lives that
+/// the request arrived in, and the requester keeps the reply. Several requests may have the same reply. The reply of a
+/// generic request may use its parameters: `reply = Found<T>`.
 ///
 /// # Which names are allowed
 ///
-/// A topic is not empty, has at most 256 bytes, and holds no control characters. Anything else is fine,
-/// spaces and all of Unicode included. It has to be a plain string literal, so that the rules can be checked
-/// here: a constant or `concat!` is refused.
+/// A topic is not empty, has at most 256 bytes, and holds no control characters. All other characters are allowed, also
+/// spaces and all of Unicode. The name must be a plain string literal, so that the derive can check these rules. A
+/// constant or `concat!` does not compile.
 ///
 /// # Which types are allowed
 ///
-/// Structs and enums of every shape. Type parameters and constants stay as they are:
+/// Structs and enums of every shape, with type parameters and constants:
 ///
 /// ```
 /// # use socket_ipc::Topic;
@@ -116,8 +116,8 @@ use syn::{DeriveInput, parse_macro_input};
 /// assert_eq!(Samples::<f32, 4>::NAME, "samples");
 /// ```
 ///
-/// With one lifetime, a message borrows from the bytes it arrived in, and text is copied only where it holds escapes.
-/// `Message<'m>` is the type with its lifetime replaced by `'m`, whatever the type calls it:
+/// A type with one lifetime borrows from the bytes that the message arrived in; text is copied only if it holds
+/// escapes. `Message<'m>` is the type with its lifetime replaced by `'m`:
 ///
 /// ```
 /// # use serde::{Deserialize, Serialize};
@@ -136,20 +136,20 @@ use syn::{DeriveInput, parse_macro_input};
 /// }
 /// ```
 ///
-/// Without `#[serde(borrow)]` serde copies every text. A plain `&'a str` can be sent, but not received where the text
-/// holds a quote, a line break or anything else that JSON escapes: there is nothing in the buffer to borrow. Such a
-/// message is a message error that says so. The derive gives no warning of it, as it can't see which of the two a type
-/// is for: the other derives are hidden from it, and for a type that is only sent `&'a str` is right.
+/// Without `#[serde(borrow)]` serde copies every `Cow`. A plain `&'a str` can be sent, but it can't be received if the
+/// text holds a quote, a line break or anything else that JSON escapes: the unescaped text is nowhere in the buffer.
+/// Such a message is a message error that says so. The derive gives no warning, because it can't see whether a type is
+/// received or only sent, and for a type that is only sent `&'a str` is right.
 ///
-/// A message exists for every lifetime, and that has four consequences for a type with one:
+/// A message exists for every lifetime. That has four consequences for a type with a lifetime:
 ///
-/// - `'a: 'static` is refused, and so is a second lifetime.
-/// - A type parameter beside it must not borrow by itself: it needs `T: 'static`, inline or in the where
-///   clause.
-/// - As a type argument, such as `Batch<Log<'_>>`, it makes a topic that can be sent and not listened for: the lifetime
-///   is not one of `Batch`. Give the outer type one of its own, `struct Batch<'a> { #[serde(borrow)] logs: Vec<Log<'a>> }`.
-/// - A bound that names the lifetime, such as `T: Visit<'a>`, is asked of `T` for every lifetime, as if it
-///   said `T: for<'a> Visit<'a>`.
+/// - `'a: 'static` and a second lifetime do not compile.
+/// - A type parameter beside the lifetime must not borrow: it needs `T: 'static`, inline or in the where clause.
+/// - A topic such as `Batch<Log<'_>>`, with the lifetime inside a type argument, can be sent but not listened for: the
+///   lifetime does not belong to `Batch`. Give the outer type a lifetime of its own,
+///   `struct Batch<'a> { #[serde(borrow)] logs: Vec<Log<'a>> }`.
+/// - A bound that names the lifetime, such as `T: Visit<'a>`, must hold for every lifetime, as if it were
+///   `T: for<'a> Visit<'a>`.
 ///
 /// ```
 /// # use serde::Deserialize;
@@ -166,7 +166,7 @@ use syn::{DeriveInput, parse_macro_input};
 ///
 /// # Mistakes
 ///
-/// All mistakes of a type are reported at once, each where it was made and with what to write instead:
+/// All mistakes of a type are reported at once, each at its place and with the text to write instead:
 ///
 /// ```compile_fail
 /// # use socket_ipc::Topic;
@@ -179,10 +179,10 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
     topic::topic(&input).into()
 }
 
-/// Makes a protocol of a type: which topics travel to the server, and which to clients.
+/// Implements `Protocol` for a type: which topics travel to the server, and which to clients.
 ///
-/// The type is only a name for them; no value of it is ever made. Its servers and clients listen for and send what
-/// travels in their direction, and for anything else a program does not compile.
+/// The type is only the name of the protocol; a program makes no value of it. A server or client of the protocol
+/// listens for and sends the topics of the right direction. A program that uses another topic does not compile.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -219,12 +219,12 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 /// | `to_client(…)` | the topics that travel from the server to clients | none |
 /// | `crate` | the path of the library, in a string or bare | `::socket_ipc` |
 ///
-/// The keys come in any order. A direction may have no topics, but not both. A topic may travel both ways: it then
-/// stands in both lists. `crate` is what it is for [`Topic`](derive@Topic).
+/// The keys come in any order. One direction may have no topics, but not both. A topic that travels both ways is in
+/// both lists. `crate` has the same meaning as for [`Topic`](derive@Topic).
 ///
 /// # How is a topic named?
 ///
-/// By its type, as a path. A type that borrows has `'_` for its lifetime, and its type arguments stand as they are:
+/// By the path of its type. A type that borrows has `'_` as its lifetime; type arguments are written out:
 ///
 /// ```
 /// # use serde::{Deserialize, Serialize};
@@ -251,10 +251,10 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 ///
 /// # How does a reply travel?
 ///
-/// `Add -> Sum` says that the request `Add` travels in this direction, and that its replies travel back. They do so
-/// as replies only: a struct that receives all topics of the other direction needs no method for `Sum`. The arrow
-/// says nothing that `#[topic(reply = …)]` does not, and is checked against it. A request may stand without one; its
-/// reply then travels back only if it is a topic of the other direction, too.
+/// `Add -> Sum` says that the request `Add` travels in this direction, and that its replies travel back. `Sum` travels
+/// only as a reply: a struct that receives all topics of the other direction needs no method for it. The arrow is
+/// checked against `#[topic(reply = …)]`. A request may be listed without an arrow; its reply then travels back only if
+/// it is a topic of the other direction, too.
 ///
 /// ```
 /// # use serde::{Deserialize, Serialize};
@@ -281,8 +281,8 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 ///
 /// # Can two types have the same topic?
 ///
-/// Not in one direction, replies included: a listener of the topic would not know which of the two it was. They are
-/// refused, as is a type that stands twice in a list.
+/// Not in one direction, replies included: a listener of the topic could not tell the two types apart. Such a protocol
+/// does not compile, nor does one that lists a type twice.
 ///
 /// ```compile_fail
 /// # use socket_ipc::{Protocol, Topic};
@@ -295,20 +295,21 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 /// struct Goodbye;
 ///
 /// #[derive(Protocol)]
-/// #[protocol(to_server(Hello, Goodbye))] // error: topic `hello` stands twice among those to the server in `Chat`
+/// #[protocol(to_server(Hello, Goodbye))]
+/// // error: two types that travel to the server in `Chat` have the topic `hello`
 /// struct Chat;
 /// ```
 ///
 /// # Which types are allowed?
 ///
-/// Structs and enums without generics; one without fields is all that it takes. Where it stands does not matter, a
-/// crate that server and client share being the usual place.
+/// Structs and enums without generics; a struct without fields is enough. The usual place is a crate that server and
+/// client share.
 ///
 /// # What does it implement?
 ///
-/// `Protocol`, with the type's name; `ToServer<T>` and `ToClient<T>` for what travels; and for each direction with
-/// topics `Attaches`, so that a struct with a method for each of them is attached in one call, and one that forgets a
-/// topic does not compile:
+/// `Protocol`, with the name of the type, and `ToServer<T>` and `ToClient<T>` for the topics of each direction. For
+/// each direction with topics it implements `Attaches`, too: a struct with a method for each topic is attached in one
+/// call, and a struct that lacks a method does not compile:
 ///
 /// ```
 /// # use serde::{Deserialize, Serialize};
@@ -348,7 +349,7 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 ///
 /// # Mistakes
 ///
-/// All mistakes of the attribute are reported at once, each where it was made and with what to write instead:
+/// All mistakes of the attribute are reported at once, each at its place and with the text to write instead:
 ///
 /// ```compile_fail
 /// # use socket_ipc::Protocol;

@@ -3,7 +3,7 @@
 use proc_macro2::TokenStream;
 use syn::Error;
 
-/// The `compile_error!` of every mistake; nothing if there is none.
+/// The `compile_error!` of every mistake, or `None` without mistakes.
 pub(crate) fn reported(errors: Vec<Error>) -> Option<TokenStream> {
     let errors = errors.into_iter().reduce(|mut all, error| {
         all.combine(error);

@@ -1,4 +1,4 @@
-//! The types that attributes name: what may stand there, and the lifetimes in them.
+//! The types that attributes name, and the lifetimes in them.
 
 use proc_macro2::{Group, Ident, TokenStream, TokenTree};
 use quote::ToTokens;
@@ -45,7 +45,7 @@ fn is_value(ty: &Type) -> bool {
     }
 }
 
-/// The path that a type is. A macro's fragment (`$topic:ty`) wraps it in an invisible group.
+/// The path of a type, without the invisible group that a macro's fragment (`$topic:ty`) wraps around it.
 pub(crate) fn type_path(ty: &Type) -> Option<TypePath> {
     match ty {
         Type::Path(path) => Some(path.clone()),
@@ -85,14 +85,14 @@ pub(crate) fn with_lifetime(ty: &impl ToTokens, replacement: &str) -> TokenStrea
     })
 }
 
-/// Tokens rather than the tree: a lifetime may stand in any argument of any argument.
+/// Maps the lifetimes in tokens. Walking the syntax tree instead would take a case for each kind of argument.
 fn map_lifetimes(tokens: TokenStream, map: &mut impl FnMut(Lifetime) -> Lifetime) -> TokenStream {
     let mut mapped = TokenStream::new();
     let mut tokens = tokens.into_iter();
     while let Some(token) = tokens.next() {
         match token {
             TokenTree::Punct(apostrophe) if apostrophe.as_char() == '\'' => {
-                // An identifier always follows: the tokenizer knows no other apostrophe.
+                // An identifier always follows: every other apostrophe is part of a literal.
                 if let Some(TokenTree::Ident(ident)) = tokens.next() {
                     map(Lifetime { apostrophe: apostrophe.span(), ident }).to_tokens(&mut mapped);
                 }

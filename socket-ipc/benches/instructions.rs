@@ -1,12 +1,12 @@
-//! What a message costs, in instructions: `cargo bench -p socket-ipc --bench instructions`.
+//! The instructions that a message takes: `cargo bench -p socket-ipc --bench instructions`.
 //!
-//! Each case runs twice under valgrind's callgrind, the second time with twice as many messages: the difference is
-//! what the messages cost, without what any program costs that starts. It is compared with `instructions.txt`,
-//! and a rise of more than 5 % is a failure on the processor that the baseline was counted on: another one may
-//! take other paths through memchr and the C library. `-- --write` counts the baseline anew.
+//! Each case runs twice under valgrind's callgrind, the second time with twice as many messages. The difference is the
+//! cost of the messages alone, without the start of the program. It is compared with `instructions.txt`. A rise of more
+//! than 5 % is a failure on the processor of the baseline; another processor may take other paths through memchr and
+//! the C library. `-- --write` counts the baseline anew.
 //!
-//! A program of our own rather than a harness: those count whole functions, set-up included, and need a second
-//! program of exactly their version installed.
+//! No harness is used: a harness counts whole functions, including their set-up, and needs a second program of exactly
+//! its version.
 
 mod support;
 
@@ -19,7 +19,7 @@ use support::{Case, cases};
 
 const BASELINE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/instructions.txt");
 
-/// The rise that is no longer taken for the noise of addresses and hash seeds, in percent.
+/// The largest rise, in percent, that may be noise of addresses and hash seeds.
 const TOLERATED: f64 = 5.0;
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -85,7 +85,7 @@ fn name_of(case: &Case) -> String {
     format!("{}, {}", case.group, case.name)
 }
 
-/// Instructions for each message of a case.
+/// The number of instructions for each message of a case.
 fn counted(case: &Case) -> Result<f64, Box<dyn Error>> {
     let (once, twice) = (total(case, case.messages)?, total(case, 2 * case.messages)?);
     Ok((twice as f64 - once as f64) / case.messages as f64)
@@ -106,7 +106,7 @@ fn total(case: &Case, messages: usize) -> Result<u64, Box<dyn Error>> {
         .ok_or_else(|| format!("valgrind counted nothing for `{}`:\n{report}", name_of(case)).into())
 }
 
-/// The processor's name, as the kernel has it.
+/// The processor's name, as the kernel reports it.
 fn processor() -> Result<String, Box<dyn Error>> {
     let info = std::fs::read_to_string("/proc/cpuinfo")?;
     let name = info.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));

@@ -1,7 +1,7 @@
-//! What a message costs, in time: `cargo bench -p socket-ipc --bench messages`.
+//! The time that a message takes: `cargo bench -p socket-ipc --bench messages`.
 //!
-//! Times are those of this machine at this moment; to see what a change costs, compare with the run before it
-//! (`--save-baseline`, `--baseline`), or count instructions, which has no noise (`instructions.rs`).
+//! Times depend on the machine and its load. To measure a change, compare with a run before it (`--save-baseline`,
+//! `--baseline`), or count instructions, which has no noise (`instructions.rs`).
 
 mod support;
 

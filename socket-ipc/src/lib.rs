@@ -1,8 +1,8 @@
 //! Typed topics over Unix domain sockets: a server, its clients, and JSON lines that any language speaks.
 //!
 //! A message type names its topic once, with [`#[derive(Topic)]`](macro@Topic). A listener of the type receives it
-//! decoded, and a sender of the type cannot get the topic wrong. A type that is no topic, or cannot be decoded where it
-//! is received, does not compile.
+//! decoded, and a sender of the type cannot get the topic wrong. Sending a type that is no topic, or listening for one
+//! that cannot be decoded, does not compile.
 //!
 //! ```text
 //!        a process                                               other processes
@@ -54,6 +54,10 @@
 //! # Ok(()) }
 //! ```
 //!
+//! `connect` also waits for a socket that never lets the client in: no permission, a regular file, a datagram socket.
+//! [`on_connect_error`](ClientHandle::on_connect_error) says why an attempt failed, and
+//! [`give_up_after`](ClientBuilder::give_up_after) bounds the wait; [events](guide::events) has more.
+//!
 //! [`Server`] and [`Client`] are owners: dropping one ends it at once. Their handles, [`ServerHandle`] and
 //! [`ClientHandle`], are for every other part of the program, listeners included. They have all the methods that attach
 //! listeners, send and close.
@@ -73,13 +77,15 @@
 //!
 //! # The book
 //!
-//! [`guide`] has a chapter for each subject: [messaging](guide::messaging), [requests](guide::requests),
+//! The book ([`guide`]) has a chapter for each subject: [messaging](guide::messaging), [requests](guide::requests),
 //! [protocols](guide::protocols), [events](guide::events), [guarantees](guide::guarantees), [limits](guide::limits),
-//! the [wire](guide::wire), [other languages](guide::languages), the [command](guide::command),
+//! the [wire](guide::wire), [other languages](guide::languages), the [blocking](guide::blocking) client, the
+//! [command](guide::command),
 //! [deployment](guide::deployment), [versioning](guide::versioning), [observability](guide::observability),
 //! [testing](guide::testing), [performance](guide::performance), [comparison](guide::comparison),
-//! [troubleshooting](guide::troubleshooting) by error message, the [attributes](guide::attributes) of the macros and
-//! [what they generate](guide::generated).
+//! [troubleshooting](guide::troubleshooting) by error message, the [attributes](guide::attributes) of the macros,
+//! [what they generate](guide::generated), and [contributing](guide::contributing). Begin with
+//! [messaging](guide::messaging); each chapter names the next.
 //!
 //! # Features and systems
 //!
@@ -89,8 +95,8 @@
 //! | `schema` | JSON schemas in descriptions, of types that implement schemars' `JsonSchema` |
 //! | `cli` | the command `socket-ipc` |
 //!
-//! None is on unless asked for. Linux is what is tested; [deployment](guide::deployment) has the other systems. The
-//! library needs Rust 1.89 or later, and [tokio](https://docs.rs/tokio).
+//! None is on by default. Linux is tested; [deployment](guide::deployment) describes the other systems. The library
+//! needs Rust 1.89 or later, and [tokio](https://docs.rs/tokio).
 
 #![forbid(unsafe_code)]
 
@@ -166,7 +172,7 @@ pub mod __private {
     #[cfg(feature = "schema")]
     pub use crate::description::schema::Schemas;
     pub use crate::description::schema::{DescribedIn, DescribesItself};
-    pub use crate::protocol::checks::stands_once;
+    pub use crate::protocol::checks::has_topic_once;
     pub use crate::protocol::hears::{Attaching, HearsAll};
     pub use crate::topic::direction::Travels;
     pub use crate::topic::error_text::{TextOf, TextOfAny};

@@ -32,7 +32,7 @@ impl ListenerId {
 /// With `panic = "abort"` there is nothing to catch: the process ends, as that setting asks for.
 #[inline]
 pub(crate) fn caught<R>(call: impl FnOnce() -> R) -> Result<R, String> {
-    // What the panic left half done is the user's; `on_error` reports the panic.
+    // Only state of the user can be left half changed; `on_error` reports the panic.
     catch_unwind(AssertUnwindSafe(call)).map_err(panic_text)
 }
 

@@ -33,7 +33,7 @@ const STATS: &str = r#"{"open_connections":1,"total_connections":7,"received":{"
     "sent":{"messages":0,"bytes":0}},"message_errors":0,"outbox_len":0,"outbox_peak":0,"slow_consumers":0,"late_replies":0}"#;
 
 const CALCULATOR: &str = r##"{"version":"9.9.9","protocol":"Calculator","later":true,
-    "limits":{"max_message_len":4194304,"max_topic_len":256},"wire":{"end":"\n","message_key":"message"},
+    "limits":{"max_message_len":4194304,"max_topic_len":256},"wire":{"delimiter":"\n","message_key":"message"},
     "topics":[
         {"topic":"add","direction":"to_server","reply":"sum","exact":1.0,
             "schema":{"$schema":"https://json-schema.org/draft/2020-12/schema","title":"Add","type":"object",

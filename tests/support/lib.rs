@@ -94,7 +94,7 @@ macro_rules! whole_processes {
 
 /// Runs a test on a runtime. What [`both_flavours`] expands to.
 pub fn run(mut runtime: tokio::runtime::Builder, test: impl Future<Output = ()>) {
-    // The variable asks for a run of hours, which has no such deadline.
+    // With this variable a run may take hours, so it has no deadline.
     let deadline = if std::env::var_os("SOCKET_IPC_PEERS").is_some() { Duration::MAX } else { 6 * DEADLINE };
     runtime.enable_all().build().unwrap().block_on(within("the test", deadline, test));
 }

@@ -308,8 +308,8 @@ async fn blast(
     Ok(())
 }
 
-/// Connects and reconnects, replies to requests, and prints its events. The line `ping N` sends a ping, `ask N` sends N
-/// requests without waiting for the replies.
+/// Connects and reconnects, replies to requests, and prints its events. The line `ping N` sends a ping, `request N`
+/// sends N requests without waiting for the replies.
 async fn client(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
     let client = Client::builder(path).retry_delay(Duration::from_millis(20)).build();
     client.on_connect(|| say("connect"));
@@ -326,10 +326,10 @@ async fn client(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
         {
             say(error);
         }
-        if let Some(count) = line.strip_prefix("ask ") {
+        if let Some(count) = line.strip_prefix("request ") {
             (0..count.parse()?).for_each(|number| drop(client.request(&Square(number))));
             client.flush().await?;
-            say("asked");
+            say("requested");
         }
     }
     client.close().await;
@@ -377,17 +377,17 @@ async fn racer(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
 async fn starts(path: &str, count: u32, mode: u32) -> Result {
     rustix::process::umask(rustix::fs::Mode::empty());
     let others_may_connect = mode & 0o006 == 0o006;
-    let refused = Arc::new(AtomicU64::new(0));
+    let turned_away = Arc::new(AtomicU64::new(0));
     for _ in 0..count {
         let server = Server::builder(path).mode(mode).same_user_only().build();
         let (report_error, mut errors) = tokio::sync::mpsc::unbounded_channel();
-        let count = Arc::clone(&refused);
+        let count = Arc::clone(&turned_away);
         server.on_error(move |_| {
             count.fetch_add(1, Ordering::Relaxed);
             let _ = report_error.send(());
         });
         server.on_connection(|id| say(format_args!("let in {id}")));
-        server.on_message(|message, topic, _| say(format_args!("heard {topic} {message}")));
+        server.on_message(|message, topic, _| say(format_args!("received {topic} {message}")));
         server.listen().await?;
         if others_may_connect {
             errors.recv().await;
@@ -395,13 +395,13 @@ async fn starts(path: &str, count: u32, mode: u32) -> Result {
         server.broadcast(&Pong(0))?;
         server.close().await;
     }
-    say(format_args!("done, refused {}", refused.load(Ordering::Relaxed)));
+    say(format_args!("done, turned away {}", turned_away.load(Ordering::Relaxed)));
     Ok(())
 }
 
 /// Tries to connect, to write and to read until its input ends, and prints the counts of the outcomes.
 async fn intruder(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
-    let (mut refused, mut absent, mut connected, mut received) = (0u64, 0u64, 0u64, 0u64);
+    let (mut denied, mut absent, mut connected, mut received) = (0u64, 0u64, 0u64, 0u64);
     say("trying");
     let attempts = async {
         loop {
@@ -414,7 +414,7 @@ async fn intruder(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
                     let _ = stream.read_to_end(&mut bytes);
                     received += bytes.len() as u64;
                 }
-                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => refused += 1,
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => denied += 1,
                 Err(_) => absent += 1,
             }
             tokio::task::yield_now().await;
@@ -424,7 +424,7 @@ async fn intruder(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
         () = attempts => {}
         _ = input.next_line() => {}
     }
-    say(format_args!("refused {refused} absent {absent} connected {connected} received {received}"));
+    say(format_args!("denied {denied} absent {absent} connected {connected} received {received}"));
     Ok(())
 }
 

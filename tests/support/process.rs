@@ -1,6 +1,7 @@
 //! Processes of a test, and what the system reports of them.
 
 use std::io::{BufRead, BufReader, Write};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -76,9 +77,9 @@ impl Peer {
         assert!(self.lines.iter().all(|line| !line.starts_with(start)));
     }
 
-    /// Has a client ping until it gets the reply, again after each loss of the connection; returns the number of
+    /// Has a client ping until it gets the reply, and again after each loss of the connection. Returns the number of
     /// losses.
-    pub fn asks(&mut self, number: u64) -> usize {
+    pub fn pings(&mut self, number: u64) -> usize {
         for losses in 0.. {
             self.tell(&format!("ping {number}"));
             loop {
@@ -119,6 +120,32 @@ impl Peer {
         self.end_input();
         assert!(self.child.wait().unwrap().success());
     }
+}
+
+/// Waits until `ready` returns something.
+pub fn once<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(value) = ready() {
+            return value;
+        }
+        assert!(started.elapsed() < DEADLINE, "{what} did not happen");
+        std::thread::yield_now();
+    }
+}
+
+/// Sends a message that a server process replies to, and returns the reply.
+pub fn ping(stream: &mut UnixStream) -> String {
+    stream.set_read_timeout(Some(DEADLINE)).unwrap();
+    stream.write_all(PING).unwrap();
+    let mut line = String::new();
+    BufReader::new(stream).read_line(&mut line).unwrap();
+    line
+}
+
+/// Whether the server process at `path` replies.
+pub fn replies(path: &Path) -> bool {
+    ping(&mut UnixStream::connect(path).unwrap()).contains("pong")
 }
 
 /// The status that a server prints.

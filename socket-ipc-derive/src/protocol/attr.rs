@@ -17,12 +17,12 @@ const PROTOCOL: &str = "protocol";
 const TO_SERVER: &str = "to_server";
 /// The topics that travel from the server to clients.
 const TO_CLIENT: &str = "to_client";
-/// The keys. A new one stands here, in [`Keys`] and in [`read_key`].
+/// The keys. A new one is added here, in [`Keys`] and in [`read_key`].
 const LANGUAGE: Language = Language { attribute: PROTOCOL, keys: &[TO_SERVER, TO_CLIENT, CRATE] };
 /// How the attribute is written.
 const FORM: &str = "`#[protocol(to_server(…), to_client(…))]`";
 
-/// What the attribute says; nothing where it says nothing, or nothing usable.
+/// The content of the attribute. A missing or unusable value is empty.
 #[derive(Default)]
 pub(crate) struct ProtocolAttribute {
     pub(crate) to_server: Vec<TypePath>,
@@ -40,7 +40,7 @@ pub(crate) fn read(input: &DeriveInput, errors: &mut Vec<Error>) -> ProtocolAttr
         ));
         return ProtocolAttribute::default();
     };
-    // Two sets of topics may be meant as one, or one as the other's successor.
+    // The second attribute may be meant to extend the first or to replace it, so it is an error.
     errors.extend(attributes.map(|second| Error::new_spanned(second, "duplicate `#[protocol]` attribute")));
 
     match &attribute.meta {
@@ -66,7 +66,7 @@ fn read_list(attribute: &Attribute, list: &MetaList, errors: &mut Vec<Error>) ->
     }
     let to_server = keys.to_server.flatten().unwrap_or_default();
     let to_client = keys.to_client.flatten().unwrap_or_default();
-    // After a mistake there may be topics that could not be read.
+    // Only without mistakes: a broken item may be a topic that could not be read.
     if to_server.is_empty() && to_client.is_empty() && errors.len() == before {
         errors.push(Error::new_spanned(
             attribute,
@@ -90,7 +90,7 @@ struct Keys {
     krate: Option<Option<Path>>,
 }
 
-/// One key and what belongs to it, up to the comma.
+/// Reads one key and its value, up to the comma.
 fn read_key(input: ParseStream<'_>, keys: &mut Keys, errors: &mut Vec<Error>) -> Result<()> {
     let key = LANGUAGE.read_key(input)?;
     match key.to_string().as_str() {
@@ -137,7 +137,7 @@ fn read_entry(input: ParseStream<'_>) -> Result<TypePath> {
     Ok(topic)
 }
 
-/// The path of a type. A string is the name of a topic, or is meant as one.
+/// Reads the path of a type. A string is an error: it is probably the name of a topic.
 fn read_type(input: ParseStream<'_>, at: Span, expected: &str) -> Result<TypePath> {
     if input.peek(Lit) {
         return Err(Error::new(at, expected));
@@ -154,7 +154,7 @@ fn check_once(key: &str, entries: &[TypePath], errors: &mut Vec<Error>) {
         if seen.contains(&text) {
             errors.push(Error::new_spanned(
                 topic,
-                format_args!("this topic stands in `{key}` already: remove one of the two"),
+                format_args!("this topic is already listed in `{key}`: remove one of the two"),
             ));
         } else {
             seen.push(text);
@@ -174,7 +174,7 @@ fn check_lifetimes(topic: &TypePath, errors: &mut Vec<Error>) {
     }));
 }
 
-/// The lifetimes that are arguments of the type itself. Its type arguments do not borrow, and may say so.
+/// The lifetimes that are arguments of the type itself. A `'static` inside a type argument is allowed.
 fn own_lifetimes(topic: &TypePath) -> impl Iterator<Item = &Lifetime> {
     let arguments = topic.path.segments.last().and_then(|segment| match &segment.arguments {
         PathArguments::AngleBracketed(arguments) => Some(&arguments.args),

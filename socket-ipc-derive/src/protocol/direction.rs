@@ -1,4 +1,4 @@
-//! What is written for one direction of a protocol.
+//! The impls and checks for one direction of a protocol.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
@@ -13,9 +13,9 @@ pub(super) struct Direction<'a> {
     pub(super) topics: &'a [TypePath],
     /// The trait that says that a topic travels in it.
     pub(super) marker: TokenStream,
-    /// The endpoint that receives it.
+    /// The endpoint that receives the topics.
     pub(super) endpoint: TokenStream,
-    /// What it is called.
+    /// The direction in words, for an error message.
     pub(super) words: &'static str,
 }
 
@@ -42,8 +42,8 @@ impl Direction<'_> {
         }
     }
 
-    /// The impl that attaches a struct that has a method for every listed topic. Without any there is nothing to
-    /// attach, which is a compile error.
+    /// Writes the impl that attaches a struct with a method for every listed topic. A direction without topics has no
+    /// such impl, so attaching a struct does not compile.
     pub(super) fn attaches(&self, input: &DeriveInput, krate: &TokenStream) -> Option<TokenStream> {
         if self.topics.is_empty() {
             return None;
@@ -69,10 +69,11 @@ impl Direction<'_> {
         })
     }
 
-    /// The check that all are topics, and no two of this direction the same one: they could not be told apart.
+    /// Writes the check that every type is a topic, and that no two types of this direction have the same one: their
+    /// messages could not be told apart.
     ///
-    /// Only the compiler knows the topics of types. Each has a constant of its own, so that all mistakes are reported
-    /// at once, each on the later type.
+    /// Only the compiler knows the topics of types. Each check is a constant of its own, so that all mistakes are
+    /// reported at once, each at the later type.
     pub(super) fn names(&self, protocol: &str, attribute: &ProtocolAttribute) -> Option<TokenStream> {
         let topics = self.topics;
         if topics.is_empty() {
@@ -83,7 +84,7 @@ impl Direction<'_> {
             let span = at(topic);
             let krate = library(attribute, span);
             quote_spanned! {span=>
-                const _: () = #krate::__private::stands_once(&NAMES, #index, #words, #protocol);
+                const _: () = #krate::__private::has_topic_once(&NAMES, #index, #words, #protocol);
             }
         });
         let krate = library(attribute, Span::call_site());

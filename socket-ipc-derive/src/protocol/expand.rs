@@ -1,4 +1,5 @@
-//! Checks a type and writes its protocol: what travels in which direction, and which endpoint receives it.
+//! Checks a type and writes its impl of `Protocol`: which topics travel in which direction, and which endpoint receives
+//! them.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
@@ -12,9 +13,10 @@ use super::stand_in::stand_in;
 use crate::mistakes::reported;
 use crate::types::with_lifetime;
 
-/// What makes a protocol of a type, preceded by every mistake that was found in it.
+/// Writes the impls of a protocol, preceded by every mistake that was found.
 ///
-/// With mistakes it is a stand-in in which everything may travel, so that uses of the type aren't reported as well.
+/// With mistakes the impls are a stand-in that lets every topic travel, so that uses of the type give no further
+/// errors.
 pub(crate) fn protocol(input: &DeriveInput) -> TokenStream {
     let mut errors = Vec::new();
     let attribute = attr::read(input, &mut errors);
@@ -30,7 +32,7 @@ pub(crate) fn protocol(input: &DeriveInput) -> TokenStream {
     }
 }
 
-/// A protocol has no values, and a union is nothing but a puzzle about them.
+/// Rejects a union: a protocol has no values, so a struct without fields is enough.
 fn check_kind(input: &DeriveInput, errors: &mut Vec<Error>) {
     if let Data::Union(_) = input.data {
         errors.push(Error::new(
@@ -40,7 +42,7 @@ fn check_kind(input: &DeriveInput, errors: &mut Vec<Error>) {
     }
 }
 
-/// Both ends have to mean the same topics by a protocol, whatever either would choose for a parameter.
+/// Rejects generics: both ends must mean the same topics by a protocol.
 fn check_no_generics(input: &DeriveInput, errors: &mut Vec<Error>) {
     if !input.generics.params.is_empty() {
         errors.push(Error::new_spanned(
@@ -88,7 +90,7 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
     );
     let described = described(input, attribute, &krate);
 
-    // What is deprecated is no less part of the protocol; a program that sends it is warned.
+    // A deprecated topic is still part of the protocol. A program that sends it gets the warning.
     quote! {
         #[allow(deprecated)]
         const _: () = {
@@ -103,8 +105,8 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
     }
 }
 
-/// The impl that describes a protocol, in whatever kind of schema all its topics have. A topic without one is no
-/// mistake: its use is a compile error that says so.
+/// Writes the impl that describes a protocol, for any kind of schema that all its topics have. A topic without a schema
+/// is no mistake here; only asking for the schema of the protocol does not compile then.
 fn described(input: &DeriveInput, attribute: &ProtocolAttribute, krate: &TokenStream) -> TokenStream {
     let ident = &input.ident;
     let (mut topics, mut directions) = (Vec::new(), Vec::new());

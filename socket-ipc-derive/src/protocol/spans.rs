@@ -7,13 +7,13 @@ use syn::{Path, TypePath};
 
 use super::attr::ProtocolAttribute;
 
-/// Where the library is. Code whose mistakes are a type's is located at the type, and reported there; but a path that
-/// the user wrote stays where it is, so that one which leads nowhere is reported once.
+/// The path of the library. The default path has this span, so that a mistake in a type is reported at the type. A path
+/// from the attribute keeps its own span, so that a path that leads nowhere is reported once.
 pub(super) fn library(attribute: &ProtocolAttribute, span: Span) -> TokenStream {
     attribute.krate.as_ref().map_or_else(|| quote_spanned!(span=> ::socket_ipc), Path::to_token_stream)
 }
 
-/// The span for generated code that is located at a type. It is still generated, so that lints pass it over.
+/// A span at a type for generated code. It still counts as generated, so that lints ignore the code.
 pub(super) fn at(ty: &TypePath) -> Span {
     Span::call_site().located_at(ty.span())
 }

@@ -1,4 +1,4 @@
-//! What stands in for a protocol with mistakes.
+//! The impls for a protocol with mistakes.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
@@ -8,11 +8,11 @@ use syn::{DeriveInput, GenericParam, parse_quote};
 use super::attr::ProtocolAttribute;
 use super::spans::library;
 
-/// A protocol in which everything may travel and everybody may be attached.
+/// Writes a protocol in which every topic may travel and every struct may be attached.
 pub(super) fn stand_in(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenStream {
     let krate = library(attribute, Span::call_site());
     let (ident, name) = (&input.ident, input.ident.unraw().to_string());
-    // Generics are a mistake, but the stand-in has to compile all the same.
+    // Generics are a mistake that is reported already; the stand-in has to compile with them.
     let mut generics = input.generics.clone();
     if !generics.params.is_empty() {
         generics.make_where_clause().predicates.push(parse_quote!(Self: 'static));
@@ -27,13 +27,13 @@ pub(super) fn stand_in(input: &DeriveInput, attribute: &ProtocolAttribute) -> To
         [with(parse_quote!(__T)), with(parse_quote!(__L)), with(parse_quote!(__S))];
     let [of_topic, of_struct, of_schema] =
         [&of_topic, &of_struct, &of_schema].map(|generics| generics.split_for_impl().0);
-    let attaches = ["Server", "Client"].map(|side| {
-        let side = Ident::new(side, Span::call_site());
+    let attaches = ["Server", "Client"].map(|endpoint| {
+        let endpoint = Ident::new(endpoint, Span::call_site());
         quote! {
             #[automatically_derived]
-            impl #of_struct #krate::Attaches<__L, #krate::#side<Self>> for #ident #arguments #where_clause {
+            impl #of_struct #krate::Attaches<__L, #krate::#endpoint<Self>> for #ident #arguments #where_clause {
                 fn attach_to(
-                    _: &#krate::__private::Attaching<'_, __L, #krate::#side<Self>>,
+                    _: &#krate::__private::Attaching<'_, __L, #krate::#endpoint<Self>>,
                 ) -> ::core::result::Result<(), #krate::RegisterError> {
                     ::core::result::Result::Ok(())
                 }

@@ -14,9 +14,9 @@ use crate::types::{TypeName, check_owned};
 
 /// The attribute's own name.
 const TOPIC: &str = "topic";
-/// The topic string, in the long form.
+/// The key of the topic's name, in the long form.
 const NAME: &str = "name";
-/// The type of the reply, in the long form.
+/// The key of the reply's type, in the long form.
 const REPLY: &str = "reply";
 /// The type that a responder fails with.
 const ERROR: &str = "error";
@@ -31,7 +31,7 @@ const LANGUAGE: Language =
 /// The longest topic name that every peer accepts by default.
 const MAX_NAME_LEN: usize = 256;
 
-/// What the attribute says; `None` where it says nothing, or nothing usable.
+/// The content of the attribute. A missing or unusable value is `None`.
 #[derive(Default)]
 pub(crate) struct TopicAttribute {
     pub(crate) name: Option<LitStr>,
@@ -54,7 +54,7 @@ pub(crate) fn read(input: &DeriveInput, errors: &mut Vec<Error>) -> TopicAttribu
         ));
         return TopicAttribute::default();
     };
-    // The first one counts: which of two names a message travels under must not depend on a guess.
+    // The second attribute may be meant to replace the first, so it is an error. The first is used for the stand-in.
     errors.extend(attributes.map(|second| Error::new_spanned(second, "duplicate `#[topic]` attribute")));
 
     let read = match &attribute.meta {
@@ -88,8 +88,7 @@ fn read_short(value: &Expr, errors: &mut Vec<Error>) -> TopicAttribute {
     TopicAttribute { name: name.map_err(|error| errors.push(error)).ok(), ..TopicAttribute::default() }
 }
 
-/// Whether this is meant as `#[topic(key = value)]`. A literal in the parentheses is meant as the short form,
-/// and other delimiters are read by no one.
+/// Whether this is meant as `#[topic(key = value)]`. A literal in the parentheses is meant as the short form.
 fn is_long_form(list: &MetaList) -> bool {
     let begins_with_literal = |input: ParseStream<'_>| {
         let literal = input.peek(Lit);
@@ -181,28 +180,27 @@ fn read_key(input: ParseStream<'_>, keys: &mut Keys) -> Result<()> {
     }
 }
 
-/// For `#[topic]` and `#[topic("hello")]`: the form to write, with the name that was given or one made of the
-/// type's.
+/// The error for `#[topic]` and `#[topic("hello")]`. It shows the right form, with the given name or one that is made
+/// from the name of the type.
 fn expected_short_form(attribute: &Attribute, input: &DeriveInput) -> Error {
     let given = attribute.parse_args::<LitStr>().map(|literal| literal.value());
     let name = given.unwrap_or_else(|_| input.ident.unraw().to_string().to_lowercase());
     Error::new_spanned(attribute, format_args!("expected `#[{TOPIC} = {name:?}]`"))
 }
 
-/// The rules of topic names. They are a peer's rules too: a name that breaks one would be refused at the
-/// first send.
+/// Checks the rules of topic names. Peers have the same rules: a name that breaks one would fail at the first send.
 fn check_name(literal: &LitStr, errors: &mut Vec<Error>) {
     let name = literal.value();
-    let mut refuse = |message: String| errors.push(Error::new(literal.span(), message));
+    let mut reject = |message: String| errors.push(Error::new(literal.span(), message));
     if name.is_empty() {
-        refuse("topic name must not be empty".into());
+        reject("topic name must not be empty".into());
     }
     if name.len() > MAX_NAME_LEN {
-        refuse(format!("topic name must not exceed {MAX_NAME_LEN} bytes, this one has {}", name.len()));
+        reject(format!("topic name must not exceed {MAX_NAME_LEN} bytes, this one has {}", name.len()));
     }
-    // They garble logs and terminals, and the end of a message holds one on every wire but the oldest.
+    // Control characters garble logs and terminals, and most delimiters hold one.
     if let Some(control) = name.chars().find(|c| c.is_control()) {
-        refuse(format!(
+        reject(format!(
             "topic name must not contain control characters: remove `{}`",
             control.escape_default()
         ));

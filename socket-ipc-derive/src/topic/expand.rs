@@ -1,4 +1,4 @@
-//! Checks a type and writes what it says of itself: its topic, and what hearing it comes to.
+//! Checks a type and writes its impls: its topic, the type of a received message, and the reply.
 
 use std::mem;
 
@@ -13,9 +13,9 @@ use super::attr::{self, TopicAttribute};
 use super::request::Request;
 use crate::mistakes::reported;
 
-/// The `impl Topic` of a type and what goes with it, preceded by every mistake that was found in it.
+/// Writes `impl Topic` and the impls that go with it, preceded by every mistake that was found.
 ///
-/// With mistakes the impls are only a stand-in: they are there so that uses of the type aren't reported as well.
+/// With mistakes the impls are a stand-in, so that uses of the type give no further errors.
 pub(crate) fn topic(input: &DeriveInput) -> TokenStream {
     let mut errors = Vec::new();
     let attribute = attr::read(input, &mut errors);
@@ -31,14 +31,14 @@ pub(crate) fn topic(input: &DeriveInput) -> TokenStream {
     quote!(#errors #implementations)
 }
 
-/// Nothing could say which field of a union a message holds.
+/// Rejects a union: a message could not say which of its fields it holds.
 fn check_kind(input: &DeriveInput, errors: &mut Vec<Error>) {
     if let Data::Union(_) = input.data {
         errors.push(Error::new(input.ident.span(), "a union cannot be a topic; use a struct or an enum"));
     }
 }
 
-/// `Message<'m>` replaces one lifetime: that of the bytes which the message arrived in.
+/// Rejects a second lifetime: `Message<'m>` replaces only the lifetime of the bytes that the message arrived in.
 fn check_one_lifetime(generics: &Generics, errors: &mut Vec<Error>) {
     let surplus = generics.lifetimes().skip(1);
     errors.extend(surplus.map(|param| {
@@ -46,7 +46,7 @@ fn check_one_lifetime(generics: &Generics, errors: &mut Vec<Error>) {
     }));
 }
 
-/// The bytes of a message never live as long as the program, so that no message could have this type.
+/// Rejects `'a: 'static`: the bytes of a message do not live as long as the program.
 fn check_lifetime_is_free(generics: &Generics, errors: &mut Vec<Error>) {
     if let Some(bound) = static_lifetime_bound(generics) {
         errors.push(Error::new_spanned(
@@ -56,8 +56,8 @@ fn check_lifetime_is_free(generics: &Generics, errors: &mut Vec<Error>) {
     }
 }
 
-/// `Message<'m>` replaces the lifetime and keeps the types. One that borrowed itself could be shorter lived
-/// than `'m`.
+/// Rejects a type parameter that may borrow beside a lifetime. `Message<'m>` replaces only the lifetime, and a type
+/// argument could live shorter than `'m`.
 fn check_types_are_static(generics: &Generics, errors: &mut Vec<Error>) {
     errors.extend(types_not_static(generics).map(|param| {
         let ident = &param.ident;
@@ -70,12 +70,12 @@ fn check_types_are_static(generics: &Generics, errors: &mut Vec<Error>) {
     }));
 }
 
-/// A responder may take longer than the buffer lives that the request arrived in.
+/// Rejects a lifetime on a request: a responder may run longer than the buffer lives that the request arrived in.
 fn check_request_is_owned(generics: &Generics, attribute: &TopicAttribute, errors: &mut Vec<Error>) {
     if attribute.reply.is_none() {
         return;
     }
-    // The others are surplus whatever the attribute says.
+    // Further lifetimes are reported already.
     errors.extend(generics.lifetimes().next().map(|param| {
         let lifetime = &param.lifetime;
         Error::new_spanned(
@@ -119,7 +119,7 @@ fn is_static(lifetime: &Lifetime) -> bool {
     lifetime.ident == "static"
 }
 
-/// Whether the type is that type parameter and nothing else.
+/// Whether a type is exactly this type parameter.
 fn is_param(ty: &Type, param: &Ident) -> bool {
     match ty {
         Type::Path(ty) => ty.qself.is_none() && ty.path.is_ident(param),
@@ -129,7 +129,7 @@ fn is_param(ty: &Type, param: &Ident) -> bool {
     }
 }
 
-/// Writes the impls. Whatever the attribute doesn't say has a stand-in.
+/// Writes the impls, with a stand-in for each value that the attribute lacks.
 fn implementations(input: &DeriveInput, attribute: TopicAttribute) -> TokenStream {
     let krate = attribute.krate.as_ref().map_or_else(|| quote!(::socket_ipc), Path::to_token_stream);
     // A new literal, so that lints on the user's literal (needless hashes) are reported only where it stands.
@@ -167,13 +167,13 @@ fn implementations(input: &DeriveInput, attribute: TopicAttribute) -> TokenStrea
     }
 }
 
-/// `type Message<'m> = …;`, with the user's own name for the lifetime.
+/// Writes `type Message<'m> = …;`, with the user's own name for the lifetime.
 fn message(input: &DeriveInput) -> TokenStream {
     match input.generics.lifetimes().next() {
         None => quote!(
             type Message<'m> = Self;
         ),
-        // Reported as a mistake already; the lifetime can't be replaced.
+        // Two lifetimes are reported already, and can't be replaced by one.
         Some(_) if static_lifetime_bound(&input.generics).is_some() => quote!(
             type Message<'m> = Self;
         ),
@@ -195,7 +195,7 @@ pub(super) fn arguments(generics: &Generics, lifetime: &TokenStream) -> Option<T
     (!generics.params.is_empty()).then(|| quote!(<#(#arguments),*>))
 }
 
-/// The impl's parameters and where clause: those of the type, for any lifetime.
+/// The parameters and the where clause of the impl: those of the type, for any lifetime.
 ///
 /// The impl is for `Hello<'_>`, and a bound that names the lifetime `'a` becomes `for<'a>`: it has to hold
 /// for each `Message<'a>`, not only for one. This also leaves the name free for the parameter of `Message`.
@@ -214,21 +214,21 @@ pub(super) fn impl_generics(generics: &Generics) -> (TokenStream, TokenStream) {
         }
     }
     for predicate in predicates(generics) {
-        // A bound on a lifetime is a mistake (`'static`), or says nothing.
+        // A bound on the only lifetime is either `'static`, a mistake, or means nothing.
         if let WherePredicate::Type(PredicateType { lifetimes: outer, bounded_ty, bounds, .. }) = predicate {
             let bounds = bounds.iter();
             clause.extend(bounds.filter_map(|bound| for_any(&lifetimes, outer.as_ref(), bounded_ty, bound)));
         }
     }
-    // A missing `T: 'static` is a mistake; the stand-in has to compile all the same.
+    // A missing `T: 'static` is reported already; the stand-in has to compile without it.
     clause.extend(types_not_static(generics).map(|TypeParam { ident, .. }| quote!(#ident: 'static)));
     (quote!(<#(#params),*>), quote!(where #(#clause,)*))
 }
 
-/// One bound of the where clause, `for` those of the type's lifetimes that it names.
+/// One bound of the where clause, with a `for` of the lifetimes of the type that the bound names.
 ///
-/// A clause has one `for` only (E0316), hence the bound's own (`T: for<'x> Visit<'x, 'a>`) moves to the
-/// front. `T: 'a` is left out: `T: 'static` says more.
+/// A clause may have only one `for` (E0316), so the `for` of the bound itself (`T: for<'x> Visit<'x, 'a>`) moves to the
+/// front. `T: 'a` is left out, because `T: 'static` implies it.
 fn for_any(
     lifetimes: &[&Lifetime],
     outer: Option<&BoundLifetimes>,
@@ -251,7 +251,7 @@ fn for_any(
     Some(quote!(for<#(#named,)* #(#own),*> #ty: #bound))
 }
 
-/// Whether a lifetime stands anywhere in the tokens. A `for` inside can't bind the same name again (E0496).
+/// Whether the tokens contain a lifetime. A `for` inside can't bind the same name again (E0496).
 fn names(tokens: TokenStream, lifetime: &Lifetime) -> bool {
     let mut apostrophe = false;
     tokens.into_iter().any(|token| match token {

@@ -1,5 +1,5 @@
-//! What is measured: each case receives or sends messages through the public face of the library, over a stream in
-//! memory, so that it counts what a user pays and nothing that the kernel does.
+//! The cases of both benchmarks. Each case receives or sends messages through the public API over a stream in memory,
+//! so it measures the library without the kernel.
 
 #![allow(clippy::expect_used, reason = "a measurement that can't be made is to stop the program")]
 
@@ -14,7 +14,7 @@ use socket_ipc::{ClientId, Server, Topic};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
-/// The message that the comparison with other libraries uses too.
+/// The message that the comparison with other libraries uses, too.
 #[derive(Topic, Serialize, Deserialize, Clone)]
 #[topic = "bench"]
 pub(crate) struct Small {
@@ -29,7 +29,7 @@ impl Small {
     }
 }
 
-/// The same, its text left where it was received.
+/// The same message, which borrows its text.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "bench"]
 pub(crate) struct Borrowed<'a> {
@@ -52,11 +52,11 @@ impl Text {
     }
 }
 
-/// One thing that is measured.
+/// One case.
 pub(crate) struct Case {
     pub(crate) group: &'static str,
     pub(crate) name: &'static str,
-    /// How many messages make a run long enough to be timed, and short enough to be counted.
+    /// The number of messages: enough for a run to be timed, and few enough to count their instructions.
     pub(crate) messages: usize,
     run: Box<dyn Fn(usize)>,
 }
@@ -66,7 +66,7 @@ impl Case {
         Self { group, name, messages, run: Box::new(run) }
     }
 
-    /// Receives messages, `lines` in turn, with what `listen` attaches.
+    /// A case that receives messages, `lines` in turn, with the listeners that `listen` attaches.
     fn receive(
         group: &'static str,
         name: &'static str,
@@ -82,7 +82,7 @@ impl Case {
         })
     }
 
-    /// Sends messages to as many clients as `clients`, each of which takes all at once.
+    /// A case that sends messages to this many clients. Each client reads everything at once.
     fn send<M: Topic + Serialize + 'static>(
         name: &'static str,
         messages: usize,
@@ -99,7 +99,7 @@ impl Case {
     }
 }
 
-/// All of it. Names stand in the baseline of the instruction counts.
+/// All cases. The baseline of the instruction counts uses their names.
 pub(crate) fn cases() -> Vec<Case> {
     let small = || std::hint::black_box(json(&Small::new()));
     let line = |message: &str| [format!("{{\"topic\":\"bench\",\"message\":{message}}}\n")];
@@ -213,7 +213,7 @@ fn admit(server: &Server, memory: Memory) -> ClientId {
     server.serve_connection(memory).expect("anybody may come").expect("the server is open")
 }
 
-/// A client in memory: sends `block` as often as `blocks`, then leaves; takes whatever is written.
+/// A client in memory: it sends `block` `blocks` times, then closes, and reads everything that is written to it.
 struct Memory {
     block: Arc<[u8]>,
     at: usize,

@@ -11,10 +11,10 @@ use crate::router::Subscription;
 /// The messages of one topic, or of all, as an iterator that waits for the next one: what
 /// [`subscribe`](super::Client::subscribe) and [`subscribe_raw`](super::Client::subscribe_raw) return.
 ///
-/// It has every message from the moment it was made, in the order in which they were sent, those of later connections
-/// too; several iterators have every message each. It holds at most
+/// It yields every message that arrives after it was made, in the order in which the server sent them, also over later
+/// connections. Each of several iterators yields every message. An iterator holds at most
 /// [`limits::SUBSCRIPTION_LEN`](crate::limits::SUBSCRIPTION_LEN) (256) messages, of at most
-/// [`limits::SUBSCRIPTION_BYTES`](crate::limits::SUBSCRIPTION_BYTES) (8 MiB) of JSON text together; a full one slows
+/// [`limits::SUBSCRIPTION_BYTES`](crate::limits::SUBSCRIPTION_BYTES) (8 MiB) of JSON text together. A full one slows
 /// down the server's messages to this client, and loses none.
 ///
 /// It ends after the last message when the client is closed or dropped; it does not keep the client alive. Without a
@@ -61,7 +61,7 @@ impl<M> Messages<M> {
     ///
     /// # Errors
     ///
-    /// [`NextError`]: none came in that time. The next call goes on waiting; no message is lost in between.
+    /// [`NextError`]: no message came in that time. The next call waits again; no message is lost in between.
     ///
     /// # Examples
     ///

@@ -82,19 +82,19 @@ impl<P> ClientBuilder<P> {
 
     /// Sets the user id that the server must run as: any, unless set.
     ///
-    /// The kernel tells it (`SO_PEERCRED`). With another one the attempt fails before anything is sent or
-    /// read, and is made again. It protects where others may write to the directory of the socket file,
-    /// as in `/tmp`.
+    /// The kernel reports it (`SO_PEERCRED`). If the server runs as another user, the attempt fails before anything is
+    /// sent or read, and the client tries again. Set it where other users may write to the directory of the socket
+    /// file, as in `/tmp`.
     pub fn expect_server_user(mut self, uid: u32) -> Self {
         self.options.expected_server_user = Some(uid);
         self
     }
 
-    /// Has the client connect by code of yours, over anything that reads and writes asynchronously. The path
-    /// then is only a name.
+    /// Sets a function that opens the connections, over any stream that reads and writes asynchronously. The path is
+    /// then only a name.
     ///
-    /// Where that code panics, [`connect`](Client::connect) does; when a lost connection is made again, it is an
-    /// attempt that failed. A stream that panics ends its connection with [`CloseCause::Io`](crate::CloseCause::Io).
+    /// If the function panics, so does [`connect`](Client::connect); when a lost connection is made again, the panic
+    /// is a failed attempt. A stream that panics ends its connection with [`CloseCause::Io`](crate::CloseCause::Io).
     ///
     /// # Examples
     ///
@@ -109,10 +109,10 @@ impl<P> ClientBuilder<P> {
     /// let server = Server::new("in memory");
     /// let mut sums = server.subscribe::<Sum>();
     ///
-    /// let other_side = server.handle();
+    /// let acceptor = server.handle();
     /// let connector = move || {
     ///     let (ours, theirs) = tokio::io::duplex(64 * 1024);
-    ///     let served = other_side.serve_connection(theirs).map_err(io::Error::other);
+    ///     let served = acceptor.serve_connection(theirs).map_err(io::Error::other);
     ///     async move { served.map(|_client_id| ours) }
     /// };
     /// let client = Client::builder("in memory").connector(connector).build();

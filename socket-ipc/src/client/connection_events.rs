@@ -34,12 +34,11 @@ pub enum ClientConnectionEvent {
     },
     /// An attempt to connect failed. Another follows, unless `give_up_after` says otherwise; then the stream ends.
     ConnectFailed(Arc<ConnectError>),
-    /// The connection ended, after the last of its messages was dispatched: which end ended it and why, and what was
-    /// lost.
+    /// The connection ended, after the last of its messages was dispatched. The reason says which end ended it and why,
+    /// and what was lost.
     Disconnected(CloseReason),
-    /// So many events had no room in the stream, as the events before them had not been read.
-    /// [`is_connected`](ClientHandle::is_connected) says whether there is a connection now; the events that follow may
-    /// say so once more.
+    /// The number of events that had no room in the stream, because earlier events had not been read.
+    /// [`is_connected`](ClientHandle::is_connected) says whether there is a connection now; later events may repeat it.
     Lagged(u64),
 }
 

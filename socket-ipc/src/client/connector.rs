@@ -15,9 +15,9 @@ use crate::connection::Transport;
 use crate::endpoint::options::ClientOptions;
 use crate::error::ConnectError;
 use crate::listener::caught;
-use crate::unix_socket::socket_file::refuse_path;
+use crate::unix_socket::socket_file::{no_socket, path_error};
 
-/// How long to wait before a connection is tried again that found the server's backlog full.
+/// The pause before the next system call where the server's backlog was full.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(10);
 
 /// A stream of the user's own type.
@@ -27,8 +27,7 @@ type Opening = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>;
 
 /// How a client reaches its server.
 pub(super) enum Connector {
-    /// By the path of its options, which is found where it was at the first attempt: the process may change its
-    /// directory.
+    /// By the path of its options, made absolute at the first attempt: the process may change its directory later.
     Path(OnceLock<PathBuf>),
     /// By code of the user.
     Custom(Box<dyn Fn() -> Opening + Send + Sync>),
@@ -52,10 +51,10 @@ impl Connector {
         }))
     }
 
-    /// Says what is wrong with the options, so that no attempt can succeed.
-    pub(super) fn refuse(&self, options: &ClientOptions) -> Option<ConnectError> {
+    /// The mistake in the options with which no attempt can succeed, if there is one.
+    pub(super) fn invalid_options(&self, options: &ClientOptions) -> Option<ConnectError> {
         let reason = match self {
-            Self::Path(_) => refuse_path(&options.path)?,
+            Self::Path(_) => path_error(&options.path)?,
             Self::Custom(_) => return None,
         };
         Some(ConnectError::InvalidPath { path: options.path.clone(), reason })
@@ -107,7 +106,7 @@ pub(super) async fn guarded<T>(
 
 /// The path from the root, unless only the path as it was given is short enough for a socket.
 fn absolute(path: &Path) -> PathBuf {
-    let absolute = std::path::absolute(path).ok().filter(|absolute| refuse_path(absolute).is_none());
+    let absolute = std::path::absolute(path).ok().filter(|absolute| path_error(absolute).is_none());
     absolute.unwrap_or_else(|| path.to_owned())
 }
 
@@ -119,7 +118,20 @@ async fn connect(path: &Path) -> io::Result<UnixStream> {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 tokio::time::sleep(BACKLOG_PAUSE).await
             }
-            connected => return connected,
+            Err(error) => return Err(explained(error, path)),
+            Ok(stream) => return Ok(stream),
         }
     }
+}
+
+/// Says what is at the path where it is no socket that takes a connection: the error of the operating system is that of a
+/// dead server, or names no file.
+fn explained(error: io::Error, path: &Path) -> io::Error {
+    let found = match error.kind() {
+        io::ErrorKind::ConnectionRefused => std::fs::metadata(path).ok().and_then(|found| no_socket(&found)),
+        _ => None,
+    };
+    found.map_or(error, |found| {
+        io::Error::new(io::ErrorKind::ConnectionRefused, format!("found {found} there, which is no socket"))
+    })
 }

@@ -58,8 +58,8 @@ impl<P> ClientHandle<P> {
     ///
     /// # Errors
     ///
-    /// [`SendError`]: `NotConnected`, `Closed`, `TooLarge`, `TopicTooLong`, `Encode`, `EncodePanicked`, or `OutboxFull`, after which the
-    /// connection lives. Nothing is queued then.
+    /// [`SendError`]: `NotConnected`, `Closed`, `TooLarge`, `TopicTooLong`, `Encode`, `EncodePanicked`, or
+    /// `OutboxFull`, after which the connection lives. Nothing is queued then.
     ///
     /// # Examples
     ///
@@ -85,12 +85,12 @@ impl<P> ClientHandle<P> {
     /// Queues a message for the server once little is queued: while the outbox holds more than
     /// [`limits::OUTBOX_HIGH_WATER`](crate::limits::OUTBOX_HIGH_WATER) (64 KiB), or has no room, it waits.
     ///
-    /// Two peers that both wait in listeners for the other to read stand still until `write_stall` ends the
-    /// connection.
+    /// If both peers wait in listeners until the other one reads, neither of them reads: the connection then ends after
+    /// `write_stall`.
     ///
     /// # Errors
     ///
-    /// Those of [`send`](Self::send) but `OutboxFull`.
+    /// The errors of [`send`](Self::send) except `OutboxFull`.
     ///
     /// # Cancel safety
     ///
@@ -124,7 +124,7 @@ impl<P> ClientHandle<P> {
     ///
     /// # Errors
     ///
-    /// Those of [`send`](Self::send).
+    /// The errors of [`send`](Self::send).
     pub fn send_raw<M: Serialize + ?Sized>(&self, topic: &str, message: &M) -> Result<(), SendError> {
         send::send(&*self.state, TopicName::AtRunTime(topic), message, ())
     }
@@ -134,7 +134,7 @@ impl<P> ClientHandle<P> {
     ///
     /// # Errors
     ///
-    /// Those of [`send`](Self::send) but `OutboxFull`.
+    /// The errors of [`send`](Self::send) except `OutboxFull`.
     ///
     /// # Cancel safety
     ///
@@ -199,11 +199,10 @@ impl<P> ClientHandle<P> {
 
     /// Closes the client, for good.
     ///
-    /// Closing begins at the call; awaiting what it returns waits for its end. No further message listener
-    /// starts, what is queued is written (for `drain` at most, incoming bytes being read and discarded),
-    /// the connection ends once the server has closed its end too, or a second later, and last comes
-    /// `on_close`. An asynchronous listener that is in flight may finish within the drain; closing does not
-    /// wait for one that itself awaits the closing. Attempts to connect are given up.
+    /// Closing begins at the call; the returned future waits for its end. No further message listener starts. The queue
+    /// is written, for `drain` at most; meanwhile incoming bytes are read and discarded. The connection ends when the
+    /// server has closed its end, too, or a second later. `on_close` is called last. A running asynchronous listener
+    /// may finish within the drain, unless it awaits the closing itself. Attempts to connect are given up.
     ///
     /// It may be called in every state, inside listeners, and any number of times.
     pub fn close(&self) -> Closing {

@@ -18,8 +18,8 @@ use crate::sync::{lock, write};
 
 impl State {
     /// Says why no attempt to connect can succeed.
-    pub(super) fn refuse(&self) -> Option<ConnectError> {
-        self.connector.refuse(&self.options)
+    pub(super) fn invalid_options(&self) -> Option<ConnectError> {
+        self.connector.invalid_options(&self.options)
     }
 
     /// Tries until there is a connection, the client is closed, or it gives up. Waits for `first` before the first
@@ -63,7 +63,7 @@ impl State {
         let link = self.core.new_link(&self.options.limits, Handle::current());
         {
             let mut current = write(&self.link);
-            // Under the lock: closing begins by telling the connection that is in here.
+            // Checked under the lock: closing begins by telling the connection that is stored here.
             self.core.lifecycle.advance(&[Phase::Starting], Phase::Running);
             if self.core.lifecycle.phase() != Phase::Running {
                 return None;
@@ -83,7 +83,7 @@ impl State {
             runtime.spawn(keep(Finish(Arc::clone(self)), connected, link).instrument(self.span().clone()));
         *lock(&self.keeper) = Some(task.abort_handle());
         if self.core.lifecycle.phase() == Phase::Closing {
-            // It was closed after it had connected, and before it knew a runtime to watch its closing on.
+            // It was closed before the runtime was set, so `close` could not spawn the task that watches closing.
             self.watch_closing();
         }
     }

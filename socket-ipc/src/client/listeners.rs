@@ -157,8 +157,8 @@ impl<P> ClientHandle<P> {
 
     /// Returns every message, its topic and its JSON text, as a bounded stream, from now on.
     ///
-    /// The loop to the callback of [`on_message`](Self::on_message), called in the same place: before the listeners
-    /// of the topic. A full stream slows down all that the server sends to this client.
+    /// A loop in place of the callback of [`on_message`](Self::on_message). A message reaches it before the listeners
+    /// of its topic. A full stream slows down all that the server sends to this client.
     ///
     /// ```no_run
     /// use socket_ipc::Client;

@@ -114,9 +114,23 @@ impl<P> Client<P> {
     ///
     /// What a single attempt fails with is reported by `on_connect_error`.
     ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, and within one without I/O and time.
+    ///
     /// # Cancel safety
     ///
     /// Dropped before it resolves, it leaves the client as if it had not been called.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = socket_ipc::Client::builder("/tmp/myApp.sock").give_up_after(3).build();
+    /// client.on_connect_error(|error| eprintln!("{error}"));
+    /// client.connect().await?;
+    /// # Ok(()) }
+    /// ```
     pub async fn connect(&self) -> Result<(), ConnectError> {
         let state = &self.handle.state;
         let path = || state.options.path.clone();
@@ -124,7 +138,7 @@ impl<P> Client<P> {
             Phase::Closing | Phase::Closed => ConnectError::Closed { path: path() },
             _ => ConnectError::AlreadyConnecting { path: path() },
         })?;
-        if let Some(error) = state.refuse() {
+        if let Some(error) = state.invalid_options() {
             return Err(error);
         }
         let connected = match state.establish(None).instrument(state.span().clone()).await {

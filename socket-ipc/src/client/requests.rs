@@ -20,6 +20,17 @@ use crate::wire::topic_or_none;
 /// A responder of a client: any `Fn(T)` that returns the reply, or a `Result` of it.
 ///
 /// It is implemented for all of them; there is nothing to implement.
+///
+/// ```
+/// use socket_ipc::{ClientResponder, Request};
+///
+/// fn is_a_responder<T: Request>(_: impl ClientResponder<T>) {}
+///
+/// # use serde::{Deserialize, Serialize}; use socket_ipc::Topic;
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic(name = "double", reply = Doubled)] struct Double(u64);
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic = "doubled"] struct Doubled(u64);
+/// is_a_responder::<Double>(|Double(number)| Doubled(2 * number));
+/// ```
 // `Fn` is a supertrait so that the compiler infers the types of a closure's arguments.
 pub trait ClientResponder<T: Request>: Fn(T) -> Self::Outcome + Send + Sync + 'static {
     /// What the responder returns.
@@ -44,6 +55,17 @@ where
 /// An asynchronous responder of a client: any `Fn(T)` that returns a future of the reply, or of a `Result` of it.
 ///
 /// It is implemented for all of them; there is nothing to implement.
+///
+/// ```
+/// use socket_ipc::{AsyncClientResponder, Request};
+///
+/// fn is_a_responder<T: Request>(_: impl AsyncClientResponder<T>) {}
+///
+/// # use serde::{Deserialize, Serialize}; use socket_ipc::Topic;
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic(name = "double", reply = Doubled)] struct Double(u64);
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic = "doubled"] struct Doubled(u64);
+/// is_a_responder::<Double>(|Double(number)| async move { Doubled(2 * number) });
+/// ```
 pub trait AsyncClientResponder<T: Request>: Fn(T) -> Self::Future + Send + Sync + 'static {
     /// What the responder returns.
     type Future: Future + Send + 'static;
@@ -84,17 +106,16 @@ type IntoReply<T, F> = fn(<F as Future>::Output) -> Result<<T as Request>::Reply
 ///
 /// [`max_requests`]: crate::ClientBuilder::max_requests
 impl<P> ClientHandle<P> {
-    /// Requests a reply of the server, and returns the future of the reply. The request is queued at the call, as by
-    /// [`send`](Self::send); every error comes with the reply.
+    /// Sends a request to the server, and returns the future of the reply. The request is queued at the call, as by
+    /// [`send`](Self::send); the future returns every error.
     ///
     /// The server replies by [`ServerHandle::respond`](crate::ServerHandle::respond). A request belongs to the
     /// connection that it was sent over: it fails when that connection is lost, and is not sent again. The future may
-    /// be awaited on any runtime or none, but its deadline is kept by the runtime that the client connected in, which
-    /// has to run.
+    /// be awaited on any executor. Its deadline is kept by the runtime that the client connected in, which has to run.
     ///
     /// # Errors
     ///
-    /// The reply's: [`RequestError`](crate::RequestError).
+    /// The future resolves to a [`RequestError`](crate::RequestError) if there is no reply.
     ///
     /// # Examples
     ///
@@ -118,12 +139,12 @@ impl<P> ClientHandle<P> {
         send::request(&*self.state, TopicName::OfType(T::NAME), request, (), read_typed::<T>, T::IS_CANCELLED)
     }
 
-    /// Requests a reply to any value under a topic known only at run time, and returns the future of the reply's JSON
+    /// Sends any value as a request under a topic known only at run time, and returns the future of the reply's JSON
     /// text.
     ///
     /// # Errors
     ///
-    /// The reply's: [`RequestError`](crate::RequestError).
+    /// The future resolves to a [`RequestError`](crate::RequestError) if there is no reply.
     ///
     /// # Examples
     ///

@@ -20,7 +20,7 @@ pub(super) struct State {
     pub(super) core: Core<(), ClientEvents>,
     pub(super) options: ClientOptions,
     pub(super) connector: Connector,
-    /// The connection there is. What takes it out reports its end.
+    /// The current connection. The code that takes it out reports its end, so that the end is reported once.
     pub(super) link: RwLock<Option<Link>>,
     /// The task that keeps the client connected.
     pub(super) keeper: Mutex<Option<AbortHandle>>,
@@ -74,7 +74,7 @@ impl Endpoint for State {
     fn release(&self) {
         // The runtime is gone, or there will be no other connection.
         self.core.lifecycle.advance(&[Phase::Running], Phase::Closing);
-        // With the runtime went the connection: nothing more is to be queued for it.
+        // If the runtime is gone, so is the connection: nothing more may be queued for it.
         self.report_abort();
     }
 }
@@ -121,7 +121,7 @@ impl State {
         let link = read(&self.link).clone();
         if let Some(link) = link {
             let Unsent { messages, bytes } = give_up(&link, self.options.limits.wire);
-            self.report_end(&CloseReason::cut(CloseCause::Closed, (messages, bytes)));
+            self.report_end(&CloseReason::aborted(CloseCause::Closed, (messages, bytes)));
         }
     }
 
@@ -139,7 +139,7 @@ impl State {
         }
     }
 
-    /// Has closing end, also where a listener that blocks its thread or never ends keeps the connection from ending.
+    /// Makes closing end even if a listener blocks its thread or never ends, and so keeps the connection from ending.
     pub(super) fn watch_closing(self: &Arc<Self>) {
         let Some(runtime) = self.core.runtime.get() else { return };
         let mut phase = self.core.lifecycle.subscribe();

@@ -51,7 +51,7 @@ impl Future for Closing {
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let poll = self.closed.as_mut().poll(cx);
-        // Until closing begins, the next listener waits for this one, as for any other.
+        // Before closing begins, a listener that awaits this delays the next one, like any other listener.
         if poll.is_pending() && (self.has_begun)() {
             SCOPE.with(|scope| match scope.get() {
                 Some(Scope { endpoint, .. }) if endpoint == self.endpoint => {

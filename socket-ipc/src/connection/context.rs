@@ -44,13 +44,13 @@ impl<E: EndpointState> Report<E::From> for ConnectionContext<E> {
         self.endpoint.listener_panicked(listens_for, from, panic);
     }
 
-    fn answered(&self, re: &RequestId, topic: &str, envelope: &[u8], from: E::From) {
+    fn reply_arrived(&self, re: &RequestId, topic: &str, envelope: &[u8], from: E::From) {
         if !re.number().is_some_and(|number| self.link.pending_requests.resolve(number, envelope)) {
             self.endpoint.late_reply(re, topic, from);
         }
     }
 
-    fn refuse(&self, to: &ReplyTo, topic: &str, error_reply: ErrorReply, _from: E::From) {
+    fn send_error_reply(&self, to: &ReplyTo, topic: &str, error_reply: ErrorReply, _from: E::From) {
         let outcome = Err(error_reply);
         let outcome = Outcome::<()>::untyped(&outcome);
         reply(&*self.endpoint, &self.link.outbox, to, TopicName::AtRunTime(topic), outcome);

@@ -60,7 +60,7 @@ pub(crate) trait EndpointState: Send + Sync + 'static {
     fn message_error(&self, error: MessageError, from: Self::From);
     fn listener_panicked(&self, listens_for: String, from: Self::From, panic: String);
     fn error(&self, error: Error);
-    /// A reply arrived that no request waits for, or no longer.
+    /// A reply arrived, and no request waits for it.
     fn late_reply(&self, re: &RequestId, topic: &str, from: Self::From);
 }
 

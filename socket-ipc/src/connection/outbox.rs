@@ -18,7 +18,7 @@ use super::buffer_pool::PROCESS_POOL;
 use crate::events::CloseCause;
 use crate::limits::OUTBOX_HIGH_WATER;
 use crate::sync::lock;
-use crate::wire::{Wire, count_ends};
+use crate::wire::{Wire, count_delimiters};
 
 mod broadcast;
 mod budget;
@@ -384,7 +384,7 @@ impl Outbox {
         let counted = left + queued.map(|segment| segment.counted(segment.len())).sum::<usize>();
         if let Some((segment, written)) = &writing {
             // A message counts as sent once its delimiter is. Segments begin at the start of a message.
-            let sent = count_ends(wire, &segment.bytes()[..*written]) as u64;
+            let sent = count_delimiters(wire, &segment.bytes()[..*written]) as u64;
             unsent.messages = unsent.messages.saturating_sub(sent);
         }
         (queue.len, queue.messages, queue.unsent) = (0, 0, Some(unsent));

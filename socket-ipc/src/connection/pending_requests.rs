@@ -23,7 +23,7 @@ pub(super) type Outcome = Result<Box<[u8]>, NoReply>;
 #[derive(Clone, Debug)]
 pub(super) enum NoReply {
     /// Its deadline has passed.
-    Late,
+    TimedOut,
     /// The connection has ended.
     Ended(CloseCause),
     /// It was over the limit, and was not stored.
@@ -34,7 +34,7 @@ pub(super) enum NoReply {
 
 /// Why a request can't be sent.
 #[derive(Debug)]
-pub(super) enum RequestRefused {
+pub(super) enum BeginError {
     /// As many requests as allowed wait for their replies.
     TooMany { limit: usize },
     /// The connection has ended.
@@ -106,15 +106,15 @@ impl PendingRequests {
         self: &Arc<Self>,
         timeout: Duration,
         is_cancelled: bool,
-    ) -> Result<(u64, oneshot::Receiver<Outcome>), RequestRefused> {
+    ) -> Result<(u64, oneshot::Receiver<Outcome>), BeginError> {
         let deadline = Instant::now().checked_add(timeout);
         let (sender, receiver) = oneshot::channel();
         let mut waiting = lock(&self.waiting);
         if let Some(cause) = &waiting.ended {
-            return Err(RequestRefused::Ended(cause.clone()));
+            return Err(BeginError::Ended(cause.clone()));
         }
         if waiting.requesters.len() >= self.limit {
-            return Err(RequestRefused::TooMany { limit: self.limit });
+            return Err(BeginError::TooMany { limit: self.limit });
         }
         let id = waiting.next_id;
         waiting.next_id += 1;
@@ -247,7 +247,7 @@ impl PendingRequests {
         // Sending wakes the requesters: without the lock.
         for (id, requester) in over {
             self.cancel(id, &requester);
-            let _ = requester.reply.send(Err(NoReply::Late));
+            let _ = requester.reply.send(Err(NoReply::TimedOut));
         }
         next
     }
@@ -265,7 +265,7 @@ mod tests {
         assert!(!requests.is_waiting());
         let (first, first_reply) = requests.begin(LONG, true).unwrap();
         let (second, second_reply) = requests.begin(LONG, true).unwrap();
-        assert!(matches!(requests.begin(LONG, true), Err(RequestRefused::TooMany { limit: 2 })));
+        assert!(matches!(requests.begin(LONG, true), Err(BeginError::TooMany { limit: 2 })));
         assert!(requests.resolve(second, b"2"));
         assert!(requests.resolve(first, b"1"));
         assert!(!requests.resolve(first, b"1"), "it was resolved before");
@@ -288,7 +288,7 @@ mod tests {
         assert!(matches!(reply.await, Ok(Err(NoReply::Ended(CloseCause::PeerClosed)))));
         let later = requests.begin(LONG, true);
         assert!(
-            matches!(later, Err(RequestRefused::Ended(CloseCause::PeerClosed))),
+            matches!(later, Err(BeginError::Ended(CloseCause::PeerClosed))),
             "the first cause counts"
         );
     }
@@ -305,7 +305,7 @@ mod tests {
         requests.set_deadline(moved_up, after(2));
         requests.set_deadline(moved_down, after(30));
         for (reply, seconds) in [(second, 2), (first, 10), (third, 30)] {
-            assert!(matches!(reply.await, Ok(Err(NoReply::Late))));
+            assert!(matches!(reply.await, Ok(Err(NoReply::TimedOut))));
             assert_eq!(start.elapsed().as_secs(), seconds);
         }
         // Once no request waits, the task that keeps the deadlines ends; the next request starts another.
@@ -314,7 +314,7 @@ mod tests {
         let requests = PendingRequests::new(10, None, Handle::current());
         for _ in 0..2 {
             let (_, reply) = requests.begin(Duration::from_secs(1), true).unwrap();
-            assert!(matches!(reply.await, Ok(Err(NoReply::Late))));
+            assert!(matches!(reply.await, Ok(Err(NoReply::TimedOut))));
         }
         assert_eq!(start.elapsed().as_secs(), 32);
     }

@@ -27,10 +27,11 @@ thread_local! {
 /// Whether the process has received a message that no chunk holds.
 static FIRST_LARGE: Once = Once::new();
 
-/// Makes glibc keep more of the memory that is freed. By default it gives the top of its heap beyond 128 KiB back to
-/// the kernel, which then clears the pages of each text of such a length that a listener gets, at the cost of decoding
-/// it. Freeing a block that has a mapping of its own raises that threshold to twice its length (`mallopt(3)`,
-/// `M_MMAP_THRESHOLD`). No page of this block is ever touched; other allocators do not notice.
+/// Makes glibc keep more of the memory that is freed. By default it gives freed memory at the top of its heap, beyond
+/// 128 KiB, back to the kernel. The next long text that a listener gets then takes new pages, which the kernel has to
+/// clear; that costs as much as decoding the text. Freeing a block that has a mapping of its own raises the threshold to
+/// twice the length of the block (`mallopt(3)`, `M_MMAP_THRESHOLD`). The block is never written to, so it takes no pages.
+/// Other allocators are not affected.
 fn keep_what_is_freed() {
     drop(black_box(Vec::<u8>::with_capacity(SPARE_LARGE)));
 }

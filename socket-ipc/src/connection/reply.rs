@@ -51,7 +51,7 @@ where
         }
         match outbox.hold_reply(reply.to_vec()) {
             Ok(held) => waiting = Some((topic, held)),
-            Err(error) => refuse(endpoint, outbox, to, topic, reply.len(), error),
+            Err(error) => reject(endpoint, outbox, to, topic, reply.len(), error),
         }
     });
     drop(outcome);
@@ -112,12 +112,12 @@ fn queue(endpoint: &impl EndpointState, outbox: &Outbox, to: &ReplyTo, topic: To
     match outbox.push_reply(reply) {
         Replied::Queued => endpoint.metrics().sent(topic, 1, reply.len()),
         Replied::Lost => lost(topic),
-        Replied::TotalFull => refuse(endpoint, outbox, to, topic, reply.len(), PushError::TotalFull),
+        Replied::TotalFull => reject(endpoint, outbox, to, topic, reply.len(), PushError::TotalFull),
     }
 }
 
 /// Queues an error reply instead of a reply of `len` bytes that has no room.
-fn refuse(
+fn reject(
     endpoint: &impl EndpointState,
     outbox: &Outbox,
     to: &ReplyTo,

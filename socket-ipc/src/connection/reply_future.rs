@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use super::pending_requests::{NoReply, Outcome, PendingRequests, RequestRefused};
+use super::pending_requests::{BeginError, NoReply, Outcome, PendingRequests};
 use super::{Limits, Link};
 use crate::error::error_reply::{ERROR_TOPIC, ErrorReply};
 use crate::error::{RequestError, SendError};
@@ -90,7 +90,7 @@ struct PendingRequest {
 
 impl<R, E> ReplyFuture<R, E> {
     /// Sends a request over a connection: `send` queues it. An error is returned by the future.
-    pub(crate) fn ask(
+    pub(crate) fn begin(
         link: &Link,
         limits: &Limits,
         topic: &str,
@@ -103,10 +103,10 @@ impl<R, E> ReplyFuture<R, E> {
             let topic = || topic.to_owned();
             let (id, reply) =
                 link.pending_requests.begin(timeout, is_cancelled).map_err(|error| match error {
-                    RequestRefused::TooMany { limit } => {
+                    BeginError::TooMany { limit } => {
                         RequestError::TooManyRequests { topic: topic(), limit }
                     }
-                    RequestRefused::Ended(cause) => RequestError::ConnectionLost { topic: topic(), cause },
+                    BeginError::Ended(cause) => RequestError::ConnectionLost { topic: topic(), cause },
                 })?;
             // Made before the request is sent, so that the reply can't come first.
             let mut request = PendingRequest {
@@ -164,7 +164,7 @@ impl<R, E> Future for ReplyFuture<R, E> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = match &mut self.progress {
             Progress::Waiting(request) => ready!(request.poll(cx)),
-            Progress::Failed(_) | Progress::Done => Err(NoReply::Late),
+            Progress::Failed(_) | Progress::Done => Err(NoReply::TimedOut),
         };
         match std::mem::replace(&mut self.progress, Progress::Done) {
             Progress::Waiting(request) => Poll::Ready(match outcome {
@@ -191,7 +191,7 @@ impl PendingRequest {
     fn failed<R, E>(&self, no_reply: NoReply) -> RequestError<E> {
         let topic = self.topic.to_string();
         match no_reply {
-            NoReply::Late => RequestError::Timeout { topic, timeout: self.timeout },
+            NoReply::TimedOut => RequestError::Timeout { topic, timeout: self.timeout },
             NoReply::Ended(cause) => RequestError::ConnectionLost { topic, cause },
             NoReply::NoRoom { limit } => RequestError::InboxFull { topic, limit },
             NoReply::TooLong { size, limit } => RequestError::ReplyUndecodable {

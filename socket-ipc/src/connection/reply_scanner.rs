@@ -1,4 +1,4 @@
-//! Finds replies behind a message that is held back.
+//! Finds replies among the received bytes while the message at their front waits.
 
 use std::ops::Range;
 

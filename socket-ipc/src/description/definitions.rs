@@ -1,15 +1,14 @@
-//! The types that the schemas of a description name, each once and with a name of its own. No I/O.
+//! The types that the schemas of a description define, each declared once under a unique name. No I/O.
 //!
-//! Every schema stands alone, with definitions of its own under `$defs`. Two of them may name the same type, or two
-//! types may have the same name: what is the same through and through is shared, anything else gets a number behind its
-//! name.
+//! Every schema has its own definitions under `$defs`. Two schemas may define the same type, or different types of the
+//! same name. Equal types are merged into one; a different type of the same name gets a number after its name.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
-/// Where a reference within a schema leads.
+/// The prefix of a reference to a definition of the same schema.
 const DEFINITIONS: &str = "#/$defs/";
 /// The same in drafts before 2019-09.
 const OLD_DEFINITIONS: &str = "#/definitions/";
@@ -18,29 +17,30 @@ const OLD_DEFINITIONS: &str = "#/definitions/";
 #[derive(Default)]
 pub(super) struct Definitions {
     schemas: Vec<Schema>,
-    /// By its name among all of them, which schema a type is of, and what that calls it.
+    /// For each global name: the index of the schema that defines the type, and its name in that schema.
     names: BTreeMap<String, (usize, String)>,
     /// Names that no type gets.
     reserved: &'static [&'static str],
 }
 
-/// One schema, taken apart into types.
+/// One schema, split into its types.
 struct Schema {
     types: BTreeMap<String, Value>,
-    /// What each is called among all schemas.
+    /// The global name of each type.
     names: BTreeMap<String, String>,
 }
 
 impl Definitions {
-    /// No types yet, and none of them ever with one of these names.
+    /// Starts without types. No type ever gets one of the reserved names.
     pub(super) fn new(reserved: &'static [&'static str]) -> Self {
         Self { reserved, ..Self::default() }
     }
 
-    /// Adds the types of a schema, and returns the schema that refers to its own: by its title, or by `name`.
+    /// Adds the types of a schema, and returns a reference to its root type. The root type is named after the schema's
+    /// title, or `name` where it has none.
     pub(super) fn add(&mut self, schema: &Value, name: &str) -> Value {
         let Value::Object(schema) = schema else {
-            // `true` and `false`, which name nothing.
+            // `true` and `false` define no type.
             return schema.clone();
         };
         let mut schema = schema.clone();
@@ -63,7 +63,7 @@ impl Definitions {
                 let name = if reference == "#" { Some(root.as_str().into()) } else { referred(reference) };
                 match name.filter(|name| known.contains(&**name)) {
                     Some(name) => *reference = format!("{DEFINITIONS}{name}"),
-                    // Leads to where nothing is, and goes on to do so whatever is called by that name elsewhere.
+                    // The reference leads nowhere. It must not lead to a type of that name in another schema.
                     None if reference.starts_with(DEFINITIONS) => *reference = "#/$unknown".to_owned(),
                     None => {}
                 }
@@ -80,8 +80,8 @@ impl Definitions {
         reference
     }
 
-    /// The name among all schemas of a type of one that is about to be added. `compared` is what is known of how it
-    /// differs from those that there are.
+    /// Chooses the global name of a type of the schema `added`. `compared` caches, for each earlier schema, the names
+    /// that mean a different type in `added`.
     fn place(
         &mut self,
         added: &Schema,
@@ -98,7 +98,7 @@ impl Definitions {
                     return global;
                 }
                 Some((index, other)) if other == name => {
-                    // One that is not there is that which is about to be.
+                    // Without a schema at that index, the name belongs to `added` itself.
                     let Some(schema) = self.schemas.get(*index) else { continue };
                     if !compared.entry(*index).or_insert_with(|| differing(schema, added)).contains(name) {
                         return global;
@@ -110,7 +110,7 @@ impl Definitions {
         String::new()
     }
 
-    /// All types by their names, with references to each other by these names.
+    /// All types by their global names. Their references use global names, too.
     pub(super) fn types(&self) -> BTreeMap<&str, Value> {
         let types = self.names.iter().filter_map(|(global, (schema, name))| {
             let Schema { types, names } = self.schemas.get(*schema)?;
@@ -131,8 +131,7 @@ pub(super) fn type_name(reference: &str) -> Option<&str> {
     reference.strip_prefix(DEFINITIONS)
 }
 
-/// The names that mean another type in one schema than in the other: it differs itself, or something that it is made
-/// of.
+/// The names that mean different types in the two schemas: the types differ themselves, or in one of their parts.
 fn differing(one: &Schema, other: &Schema) -> BTreeSet<String> {
     let mut made_of_it: BTreeMap<String, Vec<&String>> = BTreeMap::new();
     let (mut differing, mut ahead) = (BTreeSet::new(), Vec::new());
@@ -157,7 +156,7 @@ fn differing(one: &Schema, other: &Schema) -> BTreeSet<String> {
     differing
 }
 
-/// Calls `with` for every reference in a schema. What stands in it as data is passed over.
+/// Calls `with` for every reference in a schema. Data in the schema, such as defaults, is skipped.
 fn for_each_reference(schema: &mut Value, with: &mut impl FnMut(&mut String)) {
     let Value::Object(schema) = schema else { return };
     for (key, value) in schema {
@@ -175,7 +174,7 @@ fn for_each_reference(schema: &mut Value, with: &mut impl FnMut(&mut String)) {
     }
 }
 
-/// The name that a reference leads to, out of its escapes: those of a URI around those of a JSON pointer.
+/// The name that a reference leads to, unescaped: first as a URI, then as a JSON pointer.
 fn referred(reference: &str) -> Option<Cow<'_, str>> {
     let pointer = reference.strip_prefix(DEFINITIONS).or_else(|| reference.strip_prefix(OLD_DEFINITIONS))?;
     if !pointer.contains(['%', '~']) {
@@ -198,12 +197,12 @@ fn referred(reference: &str) -> Option<Cow<'_, str>> {
     Some(String::from_utf8(bytes).ok()?.replace("~1", "/").replace("~0", "~").into())
 }
 
-/// A name, and then the same with a number behind it.
+/// A name, then the same name with the numbers from 2 on after it.
 fn numbered(name: &str) -> impl Iterator<Item = String> {
     std::iter::once(name.to_owned()).chain((2_u64..).map(move |number| format!("{name}{number}")))
 }
 
-/// What a type can be called in a program: it begins with a capital, so that it is no word of the language.
+/// An identifier for a type. It begins with a capital letter, so that it is no keyword.
 fn identifier(name: &str) -> String {
     let part = |char: char| if char.is_ascii_alphanumeric() { char } else { '_' };
     let mut name: String = name.chars().map(part).collect();
@@ -220,7 +219,7 @@ pub(super) fn name_for(topic: &str) -> String {
     words.map(identifier).collect()
 }
 
-/// One document of several types.
+/// Several types as the members of one JSON object.
 pub(super) fn document(types: BTreeMap<&str, Value>) -> Map<String, Value> {
     types.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }

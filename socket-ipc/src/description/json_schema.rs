@@ -1,4 +1,4 @@
-//! One JSON schema of all that travels. No I/O.
+//! One JSON schema of all envelopes of a description. No I/O.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ use super::{Description, Direction};
 const TO_SERVER: &str = "ToServer";
 const TO_CLIENT: &str = "ToClient";
 
-/// The whole document.
+/// Makes the schema of a description.
 pub(super) fn json_schema(description: &Description) -> Value {
     let mut definitions = Definitions::new(&[TO_SERVER, TO_CLIENT]);
     let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
@@ -36,7 +36,7 @@ pub(super) fn json_schema(description: &Description) -> Value {
     }
     let mut types = document(definitions.types());
     for (name, envelopes) in [(TO_SERVER, to_server), (TO_CLIENT, to_client)] {
-        // Of none there is no value: an empty `anyOf` is not allowed.
+        // `false` matches no value. An empty `anyOf` is not allowed.
         let any = if envelopes.is_empty() { json!(false) } else { json!({"anyOf": envelopes}) };
         types.insert(name.to_owned(), any);
     }

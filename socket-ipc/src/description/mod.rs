@@ -1,15 +1,15 @@
-//! How does a program tell what it speaks?
+//! How does a server describe itself?
 //!
 //! A server that is built with [`describe`](crate::ServerBuilder::describe) replies to the request
-//! [`socket-ipc.describe`](DESCRIBE) with a [`Description`]: the version of the library, the protocol, the limits and
-//! the wire, and every topic with its direction and the topic of its replies. Without that option there is no
+//! [`socket-ipc.describe`](DESCRIBE) with a [`Description`]. It holds the version of the library, the protocol, the
+//! limits, the wire, and every topic with its direction and the topic of its replies. Without that option there is no
 //! responder, and the request fails at once.
 //!
 //! # How is it requested?
 //!
-//! By [`describe_server`](crate::ClientHandle::describe_server) of a client, or in any language: it is a request like
-//! every other. The message is ignored. A request with a number is replied to under that number; one without, as a
-//! program on the Node library sends it, by a message under the same topic.
+//! A client calls [`describe_server`](crate::ClientHandle::describe_server). A program in another language sends the
+//! request like any other; the message is ignored. The reply to a request with an id repeats the id. A request without
+//! an id, as the Node library sends it, gets a message under the same topic.
 //!
 //! ```
 //! use serde::{Deserialize, Serialize};
@@ -56,23 +56,25 @@
 //!
 //! # What is in it?
 //!
-//! With a protocol its topics, both ways, in the order they are listed. Replies by arrow stand with their requests.
-//! Beyond that, and without a protocol that is all, the topics that have a listener or a responder at the time of
-//! the request: which topics a listener of every message takes is not known. What a server without a protocol sends is
-//! known only if it [is said](crate::ServerBuilder::describe_as).
+//! A protocol's topics of both directions come first, in the order in which the protocol lists them. A reply after an
+//! arrow is part of the description of its request. The other topics that have a listener or a responder at the time
+//! of the request follow; without a protocol they are all there is. A listener of every message adds no topic. Topics
+//! that a server without a protocol sends are listed only if [`describe_as`](crate::ServerBuilder::describe_as) names
+//! them.
 //!
-//! # And how much?
+//! # How is a server asked for its statistics?
 //!
-//! The same option has the server reply to [`socket-ipc.stats`](STATS) with its statistics, those of
+//! With the same option the server replies to the request [`socket-ipc.stats`](STATS) with its
 //! [`stats`](crate::ServerHandle::stats).
 //!
-//! # And the types of the messages?
+//! # Are the types of the messages described?
 //!
-//! With the feature `schema`, for topics that also derive `JsonSchema` of the crate
-//! [schemars](https://docs.rs/schemars), version 1. `Chat::schema()` is the description of a whole protocol with the
-//! JSON schemas (draft 2020-12) of all messages and replies, no socket needed; it exists where all its topics have one.
-//! `describe_as(Chat::schema())` in place of `describe()` has the server tell them. A server without a protocol lists
-//! its topics one by one: `Description::new().hears::<Hello>().sends::<Greeting>()`.
+//! Yes, with the feature `schema`, for topics that also derive `JsonSchema` of the crate
+//! [schemars](https://docs.rs/schemars), version 1. `Chat::schema()` describes a whole protocol with the JSON schemas
+//! (draft 2020-12) of all messages and replies, and needs no socket. It exists if all topics of the protocol have a
+//! schema. A server that is built with `describe_as(Chat::schema())` in place of `describe()` sends the schemas in its
+//! description. A server without a protocol lists its topics one by one:
+//! `Description::new().receives::<Hello>().sends::<Greeting>()`.
 //!
 #![cfg_attr(feature = "schema", doc = "```")]
 #![cfg_attr(not(feature = "schema"), doc = "```ignore")]
@@ -94,16 +96,17 @@
 //!
 //! let server = Chat::server("/tmp/myApp.sock").describe_as(Chat::schema()).build();
 //!
-//! // A file for programs in TypeScript, and one for whatever else reads JSON schemas.
+//! // A file for programs in TypeScript, and one for programs that read JSON schemas.
 //! println!("{}", Chat::schema().typescript());
 //! println!("{:#}", Chat::schema().json_schema());
 //! ```
 //!
 //! # How does a program in TypeScript use it?
 //!
-//! [`typescript`](Description::typescript) makes a file of a description, be it `Chat::schema()` or what a server
-//! sent: the types of all messages, the interfaces `ToServer` and `ToClient` from topic to message, `Replies` from
-//! request to the topic of its reply, and `typed`, which gives a `Client` of the Node library these types.
+//! [`typescript`](Description::typescript) makes a file of a description, either of `Chat::schema()` or of a
+//! description that a server sent. The file has the types of all messages, the interfaces `ToServer` and `ToClient`
+//! from topic to message, and `Replies` from request to the topic of its reply. Its function `typed` gives a `Client`
+//! of the Node library these types.
 //!
 //! ```ts
 //! import {typed} from './topics';
@@ -118,7 +121,7 @@
 //!
 //! # Which clients may request it?
 //!
-//! All that may connect. A server whose topics are a secret leaves the option off, as it is unless set.
+//! Every client that may connect. The option is off unless set; leave it off if the topics are a secret.
 
 mod definitions;
 mod json_schema;
@@ -138,9 +141,16 @@ pub use crate::topic::direction::Direction;
 pub use topics::TopicDescription;
 
 /// The topic of the request that a server replies to with its [`Description`], and of the reply.
+///
+/// ```no_run
+/// # async fn example(client: socket_ipc::Client) -> Result<(), socket_ipc::RequestError> {
+/// // for a client that wants the JSON text; `describe_server` decodes it
+/// let text = client.request_raw(socket_ipc::description::DESCRIBE, &()).await?;
+/// # Ok(()) }
+/// ```
 pub const DESCRIBE: &str = "socket-ipc.describe";
 
-/// The topic of the request that such a server replies to with its [`Stats`](crate::Stats), and of the reply.
+/// The topic of the request that the same server replies to with its [`Stats`](crate::Stats), and of the reply.
 ///
 /// ```
 /// use socket_ipc::description::STATS;
@@ -156,9 +166,9 @@ pub const STATS: &str = "socket-ipc.stats";
 /// The topics that the library itself responds to where they are enabled. A description does not list them.
 pub(crate) const RESERVED: [&str; 2] = [DESCRIBE, STATS];
 
-/// What a server speaks, as it says so itself. The [module](self) has more.
+/// A server's description of itself. The [module](self) has the chapter.
 ///
-/// What a later version of the library adds, an earlier one ignores.
+/// An earlier version of the library ignores the fields that a later one adds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Description {
@@ -167,36 +177,36 @@ pub struct Description {
     /// The name of the protocol, if it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
-    /// What a message may have.
+    /// The limits for messages.
     pub limits: Limits,
-    /// How messages are told apart.
+    /// How envelopes are written and delimited.
     pub wire: Framing,
-    /// What travels.
+    /// The topics of both directions.
     pub topics: Vec<TopicDescription>,
 }
 
-/// The limits that a server has for messages, both ways.
+/// A server's limits for messages, in both directions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The longest message: that of its encoded envelope without the end of the message, in bytes.
+    /// The longest message: the length of its envelope without the delimiter, in bytes.
     pub max_message_len: usize,
     /// The longest topic, in bytes.
     pub max_topic_len: usize,
 }
 
-/// How envelopes are written and told apart: what a [`Wire`] says.
+/// How envelopes are written and delimited: the content of a [`Wire`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Framing {
-    /// The text that ends a message.
-    pub end: String,
+    /// The bytes that follow each envelope.
+    pub delimiter: String,
     /// The envelope's key for the message.
     pub message_key: String,
 }
 
 impl Description {
-    /// Makes a description without topics, with the limits and the wire that a server has unless they are set.
+    /// Makes a description without topics, with the default limits and the default wire.
     ///
     /// ```
     /// use socket_ipc::Description;
@@ -216,10 +226,11 @@ impl Description {
         }
     }
 
-    /// Writes it as a file of TypeScript: the messages as types, the topics of each direction as an interface from
-    /// topic to message, and `typed`, which gives a `Client` of the Node library these types.
+    /// Writes the description as a file of TypeScript: the messages as types, the topics of each direction as an
+    /// interface from topic to message, and the function `typed`, which gives a `Client` of the Node library these
+    /// types.
     ///
-    /// A message of which no schema is known is `unknown`. Numbers are `number`s, which are exact up to 2⁵³.
+    /// A message without a known schema is `unknown`. Numbers are `number`s, which are exact up to 2⁵³.
     ///
     /// ```
     /// use serde_json::json;
@@ -244,8 +255,8 @@ impl Description {
         typescript::typescript(self)
     }
 
-    /// Writes it as one JSON schema, draft 2020-12, of all envelopes that travel: those of each direction under
-    /// `$defs/ToServer` and `$defs/ToClient`, and the types of their messages beside them.
+    /// Writes the description as one JSON schema, draft 2020-12, of all envelopes. The envelopes of the two directions
+    /// are under `$defs/ToServer` and `$defs/ToClient`, beside the types of their messages.
     ///
     /// ```
     /// use serde_json::json;
@@ -263,7 +274,7 @@ impl Description {
         json_schema::json_schema(self)
     }
 
-    /// Returns what is said of a topic in a direction.
+    /// Returns the description of a topic in a direction.
     #[must_use]
     pub fn topic(&self, topic: &str, direction: Direction) -> Option<&TopicDescription> {
         self.topics.iter().find(|it| it.topic == topic && it.direction == direction)
@@ -284,6 +295,6 @@ impl Limits {
 
 impl Framing {
     pub(crate) fn of(wire: Wire) -> Self {
-        Self { end: wire.delimiter().to_owned(), message_key: wire.message_key().to_owned() }
+        Self { delimiter: wire.delimiter().to_owned(), message_key: wire.message_key().to_owned() }
     }
 }

@@ -1,9 +1,8 @@
-//! Which types describe themselves, and how a protocol describes all its topics.
+//! How a type describes itself by a schema, and how a protocol describes all its topics.
 //!
-//! A schema comes from a library that a program may be built without, and from a derive that a topic may not have. So a
-//! protocol describes itself in whatever kind of schema all its topics have: `#[derive(Protocol)]` always says so, for
-//! any `S`. Only with the feature `schema` is there a kind, `Schemas`, and it has every type that implements
-//! `JsonSchema`.
+//! A program may be built without the library that makes schemas, and a topic may lack the derive of that library. So
+//! `#[derive(Protocol)]` writes its impl for any kind `S` of schema that all topics have. The only kind is `Schemas`,
+//! which exists with the feature `schema`. Every type that implements `JsonSchema` has a schema of that kind.
 
 use serde_json::Value;
 
@@ -11,8 +10,8 @@ use super::{Description, Direction, TopicDescription};
 use crate::error::error_reply::ErrorReply;
 use crate::topic::Exchange;
 
-/// Whether the schema is of what is read, or of what is written: a field with a default need not be there when
-/// it is read, and always is when it is written.
+/// Whether a schema describes text that is read or text that is written. A field with a default may be missing when it
+/// is read, and is never missing when it is written.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contract {
@@ -65,7 +64,7 @@ impl<E: schemars::JsonSchema> ErrorIn<Schemas> for E {
 }
 
 /// A topic with a schema of the kind `S`, for its messages and for its replies.
-// `Topic` is no supertrait: of a type that is none, a protocol would say so twice, since that does not depend on `S`.
+// `Topic` is no supertrait: for a type that is not a topic, the compiler would report the same mistake twice.
 #[doc(hidden)]
 pub trait DescribedIn<S> {
     fn describe(direction: Direction) -> TopicDescription;
@@ -76,7 +75,7 @@ where
     T: Exchange<Outcome: OutcomeIn<S>> + SchemaIn<S>,
 {
     fn describe(direction: Direction) -> TopicDescription {
-        // The schemas are for the peer, the one that does not have the types: it writes what the server reads.
+        // The schemas are for a peer without the Rust types, usually a client: it writes what the server reads.
         let (there, back) = match direction {
             Direction::TowardServer => (Contract::Read, Contract::Written),
             Direction::TowardClient => (Contract::Written, Contract::Read),
@@ -100,13 +99,13 @@ pub trait DescribesItself<S> {
 }
 
 impl Description {
-    /// Says of a topic all that its type does, in place of what was said of it before.
+    /// Adds the description of a topic, or replaces an earlier description of it.
     #[doc(hidden)]
     pub fn describe<S, T: DescribedIn<S>>(&mut self, direction: Direction) {
-        let said = T::describe(direction);
-        match self.topics.iter_mut().find(|it| it.direction == direction && it.topic == said.topic) {
-            Some(before) => *before = said,
-            None => self.topics.push(said),
+        let described = T::describe(direction);
+        match self.topics.iter_mut().find(|it| it.direction == direction && it.topic == described.topic) {
+            Some(before) => *before = described,
+            None => self.topics.push(described),
         }
     }
 }
@@ -131,13 +130,14 @@ impl<T: schemars::JsonSchema> SchemaIn<Schemas> for T {
 
 /// # With schemas
 ///
-/// With the feature `schema`. A type has one by `#[derive(JsonSchema)]`, of the crate
-/// [`schemars`](https://docs.rs/schemars), version 1, which reads the attributes of serde, too.
+/// These methods need the feature `schema`. A type gets a schema by `#[derive(JsonSchema)]` of the crate
+/// [`schemars`](https://docs.rs/schemars), version 1, which reads serde's attributes, too.
 #[cfg(feature = "schema")]
 impl Description {
-    /// Adds a topic that travels to the server, and that of its replies, with their schemas.
+    /// Adds a topic that travels to the server, with its schema. If the topic is a request, adds the topic and the
+    /// schema of the reply, too.
     ///
-    /// It is for servers without a protocol; one with a protocol has them all by
+    /// This is for servers without a protocol. A protocol describes all its topics with
     /// [`schema`](crate::Protocol::schema).
     ///
     /// ```
@@ -153,17 +153,17 @@ impl Description {
     /// #[topic = "greeting"]
     /// struct Greeting { text: String }
     ///
-    /// let description = Description::new().hears::<Hello>().sends::<Greeting>();
+    /// let description = Description::new().receives::<Hello>().sends::<Greeting>();
     /// let server = Server::builder("/tmp/myApp.sock").describe_as(description).build();
     /// ```
     #[must_use]
-    pub fn hears<T: DescribedIn<Schemas>>(mut self) -> Self {
+    pub fn receives<T: DescribedIn<Schemas>>(mut self) -> Self {
         self.describe::<Schemas, T>(Direction::TowardServer);
         self
     }
 
-    /// Adds a topic that travels to clients, and that of their replies, with their schemas. See
-    /// [`hears`](Self::hears).
+    /// Adds a topic that travels to clients, with its schema. If the topic is a request, adds the topic and the schema
+    /// of the reply, too. [`receives`](Self::receives) has an example.
     #[must_use]
     pub fn sends<T: DescribedIn<Schemas>>(mut self) -> Self {
         self.describe::<Schemas, T>(Direction::TowardClient);

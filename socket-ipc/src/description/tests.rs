@@ -1,5 +1,5 @@
-//! What becomes of serde's types, as schemars describes them, in TypeScript and in one schema. That `tsc` takes it, the
-//! tests of the workspace see to.
+//! Serde's types, as schemars describes them, in TypeScript and in one JSON schema. Tests of the workspace check that
+//! `tsc` accepts the TypeScript.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -11,13 +11,13 @@ use serde_json::{Value, json};
 
 use super::{Description, Direction, TopicDescription};
 
-/// The declarations of the types of a message that is sent to the server.
+/// The TypeScript declarations for a message to the server that has this schema.
 fn declared(schema: Value) -> String {
     let mut topic = TopicDescription::new("message", Direction::TowardServer);
     topic.schema = Some(schema);
     let description = Description { topics: vec![topic], ..Description::new() };
     let file = description.typescript();
-    let (types, _) = file.split_once("\n/** What may be sent to the server").unwrap();
+    let (types, _) = file.split_once("\n/** The messages to the server").unwrap();
     let (_, types) = types.split_once("*/\n").unwrap();
     types.trim().to_owned()
 }
@@ -36,7 +36,7 @@ struct Point {
 }
 
 #[test]
-fn fields_of_every_kind() {
+fn typescript_fields_of_every_kind_are_declared() {
     /// A struct. With `*/` in it.
     ///
     /// And a second paragraph.
@@ -110,7 +110,7 @@ export type Result_of_uint8_or_string =
     | { Ok: number }
     | { Err: string };"#
     );
-    // What is written has all its fields, but for those that may be skipped.
+    // A written message has all fields except those that serde may skip.
     let written = declared(written::<Fields<'static>>());
     for field in ["optional: string | null;", "withDefault: Point[];", "leftOut?: number | null;"] {
         assert!(written.contains(field), "{field}: {written}");
@@ -118,7 +118,7 @@ export type Result_of_uint8_or_string =
 }
 
 #[test]
-fn structs_without_names_for_their_fields() {
+fn typescript_structs_without_field_names_are_declared() {
     #[derive(JsonSchema, Serialize, Deserialize)]
     struct Unit;
     #[derive(JsonSchema, Serialize, Deserialize)]
@@ -144,7 +144,7 @@ fn structs_without_names_for_their_fields() {
 }
 
 #[test]
-fn enums_in_every_representation() {
+fn typescript_enums_in_every_representation_are_declared() {
     #[derive(JsonSchema, Serialize, Deserialize)]
     #[serde(rename_all = "kebab-case")]
     enum Plain {
@@ -232,7 +232,7 @@ fn enums_in_every_representation() {
 }
 
 #[test]
-fn what_is_flattened() {
+fn typescript_flattened_fields_are_declared() {
     #[derive(JsonSchema, Serialize, Deserialize)]
     #[serde(tag = "is")]
     enum EnvelopeKind {
@@ -272,7 +272,7 @@ fn what_is_flattened() {
 }
 
 #[test]
-fn types_that_are_made_of_themselves() {
+fn typescript_recursive_types_are_declared() {
     #[derive(JsonSchema, Serialize, Deserialize)]
     struct Tree {
         children: Vec<Tree>,
@@ -284,7 +284,7 @@ fn types_that_are_made_of_themselves() {
         declared(read::<Tree>()),
         "export interface Tree {\n    children: Tree[];\n    other?: Tree | null;\n}"
     );
-    // TypeScript has no word for this one.
+    // TypeScript can't express this type.
     assert_eq!(declared(read::<Chain>()), "export type Chain = unknown;");
     let round_about = json!({
         "title": "A", "$ref": "#/$defs/B",
@@ -297,7 +297,7 @@ fn types_that_are_made_of_themselves() {
 }
 
 #[test]
-fn names_of_types_are_names_in_the_file() {
+fn typescript_type_names_become_identifiers() {
     #[derive(JsonSchema, Serialize, Deserialize)]
     #[schemars(rename = "a / b~ü")]
     struct Other {
@@ -312,9 +312,9 @@ fn names_of_types_are_names_in_the_file() {
         declared(read::<Reserved>()),
         "export interface A___b__ {\n    a: number;\n}\n\nexport interface ToServer2 {\n    other: A___b__;\n}"
     );
-    // By the topic, where the schema has no name.
+    // A schema without a title is named after the topic.
     assert_eq!(declared(json!({"type": "string"})), "export type Message = string;");
-    // What leads nowhere is not known.
+    // A reference that leads nowhere is `unknown`.
     let dangling = json!({"type": "array", "items": {"$ref": "#/$defs/Missing"}});
     assert_eq!(declared(dangling), "export type Message = unknown[];");
 }
@@ -330,7 +330,7 @@ fn described(schemas: [Value; 2]) -> Description {
 }
 
 #[test]
-fn the_same_type_is_declared_once_and_others_of_its_name_beside_it() {
+fn typescript_equal_types_are_declared_once_different_ones_are_numbered() {
     let holder = |title: &str, x: &str| {
         json!({
             "title": title, "type": "object", "properties": {"point": {"$ref": "#/$defs/Point"}},
@@ -340,7 +340,7 @@ fn the_same_type_is_declared_once_and_others_of_its_name_beside_it() {
     let file = described([holder("One", "integer"), holder("Two", "integer")]).typescript();
     assert_eq!(file.matches("export interface Point").count(), 1, "{file}");
 
-    // Two types are the same only if all that they are made of is.
+    // Two types are equal only if their parts are equal.
     let file = described([holder("Same", "integer"), holder("Same", "string")]).typescript();
     for part in [
         "Point {\n    x?: number",
@@ -352,7 +352,7 @@ fn the_same_type_is_declared_once_and_others_of_its_name_beside_it() {
     }
     assert!(file.contains("    \"one\": Same;\n    \"two\": Same2;\n"), "{file}");
 
-    // A type that stands alone in one schema may be a part of another.
+    // The root of one schema may be a part of another.
     let point = json!({"title": "Point", "type": "object", "properties": {"x": {"type": "integer"}}});
     let file = described([holder("One", "integer"), point]).typescript();
     assert_eq!(file.matches("export interface Point").count(), 1, "{file}");
@@ -360,7 +360,7 @@ fn the_same_type_is_declared_once_and_others_of_its_name_beside_it() {
 }
 
 #[test]
-fn a_long_chain_of_types_takes_neither_long_nor_the_stack() {
+fn typescript_chain_of_5000_types_is_declared_in_time() {
     let chain = |end: &str| {
         let mut types: serde_json::Map<String, Value> = (0..5_000)
             .map(|link| {
@@ -376,14 +376,14 @@ fn a_long_chain_of_types_takes_neither_long_nor_the_stack() {
     let file = described([chain("string"), chain("string")]).typescript();
     assert_eq!(file.matches("export type ").count(), 5_002);
     assert!(file.contains("export type L00000 = L00001 | null;\n"));
-    // The ends make a difference to all that lead there.
+    // Chains that differ in the last link differ in every link.
     let file = described([chain("string"), chain("integer")]).typescript();
     assert_eq!(file.matches("export type ").count(), 2 * 5_002);
     assert!(file.contains("export type L000002 = L000012 | null;\n"));
 }
 
 #[test]
-fn the_topics_and_what_replies_them() {
+fn typescript_topics_and_replies_are_listed_by_direction() {
     let request = |topic: &str, direction, reply: &str| TopicDescription {
         reply: Some(reply.to_owned()),
         ..TopicDescription::new(topic, direction)
@@ -403,16 +403,16 @@ fn the_topics_and_what_replies_them() {
     let file = description.typescript();
     assert!(file.starts_with("/**\n * The topics of `Chat *\\/ evil()\n * `, as socket-ipc "), "{file}");
     let maps =
-        file.split_once("\n/** What may be sent").unwrap().1.split_once("\n/** What is used").unwrap().0;
+        file.split_once("\n/** The messages to the").unwrap().1.split_once("\n/** The part of").unwrap().0;
     assert_eq!(
         maps,
-        r#" to the server: the messages, by topic. */
+        r#" server, by topic. */
 export interface ToServer {
     "add": unknown;
     "yes": unknown;
 }
 
-/** What comes from the server: the messages, by topic. */
+/** The messages from the server, by topic. */
 export interface ToClient {
     "are you \"there\"?": unknown;
     "error": ErrorReply;
@@ -428,7 +428,7 @@ export interface Replies {
 }
 
 #[test]
-fn one_schema_has_the_envelopes_of_both_directions() {
+fn json_schema_has_envelopes_of_both_directions() {
     let description = Description {
         protocol: Some("Chat".to_owned()),
         topics: vec![TopicDescription {

@@ -19,7 +19,7 @@ pub struct TopicDescription {
     /// The JSON schema of its messages, draft 2020-12, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
-    /// The JSON schema of the replies, if there are any and it is known.
+    /// The JSON schema of the replies, if the topic is a request and the schema is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_schema: Option<Value>,
     /// The JSON schema of the request's own type of errors, the `data` of its error replies, if it has one and that is

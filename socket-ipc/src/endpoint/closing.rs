@@ -13,7 +13,7 @@ use crate::wire::Wire;
 /// How long closing waits, beyond the drain, for a connection that is stuck in a listener.
 const OVERDUE: Duration = Duration::from_millis(100);
 
-/// What waits for the end of closing.
+/// A future that waits for the end of closing.
 pub(crate) fn closed<E: Endpoint>(endpoint: &Arc<E>) -> Closing {
     let identity = Arc::as_ptr(endpoint).addr();
     Closing::new(endpoint.core().lifecycle.subscribe(), identity, Phase::Closing, Phase::Closed)
@@ -21,12 +21,13 @@ pub(crate) fn closed<E: Endpoint>(endpoint: &Arc<E>) -> Closing {
 
 /// Begins closing; returns the phase before. `None` if closing has begun before.
 pub(crate) fn begin<E: Endpoint>(endpoint: &E) -> Option<Phase> {
-    // Before the phase changes: a responder that waits for the close is released where it finds both.
+    // Before the phase changes: a responder that awaits the close is released only if it finds both the phase changed
+    // and the router closed, and only the change of the phase wakes it.
     endpoint.core().router.close();
     endpoint.core().lifecycle.end(Phase::Closing)
 }
 
-/// Ends closing when it is dropped, which a runtime that is gone does, too.
+/// Ends closing when it is dropped. A runtime that ends drops it, too.
 pub(crate) struct Finish<E: Endpoint>(pub(crate) Arc<E>);
 
 impl<E: Endpoint> Drop for Finish<E> {
@@ -43,8 +44,8 @@ impl<E: Endpoint> Drop for Finish<E> {
     }
 }
 
-/// Ends closing once `ended` resolves. Where a listener blocks its thread or never ends, the drain passes first and
-/// `abort` is called.
+/// Ends closing once `ended` resolves. If the drain passes first, because a listener blocks its thread or never ends,
+/// calls `abort` and then ends closing.
 pub(crate) async fn finish_after<E: Endpoint>(
     finish: Finish<E>,
     ended: impl Future<Output = ()>,
@@ -56,14 +57,14 @@ pub(crate) async fn finish_after<E: Endpoint>(
     }
 }
 
-/// Closes an endpoint without a drain and without events. `false` if closing has begun before: that goes on by itself.
-/// Its connections are still to be ended.
+/// Closes an endpoint without a drain and without events. The caller then ends the connections. `false` if closing has
+/// begun before: it goes on by itself.
 pub(crate) fn abandon<E: Endpoint>(endpoint: &E) -> bool {
     let core = endpoint.core();
     if core.lifecycle.end(Phase::Closed).is_none() {
         return false;
     }
-    // First, as a connection that ends would call them.
+    // First, so that a connection that ends calls no listener.
     core.router.clear();
     core.events.clear();
     true

@@ -1,4 +1,4 @@
-//! The events that a server and a client both have, and what is logged where no listener takes one.
+//! The events that a server and a client both have, and the log of events that no listener takes.
 
 use super::peer_id::PeerId;
 use crate::client_id::ClientId;
@@ -104,14 +104,14 @@ impl<P: PeerId, E> Events<P, E> {
         }
     }
 
-    /// Reports an error that an operator has to see, also where a listener takes it.
+    /// Reports an error, and logs it even if a listener takes it: an operator has to see it.
     pub(crate) fn report_to_operator(&self, error: &Error) {
         tracing::warn!(error = error as &dyn std::error::Error, "an error of the {}", P::ENDPOINT);
         self.fire_error(error);
     }
 
     fn fire_error(&self, error: &Error) -> bool {
-        // A panic here has nowhere further to go.
+        // Such a panic can't be reported as an error again.
         self.common.error.fire(
             |call| call(error),
             |panic| tracing::error!(panic, "a listener of the error event panicked"),
@@ -124,6 +124,6 @@ impl<P: PeerId, E> Events<P, E> {
 
     pub(super) fn report_panic(&self, listens_for: &str, peer: Option<P>, panic: String) {
         let client_id = peer.and_then(PeerId::client_id);
-        self.report_error(&Error::ListenerPanicked { heard: listens_for.to_owned(), client_id, panic });
+        self.report_error(&Error::ListenerPanicked { listens_for: listens_for.to_owned(), client_id, panic });
     }
 }

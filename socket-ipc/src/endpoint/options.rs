@@ -16,7 +16,7 @@ pub(crate) struct ServerOptions {
     pub(crate) mode: u32,
     /// The group of the socket file; `None` is what the system gives it.
     pub(crate) group: Option<Group>,
-    /// How often to look whether the socket file is there; `None` is never.
+    /// How often to check that the socket file is there; `None` is never.
     pub(crate) watch_interval: Option<Duration>,
     pub(crate) max_clients: usize,
     pub(crate) accept_pause: Delay,
@@ -24,9 +24,9 @@ pub(crate) struct ServerOptions {
     pub(crate) inbox_total_len: usize,
     /// The users that are let in; `None` is every user that the socket file's permissions let in.
     pub(crate) allowed_users: Option<Vec<u32>>,
-    /// The groups whose users are let in besides.
+    /// The groups whose users are let in as well.
     pub(crate) allowed_groups: Option<Vec<Group>>,
-    /// What the server says of itself, before it adds the topics that have a listener; `None` is nothing.
+    /// The description that the server adds its listeners' topics to; `None` if it does not describe itself.
     pub(crate) description: Option<Box<Description>>,
 }
 
@@ -122,11 +122,11 @@ macro_rules! common_options {
             /// Sets how long a connection with something queued may make no progress before it is ended as a slow
             /// consumer: [`limits::WRITE_STALL`](crate::limits::WRITE_STALL) (10 s) unless set.
             ///
-            /// The connection of a peer that takes nothing for that long is ended. Over a Unix socket that of a peer
-            /// that takes 80 KB in that time, 8 KB a second unless set, never is. Over other transports
-            /// ([`serve`](crate::ServerHandle::serve_connection), [`connector`](crate::ClientBuilder::connector)) only
-            /// that they can be written to counts as progress: one that buffers much has to empty its buffer as far as
-            /// it takes to say so.
+            /// A peer that takes nothing for that long is disconnected. Over a Unix socket a peer that takes 80 KB in
+            /// that time (by default, 8 KB a second) never is. Over other transports
+            /// ([`serve_connection`](crate::ServerHandle::serve_connection),
+            /// [`connector`](crate::ClientBuilder::connector)) there is progress when the transport can be written to
+            /// again. A transport with a large buffer may say so only once much of the buffer is empty.
             ///
             /// On a server it is also how long paced broadcasts wait for one client in all, see
             /// [`broadcast_async`](crate::ServerHandle::broadcast_async).
@@ -145,11 +145,10 @@ macro_rules! common_options {
                 self
             }
 
-            /// Sets how long the end of a connection goes on writing what is queued:
+            /// Sets how long a connection that ends goes on writing what is queued:
             /// [`limits::DRAIN`](crate::limits::DRAIN) (5 s) unless set.
             ///
-            /// What is not written by then is lost, and the reason of the connection's end says how much that
-            /// was.
+            /// What is not written by then is lost, and counted in the [`CloseReason`](crate::CloseReason).
             pub fn drain(mut self, drain: Duration) -> Self {
                 self.options.limits.drain = drain;
                 self
@@ -158,8 +157,8 @@ macro_rules! common_options {
             /// Sets how many requests may wait for their replies over one connection, and how many asynchronous
             /// responders may run for it: [`limits::MAX_REQUESTS`](crate::limits::MAX_REQUESTS) (1024) unless set.
             ///
-            /// A further `request` fails with `TooManyRequests`. A further request that arrives waits, and what comes
-            /// after it, until one of the responders has replied.
+            /// A further `request` fails with `TooManyRequests`. A further request that arrives waits until one of the
+            /// responders has replied, and so does everything behind it.
             pub fn max_requests(mut self, requests: usize) -> Self {
                 self.options.limits.max_requests = requests;
                 self
@@ -174,10 +173,10 @@ macro_rules! common_options {
                 self
             }
 
-            /// Sets how many bytes of a message that could not be dispatched its report keeps:
+            /// Sets how many bytes of a message a `MessageError` keeps:
             /// [`limits::RAW_LEN`](crate::limits::RAW_LEN) (64 KiB) unless set.
             ///
-            /// Of a message over `max_message_len` it keeps no more than that, or 64 KiB where that is more.
+            /// Of a message over `max_message_len` it keeps no more than `max_message_len`, or 64 KiB if that is more.
             pub fn raw_len(mut self, bytes: usize) -> Self {
                 self.options.limits.raw_len = bytes;
                 self

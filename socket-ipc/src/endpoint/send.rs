@@ -43,7 +43,7 @@ pub(crate) fn request<M: Serialize + ?Sized, R, X, E: Endpoint>(
         Ok(connection) => {
             let send = |id: &RequestId| push(endpoint, &connection, Tail::Request(id), topic, request, to);
             let (link, limits) = (E::link(&connection), endpoint.limits());
-            ReplyFuture::ask(link, limits, topic.as_str(), send, read, is_cancelled)
+            ReplyFuture::begin(link, limits, topic.as_str(), send, read, is_cancelled)
         }
         Err(error) => ReplyFuture::failed(error, read),
     }

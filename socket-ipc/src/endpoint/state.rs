@@ -35,14 +35,14 @@ pub(crate) trait Endpoint: Send + Sync + Sized + 'static {
     /// The connection to a peer, while it takes messages.
     fn connection(&self, peer: Self::Peer) -> Option<Self::Connection>;
     fn link(connection: &Self::Connection) -> &Link;
-    /// Why there is no connection that takes a message of `topic`.
+    /// The error of sending a message of `topic` while no connection takes it.
     fn unreachable(&self, topic: &str, peer: Self::Peer) -> SendError;
-    /// What replies go into; `None` once the connection is gone. One that takes no more messages still takes the
-    /// replies to earlier requests.
+    /// The outbox for replies; `None` once the connection is gone. A connection that takes no more messages still takes
+    /// the replies to earlier requests.
     fn reply_outbox(&self, peer: Self::Peer) -> Option<Arc<Outbox>>;
     /// The outboxes of all connections.
     fn outboxes(&self) -> Vec<Arc<Outbox>>;
-    /// Gives up what it still has when closing ends, before `on_close` is called.
+    /// Releases what the endpoint still holds when closing ends, before `on_close` is called.
     fn release(&self);
 }
 
@@ -51,18 +51,18 @@ pub(crate) struct Core<P, E> {
     pub(crate) router: Router<P>,
     pub(crate) events: Events<P, E>,
     pub(crate) metrics: Arc<Metrics>,
-    /// What bounds all that its connections have queued.
+    /// The budget of the bytes that all its connections have queued.
     pub(crate) outbox_budget: Arc<OutboxBudget>,
-    /// What bounds all that its connections have received.
+    /// The budget of the bytes that all its connections have received.
     pub(crate) inbox_budget: Arc<InboxBudget>,
     pub(crate) lifecycle: Lifecycle,
-    /// What happens on behalf of the endpoint happens in it, from when it has begun to listen or to connect.
+    /// The span of the endpoint's own work, set when it begins to listen or to connect.
     pub(crate) span: OnceLock<Span>,
-    /// What `close` spawns on: it may be called where there is no runtime.
+    /// The runtime that `close` spawns on, since `close` may be called outside a runtime.
     pub(crate) runtime: OnceLock<Handle>,
 }
 
-/// Makes an endpoint, of which `make` adds what only such an endpoint has.
+/// Makes an endpoint. `make` adds the parts that only a server or only a client has.
 pub(crate) fn build<E: Endpoint>(
     limits: &Limits,
     outbox_budget: Arc<OutboxBudget>,
@@ -91,7 +91,7 @@ pub(crate) fn build<E: Endpoint>(
 }
 
 impl<P, E> Core<P, E> {
-    /// Makes what others hold of a new connection.
+    /// Makes the link of a new connection.
     pub(crate) fn new_link(&self, limits: &Limits, runtime: Handle) -> Link {
         let outbox = Arc::new(Outbox::new(limits.outbox_len, Arc::clone(&self.outbox_budget)));
         let cancels = Cancels::new(&outbox, limits.wire);

@@ -19,10 +19,10 @@ use crate::unix_socket::peer::Peer;
 #[non_exhaustive]
 pub enum Error {
     /// A listener panicked. The other listeners of the message or event still ran, and the connection lives on.
-    #[error("a listener of {heard} panicked{}: {panic}", of_client(*client_id))]
+    #[error("a listener of {listens_for} panicked{}: {panic}", of_client(*client_id))]
     ListenerPanicked {
-        /// The topic, in back quotes, or the event that it listened for.
-        heard: String,
+        /// What it listens for: a topic, in back quotes, every message, or an event.
+        listens_for: String,
         /// The client whose message or event it was.
         client_id: Option<ClientId>,
         /// The text of the panic.

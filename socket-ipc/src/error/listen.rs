@@ -24,7 +24,7 @@ pub enum ListenError {
         /// What is wrong with it, with the lengths.
         reason: String,
     },
-    /// A server is alive at the path, or may be.
+    /// A server is alive at the path, or one may be.
     #[error("cannot listen on {}: {found}", path.display())]
     AddrInUse {
         /// The path.
@@ -40,7 +40,7 @@ pub enum ListenError {
         /// What was found there.
         found: &'static str,
     },
-    /// The lock file beside the path is not this server's to take; it was left alone.
+    /// This server can't take the lock file beside the path; the file was left alone.
     #[error("cannot lock {}: {reason}", path.display())]
     Lock {
         /// The path of the lock file.
@@ -53,7 +53,7 @@ pub enum ListenError {
     NotListening {
         /// The path.
         path: PathBuf,
-        /// What it is instead, and the likely mistake.
+        /// What the socket is, and the likely mistake.
         found: String,
     },
     /// The socket file can't get its mode. The umask of the process cleared bits of it when the file was made, and this

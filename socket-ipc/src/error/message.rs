@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::wire::EnvelopeError;
 
-/// A message that arrived and was not dispatched, to one listener or to any.
+/// A message that arrived and was not dispatched to some or to all of its listeners.
 ///
 /// The connection lives on, unless the kind says otherwise.
 ///
@@ -85,7 +85,7 @@ pub enum MessageErrorKind {
         /// The JSON text of the `id`, shortened in the middle where it is long.
         id: String,
     },
-    /// The message is not of the type that one of the topic's listeners takes. The other listeners were called.
+    /// The message does not decode into the type of a listener. The other listeners were called.
     #[error("`{topic}` is not a `{type_name}`: {reason} at line {line} column {column}")]
     Decode {
         /// The topic of the message.
@@ -127,7 +127,7 @@ impl MessageError {
         &self.raw
     }
 
-    /// Returns how many bytes were received in all, without the delimiter.
+    /// Returns the total number of bytes that were received, without the delimiter.
     #[must_use]
     #[allow(clippy::len_without_is_empty, reason = "the length of what arrived, not of a collection")]
     pub fn len(&self) -> u64 {

@@ -1,12 +1,31 @@
 //! Why a responder was not attached.
 
 /// Why a responder was not attached. The existing one stays.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{RegisterError, Server, Topic};
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic(name = "add", reply = Sum)]
+/// struct Add { left: i64, right: i64 }
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "sum"]
+/// struct Sum(i64);
+///
+/// let server = Server::new("/tmp/myApp.sock");
+/// server.respond::<Add>(|add, _client_id| Sum(add.left + add.right))?;
+/// let second = server.respond::<Add>(|_, _client_id| Sum(0));
+/// assert!(matches!(second, Err(RegisterError::AlreadyRegistered { topic, .. }) if topic == "add"));
+/// # Ok::<(), RegisterError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RegisterError {
     /// The topic has a responder already.
     #[error(
-        "`{refused}` can't respond to `{topic}`: `{existing}` does; remove that one with `off`, or choose another topic"
+        "`{rejected}` can't respond to `{topic}`: `{existing}` does; remove that one with `off`, or choose another topic"
     )]
     AlreadyRegistered {
         /// The topic.
@@ -14,6 +33,6 @@ pub enum RegisterError {
         /// The request type of the existing responder.
         existing: &'static str,
         /// The request type of the responder that was not attached.
-        refused: &'static str,
+        rejected: &'static str,
     },
 }

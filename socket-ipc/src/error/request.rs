@@ -60,7 +60,7 @@ pub enum RequestError<E = ErrorReply> {
     ConnectionLost {
         /// The topic of the request.
         topic: String,
-        /// Who ended the connection, and why.
+        /// Which end ended the connection, and why.
         cause: CloseCause,
     },
     /// The peer has no responder for the topic.

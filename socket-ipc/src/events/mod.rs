@@ -71,7 +71,7 @@ pub enum CloseCause {
 
 impl CloseReason {
     /// A connection that was aborted with this much in its outbox.
-    pub(crate) fn cut(cause: CloseCause, (unsent_messages, unsent_bytes): (u64, u64)) -> Self {
+    pub(crate) fn aborted(cause: CloseCause, (unsent_messages, unsent_bytes): (u64, u64)) -> Self {
         Self { cause, unsent_messages, unsent_bytes, unfinished_bytes: 0 }
     }
 

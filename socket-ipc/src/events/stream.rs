@@ -50,7 +50,7 @@ use crate::sync::lock;
 #[must_use = "dropping a stream of events removes it"]
 pub struct EventStream<E> {
     queue: Arc<Mutex<Queue<E>>>,
-    /// Makes the event that says how many are missing.
+    /// Makes the event that reports the number of missing events.
     lagged: fn(u64) -> E,
     /// Set once the listeners behind it are attached.
     listeners: Option<(Weak<dyn Detach>, Vec<ListenerId>)>,
@@ -77,7 +77,7 @@ struct Held<E> {
     event: E,
 }
 
-/// Makes a stream and its sender. `lagged` makes the event that stands for so many others.
+/// Makes a stream and its sender. `lagged` makes the event that stands for this many missing events.
 pub(crate) fn event_stream<E>(lagged: fn(u64) -> E) -> (Arc<EventSender<E>>, EventStream<E>) {
     let queue = Queue { held: VecDeque::new(), lagged: 0, waker: None, ended: false };
     let queue = Arc::new(Mutex::new(queue));
@@ -207,8 +207,7 @@ mod tests {
     }
 
     proptest! {
-        /// In whatever order events are pushed and read, those read and those counted are those pushed, each in its
-        /// place.
+        /// In every order of pushing and reading, each pushed event is either read or counted, in its place.
         #[test]
         fn event_stream_gap_is_counted_in_its_place(
             turns in prop::collection::vec((0..2 * EVENT_STREAM_LEN, 0..2 * EVENT_STREAM_LEN), 0..20),

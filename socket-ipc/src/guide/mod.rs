@@ -1,11 +1,11 @@
-//! The book: one chapter for each subject.
+//! The book: one chapter for each subject. Each chapter names the next; [messaging] is the first.
 //!
-//! | chapter | what it answers |
+//! | chapter | subjects |
 //! |---|---|
 //! | [messaging] | which listener is called and in which order, callbacks or loops, pacing, when a message is lost, runtimes |
 //! | [requests] | requests and replies, how they fail, how many may be in flight |
 //! | [protocols] | a whole protocol checked by the compiler, listeners as methods of a struct |
-//! | [events] | connections that come and go, reconnecting |
+//! | [events] | connections that come and go, reconnecting, why `connect` waits |
 //! | [guarantees] | what is guaranteed, and which tests hold it |
 //! | [limits] | every limit with its default and its option, the most memory a server takes |
 //! | [wire] | the bytes of messages, requests and replies |
@@ -21,7 +21,7 @@
 //! | [troubleshooting] | each error: what it means, what to do |
 //! | [attributes] | every attribute of the macros |
 //! | [generated] | what the macros generate |
-//! | [contributing] | the rooms of the code, where a new feature goes |
+//! | [contributing] | the modules of the code, where a new feature goes |
 //!
 //! ```
 //! use socket_ipc::limits;

@@ -45,72 +45,212 @@ use crate::limits::delay::Delay;
 /// A decoded message may take more memory than its text: 4 MiB of `[{"":0},…]` as a `serde_json::Value` take up to 383
 /// MiB and a seventh of a second of one thread. Where peers are not trusted, lower `max_message_len` to what messages
 /// need, and decode into types.
+///
+/// The option [`max_message_len`](crate::ServerBuilder::max_message_len) changes it:
+///
+/// ```
+/// # use socket_ipc::{Server, limits};
+/// let server = Server::builder("/tmp/myApp.sock").max_message_len(limits::MESSAGE_LEN / 4).build();
+/// ```
 pub const MESSAGE_LEN: usize = 4 * 1024 * 1024;
 /// The longest topic, both ways, in bytes.
+///
+/// The option [`max_topic_len`](crate::ServerBuilder::max_topic_len) changes it:
+///
+/// ```
+/// # use socket_ipc::{Server, limits};
+/// let server = Server::builder("/tmp/myApp.sock").max_topic_len(limits::TOPIC_LEN / 4).build();
+/// ```
 pub const TOPIC_LEN: usize = 256;
 /// The most that one connection has queued, in bytes. An empty outbox takes any allowed message. A reply is queued
 /// beyond the limit, and then no further request is dispatched until there is room. Replies of asynchronous responders
 /// wait outside the outbox, up to eight times as much; beyond that a reply becomes an error reply.
+///
+/// The option [`outbox_len`](crate::ServerBuilder::outbox_len) changes it:
+///
+/// ```
+/// # use socket_ipc::{Server, limits};
+/// let server = Server::builder("/tmp/myApp.sock").outbox_len(2 * limits::OUTBOX_LEN).build();
+/// ```
 pub const OUTBOX_LEN: usize = 8 * 1024 * 1024;
 /// The most that all connections of a server have queued together, in bytes, replies that wait for room included. A
 /// broadcast of 16 KiB or more is shared by the connections and counts once; a shorter one counts once for each
 /// connection.
 ///
-/// Each connection may have [`OUTBOX_HIGH_WATER`] queued, and as much again in replies that wait, whatever the others
-/// have: so small messages pass. The most there can be is this limit and 128 KiB for each connection, beside error
-/// replies of less than 1 KiB to requests in flight. Where nothing is queued at all, any allowed message is taken.
+/// Each connection may always have [`OUTBOX_HIGH_WATER`] queued, and as much again in replies that wait, so that small
+/// messages pass. So the total is at most this limit and 128 KiB for each connection, and error replies of less than
+/// 1 KiB to requests in flight. If nothing is queued at all, any allowed message is taken.
 pub const OUTBOX_TOTAL_LEN: usize = 512 * 1024 * 1024;
 /// The most that all connections of a server together have received and not dispatched, in bytes, requests whose
 /// responders are running included. Of either, only what a connection has beyond 64 KiB counts.
+///
+/// The option [`inbox_total_len`](crate::ServerBuilder::inbox_total_len) changes it:
+///
+/// ```
+/// # use socket_ipc::{Server, limits};
+/// let server = Server::builder("/tmp/myApp.sock").inbox_total_len(limits::INBOX_TOTAL_LEN / 8).build();
+/// ```
 pub const INBOX_TOTAL_LEN: usize = 512 * 1024 * 1024;
 /// The high-water mark: `send_async` and `broadcast_async` wait while a connection has more than this queued, in bytes.
+///
+/// ```
+/// println!("`send_async` waits above {} bytes", socket_ipc::limits::OUTBOX_HIGH_WATER);
+/// ```
 pub const OUTBOX_HIGH_WATER: usize = 64 * 1024;
 /// How far a connection reads ahead, in bytes, while a listener, a full subscription, or replies without room hold its
 /// messages back; while it has requests pending itself, further by the longest message. Replies that it reads do not
 /// count: they go to their requests at once.
+///
+/// ```
+/// println!("at most {} bytes wait for a listener", socket_ipc::limits::READ_AHEAD_LEN);
+/// ```
 pub const READ_AHEAD_LEN: usize = 1024 * 1024;
 /// How many messages a subscription holds for its reader.
+///
+/// ```
+/// println!("a subscription holds {} messages", socket_ipc::limits::SUBSCRIPTION_LEN);
+/// ```
 pub const SUBSCRIPTION_LEN: usize = 256;
 /// How many bytes of messages a subscription holds, as JSON text. An empty one takes any message. Each connection that
 /// waits for room holds one further message.
+///
+/// ```
+/// println!("a subscription holds {} bytes", socket_ipc::limits::SUBSCRIPTION_BYTES);
+/// ```
 pub const SUBSCRIPTION_BYTES: usize = 8 * 1024 * 1024;
 /// How many events an event stream (`connection_events`) holds for its reader. That bounds their bytes as well: an
 /// event holds nothing that a peer has sent.
+///
+/// ```
+/// println!("an event stream holds {} events", socket_ipc::limits::EVENT_STREAM_LEN);
+/// ```
 pub const EVENT_STREAM_LEN: usize = 256;
 /// How many requests may be pending over one connection, and how many asynchronous responders may run for it.
+///
+/// The option [`max_requests`](crate::ClientBuilder::max_requests) changes it:
+///
+/// ```
+/// # use socket_ipc::{Client, limits};
+/// let client = Client::builder("/tmp/myApp.sock").max_requests(2 * limits::MAX_REQUESTS).build();
+/// ```
 pub const MAX_REQUESTS: usize = 1024;
 /// How long a request waits for its reply.
+///
+/// The option [`request_timeout`](crate::ClientBuilder::request_timeout) changes it:
+///
+/// ```
+/// # use socket_ipc::{Client, limits};
+/// let client = Client::builder("/tmp/myApp.sock").request_timeout(3 * limits::REQUEST_TIMEOUT).build();
+/// ```
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a connection with something queued may make no progress.
 ///
 /// Over a Unix socket, there is progress when the peer takes bytes. Linux frees each buffer of a socket only as a
-/// whole, and the largest hold 37 KB. So a peer that takes 80 KB in this time is never disconnected, whatever is
-/// written to it (measured: up to 70 KB are needed); one that takes less may be, and one that takes nothing is. Over
-/// another transport, there is progress when it can be written to.
+/// whole, and the largest buffer holds 37 KB. So a peer that takes 80 KB in this time is never disconnected (measured:
+/// up to 70 KB are needed). A peer that takes less may be disconnected, and a peer that takes nothing is. Over another
+/// transport, there is progress when bytes can be written.
 pub const WRITE_STALL: Duration = Duration::from_secs(10);
 /// How long a message may take from its first byte to its last.
+///
+/// The option [`incomplete_timeout`](crate::ServerBuilder::incomplete_timeout) changes it:
+///
+/// ```
+/// # use socket_ipc::{Server, limits};
+/// let server = Server::builder("/tmp/myApp.sock").incomplete_timeout(limits::INCOMPLETE_TIMEOUT / 2).build();
+/// ```
 pub const INCOMPLETE_TIMEOUT: Duration = Duration::from_secs(30);
 /// How many clients may be connected at once.
+///
+/// The option [`max_clients`](crate::ServerBuilder::max_clients) changes it:
+///
+/// ```
+/// # use socket_ipc::{Server, limits};
+/// let server = Server::builder("/tmp/myApp.sock").max_clients(limits::MAX_CLIENTS / 4).build();
+/// ```
 pub const MAX_CLIENTS: usize = 4096;
 /// The first and the longest pause after a connection could not be accepted; each pause is twice the one before.
+///
+/// The option [`accept_pause`](crate::ServerBuilder::accept_pause) changes it:
+///
+/// ```
+/// # use socket_ipc::{Server, limits};
+/// let server = Server::builder("/tmp/myApp.sock").accept_pause(limits::ACCEPT_PAUSE.shortest() * 10).build();
+/// ```
 pub const ACCEPT_PAUSE: Delay = Delay::between(Duration::from_millis(10), Duration::from_secs(1));
 /// How long one attempt to connect may take.
+///
+/// The option [`connect_timeout`](crate::ClientBuilder::connect_timeout) changes it:
+///
+/// ```
+/// # use socket_ipc::{Client, limits};
+/// let client = Client::builder("/tmp/myApp.sock").connect_timeout(limits::CONNECT_TIMEOUT / 5).build();
+/// ```
 pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a client waits after it lost a connection before its first attempt.
+///
+/// The option [`reconnect_delay`](crate::ClientBuilder::reconnect_delay) changes it:
+///
+/// ```
+/// # use socket_ipc::{Client, limits};
+/// let client = Client::builder("/tmp/myApp.sock").reconnect_delay(limits::RECONNECT_DELAY.longest()).build();
+/// ```
 pub const RECONNECT_DELAY: Delay = Delay::between(Duration::from_millis(100), Duration::from_millis(200));
 /// How long a client waits between attempts.
+///
+/// The option [`retry_delay`](crate::ClientBuilder::retry_delay) changes it:
+///
+/// ```
+/// # use socket_ipc::{Client, limits};
+/// let client = Client::builder("/tmp/myApp.sock").retry_delay(limits::RETRY_DELAY.shortest() / 10).build();
+/// ```
 pub const RETRY_DELAY: Delay = Delay::between(Duration::from_millis(1000), Duration::from_millis(1250));
 /// How long `close` and `disconnect` go on writing what is queued.
+///
+/// The option [`drain`](crate::ServerBuilder::drain) changes it:
+///
+/// ```
+/// # use socket_ipc::{Server, limits};
+/// let server = Server::builder("/tmp/myApp.sock").drain(2 * limits::DRAIN).build();
+/// ```
 pub const DRAIN: Duration = Duration::from_secs(5);
 /// How long a connection of which everything is written waits for the peer to close its end. Closing a
 /// socket with something unread in it would be an error for the peer (`ECONNRESET`).
+///
+/// ```
+/// println!("`close` waits for a peer for {:?}", socket_ipc::limits::LINGER);
+/// ```
 pub const LINGER: Duration = Duration::from_secs(1);
 /// How often a connection that is not read from is probed while a listener or a responder runs for it: nothing else
 /// tells that its peer is gone.
+///
+/// ```
+/// println!("such a connection is probed every {:?}", socket_ipc::limits::PROBE_INTERVAL);
+/// ```
 pub const PROBE_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a server checks that its socket file is in place.
+///
+/// The option [`watch`](crate::ServerBuilder::watch) changes it:
+///
+/// ```
+/// # use socket_ipc::{Server, limits};
+/// let server = Server::builder("/tmp/myApp.sock").watch(limits::WATCH_INTERVAL / 2).build();
+/// ```
 pub const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 /// How many bytes of a message a `MessageError` keeps.
+///
+/// The option [`raw_len`](crate::ServerBuilder::raw_len) changes it:
+///
+/// ```
+/// # use socket_ipc::{Server, limits};
+/// let server = Server::builder("/tmp/myApp.sock").raw_len(limits::RAW_LEN / 64).build();
+/// ```
 pub const RAW_LEN: usize = 64 * 1024;
 /// The permissions of the socket file.
+///
+/// The option [`mode`](crate::ServerBuilder::mode) changes it:
+///
+/// ```
+/// # use socket_ipc::{Server, limits};
+/// let server = Server::builder("/tmp/myApp.sock").mode(limits::MODE | 0o060).build();
+/// ```
 pub const MODE: u32 = 0o600;

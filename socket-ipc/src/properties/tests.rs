@@ -1,4 +1,4 @@
-//! The properties over input that is drawn, and over what fuzzing found.
+//! The properties for random bytes, and for the corpus of the fuzzer.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ type Property = fn(&[u8]);
 const PROPERTIES: [(&str, Property); 4] =
     [("framer", framer), ("decoder", decoder), ("encoder", encoder), ("path", path)];
 
-/// Bytes put together from what means something to one of the properties.
+/// Random bytes, made of pieces that have a meaning for one of the properties.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let pieces: &[&[u8]] = &[
         b"{\"topic\":\"",
@@ -81,7 +81,7 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
         .prop_map(|(start, pieces)| [start, pieces.concat()].concat())
 }
 
-/// Lets every property see as many inputs.
+/// Checks every property with this many inputs.
 fn hold_for(cases: u32) {
     for (name, property) in PROPERTIES {
         let mut runner =
@@ -101,19 +101,19 @@ fn hold_for(cases: u32) {
 }
 
 #[test]
-fn every_property_holds_for_bytes_that_are_drawn() {
+fn every_property_two_thousand_random_inputs_holds() {
     hold_for(2_000);
 }
 
 #[test]
 #[ignore = "takes a while: run with --release"]
-fn every_property_holds_for_a_million_inputs_each() {
+fn every_property_million_random_inputs_holds() {
     hold_for(1_000_000);
 }
 
-/// The inputs that reach different parts of the code each, as fuzzing found them.
+/// The corpus of the fuzzer: each of its inputs reaches other parts of the code.
 #[test]
-fn every_property_holds_for_what_fuzzing_found() {
+fn every_property_corpus_of_fuzzing_holds() {
     let fuzz = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz"));
     if !fuzz.exists() {
         assert!(std::env::var_os("CI").is_none(), "{} is not there", fuzz.display());

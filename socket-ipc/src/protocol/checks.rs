@@ -1,21 +1,21 @@
 //! What the code of `#[derive(Protocol)]` checks at compile time.
 
-/// Fails to compile where the topic at `index` is among those before it. `#[derive(Protocol)]` calls it for each type
-/// of a direction; the message stands at the call, on that type.
+/// Fails to compile if the topic at `index` is equal to an earlier one. `#[derive(Protocol)]` calls it for each type of
+/// a direction; the error is reported at the call, on that type.
 #[doc(hidden)]
 #[track_caller]
 #[expect(clippy::panic, reason = "at compile time: it is the error")]
-pub const fn stands_once(topics: &[&str], index: usize, direction: &str, protocol: &str) {
+pub const fn has_topic_once(topics: &[&str], index: usize, direction: &str, protocol: &str) {
     let mut before = 0;
     while before < index {
         if same(topics[before], topics[index]) {
             let mut text = Text { bytes: [0; 1024], len: 0 };
-            text.push("topic `");
-            text.push(topics[index]);
-            text.push("` stands twice among those ");
+            text.push("two types that travel ");
             text.push(direction);
             text.push(" in `");
             text.push(protocol);
+            text.push("` have the topic `");
+            text.push(topics[index]);
             text.push("`");
             panic!("{}", text.get());
         }
@@ -23,7 +23,7 @@ pub const fn stands_once(topics: &[&str], index: usize, direction: &str, protoco
     }
 }
 
-/// `==`, which is no constant function.
+/// `==` for text in constants.
 const fn same(left: &str, right: &str) -> bool {
     let (left, right) = (left.as_bytes(), right.as_bytes());
     let mut at = 0;
@@ -33,8 +33,8 @@ const fn same(left: &str, right: &str) -> bool {
     at == left.len() && at == right.len()
 }
 
-/// A text that is put together at compile time, when nothing can be allocated. Names are short: a topic has 256 bytes
-/// at most.
+/// A text that is assembled at compile time, where nothing can be allocated. Names are short: a topic has at most 256
+/// bytes.
 struct Text {
     bytes: [u8; 1024],
     len: usize,
@@ -54,34 +54,34 @@ impl Text {
     const fn get(&self) -> &str {
         match str::from_utf8(self.bytes.split_at(self.len).0) {
             Ok(text) => text,
-            // Too long, and cut within a character.
-            Err(_) => "a topic stands twice in one direction of a protocol",
+            // The text is too long, and was truncated inside a character.
+            Err(_) => "two types of one direction of a protocol have the same topic",
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::stands_once;
+    use super::has_topic_once;
 
     #[test]
-    fn other_names_stand_beside_each_other() {
+    fn has_topic_once_different_topics_pass() {
         let topics = ["hello", "", "hell", "hello ", "Hello"];
         for index in 0..topics.len() {
-            stands_once(&topics, index, "to the server", "Chat");
+            has_topic_once(&topics, index, "to the server", "Chat");
         }
     }
 
     #[test]
-    #[should_panic(expected = "topic `hello` stands twice among those to clients in `Chat`")]
-    fn the_message_names_the_topic_and_the_protocol() {
-        stands_once(&["hello", "greeting", "hello"], 2, "to clients", "Chat");
+    #[should_panic(expected = "two types that travel to clients in `Chat` have the topic `hello`")]
+    fn has_topic_once_equal_topics_panics_with_topic_and_protocol() {
+        has_topic_once(&["hello", "greeting", "hello"], 2, "to clients", "Chat");
     }
 
     #[test]
-    #[should_panic(expected = "a topic stands twice in one direction of a protocol")]
-    fn a_topic_that_no_derive_would_let_pass_is_still_refused() {
+    #[should_panic(expected = "two types of one direction of a protocol have the same topic")]
+    fn has_topic_once_equal_topics_too_long_for_the_text_panics() {
         let topic = "ü".repeat(1000);
-        stands_once(&[&topic, &topic], 1, "to clients", "Chat");
+        has_topic_once(&[&topic, &topic], 1, "to clients", "Chat");
     }
 }

@@ -17,15 +17,15 @@ use crate::topic::{Exchange, Request, Topic};
 
 /// A struct that hears a topic: a listener, or a responder where the topic is a request, as a method.
 ///
-/// A struct implements it once for each topic it hears, and one call of `attach` attaches them all, sharing the struct.
-/// So what listeners have in common is a field, and needs no `Arc` of its own.
+/// A struct implements it once for each topic, and one call of `attach` attaches all its methods. They share the struct,
+/// so what they have in common is a field, and needs no `Arc` of its own.
 ///
 /// `S` is where the struct listens: `Server` unless said, or `Server<Chat>`, `Client`, `Client<Chat>`. The method gets
 /// the message, and beside it, on a server, who sent it ([`Context`]), or, on a client, its [`ClientHandle`]. It
 /// returns nothing, or where the topic is a [`Request`] the reply, `Result<Reply, Error>`.
 ///
-/// The methods are called as listeners of `on` and responders of `respond` are: from several threads, but for one
-/// connection one after the other. Work that waits belongs in `on_async` and `respond_async`.
+/// The methods are called like listeners of `on` and responders of `respond`: for one connection one after the other,
+/// for several connections on several threads. Work that waits belongs in `on_async` and `respond_async`.
 ///
 /// # Examples
 ///
@@ -84,7 +84,7 @@ impl<T: Exchange, S: Endpoint, L: Hears<T, S>> Hears<T, S> for Arc<L> {
     }
 }
 
-/// Who sent a message to a server, for the methods of a struct that hears it.
+/// The server and the client that sent it a message, for the methods of a struct.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -117,7 +117,7 @@ impl<'s, P> Context<'s, P> {
         self.client_id
     }
 
-    /// Returns the server that heard it.
+    /// Returns the server that received it.
     #[must_use]
     pub fn server(&self) -> &'s ServerHandle<P> {
         self.server
@@ -153,6 +153,26 @@ impl<P> fmt::Debug for Context<'_, P> {
 }
 
 /// Where a struct listens: a [`Server`] or a [`Client`], with or without a protocol. There is nothing to implement.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{Endpoint, Hears, Topic};
+/// use std::sync::Mutex;
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "news"]
+/// struct News { text: String }
+///
+/// #[derive(Default)]
+/// struct Archive(Mutex<Vec<String>>);
+///
+/// // on a server and on a client
+/// impl<S: Endpoint> Hears<News, S> for Archive {
+///     fn hear(&self, news: News, _: S::From<'_>) {
+///         self.0.lock().unwrap().push(news.text);
+///     }
+/// }
+/// ```
 pub trait Endpoint: Sized + 'static {
     /// What a method gets beside the message: on a server the [`Context`], on a client the [`ClientHandle`].
     type From<'s>;
@@ -161,14 +181,14 @@ pub trait Endpoint: Sized + 'static {
     type Handle: Clone + fmt::Debug + Send + Sync + 'static;
 
     #[doc(hidden)]
-    fn listen<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RegisterError>
+    fn listen<T, L>(attaching: &Attaching<'_, L, Self>) -> Result<(), RegisterError>
     where
         T: Exchange<Outcome = ()> + 'static,
         L: Hears<T, Self>,
         for<'m> T::Message<'m>: Deserialize<'m>;
 
     #[doc(hidden)]
-    fn respond<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RegisterError>
+    fn respond<T, L>(attaching: &Attaching<'_, L, Self>) -> Result<(), RegisterError>
     where
         T: Request<Reply: Serialize, Error: Serialize> + DeserializeOwned + 'static,
         T: for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<T::Reply, T::Error>>,
@@ -179,26 +199,26 @@ impl<P: 'static> Endpoint for Server<P> {
     type From<'s> = Context<'s, P>;
     type Handle = ServerHandle<P>;
 
-    fn listen<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RegisterError>
+    fn listen<T, L>(attaching: &Attaching<'_, L, Self>) -> Result<(), RegisterError>
     where
         T: Exchange<Outcome = ()> + 'static,
         L: Hears<T, Self>,
         for<'m> T::Message<'m>: Deserialize<'m>,
     {
-        let (hears, server) = (Arc::clone(&room.hears), room.handle.clone());
-        room.handle.on_as::<T>(room.listener, move |message, client_id| {
+        let (hears, server) = (Arc::clone(&attaching.hears), attaching.handle.clone());
+        attaching.handle.on_as::<T>(attaching.listener, move |message, client_id| {
             hears.hear(message, Context { server: &server, client_id });
         })
     }
 
-    fn respond<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RegisterError>
+    fn respond<T, L>(attaching: &Attaching<'_, L, Self>) -> Result<(), RegisterError>
     where
         T: Request<Reply: Serialize, Error: Serialize> + DeserializeOwned + 'static,
         T: for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<T::Reply, T::Error>>,
         L: Hears<T, Self>,
     {
-        let (hears, server) = (Arc::clone(&room.hears), room.handle.clone());
-        room.handle.respond_as::<T>(room.listener, move |request: T, client_id| {
+        let (hears, server) = (Arc::clone(&attaching.hears), attaching.handle.clone());
+        attaching.handle.respond_as::<T>(attaching.listener, move |request: T, client_id| {
             hears.hear(request, Context { server: &server, client_id })
         })
     }
@@ -208,31 +228,32 @@ impl<P: 'static> Endpoint for Client<P> {
     type From<'s> = &'s ClientHandle<P>;
     type Handle = ClientHandle<P>;
 
-    fn listen<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RegisterError>
+    fn listen<T, L>(attaching: &Attaching<'_, L, Self>) -> Result<(), RegisterError>
     where
         T: Exchange<Outcome = ()> + 'static,
         L: Hears<T, Self>,
         for<'m> T::Message<'m>: Deserialize<'m>,
     {
-        let (hears, client) = (Arc::clone(&room.hears), room.handle.clone());
-        room.handle.on_as::<T>(room.listener, move |message| hears.hear(message, &client))
+        let (hears, client) = (Arc::clone(&attaching.hears), attaching.handle.clone());
+        attaching.handle.on_as::<T>(attaching.listener, move |message| hears.hear(message, &client))
     }
 
-    fn respond<T, L>(room: &Attaching<'_, L, Self>) -> Result<(), RegisterError>
+    fn respond<T, L>(attaching: &Attaching<'_, L, Self>) -> Result<(), RegisterError>
     where
         T: Request<Reply: Serialize, Error: Serialize> + DeserializeOwned + 'static,
         T: for<'m> Topic<Message<'m> = T> + Exchange<Outcome = Result<T::Reply, T::Error>>,
         L: Hears<T, Self>,
     {
-        let (hears, client) = (Arc::clone(&room.hears), room.handle.clone());
-        room.handle.respond_as::<T>(room.listener, move |request: T| hears.hear(request, &client))
+        let (hears, client) = (Arc::clone(&attaching.hears), attaching.handle.clone());
+        attaching.handle.respond_as::<T>(attaching.listener, move |request: T| hears.hear(request, &client))
     }
 }
 
-/// What a method that hears `T` returns, as a way to attach it: nothing makes a listener, a reply a responder.
+/// What a method for `T` returns, which decides how it is attached: as a listener if it returns nothing, as a responder
+/// if it returns a reply.
 #[doc(hidden)]
 pub trait Outcome<T> {
-    fn attach<L: Hears<T, S>, S: Endpoint>(room: &Attaching<'_, L, S>) -> Result<(), RegisterError>
+    fn attach<L: Hears<T, S>, S: Endpoint>(attaching: &Attaching<'_, L, S>) -> Result<(), RegisterError>
     where
         T: Exchange;
 }
@@ -242,8 +263,8 @@ where
     T: Exchange<Outcome = ()> + 'static,
     for<'m> T::Message<'m>: Deserialize<'m>,
 {
-    fn attach<L: Hears<T, S>, S: Endpoint>(room: &Attaching<'_, L, S>) -> Result<(), RegisterError> {
-        S::listen::<T, L>(room)
+    fn attach<L: Hears<T, S>, S: Endpoint>(attaching: &Attaching<'_, L, S>) -> Result<(), RegisterError> {
+        S::listen::<T, L>(attaching)
     }
 }
 
@@ -254,24 +275,24 @@ where
     R: Serialize,
     E: Serialize,
 {
-    fn attach<L: Hears<T, S>, S: Endpoint>(room: &Attaching<'_, L, S>) -> Result<(), RegisterError> {
-        S::respond::<T, L>(room)
+    fn attach<L: Hears<T, S>, S: Endpoint>(attaching: &Attaching<'_, L, S>) -> Result<(), RegisterError> {
+        S::respond::<T, L>(attaching)
     }
 }
 
-/// A set of topics, all of which a struct hears: a tuple of topics, or a protocol, whose set is what travels to that
-/// side. There is nothing to implement.
+/// A set of topics, for each of which a struct has a method: a tuple of topics, or a protocol, whose set is the topics
+/// that travel to that endpoint. There is nothing to implement.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no topics for `{S}` to hear",
     label = "nothing to hear"
 )]
 pub trait Attaches<L, S: Endpoint> {
     #[doc(hidden)]
-    fn attach_to(room: &Attaching<'_, L, S>) -> Result<(), RegisterError>;
+    fn attach_to(attaching: &Attaching<'_, L, S>) -> Result<(), RegisterError>;
 }
 
-/// A struct that hears all of a set of topics: [`Attaches`] the other way round, so that the set is all that a call has
-/// to name.
+/// A struct that has a method for each of a set of topics. The same as [`Attaches`], with the set as parameter: so a call
+/// needs to name only the set.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not hear all of `{Topics}`",
@@ -292,12 +313,12 @@ impl<Topics: Attaches<L, S>, L, S: Endpoint> HearsAll<Topics, S> for L {
         handle: &S::Handle,
         off: impl FnOnce(ListenerId) -> bool,
     ) -> Result<ListenerId, RegisterError> {
-        let room = Attaching { handle, hears: Arc::new(self), listener: ListenerId::next() };
-        match Topics::attach_to(&room) {
-            Ok(()) => Ok(room.listener),
+        let attaching = Attaching { handle, hears: Arc::new(self), listener: ListenerId::next() };
+        match Topics::attach_to(&attaching) {
+            Ok(()) => Ok(attaching.listener),
             Err(error) => {
-                // All of them or none.
-                off(room.listener);
+                // Either all methods are attached or none.
+                off(attaching.listener);
                 Err(error)
             }
         }
@@ -311,8 +332,8 @@ macro_rules! tuples {
         where
             $($topic: Exchange, L: Hears<$topic, S>, $topic::Outcome: Outcome<$topic>),*
         {
-            fn attach_to(room: &Attaching<'_, L, S>) -> Result<(), RegisterError> {
-                $(room.method::<$topic>()?;)*
+            fn attach_to(attaching: &Attaching<'_, L, S>) -> Result<(), RegisterError> {
+                $(attaching.method::<$topic>()?;)*
                 Ok(())
             }
         }
@@ -332,7 +353,7 @@ tuples!(A B C D E F G H I J);
 tuples!(A B C D E F G H I J K);
 tuples!(A B C D E F G H I J K M);
 
-/// A struct on its way to being attached: the methods of all its topics, under one name.
+/// A struct that is being attached: its methods share one `ListenerId`.
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct Attaching<'h, L, S: Endpoint> {
@@ -355,21 +376,22 @@ impl<L, S: Endpoint> Attaching<'_, L, S> {
 
 /// `attach` of a server or a client.
 macro_rules! attach {
-    ($handle:ident, $side:ident) => {
+    ($handle:ident, $endpoint:ident) => {
         /// # Listening with a struct
         impl $handle {
-            /// Attaches the methods by which a struct hears these topics, all under one [`ListenerId`], which
-            /// [`off`](Self::off) removes. The struct is shared by them, and dropped with the last.
+            /// Attaches the methods of a struct for these topics, all under one [`ListenerId`], which
+            /// [`off`](Self::off) removes. The methods share the struct, which is dropped with the last of them.
             ///
-            /// [`Hears`] has an example. A tuple has up to twelve topics. What is passed may be an [`Arc`] of the
-            /// struct, of which the program keeps another.
+            /// [`Hears`] has an example. A tuple has up to twelve topics. To keep access to the struct, pass an [`Arc`]
+            /// of it.
             ///
             /// # Errors
             ///
-            /// [`RegisterError::AlreadyRegistered`]: one of the topics is a request that somebody responds to. None is attached.
+            /// [`RegisterError::AlreadyRegistered`]: one of the topics is a request that has a responder. No method is
+            /// attached.
             pub fn attach<Topics>(
                 &self,
-                hears: impl HearsAll<Topics, $side>,
+                hears: impl HearsAll<Topics, $endpoint>,
             ) -> Result<ListenerId, RegisterError> {
                 hears.attach_all(self, |listener| self.off(listener))
             }
@@ -378,20 +400,20 @@ macro_rules! attach {
         /// # Listening with a struct
         impl<P: Protocol> $handle<P> {
             /// Attaches the methods of a struct for the topics of the protocol that travel to this endpoint, all under
-            /// one [`ListenerId`], which [`off`](Self::off) removes. A topic that the struct does not hear is a compile
-            /// error that names it.
+            /// one [`ListenerId`], which [`off`](Self::off) removes. A topic without a method is a compile error that
+            /// names it.
             ///
-            /// [`Protocol`](macro@crate::Protocol) has an example. What is passed may be an [`Arc`] of the struct, of
-            /// which the program keeps another.
+            /// [`Protocol`](macro@crate::Protocol) has an example. To keep access to the struct, pass an [`Arc`] of it.
             ///
             /// # Errors
             ///
-            /// [`RegisterError::AlreadyRegistered`]: one of the topics is a request that somebody responds to. None is attached.
+            /// [`RegisterError::AlreadyRegistered`]: one of the topics is a request that has a responder. No method is
+            /// attached.
             pub fn attach<L>(&self, hears: L) -> Result<ListenerId, RegisterError>
             where
-                P: Attaches<L, $side<P>>,
+                P: Attaches<L, $endpoint<P>>,
             {
-                <L as HearsAll<P, $side<P>>>::attach_all(hears, self, |listener| self.off(listener))
+                <L as HearsAll<P, $endpoint<P>>>::attach_all(hears, self, |listener| self.off(listener))
             }
         }
     };

@@ -1,4 +1,4 @@
-//! A whole protocol in one type: the face of what `#[derive(Protocol)]` writes.
+//! A protocol: one type that says which topics travel in which direction. `#[derive(Protocol)]` implements it.
 
 pub(crate) mod checks;
 pub(crate) mod hears;
@@ -15,9 +15,9 @@ use crate::topic::direction::Travels;
 /// A type that says which topics travel to the server and which to clients. Implemented with
 /// [`#[derive(Protocol)]`](macro@crate::Protocol).
 ///
-/// Its servers and clients are those of every other program, with one difference: what may be listened for and sent
-/// with a type is what the protocol lets travel in that direction, and the compiler says so. Raw messages know no
-/// protocol, and nor do bytes: a peer may speak whatever it likes, in any language.
+/// Servers and clients of a protocol are like all others, with one difference: a program that listens for a type or
+/// sends it in a direction that the protocol does not allow does not compile. The protocol restricts neither raw
+/// messages nor the bytes on the socket: a peer may send any topic, in any language.
 ///
 /// # Examples
 ///
@@ -62,7 +62,7 @@ use crate::topic::direction::Travels;
 /// # Ok(()) }
 /// ```
 ///
-/// What does not travel does not compile:
+/// A topic of the wrong direction does not compile:
 ///
 /// ```compile_fail
 /// # use serde::{Deserialize, Serialize};
@@ -86,10 +86,10 @@ use crate::topic::direction::Travels;
     note = "add `#[derive(Protocol)]` and `#[protocol(to_server(…), to_client(…))]` to the declaration of `{Self}`"
 )]
 pub trait Protocol: Sized + 'static {
-    /// What the protocol is called: the name of its type.
+    /// The name of the protocol, which is the name of its type.
     const NAME: &'static str;
 
-    /// What travels, as [`Description::of`](crate::Description::of) lists it.
+    /// The topics of both directions, as [`Description::of`](crate::Description::of) lists them.
     #[doc(hidden)]
     const TOPICS: &'static [Travels] = &[];
 
@@ -106,12 +106,12 @@ pub trait Protocol: Sized + 'static {
         ServerBuilder::new(path.as_ref().to_owned())
     }
 
-    /// Describes the protocol, with the schemas of all its topics and replies; with the feature `schema`, where all of
-    /// them implement `JsonSchema`.
+    /// Describes the protocol, with the schemas of all its topics and replies. Needs the feature `schema`, and
+    /// `JsonSchema` for every topic and reply.
     ///
-    /// The limits and the wire are those that a server has unless they are set. The schemas are JSON schemas of draft
-    /// 2020-12, for the end that does not have the types: of what travels to the server they say what that can read, of
-    /// what travels to clients what is written.
+    /// The limits and the wire are the defaults. The schemas are JSON schemas of draft 2020-12, for clients that do not
+    /// have the types: a schema of a topic to the server describes what the server can read, and a schema of a topic to
+    /// clients describes what the server writes.
     ///
     /// ```
     /// use schemars::JsonSchema;
@@ -160,7 +160,7 @@ pub trait Protocol: Sized + 'static {
 }
 
 impl Description {
-    /// Describes a protocol, without schemas, with the limits and the wire that a server has unless they are set.
+    /// Describes a protocol, without schemas, with the default limits and the default wire.
     ///
     /// ```
     /// # use serde::{Deserialize, Serialize};
@@ -187,12 +187,13 @@ impl Description {
 
 /// # Describing itself
 impl<P: Protocol> ServerBuilder<P> {
-    /// Has the server reply to the request [`socket-ipc.describe`](crate::description::DESCRIBE) with a
-    /// [`Description`]: its limits, its wire, its protocol, and the topics of that, both ways. Off unless set: there is
-    /// no responder then.
+    /// Makes the server reply to the request [`socket-ipc.describe`](crate::description::DESCRIBE) with a
+    /// [`Description`]: its limits, its wire, its protocol, and the topics of both directions. Off unless set; the
+    /// request then has no responder.
     ///
-    /// It has no schemas; those come with `describe_as(Chat::schema())`. The topic is the server's own from then on: to
-    /// respond to it is [`RegisterError::AlreadyRegistered`](crate::RegisterError::AlreadyRegistered).
+    /// The description has no schemas; use `describe_as(Chat::schema())` to add them. The server responds to the topic
+    /// itself: attaching another responder to it fails with
+    /// [`RegisterError::AlreadyRegistered`](crate::RegisterError::AlreadyRegistered).
     ///
     /// ```
     /// use socket_ipc::{Protocol, Server};

@@ -32,9 +32,9 @@ impl<F> Cached<F> {
         *self = Self { responder_calls, ..router.cached() };
     }
 
-    /// Switches to the newest table if listeners have been attached or removed since, and drops the removed ones: also
-    /// those of the message that waits, whose bytes come with it. Called in each poll of a connection, as the next
-    /// message may wait for a listener that was removed.
+    /// Switches to the newest table if listeners have been attached or removed since, and drops the removed ones, also
+    /// from the pending message, which comes with its bytes. Called in each poll of a connection: a running listener
+    /// may wait until a removed one is dropped.
     #[inline]
     pub(crate) fn refresh(&mut self, router: &Router<F>, pending: Option<(&mut PendingCall<F>, &[u8])>)
     where

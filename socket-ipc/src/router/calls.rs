@@ -12,7 +12,7 @@ use crate::error::error_reply::ErrorReply;
 use crate::listener::caught;
 use crate::wire::{ReplyTo, RequestId, Wire};
 
-/// A message whose other listeners wait for one that is running.
+/// A message whose remaining listeners wait for a running one.
 pub(crate) struct PendingCall<F> {
     /// `None` once it has finished.
     pub(super) wait: Option<Wait>,
@@ -23,7 +23,7 @@ pub(crate) struct PendingCall<F> {
     pub(super) rest: Option<Box<Rest<F>>>,
 }
 
-/// The rest of a message whose other listeners wait.
+/// What the remaining listeners of a pending message need.
 pub(super) struct Rest<F> {
     pub(super) left: Left<F>,
     /// The copy of its text, shared by the listeners that need one.
@@ -54,7 +54,7 @@ pub(crate) struct ResponderCall<F> {
 }
 
 impl<F> Left<F> {
-    /// Leaves out the first `count` listeners: of the whole table, or of those still attached.
+    /// Leaves out the first `count` listeners, of the whole table or of the attached entries.
     pub(super) fn skip(self, count: usize) -> Self {
         match self {
             Self::OfTable { table, .. } => Self::OfTable { table, called: count },
@@ -109,7 +109,7 @@ impl<F> ResponderCall<F> {
 }
 
 impl<F: Copy> PendingCall<F> {
-    /// Drops the listeners that were removed while this waits. `bytes` are those of the message.
+    /// Drops the listeners that were removed while this waits. `bytes` is the envelope of the message.
     pub(super) fn retain_attached(&mut self, wire: Wire, bytes: &[u8]) {
         self.change_rest(wire, bytes, Left::retain_attached);
     }
@@ -170,13 +170,13 @@ impl<F: Copy> ResponderCall<F> {
     }
 
     /// Drops the responder before it is polled, and replies that there is no room for the request.
-    pub(crate) fn refuse(&mut self, limit: usize, from: F, report: &impl Report<F>) {
+    pub(crate) fn reject(&mut self, limit: usize, from: F, report: &impl Report<F>) {
         self.give_up(from, report);
         let topic = self.topic.as_deref().unwrap_or_default();
         let text = format!(
             "received messages and running requests take {limit} bytes, the limit of `inbox_total_len`: try again later"
         );
-        report.refuse(&self.to, topic, ErrorReply::new(ErrorReply::TOO_MANY_REQUESTS, text), from);
+        report.send_error_reply(&self.to, topic, ErrorReply::new(ErrorReply::TOO_MANY_REQUESTS, text), from);
     }
 
     /// Takes the running responder out of this.
@@ -211,5 +211,5 @@ pub(super) fn panicked<F: Copy>(
     report.listener_panicked(listens_for(topic), from, panic);
     let topic = topic.unwrap_or_default();
     let text = format!("the responder of `{topic}` panicked");
-    report.refuse(to, topic, ErrorReply::new(ErrorReply::PANICKED, text), from);
+    report.send_error_reply(to, topic, ErrorReply::new(ErrorReply::PANICKED, text), from);
 }

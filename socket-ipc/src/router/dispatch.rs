@@ -13,7 +13,7 @@ use crate::error::error_reply::ErrorReply;
 use crate::error::{MessageError, MessageErrorKind};
 use crate::listener::caught;
 use crate::wire::raw_message::RawMessage;
-use crate::wire::{EnvelopeError, EnvelopeKind, EnvelopeText, place, shift_place, shortened};
+use crate::wire::{EnvelopeError, EnvelopeKind, EnvelopeText, error_place, shift_place, shortened};
 
 impl<F: Copy> Router<F> {
     /// Calls the listeners of a message, given as the bytes of its envelope, in order. Where one does not finish at
@@ -90,12 +90,12 @@ impl<F: Copy> Router<F> {
         self.metrics.others.received.add(1, bytes.len() + self.wire.delimiter().len());
     }
 
-    /// Hands the message to the request that waits for it if it is a reply, and says whether it is one.
+    /// If the message is a reply, hands it to the request that waits for it. Says whether it is a reply.
     pub(crate) fn take_reply(&self, bytes: &[u8], from: F, report: &impl Report<F>) -> bool {
         let Ok(envelope) = self.wire.decode(bytes) else { return false };
         let EnvelopeKind::Reply(re) = &envelope.kind else { return false };
         self.count_reply(bytes);
-        report.answered(re, &envelope.topic, bytes, from);
+        report.reply_arrived(re, &envelope.topic, bytes, from);
         true
     }
 
@@ -127,7 +127,7 @@ impl<F: Copy> Router<F> {
             let too_long = MessageErrorKind::TopicTooLong { size: topic.len(), limit: self.max_topic_len };
             if let EnvelopeKind::Request(_) = kind {
                 let text = too_long.to_string();
-                report.refuse(
+                report.send_error_reply(
                     &kind.reply_to(false),
                     "",
                     ErrorReply::new(ErrorReply::UNDECODABLE, text),
@@ -148,16 +148,16 @@ impl<F: Copy> Router<F> {
             counters.received.add(1, bytes.len() + self.wire.delimiter().len());
         }
         if let EnvelopeKind::Reply(re) = kind {
-            report.answered(re, topic, bytes, from);
+            report.reply_arrived(re, topic, bytes, from);
             return None;
         }
         let send_no_responder = || {
-            // A closed router has no listeners, and its connections close: the requester gets that as the cause.
+            // A closed router has no listeners, and its connections close: the requester gets the close as the cause.
             if self.is_closed() {
                 return;
             }
             let text = format!("no responder for `{topic}`");
-            report.refuse(
+            report.send_error_reply(
                 &kind.reply_to(false),
                 topic,
                 ErrorReply::new(ErrorReply::NO_RESPONDER, text),
@@ -217,14 +217,14 @@ impl<F: Copy> Router<F> {
                     panicked(entry.topic.as_deref(), &to, panic, from, report)
                 }
                 Ok(Err(error)) => {
-                    let (line, column, reason) = place(&error);
+                    let (line, column, reason) = error_place(&error);
                     let (line, column) = shift_place(text, offset_in(text, message), line, column);
                     let type_name = entry.listener.type_name();
                     if entry.responds() {
                         let text = format!(
                             "`{topic}` is not a `{type_name}`: {reason} at line {line} column {column}"
                         );
-                        report.refuse(
+                        report.send_error_reply(
                             &entry.reply_to(kind),
                             topic,
                             ErrorReply::new(ErrorReply::UNDECODABLE, text),

@@ -1,4 +1,4 @@
-//! Listeners of every kind behind one interface: what the router calls.
+//! Listeners of every kind behind one trait, which the router calls.
 
 use std::marker::PhantomData;
 use std::pin::Pin;
@@ -53,8 +53,8 @@ pub(crate) trait Listener<F>: Send + Sync {
         kind: &EnvelopeKind,
     ) -> Result<CallResult, serde_json::Error>;
 
-    /// Calls the listener with the message at the start of `rest`, the unread part of an envelope. `None`, and no call,
-    /// where the envelope has to be read whole first.
+    /// Calls the listener with the message at the start of `rest`, the unread part of an envelope. If the envelope has
+    /// to be read whole first, does not call it, and returns `None`.
     fn call_one_pass(&self, _rest: &str, _from: F) -> Option<CallResult> {
         None
     }
@@ -175,7 +175,7 @@ where
     }
 }
 
-/// A listener of the text itself.
+/// A listener of the JSON text.
 pub(crate) struct Raw<L>(pub(crate) L);
 
 impl<F, L> Listener<F> for Raw<L>
@@ -194,7 +194,7 @@ where
     }
 }
 
-/// A listener of the text itself that may make the next one wait: a subscription.
+/// A listener of the JSON text that may make the next one wait: a subscription.
 pub(crate) struct RawWaiting<L>(pub(crate) L);
 
 impl<F, L> Listener<F> for RawWaiting<L>

@@ -8,10 +8,10 @@ mod calls;
 mod dispatch;
 mod entry;
 mod listener;
-mod queue;
 mod report;
 mod responder;
 mod subscription;
+mod subscription_queue;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -108,8 +108,8 @@ impl<F> Router<F> {
         token
     }
 
-    /// Attaches a listener that may be a responder, of which a topic has at most one. Several listeners may share a
-    /// token, which removes them all.
+    /// Attaches a listener that may be a responder; a topic has at most one. Several listeners may share a token: `off`
+    /// then removes them all.
     pub(crate) fn attach_as(
         &self,
         token: ListenerId,
@@ -120,8 +120,8 @@ impl<F> Router<F> {
         let mut current = lock(&self.current);
         let taken = current.table.topics.get(topic).into_iter().flatten().find(|entry| entry.responds());
         if let Some(taken) = taken.filter(|_| entry.responds()) {
-            let (existing, refused) = (taken.listener.type_name(), entry.listener.type_name());
-            return Err(RegisterError::AlreadyRegistered { topic: topic.to_owned(), existing, refused });
+            let (existing, rejected) = (taken.listener.type_name(), entry.listener.type_name());
+            return Err(RegisterError::AlreadyRegistered { topic: topic.to_owned(), existing, rejected });
         }
         self.add(&mut current, Audience::Topic(topic), &entry);
         Ok(())
@@ -172,7 +172,8 @@ impl<F> Router<F> {
     /// Removes all listeners that have the token, and says whether there was one. Once it returns, no call of them
     /// starts.
     ///
-    /// The place is looked up, however many topics have listeners; the listeners in that place are searched one by one.
+    /// The time does not depend on the number of topics: the place is looked up, and only the listeners in that place
+    /// are searched.
     pub(crate) fn off(&self, token: ListenerId) -> bool {
         let is_it = |entry: &mut Arc<Entry<F>>| entry.token == token;
         let mut current = lock(&self.current);
@@ -196,8 +197,8 @@ impl<F> Router<F> {
         true
     }
 
-    /// Announces that every connection will be told to check the table, and to drop its listeners that were removed.
-    /// `false` where that is announced already: it then covers everything that is removed before it happens.
+    /// Announces that every connection will be told to check the table, and to drop its removed listeners. `false` if
+    /// that is announced already: the announced sweep covers everything that is removed before it.
     pub(crate) fn begin_sweep(&self) -> bool {
         !self.sweeping.swap(true, Ordering::AcqRel)
     }

@@ -1,4 +1,4 @@
-//! Responders behind the interface of listeners: what they return goes back to the sender of the message.
+//! Responders as listeners: their return value goes back to the sender of the message.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -45,7 +45,7 @@ where
 
     #[inline]
     fn call_one_pass(&self, rest: &str, from: F) -> Option<CallResult> {
-        // Where a `Deserialize` panics, the envelope is read whole: the error reply needs its kind.
+        // If a `Deserialize` panics, the envelope is read whole, because the error reply needs its kind.
         let (request, kind) = caught(|| decode_any_kind(rest)).ok()??;
         if let EnvelopeKind::Reply(_) = kind {
             return None;
@@ -66,7 +66,7 @@ where
     }
 }
 
-/// A responder to the text itself.
+/// A responder to the JSON text.
 pub(crate) struct RespondingRaw<L> {
     respond: L,
     reply_topic: Option<Arc<str>>,

@@ -10,7 +10,7 @@ use futures_core::Stream;
 use tokio::task::consume_budget;
 
 use super::listener::CallResult;
-use super::queue::Queue;
+use super::subscription_queue::Queue;
 use crate::listener::ListenerId;
 
 /// What listeners can be removed from.

@@ -7,7 +7,7 @@ use super::topics::Topics;
 
 /// The listeners at one moment.
 pub(crate) struct Table<F> {
-    /// Listeners of every message, called before those of its topic.
+    /// Listeners of every message, called before the listeners of its topic.
     pub(super) every: Vec<Arc<Entry<F>>>,
     pub(super) topics: Topics<F>,
     /// Listeners of messages whose topic has none.

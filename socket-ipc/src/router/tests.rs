@@ -49,12 +49,12 @@ impl Report<u64> for Log {
         self.note(format!("{from}: {listens_for} panicked: {panic}"));
     }
 
-    fn answered(&self, re: &RequestId, topic: &str, envelope: &[u8], from: u64) {
+    fn reply_arrived(&self, re: &RequestId, topic: &str, envelope: &[u8], from: u64) {
         let len = envelope.len();
         self.note(format!("{from}: reply to {re}: {topic}, {len} bytes"));
     }
 
-    fn refuse(&self, to: &ReplyTo, topic: &str, error_reply: ErrorReply, from: u64) {
+    fn send_error_reply(&self, to: &ReplyTo, topic: &str, error_reply: ErrorReply, from: u64) {
         self.note(format!(
             "{from}: {to:?} of {topic} failed: {} ({})",
             error_reply.text(),

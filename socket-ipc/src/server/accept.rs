@@ -15,14 +15,14 @@ use super::watch::Watch;
 use crate::endpoint::lifecycle::Phase;
 use crate::error::{Error, ListenError};
 use crate::limits::delay::Delay;
-use crate::unix_socket::socket_file::{SocketFile, Theirs};
+use crate::unix_socket::socket_file::{PassedFile, SocketFile};
 
-/// Whatever the options say: no pause at all would spin.
+/// The shortest pause, whatever the options say: without a pause the loop would spin.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
-/// A socket that the process listens on. A forked child that drops its copy leaves it as it is: what tokio would do
-/// with the socket as it goes (`epoll_ctl(2)`) would reach the parent's as well, which would accept no connection any
-/// more.
+/// A socket that the process listens on. A forked child forgets its copy instead of dropping it. On a drop, tokio would
+/// remove the socket from the epoll instance (`epoll_ctl(2)`), which the child shares with its parent: the parent would
+/// accept no connection any more.
 struct Listening {
     listener: Option<UnixListener>,
     process: u32,
@@ -49,7 +49,7 @@ impl Drop for Listening {
     }
 }
 
-/// Accepts connections until the task is ended, and has the path bound again where clients no longer find the socket.
+/// Accepts connections until the task is aborted, and binds the path again if clients no longer find the socket.
 async fn accept(listener: UnixListener, mut watch: Watch, state: Arc<State>) {
     let pauses = state.options.accept_pause;
     let mut pause = pauses.shortest();
@@ -87,9 +87,9 @@ impl State {
         self: &Arc<Self>,
         listener: UnixListener,
         file: Option<SocketFile>,
-        theirs: Option<Theirs>,
+        passed_file: Option<PassedFile>,
     ) -> Result<(), ListenError> {
-        let watch = Watch::new(self.options.watch_interval, theirs);
+        let watch = Watch::new(self.options.watch_interval, passed_file);
         let accept = accept(listener, watch, Arc::clone(self)).instrument(self.span().clone());
         let accepting = tokio::spawn(accept);
         let _ = self.core.runtime.set(Handle::current());
@@ -105,9 +105,9 @@ impl State {
     }
 }
 
-/// Lets in the clients that connected before the socket file went, and wait there to be accepted.
+/// Lets in the clients that wait in the backlog of the socket whose file is gone.
 async fn admit_waiting(mut before: Listening, state: &Arc<State>) {
-    // By the system call: tokio may not know of them yet, and lets a task accept only so many in a row.
+    // With the system call: tokio may not know of the clients yet, and limits how many a task accepts in a row.
     let accept = |listener: &StdListener| {
         let (stream, _) = listener.accept()?;
         stream.set_nonblocking(true)?;
@@ -132,7 +132,7 @@ async fn admit_waiting(mut before: Listening, state: &Arc<State>) {
 
 /// Lets a client in, or reports why not.
 async fn admit(stream: UnixStream, state: &Arc<State>) {
-    // A peer whose credentials can't be read gets in only where every peer does.
+    // A peer whose credentials can't be read is let in only if every peer is.
     let peer = peer_of(&stream).ok();
     let of_group = state.is_of_allowed_group(peer).await;
     if let Err(error) = state.admit(stream, peer, of_group) {

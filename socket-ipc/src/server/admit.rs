@@ -51,7 +51,7 @@ impl State {
         self.options.allowed_users.as_ref().is_some_and(|allowed| allowed.contains(&peer.uid))
     }
 
-    /// Whether a peer is let in for a group of its user. It looks only where the peer is not let in for its user.
+    /// Whether a peer is let in because its user is in an allowed group. `false` if the user itself is allowed.
     pub(super) async fn is_of_allowed_group(&self, peer: Option<Peer>) -> bool {
         let (Some(peer), Some(groups)) = (peer, self.allowed_groups.get()) else { return false };
         if groups.is_empty() || self.is_allowed_user(peer) {
@@ -60,7 +60,7 @@ impl State {
         if groups.contains(&peer.gid) {
             return true;
         }
-        // The tables may be files, or a server elsewhere.
+        // Looking up the groups may read files, or ask a server on the network.
         let groups = groups.clone();
         tokio::task::spawn_blocking(move || is_member(peer.uid, &groups)).await.unwrap_or(false)
     }
@@ -84,11 +84,11 @@ impl State {
             return Err(Error::UserNotAllowed { path: self.options.path.clone(), peer });
         }
         let runtime = Handle::current();
-        // Before a client is in: closing waits for it on this runtime.
+        // Set before the client is added: closing waits for the client on this runtime.
         let _ = self.core.runtime.set(runtime.clone());
         let client = ConnectedClient::new(self.core.new_link(&self.options.limits, runtime.clone()), peer);
         let mut clients = self.clients.lock();
-        // Under the lock: closing begins by telling the clients that are in here.
+        // Checked under the lock: closing begins by telling the clients that are in the table.
         if self.core.lifecycle.phase() >= Phase::Closing {
             return Ok(None);
         }
@@ -130,7 +130,7 @@ impl Attended {
 
 impl Drop for Attended {
     fn drop(&mut self) {
-        // It has been reported, unless the runtime is gone, and the task with it.
+        // The end has been reported, unless the runtime has ended and dropped the task.
         self.state.report_abort(self.id, &self.client);
         self.state.clients.remove(self.id);
         self.state.clients.leave();
@@ -151,8 +151,8 @@ where
     state.report_end(*id, client, &reason);
 }
 
-/// How many clients may be connected: as the option says, but no more than leaves a quarter of the process's open files
-/// to everything else.
+/// How many clients may be connected: at most the option, and at most three quarters of the files that the process may
+/// have open.
 fn max_clients(option: usize, open_files: Option<u64>) -> usize {
     let most = open_files.map_or(usize::MAX, |files| usize::try_from(files / 4 * 3).unwrap_or(usize::MAX));
     option.min(most)

@@ -124,8 +124,8 @@ impl<P> ServerBuilder<P> {
     /// - `send_async` and `broadcast_async` wait for room;
     /// - a reply becomes an error reply (code [`failed`](crate::ErrorReply::FAILED)) that names this option;
     /// - a client that is behind for `write_stall`, and holds more than its share, this limit divided by the number of
-    ///   clients, is ended as slow ([`CloseCause::SlowClient`](crate::CloseCause::SlowClient)): so there is room again. A
-    ///   client is behind while its socket takes no more, until its outbox is below 64 KiB again.
+    ///   clients, is ended as slow ([`CloseCause::SlowClient`](crate::CloseCause::SlowClient)): so there is room again.
+    ///   A client is behind while its socket takes no more, until its outbox is below 64 KiB again.
     ///
     /// So there is never more than this limit and 128 KiB for each connection, beside error replies of less than 1 KiB
     /// to requests that run already, and a single message that is longer than the limit.
@@ -137,17 +137,17 @@ impl<P> ServerBuilder<P> {
     /// Sets how much all connections together may have received and not dispatched, with the requests whose responders
     /// run, in bytes: [`limits::INBOX_TOTAL_LEN`](crate::limits::INBOX_TOTAL_LEN) (512 MiB) unless set.
     ///
-    /// Of each connection only what it has beyond 64 KiB of either counts, so that small messages pass whatever others
-    /// do. Beyond the limit
+    /// The first 64 KiB of each connection do not count, of received messages and of running requests separately, so
+    /// that small messages always pass. Beyond the limit
     ///
     /// - connections that need more are read in turns, users in a ring and each user's connections in a ring, out of a
     ///   reserve of two messages of the limit;
-    /// - of the connections with more than 64 KiB of an unfinished message that send nothing more for a second, the largest
-    ///   are reported by `on_message_error` and ended ([`CloseCause::InboxFull`](crate::CloseCause::InboxFull)), as many as
-    ///   make room for one message;
+    /// - of the connections with more than 64 KiB of an unfinished message that send nothing more for a second, the
+    ///   largest are reported by `on_message_error` and ended
+    ///   ([`CloseCause::InboxFull`](crate::CloseCause::InboxFull)), as many as make room for one message;
     /// - a request of more than 64 KiB for an asynchronous responder gets an error reply (code
-    ///   [`too_many_requests`](crate::ErrorReply::TOO_MANY_REQUESTS)), and a connection with more than 64 KiB of running
-    ///   requests waits for one of them;
+    ///   [`too_many_requests`](crate::ErrorReply::TOO_MANY_REQUESTS)), and a connection with more than 64 KiB of
+    ///   running requests waits for one of them;
     /// - the server's own requests to a client that it has not read from for a second fail with
     ///   [`RequestError::InboxFull`](crate::RequestError::InboxFull).
     pub fn inbox_total_len(mut self, bytes: usize) -> Self {
@@ -163,12 +163,12 @@ impl<P> ServerBuilder<P> {
 
     /// Lets in only these users, by user id: every user that the socket file's permissions let in, unless set.
     ///
-    /// The kernel tells the user of a connection (`SO_PEERCRED`). Another one is closed before a byte of it
-    /// is read, and reported by `on_error`. The superuser is no exception. With
-    /// [`allow_groups`](Self::allow_groups) the users of those groups are let in besides.
+    /// The kernel tells the user of a connection (`SO_PEERCRED`). A connection of another user is closed before a byte
+    /// of it is read, and reported by `on_error`. The superuser is no exception. With
+    /// [`allow_groups`](Self::allow_groups) the users of the allowed groups are let in, too.
     ///
-    /// A process of another user namespace whose user has no number here, as one outside a container, is user 65534: to
-    /// allow that number allows every such user.
+    /// A process of another user namespace, such as one outside of this container, may have a user without a number
+    /// here. The kernel reports all such users as 65534, so allowing 65534 allows every one of them.
     pub fn allow_users(mut self, users: impl IntoIterator<Item = u32>) -> Self {
         self.options.allowed_users = Some(users.into_iter().collect());
         self
@@ -177,9 +177,10 @@ impl<P> ServerBuilder<P> {
     /// Lets in only the users of these groups, by number or name, and the users of [`allow_users`](Self::allow_users):
     /// every user that the socket file's permissions let in, unless set.
     ///
-    /// A user is in a group if it is that of the process, as the kernel tells it, or if the system's tables of users
-    /// and groups say so when the client connects. While they are looked up, no other client is accepted. A name is
-    /// looked up by `listen`; one that the system does not know is [`ListenError::Group`](crate::ListenError::Group).
+    /// A user is in a group if the kernel reports it as the group of the client's process, or if the system's tables of
+    /// users and groups say so when the client connects. While the server reads these tables, it accepts no other
+    /// client. `listen` looks up the names of groups; for an unknown name it fails with
+    /// [`ListenError::Group`](crate::ListenError::Group).
     ///
     /// ```
     /// let server = socket_ipc::Server::builder("/run/myApp/myApp.sock").mode(0o666).allow_groups(["myapp"]).build();

@@ -21,7 +21,7 @@ pub(super) struct Clients {
     next_id: AtomicU64,
     /// Connections that have not reported their end.
     attended: AtomicUsize,
-    /// Tells the closing that the last of them has.
+    /// Tells the task that closes the server that the last of them has.
     none_left: Notify,
 }
 
@@ -111,7 +111,7 @@ impl Clients {
         }
     }
 
-    /// Whether no connection has still to report its end.
+    /// Whether every connection has reported its end.
     pub(super) fn have_left(&self) -> bool {
         self.attended.load(Ordering::Acquire) == 0
     }

@@ -27,12 +27,11 @@ use crate::events::stream::{EventStream, event_stream};
 pub enum ServerConnectionEvent {
     /// A client connected; none of its messages has been dispatched yet.
     Opened(ClientId),
-    /// A connection ended, after the last of its messages was dispatched: which end ended it and why, and what was
-    /// lost.
+    /// A connection ended, after the last of its messages was dispatched. The reason says which end ended it and why,
+    /// and what was lost.
     Closed(ClientId, CloseReason),
-    /// So many events had no room in the stream, as the events before them had not been read.
-    /// [`clients`](ServerHandle::clients) says which clients are connected now; the events that follow may say so once
-    /// more.
+    /// The number of events that had no room in the stream, because earlier events had not been read.
+    /// [`clients`](ServerHandle::clients) returns the clients that are connected now; later events may repeat them.
     Lagged(u64),
 }
 

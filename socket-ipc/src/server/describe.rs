@@ -17,12 +17,12 @@ use crate::wire::raw_message::RawMessage;
 
 /// # Describing itself
 impl ServerBuilder {
-    /// Has the server reply to the request [`socket-ipc.describe`](DESCRIBE) with a [`Description`]: its limits, its
-    /// wire and the topics that have a listener. Off unless set: the request has no responder then.
+    /// Makes the server reply to the request [`socket-ipc.describe`](DESCRIBE) with a [`Description`]: its limits, its
+    /// wire and the topics that have a listener. Off unless set; the request then has no responder.
     ///
-    /// Such a server does not know what it sends; [`describe_as`](Self::describe_as) says it. The topic is the server's
-    /// own from then on: to respond to it is
-    /// [`RegisterError::AlreadyRegistered`](crate::RegisterError::AlreadyRegistered).
+    /// A server without a protocol does not know the topics that it sends; add them with
+    /// [`describe_as`](Self::describe_as). The server responds to the topic itself: attaching another responder to it
+    /// fails with [`RegisterError::AlreadyRegistered`](crate::RegisterError::AlreadyRegistered).
     ///
     /// ```
     /// use socket_ipc::Server;

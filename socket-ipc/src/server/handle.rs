@@ -140,12 +140,11 @@ impl<P> ServerHandle<P> {
 
     /// Closes the server, for good.
     ///
-    /// Closing begins at the call; awaiting what it returns waits for its end. There are no new connections,
-    /// no further message listener starts, what is queued is written (for `drain` at most, incoming bytes
-    /// being read and discarded), each connection ends once the client has closed its end too, or a
-    /// second later, and last comes `on_close`. Asynchronous listeners that are in flight may finish within
-    /// the drain; closing does not wait for one that itself awaits the closing. The socket file goes first, and
-    /// the path is free for another server once this resolves.
+    /// Closing begins at the call; the returned future waits for its end. The socket file is removed first, and there
+    /// are no new connections. No further message listener starts. The queues are written, for `drain` at most;
+    /// meanwhile incoming bytes are read and discarded. Each connection ends when the client has closed its end, too,
+    /// or a second later. `on_close` is called last. Running asynchronous listeners may finish within the drain, except
+    /// those that await the closing themselves. The path is free for another server once the future resolves.
     ///
     /// It may be called in every state, inside listeners, and any number of times.
     pub fn close(&self) -> Closing {

@@ -194,8 +194,8 @@ impl<P> ServerHandle<P> {
 
     /// Returns every message, its topic, its JSON text and the client that sent it, as a bounded stream, from now on.
     ///
-    /// The loop to the callback of [`on_message`](Self::on_message), called in the same place: before the listeners
-    /// of the topic. A full stream slows down all clients that send, each in its turn.
+    /// A loop in place of the callback of [`on_message`](Self::on_message). A message reaches it before the listeners
+    /// of its topic. A full stream slows down all clients that send, each in its turn.
     ///
     /// ```no_run
     /// use socket_ipc::Server;

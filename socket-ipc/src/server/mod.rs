@@ -25,7 +25,7 @@ use crate::endpoint::options::ServerOptions;
 use crate::error::ListenError;
 use crate::topic::direction::AnyTopic;
 use crate::unix_socket::activation::why_not_listening;
-use crate::unix_socket::socket_file::{self, Access, Theirs};
+use crate::unix_socket::socket_file::{self, Access, PassedFile};
 
 pub use builder::ServerBuilder;
 pub use connection_events::ServerConnectionEvent;
@@ -153,6 +153,10 @@ impl<P> Server<P> {
     ///
     /// After an error of the path it may be called again.
     ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, and within one without I/O and time.
+    ///
     /// # Cancel safety
     ///
     /// Dropped before it resolves, it leaves the server as if it had not been called.
@@ -186,9 +190,9 @@ impl<P> Server<P> {
         }
         // Its own name, which is what clients connect by.
         let address = inherited.local_addr().ok();
-        let theirs = address.as_ref().and_then(|address| address.as_pathname()).and_then(Theirs::at);
+        let passed_file = address.as_ref().and_then(|address| address.as_pathname()).and_then(PassedFile::at);
         inherited.set_nonblocking(true).map_err(io)?;
-        state.accept_on(tokio::net::UnixListener::from_std(inherited).map_err(io)?, None, theirs)
+        state.accept_on(tokio::net::UnixListener::from_std(inherited).map_err(io)?, None, passed_file)
     }
 
     /// Returns a handle to the server: cheap to clone, for use inside listeners and elsewhere.

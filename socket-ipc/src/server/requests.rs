@@ -21,6 +21,17 @@ use crate::wire::topic_or_none;
 /// A responder of a server: any `Fn(T, ClientId)` that returns the reply, or a `Result` of it.
 ///
 /// It is implemented for all of them; there is nothing to implement.
+///
+/// ```
+/// use socket_ipc::{Request, Responder};
+///
+/// fn is_a_responder<T: Request>(_: impl Responder<T>) {}
+///
+/// # use serde::{Deserialize, Serialize}; use socket_ipc::Topic;
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic(name = "double", reply = Doubled)] struct Double(u64);
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic = "doubled"] struct Doubled(u64);
+/// is_a_responder::<Double>(|Double(number), _client_id| number.checked_mul(2).map(Doubled).ok_or("more than fits"));
+/// ```
 // `Fn` is a supertrait so that the compiler infers the types of a closure's arguments.
 pub trait Responder<T: Request>: Fn(T, ClientId) -> Self::Outcome + Send + Sync + 'static {
     /// What the responder returns.
@@ -46,6 +57,17 @@ where
 /// it.
 ///
 /// It is implemented for all of them; there is nothing to implement.
+///
+/// ```
+/// use socket_ipc::{AsyncResponder, Request};
+///
+/// fn is_a_responder<T: Request>(_: impl AsyncResponder<T>) {}
+///
+/// # use serde::{Deserialize, Serialize}; use socket_ipc::Topic;
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic(name = "double", reply = Doubled)] struct Double(u64);
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic = "doubled"] struct Doubled(u64);
+/// is_a_responder::<Double>(|Double(number), _client_id| async move { Doubled(2 * number) });
+/// ```
 pub trait AsyncResponder<T: Request>: Fn(T, ClientId) -> Self::Future + Send + Sync + 'static {
     /// What the responder returns.
     type Future: Future + Send + 'static;
@@ -86,14 +108,14 @@ type IntoReply<T, F> = fn(<F as Future>::Output) -> Result<<T as Request>::Reply
 ///
 /// [`max_requests`]: crate::ServerBuilder::max_requests
 impl<P> ServerHandle<P> {
-    /// Requests a reply of one client, and returns the future of the reply. The request is queued at the call, as by
-    /// [`send`](Self::send); every error comes with the reply.
+    /// Sends a request to one client, and returns the future of the reply. The request is queued at the call, as by
+    /// [`send`](Self::send); the future returns every error.
     ///
     /// The client replies by [`ClientHandle::respond`](crate::ClientHandle::respond).
     ///
     /// # Errors
     ///
-    /// The reply's: [`RequestError`](crate::RequestError).
+    /// The future resolves to a [`RequestError`](crate::RequestError) if there is no reply.
     ///
     /// # Examples
     ///
@@ -124,12 +146,12 @@ impl<P> ServerHandle<P> {
         )
     }
 
-    /// Requests a reply of one client to any value under a topic known only at run time, and returns the future of the
+    /// Sends any value as a request to one client under a topic known only at run time, and returns the future of the
     /// reply's JSON text.
     ///
     /// # Errors
     ///
-    /// The reply's: [`RequestError`](crate::RequestError).
+    /// The future resolves to a [`RequestError`](crate::RequestError) if there is no reply.
     ///
     /// # Examples
     ///

@@ -18,8 +18,8 @@ impl<P> ServerHandle<P> {
     ///
     /// # Errors
     ///
-    /// [`SendError`]: `UnknownClient`, `Closed`, `TooLarge`, `TopicTooLong`, `Encode`, `EncodePanicked`, `OutboxFull`, or
-    /// `OutboxTotalFull`, after which the connection lives. Nothing is queued then.
+    /// [`SendError`]: `UnknownClient`, `Closed`, `TooLarge`, `TopicTooLong`, `Encode`, `EncodePanicked`, `OutboxFull`,
+    /// or `OutboxTotalFull`, after which the connection lives. Nothing is queued then.
     ///
     /// # Examples
     ///
@@ -45,12 +45,12 @@ impl<P> ServerHandle<P> {
     /// Queues a message for one client once little is queued for it: while its outbox holds more than
     /// [`limits::OUTBOX_HIGH_WATER`](crate::limits::OUTBOX_HIGH_WATER) (64 KiB), or has no room, it waits.
     ///
-    /// Two peers that both wait in listeners for the other to read stand still until `write_stall` ends the
-    /// connection.
+    /// If both peers wait in listeners until the other one reads, neither of them reads: the connection then ends after
+    /// `write_stall`.
     ///
     /// # Errors
     ///
-    /// Those of [`send`](Self::send) but `OutboxFull` and `OutboxTotalFull`.
+    /// The errors of [`send`](Self::send) except `OutboxFull` and `OutboxTotalFull`.
     ///
     /// # Cancel safety
     ///
@@ -88,7 +88,7 @@ impl<P> ServerHandle<P> {
     ///
     /// # Errors
     ///
-    /// Those of [`send`](Self::send).
+    /// The errors of [`send`](Self::send).
     ///
     /// # Examples
     ///
@@ -115,7 +115,7 @@ impl<P> ServerHandle<P> {
     ///
     /// # Errors
     ///
-    /// Those of [`send`](Self::send) but `OutboxFull` and `OutboxTotalFull`.
+    /// The errors of [`send`](Self::send) except `OutboxFull` and `OutboxTotalFull`.
     ///
     /// # Cancel safety
     ///
@@ -138,8 +138,8 @@ impl<P> ServerHandle<P> {
     ///
     /// # Errors
     ///
-    /// [`SendError`]: `Closed`, `TooLarge`, `TopicTooLong`, `Encode`, `EncodePanicked`, `OutboxTotalFull`. No client gets
-    /// the message then.
+    /// [`SendError`]: `Closed`, `TooLarge`, `TopicTooLong`, `Encode`, `EncodePanicked`, `OutboxTotalFull`. No client
+    /// gets the message then.
     ///
     /// # Examples
     ///
@@ -167,7 +167,7 @@ impl<P> ServerHandle<P> {
     ///
     /// # Errors
     ///
-    /// Those of [`broadcast`](Self::broadcast).
+    /// The errors of [`broadcast`](Self::broadcast).
     pub fn broadcast_except<T>(&self, message: &T, client_id: ClientId) -> Result<usize, SendError>
     where
         P: ToClient<T>,
@@ -178,17 +178,17 @@ impl<P> ServerHandle<P> {
 
     /// [`broadcast`](Self::broadcast), once little is queued for every client.
     ///
-    /// It waits for the slowest, but for one client no longer than `write_stall` in all, however that client trickles.
-    /// A client earns the time back by what it takes: all of it by as many bytes as `outbox_len`, 8 MiB for 10 s unless
-    /// set. A broadcast does not wait for a client that has used its time up, until less than 64 KiB are queued for it.
-    /// What is broadcast meanwhile is queued for it as [`broadcast`](Self::broadcast) does, which ends its connection
-    /// where the outbox is full.
+    /// It waits for the slowest client, but for each client no longer than `write_stall` in total, also for one that
+    /// reads a little at a time. A client earns the time back by what it takes: all of it by as many bytes as
+    /// `outbox_len`, 8 MiB for 10 s unless set. A broadcast does not wait for a client that has used its time up, until
+    /// less than 64 KiB are queued for it. What is broadcast meanwhile is queued for it as
+    /// [`broadcast`](Self::broadcast) does, which ends its connection where the outbox is full.
     ///
     /// Where all outboxes together are full (`outbox_total_len`), it waits for room.
     ///
     /// # Errors
     ///
-    /// Those of [`broadcast`](Self::broadcast) but `OutboxTotalFull`.
+    /// The errors of [`broadcast`](Self::broadcast) except `OutboxTotalFull`.
     ///
     /// # Cancel safety
     ///
@@ -223,7 +223,7 @@ impl<P> ServerHandle<P> {
     ///
     /// # Errors
     ///
-    /// Those of [`broadcast`](Self::broadcast).
+    /// The errors of [`broadcast`](Self::broadcast).
     pub fn broadcast_raw<M: Serialize + ?Sized>(&self, topic: &str, message: &M) -> Result<usize, SendError> {
         self.state.broadcast(TopicName::AtRunTime(topic), message, None)
     }
@@ -233,7 +233,7 @@ impl<P> ServerHandle<P> {
     ///
     /// # Errors
     ///
-    /// Those of [`broadcast`](Self::broadcast) but `OutboxTotalFull`.
+    /// The errors of [`broadcast`](Self::broadcast) except `OutboxTotalFull`.
     ///
     /// # Cancel safety
     ///

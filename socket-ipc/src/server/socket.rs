@@ -69,8 +69,8 @@ impl Socket {
     ///
     /// What keeps the socket file from being removed.
     pub(super) fn stop_accepting(&self) -> io::Result<()> {
-        // The file goes before the listener does, so that no client finds a socket that refuses and takes it for
-        // abandoned.
+        // The file is removed before the listener, so that no other server finds a socket that refuses connections, and
+        // takes it for abandoned.
         let removed = lock(&self.file).as_mut().map_or(Ok(()), SocketFile::remove);
         if let Some(accepting) = lock(&self.accepting).take() {
             accepting.abort();

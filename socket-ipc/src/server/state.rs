@@ -197,6 +197,6 @@ impl State {
     /// Reports the end of a connection that could not do so itself.
     pub(super) fn report_abort(&self, id: ClientId, client: &ConnectedClient) {
         let Unsent { messages, bytes } = give_up(&client.link, self.options.limits.wire);
-        self.report_end(id, client, &CloseReason::cut(CloseCause::Closed, (messages, bytes)));
+        self.report_end(id, client, &CloseReason::aborted(CloseCause::Closed, (messages, bytes)));
     }
 }

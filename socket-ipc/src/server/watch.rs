@@ -1,4 +1,4 @@
-//! Looks whether clients still find the socket file, and has the server bind the path again.
+//! Checks that clients still find the socket file, and binds the path again if they do not.
 
 use std::io;
 use std::time::Duration;
@@ -9,46 +9,46 @@ use tokio::time::{Interval, MissedTickBehavior, interval_at};
 use super::state::State;
 use crate::endpoint::lifecycle::Phase;
 use crate::error::{Error, ListenError};
-use crate::unix_socket::socket_file::{self, Instead, Look, SocketFile, Theirs};
+use crate::unix_socket::socket_file::{self, Instead, Look, PassedFile, SocketFile};
 
-/// Whatever the options say: no pause at all would spin.
+/// The shortest interval, whatever the options say: without a pause the loop would spin.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
-/// How many looks at most pass between two attempts to bind a path again where the same thing is in the way: an attempt
-/// may disturb it with a connection.
+/// The most looks that pass between two attempts to bind the path again while the same obstacle is there: each attempt
+/// may disturb a server there with a connection.
 const LONGEST_PAUSE: u32 = 32;
 
 /// Notices that the socket file is gone. Part of the task that accepts, so that it lives no longer.
 pub(super) struct Watch {
     interval: Option<Interval>,
     /// The socket file, where another process has bound it.
-    theirs: Option<Theirs>,
+    passed_file: Option<PassedFile>,
     gone: Option<Gone>,
-    /// Why the last look saw nothing, as was logged.
+    /// The error of the last look, which was logged.
     unseen: Option<io::ErrorKind>,
 }
 
-/// A socket file that is gone, as was reported.
+/// A socket file that is gone, which was reported.
 struct Gone {
     instead: Instead,
     /// The looks that pass before the next attempt, and the looks that have passed.
     pause: u32,
     passed: u32,
-    /// What was in the way of the last attempt, as was reported.
+    /// What was in the way of the last attempt, which was reported.
     obstacle: Option<String>,
 }
 
 impl Watch {
-    pub(super) fn new(interval: Option<Duration>, theirs: Option<Theirs>) -> Self {
+    pub(super) fn new(interval: Option<Duration>, passed_file: Option<PassedFile>) -> Self {
         let interval = interval.map(|interval| {
             let interval = interval.max(SHORTEST_INTERVAL);
-            // The first look is not at once. One so far away that no clock has its time never comes.
+            // The first look comes after one interval. An interval beyond the range of the clock becomes `NEVER`.
             let mut ticks =
                 interval_at(tokio::time::Instant::now() + interval.min(NEVER), interval.min(NEVER));
             ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
             ticks
         });
-        Self { interval, theirs, gone: None, unseen: None }
+        Self { interval, passed_file, gone: None, unseen: None }
     }
 
     /// Waits for the time of the next look.
@@ -61,7 +61,7 @@ impl Watch {
 
     /// Looks at the path, and returns what the server listens with from now on, if that has changed.
     pub(super) async fn look(&mut self, state: &State) -> Option<UnixListener> {
-        let look = self.theirs.as_ref().map_or_else(|| state.socket.look(), Theirs::look);
+        let look = self.passed_file.as_ref().map_or_else(|| state.socket.look(), PassedFile::look);
         let unseen = look.as_ref().err().map(io::Error::kind);
         let unseen_before = std::mem::replace(&mut self.unseen, unseen);
         let instead = match look {
@@ -71,7 +71,7 @@ impl Watch {
                 return None;
             }
             Ok(Look::Gone(instead)) => instead,
-            // It may be there: nothing is done where that is not known.
+            // The file may still be there, so nothing is done.
             Err(error) => {
                 if unseen != unseen_before {
                     let path = state.options.path.display();
@@ -83,13 +83,13 @@ impl Watch {
         let path = || state.options.path.clone();
         if self.gone.as_ref().is_none_or(|gone| gone.instead != instead) {
             let found = instead.found.clone();
-            // An obstacle that was reported is not reported again when only what is in its place has changed.
+            // A reported obstacle is not reported again if only the file at the path has changed.
             let obstacle = self.gone.take().and_then(|gone| gone.obstacle);
             self.gone = Some(Gone { instead, pause: 0, passed: 0, obstacle });
             state.core.events.report_to_operator(&Error::SocketFileGone { path: path(), found });
         }
         let gone = self.gone.as_mut()?;
-        if self.theirs.is_some() || !gone.is_due() {
+        if self.passed_file.is_some() || !gone.is_due() {
             return None;
         }
         match state.bind_again().await {
@@ -123,8 +123,8 @@ impl State {
         self.with_socket_file(|file| file.listen_again(dead)).transpose()
     }
 
-    /// Holds the lock that other servers find, while the socket file is in its place: some cleaners of `/tmp` take the
-    /// lock file, which no process writes to, and leave the socket.
+    /// Makes and locks the lock file again if it is gone while the socket file is in place: some cleaners of `/tmp`
+    /// remove the lock file, because no process writes to it, and leave the socket.
     fn keep_lock(&self) {
         let path = self.options.path.display();
         match self.with_socket_file(SocketFile::lock_again) {

@@ -24,7 +24,7 @@ pub enum AnyTopic {}
 /// use socket_ipc::{ClientHandle, SendError, ToServer, Topic};
 /// use serde::Serialize;
 ///
-/// /// Sends whatever the client's protocol lets it.
+/// /// Sends every topic that the client's protocol allows.
 /// fn say<P: ToServer<T>, T: Topic + Serialize>(client: &ClientHandle<P>, message: &T) -> Result<(), SendError> {
 ///     client.send(message)
 /// }
@@ -45,7 +45,7 @@ pub trait ToServer<T> {}
 /// use socket_ipc::{ClientId, SendError, ServerHandle, ToClient, Topic};
 /// use serde::Serialize;
 ///
-/// /// Sends whatever the server's protocol lets it.
+/// /// Sends every topic that the server's protocol allows.
 /// fn tell<P, T>(server: &ServerHandle<P>, message: &T, client_id: ClientId) -> Result<(), SendError>
 /// where
 ///     P: ToClient<T>,
@@ -61,13 +61,13 @@ pub trait ToServer<T> {}
 )]
 pub trait ToClient<T> {}
 
-// For types that are no topics, too: what is wrong with those is said once, by the bound on `Topic`.
+// Also for types that are no topics: the bound on `Topic` reports them, and a second error would add nothing.
 impl<T> ToServer<T> for AnyTopic {}
 impl<T> ToClient<T> for AnyTopic {}
 
 /// Where the messages of a topic travel.
-// Not `ToServer` and `ToClient`: with variants of those names the compiler would write `socket_ipc::ToServer` of the
-// traits in what it says of a message that does not travel.
+// The variants are not called `ToServer` and `ToClient`: with such variants the compiler would name the traits by their
+// full paths, `socket_ipc::ToServer`, in its errors about a message of the wrong direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Direction {
     /// From clients to the server, written `to_server`.

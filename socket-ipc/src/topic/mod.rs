@@ -46,6 +46,21 @@ pub trait Topic {
 /// What a method for a topic returns: nothing, or the reply where the topic is a request.
 ///
 /// Implemented with [`#[derive(Topic)]`](macro@crate::Topic); see [`Hears`](crate::Hears).
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{ErrorReply, Exchange, Topic};
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic(name = "add", reply = Sum)]
+/// struct Add { left: i64, right: i64 }
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "sum"]
+/// struct Sum(i64);
+///
+/// let outcome: <Add as Exchange>::Outcome = Ok::<Sum, ErrorReply>(Sum(5));
+/// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a topic",
     label = "not a topic",
@@ -56,12 +71,12 @@ pub trait Exchange: Topic {
     type Outcome;
 }
 
-/// A topic on its way out, by where its name is from.
+/// The topic of a message to send.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum TopicName<'t> {
-    /// A type's: there are no more of them than types.
+    /// The name that a type has: there are no more such names than types.
     OfType(&'static str),
-    /// It is known only at run time.
+    /// A name that is known only at run time.
     AtRunTime(&'t str),
 }
 

@@ -8,6 +8,15 @@ use rustix::net::sockopt::socket_type;
 use rustix::net::{SocketType, getpeername};
 
 /// A listening Unix socket that a service manager passed to this process, and its name.
+///
+/// ```
+/// use socket_ipc::{ActivatedListener, Server};
+///
+/// fn admin(passed: Vec<ActivatedListener>) -> Option<Server> {
+///     let admin = passed.into_iter().find(|socket| socket.name == "admin")?;
+///     Some(Server::from_listener(admin.listener))
+/// }
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ActivatedListener {
@@ -70,7 +79,7 @@ pub fn activated_listener() -> io::Result<Option<UnixListener>> {
 ///
 /// # Errors
 ///
-/// Those of [`activated_listener`].
+/// The errors of [`activated_listener`].
 ///
 /// # Examples
 ///

@@ -198,7 +198,7 @@ impl Wire {
         if size > limit { Err(EncodeError::TooLarge { size, limit }) } else { Ok(()) }
     }
 
-    /// Makes the delimiter behind the message that was just written, from `start` on, the only one in it.
+    /// Removes delimiters from the envelope that was written from `start` on, except the one at its end.
     fn keep_delimiter_out(&self, start: usize, buffer: &mut Vec<u8>) {
         if find(self.delimiter.as_bytes(), &buffer[start..])
             == Some(buffer.len() - start - self.delimiter.len())
@@ -212,8 +212,8 @@ impl Wire {
         }
     }
 
-    /// Writes all white space between the tokens of a `RawValue` as spaces, where some of it would form a delimiter.
-    /// All of it, because spaces may form another delimiter with what comes before them.
+    /// Replaces all white space between the tokens of a `RawValue` by spaces. All of it, and not only the delimiters in
+    /// it: a few spaces may form another delimiter with the text before them.
     fn blank_white_space(&self, start: usize, buffer: &mut [u8]) {
         let last = buffer.len() - self.delimiter.len();
         // Nothing else in JSON text is a control character.
@@ -244,7 +244,7 @@ impl Wire {
 }
 
 /// How many messages end in `bytes`, which must begin at the start of a message.
-pub(crate) fn count_ends(wire: Wire, bytes: &[u8]) -> usize {
+pub(crate) fn count_delimiters(wire: Wire, bytes: &[u8]) -> usize {
     memmem::find_iter(bytes, wire.delimiter.as_bytes()).count()
 }
 

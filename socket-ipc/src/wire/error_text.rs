@@ -4,7 +4,7 @@
 const REASON_END: usize = 256;
 
 /// The place and the text of an error of serde, separately.
-pub(crate) fn place(error: &serde_json::Error) -> (usize, usize, String) {
+pub(crate) fn error_place(error: &serde_json::Error) -> (usize, usize, String) {
     let (line, column) = (error.line(), error.column());
     let text = error.to_string();
     let reason = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);

@@ -74,8 +74,8 @@ impl Framer {
         self.searched = 0;
     }
 
-    /// Which bytes of an incomplete message at the front of `bytes` may be dropped: those after what is kept for its
-    /// report, except its last few. The range must be removed before the next call.
+    /// The bytes that may be dropped of an incomplete message over the limit, which is at the front of `bytes`: all but
+    /// the first, which its report keeps, and the last [`TAIL`]. The range must be removed before the next call.
     pub(crate) fn excess(&mut self, bytes: &[u8]) -> Option<std::ops::Range<usize>> {
         if self.searched > self.limit {
             self.too_long = true;

@@ -64,7 +64,7 @@ enum Form {
 }
 
 impl RequestId {
-    /// The longest number or string that is an id, in bytes, a string without its quotes.
+    /// The longest id, in bytes; the quotes of a string do not count.
     pub const MAX_LEN: usize = 64;
 
     /// Reads the JSON value of an `id` or `re`. `None` where it is no valid id.
@@ -80,7 +80,7 @@ impl RequestId {
         (is_id && len <= Self::MAX_LEN).then(|| Self(Form::Text(value.into())))
     }
 
-    /// Its number, in whatever form it was written, if a request of this library can have it.
+    /// Its number, in whatever form it was written; `None` if no request of this library can have this id.
     pub(crate) fn number(&self) -> Option<u64> {
         match &self.0 {
             Form::Number(number) => Some(*number),
@@ -88,7 +88,7 @@ impl RequestId {
         }
     }
 
-    /// What to write to repeat the id.
+    /// The id as it has to be repeated: a number, or `Err` of JSON text.
     pub(super) fn text(&self) -> Result<u64, &str> {
         match &self.0 {
             Form::Number(number) => Ok(*number),

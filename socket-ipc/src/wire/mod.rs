@@ -23,8 +23,8 @@ pub use kind::{EnvelopeKind, RequestId};
 pub(crate) use decode::{
     EnvelopeText, decode_any_kind, decode_one_pass, reply_id_at_end, request_id_at_end, utf8,
 };
-pub(crate) use encode::{Tail, count_ends, topic_or_none};
-pub(crate) use error_text::{place, shift_place, shortened};
+pub(crate) use encode::{Tail, count_delimiters, topic_or_none};
+pub(crate) use error_text::{error_place, shift_place, shortened};
 pub(crate) use framer::{Frame, Framer};
 
 /// The topic of a message that was sent under an empty one.
@@ -71,21 +71,21 @@ pub struct Wire {
 /// ```
 /// use socket_ipc::{Wire, WireError};
 ///
-/// assert_eq!(Wire::new("}", "message"), Err(WireError::EndInsideMessages));
+/// assert_eq!(Wire::new("}", "message"), Err(WireError::DelimiterInsideMessages));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum WireError {
     /// The delimiter is empty or longer than 64 bytes.
     #[error("the delimiter must be 1 to 64 bytes long")]
-    EndLength,
+    DelimiterLength,
     /// The delimiter can't be kept out of messages. It must hold a control character; or it must begin with a character
     /// that JSON has only inside strings and that an escape can replace, and hold no backslash.
     #[error(
         "the delimiter must hold a control character, or begin with a character that JSON has only inside strings, \
          such as `%`"
     )]
-    EndInsideMessages,
+    DelimiterInsideMessages,
     /// The key of the message is empty, or one that the envelope uses itself: `topic`, `id`, `re` or `error`.
     #[error("the key of the message must not be empty, `topic`, `id`, `re` or `error`")]
     MessageKey,
@@ -118,13 +118,13 @@ impl Wire {
     /// ```
     pub fn new(delimiter: &'static str, message_key: &'static str) -> Result<Self, WireError> {
         if delimiter.is_empty() || delimiter.len() > MAX_DELIMITER_LEN {
-            return Err(WireError::EndLength);
+            return Err(WireError::DelimiterLength);
         }
         // With a backslash in the delimiter, the escape that replaces its first character could form another delimiter.
         if !holds_control(delimiter)
             && (!delimiter.starts_with(only_inside_strings) || delimiter.contains('\\'))
         {
-            return Err(WireError::EndInsideMessages);
+            return Err(WireError::DelimiterInsideMessages);
         }
         if matches!(message_key, "" | "topic" | kind::ID | kind::RE | kind::ERROR) {
             return Err(WireError::MessageKey);
@@ -162,8 +162,8 @@ fn holds_control(delimiter: &str) -> bool {
     delimiter.bytes().any(|byte| byte < 0x20)
 }
 
-/// Characters that JSON text has only inside strings, as themselves: not those of structure, numbers and literals, nor
-/// those that follow a backslash. An escape can replace them.
+/// Whether JSON text has a character only inside strings and not behind a backslash, so that an escape can replace it.
+/// Characters of structure, numbers, literals and escapes are none.
 fn only_inside_strings(character: char) -> bool {
     !character.is_ascii_alphanumeric()
         && !matches!(character, '{' | '}' | '[' | ']' | ',' | ':' | '"' | '\\' | '/' | '+' | '-' | '.' | ' ')

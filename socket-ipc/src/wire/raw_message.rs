@@ -46,7 +46,7 @@ impl<'m> RawMessage<'m> {
         Self(Text::Borrowed(text, None))
     }
 
-    /// The same, for several listeners: those that need a copy share `copy`.
+    /// The same for several listeners. Listeners that need a copy share `copy`.
     pub(crate) fn shared(text: &'m str, copy: &'m OnceLock<Arc<str>>) -> Self {
         Self(Text::Borrowed(text, Some(copy)))
     }

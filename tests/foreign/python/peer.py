@@ -1,8 +1,8 @@
 """python3 peer.py client|server <socket file>
 
 A peer of sockets and JSON from the standard library alone: one JSON object a line each way. Prints its events and
-the messages that it receives, and sends what it is told to send; `tests/foreign/support.rs` documents the commands,
-the lines and the rules.
+the messages that it receives, and takes commands that tell it what to send. `tests/foreign/support.rs`
+documents the commands, the lines and the rules.
 """
 
 import json
@@ -37,7 +37,7 @@ def envelope(topic, message, **style):
     return (json.dumps({"topic": topic, "message": message}, **style) + "\n").encode()
 
 
-# `json.dumps` escapes all that isn't ASCII unless told not to: both forms are sent.
+# By default `json.dumps` escapes all characters beyond ASCII. Both forms are sent.
 def messages(command, *numbers):
     if command == "values":
         for message in SPEECH["values"]:
@@ -87,7 +87,7 @@ def main():
         connection, _ = listener.accept()
         report("connection")
     at_end = "disconnect" if role == "client" else "connectionClose"
-    # A daemon: commands that end before `close` end the process.
+    # A daemon thread: if the commands end without `close`, the process ends.
     listening = threading.Thread(target=receive, args=(connection, at_end), daemon=True)
     listening.start()
 

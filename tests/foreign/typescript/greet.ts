@@ -29,7 +29,7 @@ chat.on(reply, (sum) => {
 });
 
 chat.on('error', ({code, text}) => {
-    console.log(`refused (${code}): ${text}`);
+    console.log(`error reply (${code}): ${text}`);
     client.close();
 });
 

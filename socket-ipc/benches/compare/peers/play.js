@@ -1,11 +1,11 @@
 'use strict';
 
-// What both peers do, whatever the library: `node <peer>.js <server|client> <work> <count> <clients> <text length>
+// The part that both peers share: `node <peer>.js <server|client> <work> <count> <clients> <text length>
 // <path>`. The Rust program that starts them says what each work is, and checks the sums.
 
-const [side, work, count, clients, textLength, path] = process.argv.slice(2);
+const [endpoint, work, count, clients, textLength, path] = process.argv.slice(2);
 
-exports.side = side;
+exports.endpoint = endpoint;
 exports.path = path;
 exports.clients = Number(clients);
 
@@ -20,7 +20,7 @@ for (let at = 0; at < Number(textLength); at++) {
 }
 const message = (id) => text === '' ? small(id) : {id, text};
 const adds = (message) => message.id + (message.text === undefined ? 0 : message.text.length);
-// How much is sent before what is queued can leave: what each library is fastest with.
+// The number of messages that are sent in one turn of the event loop: the fastest for each library.
 const turn = text === '' ? 1000 : 1;
 
 let start;
@@ -31,7 +31,7 @@ const outcome = (sum, trips) => {
     say(JSON.stringify({seconds, sum, median}));
 };
 
-// `server` has broadcast(message) and reply(message, client); it calls these.
+// `server` has broadcast(message) and reply(topic, message, client); it calls the returned functions.
 exports.serving = (server) => {
     let sum = 0, ended = 0, here = 0;
     return {
@@ -50,18 +50,18 @@ exports.serving = (server) => {
                 some();
             }
         },
-        heard(message, client) {
+        onMessage(message, client) {
             if (work === 'W2') {
                 server.reply('bench', message, client);
                 return;
             }
             sum += adds(message);
             if (message.id === last && ++ended === exports.clients) {
-                server.reply('answer', {sum}, client);
+                server.reply('result', {sum}, client);
             }
         },
-        answered(answer) {
-            sum += answer.sum;
+        onResult(result) {
+            sum += result.sum;
             if (++ended === exports.clients) {
                 outcome(sum);
             }
@@ -69,7 +69,7 @@ exports.serving = (server) => {
     };
 };
 
-// `all` are functions that send for one client each; what is heard comes back through these.
+// `all` has a function for each client that sends; the returned functions take what is received.
 exports.playing = (all) => {
     const sums = all.map(() => 0);
     const trips = [];
@@ -98,17 +98,17 @@ exports.playing = (all) => {
             };
             some();
         },
-        heard(message, client) {
+        onMessage(message, client) {
             sums[client] += adds(message);
             if (work === 'W2') {
                 trips.push(Number(process.hrtime.bigint() - sent) / 1e9);
                 message.id === last ? outcome(sums[0], trips) : ping();
             } else if (message.id === last) {
-                all[client]('answer', {sum: sums[client]});
+                all[client]('result', {sum: sums[client]});
             }
         },
-        answered(answer) {
-            outcome(answer.sum);
+        onResult(result) {
+            outcome(result.sum);
         },
     };
 };

@@ -1,5 +1,5 @@
-//! How the cost grows: with topics, with clients, with the length of messages. On a current-thread runtime on both
-//! sides, with the default limits but for the number of clients.
+//! How the cost grows with the number of topics, the number of clients, and the length of messages. Both endpoints run
+//! on a current-thread runtime, with the default limits except for the number of clients.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,18 +14,18 @@ use tokio::sync::Notify;
 
 use crate::report::{Spread, number};
 use crate::run::{Failed, Players};
-use crate::systems::{Done, Side};
+use crate::systems::{Done, Endpoint};
 use crate::work::{Checksum, Outcome, Small, Text, say_ready};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Curve {
-    /// One client sends a million small messages of so many topics, each of which has a listener.
+    /// One client sends a million small messages of this many topics, each with a listener.
     Topics,
-    /// Small messages are broadcast to so many clients, 1,280,000 deliveries in all.
+    /// Small messages are broadcast to this many clients, 1,280,000 deliveries in total.
     Receivers,
-    /// So many clients send small messages, 1,000,000 in all.
+    /// This many clients send small messages, 1,000,000 in total.
     Senders,
-    /// One client sends texts of so many bytes, up to 500 MB in all.
+    /// One client sends texts of this many bytes, up to 500 MB in total.
     Lengths,
 }
 
@@ -39,7 +39,7 @@ impl Curve {
         }
     }
 
-    /// How many messages are received in all.
+    /// The total number of messages that are received.
     fn messages(self, step: u64) -> u64 {
         match self {
             Self::Topics => 1_000_000,
@@ -63,14 +63,14 @@ impl Curve {
     }
 }
 
-/// What a step of a curve costs: nanoseconds a message, and the most memory that the server had.
+/// The cost of one step of a curve: nanoseconds a message, and the peak memory of the server.
 struct Point {
     step: u64,
     cost: Spread,
     peak: u64,
 }
 
-/// Measures all curves, prints them, and draws them where told to.
+/// Measures all curves, prints them, and draws them if a file is given.
 pub fn compare(runs: usize, picture: Option<&Path>) -> Result<(), Failed> {
     let mut curves = Vec::new();
     for &curve in Curve::value_variants() {
@@ -103,11 +103,11 @@ fn measure(curve: Curve, step: u64, runs: usize) -> Result<Point, Failed> {
     for _ in 0..runs {
         let place = tempfile::tempdir()?;
         let mut players = Players::new();
-        for side in ["server", "client"] {
+        for endpoint in ["server", "client"] {
             let curve = curve.to_possible_value().map_or(String::new(), |curve| curve.get_name().to_owned());
-            let arguments = ["step".to_owned(), side.to_owned(), curve, step.to_string()];
+            let arguments = ["step".to_owned(), endpoint.to_owned(), curve, step.to_string()];
             players.start_ours(&arguments, &place.path().join("curve.sock"))?;
-            if side == "server" {
+            if endpoint == "server" {
                 players.next()?;
             }
         }
@@ -121,15 +121,15 @@ fn measure(curve: Curve, step: u64, runs: usize) -> Result<Point, Failed> {
         costs.push(outcome.seconds * 1e9 / messages as f64);
         peak = peak.max(players.memory_of_first("VmHWM")?);
     }
-    Ok(Point { step, cost: Spread::of(costs).ok_or("no run was asked for")?, peak })
+    Ok(Point { step, cost: Spread::of(costs).ok_or("no run was requested")?, peak })
 }
 
-pub async fn play(side: Side, curve: Curve, step: u64, path: &Path) -> Done {
-    match (side, curve) {
-        (Side::Server, Curve::Receivers) => broadcast(curve, step, path).await,
-        (Side::Server, _) => add_up(curve, step, path).await,
-        (Side::Client, Curve::Receivers) => receive(curve, step, path).await,
-        (Side::Client, _) => send(curve, step, path).await,
+pub async fn play(endpoint: Endpoint, curve: Curve, step: u64, path: &Path) -> Done {
+    match (endpoint, curve) {
+        (Endpoint::Server, Curve::Receivers) => broadcast(curve, step, path).await,
+        (Endpoint::Server, _) => add_up(curve, step, path).await,
+        (Endpoint::Client, Curve::Receivers) => receive(curve, step, path).await,
+        (Endpoint::Client, _) => send(curve, step, path).await,
     }
 }
 
@@ -187,7 +187,7 @@ async fn send(curve: Curve, step: u64, path: &Path) -> Done {
                     client.send_async(&Small::new(id)).await?;
                 } else {
                     client.send_raw(&topics[id as usize % topics.len()], &Small::new(id))?;
-                    // What is queued leaves in batches of about the length that `send_async` waits at.
+                    // The queue leaves in batches of about the high-water mark of `send_async`.
                     if id % 512 == 511 {
                         client.flush().await?;
                     }
@@ -201,7 +201,7 @@ async fn send(curve: Curve, step: u64, path: &Path) -> Done {
     }
     let replies = replies.iter_mut().map(|replies| Box::pin(replies.next()));
     let (reply, ..) = futures::future::select_all(replies).await;
-    Outcome::since(start, reply.ok_or("closed before it was answered")?.sum).say();
+    Outcome::since(start, reply.ok_or("closed before the reply")?.sum).say();
     Ok(())
 }
 
@@ -224,7 +224,7 @@ async fn broadcast(curve: Curve, step: u64, path: &Path) -> Done {
     }
     let mut sum = 0;
     for _ in 0..step {
-        sum += replies.next().await.ok_or("closed before all had answered")?.0.sum;
+        sum += replies.next().await.ok_or("closed before all replies")?.0.sum;
     }
     Outcome::since(start, sum).say();
     server.closed().await;
@@ -261,7 +261,8 @@ fn draw(curves: &[(Curve, Vec<Point>)], path: &Path) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Both axes grow by factors, so that a cost that grows with what is counted is a line, and one that does not is level.
+/// Draws both axes with a logarithmic scale: a cost that grows with the count is a rising line, and a constant one is
+/// level.
 fn draw_one(area: &DrawingArea<SVGBackend<'_>, Shift>, curve: Curve, points: &[Point]) -> Result<(), Failed> {
     let [title, steps, cost] = curve.says();
     let most = points.iter().map(|point| point.cost.most).fold(1_000.0, f64::max);

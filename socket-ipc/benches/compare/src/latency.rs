@@ -1,5 +1,4 @@
-//! How long one client's round trips take while others are busy: whether a flood, a broadcast or a crowd keeps a
-//! quiet client waiting.
+//! The round trips of one client while others are busy: whether a flood, a broadcast or a crowd delays a quiet client.
 
 use std::path::Path;
 use std::sync::Mutex;
@@ -14,10 +13,10 @@ use crate::run::{Failed, Players, word};
 use crate::systems::{Done, System};
 use crate::work::{Small, say_ready};
 
-/// Longer round trips count as this long, in nanoseconds.
+/// The longest round trip that is recorded, in nanoseconds. Longer ones count as this long.
 const LONGEST: u64 = 60_000_000_000;
 
-/// What the others do meanwhile.
+/// What the other clients do meanwhile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Meanwhile {
     Nothing,
@@ -25,11 +24,11 @@ pub enum Meanwhile {
     Flood,
     /// The server broadcasts as fast as 64 others receive it.
     Broadcast,
-    /// A thousand other clients are connected and say nothing.
+    /// A thousand other clients are connected and idle.
     Crowd,
 }
 
-/// What one process plays.
+/// The part of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Part {
     Server,
@@ -37,7 +36,7 @@ pub enum Part {
     Quiet,
 }
 
-/// What a flood and a broadcast consist of.
+/// The message of a flood and of a broadcast.
 #[derive(Topic, serde::Serialize, serde::Deserialize)]
 #[topic = "noise"]
 struct Noise {
@@ -51,11 +50,11 @@ impl Noise {
     }
 }
 
-/// The round trips that a share of all were faster than.
+/// Percentiles of the round trips.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Trips {
     count: u64,
-    /// In microseconds, of half, of 99 and of 99.9 in a hundred.
+    /// The median and the percentiles 99 and 99.9, in microseconds.
     within: [f64; 3],
     most: f64,
 }

@@ -1,4 +1,4 @@
-//! Compares socket-ipc with what else one would take: see `README.md`.
+//! Compares socket-ipc with the alternatives: see `README.md`.
 
 mod curves;
 mod latency;
@@ -16,7 +16,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use curves::Curve;
 use latency::{Meanwhile, Part};
 use report::Results;
-use systems::{Side, System};
+use systems::{Endpoint, System};
 use work::Work;
 
 #[cfg(feature = "mimalloc")]
@@ -24,20 +24,20 @@ use work::Work;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 #[derive(Parser)]
-#[command(about = "Compares socket-ipc with what else one would take, side by side on this machine")]
+#[command(about = "Compares socket-ipc with the alternatives, side by side on this machine")]
 struct Arguments {
     #[command(subcommand)]
     task: Option<Task>,
     /// How often each work is done on each system, in turns.
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// What is measured [default: all].
+    /// The works to measure [default: all].
     #[arg(long, value_enum, value_delimiter = ',')]
     works: Vec<Work>,
-    /// What is compared [default: all].
+    /// The systems to compare [default: all].
     #[arg(long, value_enum, value_delimiter = ',')]
     systems: Vec<System>,
-    /// How many messages, as a share of the full number.
+    /// The number of messages, as a share of the full number.
     #[arg(long, default_value_t = 1.0)]
     scale: f64,
     /// Draws the ratios into this file.
@@ -47,18 +47,18 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Plays one side, as a process of its own.
+    /// Plays one endpoint, as a process of its own.
     #[command(hide = true)]
-    Play { system: System, side: Side, work: Work, count: u64, path: PathBuf },
+    Play { system: System, endpoint: Endpoint, work: Work, count: u64, path: PathBuf },
     /// Plays one part of a measurement of latency, as a process of its own.
     #[command(hide = true)]
     Part { system: System, part: Part, meanwhile: Meanwhile, count: u64, path: PathBuf },
     /// Plays one part of a measurement of requests, as a process of its own.
     #[command(hide = true)]
-    Ask { system: System, part: requests::Part, way: requests::Way, count: u64, path: PathBuf },
-    /// Plays one side of a step of a curve, as a process of its own.
+    Request { system: System, part: requests::Part, way: requests::Way, count: u64, path: PathBuf },
+    /// Plays one endpoint of a step of a curve, as a process of its own.
     #[command(hide = true)]
-    Step { side: Side, curve: Curve, step: u64, path: PathBuf },
+    Step { endpoint: Endpoint, curve: Curve, step: u64, path: PathBuf },
     /// How the cost grows with topics, clients, and the length of messages.
     Curves {
         /// How often each step is measured.
@@ -74,7 +74,7 @@ enum Task {
         #[arg(long, default_value_t = 100_000)]
         count: u64,
     },
-    /// What a request costs, beside the same echo written by hand.
+    /// The cost of a request, compared with the same echo written by hand.
     Requests {
         /// How many round trips.
         #[arg(long, default_value_t = 30_000)]
@@ -90,21 +90,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     raise_file_limit();
     match arguments.task {
         None => {}
-        Some(Task::Play { system, side, work, count, path }) => {
-            return system.play(side, work, count, &path).map_err(|error| error as _);
+        Some(Task::Play { system, endpoint, work, count, path }) => {
+            return system.play(endpoint, work, count, &path).map_err(|error| error as _);
         }
         Some(Task::Part { system, part, meanwhile, count, path }) => {
             let playing = latency::play(part, meanwhile, count, &path);
             return systems::block_on(system == System::SocketIpcMultiThread, playing)
                 .map_err(|error| error as _);
         }
-        Some(Task::Ask { system, part, way, count, path }) => {
+        Some(Task::Request { system, part, way, count, path }) => {
             let playing = requests::play(part, way, count, &path);
             return systems::block_on(system == System::SocketIpcMultiThread, playing)
                 .map_err(|error| error as _);
         }
-        Some(Task::Step { side, curve, step, path }) => {
-            return systems::block_on(false, curves::play(side, curve, step, &path))
+        Some(Task::Step { endpoint, curve, step, path }) => {
+            return systems::block_on(false, curves::play(endpoint, curve, step, &path))
                 .map_err(|error| error as _);
         }
         Some(Task::Curves { runs, svg }) => {
@@ -140,14 +140,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     let mut results = Results::default();
     let mut failed = Vec::new();
-    // In turns, so that a slow minute of the machine is everybody's.
+    // In turns, so that a slow minute of the machine affects every system.
     for turn in 1..=arguments.runs {
         for &work in &works {
             results.decoding(work, arguments.scale);
             for &system in systems.iter().filter(|system| system.does(work)) {
                 eprintln!("{turn} of {}: {work}, {}", arguments.runs, system.name());
                 match run::run(system, work, arguments.scale, peers.as_deref().ok()) {
-                    Ok(figure) => results.add(work, system, figure),
+                    Ok(measurement) => results.add(work, system, measurement),
                     Err(error) => failed.push(format!("{work}, {}: {error}", system.name())),
                 }
             }
@@ -158,14 +158,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     if let Some(path) = arguments.svg {
         picture::draw(&results, &works, &path)?;
     }
-    // What has been measured is not lost with a run that failed, which is an error all the same.
+    // A failed run is an error, but the other results are still printed.
     if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) }
 }
 
-/// As many open files as this process may have at most.
+/// Raises the limit of open files to the most that this process may have.
 fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let maximum = getrlimit(Resource::Nofile).maximum;
-    // Where that fails, the work with many clients says so.
+    // If that fails, the work with many clients reports it.
     let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }

@@ -1,4 +1,4 @@
-//! The table as a picture: for each work, how fast each system is beside ours.
+//! The table as a picture: for each work, the speed of each system relative to this library.
 
 use std::path::Path;
 
@@ -31,7 +31,7 @@ pub fn draw(results: &Results, works: &[Work], path: &Path) -> Result<(), Box<dy
         top += HEAD - 6;
         let systems = results.systems(work);
         let values: Vec<_> = systems.iter().filter_map(|system| results.values(work, *system)).collect();
-        // Bytes that are not decoded would leave the rest no room.
+        // Raw bytes do not set the scale: the bars of the other systems would be too short.
         let decoded = systems.iter().zip(&values).filter(|(system, _)| **system != System::RawBytes);
         let most = decoded.map(|(_, spread)| spread.median).fold(0.0, f64::max);
         for (system, spread) in systems.iter().zip(&values) {

@@ -1,4 +1,4 @@
-//! What was measured, as tables, and beside what was set as a goal.
+//! The results as tables, and compared with the goals.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -8,19 +8,19 @@ use std::time::Instant;
 
 use serde::Deserialize;
 
-use crate::run::Figure;
+use crate::run::Measurement;
 use crate::systems::System;
 use crate::work::{Small, Work};
 
-/// All values, in the order they were measured.
+/// All values, in the order in which they were measured.
 #[derive(Default)]
 pub struct Results {
-    values: Vec<(Work, System, Figure)>,
+    values: Vec<(Work, System, Measurement)>,
     /// Messages a second that one thread decodes, which is the limit of W1 with serde_json.
     decoding: Vec<f64>,
 }
 
-/// The middle of some values, and how far they spread.
+/// The median of some values, and their range.
 #[derive(Clone, Copy, Debug)]
 pub struct Spread {
     pub median: f64,
@@ -43,8 +43,8 @@ impl Spread {
 }
 
 impl Results {
-    pub fn add(&mut self, work: Work, system: System, figure: Figure) {
-        self.values.push((work, system, figure));
+    pub fn add(&mut self, work: Work, system: System, measurement: Measurement) {
+        self.values.push((work, system, measurement));
     }
 
     /// Measures decoding alone, once for each turn of W1.
@@ -66,17 +66,22 @@ impl Results {
         self.decoding.push(count as f64 / start.elapsed().as_secs_f64());
     }
 
-    /// A figure of each run.
-    fn of(&self, work: Work, system: System, figure: impl Fn(&Figure) -> Option<f64>) -> Option<Spread> {
+    /// One value of each run.
+    fn of(
+        &self,
+        work: Work,
+        system: System,
+        measurement: impl Fn(&Measurement) -> Option<f64>,
+    ) -> Option<Spread> {
         let of_these = self.values.iter().filter(|of| (of.0, of.1) == (work, system));
-        Spread::of(of_these.filter_map(|of| figure(&of.2)).collect())
+        Spread::of(of_these.filter_map(|of| measurement(&of.2)).collect())
     }
 
     pub fn values(&self, work: Work, system: System) -> Option<Spread> {
-        self.of(work, system, |figure| Some(figure.value))
+        self.of(work, system, |measurement| Some(measurement.value))
     }
 
-    /// The systems that did a work, in the order they were measured.
+    /// The systems that did a work, in the order in which they were measured.
     pub fn systems(&self, work: Work) -> Vec<System> {
         let mut systems = Vec::new();
         for (_, system, _) in self.values.iter().filter(|of| of.0 == work) {
@@ -88,7 +93,7 @@ impl Results {
     }
 }
 
-/// Where this was measured.
+/// The machine and the versions that were measured.
 pub fn machine() -> String {
     let said = |program: &str| {
         let output = Command::new(program).arg("--version").output().ok()?;
@@ -127,7 +132,7 @@ pub fn tables(results: &Results, works: &[Work]) -> String {
             }
             let _ = writeln!(text, "| {ratio:.2} |");
         }
-        let trips = |system| Some((system, results.of(work, system, |figure| figure.median)?));
+        let trips = |system| Some((system, results.of(work, system, |measurement| measurement.median)?));
         let trips: BTreeMap<_, _> =
             results.systems(work).into_iter().filter_map(trips).map(|(s, t)| (s.name(), t.median)).collect();
         if !trips.is_empty() {
@@ -148,7 +153,7 @@ pub fn number(value: f64) -> String {
     }
 }
 
-/// What was set as a goal: a work, against whom, at least, aimed at.
+/// The goals: a work, the system it is compared with, the least ratio, and the desired ratio.
 const GOALS: &[(Work, System, f64, f64)] = &[
     (Work::W1, System::NodeSocketIpc, 10.0, 12.0),
     (Work::W1, System::RawSerdeJson, 1.1, 1.3),
@@ -185,8 +190,9 @@ pub fn goals(results: &Results) -> String {
     let decoding = Spread::of(results.decoding.clone());
     let of_decoding = ours.map(|system| Some(results.values(Work::W1, system)?.median / decoding?.median));
     row("W1, of decoding alone".to_owned(), "0.6".to_owned(), "0.7".to_owned(), of_decoding, ratio);
-    let peak =
-        ours.map(|system| Some(results.of(Work::W3, system, |figure| Some(figure.peak as f64))?.median));
+    let peak = ours.map(|system| {
+        Some(results.of(Work::W3, system, |measurement| Some(measurement.peak as f64))?.median)
+    });
     let mebibytes = |value: f64| format!("{:.1} MiB", value / 1024.0 / 1024.0);
     row("W3, memory of the server".to_owned(), "20 MiB".to_owned(), String::new(), peak, mebibytes);
     let idle = ours.map(|system| Some(results.values(Work::Idle, system)?.median));

@@ -1,4 +1,4 @@
-//! What a request costs, beside the same echo written by hand with a message each way.
+//! The cost of a request, compared with the same echo written by hand as a message each way.
 
 use std::path::Path;
 use std::time::Instant;
@@ -11,18 +11,18 @@ use crate::run::{Failed, Players, word};
 use crate::systems::{Done, System};
 use crate::work::{Small, say_ready};
 
-/// How an echo is asked for.
+/// How a client requests an echo.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Way {
     /// By hand: a listener sends the next message when the echo arrives.
     Listener,
-    /// By hand: a task sends a message, and awaits what the listener of the echo passes on.
+    /// By hand: a task sends a message, and awaits the echo, which a listener passes on.
     Channel,
-    /// A request, whose reply is awaited.
+    /// A request, and its reply.
     Request,
 }
 
-/// What one process plays.
+/// The part of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Part {
     Server,
@@ -31,8 +31,8 @@ pub enum Part {
 
 /// A [`Small`] as a request.
 #[derive(Topic, serde::Serialize, serde::Deserialize)]
-#[topic(name = "ask", reply = Small)]
-struct Ask(Small);
+#[topic(name = "echo", reply = Small)]
+struct EchoRequest(Small);
 
 /// Measures each way on both kinds of runtime, in turns, and prints the table.
 pub fn compare(count: u64, runs: usize) -> Result<(), Failed> {
@@ -76,7 +76,7 @@ fn run(system: System, way: Way, count: u64) -> Result<f64, Failed> {
     let mut players = Players::new();
     let mut said = String::new();
     for part in [Part::Server, Part::Client] {
-        let arguments = ["ask".to_owned(), word(system), word(part), word(way), count.to_string()];
+        let arguments = ["request".to_owned(), word(system), word(part), word(way), count.to_string()];
         players.start_ours(&arguments, &place.path().join("requests.sock"))?;
         said = players.next()?;
     }
@@ -86,7 +86,7 @@ fn run(system: System, way: Way, count: u64) -> Result<f64, Failed> {
 pub async fn play(part: Part, way: Way, count: u64, path: &Path) -> Done {
     match part {
         Part::Server => serve(path).await,
-        Part::Client => ask(way, count, path).await,
+        Part::Client => request(way, count, path).await,
     }
 }
 
@@ -96,14 +96,14 @@ async fn serve(path: &Path) -> Done {
     server.on::<Small>(move |message, client_id| {
         reply.send(&message, client_id).expect("the requester waits for the echo");
     });
-    server.respond::<Ask>(|Ask(message), _| message)?;
+    server.respond::<EchoRequest>(|EchoRequest(message), _| message)?;
     server.listen().await?;
     say_ready();
     server.closed().await;
     Ok(())
 }
 
-async fn ask(way: Way, count: u64, path: &Path) -> Done {
+async fn request(way: Way, count: u64, path: &Path) -> Done {
     let client = Client::new(path);
     let (passed_on, mut echoes) = mpsc::unbounded_channel();
     let again = client.handle();
@@ -111,12 +111,12 @@ async fn ask(way: Way, count: u64, path: &Path) -> Done {
         if way == Way::Listener && message.id + 1 < count {
             again.send(&Small::new(message.id + 1)).expect("the server takes the next");
         } else {
-            // The end of the run is that of the process.
+            // The process ends with the run.
             let _ = passed_on.send(message);
         }
     });
     client.connect().await?;
-    // In a task, as a program would: on the threads of the runtime.
+    // In a task, as in a program: on the threads of the runtime.
     let seconds = tokio::spawn(async move {
         let begun = Instant::now();
         match way {
@@ -133,7 +133,7 @@ async fn ask(way: Way, count: u64, path: &Path) -> Done {
             }
             Way::Request => {
                 for id in 0..count {
-                    assert_eq!(client.request(&Ask(Small::new(id))).await?.id, id);
+                    assert_eq!(client.request(&EchoRequest(Small::new(id))).await?.id, id);
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! One run: a server and a client in processes of their own, and what came of it.
+//! One run: a server and a client in processes of their own, and the result.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -8,27 +8,27 @@ use std::time::Duration;
 
 use clap::ValueEnum;
 
-use crate::systems::{Side, System};
+use crate::systems::{Endpoint, System};
 use crate::work::{Outcome, Work};
 
-/// No run takes as long on a machine that works.
+/// The deadline of a run: far more than any run takes on a working machine.
 const DEADLINE: Duration = Duration::from_secs(180);
 
 pub type Failed = Box<dyn std::error::Error>;
 
-/// How a value is written as an argument of a player.
+/// A value as an argument of a player process.
 pub fn word(value: impl ValueEnum) -> String {
     value.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned())
 }
 
-/// What one run came to.
+/// The result of one run.
 #[derive(Clone, Copy, Debug)]
-pub struct Figure {
+pub struct Measurement {
     /// In the unit of the work.
     pub value: f64,
-    /// The round trip that half of all were faster than, in seconds.
+    /// The median round trip, in seconds.
     pub median: Option<f64>,
-    /// The most memory that the server had, in bytes.
+    /// The peak memory of the server, in bytes.
     pub peak: u64,
 }
 
@@ -37,13 +37,13 @@ struct Player(Child);
 
 impl Drop for Player {
     fn drop(&mut self) {
-        // Whether it has ended by itself does not matter any more.
+        // The process may have ended already.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
 }
 
-/// The processes of one run, and what they say, line by line.
+/// The processes of one run, and the lines that they print.
 pub struct Players {
     started: Vec<Player>,
     sender: Sender<Option<String>>,
@@ -68,13 +68,13 @@ impl Players {
         let sender = self.sender.clone();
         std::thread::spawn(move || {
             let said = output.lines().map_while(Result::ok).map(Some);
-            // A line or the end: a process that is left alone waits in vain.
+            // Each line, then `None` at the end of the output, so that nothing waits for a process that has ended.
             said.chain([None]).try_for_each(|line| sender.send(line))
         });
         Ok(())
     }
 
-    /// The next line that one of them says.
+    /// The next line that one of the processes prints.
     pub fn next(&self) -> Result<String, Failed> {
         match self.lines.recv_timeout(DEADLINE) {
             Ok(line) => line.ok_or_else(|| "one of the processes has ended".into()),
@@ -82,7 +82,7 @@ impl Players {
         }
     }
 
-    /// What the kernel says of the memory of the one that was started first, in bytes.
+    /// The memory of the first process, as the kernel reports it, in bytes.
     pub fn memory_of_first(&self, field: &str) -> Result<u64, Failed> {
         let first = self.started.first().ok_or("no process was started")?;
         let status = std::fs::read_to_string(format!("/proc/{}/status", first.0.id()))?;
@@ -96,25 +96,25 @@ impl Players {
 
 impl Drop for Players {
     fn drop(&mut self) {
-        // The server last: the others would say that they have lost it.
+        // The server ends last: clients would report the lost connection.
         while let Some(player) = self.started.pop() {
             drop(player);
         }
     }
 }
 
-pub fn run(system: System, work: Work, scale: f64, peers: Option<&Path>) -> Result<Figure, Failed> {
+pub fn run(system: System, work: Work, scale: f64, peers: Option<&Path>) -> Result<Measurement, Failed> {
     let place = tempfile::tempdir()?;
     let path = place.path().join("compare.sock");
     let count = work.count(scale * system.share(work));
     let mut players = Players::new();
-    players.start(&mut command(system, Side::Server, work, count, &path, peers)?)?;
+    players.start(&mut command(system, Endpoint::Server, work, count, &path, peers)?)?;
     let said = players.next()?;
     if said != "ready" {
         return Err(format!("the server says {said:?} and not that it is ready").into());
     }
     let before = players.memory_of_first("VmRSS")?;
-    players.start(&mut command(system, Side::Client, work, count, &path, peers)?)?;
+    players.start(&mut command(system, Endpoint::Client, work, count, &path, peers)?)?;
     let said = players.next()?;
     let outcome: Outcome = serde_json::from_str(&said).map_err(|_| format!("no outcome, but: {said}"))?;
     if outcome.sum != work.sum(count) {
@@ -128,12 +128,12 @@ pub fn run(system: System, work: Work, scale: f64, peers: Option<&Path>) -> Resu
         }
         None => messages / outcome.seconds,
     };
-    Ok(Figure { value, median: outcome.median, peak: players.memory_of_first("VmHWM")? })
+    Ok(Measurement { value, median: outcome.median, peak: players.memory_of_first("VmHWM")? })
 }
 
 fn command(
     system: System,
-    side: Side,
+    endpoint: Endpoint,
     work: Work,
     count: u64,
     path: &Path,
@@ -143,18 +143,18 @@ fn command(
     let name = |value: Option<clap::builder::PossibleValue>| {
         value.map_or(String::new(), |v| v.get_name().to_owned())
     };
-    let side = name(side.to_possible_value());
+    let endpoint = name(endpoint.to_possible_value());
     let mut command = match system.script() {
         Some(script) => {
             let mut command = Command::new("node");
-            command.arg(peers.ok_or("npm is not here")?.join(script)).args([&side, &work.to_string()]);
+            command.arg(peers.ok_or("npm is not here")?.join(script)).args([&endpoint, &work.to_string()]);
             command.arg(count.to_string()).arg(work.clients().to_string());
             command.arg(work.text_len().unwrap_or(0).to_string());
             command
         }
         None => {
             let mut command = Command::new(std::env::current_exe()?);
-            command.args(["play", &name(system.to_possible_value()), &side, &work.to_string()]);
+            command.args(["play", &name(system.to_possible_value()), &endpoint, &work.to_string()]);
             command.arg(count.to_string());
             command
         }

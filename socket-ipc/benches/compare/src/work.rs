@@ -1,4 +1,4 @@
-//! What is measured, and what every system has to come to.
+//! The works that are measured, and the result that every system must compute.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -32,7 +32,7 @@ impl Work {
         }
     }
 
-    /// What is counted, of which more is better, but of bytes.
+    /// The unit of the value. More is better, except for bytes.
     pub fn unit(self) -> &'static str {
         match self {
             Self::W1 | Self::W5 => "messages/s",
@@ -52,7 +52,7 @@ impl Work {
         }
     }
 
-    /// How many messages each client sends or receives.
+    /// The number of messages that each client sends or receives.
     pub fn count(self, scale: f64) -> u64 {
         let count = match self {
             Self::W1 => 1_000_000,
@@ -66,7 +66,7 @@ impl Work {
         ((count as f64 * scale) as u64).max(10)
     }
 
-    /// The length of each text, where texts are sent.
+    /// The length of each text, for works that send texts.
     pub fn text_len(self) -> Option<usize> {
         match self {
             Self::W4 => Some(64 * 1024),
@@ -75,7 +75,7 @@ impl Work {
         }
     }
 
-    /// What all messages add up to, each of them counting [`Small::adds`] or [`Text::adds`].
+    /// The sum over all messages. Each message adds [`Small::adds`] or [`Text::adds`].
     pub fn sum(self, count: u64) -> u64 {
         let numbers = count * count.saturating_sub(1) / 2;
         self.clients() * (numbers + count * self.text_len().unwrap_or(0) as u64)
@@ -125,19 +125,19 @@ impl Text {
     }
 }
 
-/// What a side has added up, which it says once at the end.
+/// The sum that an endpoint has computed, sent once at the end.
 #[derive(Topic, Serialize, Deserialize, Clone, Copy, Debug)]
 #[topic = "reply"]
 pub struct Checksum {
     pub sum: u64,
 }
 
-/// What the measuring process says, one line of JSON on standard output.
+/// The result of the measuring process, one line of JSON on standard output.
 #[derive(Serialize, Deserialize, Debug)]
 pub struct Outcome {
     pub seconds: f64,
     pub sum: u64,
-    /// The round trip that half of all were faster than, in seconds.
+    /// The median round trip, in seconds.
     pub median: Option<f64>,
 }
 
@@ -157,7 +157,7 @@ impl Outcome {
     }
 }
 
-/// Tells the parent that clients may come.
+/// Tells the parent process that clients may connect.
 pub fn say_ready() {
     println!("ready");
 }

@@ -12,7 +12,7 @@ use crate::json::Given;
 
 /// Talk to programs over their Unix sockets: listen to a server, send to it, request of it, or be one.
 #[derive(Debug, Parser)]
-// Not by the name that it was called by: clap prints it as it is.
+// The name is fixed: clap would print the name of the called file unescaped.
 #[command(name = "socket-ipc", bin_name = "socket-ipc", version, after_help = STATUSES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
@@ -25,7 +25,7 @@ Exit status:
   1  any other error
   2  a mistake in the arguments
   3  no connection, or it was lost
-  4  the server refused
+  4  the server rejected the request
   5  no reply in time
 
 On a terminal output is for people, in colour unless NO_COLOR is set; anywhere else each line
@@ -184,7 +184,7 @@ pub(crate) struct Types {
     pub(crate) patience: Patience,
 }
 
-/// What types are written in.
+/// The language of the types.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Language {
     Typescript,
@@ -224,7 +224,7 @@ pub(crate) struct Completions {
     pub(crate) shell: Shell,
 }
 
-/// A socket, and how its server writes.
+/// A socket, and the wire of its server.
 #[derive(Args, Debug)]
 pub(crate) struct Place {
     /// The path of the socket
@@ -257,7 +257,7 @@ enum WireName {
     Node01,
 }
 
-/// How long a server is waited for that is not there.
+/// How long to wait for a server.
 #[derive(Args, Debug)]
 pub(crate) struct Patience {
     /// How long an attempt to connect may take, in seconds

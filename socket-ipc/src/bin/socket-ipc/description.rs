@@ -1,4 +1,4 @@
-//! Requesting a server what it says of itself.
+//! Requesting the description of a server.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::arguments::{Patience, Place};
 use crate::failure::Failure;
 use crate::{reach, running};
 
-/// Whether a topic is one that servers reply about themselves.
+/// Whether a topic is one of the library's own, under which a server describes itself.
 pub(crate) fn is_about_the_server(topic: &str) -> bool {
     [DESCRIBE, STATS].contains(&topic)
 }
 
-/// Connects to a server that has to describe itself, and returns what it says.
+/// Connects to a server and returns its description. A server without one is a failure.
 pub(crate) fn of(
     server: &Place,
     patience: &Patience,
@@ -26,7 +26,7 @@ pub(crate) fn of(
         let client = reach::client(server, patience);
         client.connect().await?;
         let reply = describe(&client, timeout).await.map_err(|error| {
-            let why = unanswered(&error);
+            let why = no_description(&error);
             Failure::new(Failure::from(error).status(), why)
         })?;
         client.close().await;
@@ -50,7 +50,7 @@ pub(crate) fn read(reply: &RawMessage<'_>) -> Result<Description, Failure> {
     reply.decode().map_err(|error| unreadable(&error))
 }
 
-/// Every topic as it was written: a later version may say more of it than this one knows.
+/// Every topic as the server wrote it. A later version may write more fields than this one knows.
 pub(crate) fn topics_as_written(reply: &RawMessage<'_>) -> Result<Vec<Box<RawValue>>, Failure> {
     #[derive(Deserialize)]
     struct Topics {

@@ -9,14 +9,14 @@ use socket_ipc::{ListenError, RequestError, SendError};
 
 use crate::paint::one_line;
 
-/// What an exit status means. The numbers are in the help of the command.
+/// The exit status of a failure. The help of the command lists the numbers.
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
 pub(crate) enum Status {
     Other = 1,
     Usage = 2,
     NoConnection = 3,
-    Refused = 4,
+    Rejected = 4,
     Deadline = 5,
 }
 
@@ -39,7 +39,7 @@ impl Failure {
         self.status
     }
 
-    /// Says on standard error what went wrong.
+    /// Prints the failure on standard error.
     pub(crate) fn report(&self) -> ExitCode {
         say(self);
         ExitCode::from(self.status as u8)
@@ -89,14 +89,14 @@ impl<E: fmt::Debug + 'static> From<RequestError<E>> for Failure {
     }
 }
 
-/// Says something on standard error, in one line whatever it quotes, and cut where that is long.
+/// Prints a text on standard error, in one line. A long text is shortened.
 pub(crate) fn say(text: impl Display) {
     let line = format!("socket-ipc: {}\n", one_line(text).as_str());
-    // Where no program can read it there is none to tell.
+    // If standard error can't be written, there is nowhere to report that.
     let _ = std::io::stderr().lock().write_all(line.as_bytes());
 }
 
-/// An error and what caused it.
+/// An error and its causes.
 pub(crate) fn with_causes(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

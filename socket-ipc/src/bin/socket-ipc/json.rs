@@ -1,4 +1,4 @@
-//! JSON as it was given: known to be well-formed, and otherwise untouched.
+//! JSON from the command line and standard input: checked to be well-formed, and otherwise unchanged.
 
 use std::str::FromStr;
 
@@ -23,10 +23,10 @@ impl FromStr for Given {
             return Ok(Self::Input);
         }
         parse(text.as_bytes()).map(Self::Text).map_err(|reason| {
-            // What a shell leaves of "hello" is the usual mistake.
+            // The usual mistake: a shell removes the quotes of "hello".
             let word = text.starts_with(char::is_alphabetic) && text.chars().all(char::is_alphanumeric);
             if word {
-                format!("expected JSON: {reason}; a string has quotes of its own, '\"{}\"'", cut(text))
+                format!("expected JSON: {reason}; a string has quotes of its own, '\"{}\"'", shortened(text))
             } else {
                 format!("expected JSON: {reason}")
             }
@@ -34,13 +34,13 @@ impl FromStr for Given {
     }
 }
 
-/// Reads one JSON text; what is wrong with it comes with its place.
+/// Reads one JSON text. An error names its line and column.
 pub(crate) fn parse(text: &[u8]) -> Result<Box<RawValue>, String> {
     serde_json::from_slice::<Box<RawValue>>(text).map_err(|error| error.to_string())
 }
 
-/// The beginning of a text, where it is long.
-pub(crate) fn cut(text: &str) -> String {
+/// A text, shortened to its beginning if it is long.
+pub(crate) fn shortened(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         Some((end, _)) => format!("{}…", &text[..end]),
         None => text.to_owned(),

@@ -16,7 +16,7 @@ pub(crate) struct Line {
     pub(crate) text: Vec<u8>,
 }
 
-/// Reads the lines of standard input, on a thread of its own: reading can't be given up where it is a terminal.
+/// Reads the lines of standard input on a thread of its own, because reading from a terminal can't be cancelled.
 pub(crate) fn lines() -> mpsc::Receiver<Result<Line, Failure>> {
     let (sender, lines) = mpsc::channel(AHEAD);
     std::thread::spawn(move || {
@@ -33,26 +33,26 @@ pub(crate) fn lines() -> mpsc::Receiver<Result<Line, Failure>> {
     lines
 }
 
-/// All of standard input.
+/// Reads all of standard input.
 pub(crate) fn all() -> Result<Vec<u8>, Failure> {
     let mut text = Vec::new();
     let limit = limits::MESSAGE_LEN as u64 + 1;
     std::io::stdin().lock().take(limit).read_to_end(&mut text).map_err(|error| unreadable(&error))?;
-    refuse_long("standard input", &text)?;
+    reject_long("standard input", &text)?;
     Ok(text)
 }
 
 fn read(number: u64) -> Result<Option<Line>, Failure> {
     let mut text = Vec::new();
-    // The newline counts, too, but then it is no longer than that.
+    // One byte more than the limit is read, so that a text at the limit may have its newline.
     let mut input = std::io::stdin().lock().take(limits::MESSAGE_LEN as u64 + 1);
     let len = input.read_until(b'\n', &mut text).map_err(|error| unreadable(&error))?;
-    refuse_long(&format!("line {number} of standard input"), &text)?;
+    reject_long(&format!("line {number} of standard input"), &text)?;
     Ok((len > 0).then_some(Line { number, text }))
 }
 
-/// What is longer than any message cannot be sent, and would fill the memory.
-fn refuse_long(what: &str, text: &[u8]) -> Result<(), Failure> {
+/// Rejects a text that is longer than any message: it can't be sent, and reading all of it would fill the memory.
+fn reject_long(what: &str, text: &[u8]) -> Result<(), Failure> {
     let limit = limits::MESSAGE_LEN;
     if text.trim_ascii_end().len() <= limit
         && text.len() <= limit + 1

@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: Listen) -> Result<(), Failure> {
         client.closed().await;
         Ok(())
     };
-    // Nothing is queued, and the end of this process is the end of its connection.
+    // Nothing is queued, so the connection may end with this process.
     running::until_told(work, broken, async {})
 }
 

@@ -1,7 +1,7 @@
 //! The command `socket-ipc`: speaks to programs that use the library, from a shell.
 //!
-//! Arguments become a command (`arguments`), which runs, and ends as an exit status and, where it failed, one line on
-//! standard error (`failure`).
+//! `arguments` parses the arguments into a command, and the command runs. A command that fails prints one line on
+//! standard error (`failure`). The exit status says how it ended.
 
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,6 @@
-//! What goes to standard output: lines for people on a terminal, JSON lines anywhere else.
+//! Standard output: lines for people on a terminal, and JSON lines elsewhere.
 //!
-//! Nothing else writes there, and [`Output`] has no place for text that would reach a terminal unescaped.
+//! Nothing else writes to it. [`Output`] can't hold text that would reach a terminal unescaped.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 
@@ -31,7 +31,7 @@ impl Reader {
         Self::Person { colours }
     }
 
-    /// One message as a line, with its end.
+    /// One message as a line, with its newline.
     fn message(self, client_id: Option<ClientId>, topic: &str, message: &RawMessage<'_>) -> Output {
         let Self::Person { colours } = self else {
             return Output::ForPrograms(json_line(client_id, topic, message));
@@ -50,7 +50,7 @@ impl Reader {
         Output::ForPeople(line)
     }
 
-    /// JSON alone as a line, with its end.
+    /// JSON as a line, with its newline.
     pub(crate) fn json(self, text: &str) -> Output {
         match self {
             Self::Program => Output::ForPrograms(paint::json_line(text) + "\n"),
@@ -63,7 +63,7 @@ impl Reader {
         }
     }
 
-    /// Source text, of lines with their ends.
+    /// Source text, with its newlines.
     pub(crate) fn source(self, text: String) -> Output {
         match self {
             Self::Program => Output::ForPrograms(text),
@@ -79,12 +79,12 @@ impl Reader {
 /// What is written to standard output.
 #[derive(Debug)]
 pub(crate) enum Output {
-    /// Text whose form a program relies on: it stays as it is, and never reaches a terminal.
+    /// Text for a program. It is written unchanged, and never to a terminal.
     ForPrograms(String),
     ForPeople(Shown),
 }
 
-/// A message as programs read it. The shape is documented in the help of `listen` and `serve`.
+/// A message for programs. Its shape is documented in the help of `listen` and `serve`.
 #[derive(Serialize)]
 struct Line<'m> {
     time: String,
@@ -106,7 +106,7 @@ fn json_line(client_id: Option<ClientId>, topic: &str, message: &RawMessage<'_>)
     serde_json::to_string(&line).unwrap_or_default() + "\n"
 }
 
-/// Writes it, whole.
+/// Writes all of an output.
 fn write(output: &Output) -> io::Result<()> {
     let text = match output {
         Output::ForPrograms(text) => text,
@@ -117,7 +117,7 @@ fn write(output: &Output) -> io::Result<()> {
     stdout.flush()
 }
 
-/// What it means that standard output can't be written: nothing, where no program reads it any longer.
+/// The failure to write standard output. It is no failure if no program reads the output any longer.
 pub(crate) fn unwritten(error: &io::Error) -> Result<(), Failure> {
     match error.kind() {
         ErrorKind::BrokenPipe => Ok(()),
@@ -125,7 +125,7 @@ pub(crate) fn unwritten(error: &io::Error) -> Result<(), Failure> {
     }
 }
 
-/// Writes one last thing.
+/// Writes the last output of a command.
 pub(crate) fn print(output: &Output) -> Result<(), Failure> {
     write(output).or_else(|error| unwritten(&error))
 }
@@ -138,7 +138,7 @@ pub(crate) struct Printer {
 }
 
 impl Printer {
-    /// Returns it, and where it reports why it could not print.
+    /// Returns the printer, and the receiver of the error if it can't print.
     pub(crate) fn new() -> (Self, mpsc::Receiver<io::Error>) {
         let (broken, why) = mpsc::channel(1);
         (Self { reader: Reader::find(), broken }, why)
@@ -146,7 +146,7 @@ impl Printer {
 
     pub(crate) fn message(&self, client_id: Option<ClientId>, topic: &str, message: &RawMessage<'_>) {
         if let Err(error) = write(&self.reader.message(client_id, topic, message)) {
-            // The first one ends the command: there is no need for another.
+            // The first error ends the command, so further ones are dropped.
             let _ = self.broken.try_send(error);
         }
     }

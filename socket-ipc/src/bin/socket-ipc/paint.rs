@@ -1,4 +1,4 @@
-//! Text that others sent, for a terminal: in colour, in one line, and without what would steer the terminal.
+//! Text from other programs, for a terminal: in colour, in one line, and without characters that control the terminal.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -16,8 +16,9 @@ const LITERAL: Style = AnsiColor::Magenta.on_default();
 /// How many bytes are kept of either end of a long text.
 const KEPT: usize = 1024;
 
-/// Text for people, the only kind that is printed for them. Whatever is put in is escaped, so that nothing that others
-/// chose (a topic, a message, a path, the name of a process) steers a terminal, hides, or looks like something else.
+/// Text for people. Everything that is printed on a terminal passes through it, and is escaped. So no text of another
+/// program (a topic, a message, a path, the name of a process) controls the terminal, is invisible, or looks like
+/// another text.
 #[derive(Clone, Debug)]
 pub(crate) struct Shown {
     text: String,
@@ -29,17 +30,17 @@ impl Shown {
         Self { text: String::new(), colours }
     }
 
-    /// Appends a text in one line, cut in the middle where it is long.
+    /// Appends a text in one line. A long text is shortened in the middle.
     pub(crate) fn put(&mut self, text: impl Display) {
-        self.escaped(&cut(&text.to_string()));
+        self.escaped(&shortened(&text.to_string()));
     }
 
-    /// Appends the same in a style, or as it is without colours.
+    /// Appends the same in a style; without colours the style is left out.
     pub(crate) fn put_styled(&mut self, text: impl Display, style: Style) {
         self.styled(style, |shown| shown.put(text));
     }
 
-    /// Appends a topic: as it is where that is plain to see, as a JSON string otherwise.
+    /// Appends a topic: as it is if all its characters are visible, otherwise as a JSON string.
     pub(crate) fn put_topic(&mut self, topic: &str) {
         let plain = |character: char| {
             !character.is_whitespace() && !steers(character) && !is_invisible(character) && character != '"'
@@ -76,7 +77,7 @@ impl Shown {
         }
     }
 
-    /// Appends whole lines, such as source text: what ends and indents them stays, and nothing is cut.
+    /// Appends whole lines, such as source text, with their newlines and indentation. Nothing is shortened.
     pub(crate) fn put_lines(&mut self, text: &str) {
         for line in text.split_inclusive('\n') {
             let content = line.strip_suffix('\n').unwrap_or(line);
@@ -95,8 +96,8 @@ impl Shown {
         &self.text
     }
 
-    /// Appends a line break as a space, and as JSON escapes what a terminal would take for a command, would write
-    /// backwards or would not show at all.
+    /// Appends a text with line breaks as spaces. Characters that a terminal takes for a command, writes from right to
+    /// left or does not show become JSON escapes.
     fn escaped(&mut self, text: &str) {
         for character in text.chars() {
             match character {
@@ -123,21 +124,21 @@ impl Shown {
 
 /// Any text in one line, without colours.
 pub(crate) fn one_line(text: impl Display) -> Shown {
-    // Cut first: it may be long, and is split.
+    // Shortened before it is escaped, because it may be long.
     let text = text.to_string();
-    let text = cut(&text);
+    let text = shortened(&text);
     let mut shown = Shown::new(false);
     shown.put(text.split_whitespace().collect::<Vec<_>>().join(" "));
     shown
 }
 
-/// JSON text in one line, and otherwise the same: line breaks stand only between its tokens.
+/// JSON text in one line. Line breaks in JSON text are only between its tokens, so the value stays the same.
 pub(crate) fn json_line(text: &str) -> String {
     text.replace(['\n', '\r'], " ")
 }
 
-/// Cuts a long text in the middle: what happened is at the front, and mostly why at the back.
-fn cut(text: &str) -> Cow<'_, str> {
+/// Shortens a long text in the middle. The front says what happened, and the back mostly says why.
+fn shortened(text: &str) -> Cow<'_, str> {
     if text.len() <= 2 * KEPT + 64 {
         return Cow::Borrowed(text);
     }
@@ -147,7 +148,7 @@ fn cut(text: &str) -> Cow<'_, str> {
     Cow::Owned(format!("{} … {} bytes more … {}", &text[..front], back - front, &text[back..]))
 }
 
-/// The length of the string that a text begins with, its quotes included.
+/// The length of the JSON string at the start of a text, including its quotes.
 fn string_len(text: &str) -> usize {
     let mut escape = false;
     for (at, byte) in text.bytes().enumerate().skip(1) {
@@ -165,7 +166,7 @@ fn run_len(text: &str, belongs: impl Fn(char) -> bool) -> usize {
     text.find(|character| !belongs(character)).unwrap_or(text.len())
 }
 
-/// Control characters, C1 among them, which some terminals obey, and the marks that turn the direction of writing.
+/// Control characters, and the characters that change the direction of writing. Some terminals obey C1 controls, too.
 fn steers(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -174,8 +175,8 @@ fn steers(character: char) -> bool {
         )
 }
 
-/// Characters that take no place, or that of a blank: with them one name looks like another. Those that join or choose
-/// the forms of others are among them, and the tags, in which whole texts can be hidden.
+/// Characters that take no space, or look like a blank: with them one name looks like another. Joiners and variation
+/// selectors are among them, and tags, which can hide whole texts.
 fn is_invisible(character: char) -> bool {
     matches!(
         character,
@@ -219,14 +220,14 @@ mod tests {
     }
 
     #[test]
-    fn without_colours_json_is_as_it_was_in_one_line() {
+    fn json_without_colours_is_unchanged_in_one_line() {
         let text = "{\"a\\\"b\": [1.50e+3, -0, true,\n null],\r\n\"ключ\" : \"\\\\\"}";
         assert_eq!(json(text, false), text.replace(['\n', '\r'], " "));
         assert_eq!(json_line(text), text.replace(['\n', '\r'], " "));
     }
 
     #[test]
-    fn every_kind_of_token_has_its_colour() {
+    fn json_every_kind_of_token_has_its_colour() {
         assert_eq!(
             json(r#"{"key":["text",-1,true]}"#, true),
             "{\u{1b}[34m\"key\"\u{1b}[0m:[\u{1b}[32m\"text\"\u{1b}[0m,\u{1b}[33m-1\u{1b}[0m,\u{1b}[35mtrue\u{1b}[0m]}"
@@ -234,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_that_was_sent_steers_the_terminal() {
+    fn text_with_control_characters_is_escaped() {
         assert_eq!(json("\"a\u{9b}31m\u{7f}\u{202e}b\"", false), r#""a\u009b31m\u007f\u202eb""#);
         assert_eq!(topic("\u{1b}[2J"), r#""\u001b[2J""#);
         assert_eq!(topic("two words"), r#""two words""#);
@@ -257,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn text_long_is_cut_in_the_middle() {
+    fn text_long_is_shortened_in_the_middle() {
         let text = format!("begin {}{} end", "ä".repeat(1 << 20), "\u{200b}".repeat(1 << 20));
         let shown = line(&text);
         assert!(shown.starts_with("begin ää") && shown.ends_with("\\u200b end"), "{shown}");
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn text_lines_keep_their_ends_and_nothing_else_that_steers() {
+    fn text_lines_keep_newlines_and_escape_other_controls() {
         let mut shown = Shown::new(true);
         shown.put_lines("  a\u{1b}[2J\n\n  b\r");
         assert_eq!(shown.as_str(), "  a\\u001b[2J\n\n  b ");

@@ -6,22 +6,22 @@ use nix::unistd::{Uid, User};
 use serde::Serialize;
 use tokio::net::unix::UCred;
 
-/// The process that listens on a socket, as the kernel tells it: who it was when it began to. Where a service manager
-/// has bound the socket, that is the manager.
+/// The process that listens on a socket. The kernel names the process that began to listen: if a service manager bound
+/// the socket, that is the manager.
 #[derive(Clone, Debug, Serialize)]
 pub(crate) struct Peer {
-    /// Where the system tells it.
+    /// Its number, if the system tells it.
     process: Option<i32>,
-    /// The program of that process, where it is still there and may be looked at.
+    /// The name of its program, if the process still runs and may be inspected.
     program: Option<String>,
     user: u32,
-    /// The name of the user, where there is one.
+    /// The name of its user, if the user has one.
     name: Option<String>,
 }
 
 impl From<UCred> for Peer {
     fn from(credentials: UCred) -> Self {
-        // A process that has no number in this PID namespace is 0 to the kernel.
+        // The kernel reports 0 for a process that has no number in this PID namespace.
         let (process, user) = (credentials.pid().filter(|pid| *pid > 0), credentials.uid());
         let program = process.and_then(|process| {
             std::fs::read_to_string(format!("/proc/{process}/comm"))

@@ -1,4 +1,4 @@
-//! How many messages a server receives and sends in a second: the difference of two looks at its metrics.
+//! Messages per second that a server receives and sends: the difference of two snapshots of its metrics.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 use socket_ipc::Stats;
 use socket_ipc::description::{DESCRIBE, STATS};
 
-/// Messages a second, both ways, without those of the command itself.
+/// Messages per second in both directions, without the messages of the command itself.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Rates {
     pub(crate) received: f64,
@@ -24,7 +24,7 @@ impl Rates {
     }
 }
 
-/// How many were received and sent, but for requests about the server itself and their replies.
+/// The number of messages received and sent, without requests about the server itself and their replies.
 fn messages(stats: &Stats) -> (u64, u64) {
     let own = stats.topics.iter().filter(|topic| [DESCRIBE, STATS].contains(&&*topic.topic));
     own.fold((stats.received.messages, stats.sent.messages), |(received, sent), own| {

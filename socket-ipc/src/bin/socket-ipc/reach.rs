@@ -14,16 +14,16 @@ use crate::arguments::{Patience, Place};
 use crate::failure::{Failure, Status, say, with_causes};
 use crate::peer::Peer;
 
-/// How long to wait before a connection is tried again that found the server's backlog full.
+/// How long to wait before the next attempt when the server's backlog is full.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(10);
 
-/// A client of the server there, which does not wait for it for ever.
+/// Makes a client of the server. It gives up after one attempt to connect, unless `--retry` has it wait for the server.
 pub(crate) fn client(server: &Place, patience: &Patience) -> Client {
     patient(builder(server), patience)
 }
 
-/// The same, and which peer was found, once it is connected.
-pub(crate) fn client_that_asks_who(server: &Place, patience: &Patience) -> (Client, Arc<OnceLock<Peer>>) {
+/// Makes the same client, and returns the peer that listens on the socket, once the client is connected.
+pub(crate) fn client_and_peer(server: &Place, patience: &Patience) -> (Client, Arc<OnceLock<Peer>>) {
     let found = Arc::new(OnceLock::new());
     let (path, finding) = (server.path.clone(), Arc::clone(&found));
     let connector = move || {
@@ -49,7 +49,7 @@ fn patient(builder: ClientBuilder, patience: &Patience) -> Client {
     client
 }
 
-/// Has standard error say what could not be read: often it is another wire.
+/// Reports decode errors on standard error. The usual cause is another wire.
 pub(crate) fn say_what_is_wrong(client: &Client) {
     client.on_message_error(|error| say(format_args!("the server sent {error}")));
 }
@@ -57,7 +57,7 @@ pub(crate) fn say_what_is_wrong(client: &Client) {
 async fn connect(path: &Path) -> io::Result<UnixStream> {
     loop {
         match UnixStream::connect(path).await {
-            // What `connect(2)` says of a full backlog.
+            // The error of `connect(2)` for a full backlog.
             Err(error) if error.kind() == ErrorKind::WouldBlock => tokio::time::sleep(BACKLOG_PAUSE).await,
             connected => return connected,
         }
@@ -68,7 +68,7 @@ pub(crate) fn builder(server: &Place) -> ClientBuilder {
     Client::builder(&server.path).wire(server.wire())
 }
 
-/// Has standard error say why there is no connection, once for each reason.
+/// Reports on standard error why there is no connection, once for each reason.
 pub(crate) fn say_what_is_new(client: &Client) {
     let said = Mutex::new(String::new());
     client.on_connect_error(move |error| {
@@ -109,7 +109,7 @@ fn explain(error: &ConnectError) -> String {
     }
 }
 
-/// What the last attempt failed of. A single attempt is no giving up.
+/// The error of the last attempt. A command that makes one attempt reports that error itself.
 fn last(error: &ConnectError) -> &ConnectError {
     match error {
         ConnectError::GaveUp { cause, .. } => last(cause),
@@ -117,7 +117,7 @@ fn last(error: &ConnectError) -> &ConnectError {
     }
 }
 
-/// Why the system would not connect to a path.
+/// Why the system does not connect to a path.
 fn explain_io(path: &Path, error: &io::Error) -> String {
     let shown = path.display();
     match error.kind() {
@@ -125,7 +125,7 @@ fn explain_io(path: &Path, error: &io::Error) -> String {
         ErrorKind::ConnectionRefused if is_socket(path) => {
             format!("no server: {shown} is the socket of one that is gone")
         }
-        // What `connect(2)` says of a file of another kind.
+        // The error of `connect(2)` for a file that is no socket.
         ErrorKind::ConnectionRefused => format!("no server: {shown} is not a socket"),
         ErrorKind::PermissionDenied => {
             let user = rustix::process::geteuid().as_raw();
@@ -137,7 +137,7 @@ fn explain_io(path: &Path, error: &io::Error) -> String {
     }
 }
 
-/// Whether it is only that there is no server yet, or no longer.
+/// Whether the only problem is that no server runs.
 fn may_come(path: &Path, error: &io::Error) -> bool {
     error.kind() == ErrorKind::NotFound || error.kind() == ErrorKind::ConnectionRefused && is_socket(path)
 }
@@ -146,7 +146,7 @@ fn is_socket(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
 
-/// The end of a connection, to be waited for.
+/// Waits for the end of a connection.
 pub(crate) struct Loss {
     ends: mpsc::UnboundedReceiver<CloseReason>,
     first: Option<CloseReason>,
@@ -159,20 +159,20 @@ impl Loss {
         Self { ends, first: None }
     }
 
-    /// Waits for the end of the first connection, and gives it again and again.
+    /// Waits for the end of the first connection, and returns its reason. Later calls return the same reason.
     pub(crate) async fn reason(&mut self) -> &CloseReason {
         let first = match self.first.take() {
             Some(first) => first,
             None => match self.ends.recv().await {
                 Some(first) => first,
-                // The client is gone, and its connection was never lost.
+                // The client was dropped, and its connection was never lost.
                 None => std::future::pending().await,
             },
         };
         self.first.insert(first)
     }
 
-    /// Waits for the end of the connection, where it comes too early.
+    /// Waits for the end of the connection, and returns it as a failure: it came too early.
     pub(crate) async fn failure(&mut self) -> Failure {
         Failure::new(Status::NoConnection, format!("lost the server: {}", self.reason().await))
     }

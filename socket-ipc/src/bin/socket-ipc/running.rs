@@ -1,4 +1,4 @@
-//! Running a command: to its end, or until it is told to end.
+//! Running a command to its end, or until a signal.
 
 use std::fs::File;
 use std::future::pending;
@@ -15,20 +15,20 @@ use tokio::sync::mpsc;
 use crate::failure::Failure;
 use crate::output;
 
-/// Runs what ends by itself.
+/// Runs a command that ends by itself.
 pub(crate) fn to_the_end<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = started(&mut Builder::new_current_thread())?;
     let outcome = runtime.block_on(work);
-    // A thread that waits for standard input is not waited for.
+    // A thread that reads standard input may be blocked, and is left behind.
     runtime.shutdown_background();
     outcome
 }
 
-/// Runs what goes on until Ctrl-C, SIGTERM, or the end of the program that reads the output; then has it `close`, which
-/// a second signal cuts short.
+/// Runs a command until Ctrl-C, SIGTERM, or the end of the program that reads its output. Then `close` runs, and a
+/// second signal ends it early.
 ///
-/// The work has a runtime of its own, so that its listeners may be stuck in writing to a reader that has stopped, and
-/// a signal still ends the command.
+/// The command has a runtime of its own. Its listeners may block while they write to a program that has stopped
+/// reading, and a signal still ends the command.
 pub(crate) fn until_told(
     work: impl Future<Output = Result<(), Failure>> + Send + 'static,
     mut broken: mpsc::Receiver<io::Error>,
@@ -82,11 +82,11 @@ impl Told {
     }
 }
 
-/// Resolves when standard output is a pipe that no program reads any longer: without a message to print, which may
-/// never come, nothing else would tell.
+/// Resolves when standard output is a pipe that no program reads any longer. Otherwise only the next message would show
+/// it, and that may never come.
 async fn nobody_reads() {
     match output_pipe() {
-        // The only error that a pipe has.
+        // A pipe reports no other error.
         Some(pipe) if pipe.ready(Interest::ERROR).await.is_ok() => {}
         _ => pending().await,
     }
@@ -95,6 +95,7 @@ async fn nobody_reads() {
 fn output_pipe() -> Option<Sender> {
     let output = File::from(io::stdout().as_fd().try_clone_to_owned().ok()?);
     let is_pipe = output.metadata().ok()?.file_type().is_fifo();
-    // Unchecked, as the check would have it not block, for other programs that hold it, too. It is never written to.
+    // Unchecked: the checked constructor would make the pipe non-blocking for every program that shares it. This
+    // descriptor is never written to.
     is_pipe.then(|| Sender::from_file_unchecked(output).ok())?
 }

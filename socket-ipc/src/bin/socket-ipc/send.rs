@@ -17,7 +17,7 @@ pub(crate) fn run(arguments: Send) -> Result<(), Failure> {
     running::to_the_end(async move {
         let client = reach::client(&arguments.server, &arguments.patience);
         let mut loss = Loss::of(&client);
-        // Listened for before anything is sent, as the reply may be quick.
+        // Subscribed before anything is sent, because the reply may be quick.
         let mut awaited = arguments.wait.map(|topic| (receive(&client, &topic), topic));
         client.connect().await?;
         write(&client, &mut loss, &arguments.topic, arguments.message).await?;
@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: Send) -> Result<(), Failure> {
     })
 }
 
-/// Sends what there is to send, and waits until all of it has been written.
+/// Sends all messages, and waits until they have been written.
 async fn write(client: &Client, loss: &mut Loss, topic: &str, message: Given) -> Result<(), Failure> {
     let queueing = async {
         match message {
@@ -41,15 +41,15 @@ async fn write(client: &Client, loss: &mut Loss, topic: &str, message: Given) ->
     let queued = tokio::select! {
         biased;
         queued = queueing => queued,
-        // Also while standard input brings nothing.
+        // The connection may end while standard input is idle.
         failure = loss.failure() => return Err(failure),
     };
-    // What stands before a line that is wrong is sent, too.
+    // The lines before a wrong one are sent, too.
     let flushed = client.flush().await.is_ok();
     match queued {
         Err(Unsent::Failed(failure)) => Err(failure),
         Err(Unsent::Lost) => Err(loss.failure().await),
-        // A server that has read all may close at once.
+        // A server may close as soon as it has read everything.
         Ok(()) if flushed || loss.reason().await.unsent_bytes == 0 => Ok(()),
         Ok(()) => Err(loss.failure().await),
     }
@@ -67,7 +67,7 @@ async fn queue_lines(client: &Client, topic: &str) -> Result<(), Unsent> {
     Ok(())
 }
 
-/// Why something was not queued.
+/// Why a message was not queued.
 enum Unsent {
     /// The connection has ended; its end says why.
     Lost,
@@ -89,7 +89,7 @@ impl From<SendError> for Unsent {
     }
 }
 
-/// The messages of a topic, of which only the first is kept.
+/// The first message of a topic.
 fn receive(client: &Client, topic: &str) -> mpsc::Receiver<RawMessage<'static>> {
     let (sender, messages) = mpsc::channel(1);
     client.on_topic(topic, move |message| drop(sender.try_send(message.into_owned())));
@@ -104,7 +104,7 @@ async fn next(
 ) -> Result<RawMessage<'static>, Failure> {
     let none = || Failure::new(Status::Deadline, format!("no message of `{topic}` came within {timeout:?}"));
     tokio::select! {
-        // The message first: a server may say it and leave.
+        // The message is checked first: a server may send it and close at once.
         biased;
         message = messages.recv() => message.ok_or_else(none),
         failure = loss.failure() => Err(failure),

@@ -14,7 +14,7 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
     let server = Server::builder(&place.path).wire(place.wire()).describe().build();
     let replies = server.handle();
     server.on_message(move |message, topic, client_id| {
-        // The library replies to these; they are not printed.
+        // The library itself replies to these topics, so they are not printed.
         if description::is_about_the_server(topic) {
             return;
         }
@@ -46,7 +46,7 @@ fn say_what_happens(server: &Server) {
     server.on_error(|error| say(error));
 }
 
-/// Sends each line of standard input to every client, at the pace of the slowest. One that is wrong is passed over.
+/// Sends each line of standard input to every client, at the pace of the slowest. A wrong line is reported and skipped.
 async fn broadcast_input(server: &ServerHandle) {
     let mut lines = lines::lines();
     let mut sent = true;
@@ -57,13 +57,13 @@ async fn broadcast_input(server: &ServerHandle) {
         };
         match outcome {
             Ok((0, number)) => {
-                // Once, until a client is connected again.
+                // Reported once, until a client is connected again.
                 if std::mem::take(&mut sent) {
                     say(format_args!("no client is connected to receive line {number} of standard input"));
                 }
             }
             Ok(_) => sent = true,
-            // The exit status is that of the server, which lives on.
+            // The server goes on; its own end decides the exit status.
             Err(failure) => say(failure),
         }
     }
@@ -85,7 +85,7 @@ async fn broadcast(server: &ServerHandle, line: &Line) -> Result<usize, Failure>
     let topic = text.split(u8::is_ascii_whitespace).next().unwrap_or_default();
     let message = text[topic.len()..].trim_ascii();
     let topic = std::str::from_utf8(topic).map_err(|_| wrong("the topic is not UTF-8".to_owned()))?;
-    // A topic alone is a message of nothing, as it is for `send`.
+    // A topic alone stands for the message `null`, as for `send`.
     let message = json::parse(if message.is_empty() { b"null" } else { message }).map_err(wrong)?;
     Ok(server.broadcast_raw_async(topic, &*message).await?)
 }

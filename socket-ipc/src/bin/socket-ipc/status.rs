@@ -17,12 +17,12 @@ use crate::{description, reach, running};
 pub(crate) fn run(arguments: Status) -> Result<(), Failure> {
     let Status { server, timeout, interval, patience } = arguments;
     running::to_the_end(async move {
-        let (client, peer) = reach::client_that_asks_who(&server, &patience);
+        let (client, peer) = reach::client_and_peer(&server, &patience);
         client.connect().await?;
-        // Both at once: one that is silent is silent for both.
+        // Both requests run at once: a server that does not reply to one does not reply to the other.
         let (description, stats) =
             (description::describe(&client, timeout), description::stats(&client, timeout));
-        let description = description.await.map_err(|error| say(description::unanswered(&error))).ok();
+        let description = description.await.map_err(|error| say(description::no_description(&error))).ok();
         let stats = stats.await.ok();
         let rates = match stats.as_ref().map(RawMessage::decode::<Stats>) {
             Some(Ok(before)) => rates(&client, &before, interval, timeout).await,
@@ -46,7 +46,7 @@ pub(crate) fn run(arguments: Status) -> Result<(), Failure> {
     })
 }
 
-/// What is known of a server that is alive. The shape is documented in the help of `status`.
+/// The report about a server that is alive. Its shape is documented in the help of `status`.
 #[derive(Serialize)]
 struct Report {
     path: String,
@@ -58,7 +58,7 @@ struct Report {
     rates: Option<Rates>,
 }
 
-/// Looks again after a while; `None` where the server does not reply any more.
+/// Requests the stats again after a while; `None` if the server does not reply any more.
 async fn rates(client: &Client, before: &Stats, interval: Duration, timeout: Duration) -> Option<Rates> {
     let started = Instant::now();
     tokio::time::sleep(interval).await;

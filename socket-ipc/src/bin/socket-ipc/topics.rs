@@ -1,4 +1,4 @@
-//! `topics`: what a server speaks.
+//! `topics`: the topics of a server that describes itself.
 
 use socket_ipc::description::{Direction, TopicDescription};
 
@@ -11,7 +11,7 @@ use crate::paint::{self, Shown};
 pub(crate) fn run(arguments: Topics) -> Result<(), Failure> {
     let Topics { server, timeout, patience } = arguments;
     let reply = description::of(&server, &patience, timeout)?;
-    // Also where only the topics themselves are wanted: what is no description is none for anybody.
+    // A reply that is no description is an error, also if only the topics are printed.
     let described = description::read(&reply)?;
     output::print(&match Reader::find() {
         Reader::Program => {

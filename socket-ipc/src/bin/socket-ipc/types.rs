@@ -1,4 +1,4 @@
-//! `types`: the types of what a server speaks, for programs in other languages.
+//! `types`: the types of a server's messages, for programs in other languages.
 
 use crate::arguments::{Language, Types};
 use crate::description;

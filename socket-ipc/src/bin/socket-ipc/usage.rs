@@ -1,11 +1,11 @@
-//! A mistake in the arguments, in one line. Help and the version, too, are found by clap as errors.
+//! A mistake in the arguments, in one line. Clap reports help and the version as errors, too.
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory, Error};
 
 use crate::arguments::Arguments;
 use crate::failure::{Failure, Status};
-use crate::json::cut;
+use crate::json::shortened;
 use crate::output;
 
 /// Prints help where it was requested, and otherwise says what is wrong with the arguments.
@@ -16,12 +16,12 @@ pub(crate) fn explain(error: &Error) -> Result<(), Failure> {
     Err(Failure::new(Status::Usage, one_line(error)))
 }
 
-/// What clap says over several lines, in its parts.
+/// The parts of clap's error, put together in one line.
 fn one_line(error: &Error) -> String {
     let usage = text(error, ContextKind::Usage);
     let usage = usage.trim().trim_start_matches("Usage: ");
     let argument = || text(error, ContextKind::InvalidArg);
-    let value = || cut(&text(error, ContextKind::InvalidValue));
+    let value = || shortened(&text(error, ContextKind::InvalidValue));
     match error.kind() {
         ErrorKind::MissingSubcommand
         | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
@@ -29,7 +29,8 @@ fn one_line(error: &Error) -> String {
             let commands: Vec<_> =
                 Arguments::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
             let found = text(error, ContextKind::InvalidSubcommand);
-            let found = if found.is_empty() { String::new() } else { format!(", found '{}'", cut(&found)) };
+            let found =
+                if found.is_empty() { String::new() } else { format!(", found '{}'", shortened(&found)) };
             format!("expected one of {}{found}; --help says more", commands.join(", "))
         }
         ErrorKind::InvalidValue => {
@@ -47,7 +48,10 @@ fn one_line(error: &Error) -> String {
         ErrorKind::UnknownArgument => {
             let known = text(error, ContextKind::SuggestedArg);
             let known = if known.is_empty() { String::new() } else { format!(", did you mean '{known}'?") };
-            format!("unexpected argument '{}'{known}; expected {usage}; --help says more", cut(&argument()))
+            format!(
+                "unexpected argument '{}'{known}; expected {usage}; --help says more",
+                shortened(&argument())
+            )
         }
         ErrorKind::MissingRequiredArgument => {
             format!("missing {}; expected {usage}; --help says more", argument())
@@ -61,7 +65,7 @@ fn one_line(error: &Error) -> String {
     }
 }
 
-/// What clap knows of a kind, as plain text.
+/// The values of one kind in clap's error, as plain text.
 fn text(error: &Error, kind: ContextKind) -> String {
     match error.get(kind) {
         Some(ContextValue::String(text)) => text.clone(),

@@ -15,15 +15,15 @@ use crate::error::ConnectError;
 
 /// # Connecting
 impl<P: 'static> Client<P> {
-    /// Connects: tries every `retry_delay` until there is a connection, however long that takes.
+    /// Connects: tries every `retry_delay` until there is a connection, without a deadline.
     ///
     /// When it returns, the listeners of `on_connect` have been called. The client reconnects by itself after a
     /// connection is lost.
     ///
     /// # Errors
     ///
-    /// Those of [`Client::connect`](crate::Client::connect), and [`ConnectError::Thread`]: the client's thread could
-    /// not be started.
+    /// The errors of [`Client::connect`](crate::Client::connect), and [`ConnectError::Thread`]: the client's thread
+    /// could not be started.
     ///
     /// # Panics
     ///
@@ -36,8 +36,8 @@ impl<P: 'static> Client<P> {
     ///
     /// # Errors
     ///
-    /// [`ConnectError::DeadlineExceeded`], with the error of the last attempt: the client is as if this had not been
-    /// called, and this may be called again. And those of [`connect`](Self::connect).
+    /// [`ConnectError::DeadlineExceeded`], with the error of the last attempt: the client is as before the call, and
+    /// may be connected again. And the errors of [`connect`](Self::connect).
     ///
     /// # Panics
     ///
@@ -71,8 +71,8 @@ impl<P: 'static> Client<P> {
             .runtime(self.client.closed())
             .map_err(|cause| ConnectError::Thread { path: path(), cause })?;
         let (client, target) = (Arc::clone(&self.client), path());
-        // On the client's thread from the first attempt on. The runtime can't end while this runs: closing the client
-        // ends it.
+        // The client connects on its own thread from the first attempt on. The runtime can't end while this runs,
+        // because only closing the client ends the runtime.
         let connecting = runtime.spawn(async move {
             match within {
                 Some(within) => connect_within(&client, target, within).await,

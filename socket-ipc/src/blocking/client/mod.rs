@@ -62,8 +62,8 @@ use crate::topic::direction::AnyTopic;
 ///
 /// # With options, and with a protocol
 ///
-/// [`build_blocking`](ClientBuilder::build_blocking) makes one from any [`ClientBuilder`]: with every option, and with the
-/// protocol `P` of [`Protocol::client`](crate::Protocol::client).
+/// [`build_blocking`](ClientBuilder::build_blocking) makes one from any [`ClientBuilder`]: with every option, and with
+/// the protocol `P` of [`Protocol::client`](crate::Protocol::client).
 pub struct Client<P = AnyTopic> {
     // Dropped before its thread ends.
     client: Arc<client::Client<P>>,
@@ -110,8 +110,8 @@ impl<P> Client<P> {
     ///
     /// What is queued is written, for `drain` (5 s) at most. The connection ends once the server has closed its end,
     /// too, or a second later. Calls that wait for a message or a reply return. It may be called in every state, and
-    /// any number of times; [`ClientHandle::close`] begins the same without waiting for its end. It waits for a
-    /// listener that keeps the client's thread busy.
+    /// any number of times; [`ClientHandle::close`](crate::ClientHandle::close) begins the same without waiting for its
+    /// end. It waits for a listener that keeps the client's thread busy.
     ///
     /// # Panics
     ///
@@ -135,7 +135,7 @@ impl<P> Drop for Client<P> {
     fn drop(&mut self) {
         // The client's own thread would wait for itself.
         if self.client.has_unsent() && !self.thread.own().is_current() {
-            // No longer than `close`, although a listener may block the thread.
+            // No longer than `close` may take: a listener may block the client's thread.
             let longest = self.drain.saturating_add(LINGER);
             wait_until(deadline(longest), self.client.close());
         }

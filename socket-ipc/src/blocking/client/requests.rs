@@ -22,8 +22,8 @@ impl<P> Client<P> {
     ///
     /// # Errors
     ///
-    /// Those of [`ClientHandle::request`], known as soon as they can be: there is no responder, the responder fails,
-    /// the connection is lost, the time is over.
+    /// The errors of [`ClientHandle::request`](crate::ClientHandle::request), each as soon as it is known: there is no
+    /// responder, the responder fails, the connection is lost, or the time is over.
     ///
     /// # Panics
     ///
@@ -55,7 +55,7 @@ impl<P> Client<P> {
     ///
     /// # Errors
     ///
-    /// Those of [`request`](Self::request).
+    /// The errors of [`request`](Self::request).
     ///
     /// # Panics
     ///
@@ -89,7 +89,7 @@ impl<P> Client<P> {
     ///
     /// # Errors
     ///
-    /// Those of [`request`](Self::request).
+    /// The errors of [`request`](Self::request).
     ///
     /// # Panics
     ///
@@ -115,7 +115,7 @@ impl<P> Client<P> {
     ///
     /// # Errors
     ///
-    /// Those of [`request`](Self::request).
+    /// The errors of [`request`](Self::request).
     ///
     /// # Panics
     ///
@@ -137,7 +137,7 @@ impl<P> Client<P> {
     ) -> Result<R, RequestError<E>> {
         self.thread.own().must_not_wait();
         let deadline = deadline(timeout);
-        // The deadline is kept here: the future's own needs the runtime, which ends when the client is closed.
+        // The deadline is kept here: the future's own deadline needs the runtime, which ends when the client is closed.
         wait_until(deadline, request().timeout(Duration::MAX))
             .unwrap_or_else(|| Err(RequestError::Timeout { topic: topic.to_owned(), timeout }))
     }

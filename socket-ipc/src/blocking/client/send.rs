@@ -14,8 +14,8 @@ impl<P> Client<P> {
     /// [`limits::OUTBOX_HIGH_WATER`](crate::limits::OUTBOX_HIGH_WATER) (64 KiB) or has no room.
     ///
     /// The wait ends when the server has read enough, or when it has read nothing for `write_stall` (10 s), which ends
-    /// the connection. [`send`](ClientHandle::send) of a [`handle`](Self::handle) never waits. `Ok` means queued, as it
-    /// does there: [`flush`](Self::flush) and [`close`](Self::close) wait until the kernel has the message.
+    /// the connection. [`send`](crate::ClientHandle::send) of a [`handle`](Self::handle) never waits. `Ok` means
+    /// queued: [`flush`](Self::flush) and [`close`](Self::close) wait until the kernel has the message.
     ///
     /// # Errors
     ///
@@ -56,7 +56,7 @@ impl<P> Client<P> {
     ///
     /// # Errors
     ///
-    /// Those of [`send`](Self::send).
+    /// The errors of [`send`](Self::send).
     ///
     /// # Panics
     ///
@@ -66,9 +66,10 @@ impl<P> Client<P> {
         wait(self.client.send_raw_async(topic, message))
     }
 
-    /// Waits until everything queued so far has been handed to the kernel. Does not wait for what is queued meanwhile.
+    /// Waits until everything queued so far has been handed to the kernel. Does not wait for messages that are queued
+    /// meanwhile.
     ///
-    /// That does not mean that the server has received it: the server may end before it reads.
+    /// That does not mean that the server has received the messages: the server may end before it reads them.
     ///
     /// # Errors
     ///

@@ -4,14 +4,15 @@
 //! connection that holds less is never counted and never waits, so small messages always pass.
 //!
 //! While there is room, read buffers grow at once. Once there is none, connections that need a larger buffer wait for a
-//! turn. Turns go round the users, and for each user round its connections. A turn reads what the socket holds, up to
-//! the end of the unfinished message, out of a reserve of one message of the limit. It is over as soon as the socket is
-//! empty, so that no peer can hold it.
+//! turn. The users take turns, and the connections of one user take turns among themselves. In its turn a connection
+//! reads what its socket holds, up to the end of the unfinished message. The memory for that comes from a reserve, which
+//! holds one message of the maximum length. A turn ends as soon as the socket is empty, so that no peer can hold it.
 //!
-//! Where the reserve is used up, too, connections are aborted to make room for one message: the largest of those whose
-//! unfinished message takes more than a chunk and whose socket has been empty for [`QUIET`]. A socket that the endpoint
-//! does not read from is never to blame. Where no connection is to blame, the one that has received most may finish its
-//! message beyond the reserve, one at a time. So all together never hold more than the limit and two messages.
+//! Once the reserve is used up, too, connections are aborted to make room for one message. To blame are connections
+//! whose unfinished message takes more than a chunk and whose socket has been empty for [`QUIET`]; the largest is aborted
+//! first. A connection that the endpoint does not read from is never to blame. If no connection is to blame, the one that
+//! has received most may finish its message beyond the reserve, one at a time. So all connections together never hold
+//! more than the limit and two messages.
 //!
 //! No request waits for the budget for ever: the pending requests of a connection fail with an error once it has waited
 //! for [`QUIET`].
@@ -30,8 +31,8 @@ use self::state::{Entry, State};
 use crate::connection::read_buffer::CHUNK;
 use crate::sync::lock;
 
-/// How long a socket has to be empty before its connection is to blame, and how long a connection waits before its
-/// requests fail.
+/// How long a socket has to be empty before its connection is to blame, and how long a connection waits for the budget
+/// before its pending requests fail.
 pub(super) const QUIET: Duration = Duration::from_secs(1);
 
 /// How many bytes a peer has to send for its socket not to count as empty.
@@ -41,7 +42,7 @@ const TRICKLE: usize = 16 * 1024;
 #[derive(Debug)]
 pub(crate) struct InboxBudget {
     limit: usize,
-    /// The buffer that a message of the limit takes.
+    /// The size of the buffer that the longest message takes.
     message: usize,
     /// The counted bytes, readable without the lock.
     used: AtomicUsize,

@@ -35,7 +35,7 @@ pub(super) struct Entry {
     /// How many bytes have arrived since.
     trickled: usize,
     waits: bool,
-    /// It is about to end: others need its room.
+    /// It is about to end, because other connections need its room.
     blamed: bool,
     session: Option<Waker>,
 }
@@ -74,7 +74,7 @@ impl Entry {
         self.session.take()
     }
 
-    /// Whether it has made others wait for room for [`QUIET`].
+    /// Whether other connections have waited [`QUIET`] for room because of it.
     fn is_to_blame(&self, now: Instant, full_since: Instant) -> bool {
         let quiet_since = self.quiet_since.map(|since| since.max(full_since));
         !self.blamed && self.held > 0 && quiet_since.is_some_and(|since| now.duration_since(since) >= QUIET)

@@ -15,7 +15,7 @@ use crate::events::CloseCause;
 use crate::limits::OUTBOX_HIGH_WATER;
 use crate::wire::Wire;
 
-/// So many that a broadcast is worth sharing.
+/// So many clients that a broadcast is shared between them.
 const CLIENTS: usize = 2;
 
 fn outbox(limit: usize, total: usize) -> Outbox {
@@ -26,7 +26,7 @@ fn message(len: usize) -> Vec<u8> {
     [vec![b'x'; len - 1], vec![b'\n']].concat()
 }
 
-/// Takes everything, as if it had been written at once.
+/// Takes everything that is queued, as if all of it had been written.
 fn drain(outbox: &Outbox) -> Vec<Segment> {
     std::iter::from_fn(|| outbox.take())
         .inspect(|segment| outbox.written(segment, segment.bytes().len(), true))
@@ -42,7 +42,7 @@ fn queued(total: &OutboxBudget) -> usize {
 }
 
 #[test]
-fn a_paced_broadcast_is_queued_over_the_limit_and_another_is_not() {
+fn outbox_full_takes_paced_broadcast_and_rejects_unpaced() {
     let log = BroadcastLog::default();
     let outbox = outbox(100, 1_000);
     outbox.push(&message(80)).unwrap();
@@ -55,7 +55,7 @@ fn a_paced_broadcast_is_queued_over_the_limit_and_another_is_not() {
 }
 
 #[test]
-fn each_message_is_counted_until_it_is_written_however_it_was_queued() {
+fn outbox_message_counts_until_written() {
     let log = BroadcastLog::default();
     for len in [10, SHARE_FROM] {
         let (outbox, bytes) = (outbox(10 * SHARE_FROM, 10 * SHARE_FROM), message(len));
@@ -74,7 +74,7 @@ fn each_message_is_counted_until_it_is_written_however_it_was_queued() {
 }
 
 #[test]
-fn there_is_room_for_a_paced_message_below_the_mark_the_limit_and_the_total() {
+fn outbox_below_high_water_limit_and_total_has_room() {
     let (limit, total) = (OUTBOX_HIGH_WATER + 10, OUTBOX_HIGH_WATER + 20);
     let (outbox, other) = {
         let total = OutboxBudget::new(total);
@@ -87,7 +87,7 @@ fn there_is_room_for_a_paced_message_below_the_mark_the_limit_and_the_total() {
     outbox.push(&message(OUTBOX_HIGH_WATER - 10)).unwrap();
     assert!(outbox.has_room(10));
     assert!(!outbox.has_room(11));
-    // An empty outbox takes any message, though all of them together are full then.
+    // The other outbox is empty, so it takes a message that fills the total.
     other.push(&message(20)).unwrap();
     assert!(!outbox.has_room(10));
     drain(&other);
@@ -97,7 +97,7 @@ fn there_is_room_for_a_paced_message_below_the_mark_the_limit_and_the_total() {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_an_outbox_that_has_ended() {
+async fn outbox_ended_senders_do_not_wait() {
     let outbox = outbox(100, 100);
     assert_eq!(outbox.wait_until(|_| true).await, Ok(()));
     outbox.end();
@@ -105,7 +105,7 @@ async fn nobody_waits_for_an_outbox_that_has_ended() {
 }
 
 #[test]
-fn what_is_queued_comes_out_in_order_large_broadcasts_apart() {
+fn outbox_queued_messages_come_out_in_order_large_broadcasts_apart() {
     let log = BroadcastLog::default();
     let outbox = outbox(usize::MAX, usize::MAX);
     let (small, large) = (message(10), message(SHARE_FROM));
@@ -118,7 +118,7 @@ fn what_is_queued_comes_out_in_order_large_broadcasts_apart() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_flush_ends_once_what_was_queued_is_written_whatever_is_queued_meanwhile() {
+async fn flush_later_messages_queued_ends_when_earlier_ones_are_written() {
     let outbox = Arc::new(outbox(usize::MAX, usize::MAX));
     let much = message(2 * OUTBOX_HIGH_WATER);
     outbox.push(&much).unwrap();
@@ -134,7 +134,7 @@ async fn a_flush_ends_once_what_was_queued_is_written_whatever_is_queued_meanwhi
     assert_eq!(timeout(Duration::from_secs(1), flush).await.expect("it is woken").unwrap(), Ok(()));
 }
 
-/// Counts how often it is woken.
+/// A waker that counts its wake-ups.
 #[derive(Default)]
 struct Count(AtomicUsize);
 
@@ -145,7 +145,7 @@ impl Wake for Count {
 }
 
 #[test]
-fn the_waker_that_parked_last_is_woken() {
+fn outbox_two_wakers_parked_wakes_the_last() {
     let outbox = outbox(100, 100);
     let counts = [Arc::new(Count::default()), Arc::new(Count::default())];
     for count in &counts {
@@ -156,7 +156,7 @@ fn the_waker_that_parked_last_is_woken() {
 }
 
 #[test]
-fn a_single_broadcast_wakes_who_is_idle_and_is_taken_at_once() {
+fn broadcast_single_wakes_idle_sessions_and_is_taken_at_once() {
     let log = BroadcastLog::default();
     let total = OutboxBudget::new(usize::MAX);
     let outboxes = [(); 2].map(|()| Outbox::new(usize::MAX, Arc::clone(&total)));
@@ -177,7 +177,7 @@ fn a_single_broadcast_wakes_who_is_idle_and_is_taken_at_once() {
 }
 
 #[test]
-fn what_is_cut_in_the_middle_of_a_chunk_is_counted_exactly() {
+fn outbox_aborted_inside_a_chunk_counts_unsent_messages_exactly() {
     let log = BroadcastLog::default();
     let total = OutboxBudget::new(usize::MAX);
     let outboxes = [(); 2].map(|()| Outbox::new(usize::MAX, Arc::clone(&total)));
@@ -191,8 +191,8 @@ fn what_is_cut_in_the_middle_of_a_chunk_is_counted_exactly() {
     }
     assert_eq!(queued(&total), 2 * count * len);
     let segment = outboxes[0].take().unwrap();
-    assert!(matches!(segment, Segment::Span(_)), "much is written from where everybody has it");
-    // Two messages and a half.
+    assert!(matches!(segment, Segment::Span(_)), "many bytes are written from the shared chunk");
+    // Two and a half messages were written.
     let written = 5 * len / 2;
     outboxes[0].written(&segment, written, false);
     outboxes[0].push(&message(len)).unwrap();
@@ -203,7 +203,7 @@ fn what_is_cut_in_the_middle_of_a_chunk_is_counted_exactly() {
     assert_eq!(queued(&total), 0);
 }
 
-/// Some outboxes with a total of `limit` bytes.
+/// Outboxes that share a total limit of `limit` bytes.
 fn outboxes<const COUNT: usize>(limit: usize) -> (Arc<OutboxBudget>, [Outbox; COUNT]) {
     let total = OutboxBudget::new(limit);
     let outboxes = [(); COUNT].map(|()| Outbox::new(usize::MAX, Arc::clone(&total)));
@@ -213,7 +213,7 @@ fn outboxes<const COUNT: usize>(limit: usize) -> (Arc<OutboxBudget>, [Outbox; CO
 const MANY: usize = 16 * OUTBOX_HIGH_WATER;
 
 #[test]
-fn outbox_total_full_takes_up_to_the_mark_and_refuses_more() {
+fn outbox_total_full_takes_up_to_high_water_and_rejects_more() {
     let (total, [first, second]) = outboxes(MANY);
     first.push(&message(MANY)).unwrap();
     assert_eq!(second.push(&message(OUTBOX_HIGH_WATER + 1)), Err(PushError::TotalFull), "though it is empty");
@@ -238,7 +238,7 @@ fn outbox_total_empty_takes_any_message() {
 }
 
 #[test]
-fn outbox_total_shared_by_threads_is_never_exceeded_by_more_than_the_marks() {
+fn outbox_total_shared_by_threads_is_exceeded_by_high_water_at_most() {
     let (total, outboxes) = outboxes::<3>(MANY);
     let len = OUTBOX_HIGH_WATER + 10;
     std::thread::scope(|scope| {
@@ -257,7 +257,7 @@ fn outbox_total_shared_by_threads_is_never_exceeded_by_more_than_the_marks() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn outbox_sender_that_waits_for_the_total_is_told_by_another_outbox() {
+async fn outbox_total_full_waiting_sender_is_woken_by_another_outbox() {
     let (_, [first, second]) = outboxes(MANY);
     let second = Arc::new(second);
     let len = 2 * OUTBOX_HIGH_WATER;
@@ -284,7 +284,7 @@ async fn outbox_sender_that_waits_for_the_total_is_told_by_another_outbox() {
 }
 
 #[test]
-fn outbox_replies_over_the_total_are_refused_but_for_short_ones() {
+fn outbox_total_full_rejects_replies_except_short_ones() {
     let (total, [first, second]) = outboxes(MANY);
     first.push(&message(MANY)).unwrap();
     assert_eq!(second.push_reply(&message(OUTBOX_HIGH_WATER)), Replied::Queued);
@@ -298,7 +298,7 @@ fn outbox_replies_over_the_total_are_refused_but_for_short_ones() {
 }
 
 #[tokio::test]
-async fn outbox_replies_that_wait_are_counted_and_bounded() {
+async fn outbox_waiting_replies_are_counted_and_bounded() {
     let total = OutboxBudget::new(20 * MANY);
     let outbox = Outbox::new(MANY, Arc::clone(&total));
     outbox.push(&message(2 * OUTBOX_HIGH_WATER)).unwrap();
@@ -307,7 +307,7 @@ async fn outbox_replies_that_wait_are_counted_and_bounded() {
     let Err(error) = outbox.hold_reply(message(1)) else { panic!("as many as may wait already do") };
     assert_eq!(error, PushError::Full { queued: HELD_REPLIES * MANY });
     assert_eq!(queued(&total), 2 * OUTBOX_HIGH_WATER + HELD_REPLIES * MANY);
-    // One whose responder is dropped, and one that there is room for.
+    // One reply whose responder is dropped, and one that there is room for.
     held.pop();
     assert_eq!(queued(&total), 2 * OUTBOX_HIGH_WATER + (HELD_REPLIES - 1) * MANY);
     drain(&outbox);
@@ -329,7 +329,7 @@ async fn outbox_replies_that_wait_are_counted_and_bounded() {
 }
 
 #[test]
-fn outbox_to_blame_for_a_full_total_is_behind_and_holds_more_than_its_share() {
+fn outbox_total_full_slow_consumer_is_behind_and_over_its_share() {
     let (total, [greedy, modest]) = outboxes(MANY);
     let stall = Duration::from_secs(10);
     let now = Instant::now();
@@ -348,7 +348,7 @@ fn outbox_to_blame_for_a_full_total_is_behind_and_holds_more_than_its_share() {
     assert!(!modest.is_told_to_close(), "it holds less than its share");
     greedy.blocked(now + stall, stall);
     assert!(matches!(greedy.take_close(), Some(CloseCommand::Abort(CloseCause::SlowClient))));
-    // One that was below the mark in between is not behind.
+    // An outbox that was below the high-water mark in between is not behind.
     let again = Outbox::new(usize::MAX, Arc::clone(&total));
     again.blocked(now, stall);
     again.push(&message(10)).unwrap();
@@ -358,7 +358,7 @@ fn outbox_to_blame_for_a_full_total_is_behind_and_holds_more_than_its_share() {
 }
 
 #[test]
-fn outbox_chunk_kept_by_a_short_span_is_counted_until_it_is_released() {
+fn outbox_chunk_held_by_a_short_span_counts_until_released() {
     let log = BroadcastLog::default();
     let (total, [slow, fast]) = outboxes(usize::MAX);
     let bytes = message(100);
@@ -367,13 +367,13 @@ fn outbox_chunk_kept_by_a_short_span_is_counted_until_it_is_released() {
         to.iter().for_each(|outbox| outbox.push_broadcast(&broadcast, false).unwrap());
     };
     broadcast(&[&slow, &fast]);
-    // Nothing more is shared with it.
+    // `slow` gets no further message in that chunk.
     slow.push(&bytes).unwrap();
     for _ in 0..300 {
         broadcast(&[&fast]);
     }
     drain(&fast);
-    assert_eq!(queued(&total), 200, "what is queued is counted apart");
+    assert_eq!(queued(&total), 200, "queued bytes are counted separately");
     assert!(total.counted_bytes() > 200 + 30_000, "{}", total.counted_bytes());
     slow.release_chunks();
     assert_eq!(total.counted_bytes(), 200);
@@ -383,7 +383,7 @@ fn outbox_chunk_kept_by_a_short_span_is_counted_until_it_is_released() {
 }
 
 #[test]
-fn while_several_broadcast_and_others_write_nothing_is_lost_or_changes_places() {
+fn broadcast_by_several_threads_loses_and_reorders_nothing() {
     let log = BroadcastLog::default();
     const COUNT: usize = 5_000;
     let total = OutboxBudget::new(usize::MAX);
@@ -430,7 +430,7 @@ fn while_several_broadcast_and_others_write_nothing_is_lost_or_changes_places() 
     assert_eq!(queued(&total), 0);
 }
 
-/// What may happen among some outboxes, which it numbers.
+/// One step with several outboxes, which are numbered.
 #[derive(Clone, Debug)]
 enum Step {
     Join,
@@ -452,7 +452,7 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
-/// An outbox, and what is to come out of it and was not taken.
+/// An outbox, and the bytes that are still expected from it.
 struct Expected {
     outbox: Outbox,
     bytes: Vec<u8>,
@@ -522,7 +522,7 @@ proptest! {
 }
 
 #[test]
-fn who_gives_it_up_without_what_is_being_written_leaves_that_to_the_session() {
+fn outbox_given_up_during_a_write_leaves_the_rest_to_the_session() {
     let total = OutboxBudget::new(usize::MAX);
     let outbox = Outbox::new(1_000, Arc::clone(&total));
     outbox.push(&message(10)).unwrap();
@@ -531,7 +531,7 @@ fn who_gives_it_up_without_what_is_being_written_leaves_that_to_the_session() {
     outbox.written(&writing, 10, false);
     outbox.push(&message(5)).unwrap();
     let unsent = outbox.give_up(Wire::JSON_LINES, None);
-    assert_eq!((unsent.messages, unsent.bytes), (3, 25), "as far as it knows");
+    assert_eq!((unsent.messages, unsent.bytes), (3, 25), "without the segment that is being written");
     assert_eq!(queued(&total), 20);
     assert_eq!(outbox.give_up(Wire::JSON_LINES, Some((writing, 10))), unsent);
     assert_eq!(queued(&total), 0);

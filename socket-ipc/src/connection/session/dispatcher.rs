@@ -226,7 +226,7 @@ impl<E: EndpointState> Dispatcher<E> {
             self.begun += 1;
             // A request that fits in a chunk always has room.
             if len > CHUNK && !budget.has_room(0) {
-                call.refuse(budget.limit(), context.from, context);
+                call.reject(budget.limit(), context.from, context);
             } else {
                 self.responders.begin(call, context, len);
             }
@@ -359,6 +359,6 @@ fn report_too_long<E: EndpointState>(
     } else if let Some(id) = request_id_at_end(bytes) {
         let text = format!("it takes {size} bytes, over the limit of {limit}");
         let error_reply = ErrorReply::new(ErrorReply::UNDECODABLE, text);
-        context.refuse(&ReplyTo::Request(id), "", error_reply, context.from);
+        context.send_error_reply(&ReplyTo::Request(id), "", error_reply, context.from);
     }
 }

@@ -1,4 +1,4 @@
-//! Which references between types TypeScript refuses.
+//! References between types that TypeScript rejects.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use crate::description::definitions::type_name;
 
-/// Types that are made of each other without an object or an array in between, which TypeScript refuses: the references
-/// that are part of such a circle, as who refers and to whom.
+/// The references that are part of a cycle without an object or an array in it, as pairs of the type that refers and
+/// the type it refers to. TypeScript rejects such cycles.
 pub(super) type Cycles = BTreeSet<(String, String)>;
 
 pub(super) fn cycles(types: &BTreeMap<&str, Value>) -> Cycles {
@@ -21,24 +21,26 @@ pub(super) fn cycles(types: &BTreeMap<&str, Value>) -> Cycles {
         }
         forth.insert(name, names);
     }
-    // Kosaraju's: what is reached backwards from the type that was left last, and is of no circle yet, is one. Without
-    // recursion, as another program says how long a chain is.
-    let mut circles: BTreeMap<&str, usize> = BTreeMap::new();
+    // Kosaraju's algorithm: the types that are reached backwards from the type that was left last, and that are in no
+    // component yet, are one component. There is no recursion, because the schema comes from another program, and a
+    // chain of types may be long.
+    let mut components: BTreeMap<&str, usize> = BTreeMap::new();
     for (number, name) in order_of_leaving(&forth).into_iter().rev().enumerate() {
         let mut ahead = vec![name];
         while let Some(name) = ahead.pop() {
-            if !circles.contains_key(name) {
-                circles.insert(name, number);
+            if !components.contains_key(name) {
+                components.insert(name, number);
                 ahead.extend(back.get(name).into_iter().flatten());
             }
         }
     }
     let all = forth.iter().flat_map(|(name, references)| references.iter().map(move |other| (*name, *other)));
-    let within = all.filter(|(name, other)| circles.get(name) == circles.get(other));
+    let within = all.filter(|(name, other)| components.get(name) == components.get(other));
     within.map(|(name, other)| (name.to_owned(), other.to_owned())).collect()
 }
 
-/// All types, each behind those that it leads to, as far as that is possible.
+/// All types in the order in which a depth-first search leaves them: each after the types that it refers to, except in
+/// a cycle.
 fn order_of_leaving<'t>(forth: &BTreeMap<&'t str, Vec<&'t str>>) -> Vec<&'t str> {
     let (mut seen, mut left) = (BTreeSet::new(), Vec::new());
     for start in forth.keys() {

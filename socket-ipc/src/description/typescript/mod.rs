@@ -1,7 +1,7 @@
-//! TypeScript out of JSON schemas. No I/O.
+//! TypeScript from JSON schemas. No I/O.
 //!
-//! It knows what serde's types become in draft 2020-12: what else a schema may say narrows a type further than
-//! TypeScript can, and is left out.
+//! It covers the schemas of serde's types in draft 2020-12. Keywords that narrow a type further than TypeScript can are
+//! left out.
 
 mod cycles;
 mod printer;
@@ -21,24 +21,24 @@ use super::definitions::{Definitions, name_for};
 use super::{Description, Direction};
 use crate::error::error_reply::ERROR_TOPIC;
 
-/// What the file exports beside the types.
+/// The names that the file exports beside the types.
 const RESERVED: &[&str] = &["ToServer", "ToClient", "Replies", "NodeClient", "TypedClient"];
 
 /// The end of the file.
 const WRAPPER: &str = r"
-/** What is used of the Node library's `Client`, which comes without types. */
+/** The part of the Node library's `Client` that `typed` uses. The library has no types of its own. */
 export interface NodeClient {
     send(topic: string, message: unknown): void;
     on(event: string, listener: (message: any) => void): unknown;
 }
 
-/** `send` and `on` for the topics above, with their types. */
+/** `send` and `on` with the types of the topics above. */
 export interface TypedClient {
     send<T extends keyof ToServer>(topic: T, message: ToServer[T]): void;
     on<T extends keyof ToClient>(topic: T, listener: (message: ToClient[T]) => void): void;
 }
 
-/** Gives a `Client` of the Node library its types; it stays usable without them, for its other events. */
+/** Gives a `Client` of the Node library the types of the topics. Use the `Client` itself for its other events. */
 export function typed(client: NodeClient): TypedClient {
     return {
         send: (topic, message) => client.send(topic, message),
@@ -47,10 +47,10 @@ export function typed(client: NodeClient): TypedClient {
 }
 ";
 
-/// Which schemas travel under each topic.
+/// The schemas of the messages of each topic.
 type Topics<'d> = BTreeMap<&'d str, Vec<Value>>;
 
-/// The whole file.
+/// Writes the whole file.
 pub(super) fn typescript(description: &Description) -> String {
     let mut definitions = Definitions::new(RESERVED);
     let (mut to_server, mut to_client): (Topics<'_>, Topics<'_>) = Default::default();
@@ -72,7 +72,7 @@ pub(super) fn typescript(description: &Description) -> String {
         }
     }
     if !replies.is_empty() {
-        // The error reply to a message without a number.
+        // A message without an id that has a responder gets its error reply under a topic.
         let error_reply = definitions.add(&error_reply(), "ErrorReply");
         to_client.entry(ERROR_TOPIC).or_default().push(error_reply);
     }
@@ -91,8 +91,8 @@ pub(super) fn typescript(description: &Description) -> String {
         printer.declare(&mut file, name, schema);
     }
     for (name, topics, text) in [
-        ("ToServer", &to_server, "What may be sent to the server: the messages, by topic."),
-        ("ToClient", &to_client, "What comes from the server: the messages, by topic."),
+        ("ToServer", &to_server, "The messages to the server, by topic."),
+        ("ToClient", &to_client, "The messages from the server, by topic."),
         ("Replies", &replies, "The topic of the reply to each request to the server."),
     ] {
         file.push('\n');

@@ -10,7 +10,7 @@ use super::text::{document, key};
 use super::types::{Binds, Type, intersection, union};
 use crate::description::definitions::type_name;
 
-/// Longer arrays of a fixed length are arrays of any length.
+/// An array of a fixed length is written as a tuple up to this length, and as an array of any length beyond it.
 const MAX_TUPLE_LEN: u64 = 16;
 
 pub(super) struct Printer {
@@ -18,7 +18,7 @@ pub(super) struct Printer {
 }
 
 impl Printer {
-    /// Declares a type: an interface where it is a plain object.
+    /// Declares a type. A plain object becomes an interface.
     pub(super) fn declare(&self, file: &mut String, name: &str, schema: &Value) {
         document(file, "", schema);
         let of = Some(name);
@@ -38,7 +38,7 @@ impl Printer {
             schema.keys().all(|key| matches!(key.as_str(), "oneOf" | "description" | "deprecated"))
         };
         match variants.filter(|_| schema.as_object().is_some_and(only_variants)) {
-            // Each on a line, below what its documentation says.
+            // Each variant has its own line, below its documentation.
             Some(variants) if variants.len() > 1 => {
                 let _ = write!(file, "export type {name} =");
                 for variant in variants {
@@ -55,8 +55,8 @@ impl Printer {
         }
     }
 
-    /// The type of a schema. `of` is the type that is being declared, while the schema is that itself and not a part of
-    /// it.
+    /// The type of a schema. `of` is the name of the declared type if the schema is part of that type without an object
+    /// or an array in between.
     pub(super) fn type_of(&self, schema: &Value, of: Option<&str>) -> Type {
         let schema = match schema {
             Value::Object(schema) => schema,
@@ -85,7 +85,8 @@ impl Printer {
         intersection(parts)
     }
 
-    /// What a schema says by itself, without the schemas that it is made of: `is_part` says whether there are any.
+    /// The type that a schema gives itself, apart from the schemas that it combines. `is_part` says whether it combines
+    /// any.
     fn own_type(&self, schema: &Map<String, Value>, is_part: bool) -> Option<Type> {
         if let Some(value) = schema.get("const") {
             return Some(literal(value));
@@ -113,7 +114,7 @@ impl Printer {
             "null" | "string" | "boolean" | "number" => Type::whole(name),
             "integer" => Type::whole("number"),
             "array" => self.array(schema),
-            // What the other parts say is more than that it is an object.
+            // The other parts say more than "an object".
             "object" if is_part && !schema.contains_key("properties") => return None,
             "object" => {
                 let members = self.members(schema, is_part).into_iter().map(|member| member.text);
@@ -151,11 +152,12 @@ impl Printer {
         let mut rest: Vec<_> = patterns.into_iter().flat_map(Map::values).collect();
         rest.extend(others.filter(|others| !others.is_boolean()));
         let rest = match (rest.is_empty(), others) {
-            // Closed, and otherwise open to whatever else there may be, which need not be said where there is a member.
+            // A closed object without members can only be empty. An open one needs no index signature if it has
+            // members.
             (true, Some(Value::Bool(false))) if members.is_empty() => Type::whole("never"),
             (true, _) if members.is_empty() && !is_part => Type::unknown(),
             (true, _) => return members,
-            // Every member is among what this says, in TypeScript, those that other parts have included.
+            // In TypeScript an index signature covers every member, also the members of the other parts.
             (false, _) if is_part => Type::unknown(),
             (false, _) => union(rest.into_iter().map(|schema| self.type_of(schema, None)).chain(types)),
         };
@@ -199,7 +201,7 @@ impl Printer {
 /// A member of an object.
 struct Member<'s> {
     text: String,
-    /// Where its documentation stands.
+    /// The schema that holds its documentation.
     schema: Option<&'s Value>,
 }
 
@@ -210,7 +212,7 @@ fn plain_object(schema: &Value) -> Option<&Map<String, Value>> {
     (!other.iter().any(|key| object.contains_key(*key))).then_some(object)
 }
 
-/// The type whose only value this is.
+/// The type that has only this value.
 fn literal(value: &Value) -> Type {
     match value {
         Value::Array(values) => {

@@ -4,19 +4,19 @@ use std::fmt::Write;
 
 use serde_json::Value;
 
-/// The name of a member, quoted where it has to be.
+/// The name of a member, quoted if it is no identifier.
 pub(super) fn key(name: &str) -> String {
     let is_name = |char: char| char.is_ascii_alphanumeric() || char == '_';
     let is_plain = name.chars().all(is_name) && name.starts_with(|first: char| !first.is_ascii_digit());
     if is_plain { name.to_owned() } else { quoted(name) }
 }
 
-/// A text as a literal, which JSON and TypeScript write alike.
+/// A text as a string literal. JSON and TypeScript write it alike.
 pub(super) fn quoted(text: &str) -> String {
     Value::from(text).to_string()
 }
 
-/// What the schema says for people.
+/// Writes the documentation of a schema as a comment.
 pub(super) fn document(file: &mut String, indent: &str, schema: &Value) {
     let mut text = schema.get("description").and_then(Value::as_str).unwrap_or_default().to_owned();
     if schema.get("deprecated") == Some(&Value::Bool(true)) {
@@ -25,9 +25,9 @@ pub(super) fn document(file: &mut String, indent: &str, schema: &Value) {
     comment(file, indent, &text);
 }
 
-/// A comment on what follows. Whatever the text holds, it ends where it should.
+/// Writes a comment. No text can end it early.
 pub(super) fn comment(file: &mut String, indent: &str, text: &str) {
-    // What is described is another program's: it may end up in a comment, on a terminal too, and nowhere else.
+    // The text comes from another program, and may be printed on a terminal: control characters are removed.
     let printable = |character: &char| !character.is_control() || *character == '\n';
     let text: String = text.trim().chars().filter(printable).collect();
     let text = text.replace("*/", "*\\/");

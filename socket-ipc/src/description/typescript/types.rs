@@ -1,6 +1,6 @@
-//! Types of TypeScript, put together.
+//! Types of TypeScript, and how they combine.
 
-/// A type, and how tightly it holds together.
+/// The text of a type, and the operator in it that binds least.
 pub(super) struct Type {
     pub(super) text: String,
     binds: Binds,
@@ -12,7 +12,7 @@ pub(super) enum Binds {
     Union,
     /// `A & B`
     Intersection,
-    /// Anything else.
+    /// A type without an operator.
     Whole,
 }
 
@@ -29,13 +29,13 @@ impl Type {
         self.text == "unknown"
     }
 
-    /// The type where something holds at least this tightly.
+    /// The text of the type inside an operator, in brackets where that operator would bind more tightly.
     pub(super) fn within(self, binds: Binds) -> String {
         if self.binds < binds { format!("({})", self.text) } else { self.text }
     }
 }
 
-/// One type of several, each once. Of none there is no value.
+/// The union of types, without duplicates. The union of no types is `never`.
 pub(super) fn union(types: impl IntoIterator<Item = Type>) -> Type {
     let mut members: Vec<Type> = Vec::new();
     for member in types {
@@ -53,7 +53,7 @@ pub(super) fn union(types: impl IntoIterator<Item = Type>) -> Type {
     members.pop().unwrap_or_else(|| Type::whole("never"))
 }
 
-/// What is all of several types. Of none it is anything.
+/// The intersection of types. The intersection of no types is `unknown`.
 pub(super) fn intersection(types: impl IntoIterator<Item = Type>) -> Type {
     let mut parts: Vec<_> = types.into_iter().filter(|part| !part.is_unknown()).collect();
     if parts.len() > 1 {

@@ -88,7 +88,7 @@ impl Held {
             .map_or_else(|| Err(io::ErrorKind::Unsupported.into()), |file| set_group_of(file, group))
     }
 
-    /// Whether a server listens on this socket. `false` where only the path leads to the file.
+    /// Whether a server listens on this socket. `false` on systems without such descriptors.
     pub(super) fn is_alive(&self) -> io::Result<bool> {
         use rustix::io::Errno;
         use rustix::net::{SocketAddrUnix, connect};
@@ -141,7 +141,7 @@ fn is_absence(error: &io::Error) -> bool {
 }
 
 /// The kind of a file that is not a socket.
-pub(super) fn no_socket(found: &Metadata) -> Option<&'static str> {
+pub(crate) fn no_socket(found: &Metadata) -> Option<&'static str> {
     let kind = found.file_type();
     if kind.is_socket() {
         None
@@ -199,14 +199,14 @@ pub(super) fn look(path: &Path, bound: Option<Identity>) -> io::Result<Look> {
     }
 }
 
-/// The socket file of a socket that was passed to this process. It is only looked at.
+/// The socket file of a socket that was passed to this process. The server never changes it.
 #[derive(Debug)]
-pub(crate) struct Theirs {
+pub(crate) struct PassedFile {
     path: std::path::PathBuf,
     identity: Identity,
 }
 
-impl Theirs {
+impl PassedFile {
     /// The socket file at `path`; `None` where this process sees none, as in another mount namespace. By path, because
     /// the only use is to look there again.
     pub(crate) fn at(path: &Path) -> Option<Self> {

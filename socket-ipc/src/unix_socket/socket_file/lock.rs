@@ -12,7 +12,8 @@ use super::holder::{self, Holder};
 use super::{only_ours_to_write, user};
 use crate::error::ListenError;
 
-/// How often the lock file may be gone once it is locked: each time, the server that held it has just ended.
+/// How often to try again if the locked file is no longer at its path: each time, the server that held it has just
+/// ended and removed it.
 const LOCK_ATTEMPTS: u32 = 1_000;
 
 /// The lock file beside a socket, held. Dropping it removes the file, then releases the lock.
@@ -35,7 +36,7 @@ impl Lock {
             let file = attempt.open()?;
             let opened = file.metadata().map_err(|cause| attempt.io(cause))?;
             if !opened.is_file() {
-                return Err(attempt.refuse("not a regular file".to_owned()));
+                return Err(attempt.error("not a regular file".to_owned()));
             }
             let locked = attempt.lock(&file, &opened)?;
             if opened.uid() != user() {
@@ -60,7 +61,7 @@ impl Lock {
                 return Ok(lock);
             }
         }
-        Err(attempt.refuse(format!("it was replaced each of the {LOCK_ATTEMPTS} times it was locked")))
+        Err(attempt.error(format!("it was replaced each of the {LOCK_ATTEMPTS} times it was locked")))
     }
 
     /// Whether the held file is the one at its path. By path, because other servers open it by path.
@@ -107,7 +108,7 @@ impl Attempt<'_> {
         ListenError::Io { path: self.socket.to_owned(), action: "open its lock file", cause }
     }
 
-    fn refuse(&self, reason: String) -> ListenError {
+    fn error(&self, reason: String) -> ListenError {
         ListenError::Lock { path: self.path.clone(), reason }
     }
 
@@ -126,7 +127,7 @@ impl Attempt<'_> {
             .map_err(|cause| match fs::symlink_metadata(&self.path) {
                 Ok(found) if !found.is_file() => {
                     let kind = no_socket(&found).unwrap_or("a socket");
-                    self.refuse(format!("found {kind}, not a lock file"))
+                    self.error(format!("found {kind}, not a lock file"))
                 }
                 Ok(found) if found.uid() != user() && cause.kind() == io::ErrorKind::PermissionDenied => {
                     match holder::of(&found) {
@@ -170,7 +171,7 @@ impl Attempt<'_> {
     /// of another PID namespace, and on some file systems no process at all.
     fn perhaps_left_over(&self, found: &Metadata, held: &str) -> ListenError {
         let (owner, user, socket) = (found.uid(), user(), self.socket.display());
-        self.refuse(format!(
+        self.error(format!(
             "it belongs to user {owner}, this process to user {user}, and {held}. If no server of user {owner} runs, nor one \
              in a container that shares the directory, it is left over: remove it and {socket} as user {owner} or the \
              superuser. Otherwise stop that server, or choose another path"
@@ -180,7 +181,7 @@ impl Attempt<'_> {
     /// The error where a file that was just made belongs to another user.
     fn not_ours(&self, found: &Metadata) -> ListenError {
         let (owner, user) = (found.uid(), user());
-        self.refuse(format!(
+        self.error(format!(
             "this file system gives to user {owner} what a process of user {user} makes, so that no server can tell what is \
              its own; choose a path on another one"
         ))
@@ -192,7 +193,7 @@ impl Attempt<'_> {
             return Ok(());
         }
         let (owner, user, socket) = (left.uid(), user(), self.socket.display());
-        Err(self.refuse(format!(
+        Err(self.error(format!(
             "it belongs to user {owner}, this process to user {user}, and no process holds it: a server of user {owner} has \
              left it. It is not taken over, as not only user {user} may write to the directory. Remove it and {socket} as \
              user {owner} or the superuser, or run as user {owner}"

@@ -24,8 +24,8 @@ use std::path::{Path, PathBuf};
 use tokio::net::{UnixListener, UnixSocket};
 
 pub(crate) use access::Access;
-use held::{Held, Identity, no_socket};
-pub(crate) use held::{Instead, Look, Theirs};
+use held::{Held, Identity};
+pub(crate) use held::{Instead, Look, PassedFile, no_socket};
 use lock::Lock;
 pub(crate) use reclaim::{Dead, probe};
 
@@ -52,7 +52,7 @@ pub(crate) struct SocketFile {
 }
 
 /// Says what is wrong with a path for a socket, if anything is.
-pub(crate) fn refuse_path(path: &Path) -> Option<String> {
+pub(crate) fn path_error(path: &Path) -> Option<String> {
     let bytes = path.as_os_str().as_bytes();
     if bytes.is_empty() {
         Some("the path is empty".to_owned())
@@ -68,7 +68,7 @@ pub(crate) fn refuse_path(path: &Path) -> Option<String> {
 
 /// Binds `path` and listens on it. A dead socket there is reclaimed; any other file is left alone.
 pub(crate) async fn bind(path: &Path, access: Access) -> Result<(UnixListener, SocketFile), ListenError> {
-    if let Some(reason) = refuse_path(path) {
+    if let Some(reason) = path_error(path) {
         return Err(ListenError::InvalidPath { path: path.to_owned(), reason });
     }
     let absolute = std::path::absolute(path).map_err(|cause| ListenError::Io {
@@ -96,7 +96,7 @@ impl SocketFile {
     /// Takes the lock again if other servers no longer find it: its file was removed, or another directory hides it.
     /// Says whether it was taken again.
     pub(crate) fn lock_again(&mut self) -> Result<bool, ListenError> {
-        if let Some(reason) = refuse_path(&self.path) {
+        if let Some(reason) = path_error(&self.path) {
             return Err(ListenError::InvalidPath { path: self.path.clone(), reason });
         }
         let anew = !self.lock.is_in_place();

@@ -15,7 +15,7 @@ use crate::error::ListenError;
 #[derive(Debug)]
 pub(crate) struct Dead(Held);
 
-/// Checks that the path is free once the dead socket, if one is returned, is removed.
+/// Checks that the path is free, or holds only a dead socket, which is returned.
 ///
 /// # Errors
 ///
@@ -66,7 +66,8 @@ impl Dead {
     }
 }
 
-/// Checks that the dead socket of a user may be reclaimed. One of another user may be about to listen without a lock.
+/// Checks that the dead socket of a user may be reclaimed. A server of another user may hold no lock, and be about to
+/// listen on it.
 fn may_reclaim(owner: u32, path: &Path) -> Result<(), ListenError> {
     let user = user();
     let io = |cause| ListenError::Io { path: path.to_owned(), action: "look at the directory", cause };

@@ -18,8 +18,8 @@ pub(crate) fn request_id_at_end(bytes: &[u8]) -> Option<RequestId> {
     if let Some(number) = number_at_end(bytes, REQUEST) {
         return Some(number.into());
     }
-    // An id in another form is searched for: if one value lies between the key and the last brace, the key is the
-    // envelope's.
+    // An id in another form: the key is searched for near the end. If exactly one JSON value lies between it and the
+    // last brace, the key is the envelope's.
     let front = bytes.strip_suffix(b"}")?;
     let longest = REQUEST.len() + RequestId::MAX_LEN + 2;
     let tail = &front[front.len().saturating_sub(longest)..];

@@ -9,7 +9,7 @@ use std::borrow::Cow;
 use serde::de::Deserializer as _;
 use serde_json::value::RawValue;
 
-use super::error_text::place;
+use super::error_text::error_place;
 use super::kind::EnvelopeKind;
 use super::raw_message::RawMessage;
 use super::{Wire, topic_or_none};
@@ -78,7 +78,8 @@ impl Wire {
     /// Reads the envelope that `bytes` hold, without the delimiter.
     ///
     /// An envelope must be a JSON object with exactly one `topic`, which is a string, and valid UTF-8 throughout.
-    /// Accepted are keys in any order, unknown keys, a missing message, an empty topic, and white space around.
+    /// Keys may be in any order; unknown keys, a missing message, an empty topic, and white space around the envelope
+    /// are accepted.
     ///
     /// # Errors
     ///
@@ -132,7 +133,7 @@ impl Wire {
             .deserialize_map(EnvelopeVisitor { message_key: self.message_key })
             .and_then(|parts| deserializer.end().map(|()| parts))
             .map_err(|error| {
-                let (line, column, reason) = place(&error);
+                let (line, column, reason) = error_place(&error);
                 EnvelopeError::NotAnEnvelope { line, column, reason }
             })?;
         let message = RawMessage::borrowed(parts.message.map_or("null", RawValue::get));

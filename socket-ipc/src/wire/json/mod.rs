@@ -1,7 +1,7 @@
 //! From a value to JSON text, byte for byte as serde_json writes it.
 //!
-//! serde_json checks each byte of a string by itself, those of field names included: most of the sender's cost of a
-//! message. Numbers, and the keys of maps with their rules, are left to it.
+//! serde_json checks each byte of a string by itself, also in field names, which is most of the sender's cost of a
+//! message. This serializer checks several bytes at once. It leaves numbers and the keys of maps to serde_json.
 
 mod parts;
 mod path;
@@ -119,7 +119,7 @@ impl<'b> Json<'b> {
         Err(Error::custom(name))
     }
 
-    /// Finds out whether a key that serde_json refused is a number that JSON cannot represent.
+    /// Finds out whether a key that serde_json rejected is a number that JSON cannot represent.
     #[cold]
     fn find_key_fault<T: Serialize + ?Sized>(&mut self, key: &T) {
         let mut nothing = Vec::new();

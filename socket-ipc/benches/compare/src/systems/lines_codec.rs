@@ -1,5 +1,5 @@
-//! What a program without a library looks like: `LinesCodec`, a `Value` that is looked at by hand, a task and a
-//! channel a client.
+//! A program without a library: `LinesCodec`, a `Value` that is taken apart by hand, and a task and a channel for each
+//! client.
 
 use std::path::Path;
 use std::time::Instant;
@@ -11,16 +11,16 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::mpsc;
 use tokio_util::codec::{Framed, LinesCodec};
 
-use super::{Done, Side};
+use super::{Done, Endpoint};
 use crate::work::{Checksum, Outcome, Small, Text, Work, say_ready};
 
 type Lines = Framed<UnixStream, LinesCodec>;
 type Failed = Box<dyn std::error::Error + Send + Sync>;
 
-pub async fn play(side: Side, work: Work, count: u64, path: &Path) -> Done {
-    match side {
-        Side::Server => serve(work, count, UnixListener::bind(path)?).await,
-        Side::Client => client(work, count, path).await,
+pub async fn play(endpoint: Endpoint, work: Work, count: u64, path: &Path) -> Done {
+    match endpoint {
+        Endpoint::Server => serve(work, count, UnixListener::bind(path)?).await,
+        Endpoint::Client => client(work, count, path).await,
     }
 }
 
@@ -32,7 +32,7 @@ async fn send(lines: &mut Lines, topic: &str, message: impl Serialize) -> Done {
     Ok(lines.send(line(topic, message)?).await?)
 }
 
-/// The next message, its topic and what it adds.
+/// The next message: its topic, and what it adds to the sum.
 async fn next(lines: &mut Lines) -> Result<(Value, u64, u64), Failed> {
     let line = lines.next().await.ok_or("closed by the peer")??;
     let mut envelope: Value = serde_json::from_str(&line)?;
@@ -56,7 +56,7 @@ async fn next(lines: &mut Lines) -> Result<(Value, u64, u64), Failed> {
 
 async fn serve(work: Work, count: u64, listener: UnixListener) -> Done {
     say_ready();
-    // Each client's task says what its client has added up.
+    // The task of each client returns the sum of its client.
     let (sums, mut summed) = mpsc::unbounded_channel();
     let mut clients = Vec::new();
     for _ in 0..work.clients() {

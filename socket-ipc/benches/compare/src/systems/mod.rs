@@ -1,4 +1,4 @@
-//! What is compared: each system as one writes a program with it, server and client.
+//! The systems that are compared, each with a server and a client as a program would write them.
 
 mod lines_codec;
 mod raw;
@@ -34,7 +34,7 @@ pub enum System {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Side {
+pub enum Endpoint {
     Server,
     Client,
 }
@@ -55,7 +55,7 @@ impl System {
         }
     }
 
-    /// The program in `peers/` that is run for it, where it is no Rust.
+    /// The program in `peers/` that runs it, for a system in another language.
     pub fn script(self) -> Option<&'static str> {
         match self {
             Self::NodeSocketIpc => Some("socket-ipc.js"),
@@ -64,7 +64,7 @@ impl System {
         }
     }
 
-    /// Why it can't be run, if so.
+    /// Why it can't be run, or `None` if it can.
     pub fn missing(self) -> Option<&'static str> {
         match self {
             Self::Zeromq if !cfg!(feature = "zeromq") => Some("built without the feature `zeromq`"),
@@ -79,33 +79,33 @@ impl System {
             Self::SocketIpc | Self::SocketIpcMultiThread => true,
             // One thread that blocks serves one client at a time.
             Self::RawBytes | Self::RawSerdeJson => !matches!(work, Work::W5 | Work::Idle),
-            // Calls and their replies; nothing is broadcast.
+            // Only calls and replies: the system has no broadcasts.
             Self::Tarpc => !matches!(work, Work::W3 | Work::Idle),
             Self::Zlink => !matches!(work, Work::W3 | Work::Idle),
             Self::LinesCodec | Self::Zeromq | Self::NodeSocketIpc | Self::NodeIpc => work != Work::Idle,
         }
     }
 
-    /// How much of a work it does. node-ipc searches what it has received from the beginning whenever more
-    /// arrives, which takes minutes for as many texts as the others send.
+    /// The share of a work that it does. Whenever bytes arrive, node-ipc searches all received bytes from the
+    /// beginning, which takes minutes for as many texts as the other systems send.
     pub fn share(self, work: Work) -> f64 {
         if self == Self::NodeIpc && work.text_len().is_some() { 0.05 } else { 1.0 }
     }
 
-    /// Plays one side, in a process of its own.
-    pub fn play(self, side: Side, work: Work, count: u64, path: &Path) -> Done {
+    /// Plays one endpoint, in a process of its own.
+    pub fn play(self, endpoint: Endpoint, work: Work, count: u64, path: &Path) -> Done {
         match self {
-            Self::SocketIpc => block_on(false, socket_ipc::play(side, work, count, path)),
-            Self::SocketIpcMultiThread => block_on(true, socket_ipc::play(side, work, count, path)),
-            Self::RawBytes => raw::play(side, work, count, path, false),
-            Self::RawSerdeJson => raw::play(side, work, count, path, true),
-            Self::LinesCodec => block_on(true, lines_codec::play(side, work, count, path)),
+            Self::SocketIpc => block_on(false, socket_ipc::play(endpoint, work, count, path)),
+            Self::SocketIpcMultiThread => block_on(true, socket_ipc::play(endpoint, work, count, path)),
+            Self::RawBytes => raw::play(endpoint, work, count, path, false),
+            Self::RawSerdeJson => raw::play(endpoint, work, count, path, true),
+            Self::LinesCodec => block_on(true, lines_codec::play(endpoint, work, count, path)),
             #[cfg(feature = "zeromq")]
-            Self::Zeromq => zeromq::play(side, work, count, path),
+            Self::Zeromq => zeromq::play(endpoint, work, count, path),
             #[cfg(feature = "zlink")]
-            Self::Zlink => block_on(true, zlink::play(side, work, count, path)),
+            Self::Zlink => block_on(true, zlink::play(endpoint, work, count, path)),
             #[cfg(feature = "tarpc")]
-            Self::Tarpc => block_on(true, tarpc::play(side, work, count, path)),
+            Self::Tarpc => block_on(true, tarpc::play(endpoint, work, count, path)),
             _ => Err(format!("{} is not played by this program", self.name()).into()),
         }
     }

@@ -1,5 +1,5 @@
-//! Blocking sockets of the standard library, as fast as they go: what the kernel allows, and what it allows with
-//! serde_json. No limits, no errors, one client after the other.
+//! Blocking sockets of the standard library: the fastest that the kernel allows, with and without serde_json. There are
+//! no limits and no error handling, and clients are served one after the other.
 
 use std::collections::HashSet;
 use std::io::{Read, Write};
@@ -9,10 +9,10 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Done, Side};
+use super::{Done, Endpoint};
 use crate::work::{Checksum, Outcome, Small, Text, Work, say_ready};
 
-/// Written and read at once; more gains nothing.
+/// The number of bytes that are written and read at once. More gains nothing.
 const CHUNK: usize = 64 * 1024;
 
 #[derive(Serialize, Deserialize)]
@@ -21,9 +21,9 @@ struct Envelope<'t, M> {
     message: M,
 }
 
-pub fn play(side: Side, work: Work, count: u64, path: &Path, json: bool) -> Done {
-    match side {
-        Side::Server => {
+pub fn play(endpoint: Endpoint, work: Work, count: u64, path: &Path, json: bool) -> Done {
+    match endpoint {
+        Endpoint::Server => {
             let listener = UnixListener::bind(path)?;
             say_ready();
             let mut streams = Vec::new();
@@ -32,12 +32,12 @@ pub fn play(side: Side, work: Work, count: u64, path: &Path, json: bool) -> Done
             }
             serve(work, count, streams, json)?;
         }
-        Side::Client => {
+        Endpoint::Client => {
             let streams: Result<Vec<_>, _> = (0..work.clients()).map(|_| UnixStream::connect(path)).collect();
             client(work, count, streams?, json)?;
         }
     }
-    // Until the measuring process has what it waits for.
+    // Stays open until the measuring process has its result.
     loop {
         std::thread::park();
     }
@@ -173,7 +173,7 @@ fn put(batch: &mut Vec<u8>, id: u64, text: Option<&mut Text>, json: bool) {
     }
 }
 
-/// What a line adds to the sum: without JSON, what it would have held.
+/// What a line adds to the sum. Without JSON it adds what the message would have held.
 fn adds(work: Work, number: u64, line: &[u8], json: bool) -> u64 {
     match (work.text_len(), json) {
         (None, true) => decode::<Small>(line).adds(),
@@ -207,7 +207,7 @@ fn reply(stream: &mut UnixStream) -> Result<u64, Box<dyn std::error::Error + Sen
     sum.ok_or_else(|| "no reply".into())
 }
 
-/// Reads lines; what has been searched for an end is not searched again.
+/// Reads lines, and searches each byte for a newline only once.
 struct Lines {
     buffer: Vec<u8>,
     filled: usize,

@@ -9,20 +9,20 @@ use futures::future::try_join_all;
 use socket_ipc::{Client, Server};
 use tokio::sync::{Notify, mpsc};
 
-use super::{Done, Side};
+use super::{Done, Endpoint};
 use crate::work::{Checksum, Outcome, Small, Text, Work, say_ready};
 
-pub async fn play(side: Side, work: Work, count: u64, path: &Path) -> Done {
-    match (side, work) {
-        (Side::Server, Work::W1 | Work::W5) => add_up_small(work, count, path).await,
-        (Side::Server, Work::W2) => echo(path).await,
-        (Side::Server, Work::W3) => broadcast(work, count, path).await,
-        (Side::Server, Work::W4 | Work::W4m) => add_up_texts(count, path).await,
-        (Side::Server, Work::Idle) => wait_for(work, path).await,
-        (Side::Client, Work::W2) => ping(count, path).await,
-        (Side::Client, Work::W3) => hear_all(work, count, path).await,
-        (Side::Client, Work::Idle) => stay(work, path).await,
-        (Side::Client, _) => send_all(work, count, path).await,
+pub async fn play(endpoint: Endpoint, work: Work, count: u64, path: &Path) -> Done {
+    match (endpoint, work) {
+        (Endpoint::Server, Work::W1 | Work::W5) => add_up_small(work, count, path).await,
+        (Endpoint::Server, Work::W2) => echo(path).await,
+        (Endpoint::Server, Work::W3) => broadcast(work, count, path).await,
+        (Endpoint::Server, Work::W4 | Work::W4m) => add_up_texts(count, path).await,
+        (Endpoint::Server, Work::Idle) => wait_for(work, path).await,
+        (Endpoint::Client, Work::W2) => ping(count, path).await,
+        (Endpoint::Client, Work::W3) => receive_all(work, count, path).await,
+        (Endpoint::Client, Work::Idle) => stay(work, path).await,
+        (Endpoint::Client, _) => send_all(work, count, path).await,
     }
 }
 
@@ -79,7 +79,7 @@ async fn broadcast(work: Work, count: u64, path: &Path) -> Done {
     }
     let mut sum = 0;
     for _ in 0..work.clients() {
-        sum += replies.next().await.ok_or("closed before all had answered")?.0.sum;
+        sum += replies.next().await.ok_or("closed before all replies")?.0.sum;
     }
     Outcome::since(start, sum).say();
     server.closed().await;
@@ -98,7 +98,7 @@ async fn wait_for(work: Work, path: &Path) -> Done {
     Ok(())
 }
 
-/// Notified once as many clients are here as are awaited.
+/// Notified once the expected number of clients is connected.
 fn here(server: &Server, awaited: u64) -> Arc<Notify> {
     let everybody = Arc::new(Notify::new());
     let (told, here) = (Arc::clone(&everybody), AtomicU64::new(0));
@@ -143,7 +143,7 @@ async fn send_all(work: Work, count: u64, path: &Path) -> Done {
     }
     let replies = replies.iter_mut().map(|replies| Box::pin(replies.next()));
     let (reply, ..) = futures::future::select_all(replies).await;
-    Outcome::since(start, reply.ok_or("closed before it was answered")?.sum).say();
+    Outcome::since(start, reply.ok_or("closed before the reply")?.sum).say();
     Ok(())
 }
 
@@ -170,8 +170,8 @@ async fn ping(count: u64, path: &Path) -> Done {
     Ok(())
 }
 
-async fn hear_all(work: Work, count: u64, path: &Path) -> Done {
-    // All listen before the first connects: the server begins once the last has.
+async fn receive_all(work: Work, count: u64, path: &Path) -> Done {
+    // All clients listen before the first one connects: the server begins when the last one has connected.
     let clients: Vec<_> = (0..work.clients()).map(|_| Client::new(path)).collect();
     for client in &clients {
         let (reply, sum) = (client.handle(), AtomicU64::new(0));
@@ -191,7 +191,7 @@ async fn hear_all(work: Work, count: u64, path: &Path) -> Done {
     Ok(())
 }
 
-/// Connects without the library, whose clients are not what is measured.
+/// Connects without the library, because its clients are not measured here.
 async fn stay(work: Work, path: &Path) -> Done {
     let mut streams = Vec::new();
     for _ in 0..work.clients() {

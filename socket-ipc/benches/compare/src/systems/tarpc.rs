@@ -1,4 +1,4 @@
-//! tarpc over its JSON transport: every message is a call, many of them in flight at once.
+//! tarpc over its JSON transport: every message is a call, and many calls are in flight at once.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use tarpc::server::{BaseChannel, Channel};
 use tarpc::tokio_serde::formats::Json;
 use tarpc::{client, context, serde_transport::unix};
 
-use super::{Done, Side};
+use super::{Done, Endpoint};
 use crate::work::{Outcome, Small, Text, Work, say_ready};
 
-/// How many calls of a client are in flight at once.
+/// The number of calls that a client has in flight at once.
 const CALLS: usize = 512;
 
 #[tarpc::service]
@@ -46,10 +46,10 @@ impl Bench for Adding {
     }
 }
 
-pub async fn play(side: Side, work: Work, count: u64, path: &Path) -> Done {
-    match side {
-        Side::Server => serve(path).await,
-        Side::Client => client(work, count, path).await,
+pub async fn play(endpoint: Endpoint, work: Work, count: u64, path: &Path) -> Done {
+    match endpoint {
+        Endpoint::Server => serve(path).await,
+        Endpoint::Client => client(work, count, path).await,
     }
 }
 
@@ -65,7 +65,7 @@ async fn serve(path: &Path) -> Done {
     Ok(())
 }
 
-/// With a deadline that none of these calls meets.
+/// A context with a deadline that no call reaches.
 fn patient() -> Context {
     let mut context = context::current();
     context.deadline = Instant::now() + Duration::from_secs(600);

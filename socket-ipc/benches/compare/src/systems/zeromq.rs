@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 use zmq::{Context, Socket, SocketType};
 
-use super::{Done, Side};
+use super::{Done, Endpoint};
 use crate::work::{Checksum, Outcome, Small, Text, Work, say_ready};
 
 #[derive(Serialize, Deserialize)]
@@ -24,7 +24,7 @@ fn decode<'l, M: Deserialize<'l>>(bytes: &'l [u8]) -> serde_json::Result<M> {
     Ok(serde_json::from_slice::<Envelope<'l, M>>(bytes)?.message)
 }
 
-/// The sockets of one side; `name` tells those of one path apart.
+/// The sockets of one endpoint; `name` tells the sockets of one path apart.
 struct Sockets<'p> {
     context: Context,
     path: &'p Path,
@@ -38,22 +38,22 @@ impl Sockets<'_> {
         if kind == SocketType::SUB {
             socket.set_subscribe(b"")?;
         }
-        let endpoint = format!("ipc://{}{name}", self.path.display());
+        let address = format!("ipc://{}{name}", self.path.display());
         if bind {
-            socket.bind(&endpoint)?
+            socket.bind(&address)?
         } else {
-            socket.connect(&endpoint)?
+            socket.connect(&address)?
         }
         Ok(socket)
     }
 }
 
-pub fn play(side: Side, work: Work, count: u64, path: &Path) -> Done {
+pub fn play(endpoint: Endpoint, work: Work, count: u64, path: &Path) -> Done {
     let context = Context::new();
     let sockets = Sockets { context, path };
-    match side {
-        Side::Server => serve(work, count, &sockets),
-        Side::Client => client(work, count, &sockets),
+    match endpoint {
+        Endpoint::Server => serve(work, count, &sockets),
+        Endpoint::Client => client(work, count, &sockets),
     }
 }
 
@@ -72,7 +72,7 @@ fn serve(work: Work, count: u64, sockets: &Sockets<'_>) -> Done {
             let (news, replies) =
                 (sockets.open(zmq::PUB, "", true)?, sockets.open(zmq::PULL, ".replies", true)?);
             say_ready();
-            // A subscriber says when it receives: what is published before is lost.
+            // A subscriber reports when it receives, because messages that are published earlier are lost.
             let mut here = 0;
             while here < work.clients() {
                 news.send(encode("start", ()), 0)?;
@@ -139,7 +139,7 @@ fn client(work: Work, count: u64, sockets: &Sockets<'_>) -> Done {
                 zmq::poll(&mut items, -1)?;
                 let ready: Vec<_> = items.iter().map(|item| item.is_readable()).collect();
                 for (at, socket) in news.iter().enumerate().filter(|(at, _)| ready[*at]) {
-                    // A batch each, so that the clients are not polled for each message.
+                    // In batches, so that the clients are not polled for each message.
                     for _ in 0..1_000 {
                         match socket.recv(&mut bytes, zmq::DONTWAIT) {
                             Ok(()) => {}

@@ -1,4 +1,4 @@
-//! zlink, which speaks Varlink: calls that want no reply, pipelined in batches, and one that does.
+//! zlink, which speaks Varlink: calls without a reply, pipelined in batches, and a last call with a reply.
 
 use std::path::Path;
 use std::time::Instant;
@@ -7,7 +7,7 @@ use futures::StreamExt;
 use serde::{Deserialize, Serialize};
 use zlink::{ReplyError, Server, introspect, proxy, service, tokio::unix};
 
-use super::{Done, Side};
+use super::{Done, Endpoint};
 use crate::work::{Outcome, Small, Text, Work, say_ready};
 
 /// How many calls are written at once.
@@ -65,14 +65,14 @@ trait BenchProxy {
     async fn sum(&mut self) -> zlink::Result<Result<Sum, BenchError>>;
 }
 
-pub async fn play(side: Side, work: Work, count: u64, path: &Path) -> Done {
-    match side {
-        Side::Server => {
+pub async fn play(endpoint: Endpoint, work: Work, count: u64, path: &Path) -> Done {
+    match endpoint {
+        Endpoint::Server => {
             let server = Server::new(unix::bind(path)?, Bench::default());
             say_ready();
             Ok(server.run().await?)
         }
-        Side::Client => client(work, count, path).await,
+        Endpoint::Client => client(work, count, path).await,
     }
 }
 
@@ -115,7 +115,7 @@ async fn client(work: Work, count: u64, path: &Path) -> Done {
             }
         }
     }
-    // Calls of one connection are answered in order; others' may still be on their way.
+    // Replies of one connection come in order; calls of other connections may still be in flight.
     let sum = loop {
         let Sum { sum } = clients[0].sum().await?.map_err(|_| "no sum")?;
         if sum >= work.sum(count) {

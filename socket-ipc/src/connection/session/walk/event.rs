@@ -1,11 +1,11 @@
-//! What can happen to a connection.
+//! The events of a connection.
 
-/// What can happen to a connection.
+/// One event of a connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Event {
     /// A message arrives for a listener that returns at once.
     Note,
-    /// A message arrives for a listener that has to be waited for.
+    /// A message arrives for an asynchronous listener.
     Wait,
     /// A request arrives for an asynchronous responder.
     RequestArrives,
@@ -19,21 +19,23 @@ pub(super) enum Event {
     Finish,
     /// The peer has closed its socket.
     Leave,
-    /// The connection is reset, and what was on its way is lost.
+    /// The connection is reset, and the bytes that have not been read are lost.
     Reset,
-    /// A running responder gets what it waits for.
+    /// A running responder finishes.
     ResponderReady,
-    /// The listener that is waited for returns.
+    /// The asynchronous listener that runs finishes.
     ListenerReady,
-    /// Another task sends a message, of which the outbox takes two.
+    /// Another task sends a message. The outbox has room for two.
     Send,
-    /// The peer stops taking what is written, or takes it again.
+    /// The peer stops reading, or reads again.
     Block,
-    /// Time passes: a second, or as long as the stream may take nothing.
+    /// Time passes: a second.
     Second,
+    /// Time passes: `write_stall`.
     Stall,
-    /// The endpoint begins to close, or ends the connection at once.
+    /// The endpoint closes the connection, and drains its outbox.
     Drain,
+    /// The endpoint ends the connection at once.
     Abort,
 }
 

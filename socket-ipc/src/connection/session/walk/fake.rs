@@ -1,4 +1,4 @@
-//! What the walk puts in the place of a socket, an endpoint, and the code of the user.
+//! Stand-ins for a socket, an endpoint, and the listeners of a program.
 
 use std::collections::VecDeque;
 use std::io;
@@ -34,7 +34,7 @@ impl Wake for Woken {
     }
 }
 
-/// The peer, as the session sees it through a socket.
+/// The state of the socket, which the peer controls.
 #[derive(Debug, Default)]
 pub(super) struct Socket {
     pub(super) arriving: VecDeque<u8>,
@@ -44,12 +44,12 @@ pub(super) struct Socket {
     pub(super) gone: bool,
     /// The connection was reset: a read fails as well.
     pub(super) reset: bool,
-    /// The peer takes nothing.
+    /// The peer does not read.
     pub(super) blocked: bool,
     pub(super) written: Vec<u8>,
     reading: Option<Waker>,
     writing: Option<Waker>,
-    /// Leave a session that waits for bytes unwoken: what a walk must notice.
+    /// Never wakes a session that waits for bytes: a mistake that the walk must notice.
     pub(super) forgets: bool,
 }
 
@@ -65,7 +65,7 @@ impl Socket {
     }
 }
 
-/// The session's end of it.
+/// The session's end of the socket.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stream(pub(super) Arc<Mutex<Socket>>);
 
@@ -111,22 +111,23 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// What a listener or a responder waits for, first come, first served.
+/// A gate that listeners or responders wait at, until the walk opens it.
 #[derive(Debug, Default)]
 pub(super) struct Gate(Mutex<Waiting>);
 
 #[derive(Debug, Default)]
 struct Waiting {
-    /// How many may pass at once.
+    /// How many may pass now.
     open: usize,
     wakers: Vec<Waker>,
-    /// How many are at work, and how many ever were.
+    /// How many wait now.
     inside: usize,
+    /// How many have waited since the start.
     entered: usize,
 }
 
 impl Gate {
-    /// Lets one pass, if one waits, or all from now on.
+    /// Lets one pass if one waits, or lets all pass from now on.
     pub(super) fn open(&self, all: bool) {
         let wakers = {
             let mut waiting = lock(&self.0);
@@ -157,7 +158,7 @@ impl Gate {
     }
 }
 
-/// One that waits at a gate; dropped, it has left.
+/// The future of a listener or a responder that waits at a gate. Dropping it leaves the gate.
 struct Pass(Arc<Gate>);
 
 impl Future for Pass {
@@ -178,15 +179,15 @@ impl Drop for Pass {
     fn drop(&mut self) {
         let mut waiting = lock(&self.0.0);
         waiting.inside -= 1;
-        // A place that was let pass and has gone otherwise is nobody else's.
+        // Where one that may pass was dropped instead, no other passes in its place.
         if waiting.open != usize::MAX {
             waiting.open = waiting.open.min(waiting.inside);
         }
     }
 }
 
-/// An endpoint with a listener of `note`, one of `wait` that has to be waited for, and an asynchronous responder to
-/// `ask`.
+/// An endpoint with a listener of `note`, an asynchronous listener of `wait`, and an asynchronous responder to
+/// `request`.
 pub(super) struct Fake {
     router: Router<()>,
     limits: Limits,
@@ -194,7 +195,7 @@ pub(super) struct Fake {
     inbox: Arc<InboxBudget>,
     pub(super) noted: Mutex<usize>,
     pub(super) errors: Mutex<Vec<String>>,
-    /// Held by this endpoint alone, which outlives its connection.
+    /// Owned by the endpoint, which outlives its connection.
     pub(super) listening: Arc<Gate>,
     pub(super) responding: Arc<Gate>,
 }
@@ -278,8 +279,8 @@ impl EndpointState for Fake {
         lock(&self.errors).push(error.to_string());
     }
 
-    fn listener_panicked(&self, heard: String, (): (), panic: String) {
-        lock(&self.errors).push(format!("{heard}: {panic}"));
+    fn listener_panicked(&self, listens_for: String, (): (), panic: String) {
+        lock(&self.errors).push(format!("{listens_for}: {panic}"));
     }
 
     fn error(&self, error: Error) {

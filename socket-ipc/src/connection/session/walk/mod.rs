@@ -1,11 +1,11 @@
-//! Every order of what can happen to a connection, and what must hold after each.
+//! A walk through every order of the events of a connection, and the invariants that hold after each order.
 //!
-//! The walk drives the session's own `poll`, with a stream, listeners and a clock that do what it says. It polls as a
-//! runtime does: only when the session was woken. After each order of events
+//! The walk drives the session's own `poll` with a stream, listeners and a clock that it controls. Like a runtime, it
+//! polls the session only after a wake-up. After each order of events
 //!
-//! * a poll without a wake-up finds nothing to do: otherwise a wake-up was lost;
-//! * once the peer is gone for good, and the listeners that are waited for have returned, the connection ends;
-//! * once it has ended, nothing is left queued, held, pending or counted.
+//! * a poll without a wake-up changes nothing: otherwise a wake-up was lost;
+//! * once the peer has closed its socket and the running listener has returned, the connection ends;
+//! * once the connection has ended, nothing is left queued, held, pending or counted.
 
 mod event;
 mod fake;
@@ -15,7 +15,7 @@ use self::event::EVENTS;
 use self::event::Event::{self, *};
 use self::world::World;
 
-/// Goes through these events, in this order, and checks what must hold at the end.
+/// Goes through these events in this order, and checks the invariants at the end.
 async fn walk(events: &[Event], max_requests: usize, forgets: bool) -> Result<(), String> {
     let mut world = World::new(max_requests, forgets);
     world.poll();
@@ -26,7 +26,7 @@ async fn walk(events: &[Event], max_requests: usize, forgets: bool) -> Result<()
     world.poll_unwoken()?;
     world.outlive_the_peer().await?;
     world.leaves_nothing()?;
-    // The same, with a runtime that goes after these events.
+    // The same events, with a session that is dropped after them, as when its runtime ends.
     let mut world = World::new(max_requests, forgets);
     world.poll();
     for event in events {
@@ -67,11 +67,11 @@ fn session_every_order_of_three_events_loses_no_wake_up_and_ends() {
 
 #[test]
 #[ignore = "takes minutes without optimisation"]
-fn every_property_of_a_session_holds_in_every_order_of_five_events() {
+fn every_property_of_session_five_events_holds() {
     every_order(5, &[1]);
 }
 
-/// The orders that the walk was made for, longer than it goes by itself.
+/// Orders in which a peer that was gone went unnoticed once. They are longer than the orders of the other tests.
 #[tokio::test(start_paused = true)]
 async fn session_peer_gone_behind_full_responders_ends() {
     let orders: [&[Event]; 6] = [

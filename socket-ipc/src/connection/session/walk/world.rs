@@ -1,4 +1,4 @@
-//! One connection, and what the walk does to it.
+//! One connection with its surroundings, and how each event changes them.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -22,10 +22,10 @@ use crate::sync::lock;
 const MESSAGE: &[u8] = br#"{"topic":"note","message":null}"#;
 const WRITE_STALL: Duration = Duration::from_secs(10);
 
-/// More polls in a row than any event asks for.
+/// More polls in a row than any event needs.
 const SPINS: usize = 1_000;
 
-/// One connection and what surrounds it.
+/// One connection and its surroundings.
 pub(super) struct World {
     socket: Stream,
     endpoint: Arc<Fake>,
@@ -40,7 +40,7 @@ pub(super) struct World {
     sent: u64,
 }
 
-/// What a poll can change.
+/// Everything that a poll can change.
 #[derive(Debug, PartialEq)]
 struct Seen {
     arriving: usize,
@@ -93,7 +93,7 @@ impl World {
                 self.session.as_mut().poll(&mut Context::from_waker(&Waker::from(Arc::clone(&self.woken))))
         {
             self.ended = Some(reason);
-            // As a task does that has ended.
+            // A task drops its future when that has finished.
             self.session = Box::pin(std::future::pending());
         }
     }
@@ -101,14 +101,14 @@ impl World {
     /// Polls as often as the session is woken.
     pub(super) async fn run(&mut self) -> Result<(), String> {
         for _ in 0..SPINS {
-            // What was put off until the runtime has looked at everything else.
+            // The session may yield, and is then woken after the other tasks have run.
             tokio::task::yield_now().await;
             if !self.woken.take() {
                 return Ok(());
             }
             self.poll();
         }
-        Err("it never stops waking itself".to_owned())
+        Err("the session never stops waking itself".to_owned())
     }
 
     fn arrive(&mut self, bytes: &[u8]) {
@@ -136,7 +136,7 @@ impl World {
             Note | Wait | RequestArrives | Reply if self.in_the_middle => {}
             Note => self.arrive(&[MESSAGE, b"\n"].concat()),
             Wait => self.arrive(b"{\"topic\":\"wait\",\"message\":null}\n"),
-            RequestArrives => self.arrive(b"{\"topic\":\"ask\",\"message\":null,\"id\":1}\n"),
+            RequestArrives => self.arrive(b"{\"topic\":\"request\",\"message\":null,\"id\":1}\n"),
             Reply => self.arrive(b"{\"topic\":\"reply\",\"message\":null,\"re\":1}\n"),
             Half => {
                 let (first, second) = MESSAGE.split_at(MESSAGE.len() / 2);
@@ -193,7 +193,7 @@ impl World {
         if before == after { Ok(()) } else { Err(format!("a wake-up was lost: {before:?}, then {after:?}")) }
     }
 
-    /// The peer is gone for good; the connection has to end.
+    /// Closes the peer's socket. The connection has to end.
     pub(super) async fn outlive_the_peer(&mut self) -> Result<(), String> {
         self.happens(Leave).await;
         self.run().await?;
@@ -208,11 +208,11 @@ impl World {
         }
         match self.ended {
             Some(_) => Ok(()),
-            None => Err(format!("it outlives its peer: {:?}", self.seen())),
+            None => Err(format!("the connection outlives its peer: {:?}", self.seen())),
         }
     }
 
-    /// Nothing is left of a connection that has ended.
+    /// Checks that nothing is left of a connection that has ended.
     pub(super) fn leaves_nothing(&mut self) -> Result<(), String> {
         let Seen { listening, responding, queued, .. } = self.seen();
         if (listening, responding, queued) != (0, 0, 0) || !self.link.outbox.has_ended() {

@@ -1,4 +1,4 @@
-//! A queue that is bounded in messages and in bytes. Senders that find no room wait in turn.
+//! The queue of a subscription, bounded in messages and in bytes. Senders that find no room wait in turn.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -16,9 +16,9 @@ struct State<M> {
     /// The messages that can be taken, with their lengths: at most [`SUBSCRIPTION_LEN`], of [`SUBSCRIPTION_BYTES`]
     /// together, or one of any length.
     held: VecDeque<(M, usize)>,
-    /// The length of those together.
+    /// Their length together.
     bytes: usize,
-    /// The messages that have no room yet, in order. Empty while `held` is.
+    /// The messages that have no room yet, in order. Empty while `held` is empty.
     waiting: VecDeque<Waiting<M>>,
     next_ticket: u64,
     /// The reader, while it waits.
@@ -134,7 +134,8 @@ impl<M> State<M> {
 }
 
 impl<M> Sender<M> {
-    /// Queues a message of `len` bytes, or returns a future that waits for its room. Without a reader it is dropped.
+    /// Queues a message of `len` bytes, or returns a future that waits for its room. Without a reader the message
+    /// is dropped.
     #[inline]
     pub(super) fn send(&self, message: M, len: usize) -> Option<Turn<M>> {
         let mut state = lock(&self.0.0);

@@ -1,0 +1,121 @@
+//! Envelopes are read as serde_json reads them.
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+use serde_json::Value;
+
+use super::dispatch::{TOPIC_LEN, check_dispatch};
+use super::wire;
+use crate::wire::{
+    Envelope, EnvelopeKind, RequestId, Tail, Wire, count_delimiters, reply_id_at_end, request_id_at_end,
+    topic_or_none,
+};
+
+/// Errors of serde_json for text that is well-formed JSON, but that it can't turn into a tree.
+const ONLY_A_DECODER_FINDS: [&str; 4] = [
+    "number out of range",
+    "lone leading surrogate",
+    "unexpected end of hex escape",
+    "recursion limit exceeded",
+];
+
+/// The parser of this library and serde_json's tree accept the same envelopes and read the same content from them. A
+/// listener receives the same message whether it is decoded in one pass or after its envelope, and whichever message
+/// came before it. The first byte of `data` chooses the wire.
+pub fn decoder(data: &[u8]) {
+    let [number, bytes @ ..] = data else { return };
+    let wire = wire(*number);
+    let read = wire.decode(bytes);
+    match (reference(wire, bytes), &read) {
+        (Ok((topic, message)), Ok(envelope)) => {
+            assert_eq!(envelope.topic, topic);
+            assert_eq!(envelope.message.to_value().ok(), Some(message));
+            check_ids(wire, bytes, envelope);
+        }
+        (Err(_), Err(_)) => {}
+        (Ok(_), Err(error)) => panic!("an envelope was rejected: {error}"),
+        (Err(reason), Ok(_)) => {
+            assert!(
+                ONLY_A_DECODER_FINDS.iter().any(|known| reason.contains(known)),
+                "not rejected: {reason}"
+            );
+        }
+    }
+    let topic = read.as_ref().map_or("t", |envelope| &*envelope.topic);
+    if topic.len() <= TOPIC_LEN {
+        check_dispatch(wire, topic, bytes);
+    }
+}
+
+/// A reply repeats the id of its request, however that is written. Only a reply is an error reply. The id that is read
+/// at the end of an envelope is the id of the whole envelope.
+fn check_ids(wire: Wire, bytes: &[u8], envelope: &Envelope<'_>) {
+    let (id, re) = match &envelope.kind {
+        EnvelopeKind::Message => (None, None),
+        EnvelopeKind::Request(id) => (Some(id), None),
+        EnvelopeKind::Reply(re) => (None, Some(re)),
+    };
+    assert!(!envelope.is_error || re.is_some(), "only a reply is an error reply");
+    if let Some(seen) = reply_id_at_end(bytes) {
+        assert_eq!(re.and_then(RequestId::number), Some(seen), "a reply seen at its end");
+    }
+    if let Some(seen) = request_id_at_end(bytes) {
+        // An envelope with both keys is a reply.
+        assert!(re.is_some() || id == Some(&seen), "a request seen at its end");
+    }
+    let Some(id) = id else { return };
+    for is_error in [false, true] {
+        let (tail, mut written) = (Tail::Reply { re: Some(id), is_error }, Vec::new());
+        let written_well = wire.encode_within(usize::MAX, tail, "t", &1, &mut written);
+        assert!(written_well.is_ok(), "a reply that is not written");
+        assert_eq!(count_delimiters(wire, &written), 1, "a delimiter inside a reply");
+        written.truncate(written.len() - wire.delimiter().len());
+        let reply = wire.decode(&written).unwrap_or_else(|error| panic!("no reply: {error}"));
+        let EnvelopeKind::Reply(re) = &reply.kind else { panic!("no reply: {:?}", reply.kind) };
+        assert_eq!((re.number(), reply.is_error), (id.number(), is_error), "the reply to {id}");
+        let text = |id: &RequestId| serde_json::from_str::<Value>(&id.to_string()).ok();
+        assert_eq!(text(re), text(id), "the reply to {id}");
+        // The id is written differently only where it holds the first character of the delimiter, which is escaped.
+        assert!(re == id || id.to_string().contains(wire.delimiter().chars().next().unwrap_or_default()));
+    }
+}
+
+/// The topic and message of an envelope, by way of a tree.
+fn reference(wire: Wire, bytes: &[u8]) -> Result<(String, Value), String> {
+    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
+    let Pairs(pairs) = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let all = |key| pairs.iter().filter(move |(name, _)| name == key).map(|(_, value)| value);
+    let topic = match all("topic").collect::<Vec<_>>()[..] {
+        [Value::String(topic)] => topic_or_none(topic).to_owned(),
+        _ => return Err("not one topic".to_owned()),
+    };
+    match all(wire.message_key()).collect::<Vec<_>>()[..] {
+        [] => Ok((topic, Value::Null)),
+        [message] => Ok((topic, message.clone())),
+        _ => Err("two messages".to_owned()),
+    }
+}
+
+/// An object with all its pairs; a tree would keep only the last pair of a name.
+struct Pairs(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PairsVisitor;
+        impl<'de> Visitor<'de> for PairsVisitor {
+            type Value = Pairs;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some(pair) = map.next_entry()? {
+                    pairs.push(pair);
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(PairsVisitor)
+    }
+}
