@@ -244,9 +244,9 @@ support::both_flavours! {
         };
         assert!(running.len() >= 6, "there is room for more than {}", running.len());
         match rejected {
-            Err(RequestError::Rejected { code, text, .. }) => {
-                assert_eq!(code, "too_many_requests");
-                assert!(text.contains("inbox_total_len"), "{text}");
+            Err(RequestError::Rejected { reply, .. }) => {
+                assert_eq!(reply.code(), "too_many_requests");
+                assert!(reply.text().contains("inbox_total_len"), "{}", reply.text());
             }
             other => panic!("{other:?}"),
         }

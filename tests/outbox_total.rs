@@ -109,9 +109,10 @@ support::both_flavours! {
             // A new client gets a small reply, and an error that names the limit instead of a large one.
             let other = scene.client().await;
             soon("a small reply", other.request(&Ping)).await.unwrap();
-            let RequestError::Rejected { text, .. } =
+            let RequestError::Rejected { reply, .. } =
                 soon("a large reply", other.request(&GiveMuch(2 * MIB))).await.err().unwrap()
             else { panic!("another error") };
+            let text = reply.text();
             assert!(text.contains("outbox_total_len") && text.contains(&TOTAL.to_string()), "{text}");
             let stats = scene.server.stats();
             assert!(stats.outbox_peak as usize <= bound(clients + 1), "{}", stats.outbox_peak);

@@ -852,9 +852,9 @@ support::both_flavours! {
     async fn respond_second_time_returns_error_until_first_is_removed() {
         let (_place, server, client) = connected().await;
         let first = server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
-        let RegisterError::AlreadyRegistered { topic, existing, refused } =
+        let RegisterError::AlreadyRegistered { topic, existing, rejected } =
             server.respond_raw("add", Some("sum"), |_, _| Ok(0)).unwrap_err() else { panic!("another error") };
-        assert_eq!((topic.as_str(), refused), ("add", "RawMessage"));
+        assert_eq!((topic.as_str(), rejected), ("add", "RawMessage"));
         assert!(existing.ends_with("::Add"), "{existing}");
         assert!(server.off(first));
         assert!(matches!(failed(client.request(&ADD)).await, RequestError::NoResponder { .. }));

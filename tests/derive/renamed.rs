@@ -82,8 +82,11 @@ fn derive_crate_attribute_gives_the_path_of_the_trait() {
     fn protocol<P: socket_ipc::Protocol + socket_ipc::ToClient<T>, T>() -> &'static str {
         P::NAME
     }
-    assert_eq!(protocol::<Chat, Bare>(), "Chat");
-    assert_eq!(protocol::<DollarChat, Bare>(), "DollarChat");
+    fn to_server_of<P: socket_ipc::Protocol + socket_ipc::ToServer<T>, T>() -> &'static str {
+        P::NAME
+    }
+    assert_eq!(protocol::<Chat, InString>(), "Chat");
+    assert_eq!(to_server_of::<DollarChat, InString>(), "DollarChat");
     assert_eq!(protocol::<FragmentChat, InString>(), "FragmentChat");
     assert_eq!(name::<Relative>(), "relative");
     assert_eq!(name::<Absolute>(), "absolute");

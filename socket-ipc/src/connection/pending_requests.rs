@@ -287,10 +287,7 @@ mod tests {
         requests.end(&CloseCause::Closed);
         assert!(matches!(reply.await, Ok(Err(NoReply::Ended(CloseCause::PeerClosed)))));
         let later = requests.begin(LONG, true);
-        assert!(
-            matches!(later, Err(BeginError::Ended(CloseCause::PeerClosed))),
-            "the first cause counts"
-        );
+        assert!(matches!(later, Err(BeginError::Ended(CloseCause::PeerClosed))), "the first cause counts");
     }
 
     #[tokio::test(start_paused = true)]

@@ -103,9 +103,7 @@ impl<R, E> ReplyFuture<R, E> {
             let topic = || topic.to_owned();
             let (id, reply) =
                 link.pending_requests.begin(timeout, is_cancelled).map_err(|error| match error {
-                    BeginError::TooMany { limit } => {
-                        RequestError::TooManyRequests { topic: topic(), limit }
-                    }
+                    BeginError::TooMany { limit } => RequestError::TooManyRequests { topic: topic(), limit },
                     BeginError::Ended(cause) => RequestError::ConnectionLost { topic: topic(), cause },
                 })?;
             // Made before the request is sent, so that the reply can't come first.

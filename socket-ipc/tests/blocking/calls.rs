@@ -150,7 +150,10 @@ fn request_fails_in_any_way_returns_its_own_error() {
         assert!(matches!(error, RequestError::Send(SendError::NotConnected { .. })), "{error}");
         client.connect().unwrap();
         let error = client.request(&Add { left: i64::MAX, right: 1 }).unwrap_err();
-        assert!(matches!(&error, RequestError::Rejected { reply, .. } if reply.text() == "too much"), "{error}");
+        assert!(
+            matches!(&error, RequestError::Rejected { reply, .. } if reply.text() == "too much"),
+            "{error}"
+        );
         let error = client.request_raw("missing", &1).unwrap_err();
         assert!(matches!(error, RequestError::NoResponder { .. }), "{error}");
         let error = client.request_raw("add", &1).unwrap_err();

@@ -66,7 +66,7 @@ fn unreadable(error: &serde_json::Error) -> Failure {
 }
 
 /// Why a server does not say what it is.
-pub(crate) fn unanswered<E>(error: &RequestError<E>) -> String {
+pub(crate) fn no_description<E>(error: &RequestError<E>) -> String {
     match error {
         RequestError::NoResponder { .. } => {
             format!("the server does not describe itself: it has no responder for `{DESCRIBE}`")

@@ -82,7 +82,7 @@ impl<E: fmt::Debug + 'static> From<RequestError<E>> for Failure {
             | RequestError::RequestUndecodable { .. }
             | RequestError::ResponderPanicked { .. }
             | RequestError::Failed { .. }
-            | RequestError::Rejected { .. } => Status::Refused,
+            | RequestError::Rejected { .. } => Status::Rejected,
             _ => Status::Other,
         };
         Self::new(status, with_causes(&error))

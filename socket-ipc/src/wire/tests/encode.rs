@@ -5,21 +5,11 @@ use super::*;
 #[test]
 fn encode_escape_beyond_limit_returns_error() {
     let plain = encoded(Wire::NODE_0_4, "t", &"%EOM%").len() - 2;
-    assert!(
-        Wire::NODE_0_4
-            .encode_within(plain, Tail::Message, "t", &"%EOM%", &mut Vec::new())
-            .is_ok()
-    );
-    assert!(
-        Wire::NODE_0_2
-            .encode_within(plain, Tail::Message, "t", &"%EOM%", &mut Vec::new())
-            .is_err()
-    );
+    assert!(Wire::NODE_0_4.encode_within(plain, Tail::Message, "t", &"%EOM%", &mut Vec::new()).is_ok());
+    assert!(Wire::NODE_0_2.encode_within(plain, Tail::Message, "t", &"%EOM%", &mut Vec::new()).is_err());
     let escaped = encoded(Wire::NODE_0_2, "t", &"%EOM%").len() - 5;
     assert!(
-        Wire::NODE_0_2
-            .encode_within(escaped, Tail::Message, "t", &"%EOM%", &mut b"before".to_vec())
-            .is_ok()
+        Wire::NODE_0_2.encode_within(escaped, Tail::Message, "t", &"%EOM%", &mut b"before".to_vec()).is_ok()
     );
 }
 
@@ -49,9 +39,7 @@ fn encode_wide_tree_counts_depth_only() {
 fn encode_message_over_limit_is_not_stored() {
     let message = "x".repeat(1_000_000);
     let mut buffer = Vec::new();
-    let error = Wire::JSON_LINES
-        .encode_within(100, Tail::Message, "t", &message, &mut buffer)
-        .unwrap_err();
+    let error = Wire::JSON_LINES.encode_within(100, Tail::Message, "t", &message, &mut buffer).unwrap_err();
     assert!(matches!(error, EncodeError::TooLarge { size: 1_000_026, limit: 100 }), "{error:?}");
     assert!(buffer.capacity() < 1_000);
 }

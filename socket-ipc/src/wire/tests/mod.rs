@@ -161,8 +161,7 @@ fn wire_message_one_byte_over_limit_returns_error() {
     let size = encoded(wire, "t", &"x").len() - 1;
     let mut buffer = Vec::new();
     assert!(wire.encode_within(size, Tail::Message, "t", &"x", &mut buffer).is_ok());
-    let error =
-        wire.encode_within(size, Tail::Message, "t", &"xy", &mut buffer).unwrap_err();
+    let error = wire.encode_within(size, Tail::Message, "t", &"xy", &mut buffer).unwrap_err();
     assert!(
         matches!(error, EncodeError::TooLarge { size: s, limit: l } if (s, l) == (size + 1, size)),
         "{error:?}"
