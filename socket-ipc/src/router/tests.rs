@@ -411,7 +411,7 @@ fn router_request_reaches_all_listeners_reply_none() {
     fixture.router.attach_as(ListenerId::next(), "number", doubling(&fixture)).unwrap();
     assert_eq!(fixture.dispatch(r#"{"topic":"number","message":5,"id":1}"#), ["7: Request(1) 5 is 10"]);
     assert_eq!(fixture.dispatch(r#"{"id":1,"message":5,"topic":"number"}"#), ["7: Request(1) 5 is 10"]);
-    assert_eq!(fixture.dispatch(r#"{"topic":"number","message":5}"#), ["7: Message 5 is 10"]);
+    assert_eq!(fixture.dispatch(r#"{"topic":"number","message":5}"#), ["7: Nobody 5 is 10"]);
     assert_eq!(
         fixture.dispatch(r#"{"topic":"number","message":5,"re":1}"#),
         ["7: reply to 1: number, 37 bytes"]
@@ -446,8 +446,8 @@ fn router_failed_request_sends_error_reply() {
     );
     let panicked = "7: Request(1) of number failed: the responder of `number` panicked (panicked)";
     assert_eq!(error_replies(&mut fixture, r#"{"topic":"number","message":13,"id":1}"#), [panicked]);
-    // A message without an id may be a request of a peer that writes none.
-    let panicked = "7: Message of number failed: the responder of `number` panicked (panicked)";
+    // Whether a message without an id is replied to is for the connection to know.
+    let panicked = "7: Nobody of number failed: the responder of `number` panicked (panicked)";
     assert_eq!(error_replies(&mut fixture, r#"{"topic":"number","message":13}"#), [panicked]);
     assert!(fixture.router.off(responder));
     assert_eq!(error_replies(&mut fixture, r#"{"topic":"number","message":5,"id":1}"#), [no_responder]);
@@ -515,7 +515,7 @@ fn router_topic_without_listener_calls_fallback() {
     fixture.router.attach_as(ListenerId::next(), "number", doubling(&fixture)).unwrap();
     assert_eq!(
         fixture.dispatch(r#"{"topic":"number","message":3}"#),
-        ["7: all number 3", "7: Message 3 is 6"]
+        ["7: all number 3", "7: Nobody 3 is 6"]
     );
     assert_eq!(fixture.dispatch(r#"{"topic":"other","message":4}"#), ["7: all other 4", "fallback other 4"]);
     assert!(fixture.router.off(fallback));

@@ -3,7 +3,7 @@
 use memchr::memmem;
 use serde::Serialize;
 
-use super::bounded::Bounded;
+use super::bounded::{Bounded, line_end};
 use super::error_text::shortened;
 use super::json::{Fault, Json, MAX_DEPTH, path_at_end};
 use super::kind::{ERROR, ID, RE, RequestId};
@@ -163,6 +163,7 @@ impl Wire {
     ) -> Result<(), EncodeError> {
         let start = buffer.len();
         let mut json = Json::new(Bounded::new(buffer, limit));
+        json.text.escapes_line_ends = *self == Self::JSON_LINES;
         json.text.put("{\"topic\":");
         json.string(topic_or_none(topic));
         json.text.put(",");
@@ -193,6 +194,9 @@ impl Wire {
         // Only verbatim text can hold a control character: in other text there is nothing to search for.
         if verbatim || !holds_control(self.delimiter) {
             self.keep_delimiter_out(start, buffer);
+        }
+        if verbatim && *self == Self::JSON_LINES {
+            escape_line_ends(start, buffer);
         }
         let size = buffer.len() - start - self.delimiter.len();
         if size > limit { Err(EncodeError::TooLarge { size, limit }) } else { Ok(()) }
@@ -241,6 +245,22 @@ impl Wire {
         }
         buffer.extend_from_slice(&written[copied..]);
     }
+}
+
+/// Writes as escapes the characters of text that was written unchanged and that many readers end a line at. JSON has
+/// them only inside strings.
+fn escape_line_ends(start: usize, buffer: &mut Vec<u8>) {
+    let places = memchr::memchr2_iter(0xC2, 0xE2, &buffer[start..]);
+    let found: Vec<_> = places.map(|at| start + at).filter(|at| line_end(&buffer[*at..]).is_some()).collect();
+    let Some(first) = found.first() else { return };
+    let (mut copied, written) = (0, buffer.split_off(*first));
+    for at in found.iter().map(|at| at - first) {
+        let Some((character, escape)) = line_end(&written[at..]) else { continue };
+        buffer.extend_from_slice(&written[copied..at]);
+        buffer.extend_from_slice(escape.as_bytes());
+        copied = at + character.len();
+    }
+    buffer.extend_from_slice(&written[copied..]);
 }
 
 /// How many messages end in `bytes`, which must begin at the start of a message.

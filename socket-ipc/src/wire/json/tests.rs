@@ -56,13 +56,21 @@ impl Serialize for ByHalves<'_> {
 fn assert_as_serde_json(value: &impl Serialize) {
     let mut written = Vec::new();
     Wire::JSON_LINES.encode("t", value, &mut written).unwrap();
-    let expected = format!(r#"{{"topic":"t","message":{}}}"#, serde_json::to_string(value).unwrap()) + "\n";
-    assert_eq!(String::from_utf8(written).unwrap(), expected);
+    let text = serde_json::to_string(value).unwrap();
+    // On a wire of other delimiters they are written as they are.
+    let mut other = Vec::new();
+    Wire::NODE_0_4.encode("t", value, &mut other).unwrap();
+    assert_eq!(String::from_utf8(other).unwrap(), format!("{{\"topic\":\"t\",\"message\":{text}}}\0\0"));
+    let mut text = text;
+    for line_end in ['\u{85}', '\u{2028}', '\u{2029}'] {
+        text = text.replace(line_end, &format!("\\u{:04x}", line_end as u32));
+    }
+    assert_eq!(String::from_utf8(written).unwrap(), format!("{{\"topic\":\"t\",\"message\":{text}}}\n"));
 }
 
 #[test]
 fn json_character_at_any_offset_matches_serde_json() {
-    for character in (0..=0x100).filter_map(char::from_u32) {
+    for character in (0..=0x100).chain(0x2020..=0x2030).filter_map(char::from_u32) {
         for before in 0..70 {
             assert_as_serde_json(&format!("{}{character}{}", "x".repeat(before), "y".repeat(40)));
         }
@@ -72,7 +80,7 @@ fn json_character_at_any_offset_matches_serde_json() {
 proptest! {
     #[test]
     fn json_string_in_any_container_matches_serde_json(
-        text in "[ -~\\x00-\\x1fäß€😀\"\\\\]{0,150}",
+        text in "[ -~\\x00-\\x1f\\u{80}-\\u{9f}\\u{2020}-\\u{2030}äß€😀\"\\\\]{0,150}",
     ) {
         assert_as_serde_json(&Everything {
             field: &text,
