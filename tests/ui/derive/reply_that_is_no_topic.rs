@@ -1,9 +1,0 @@
-use socket_ipc::Topic;
-
-#[derive(Topic)]
-#[topic(name = "add", reply = Sum)]
-struct Add;
-
-struct Sum;
-
-fn main() {}
