@@ -40,7 +40,7 @@ fn catalogue_case_names_existing_tests() {
     let catalogue = document("tests/README.md");
     let all = rows(&catalogue);
     for (letter, last, beside) in
-        [("I", 24, None), ("O", 10, Some("O5b")), ("F", 28, None), ("C", 12, None), ("L", 14, Some("L4b"))]
+        [("I", 24, None), ("O", 10, Some("O5b")), ("F", 28, None), ("C", 12, None), ("L", 14, Some("L4b")), ("Q", 24, None)]
     {
         let ids = (1..=last).map(|number| format!("{letter}{number}"));
         for id in ids.chain(beside.map(str::to_owned)) {

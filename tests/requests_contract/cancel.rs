@@ -465,7 +465,7 @@ support::both_flavours! {
     async fn cancels_beyond_outbox_len_are_not_lost() {
         let place = Place::new();
         let listener = UnixListener::bind(place.socket()).unwrap();
-        let client = Client::builder(place.socket()).outbox_len(100_000).request_timeout(LONG).build();
+        let client = Client::builder(place.socket()).outbox_len(1_000_000).request_timeout(LONG).build();
         client.connect().await.unwrap();
         let mut server = RawPeer::over(listener.accept().await.unwrap().0);
         let text = "x".repeat(20_000);

@@ -117,13 +117,28 @@ support::both_flavours! {
             r#"{"topic":"error","message":{"code":"unanswered","text":"the responder of `job` gave up the request without a reply"},"error":true,"re":4}"#
         );
         // A responder that panics drops the sender: one error reply.
-        server.respond_with::<Work>(|_, reply| {
+        let token = server.respond_with::<Work>(|_, reply| {
             let _reply = reply;
             panic!("on purpose");
         }).unwrap();
         peer.write("{\"topic\":\"work\",\"message\":1,\"id\":5}\n").await;
-        let line = peer.line().await;
-        assert!(line.ends_with(",\"error\":true,\"re\":5}"), "{line}");
+        let panicked = |id| format!(r#"{{"topic":"error","message":{{"code":"panicked","text":"the responder of `work` panicked"}},"error":true,"re":{id}}}"#);
+        assert_eq!(peer.line().await, panicked(5));
+        raw_ping(&mut peer).await;
+        server.off(token);
+        // One that panics after it has replied, or passed the sender on.
+        let mut kept = Events::<ReplySender<Work>>::new();
+        let report = kept.reporter();
+        server.respond_with::<Work>(move |Work(number), reply| {
+            if number == 6 { reply.send(Ok(6)).unwrap() } else { report(reply) }
+            panic!("on purpose");
+        }).unwrap();
+        peer.write("{\"topic\":\"work\",\"message\":6,\"id\":6}\n").await;
+        assert_eq!(peer.line().await, r#"{"topic":"work","message":6,"re":6}"#);
+        peer.write("{\"topic\":\"work\",\"message\":7,\"id\":7}\n").await;
+        assert_eq!(peer.line().await, panicked(7));
+        let error = kept.next().await.send(Ok(7)).unwrap_err();
+        assert!(matches!(error, ReplyError::Closed { .. }), "{error:?}");
         raw_ping(&mut peer).await;
     }
 
@@ -197,15 +212,17 @@ support::both_flavours! {
 
     async fn outbox_full_send_gives_sender_and_reply_back() {
         const LEN: usize = 300_000;
+        const COUNT: u64 = 40;
         let (place, server, _client) = connected_with(|server| server.outbox_len(LEN), |client| client).await;
         let mut given = give_senders(&server);
         let (mut peer, _) = raw_peer(&place, &server).await;
-        let requests: String = (0..20).map(|id| format!("{{\"topic\":\"job\",\"message\":{id},\"id\":{id}}}\n")).collect();
+        let requests: String = (0..COUNT).map(|id| format!("{{\"topic\":\"job\",\"message\":{id},\"id\":{id}}}\n")).collect();
         peer.write(requests).await;
         let mut back = Vec::new();
-        for (number, sender) in given.take(20).await {
+        for (number, sender) in given.take(COUNT as usize).await {
             match sender.send(Ok(done(100_000))) {
-                Ok(()) => assert_eq!(back.len(), 0, "a later reply had room"),
+                // The kernel takes some of it meanwhile.
+                Ok(()) => {}
                 Err(ReplyError::OutboxFull { sender, reply, size, queued, limit }) => {
                     assert!(size > 100_000 && size + queued > limit && limit == LEN, "{size} {queued} {limit}");
                     assert_eq!(reply, Ok(done(100_000)));
@@ -214,19 +231,18 @@ support::both_flavours! {
                 Err(error) => panic!("{error:?}"),
             }
             assert!(server.stats().outbox_len <= LEN as u64);
-            // The kernel takes some of it.
         }
-        assert!(back.len() > 10, "{} came back", back.len());
+        assert!(back.len() > 25, "{} came back", back.len());
         // They are sent once there is room, in any order.
         let sending: Vec<_> = back.into_iter().map(|(_, sender, reply)| tokio::spawn(sender.send_async(reply))).collect();
         let mut replied: Vec<_> = Vec::new();
-        for _ in 0..20 {
+        for _ in 0..COUNT {
             let line = peer.line().await;
             assert!(line.len() > 100_000 && line.starts_with("{\"topic\":\"job\",\"message\":\"xxx"), "{}", &line[..100]);
             replied.push(line.rsplit(':').next().unwrap().trim_end_matches('}').parse::<u64>().unwrap());
         }
         replied.sort_unstable();
-        assert_eq!(replied, (0..20).collect::<Vec<_>>());
+        assert_eq!(replied, (0..COUNT).collect::<Vec<_>>());
         for sent in sending {
             soon("the reply", sent).await.unwrap().unwrap();
         }
@@ -292,10 +308,10 @@ support::both_flavours! {
             }
         }
         assert!(waiting.len() > 5);
-        for sending in &mut waiting {
-            assert!(futures::FutureExt::now_or_never(sending).is_none(), "there was no room");
-        }
+        // The kernel takes some of it meanwhile.
+        waiting.retain_mut(|sending| futures::FutureExt::now_or_never(sending).is_none());
         let dropped = waiting.len();
+        assert!(dropped > 5);
         drop(waiting);
         let mut unanswered = 0;
         for _ in 0..30 {
@@ -320,15 +336,20 @@ support::both_flavours! {
                 waiting.push((number, tokio::spawn(sender.send_async(reply))));
             }
         }
-        let (number, sending) = waiting.remove(0);
+        // The kernel takes some of it meanwhile, but not the last.
+        let (number, sending) = waiting.pop().unwrap();
         peer.write(format!("{{\"topic\":\"socket-ipc.cancel\",\"message\":{number},\"re\":0}}\n")).await;
         let error = soon("the cancel", sending).await.unwrap().unwrap_err();
         assert!(matches!(error, ReplyError::Cancelled { .. }), "{error:?}");
         drop(peer);
+        let mut closed = 0;
         for (_, sending) in waiting {
-            let error = soon("the end", sending).await.unwrap().unwrap_err();
-            assert!(matches!(error, ReplyError::Closed { .. }), "{error:?}");
+            if let Err(error) = soon("the end", sending).await.unwrap() {
+                assert!(matches!(error, ReplyError::Closed { .. }), "{error:?}");
+                closed += 1;
+            }
         }
+        assert!(closed > 10, "{closed} ended by it");
         until("freed memory", || server.stats().outbox_len == 0).await;
     }
 

@@ -370,7 +370,7 @@ support::both_flavours! {
             if reply.code() == "failed" && reply.text() == "`submit` failed: the queue holds 3 jobs"), "{error:?}");
     }
 
-    async fn nan_in_typed_error_is_rejected_with_its_text() {
+    async fn nan_in_typed_error_is_rejected_with_its_place() {
         #[derive(Topic, Serialize, Deserialize)]
         #[topic(name = "root", reply = f64, error = NoRoot)]
         struct Root(f64);
@@ -384,9 +384,9 @@ support::both_flavours! {
         server.respond::<Root>(|Root(of), _| if of >= 0.0 { Ok(of.sqrt()) } else { Err(NoRoot { of: of.sqrt() }) }).unwrap();
         assert_eq!(soon("a root", client.request(&Root(4.0))).await.unwrap(), 2.0);
         let error = failed(client.request(&Root(-1.0))).await;
-        // JSON has no NaN: serde writes `null`, which is no `f64`.
+        // JSON has no NaN.
         assert!(matches!(&error, RequestError::Rejected { reply, .. }
-            if reply.code() == "failed" && reply.text() == "no root of NaN"), "{error:?}");
+            if reply.code() == "failed" && reply.text().contains("data.of is NaN")), "{error:?}");
     }
 
     async fn typed_error_that_cannot_be_sent_is_rejected_with_the_reason() {

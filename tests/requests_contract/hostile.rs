@@ -101,9 +101,9 @@ support::both_flavours! {
         let (place, server, client) = connected().await;
         let (guards, mut begun) = works_for_ever(&server);
         let (mut peer, _) = raw_peer(&place, &server).await;
-        peer.write((0..900).map(|id| format!("{{\"topic\":\"work\",\"message\":1,\"id\":{id}}}\n")).collect::<String>()).await;
-        begun.take(900).await;
-        let chunks = (0..100).map(|chunk| {
+        peer.write((0..300).map(|id| format!("{{\"topic\":\"work\",\"message\":1,\"id\":{id}}}\n")).collect::<String>()).await;
+        begun.take(300).await;
+        let chunks = (0..PAIRS / 2_000).map(|chunk| {
             (0..200).map(|at| format!("{{\"topic\":\"socket-ipc.cancel\",\"message\":{},\"re\":0}}\n", 1_000_000 + 200 * chunk + at)).collect()
         });
         let (mut peer, round_trips) = meanwhile(peer, &client, chunks, || {}).await;
@@ -152,7 +152,7 @@ support::both_flavours! {
     }
 
     async fn large_replies_to_client_that_does_not_read_stay_under_outbox_len() {
-        const LEN: usize = 4 << 20;
+        const LEN: usize = if cfg!(debug_assertions) { 1 << 18 } else { 4 << 20 };
         const OUTBOX: u64 = 3 * LEN as u64;
         let (place, server, client) = connected_with(|server| server.outbox_len(OUTBOX as usize), |client| client).await;
         #[derive(Topic, Serialize, Deserialize)]
@@ -180,7 +180,7 @@ support::both_flavours! {
             }
             assert!(server.stats().outbox_len <= OUTBOX);
         }
-        assert!((1..10).contains(&sent), "{sent} of {count} were queued");
+        assert!((1..20).contains(&sent), "{sent} of {count} were queued");
         ping(&client).await;
         // Dropped, each is an error reply. They are short.
         drop(full);
