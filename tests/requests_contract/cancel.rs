@@ -182,6 +182,30 @@ support::both_flavours! {
         assert_eq!((guards.begun(), guards.dropped()), (1, 1));
     }
 
+    async fn held_requests_in_thousands_that_were_cancelled_are_never_dispatched() {
+        const COUNT: u64 = 3_000;
+        let (_place, server, client) =
+            connected_with(|server| server.max_requests(5_000), |client| client.max_requests(5_000)).await;
+        let (guards, mut begun) = works_for_ever(&server);
+        let gate = Arc::new(Semaphore::new(0));
+        let closed = Arc::clone(&gate);
+        server.on_async::<Wait>(move |_, _| {
+            let closed = Arc::clone(&closed);
+            async move { closed.acquire().await.unwrap().forget() }
+        });
+        client.send(&Wait).unwrap();
+        let mut replies: Vec<_> = (1..=COUNT).map(|number| client.request(&Work(number))).collect();
+        let last = replies.pop();
+        drop(replies);
+        // The reply comes after the cancels, and past everything that is held back.
+        soon("a round trip", server.request(&Ping(1), server.clients()[0])).await.unwrap();
+        gate.add_permits(1);
+        assert_eq!(begun.next().await, COUNT);
+        drop(last);
+        ping(&client).await;
+        assert_eq!((guards.begun(), guards.dropped()), (1, 1));
+    }
+
     async fn front_request_cancelled_while_its_listener_waits_calls_no_responder() {
         let (place, server, _client) = connected().await;
         let (gate, mut waiting) = (Arc::new(Semaphore::new(0)), Events::new());
