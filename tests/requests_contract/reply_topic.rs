@@ -29,7 +29,9 @@ struct Subtract(i64, i64);
 fn respond_to_all(server: &Server) {
     server.respond::<Add>(|Add(left, right), _| left.checked_add(right).ok_or("too much")).unwrap();
     server.respond::<Multiply>(|Multiply(left, right), _| left.checked_mul(right).ok_or("too much")).unwrap();
-    server.respond::<Subtract>(|Subtract(left, right), _| left.checked_sub(right).ok_or(TooMuch { left })).unwrap();
+    server
+        .respond::<Subtract>(|Subtract(left, right), _| left.checked_sub(right).ok_or(TooMuch { left }))
+        .unwrap();
 }
 
 const MOST: i64 = i64::MAX;
