@@ -39,9 +39,14 @@ fn guarantee_of_the_chapter_names_existing_tests() {
 fn catalogue_case_names_existing_tests() {
     let catalogue = document("tests/README.md");
     let all = rows(&catalogue);
-    for (letter, last, beside) in
-        [("I", 24, None), ("O", 10, Some("O5b")), ("F", 28, None), ("C", 12, None), ("L", 14, Some("L4b"))]
-    {
+    for (letter, last, beside) in [
+        ("I", 24, None),
+        ("O", 10, Some("O5b")),
+        ("F", 28, None),
+        ("C", 12, None),
+        ("L", 14, Some("L4b")),
+        ("Q", 24, None),
+    ] {
         let ids = (1..=last).map(|number| format!("{letter}{number}"));
         for id in ids.chain(beside.map(str::to_owned)) {
             let found: Vec<_> = all.iter().filter(|row| row.starts_with(&format!("| {id} |"))).collect();

@@ -40,7 +40,9 @@ pub(crate) use encode::{encoded, queue_paced};
 pub(crate) use inbox::InboxBudget;
 pub(crate) use outbox::{BroadcastLog, CloseCommand, Outbox, OutboxBudget, PushError, Unsent, counted_for};
 pub(crate) use pending_requests::{Cancels, PendingRequests};
-pub(crate) use reply::{NotReplied, Outcome, reply, reply_paced, reply_within, request_span};
+pub(crate) use reply::{
+    NotReplied, Outcome, reply, reply_paced, reply_with_room, reply_within, request_span,
+};
 pub use reply_future::ReplyFuture;
 pub(crate) use reply_future::{Read, read_raw, read_typed};
 pub(crate) use session::Session;

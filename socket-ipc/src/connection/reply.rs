@@ -29,8 +29,45 @@ pub(crate) fn reply<R: Serialize, X: Serialize>(
     encoded_reply(endpoint, to, topic, outcome, |topic, reply| queue(endpoint, outbox, to, topic, reply));
 }
 
-/// Queues the reply once there is room for it. Returns why it can't be sent at all, if so: the requester gets an error
-/// reply then.
+/// Queues the reply once there is room for it, however many wait. Returns why it can't be sent at all, if so: the
+/// requester gets an error reply then.
+pub(crate) async fn reply_with_room<T>(
+    endpoint: &impl EndpointState,
+    outbox: &Outbox,
+    to: &ReplyTo,
+    topic: TopicName<'_>,
+    outcome: Result<T::Reply, T::Error>,
+) -> Option<SendError>
+where
+    T: Request,
+    T::Reply: Serialize,
+    T::Error: Serialize,
+{
+    // What waits here is not counted: the program holds it, as it holds the sender.
+    let mut encoded = None;
+    let unsendable = encoded_reply(endpoint, to, topic, Outcome::of::<T>(&outcome), |topic, reply| {
+        encoded = Some((topic, reply.to_vec()));
+    });
+    drop(outcome);
+    let Some((topic, reply)) = encoded else { return unsendable };
+    while outbox.wait_for_room(reply.len()).await.is_ok() {
+        match outbox.push_reply_within(&reply) {
+            Ok(()) => {
+                endpoint.metrics().sent(topic, 1, reply.len());
+                return unsendable;
+            }
+            Err(PushError::Ended) => break,
+            // Another sender was faster.
+            Err(PushError::Full { .. } | PushError::TotalFull) => {}
+        }
+    }
+    // An outbox that is about to end takes it at once: the drain still writes it.
+    queue(endpoint, outbox, to, topic, &reply);
+    unsendable
+}
+
+/// Queues the reply once there is room for it, unless too many wait already. Returns why it can't be sent at all, if so:
+/// the requester gets an error reply then.
 pub(crate) async fn reply_paced<T>(
     endpoint: &impl EndpointState,
     outbox: &Outbox,

@@ -14,7 +14,8 @@ use crate::client_id::ClientId;
 use crate::connection::{self, NotReplied, Outbox, Outcome};
 use crate::error::SendError;
 use crate::error::error_reply::ErrorReply;
-use crate::router::{OnCancel, Wait};
+use crate::listener::caught;
+use crate::router::{CallResult, OnCancel, Wait};
 use crate::topic::Request;
 use crate::wire::ReplyTo;
 
@@ -94,13 +95,14 @@ struct Call<E: Endpoint> {
     to: ReplyTo,
 }
 
-/// Makes the sender of the reply to a request, and what holds its place among the running responders.
+/// Calls a responder with the sender of the reply to its request, which holds a place among the running responders.
 pub(super) fn deferred<T, E: Endpoint>(
     endpoint: Weak<E>,
     outbox: Arc<Outbox>,
     peer: E::Peer,
     to: ReplyTo,
-) -> (ReplySender<T, E::Peer>, Wait, OnCancel)
+    respond: impl FnOnce(ReplySender<T, E::Peer>),
+) -> CallResult
 where
     T: Request<Reply: Serialize + Send + 'static, Error: Serialize + Send + 'static> + 'static,
 {
@@ -111,13 +113,23 @@ where
         false => OnCancel::Nothing,
     };
     let (mut done, place) = (state.subscribe(), Place(Arc::clone(&state)));
-    let wait = Box::pin(async move {
+    let wait: Wait = Box::pin(async move {
         // An error means that the sender is gone.
         let _ = done.wait_for(|state| *state == State::Done).await;
         drop(place);
     });
-    let call = Box::new(Call { endpoint, outbox, to });
-    (ReplySender { call, state, peer }, wait, on_cancel)
+    let call = Box::new(Call { endpoint, outbox, to: to.clone() });
+    let sender = ReplySender { call, state: Arc::clone(&state), peer };
+    match caught(|| respond(sender)) {
+        Ok(()) => CallResult::Responding { wait, to, on_cancel },
+        Err(panic) => {
+            // A sender that still exists sends nothing from now on.
+            drop(wait);
+            // The sender that the panic dropped has told the requester.
+            let is_answered = *state.borrow() == State::Done;
+            CallResult::Panicked { to: (!is_answered).then_some(to), panic }
+        }
+    }
 }
 
 /// The place of a request among the running responders of its connection, which the connection drops when it ends.
@@ -275,15 +287,20 @@ where
     ) -> Pin<Box<dyn Future<Output = Option<SendError>> + Send + 'c>> {
         Box::pin(async move {
             let endpoint = self.endpoint.upgrade()?;
-            connection::reply_paced::<T>(&*endpoint, &self.outbox, &self.to, reply_topic::<T>(), outcome)
+            connection::reply_with_room::<T>(&*endpoint, &self.outbox, &self.to, reply_topic::<T>(), outcome)
                 .await
         })
     }
 
     fn unanswered(&self) {
         let Some(endpoint) = self.endpoint.upgrade() else { return };
-        let text = format!("the responder of `{}` gave up the request without a reply", T::NAME);
-        let outcome = Err(ErrorReply::new(ErrorReply::UNANSWERED, text));
+        let error_reply = if std::thread::panicking() {
+            ErrorReply::new(ErrorReply::PANICKED, format!("the responder of `{}` panicked", T::NAME))
+        } else {
+            let text = format!("the responder of `{}` gave up the request without a reply", T::NAME);
+            ErrorReply::new(ErrorReply::UNANSWERED, text)
+        };
+        let outcome = Err(error_reply);
         let outcome = Outcome::<()>::untyped(&outcome);
         connection::reply(&*endpoint, &self.outbox, &self.to, reply_topic::<T>(), outcome);
     }

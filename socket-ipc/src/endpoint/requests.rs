@@ -94,9 +94,7 @@ where
             return CallResult::Done;
         };
         let span = request_span(T::NAME, &to);
-        let (sender, wait, on_cancel) = deferred(weak.clone(), outbox, peer, to.clone());
-        span.in_scope(|| responder(request, sender));
-        CallResult::Responding { wait, to, on_cancel }
+        span.in_scope(|| deferred(weak.clone(), outbox, peer, to, |sender| responder(request, sender)))
     });
     attach(endpoint, T::NAME, call)
 }

@@ -153,6 +153,7 @@ impl Metrics {
             outbox_peak: outbox_peak as u64,
             slow_consumers: count(&self.slow_consumers),
             late_replies: count(&self.late_replies),
+            dropped_replies: count(&self.dropped_replies),
             ..Stats::of_topics(self.topics())
         }
     }

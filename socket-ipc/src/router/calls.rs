@@ -163,7 +163,7 @@ impl<F: Copy> ResponderCall<F> {
         match caught(|| wait.as_mut().poll(cx)) {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(())) => {}
-            Err(panic) => panicked(self.topic.as_deref(), &self.to, panic, from, report),
+            Err(panic) => panicked(self.topic.as_deref(), Some(&self.to), panic, from, report),
         }
         self.give_up(from, report);
         Poll::Ready(())
@@ -199,16 +199,17 @@ fn drop_wait<F: Copy>(topic: Option<&str>, wait: &mut Option<Wait>, from: F, rep
     }
 }
 
-/// Reports that the responder of a topic panicked, and sends an error reply to the requester. The text of the panic is
+/// Reports that the responder of a topic panicked, and sends an error reply to the requester, if it has none yet. The text of the panic is
 /// not sent to the peer.
 pub(super) fn panicked<F: Copy>(
     topic: Option<&str>,
-    to: &ReplyTo,
+    to: Option<&ReplyTo>,
     panic: String,
     from: F,
     report: &impl Report<F>,
 ) {
     report.listener_panicked(listens_for(topic), from, panic);
+    let Some(to) = to else { return };
     let topic = topic.unwrap_or_default();
     let text = format!("the responder of `{topic}` panicked");
     report.send_error_reply(to, topic, ErrorReply::new(ErrorReply::PANICKED, text), from);

@@ -45,7 +45,7 @@ impl<F: Copy> Router<F> {
                         true
                     }
                     Ok(Some(CallResult::Panicked { to, panic })) => {
-                        panicked(only.topic.as_deref(), &to, panic, from, report);
+                        panicked(only.topic.as_deref(), to.as_ref(), panic, from, report);
                         true
                     }
                     Ok(None) => false,
@@ -214,7 +214,7 @@ impl<F: Copy> Router<F> {
                     responder_calls.push(ResponderCall::new(wait, entry, to, on_cancel));
                 }
                 Ok(Ok(CallResult::Panicked { to, panic })) => {
-                    panicked(entry.topic.as_deref(), &to, panic, from, report)
+                    panicked(entry.topic.as_deref(), to.as_ref(), panic, from, report)
                 }
                 Ok(Err(error)) => {
                     let (line, column, reason) = error_place(&error);
@@ -240,7 +240,7 @@ impl<F: Copy> Router<F> {
                     });
                 }
                 Err(panic) if entry.responds() => {
-                    panicked(entry.topic.as_deref(), &entry.reply_to(kind), panic, from, report)
+                    panicked(entry.topic.as_deref(), Some(&entry.reply_to(kind)), panic, from, report)
                 }
                 Err(panic) => report.listener_panicked(entry.listens_for(), from, panic),
             }

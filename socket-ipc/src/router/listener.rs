@@ -27,7 +27,8 @@ pub(crate) enum CallResult {
     },
     /// A responder panicked.
     Panicked {
-        to: ReplyTo,
+        /// `None` where the request has a reply.
+        to: Option<ReplyTo>,
         panic: String,
     },
 }

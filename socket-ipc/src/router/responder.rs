@@ -109,5 +109,5 @@ where
 /// Calls a responder. If it panics, whom its reply is for is kept, for the error reply.
 fn called(to: ReplyTo, respond: impl FnOnce(ReplyTo) -> CallResult) -> CallResult {
     let for_panic = to.clone();
-    caught(|| respond(to)).unwrap_or_else(|panic| CallResult::Panicked { to: for_panic, panic })
+    caught(|| respond(to)).unwrap_or_else(|panic| CallResult::Panicked { to: Some(for_panic), panic })
 }

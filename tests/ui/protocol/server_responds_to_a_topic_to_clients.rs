@@ -10,7 +10,7 @@ struct Add;
 struct Sum;
 
 #[derive(Protocol)]
-#[protocol(to_client(Add -> Sum))]
+#[protocol(to_client(Add))]
 struct Chat;
 
 fn main() {

@@ -14,7 +14,7 @@ struct Greeting;
 struct Add;
 
 #[derive(Protocol)]
-#[protocol(to_server(Hello, Add -> Greeting), to_client(Greeting))]
+#[protocol(to_server(Hello, Add), to_client(Greeting))]
 struct Chat;
 
 struct Handlers;

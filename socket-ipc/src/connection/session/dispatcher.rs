@@ -275,7 +275,8 @@ impl<E: EndpointState> Dispatcher<E> {
             self.held_requests.clear();
             return Poll::Pending;
         };
-        let (router, wire) = (context.endpoint.router(), context.limits().wire);
+        let router = context.endpoint.router();
+        let Limits { wire, max_requests, .. } = *context.limits();
         let Self { held, held_requests, responders, .. } = self;
         held_requests.forget_before(reader.consumed());
         let (mut acted, mut blanks, mut others) = (false, Vec::new(), Vec::new());
@@ -293,7 +294,7 @@ impl<E: EndpointState> Dispatcher<E> {
                 }
                 return true;
             }
-            held_requests.note(wire, bytes, at);
+            held_requests.note(wire, bytes, at, max_requests);
             may_be_reply(bytes) && router.take_reply(bytes, context.from, context)
         });
         for (at, len) in blanks {

@@ -7,8 +7,9 @@ use memchr::memmem;
 use crate::limits::MAX_REQUESTS;
 use crate::wire::{EnvelopeKind, RequestId, Wire, request_id_at_end};
 
-/// The requests that were scanned behind a message that is held back, in order. At most [`MAX_REQUESTS`], as many as a
-/// peer of this library has pending: a further one is found by its cancel once it runs.
+/// The requests that were scanned behind a message that is held back, in order. At most `max_requests`, and not fewer
+/// than [`MAX_REQUESTS`]: as many as a peer with the same options has pending. The cancel of a further one is lost, and its
+/// responder runs.
 #[derive(Debug, Default)]
 pub(super) struct HeldRequests {
     requests: VecDeque<HeldRequest>,
@@ -24,8 +25,8 @@ struct HeldRequest {
 
 impl HeldRequests {
     /// Notes a scanned message, if it is a request.
-    pub(super) fn note(&mut self, wire: Wire, bytes: &[u8], at: u64) {
-        if self.requests.len() < MAX_REQUESTS
+    pub(super) fn note(&mut self, wire: Wire, bytes: &[u8], at: u64, max_requests: usize) {
+        if self.requests.len() < max_requests.max(MAX_REQUESTS)
             && let Some(id) = request_id(wire, bytes)
         {
             self.requests.push_back(HeldRequest { id, at, len: bytes.len() });
@@ -83,7 +84,7 @@ mod tests {
             r#"{"topic":"add","message":{"id":7}}"#,
         ];
         for (at, line) in lines.iter().enumerate() {
-            requests.note(WIRE, line.as_bytes(), at as u64);
+            requests.note(WIRE, line.as_bytes(), at as u64, 1);
         }
         let seven = RequestId::from(7);
         assert_eq!(requests.take(&seven), [(0, lines[0].len()), (1, lines[1].len())]);
@@ -97,9 +98,11 @@ mod tests {
     #[test]
     fn held_requests_beyond_limit_are_not_kept() {
         let mut requests = HeldRequests::default();
-        for at in 0..2 * MAX_REQUESTS {
-            requests.note(WIRE, br#"{"topic":"add","message":1,"id":7}"#, at as u64);
+        for (max_requests, most) in [(1, MAX_REQUESTS), (MAX_REQUESTS + 5, MAX_REQUESTS + 5)] {
+            for at in 0..2 * MAX_REQUESTS {
+                requests.note(WIRE, br#"{"topic":"add","message":1,"id":7}"#, at as u64, max_requests);
+            }
+            assert_eq!(requests.requests.len(), most);
         }
-        assert_eq!(requests.requests.len(), MAX_REQUESTS);
     }
 }

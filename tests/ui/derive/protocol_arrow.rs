@@ -1,11 +1,9 @@
 use socket_ipc::{Protocol, Topic};
 
 #[derive(Topic)]
-#[topic = "hello"]
+#[topic(name = "hello", reply = Greeting)]
 struct Hello;
 
-#[derive(Topic)]
-#[topic = "greeting"]
 struct Greeting;
 
 #[derive(Protocol)]

@@ -1,9 +1,7 @@
 use socket_ipc::Topic;
 
 #[derive(Topic)]
-#[topic(name = "add", reply = Sum)]
+#[topic(name = "add", reply_topic = "sum")]
 struct Add;
-
-struct Sum;
 
 fn main() {}
