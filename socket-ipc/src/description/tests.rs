@@ -481,11 +481,10 @@ fn json_schema_has_envelopes_of_both_directions() {
         ..Description::new()
     };
     let reference = |name: &str| json!({"$ref": format!("#/$defs/{name}")});
-    let object = |properties: Value, required: &[&str]| {
-        json!({"type": "object", "properties": properties, "required": required})
+    let object = |properties: Value, required: &[&str]| json!({"type": "object", "properties": properties, "required": required});
+    let message = |topic: &str, message| {
+        object(json!({"topic": {"const": topic}, "message": message}), &["message", "topic"])
     };
-    let message =
-        |topic: &str, message| object(json!({"topic": {"const": topic}, "message": message}), &["message", "topic"]);
     let reply = |topic: &str, message, re: &[&str]| {
         let properties = json!({"topic": {"const": topic}, "message": message, "re": {"type": re}});
         object(properties, &["message", "re", "topic"])

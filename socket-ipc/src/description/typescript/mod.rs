@@ -55,7 +55,8 @@ type Topics<'d> = BTreeMap<&'d str, Vec<Value>>;
 pub(super) fn typescript(description: &Description) -> String {
     let mut definitions = Definitions::new(RESERVED);
     let (mut to_server, mut to_client): (Topics<'_>, Topics<'_>) = Default::default();
-    let (mut replies, mut errors, mut reply_topics): (Topics<'_>, Topics<'_>, Topics<'_>) = Default::default();
+    let (mut replies, mut errors, mut reply_topics): (Topics<'_>, Topics<'_>, Topics<'_>) =
+        Default::default();
     let mut errors_to_client = false;
     for topic in &description.topics {
         let (there, back) = match topic.direction {
@@ -69,7 +70,10 @@ pub(super) fn typescript(description: &Description) -> String {
         let Some(reply_topic) = &topic.reply else { continue };
         let reply = add(&topic.reply_schema, &format!("{} reply", topic.topic));
         if let Some(error) = &topic.error_schema {
-            errors.entry(&topic.topic).or_default().push(add(&Some(error.clone()), &format!("{} error", topic.topic)));
+            errors
+                .entry(&topic.topic)
+                .or_default()
+                .push(add(&Some(error.clone()), &format!("{} error", topic.topic)));
         }
         // The Node library has no numbers. It gets a reply only as a message of a topic of its own.
         if *reply_topic != topic.topic {
@@ -102,7 +106,11 @@ pub(super) fn typescript(description: &Description) -> String {
         ("ToClient", &to_client, "The messages from the server, by topic."),
         ("Replies", &replies, "The reply to each request, by the topic of the request."),
         ("Errors", &errors, "The `data` of the error replies to each request, by the topic of the request."),
-        ("ReplyTopics", &reply_topics, "The topic of the reply to each request that may be sent without an `id`."),
+        (
+            "ReplyTopics",
+            &reply_topics,
+            "The topic of the reply to each request that may be sent without an `id`.",
+        ),
     ] {
         file.push('\n');
         comment(&mut file, "", text);
