@@ -92,7 +92,7 @@
 //! # let directory = tempfile::tempdir()?;
 //! # let path = directory.path().join("myApp.sock");
 //! let server = Server::new(&path);
-//! server.respond_raw("double", "doubled", |number, _client_id| Ok(2 * number.decode::<i64>()?))?;
+//! server.respond_raw("double", None, |number, _client_id| Ok(2 * number.decode::<i64>()?))?;
 //! server.listen().await?;
 //! let reply = tokio::task::spawn_blocking(move || {
 //!     let client = blocking::Client::new(&path);
