@@ -16,15 +16,11 @@ use serde::{Deserialize, Serialize};
 use socket_ipc::{Client, RequestError, Server, Topic, blocking};
 
 #[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "add", reply = Sum)]
+#[topic(name = "add", reply = i64)]
 struct Add {
     left: i64,
     right: i64,
 }
-
-#[derive(Topic, Serialize, Deserialize)]
-#[topic = "sum"]
-struct Sum(i64);
 
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "count down"]
@@ -62,11 +58,11 @@ fn script(path: &Path) -> Result<(), Box<dyn Error>> {
 
     // Waits up to 10 seconds for the server to start.
     client.connect_within(Duration::from_secs(10))?;
-    let Sum(sum) = client.request(&Add { left: 2, right: 3 })?;
+    let sum = client.request(&Add { left: 2, right: 3 })?;
     println!("2 and 3 are {sum}");
     match client.request_within(&Add { left: i64::MAX, right: 1 }, Duration::from_secs(1)) {
         Err(error @ RequestError::Rejected { .. }) => println!("an error: {error}"),
-        other => println!("unexpected: {:?}", other.map(|Sum(sum)| sum)),
+        other => println!("unexpected: {other:?}"),
     }
 
     client.send(&CountDown { from: 3 })?;
@@ -90,7 +86,7 @@ fn script(path: &Path) -> Result<(), Box<dyn Error>> {
 async fn serve(path: PathBuf) -> Result<(), Box<dyn Error>> {
     let server = Server::new(path);
     server.respond::<Add>(|Add { left, right }, _client_id| {
-        left.checked_add(right).map(Sum).ok_or("the sum is too large")
+        left.checked_add(right).ok_or("the sum is too large")
     })?;
     let reply = server.handle();
     server.on_async::<CountDown>(move |CountDown { from }, client_id| {

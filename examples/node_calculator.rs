@@ -1,9 +1,9 @@
 //! A server that replies to the requests of programs written with the Node library `@crussell52/socket-ipc`, and sends
 //! each of them a request of its own.
 //!
-//! The Node library has messages and no requests. A responder replies to a plain message, too: its reply is a plain
-//! message under the topic of the reply, or under `error`. In the other direction the server sends a message and has a
-//! listener for the message that comes back.
+//! The Node library has messages and no requests. A responder replies to a plain message, too, where the request names a
+//! `reply_topic`: its reply is a plain message of that topic, or of the topic `error`. In the other direction the server
+//! sends a message and has a listener for the message that comes back.
 //!
 //! In one terminal, start the server; it runs until Ctrl-C:
 //!
@@ -29,15 +29,11 @@ use serde::{Deserialize, Serialize};
 use socket_ipc::{ErrorReply, Server, Topic, Wire};
 
 #[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "add", reply = Sum)]
+#[topic(name = "add", reply = i64, reply_topic = "sum")]
 struct Add {
     left: i64,
     right: i64,
 }
-
-#[derive(Topic, Serialize, Deserialize)]
-#[topic = "sum"]
-struct Sum(i64);
 
 /// A request of the server. Programs in Node reply with a `Product`, but can't say to which request.
 #[derive(Topic, Serialize, Deserialize)]
@@ -60,7 +56,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
     server.respond::<Add>(|Add { left, right }, client_id| {
         println!("{client_id} requests {left} + {right}");
-        let sum = left.checked_add(right).map(Sum);
+        let sum = left.checked_add(right);
         sum.ok_or_else(|| ErrorReply::new("too_much", "that is more than I can count"))
     })?;
 

@@ -19,11 +19,11 @@ struct Log<'m> {
 }
 
 #[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "how many", reply = Count)]
+#[topic(name = "how many", reply = usize)]
 struct HowMany;
 
 #[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "count again", reply = "Count")]
+#[topic(name = "count again", reply = "Count", reply_topic = "count")]
 struct CountAgain;
 
 #[derive(Topic, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ const TO_CLIENT: Direction = Direction::TowardClient;
 const CHAT: [(&str, Direction, Option<&str>); 5] = [
     ("hello", TO_SERVER, None),
     ("log", TO_SERVER, None),
-    ("how many", TO_SERVER, Some("count")),
+    ("how many", TO_SERVER, Some("how many")),
     ("log", TO_CLIENT, None),
     ("count again", TO_CLIENT, Some("count")),
 ];
@@ -77,7 +77,9 @@ fn description_of_protocol_without_server_has_all_topics() {
     assert!(manifest.contains(&format!("[workspace.package]\nversion = \"{}\"", description.version)));
     assert_eq!(description.protocol.as_deref(), Some("Chat"));
     assert_eq!(topics(&description), CHAT);
-    assert!(description.topics.iter().all(|topic| topic.schema.is_none() && topic.reply_schema.is_none()));
+    for topic in &description.topics {
+        assert_eq!((&topic.schema, &topic.reply_schema, &topic.error_schema), (&None, &None, &None));
+    }
     assert_eq!(topics(&Description::of::<OldChat>()), [("by hand", TO_SERVER, None)]);
 }
 
@@ -150,8 +152,9 @@ support::both_flavours! {
         let _subscription = server.subscribe::<Count>();
         server.on_topic("weather", |_, _| {});
         server.respond_raw("length", Some(""), |_, _| Ok(0)).unwrap();
+        server.respond_raw("size", None, |_, _| Ok(0)).unwrap();
         server.respond_async::<CountAgain>(|_, _| async { Count(0) }).unwrap();
-        let how_many = server.respond::<HowMany>(|_, _| Count(0)).unwrap();
+        let how_many = server.respond::<HowMany>(|_, _| 0).unwrap();
         let description = describe().await;
         assert_eq!(description.protocol, None);
         assert_eq!(description.limits.max_message_len, limits::MESSAGE_LEN);
@@ -159,14 +162,15 @@ support::both_flavours! {
             ("count", TO_SERVER, None),
             ("count again", TO_SERVER, Some("count")),
             ("hello", TO_SERVER, None),
-            ("how many", TO_SERVER, Some("count")),
+            ("how many", TO_SERVER, Some("how many")),
             ("length", TO_SERVER, Some("none")),
+            ("size", TO_SERVER, Some("size")),
             ("weather", TO_SERVER, None),
         ];
         assert_eq!(topics(&description), all);
 
         assert!(server.off(hello) && server.off(how_many));
-        assert_eq!(topics(&describe().await), [all[0], all[1], all[4], all[5]]);
+        assert_eq!(topics(&describe().await), [all[0], all[1], all[4], all[5], all[6]]);
     }
 
     async fn describe_as_given_topics_come_first_limits_are_its_own() {

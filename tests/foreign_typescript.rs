@@ -36,18 +36,31 @@ struct Greeting {
 }
 
 #[derive(Topic, JsonSchema, Serialize, Deserialize)]
-#[topic(name = "add", reply = Sum)]
+#[topic(name = "add", reply = u8, reply_topic = "sum")]
 struct Add {
     left: u8,
     right: u8,
 }
 
+/// The Node library gets no reply to it: it names no topic for that.
 #[derive(Topic, JsonSchema, Serialize, Deserialize)]
-#[topic = "sum"]
-struct Sum(u8);
+#[topic(name = "submit", reply = Submitted, error = SubmitError)]
+struct Submit {
+    command: String,
+}
+
+#[derive(JsonSchema, Serialize, Deserialize)]
+struct Submitted {
+    id: u64,
+}
+
+#[derive(JsonSchema, Serialize, Deserialize)]
+enum SubmitError {
+    QueueFull { max: usize },
+}
 
 #[derive(Protocol)]
-#[protocol(to_server(Hello, Add), to_client(Greeting))]
+#[protocol(to_server(Hello, Add, Submit), to_client(Greeting))]
 struct Chat;
 
 /// `None` if the compiler can't be installed here; the skip is reported.
@@ -74,7 +87,7 @@ support::both_flavours! {
             reply.send(&greeting, client_id).unwrap();
         });
         server
-            .respond::<Add>(|Add { left, right }, _| left.checked_add(right).map(Sum).ok_or("that is too much"))
+            .respond::<Add>(|Add { left, right }, _| left.checked_add(right).ok_or("that is too much"))
             .unwrap();
         server.listen().await.unwrap();
 
@@ -91,7 +104,7 @@ support::both_flavours! {
         let output = soon("the end of the program", program.wait_with_output()).await.unwrap();
         assert_eq!(
             String::from_utf8(output.stdout).unwrap(),
-            "Hello, Node! You are puzzled by types, number 1.\n2 + 3 = 5.0\nerror reply (failed): that is too much\n"
+            "5 100\nHello, Node! You are puzzled by types, number 1.\n2 + 3 = 5.0\nerror reply (failed): that is too much\n"
         );
         assert!(output.status.success());
         assert_eq!(received.next().await, r#"Node is Puzzled { by: "types" }"#);
@@ -267,6 +280,7 @@ fn shape<T: JsonSchema>(topics: &mut Vec<TopicDescription>) {
         topic.schema = Some(settings.into_generator().into_root_schema_for::<T>().to_value());
         topic.reply = Some("reply".to_owned());
         topic.reply_schema = topic.schema.clone();
+        topic.error_schema = topic.schema.clone();
         topics.push(topic);
     }
 }

@@ -66,7 +66,7 @@ fn protocol_schema_without_socket_has_schemas_of_all_topics() {
     let without = |description: &Description| {
         let mut description = description.clone();
         for topic in &mut description.topics {
-            (topic.schema, topic.reply_schema) = (None, None);
+            (topic.schema, topic.reply_schema, topic.error_schema) = (None, None, None);
         }
         description
     };
@@ -96,14 +96,39 @@ fn schema_per_direction_is_for_reading_or_writing() {
 }
 
 #[test]
-fn reply_schema_without_arrow_is_present() {
-    #[derive(Protocol)]
-    #[protocol(to_server(HowMany))]
-    struct WithoutAnArrow;
+fn schema_of_request_has_its_reply_topic_and_its_errors() {
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    enum SubmitError {
+        QueueFull {
+            #[serde(default)]
+            max: usize,
+        },
+    }
 
-    let description = WithoutAnArrow::schema();
-    assert_eq!(description.topics[0].reply.as_deref(), Some("count"));
-    assert!(description.topics[0].reply_schema.is_some());
+    #[derive(Topic, JsonSchema, Serialize, Deserialize)]
+    #[topic(name = "submit", reply = u64, error = SubmitError)]
+    struct Submit;
+
+    #[derive(Topic, JsonSchema, Serialize, Deserialize)]
+    #[topic(name = "add", reply = u64, reply_topic = "sum")]
+    struct Add;
+
+    #[derive(Protocol)]
+    #[protocol(to_server(Submit, Add), to_client(Submit))]
+    struct Jobs;
+
+    let schema = Jobs::schema();
+    let topic = |topic, direction| schema.topic(topic, direction).expect("it travels");
+    let [to_server, to_client] = [Direction::TowardServer, Direction::TowardClient];
+    assert_eq!(topic("add", to_server).reply.as_deref(), Some("sum"));
+    assert_eq!(topic("add", to_server).error_schema, None, "an `ErrorReply` has no data");
+    assert_eq!(topic("submit", to_server).reply.as_deref(), Some("submit"));
+    for (direction, expected) in [(to_server, json!(["max"])), (to_client, Value::Null)] {
+        let submit = topic("submit", direction);
+        assert_eq!(submit.reply_schema.as_ref().expect("a schema")["type"], "integer");
+        let error = submit.error_schema.as_ref().expect("a schema");
+        assert_eq!(error["oneOf"][0]["properties"]["QueueFull"]["required"], expected, "{error}");
+    }
 }
 
 support::both_flavours! {

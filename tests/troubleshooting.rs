@@ -13,7 +13,7 @@ fn variants(source: &str) -> Vec<String> {
     let mut current = None;
     for line in source.lines() {
         if let Some(rest) = line.strip_prefix("pub enum ") {
-            current = rest.split_whitespace().next();
+            current = rest.split([' ', '<']).next();
         } else if line == "}" {
             current = None;
         }
@@ -33,6 +33,7 @@ fn variants(source: &str) -> Vec<String> {
 fn chapter_names_every_variant_of_every_error() {
     let chapter = document("socket-ipc/src/guide/troubleshooting.md");
     let sources = [
+        "endpoint/reply_error.rs",
         "error/connect.rs",
         "error/fault.rs",
         "error/listen.rs",

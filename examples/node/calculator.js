@@ -25,7 +25,7 @@ const client = new Client({socketFile});
 // A request is a plain message.
 client.on('connect', () => client.send('add', {left: 2, right: 3}));
 
-// Its reply is a message under the topic of the reply.
+// Its reply is a message of the topic that `reply_topic` names in Rust.
 client.on('message.sum', (sum) => {
     console.log(`2 + 3 = ${sum}`);
     client.send('add', {left: 9e18, right: 9e18});

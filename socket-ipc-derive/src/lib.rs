@@ -40,6 +40,9 @@ use syn::{DeriveInput, parse_macro_input};
 /// |---|---|---|
 /// | `name` | the topic, a string literal | none: it is required |
 /// | `reply` | the type of the reply, bare or in a string | none: the topic is no request |
+/// | `error` | the type that responders fail with, bare or in a string | `ErrorReply` |
+/// | `reply_topic` | the topic that replies travel under, a string literal | that of the request |
+/// | `no_cancel` | no value: responders run on when the requester gives up | they are cancelled |
 /// | `crate` | the path of the library, in a string or bare | `::socket_ipc` |
 ///
 /// ```
@@ -66,34 +69,41 @@ use syn::{DeriveInput, parse_macro_input};
 ///
 /// # Requests
 ///
-/// With `reply` a topic is a request: the type implements `Request`, too. `Request::Reply` is the type of the reply,
-/// which is a topic of its own.
+/// With `reply` a topic is a request: the type implements `Request`, too. The reply is of any type that serde writes and
+/// reads, and needs no topic: it travels under that of the request. With `error` a responder fails with that type, which
+/// the requester gets back. Without, it fails with an `ErrorReply`, into which any error converts that can be displayed.
 ///
 /// ```
 /// # use serde::{Deserialize, Serialize};
 /// use socket_ipc::{Request, Topic};
 ///
 /// #[derive(Topic, Serialize, Deserialize)]
-/// #[topic(name = "add", reply = Sum)]
-/// struct Add {
-///     left: i64,
-///     right: i64,
+/// #[topic(name = "submit", reply = Submitted, error = SubmitError)]
+/// struct Submit {
+///     command: String,
 /// }
 ///
-/// #[derive(Topic, Serialize, Deserialize)]
-/// #[topic = "sum"]
-/// struct Sum(i64);
-///
-/// fn reply_of<Q: Request>() -> &'static str {
-///     Q::Reply::NAME
+/// #[derive(Serialize, Deserialize)]
+/// struct Submitted {
+///     id: u64,
 /// }
 ///
-/// assert_eq!(reply_of::<Add>(), "sum");
+/// #[derive(Serialize, Deserialize, Debug)]
+/// enum SubmitError {
+///     QueueFull { max: usize },
+/// }
+///
+/// fn replies_with<Q: Request<Reply = Submitted, Error = SubmitError>>() {}
+///
+/// replies_with::<Submit>();
 /// ```
 ///
-/// The request and the reply are owned types, without lifetimes. A responder may run longer than the buffer lives that
-/// the request arrived in, and the requester keeps the reply. Several requests may have the same reply. The reply of a
-/// generic request may use its parameters: `reply = Found<T>`.
+/// The request, its reply and its error are owned types, without lifetimes. A responder may run longer than the buffer
+/// lives that the request arrived in, and the requester keeps the reply. The reply of a generic request may use its
+/// parameters: `reply = Found<T>`. `error`, `reply_topic` and `no_cancel` need `reply`.
+///
+/// `reply_topic = "sum"` is for programs that request without a number, such as those of the Node library: they are
+/// replied to by a message of that topic, and otherwise not at all.
 ///
 /// # Which names are allowed
 ///
@@ -251,37 +261,31 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 ///
 /// # How does a reply travel?
 ///
-/// `Add -> Sum` says that the request `Add` travels in this direction, and that its replies travel back. `Sum` travels
-/// only as a reply: a struct that receives all topics of the other direction needs no method for it. The arrow is
-/// checked against `#[topic(reply = …)]`. A request may be listed without an arrow; its reply then travels back only if
-/// it is a topic of the other direction, too.
+/// It is part of its request: a protocol lists the request, and its replies and errors travel back. They need no topics.
 ///
 /// ```
 /// # use serde::{Deserialize, Serialize};
-/// # use socket_ipc::{Protocol, ToClient, Topic};
+/// use socket_ipc::{Protocol, RegisterError, Topic};
+///
 /// #[derive(Topic, Serialize, Deserialize)]
-/// #[topic(name = "add", reply = Sum)]
+/// #[topic(name = "add", reply = i64)]
 /// struct Add {
 ///     left: i64,
 ///     right: i64,
 /// }
 ///
-/// #[derive(Topic, Serialize, Deserialize)]
-/// #[topic = "sum"]
-/// struct Sum(i64);
-///
 /// #[derive(Protocol)]
 /// #[protocol(to_server(Add))]
 /// struct Calculator;
 ///
-/// fn travels_to_clients<P: ToClient<Sum>>() {}
-///
-/// travels_to_clients::<Calculator>();
+/// let server = Calculator::server("/tmp/myApp.sock").build();
+/// server.respond::<Add>(|add, _client_id| add.left + add.right)?;
+/// # Ok::<(), RegisterError>(())
 /// ```
 ///
 /// # Can two types have the same topic?
 ///
-/// Not in one direction, replies included: a listener of the topic could not tell the two types apart. Such a protocol
+/// Not in one direction: a listener of the topic could not tell the two types apart. Such a protocol
 /// does not compile, nor does one that lists a type twice.
 ///
 /// ```compile_fail
@@ -316,11 +320,8 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 /// use socket_ipc::{Hears, Protocol, ErrorReply, Context, Server, Topic};
 ///
 /// # #[derive(Topic, Serialize, Deserialize)]
-/// # #[topic(name = "add", reply = Sum)]
+/// # #[topic(name = "add", reply = i64)]
 /// # struct Add { left: i64, right: i64 }
-/// # #[derive(Topic, Serialize, Deserialize)]
-/// # #[topic = "sum"]
-/// # struct Sum(i64);
 /// # #[derive(Topic, Serialize, Deserialize)]
 /// # #[topic = "log"]
 /// # struct Log<'m> { #[serde(borrow)] text: std::borrow::Cow<'m, str> }
@@ -331,8 +332,8 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 /// struct Abacus;
 ///
 /// impl Hears<Add, Server<Calculator>> for Abacus {
-///     fn hear(&self, add: Add, _: Context<'_, Calculator>) -> Result<Sum, ErrorReply> {
-///         Ok(Sum(add.left + add.right))
+///     fn hear(&self, add: Add, _: Context<'_, Calculator>) -> Result<i64, ErrorReply> {
+///         Ok(add.left + add.right)
 ///     }
 /// }
 ///

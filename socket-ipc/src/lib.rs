@@ -67,7 +67,7 @@
 //! | for | see |
 //! |---|---|
 //! | messages | [`Topic`], [`on`](ServerHandle::on), [`on_async`](ServerHandle::on_async), [`subscribe`](ServerHandle::subscribe), [`send`](ServerHandle::send), [`broadcast`](ServerHandle::broadcast) |
-//! | requests | [`Request`], [`request`](ClientHandle::request), [`respond`](ServerHandle::respond), [`respond_async`](ServerHandle::respond_async), [`ErrorReply`] |
+//! | requests | [`Request`], [`request`](ClientHandle::request), [`respond`](ServerHandle::respond), [`respond_async`](ServerHandle::respond_async), [`respond_with`](ServerHandle::respond_with), [`RequestError`], [`ErrorReply`] |
 //! | a whole protocol | [`Protocol`], [`Hears`], [`description`] |
 //! | topics known only at run time | [`RawMessage`], [`on_message`](ServerHandle::on_message), [`send_raw`](ServerHandle::send_raw), [`request_raw`](ClientHandle::request_raw) |
 //! | connections | [`connection_events`](ServerHandle::connection_events), [`CloseReason`], [`Peer`] |

@@ -6,17 +6,13 @@
 //! use std::time::Duration;
 //!
 //! #[derive(Topic, Serialize, Deserialize)]
-//! #[topic(name = "add", reply = Sum)]
+//! #[topic(name = "add", reply = i64)]
 //! struct Add { left: i64, right: i64 }
-//!
-//! #[derive(Topic, Serialize, Deserialize)]
-//! #[topic = "sum"]
-//! struct Sum(i64);
 //!
 //! # fn serve(path: &std::path::Path) -> Result<(tokio::runtime::Runtime, socket_ipc::Server), Box<dyn std::error::Error>> {
 //! #     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
 //! #     let server = socket_ipc::Server::new(path);
-//! #     server.respond::<Add>(|Add { left, right }, _client_id| Sum(left + right))?;
+//! #     server.respond::<Add>(|Add { left, right }, _client_id| left + right)?;
 //! #     runtime.block_on(server.listen())?;
 //! #     Ok((runtime, server))
 //! # }
@@ -27,7 +23,7 @@
 //!     # let _serving = serve(path)?;
 //!     let client = blocking::Client::new(path);
 //!     client.connect_within(Duration::from_secs(5))?;
-//!     let Sum(five) = client.request(&Add { left: 2, right: 3 })?;
+//!     let five = client.request(&Add { left: 2, right: 3 })?;
 //!     assert_eq!(five, 5);
 //!     Ok(())
 //! }
@@ -96,7 +92,7 @@
 //! # let directory = tempfile::tempdir()?;
 //! # let path = directory.path().join("myApp.sock");
 //! let server = Server::new(&path);
-//! server.respond_raw("double", "doubled", |number, _client_id| Ok(2 * number.decode::<i64>()?))?;
+//! server.respond_raw("double", None, |number, _client_id| Ok(2 * number.decode::<i64>()?))?;
 //! server.listen().await?;
 //! let reply = tokio::task::spawn_blocking(move || {
 //!     let client = blocking::Client::new(&path);

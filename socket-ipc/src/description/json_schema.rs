@@ -4,6 +4,7 @@ use serde_json::{Map, Value, json};
 
 use super::definitions::{Definitions, document, name_for};
 use super::{Description, Direction};
+use crate::error::error_reply::ERROR_TOPIC;
 
 const TO_SERVER: &str = "ToServer";
 const TO_CLIENT: &str = "ToClient";
@@ -12,27 +13,33 @@ const TO_CLIENT: &str = "ToClient";
 pub(super) fn json_schema(description: &Description) -> Value {
     let mut definitions = Definitions::new(&[TO_SERVER, TO_CLIENT]);
     let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
+    let (mut errors_to_server, mut errors_to_client) = (None, None);
+    let key = &*description.wire.message_key;
     for topic in &description.topics {
-        let mut envelope = |name: &str, schema: &Option<Value>| {
-            let message =
-                schema.as_ref().map_or(Value::Bool(true), |schema| definitions.add(schema, &name_for(name)));
-            let mut properties = Map::new();
-            properties.insert("topic".to_owned(), json!({"const": name}));
-            properties.insert(description.wire.message_key.clone(), message);
-            let required: Vec<_> = properties.keys().cloned().collect();
-            json!({"type": "object", "properties": properties, "required": required})
+        let mut add = |schema: &Option<Value>, name: &str| {
+            schema.as_ref().map_or(Value::Bool(true), |schema| definitions.add(schema, &name_for(name)))
         };
-        let (there, back) = match topic.direction {
-            Direction::TowardServer => (&mut to_server, &mut to_client),
-            Direction::TowardClient => (&mut to_client, &mut to_server),
+        let (there, back, errors) = match topic.direction {
+            Direction::TowardServer => (&mut to_server, &mut to_client, &mut errors_to_client),
+            Direction::TowardClient => (&mut to_client, &mut to_server, &mut errors_to_server),
         };
-        there.push(envelope(&topic.topic, &topic.schema));
-        if let Some(reply) = &topic.reply {
-            let reply = envelope(reply, &topic.reply_schema);
-            if !back.contains(&reply) {
-                back.push(reply);
+        there.push(envelope(&topic.topic, key, add(&topic.schema, &topic.topic), []));
+        let Some(reply_topic) = &topic.reply else { continue };
+        let message = add(&topic.reply_schema, &format!("{} reply", topic.topic));
+        let reply = envelope(reply_topic, key, message, [("re", re(*reply_topic != topic.topic))]);
+        if !back.contains(&reply) {
+            back.push(reply);
+        }
+        let errors: &mut Vec<Value> = errors.get_or_insert_default();
+        if topic.error_schema.is_some() {
+            let error = add(&topic.error_schema, &format!("{} error", topic.topic));
+            if !errors.contains(&error) {
+                errors.push(error);
             }
         }
+    }
+    for (envelopes, errors) in [(&mut to_server, errors_to_server), (&mut to_client, errors_to_client)] {
+        envelopes.extend(errors.map(|errors| error_reply(key, errors)));
     }
     let mut types = document(definitions.types());
     for (name, envelopes) in [(TO_SERVER, to_server), (TO_CLIENT, to_client)] {
@@ -49,4 +56,30 @@ pub(super) fn json_schema(description: &Description) -> Value {
         schema["title"] = json!(protocol);
     }
     schema
+}
+
+/// The schema of an envelope. All of its keys are required.
+fn envelope<const N: usize>(topic: &str, key: &str, message: Value, others: [(&str, Value); N]) -> Value {
+    let mut properties = Map::new();
+    properties.insert("topic".to_owned(), json!({"const": topic}));
+    properties.insert(key.to_owned(), message);
+    properties.extend(others.map(|(key, value)| (key.to_owned(), value)));
+    let required: Vec<_> = properties.keys().cloned().collect();
+    json!({"type": "object", "properties": properties, "required": required})
+}
+
+/// The schema of the number of a reply: that of its request, or `null` where the request has none.
+fn re(may_be_null: bool) -> Value {
+    let types: &[&str] = if may_be_null { &["integer", "string", "null"] } else { &["integer", "string"] };
+    json!({"type": types})
+}
+
+/// The schema of the error replies that carry one of these types of errors, or none.
+fn error_reply(key: &str, errors: Vec<Value>) -> Value {
+    let mut properties = json!({"code": {"type": "string"}, "text": {"type": "string"}});
+    if !errors.is_empty() {
+        properties["data"] = json!({"anyOf": errors});
+    }
+    let message = json!({"type": "object", "properties": properties, "required": ["code", "text"]});
+    envelope(ERROR_TOPIC, key, message, [("error", json!({"const": true})), ("re", re(true))])
 }

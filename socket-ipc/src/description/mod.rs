@@ -56,11 +56,11 @@
 //!
 //! # What is in it?
 //!
-//! A protocol's topics of both directions come first, in the order in which the protocol lists them. A reply after an
-//! arrow is part of the description of its request. The other topics that have a listener or a responder at the time
-//! of the request follow; without a protocol they are all there is. A listener of every message adds no topic. Topics
-//! that a server without a protocol sends are listed only if [`describe_as`](crate::ServerBuilder::describe_as) names
-//! them.
+//! A protocol's topics of both directions come first, in the order in which the protocol lists them. A reply is part of
+//! the description of its request: `reply` is the topic that it travels under, that of the request or its `reply_topic`.
+//! The other topics that have a listener or a responder at the time of the request follow; without a protocol they are
+//! all there is. A listener of every message adds no topic. Topics that a server without a protocol sends are listed
+//! only if [`describe_as`](crate::ServerBuilder::describe_as) names them.
 //!
 //! # How is a server asked for its statistics?
 //!
@@ -71,7 +71,7 @@
 //!
 //! Yes, with the feature `schema`, for topics that also derive `JsonSchema` of the crate
 //! [schemars](https://docs.rs/schemars), version 1. `Chat::schema()` describes a whole protocol with the JSON schemas
-//! (draft 2020-12) of all messages and replies, and needs no socket. It exists if all topics of the protocol have a
+//! (draft 2020-12) of all messages, replies and errors, and needs no socket. It exists if all topics of the protocol have a
 //! schema. A server that is built with `describe_as(Chat::schema())` in place of `describe()` sends the schemas in its
 //! description. A server without a protocol lists its topics one by one:
 //! `Description::new().receives::<Hello>().sends::<Greeting>()`.
@@ -104,9 +104,17 @@
 //! # How does a program in TypeScript use it?
 //!
 //! [`typescript`](Description::typescript) makes a file of a description, either of `Chat::schema()` or of a
-//! description that a server sent. The file has the types of all messages, the interfaces `ToServer` and `ToClient`
-//! from topic to message, and `Replies` from request to the topic of its reply. Its function `typed` gives a `Client`
-//! of the Node library these types.
+//! description that a server sent. The file has the types of all messages and these interfaces:
+//!
+//! | interface | from | to |
+//! |---|---|---|
+//! | `ToServer`, `ToClient` | the topic of a message | the message |
+//! | `Replies` | the topic of a request | the reply |
+//! | `Errors` | the topic of a request with an `error = …` | the `data` of its error replies |
+//! | `ReplyTopics` | the topic of a request with a `reply_topic` | that topic |
+//!
+//! The function `typed` gives a `Client` of the Node library the types of its messages. That library sends requests as
+//! plain messages, and gets a reply, or the message `error`, where the request names a `reply_topic`.
 //!
 //! ```ts
 //! import {typed} from './topics';

@@ -383,7 +383,7 @@ fn typescript_chain_of_5000_types_is_declared_in_time() {
 }
 
 #[test]
-fn typescript_topics_and_replies_are_listed_by_direction() {
+fn typescript_topics_replies_and_errors_are_listed() {
     let request = |topic: &str, direction, reply: &str| TopicDescription {
         reply: Some(reply.to_owned()),
         ..TopicDescription::new(topic, direction)
@@ -392,7 +392,13 @@ fn typescript_topics_and_replies_are_listed_by_direction() {
         protocol: Some("Chat */ evil()\n".to_owned()),
         topics: vec![
             request("add", Direction::TowardServer, "sum"),
+            TopicDescription {
+                reply_schema: Some(written::<Point>()),
+                error_schema: Some(json!({"enum": ["QueueFull"]})),
+                ..request("submit", Direction::TowardServer, "submit")
+            },
             request("are you \"there\"?", Direction::TowardClient, "yes"),
+            request("who are you", Direction::TowardClient, "who are you"),
             TopicDescription {
                 schema: Some(read::<u8>()),
                 ..TopicDescription::new("sum", Direction::TowardClient)
@@ -402,6 +408,7 @@ fn typescript_topics_and_replies_are_listed_by_direction() {
     };
     let file = description.typescript();
     assert!(file.starts_with("/**\n * The topics of `Chat *\\/ evil()\n * `, as socket-ipc "), "{file}");
+    assert!(file.contains("export type SubmitError = \"QueueFull\";\n"), "{file}");
     let maps =
         file.split_once("\n/** The messages to the").unwrap().1.split_once("\n/** The part of").unwrap().0;
     assert_eq!(
@@ -409,6 +416,7 @@ fn typescript_topics_and_replies_are_listed_by_direction() {
         r#" server, by topic. */
 export interface ToServer {
     "add": unknown;
+    "submit": unknown;
     "yes": unknown;
 }
 
@@ -417,33 +425,81 @@ export interface ToClient {
     "are you \"there\"?": unknown;
     "error": ErrorReply;
     "sum": unknown;
+    "who are you": unknown;
 }
 
-/** The topic of the reply to each request to the server. */
+/** The reply to each request, by the topic of the request. */
 export interface Replies {
+    "add": unknown;
+    "are you \"there\"?": unknown;
+    "submit": Point;
+    "who are you": unknown;
+}
+
+/** The `data` of the error replies to each request, by the topic of the request. */
+export interface Errors {
+    "submit": SubmitError;
+}
+
+/** The topic of the reply to each request that may be sent without an `id`. */
+export interface ReplyTopics {
     "add": "sum";
+    "are you \"there\"?": "yes";
 }
 "#
     );
 }
 
 #[test]
+fn typescript_without_reply_topic_has_no_error_message() {
+    let request = TopicDescription {
+        reply: Some("add".to_owned()),
+        ..TopicDescription::new("add", Direction::TowardServer)
+    };
+    let file = Description { topics: vec![request], ..Description::new() }.typescript();
+    assert!(file.contains("export interface ToClient {\n}\n"), "{file}");
+    assert!(!file.contains("ErrorReply"), "{file}");
+}
+
+#[test]
 fn json_schema_has_envelopes_of_both_directions() {
     let description = Description {
         protocol: Some("Chat".to_owned()),
-        topics: vec![TopicDescription {
-            reply: Some("point".to_owned()),
-            schema: Some(json!({"title": "ToServer", "type": "null"})),
-            reply_schema: Some(written::<Point>()),
-            ..TopicDescription::new("where", Direction::TowardServer)
-        }],
+        topics: vec![
+            TopicDescription {
+                reply: Some("point".to_owned()),
+                schema: Some(json!({"title": "ToServer", "type": "null"})),
+                reply_schema: Some(written::<Point>()),
+                ..TopicDescription::new("where", Direction::TowardServer)
+            },
+            TopicDescription {
+                reply: Some("submit".to_owned()),
+                error_schema: Some(json!({"enum": ["QueueFull"]})),
+                ..TopicDescription::new("submit", Direction::TowardServer)
+            },
+        ],
         ..Description::new()
     };
-    let envelope = |topic: &str, name: &str| {
-        let message = json!({"$ref": format!("#/$defs/{name}")});
-        let properties = json!({"topic": {"const": topic}, "message": message});
-        json!({"type": "object", "properties": properties, "required": ["message", "topic"]})
+    let reference = |name: &str| json!({"$ref": format!("#/$defs/{name}")});
+    let object = |properties: Value, required: &[&str]| json!({"type": "object", "properties": properties, "required": required});
+    let message = |topic: &str, message| {
+        object(json!({"topic": {"const": topic}, "message": message}), &["message", "topic"])
     };
+    let reply = |topic: &str, message, re: &[&str]| {
+        let properties = json!({"topic": {"const": topic}, "message": message, "re": {"type": re}});
+        object(properties, &["message", "re", "topic"])
+    };
+    let error = object(
+        json!({"code": {"type": "string"}, "text": {"type": "string"}, "data": {"anyOf": [reference("SubmitError")]}}),
+        &["code", "text"],
+    );
+    let error = object(
+        json!({
+            "topic": {"const": "error"}, "message": error, "error": {"const": true},
+            "re": {"type": ["integer", "string", "null"]},
+        }),
+        &["error", "message", "re", "topic"],
+    );
     assert_eq!(
         description.json_schema(),
         json!({
@@ -451,14 +507,19 @@ fn json_schema_has_envelopes_of_both_directions() {
             "title": "Chat",
             "anyOf": [{"$ref": "#/$defs/ToServer"}, {"$ref": "#/$defs/ToClient"}],
             "$defs": {
-                "ToServer": {"anyOf": [envelope("where", "ToServer2")]},
+                "ToServer": {"anyOf": [message("where", reference("ToServer2")), message("submit", json!(true))]},
                 "ToServer2": {"type": "null"},
-                "ToClient": {"anyOf": [envelope("point", "Point")]},
+                "ToClient": {"anyOf": [
+                    reply("point", reference("Point"), &["integer", "string", "null"]),
+                    reply("submit", json!(true), &["integer", "string"]),
+                    error,
+                ]},
                 "Point": {
                     "type": "object",
                     "properties": {"x": {"type": "integer", "format": "int32"}},
                     "required": ["x"],
                 },
+                "SubmitError": {"enum": ["QueueFull"]},
             },
         })
     );

@@ -7,16 +7,12 @@
 /// use socket_ipc::{RegisterError, Server, Topic};
 ///
 /// #[derive(Topic, Serialize, Deserialize)]
-/// #[topic(name = "add", reply = Sum)]
+/// #[topic(name = "add", reply = i64)]
 /// struct Add { left: i64, right: i64 }
 ///
-/// #[derive(Topic, Serialize, Deserialize)]
-/// #[topic = "sum"]
-/// struct Sum(i64);
-///
 /// let server = Server::new("/tmp/myApp.sock");
-/// server.respond::<Add>(|add, _client_id| Sum(add.left + add.right))?;
-/// let second = server.respond::<Add>(|_, _client_id| Sum(0));
+/// server.respond::<Add>(|add, _client_id| add.left + add.right)?;
+/// let second = server.respond::<Add>(|_, _client_id| 0);
 /// assert!(matches!(second, Err(RegisterError::AlreadyRegistered { topic, .. }) if topic == "add"));
 /// # Ok::<(), RegisterError>(())
 /// ```

@@ -286,7 +286,7 @@ impl<P> ServerHandle<P> {
     ///
     /// ```
     /// # let server = socket_ipc::Server::new("/tmp/myApp.sock");
-    /// server.respond_raw("length", "length reply", |text, _client_id| {
+    /// server.respond_raw("length", None, |text, _client_id| {
     ///     let text: String = text.decode()?;
     ///     Ok(text.chars().count())
     /// })?;

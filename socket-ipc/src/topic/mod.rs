@@ -52,14 +52,10 @@ pub trait Topic {
 /// use socket_ipc::{ErrorReply, Exchange, Topic};
 ///
 /// #[derive(Topic, Serialize, Deserialize)]
-/// #[topic(name = "add", reply = Sum)]
+/// #[topic(name = "add", reply = i64)]
 /// struct Add { left: i64, right: i64 }
 ///
-/// #[derive(Topic, Serialize, Deserialize)]
-/// #[topic = "sum"]
-/// struct Sum(i64);
-///
-/// let outcome: <Add as Exchange>::Outcome = Ok::<Sum, ErrorReply>(Sum(5));
+/// let outcome: <Add as Exchange>::Outcome = Ok::<i64, ErrorReply>(5);
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a topic",

@@ -1,7 +1,7 @@
 // A program on the Node library, with the types that a server in Rust describes: `topics.ts` beside this file is
 // generated.
 
-import {Greeting, Mood, Replies, typed} from './topics';
+import {Errors, Greeting, Mood, Replies, ReplyTopics, typed} from './topics';
 
 // Neither has types of its own.
 declare function require(name: string): any;
@@ -13,8 +13,11 @@ const chat = typed(client);
 
 const describe = (mood: Mood): string => (mood.is === 'Puzzled' ? `puzzled by ${mood.by}` : mood.is.toLowerCase());
 
-// The topic of a reply is a type, too.
-const reply: Replies['add'] = 'sum';
+// The topic of a reply is a type, too, and so are its message and the data of an error reply.
+const reply: ReplyTopics['add'] = 'sum';
+const five: Replies['add'] = 5;
+const full: Errors['submit'] = {QueueFull: {max: 100}};
+console.log(`${five} ${full.QueueFull.max}`);
 
 client.on('connect', () => chat.send('hello', {name: 'Node', mood: {is: 'Puzzled', by: 'types'}}));
 

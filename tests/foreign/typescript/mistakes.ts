@@ -1,6 +1,6 @@
 // The compiler rejects the lines that end in `mistake`, and no others.
 
-import {typed} from './topics';
+import {Errors, Replies, ReplyTopics, typed} from './topics';
 
 declare const client: any;
 const chat = typed(client);
@@ -21,3 +21,10 @@ chat.on('sum', (sum) => console.log(sum + 1));
 chat.on('sum', (sum) => console.log(sum.length)); // mistake
 chat.on('hello', () => {}); // mistake
 chat.on('error', ({code}) => console.log(code));
+chat.on('submit', () => {}); // mistake
+const number: Replies['submit'] = {id: 7};
+const text: Replies['submit'] = {id: 'seven'}; // mistake
+const full: Errors['submit'] = {QueueFull: {max: 100}};
+const other: Errors['submit'] = {QueueFull: {most: 100}}; // mistake
+const untyped: Errors['add'] = 7; // mistake
+const without: ReplyTopics['submit'] = 'submit'; // mistake

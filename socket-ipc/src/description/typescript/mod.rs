@@ -22,7 +22,8 @@ use super::{Description, Direction};
 use crate::error::error_reply::ERROR_TOPIC;
 
 /// The names that the file exports beside the types.
-const RESERVED: &[&str] = &["ToServer", "ToClient", "Replies", "NodeClient", "TypedClient"];
+const RESERVED: &[&str] =
+    &["ToServer", "ToClient", "Replies", "Errors", "ReplyTopics", "NodeClient", "TypedClient"];
 
 /// The end of the file.
 const WRAPPER: &str = r"
@@ -54,7 +55,9 @@ type Topics<'d> = BTreeMap<&'d str, Vec<Value>>;
 pub(super) fn typescript(description: &Description) -> String {
     let mut definitions = Definitions::new(RESERVED);
     let (mut to_server, mut to_client): (Topics<'_>, Topics<'_>) = Default::default();
-    let mut replies = BTreeMap::new();
+    let (mut replies, mut errors, mut reply_topics): (Topics<'_>, Topics<'_>, Topics<'_>) =
+        Default::default();
+    let mut errors_to_client = false;
     for topic in &description.topics {
         let (there, back) = match topic.direction {
             Direction::TowardServer => (&mut to_server, &mut to_client),
@@ -64,15 +67,23 @@ pub(super) fn typescript(description: &Description) -> String {
             schema.as_ref().map_or(Value::Bool(true), |schema| definitions.add(schema, &name_for(name)))
         };
         there.entry(&topic.topic).or_default().push(add(&topic.schema, &topic.topic));
-        if let Some(reply) = &topic.reply {
-            back.entry(reply).or_default().push(add(&topic.reply_schema, reply));
-            if topic.direction == Direction::TowardServer {
-                replies.insert(topic.topic.as_str(), vec![json!({"const": reply})]);
-            }
+        let Some(reply_topic) = &topic.reply else { continue };
+        let reply = add(&topic.reply_schema, &format!("{} reply", topic.topic));
+        if let Some(error) = &topic.error_schema {
+            errors
+                .entry(&topic.topic)
+                .or_default()
+                .push(add(&Some(error.clone()), &format!("{} error", topic.topic)));
         }
+        // The Node library has no numbers. It gets a reply only as a message of a topic of its own.
+        if *reply_topic != topic.topic {
+            back.entry(reply_topic).or_default().push(reply.clone());
+            reply_topics.entry(&topic.topic).or_default().push(json!({"const": reply_topic}));
+            errors_to_client |= topic.direction == Direction::TowardServer;
+        }
+        replies.entry(&topic.topic).or_default().push(reply);
     }
-    if !replies.is_empty() {
-        // A message without an id that has a responder gets its error reply under a topic.
+    if errors_to_client {
         let error_reply = definitions.add(&error_reply(), "ErrorReply");
         to_client.entry(ERROR_TOPIC).or_default().push(error_reply);
     }
@@ -93,7 +104,13 @@ pub(super) fn typescript(description: &Description) -> String {
     for (name, topics, text) in [
         ("ToServer", &to_server, "The messages to the server, by topic."),
         ("ToClient", &to_client, "The messages from the server, by topic."),
-        ("Replies", &replies, "The topic of the reply to each request to the server."),
+        ("Replies", &replies, "The reply to each request, by the topic of the request."),
+        ("Errors", &errors, "The `data` of the error replies to each request, by the topic of the request."),
+        (
+            "ReplyTopics",
+            &reply_topics,
+            "The topic of the reply to each request that may be sent without an `id`.",
+        ),
     ] {
         file.push('\n');
         comment(&mut file, "", text);
@@ -111,9 +128,9 @@ pub(super) fn typescript(description: &Description) -> String {
 /// The schema of [`ErrorReply`](crate::ErrorReply).
 fn error_reply() -> Value {
     json!({
-        "description": "Why a request failed: a code for programs and a text for people.",
+        "description": "Why a request failed: a code for programs, a text for people, and the data of `Errors` where it is there.",
         "type": "object",
-        "properties": {"code": {"type": "string"}, "text": {"type": "string"}},
+        "properties": {"code": {"type": "string"}, "text": {"type": "string"}, "data": true},
         "required": ["code", "text"],
     })
 }
