@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 use super::replies::{HELD_REPLIES, SHORT_REPLY};
 use super::{
     BroadcastLog, CloseCommand, Outbox, OutboxBudget, PushError, Replied, SHARE_FROM, Segment, Unsent,
+    counted_for,
 };
 use crate::events::CloseCause;
 use crate::limits::OUTBOX_HIGH_WATER;
@@ -94,6 +95,165 @@ fn outbox_below_high_water_limit_and_total_has_room() {
     assert!(outbox.has_room(10));
     outbox.push(&message(1)).unwrap();
     assert!(!outbox.has_room(1));
+}
+
+#[test]
+fn outbox_empty_takes_any_message_and_then_up_to_its_limit() {
+    let full = outbox(100, usize::MAX);
+    full.push(&message(101)).unwrap();
+    assert_eq!(full.push(&message(1)), Err(PushError::Full { queued: 101 }));
+    let full = outbox(100, usize::MAX);
+    full.push(&message(60)).unwrap();
+    full.push(&message(40)).unwrap();
+    assert_eq!(full.push(&message(1)), Err(PushError::Full { queued: 100 }));
+}
+
+#[test]
+fn outbox_patience_used_up_paced_broadcast_is_refused_by_full_outbox() {
+    let (patience, start) = (Duration::from_secs(10), Instant::now());
+    let log = BroadcastLog::default();
+    let full = outbox(100, usize::MAX);
+    full.push(&message(80)).unwrap();
+    let bytes = message(40);
+    let broadcast = log.broadcast(&bytes, &full.total, CLIENTS);
+    assert_eq!((full.patience(patience), full.is_left_behind()), (Some(patience), false));
+    full.was_waited_for(start, start + patience - Duration::from_secs(1));
+    assert_eq!(full.patience(patience), Some(Duration::from_secs(1)));
+    full.was_waited_for(start, start + patience);
+    assert_eq!((full.patience(patience), full.is_left_behind()), (None, true));
+    assert_eq!(full.push_broadcast(&broadcast, true), Err(PushError::Full { queued: 80 }));
+}
+
+#[test]
+fn outbox_of_its_share_is_not_to_blame() {
+    let (stall, now) = (Duration::from_secs(10), Instant::now());
+    let (_, [behind, reading]) = outboxes(1_000);
+    behind.push(&message(500)).unwrap();
+    reading.push(&message(501)).unwrap();
+    behind.blocked(now, stall);
+    assert!(!behind.is_to_blame(now + stall, stall));
+    behind.push(&message(1)).unwrap();
+    assert!(behind.is_to_blame(now + stall, stall));
+    assert!(!reading.is_to_blame(now + stall, stall));
+}
+
+#[test]
+fn outbox_replies_over_the_limit_make_it_overfull() {
+    let replied = |queued: &[usize]| {
+        let outbox = outbox(100, usize::MAX);
+        for len in queued {
+            assert_eq!(outbox.push_reply(&message(*len)), Replied::Queued);
+        }
+        outbox.is_overfull()
+    };
+    assert!(replied(&[101]) && replied(&[50, 60]));
+    assert!(!replied(&[100]) && !replied(&[40, 60]));
+}
+
+#[tokio::test]
+async fn outbox_replies_that_wait_make_it_overfull() {
+    let outbox = outbox(100, usize::MAX);
+    outbox.push(&message(40)).unwrap();
+    let first = outbox.hold_reply(message(60)).unwrap();
+    assert!(!outbox.is_overfull());
+    let second = outbox.hold_reply(message(1)).unwrap();
+    assert!(outbox.is_overfull());
+    drop((first, second));
+    // One alone may be of any length.
+    assert!(outbox.hold_reply(message(100 * HELD_REPLIES + 1)).is_ok());
+}
+
+#[test]
+fn outbox_overfull_by_the_total_stays_so_until_it_is_empty() {
+    let total = OutboxBudget::new(100);
+    let [full, other] = [(); 2].map(|()| Outbox::new(1_000, Arc::clone(&total)));
+    full.push(&message(100)).unwrap();
+    assert_eq!(other.push_reply(&message(10)), Replied::Queued);
+    assert!(!other.is_overfull());
+    assert_eq!(other.push_reply(&message(10)), Replied::Queued);
+    assert!(other.is_overfull());
+    let segment = other.take().unwrap();
+    other.written(&segment, 10, false);
+    assert!(other.is_overfull());
+    other.written(&segment, 10, true);
+    assert!(!other.is_overfull());
+}
+
+#[test]
+fn outbox_below_the_mark_has_caught_up() {
+    let (stall, now) = (Duration::from_secs(10), Instant::now());
+    let (_, [behind, _other]) = outboxes(1_000);
+    behind.push(&message(600)).unwrap();
+    behind.blocked(now, stall);
+    assert!(behind.is_to_blame(now + stall, stall));
+    let segment = behind.take().unwrap();
+    behind.written(&segment, 1, false);
+    assert!(!behind.is_to_blame(now + stall, stall));
+}
+
+#[tokio::test(start_paused = true)]
+async fn outbox_sender_that_waits_for_room_is_told_once_it_is_written() {
+    let outbox = Arc::new(outbox(usize::MAX, usize::MAX));
+    outbox.push(&message(OUTBOX_HIGH_WATER + 10)).unwrap();
+    assert!(!outbox.is_empty());
+    let waiting = Arc::clone(&outbox);
+    let waiting = tokio::spawn(async move { waiting.wait_for_room(10).await });
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    drain(&outbox);
+    assert!(outbox.is_empty());
+    assert_eq!(timeout(Duration::from_secs(1), waiting).await.expect("it is woken").unwrap(), Ok(()));
+}
+
+#[test]
+fn outbox_roused_or_closed_does_not_park() {
+    let outbox = outbox(100, usize::MAX);
+    outbox.rouse();
+    assert!(!outbox.park(Waker::noop(), true));
+    let woken = Arc::new(Count::default());
+    assert!(outbox.park(&Waker::from(Arc::clone(&woken)), true));
+    outbox.rouse();
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+    assert!(!outbox.park(Waker::noop(), true));
+    outbox.close(CloseCommand::Drain(CloseCause::SlowClient));
+    assert!(!outbox.park(Waker::noop(), true));
+}
+
+#[test]
+fn outbox_given_up_or_broken_off_loses_replies() {
+    let (given_up, broken_off) = (outbox(100, usize::MAX), outbox(100, usize::MAX));
+    given_up.give_up(Wire::JSON_LINES, None);
+    broken_off.break_off();
+    assert_eq!(given_up.push_reply(&message(10)), Replied::Lost);
+    assert_eq!(broken_off.push_reply(&message(10)), Replied::Lost);
+}
+
+#[test]
+fn outbox_anything_queued_does_not_park() {
+    let log = BroadcastLog::default();
+    let outbox = outbox(usize::MAX, usize::MAX);
+    let (small, large) = (message(10), message(SHARE_FROM));
+    let pushes: [&dyn Fn() -> Result<(), PushError>; 3] = [
+        &|| outbox.push(&small),
+        &|| outbox.push_broadcast(&log.broadcast(&small, &outbox.total, CLIENTS), false),
+        &|| outbox.push_broadcast(&log.broadcast(&large, &outbox.total, CLIENTS), false),
+    ];
+    for push in pushes {
+        assert!(outbox.park(Waker::noop(), false));
+        push().unwrap();
+        assert!(!outbox.park(Waker::noop(), false));
+        drain(&outbox);
+    }
+}
+
+#[test]
+fn outbox_short_broadcast_is_taken_with_what_follows_it() {
+    let log = BroadcastLog::default();
+    let outbox = outbox(usize::MAX, usize::MAX);
+    let small = message(10);
+    outbox.push_broadcast(&log.broadcast(&small, &outbox.total, CLIENTS), false).unwrap();
+    outbox.push(&small).unwrap();
+    assert_eq!(drain(&outbox).iter().map(|segment| segment.bytes().len()).collect::<Vec<_>>(), [20]);
 }
 
 #[tokio::test]
@@ -256,6 +416,67 @@ fn outbox_total_shared_by_threads_is_exceeded_by_high_water_at_most() {
     assert_eq!(queued(&total), 0);
 }
 
+/// Whether a sender of `len` bytes still waits once `released` of the 100 bytes of a full total of 100 are released.
+async fn still_waits_for_room(len: usize, released: usize) -> bool {
+    let total = OutboxBudget::new(100);
+    total.add(100);
+    let waiting = Arc::clone(&total);
+    let waiting = tokio::spawn(async move { waiting.wait_for_room(len).await });
+    tokio::task::yield_now().await;
+    assert!(!waiting.is_finished());
+    total.subtract(released);
+    timeout(Duration::from_secs(1), waiting).await.is_err()
+}
+
+#[tokio::test(start_paused = true)]
+async fn outbox_total_has_just_enough_room_wakes_sender() {
+    assert!(!still_waits_for_room(50, 50).await);
+    assert!(still_waits_for_room(50, 49).await);
+}
+
+#[tokio::test(start_paused = true)]
+async fn outbox_total_empty_wakes_sender_of_message_over_the_limit() {
+    assert!(!still_waits_for_room(200, 100).await);
+    assert!(still_waits_for_room(200, 99).await);
+}
+
+#[test]
+fn outbox_total_peak_does_not_count_chunks() {
+    let total = OutboxBudget::new(usize::MAX);
+    total.chunk_grows(50_000);
+    total.add(10);
+    assert_eq!((total.queued(), total.most()), (10, 10));
+    total.add(50_000);
+    assert_eq!((total.queued(), total.most()), (50_010, 50_010));
+}
+
+#[test]
+fn outbox_total_share_grows_as_outboxes_go() {
+    let total = OutboxBudget::new(1_000);
+    let [first, second] = [(); 2].map(|()| Outbox::new(100, Arc::clone(&total)));
+    assert_eq!((total.share(), first.total(), first.limit()), (500, (0, 1_000), 100));
+    drop(first);
+    assert_eq!(total.share(), 1_000);
+    drop(second);
+    assert_eq!(total.share(), 1_000);
+}
+
+#[test]
+fn outbox_reply_within_both_limits_does_not_make_it_overfull() {
+    let outbox = outbox(1_000, 1_000);
+    outbox.push(&message(10)).unwrap();
+    assert_eq!(outbox.push_reply(&message(10)), Replied::Queued);
+    assert!(!outbox.is_overfull());
+}
+
+#[tokio::test(start_paused = true)]
+async fn outbox_total_full_paced_sender_below_the_mark_does_not_wait() {
+    let (_, [full, other]) = outboxes(MANY);
+    full.push(&message(MANY)).unwrap();
+    let room = timeout(Duration::from_secs(1), other.wait_for_room(OUTBOX_HIGH_WATER));
+    assert_eq!(room.await.expect("it does not wait"), Ok(()));
+}
+
 #[tokio::test(start_paused = true)]
 async fn outbox_total_full_waiting_sender_is_woken_by_another_outbox() {
     let (_, [first, second]) = outboxes(MANY);
@@ -380,6 +601,44 @@ fn outbox_chunk_held_by_a_short_span_counts_until_released() {
     assert!(!log.keeps_a_chunk());
     assert_eq!(bytes_of(&drain(&slow)), bytes.repeat(2));
     assert_eq!(total.counted_bytes(), 0);
+}
+
+#[test]
+fn broadcasts_many_short_are_shared_in_chunks_of_bounded_length() {
+    let log = BroadcastLog::default();
+    let (total, [slow, other]) = outboxes(usize::MAX);
+    let bytes = message(1_000);
+    for _ in 0..200 {
+        let broadcast = log.broadcast(&bytes, &total, CLIENTS);
+        slow.push_broadcast(&broadcast, false).unwrap();
+        other.push_broadcast(&broadcast, false).unwrap();
+    }
+    let segments = drain(&slow);
+    assert!(segments.iter().all(|segment| segment.bytes().len() <= 64 * 1024), "{}", segments.len());
+    assert_eq!(bytes_of(&segments), bytes.repeat(200));
+}
+
+#[test]
+fn release_chunks_most_of_the_chunk_is_queued_keeps_it() {
+    let log = BroadcastLog::default();
+    let (total, [slow, other]) = outboxes(usize::MAX);
+    let bytes = message(1_000);
+    for _ in 0..40 {
+        let broadcast = log.broadcast(&bytes, &total, CLIENTS);
+        slow.push_broadcast(&broadcast, false).unwrap();
+        other.push_broadcast(&broadcast, false).unwrap();
+    }
+    slow.release_chunks();
+    other.release_chunks();
+    assert!(log.keeps_a_chunk());
+    assert_eq!(bytes_of(&drain(&slow)), bytes.repeat(40));
+}
+
+#[test]
+fn counted_for_long_broadcast_counts_once_and_short_for_each_client() {
+    assert_eq!(counted_for(10, 3), 30);
+    assert_eq!(counted_for(SHARE_FROM - 1, 3), 3 * (SHARE_FROM - 1));
+    assert_eq!(counted_for(SHARE_FROM, 3), SHARE_FROM);
 }
 
 #[test]
