@@ -97,7 +97,7 @@ struct Queue {
     roused: bool,
     /// The session, while it sleeps.
     session: Option<Waker>,
-    /// Whether the sleeping session has nothing to write, and has to be woken for a new message.
+    /// Whether the session sleeps with nothing to write, and has to be woken for a new message.
     idle: bool,
 }
 
@@ -304,7 +304,15 @@ impl Outbox {
 
     /// Takes the next segment to write.
     pub(super) fn take(&self) -> Option<Segment> {
-        let first = lock(&self.queue).contents.pop()?;
+        let first = {
+            let mut queue = lock(&self.queue);
+            // The session writes before it calls any listener. From here until it parks, which looks at the queue under
+            // this same lock, a message needs no wake-up: one that is queued before that look keeps the session awake,
+            // one after it finds `idle` set again. Left in place, the waker of a session that the socket has woken would
+            // be used by what its own listeners send, and the runtime would wake a second thread to poll it once more.
+            queue.idle = false;
+            queue.contents.pop()?
+        };
         if !matches!(first, Segment::Span(_)) || first.len() >= SHARE_FROM {
             return Some(first);
         }

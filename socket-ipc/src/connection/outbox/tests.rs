@@ -145,6 +145,23 @@ impl Wake for Count {
 }
 
 #[test]
+fn outbox_push_while_session_is_awake_wakes_nobody() {
+    let outbox = outbox(100, 1_000);
+    let woken = Arc::new(Count::default());
+    let park = || outbox.park(&Waker::from(Arc::clone(&woken)), false);
+    assert!(park());
+    // The socket has woken the session, which looks for something to write before it calls listeners.
+    assert!(outbox.take().is_none());
+    outbox.push(b"x\n").unwrap();
+    assert_eq!(woken.0.load(Ordering::Relaxed), 0, "it is awake");
+    assert!(!park(), "there is something to write");
+    assert_eq!(bytes_of(&drain(&outbox)), b"x\n");
+    assert!(park());
+    outbox.push(b"x\n").unwrap();
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+}
+
+#[test]
 fn the_waker_that_parked_last_is_woken() {
     let outbox = outbox(100, 100);
     let counts = [Arc::new(Count::default()), Arc::new(Count::default())];
