@@ -25,7 +25,9 @@ use crate::connection::pending_requests::{NoReply, Outcome};
 use crate::connection::{Limits, Link, Outbox, OutboxBudget, PendingRequests};
 use crate::events::{CloseCause, CloseReason};
 use crate::limits::PROBE_INTERVAL;
+use crate::metrics::Metrics;
 use crate::sync::lock;
+use crate::topic::TopicName;
 
 /// What can happen to a connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -133,7 +135,7 @@ impl World {
             ..Limits::default()
         };
         let total = OutboxBudget::new(usize::MAX);
-        let outbox = Arc::new(Outbox::new(limits.outbox_len, Arc::clone(&total)));
+        let outbox = Arc::new(Outbox::new(limits.outbox_len, Arc::clone(&total), Metrics::new()));
         let link = Link { pending_requests: PendingRequests::new(4, Handle::current()), outbox };
         let endpoint = Fake::new(limits, &link.outbox);
         let stream = Stream::default();
@@ -187,7 +189,7 @@ impl World {
     }
 
     fn send(&mut self) -> bool {
-        let is_sent = self.link.outbox.push(&[MESSAGE, b"\n"].concat()).is_ok();
+        let is_sent = self.link.outbox.push(&[MESSAGE, b"\n"].concat(), TopicName::OfType("note")).is_ok();
         self.sent += u64::from(is_sent);
         is_sent
     }
