@@ -61,7 +61,7 @@ pub(crate) struct Unsent {
 
 /// The queue between the senders and the session that writes.
 ///
-/// In this order: each message that is sent changes the first two fields, and the session reads the last ones for each
+/// In this order: each message that is sent changes the first fields, and the session reads the last ones for each
 /// message that it dispatches. More than a cache line is between them, so that neither waits for what the other, on
 /// another processor, has just written.
 #[derive(Debug)]
@@ -70,6 +70,9 @@ pub(crate) struct Outbox {
     queue: Mutex<Queue>,
     /// The length of the queue in bytes, readable without the lock.
     queued: AtomicUsize,
+    /// Whether the session sleeps with nothing to write, and has to be woken for a new message. Set under the lock, by
+    /// `park`.
+    idle: AtomicBool,
     /// Tells waiting senders that there may be room, or that the connection has ended.
     room: Notify,
     limit: usize,
@@ -108,8 +111,6 @@ struct Queue {
     roused: bool,
     /// The session, while it sleeps.
     session: Option<Waker>,
-    /// Whether the session sleeps with nothing to write, and has to be woken for a new message.
-    idle: bool,
 }
 
 impl Outbox {
@@ -118,6 +119,7 @@ impl Outbox {
         Self {
             queue: Mutex::default(),
             queued: AtomicUsize::new(0),
+            idle: AtomicBool::new(false),
             room: Notify::new(),
             limit,
             total,
@@ -223,7 +225,7 @@ impl Outbox {
         queue.len += len;
         queue.messages += 1;
         self.queued.store(queue.len, Ordering::Release);
-        let session = if queue.idle { queue.session.take() } else { None };
+        let session = if self.idle.load(Ordering::Relaxed) { queue.session.take() } else { None };
         drop(queue);
         if let Some(session) = session {
             session.wake();
@@ -336,13 +338,12 @@ impl Outbox {
 
     /// Takes the next segment to write.
     pub(super) fn take(&self) -> Option<Segment> {
+        // A message that is being queued at this moment is seen by `park`.
+        if self.is_empty() {
+            return None;
+        }
         let first = {
             let mut queue = lock(&self.queue);
-            // The session writes before it calls any listener. From here until it parks, which looks at the queue under
-            // this same lock, a message needs no wake-up: one that is queued before that look keeps the session awake,
-            // one after it finds `idle` set again. Left in place, the waker of a session that the socket has woken would
-            // be used by what its own listeners send, and the runtime would wake a second thread to poll it once more.
-            queue.idle = false;
             // What is handed out is counted by its length once it is written.
             queue.uncounted.settle_queued(&self.total);
             queue.contents.pop()?
@@ -381,16 +382,32 @@ impl Outbox {
         {
             pace.caught_up();
         }
-        let flushing = self.handed.fetch_add(count as u64, Ordering::Release) < queue.flush_to;
+        // Only the session changes it.
+        let handed = self.handed.load(Ordering::Relaxed);
+        self.handed.store(handed + count as u64, Ordering::Release);
+        let flushing = handed < queue.flush_to;
         drop(queue);
         if len <= OUTBOX_HIGH_WATER || flushing {
             self.room.notify_waiters();
         }
     }
 
+    /// Notes that the session is awake. Left in place, the waker of a session that the socket has woken would be used by
+    /// what its own listeners send, and the runtime would wake a second thread to poll it once more.
+    ///
+    /// No wake-up is lost by it: from here until `park`, which looks at the queue under the lock, no message needs one. One
+    /// that is queued before that look keeps the session awake. One that is queued after it has taken the lock after `park`,
+    /// and so finds `idle` set again. One that still finds it set, as this takes no lock, wakes the session once for nothing.
+    pub(super) fn unpark(&self) {
+        self.idle.store(false, Ordering::Relaxed);
+    }
+
     /// Registers the session to be woken when there is something to do. `false` if there is already. A `blocked`
     /// session waits for the socket to take what it writes.
     pub(super) fn park(&self, session: &Waker, blocked: bool) -> bool {
+        if !blocked && !self.is_empty() {
+            return false;
+        }
         let mut queue = lock(&self.queue);
         if std::mem::take(&mut queue.roused)
             || queue.close_command.is_some()
@@ -398,7 +415,7 @@ impl Outbox {
         {
             return false;
         }
-        queue.idle = !blocked;
+        self.idle.store(!blocked, Ordering::Relaxed);
         match &queue.session {
             Some(before) if before.will_wake(session) => {}
             _ => queue.session = Some(session.clone()),
