@@ -15,7 +15,7 @@
 //! | read | takes bytes from the stream | the stream to have some. Where enough is read ahead: *dispatch*, and meanwhile a probe, since nothing else tells that the peer is gone |
 //! | clock | checks the deadlines | the timer |
 //!
-//! A poll with nothing to write begins with *read*, as it is mostly the socket that has woken the session. Once *read* has
+//! A poll with nothing to dispatch or to write begins with *read*, as it is mostly the socket that has woken the session. Once *read* has
 //! found the stream empty, it has the waker, and later rounds of the poll do not ask again.
 //!
 //! # The states
@@ -165,8 +165,9 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
         let outbox = &self.context.link.outbox;
         outbox.unpark();
         self.found_empty = false;
-        if outbox.is_empty() && !outbox.is_told_to_close() {
-            // Mostly it is the socket that has woken the session, and no step but this one has anything to do.
+        if self.reader.unread().is_empty() && outbox.is_empty() && !outbox.is_told_to_close() {
+            // Mostly it is the socket that has woken the session, and no step but this one has anything to do. What has been
+            // received and not dispatched comes before more is read.
             let _ = self.poll_read(cx, &mut turn.intake);
         }
         loop {
