@@ -65,8 +65,8 @@ fn calls(flavour: &str, kind: &str, count: u64) -> Option<[(&'static str, Calls)
     Some([("server", server), ("client", client)])
 }
 
-/// Asserts that a process has made about `each` calls for each of `count` messages. A tenth more is what a loop by hand varies
-/// by; starting, closing and standard input take a few more.
+/// Asserts that a process has made about `each` calls for each of `count` messages. A tenth more is what a loop by hand
+/// varies by; starting, closing and standard input take a few more.
 fn assert_calls((process, calls): &(&str, Calls), name: &str, count: u64, each: f64) {
     const BESIDE: f64 = 200.0;
     let (made, most) = (calls.of(name), count as f64 * each * 1.1 + BESIDE);
@@ -76,8 +76,8 @@ fn assert_calls((process, calls): &(&str, Calls), name: &str, count: u64, each: 
 /// As many messages as make what comes beside them small.
 const COUNT: u64 = 4_000;
 
-/// The loop by hand of `benches/compare` takes one write and one read each way. It looks for events twice: the kernel also
-/// reports that the peer has read, which makes the socket writable.
+/// The loop by hand of `benches/compare` takes one write and one read each way. It looks for events twice: the kernel
+/// also reports that the peer has read, which makes the socket writable.
 fn assert_as_by_hand(processes: &[(&str, Calls)]) {
     for process in processes {
         assert_calls(process, "futex", COUNT, 0.0);
@@ -101,8 +101,8 @@ fn requests_take_no_more_calls_than_a_loop_by_hand(flavour: &str) {
     }
 }
 
-/// The kernel takes at most about 200 KB at a time, and the server yields every 64 KiB: the counts are those of bytes, not of
-/// messages.
+/// The kernel takes at most about 200 KB at a time, and the server yields every 64 KiB: the counts are those of bytes,
+/// not of messages.
 fn one_way_flood_takes_few_calls(flavour: &str) {
     const NOTES: u64 = 200_000;
     if let Some(processes) = calls(flavour, "notes", NOTES) {

@@ -392,12 +392,13 @@ impl Outbox {
         }
     }
 
-    /// Notes that the session is awake. Left in place, the waker of a session that the socket has woken would be used by
-    /// what its own listeners send, and the runtime would wake a second thread to poll it once more.
+    /// Notes that the session is awake. Left in place, the waker of a session that the socket has woken would be used
+    /// by what its own listeners send, and the runtime would wake a second thread to poll it once more.
     ///
-    /// No wake-up is lost by it: from here until `park`, which looks at the queue under the lock, no message needs one. One
-    /// that is queued before that look keeps the session awake. One that is queued after it has taken the lock after `park`,
-    /// and so finds `idle` set again. One that still finds it set, as this takes no lock, wakes the session once for nothing.
+    /// No wake-up is lost by it: from here until `park`, which looks at the queue under the lock, no message needs one.
+    /// One that is queued before that look keeps the session awake. One that is queued after it has taken the lock
+    /// after `park`, and so finds `idle` set again. One that still finds it set, as this takes no lock, wakes the
+    /// session once for nothing.
     pub(super) fn unpark(&self) {
         self.idle.store(false, Ordering::Relaxed);
     }

@@ -25,9 +25,9 @@ pub(super) struct RunningResponders<E: EndpointState> {
 /// The running responders and one future that never ends, see [`empty_set`].
 type Set<E> = FuturesUnordered<Either<Running<E>, Pending<usize>>>;
 
-/// A set that has polled all its futures in a row wakes its task, so that other tasks get their turn in between. A session
-/// yields by itself, and a responder that waits is no reason to poll it again: a future that is never woken keeps the set
-/// from ever polling all of them.
+/// A set that has polled all its futures in a row wakes its task, so that other tasks get their turn in between. A
+/// session yields by itself, and a responder that waits is no reason to poll it again: a future that is never woken
+/// keeps the set from ever polling all of them.
 fn empty_set<E: EndpointState>() -> Set<E> {
     let mut set = Set::default();
     set.push(Either::Right(pending()));

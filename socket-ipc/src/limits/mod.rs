@@ -60,8 +60,8 @@ pub const OUTBOX_LEN: usize = 8 * 1024 * 1024;
 /// have: so small messages pass. The most there can be is this limit and 128 KiB for each connection, beside error
 /// replies of less than 1 KiB to requests in flight. Where nothing is queued at all, any allowed message is taken.
 ///
-/// Within that, a connection counts its first bytes for itself: the sum may lack up to 16 KiB of each connection that has
-/// something queued, and what other connections may queue then is so much more. [`Stats`](crate::Stats) lack nothing.
+/// The sum is kept in steps: it may lack up to 16 KiB of each connection that has something queued. They are part of the
+/// 64 KiB that a connection may have queued anyway. [`Stats`](crate::Stats) are exact.
 pub const OUTBOX_TOTAL_LEN: usize = 512 * 1024 * 1024;
 /// The most that all connections of a server together have received and not dispatched, in bytes, requests whose
 /// responders are running included. Of either, only what a connection has beyond 64 KiB counts.

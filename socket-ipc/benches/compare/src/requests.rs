@@ -1,5 +1,5 @@
-//! What a request costs, beside the same echo written by hand: with a message each way, and on a loop by hand with a map
-//! of numbers.
+//! What a request costs, beside the same echo written by hand: with a message each way, and on a loop by hand with a
+//! map of numbers.
 
 use std::path::Path;
 use std::time::Instant;

@@ -15,8 +15,8 @@
 //! | read | takes bytes from the stream | the stream to have some. Where enough is read ahead: *dispatch*, and meanwhile a probe, since nothing else tells that the peer is gone |
 //! | clock | checks the deadlines | the timer |
 //!
-//! A poll with nothing to dispatch or to write begins with *read*, as it is mostly the socket that has woken the session. Once *read* has
-//! found the stream empty, it has the waker, and later rounds of the poll do not ask again.
+//! A poll with nothing to dispatch or to write begins with *read*, as it is mostly the socket that has woken the
+//! session. Once *read* has found the stream empty, it has the waker, and later rounds of the poll do not ask again.
 //!
 //! # The states
 //!
@@ -166,8 +166,8 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
         outbox.unpark();
         self.found_empty = false;
         if self.reader.unread().is_empty() && outbox.is_empty() && !outbox.is_told_to_close() {
-            // Mostly it is the socket that has woken the session, and no step but this one has anything to do. What has been
-            // received and not dispatched comes before more is read.
+            // Mostly it is the socket that has woken the session, and no step but this one has anything to do. What has
+            // been received and not dispatched comes before more is read.
             let _ = self.poll_read(cx, &mut turn.intake);
         }
         loop {

@@ -1,5 +1,6 @@
 //! A loop on tokio that is written for these works alone: what one reaches who gives up limits, errors, further
-//! listeners and reconnecting. A byte buffer behind a mutex, a scan of the beginning of each line, one pass to its type.
+//! listeners and reconnecting. A byte buffer behind a mutex, a scan of the beginning of each line, one pass to its
+//! type.
 
 use std::cell::Cell;
 use std::collections::HashMap;
