@@ -1,3 +1,4 @@
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Wake, Waker};
@@ -8,19 +9,29 @@ use proptest::{collection, proptest};
 use tokio::time::{Instant, timeout};
 
 use super::replies::{HELD_REPLIES, SHORT_REPLY};
+use super::uncounted::STEP;
 use super::{
     BroadcastLog, CloseCommand, Outbox, OutboxBudget, PushError, Replied, SHARE_FROM, Segment, Unsent,
     counted_for,
 };
 use crate::events::CloseCause;
 use crate::limits::OUTBOX_HIGH_WATER;
+use crate::metrics::Metrics;
+use crate::topic::TopicName;
 use crate::wire::Wire;
 
 /// So many clients that a broadcast is shared between them.
 const CLIENTS: usize = 2;
 
 fn outbox(limit: usize, total: usize) -> Outbox {
-    Outbox::new(limit, OutboxBudget::new(total))
+    Outbox::new(limit, OutboxBudget::new(total), Metrics::new())
+}
+
+impl Outbox {
+    /// Queues a message of a topic that does not matter.
+    fn queue_up(&self, message: &[u8]) -> Result<(), PushError> {
+        self.push(message, TopicName::AtRunTime("any"))
+    }
 }
 
 fn message(len: usize) -> Vec<u8> {
@@ -38,7 +49,9 @@ fn bytes_of(segments: &[Segment]) -> Vec<u8> {
     segments.iter().flat_map(Segment::bytes).copied().collect()
 }
 
-fn queued(total: &OutboxBudget) -> usize {
+/// What is queued in all outboxes together, of which these have a total that is to be exact.
+fn queued<O: Borrow<Outbox>>(total: &OutboxBudget, outboxes: impl IntoIterator<Item = O>) -> usize {
+    outboxes.into_iter().for_each(|outbox| outbox.borrow().settle());
     total.queued()
 }
 
@@ -46,7 +59,7 @@ fn queued(total: &OutboxBudget) -> usize {
 fn outbox_full_takes_paced_broadcast_and_rejects_unpaced() {
     let log = BroadcastLog::default();
     let outbox = outbox(100, 1_000);
-    outbox.push(&message(80)).unwrap();
+    outbox.queue_up(&message(80)).unwrap();
     let bytes = message(40);
     let broadcast = log.broadcast(&bytes, &outbox.total, CLIENTS);
     assert_eq!(outbox.push_broadcast(&broadcast, false), Err(PushError::Full { queued: 80 }));
@@ -61,10 +74,10 @@ fn outbox_message_counts_until_written() {
     for len in [10, SHARE_FROM] {
         let (outbox, bytes) = (outbox(10 * SHARE_FROM, 10 * SHARE_FROM), message(len));
         let queue = || {
-            outbox.push(&bytes).unwrap();
+            outbox.queue_up(&bytes).unwrap();
             outbox.push_broadcast(&log.broadcast(&bytes, &outbox.total, CLIENTS), false).unwrap();
             outbox.push_broadcast(&log.broadcast(&bytes, &outbox.total, CLIENTS), false).unwrap();
-            outbox.push(&bytes).unwrap();
+            outbox.queue_up(&bytes).unwrap();
         };
         queue();
         drain(&outbox);
@@ -79,33 +92,34 @@ fn outbox_below_high_water_limit_and_total_has_room() {
     let (limit, total) = (OUTBOX_HIGH_WATER + 10, OUTBOX_HIGH_WATER + 20);
     let (outbox, other) = {
         let total = OutboxBudget::new(total);
-        (Outbox::new(limit, Arc::clone(&total)), Outbox::new(limit, total))
+        (Outbox::new(limit, Arc::clone(&total), Metrics::new()), Outbox::new(limit, total, Metrics::new()))
     };
     assert!(outbox.has_room(2 * limit), "an empty outbox takes any message");
-    outbox.push(&message(10)).unwrap();
+    outbox.queue_up(&message(10)).unwrap();
     assert!(outbox.has_room(limit - 10));
     assert!(!outbox.has_room(limit - 9));
-    outbox.push(&message(OUTBOX_HIGH_WATER - 10)).unwrap();
+    outbox.queue_up(&message(OUTBOX_HIGH_WATER - 10)).unwrap();
     assert!(outbox.has_room(10));
     assert!(!outbox.has_room(11));
     // The other outbox is empty, so it takes a message that fills the total.
-    other.push(&message(20)).unwrap();
+    other.queue_up(&message(20)).unwrap();
+    other.settle();
     assert!(!outbox.has_room(10));
     drain(&other);
     assert!(outbox.has_room(10));
-    outbox.push(&message(1)).unwrap();
+    outbox.queue_up(&message(1)).unwrap();
     assert!(!outbox.has_room(1));
 }
 
 #[test]
 fn outbox_empty_takes_any_message_and_then_up_to_its_limit() {
     let full = outbox(100, usize::MAX);
-    full.push(&message(101)).unwrap();
-    assert_eq!(full.push(&message(1)), Err(PushError::Full { queued: 101 }));
+    full.queue_up(&message(101)).unwrap();
+    assert_eq!(full.queue_up(&message(1)), Err(PushError::Full { queued: 101 }));
     let full = outbox(100, usize::MAX);
-    full.push(&message(60)).unwrap();
-    full.push(&message(40)).unwrap();
-    assert_eq!(full.push(&message(1)), Err(PushError::Full { queued: 100 }));
+    full.queue_up(&message(60)).unwrap();
+    full.queue_up(&message(40)).unwrap();
+    assert_eq!(full.queue_up(&message(1)), Err(PushError::Full { queued: 100 }));
 }
 
 #[test]
@@ -113,7 +127,7 @@ fn outbox_patience_used_up_paced_broadcast_is_refused_by_full_outbox() {
     let (patience, start) = (Duration::from_secs(10), Instant::now());
     let log = BroadcastLog::default();
     let full = outbox(100, usize::MAX);
-    full.push(&message(80)).unwrap();
+    full.queue_up(&message(80)).unwrap();
     let bytes = message(40);
     let broadcast = log.broadcast(&bytes, &full.total, CLIENTS);
     assert_eq!((full.patience(patience), full.is_left_behind()), (Some(patience), false));
@@ -128,11 +142,11 @@ fn outbox_patience_used_up_paced_broadcast_is_refused_by_full_outbox() {
 fn outbox_of_its_share_is_not_to_blame() {
     let (stall, now) = (Duration::from_secs(10), Instant::now());
     let (_, [behind, reading]) = outboxes(1_000);
-    behind.push(&message(500)).unwrap();
-    reading.push(&message(501)).unwrap();
+    behind.queue_up(&message(500)).unwrap();
+    reading.queue_up(&message(501)).unwrap();
     behind.blocked(now, stall);
     assert!(!behind.is_to_blame(now + stall, stall));
-    behind.push(&message(1)).unwrap();
+    behind.queue_up(&message(1)).unwrap();
     assert!(behind.is_to_blame(now + stall, stall));
     assert!(!reading.is_to_blame(now + stall, stall));
 }
@@ -153,7 +167,7 @@ fn outbox_replies_over_the_limit_make_it_overfull() {
 #[tokio::test]
 async fn outbox_replies_that_wait_make_it_overfull() {
     let outbox = outbox(100, usize::MAX);
-    outbox.push(&message(40)).unwrap();
+    outbox.queue_up(&message(40)).unwrap();
     let first = outbox.hold_reply(message(60)).unwrap();
     assert!(!outbox.is_overfull());
     let second = outbox.hold_reply(message(1)).unwrap();
@@ -166,8 +180,8 @@ async fn outbox_replies_that_wait_make_it_overfull() {
 #[test]
 fn outbox_overfull_by_the_total_stays_so_until_it_is_empty() {
     let total = OutboxBudget::new(100);
-    let [full, other] = [(); 2].map(|()| Outbox::new(1_000, Arc::clone(&total)));
-    full.push(&message(100)).unwrap();
+    let [full, other] = [(); 2].map(|()| Outbox::new(1_000, Arc::clone(&total), Metrics::new()));
+    full.queue_up(&message(100)).unwrap();
     assert_eq!(other.push_reply(&message(10)), Replied::Queued);
     assert!(!other.is_overfull());
     assert_eq!(other.push_reply(&message(10)), Replied::Queued);
@@ -183,7 +197,7 @@ fn outbox_overfull_by_the_total_stays_so_until_it_is_empty() {
 fn outbox_below_the_mark_has_caught_up() {
     let (stall, now) = (Duration::from_secs(10), Instant::now());
     let (_, [behind, _other]) = outboxes(1_000);
-    behind.push(&message(600)).unwrap();
+    behind.queue_up(&message(600)).unwrap();
     behind.blocked(now, stall);
     assert!(behind.is_to_blame(now + stall, stall));
     let segment = behind.take().unwrap();
@@ -194,7 +208,7 @@ fn outbox_below_the_mark_has_caught_up() {
 #[tokio::test(start_paused = true)]
 async fn outbox_sender_that_waits_for_room_is_told_once_it_is_written() {
     let outbox = Arc::new(outbox(usize::MAX, usize::MAX));
-    outbox.push(&message(OUTBOX_HIGH_WATER + 10)).unwrap();
+    outbox.queue_up(&message(OUTBOX_HIGH_WATER + 10)).unwrap();
     assert!(!outbox.is_empty());
     let waiting = Arc::clone(&outbox);
     let waiting = tokio::spawn(async move { waiting.wait_for_room(10).await });
@@ -234,7 +248,7 @@ fn outbox_anything_queued_does_not_park() {
     let outbox = outbox(usize::MAX, usize::MAX);
     let (small, large) = (message(10), message(SHARE_FROM));
     let pushes: [&dyn Fn() -> Result<(), PushError>; 3] = [
-        &|| outbox.push(&small),
+        &|| outbox.queue_up(&small),
         &|| outbox.push_broadcast(&log.broadcast(&small, &outbox.total, CLIENTS), false),
         &|| outbox.push_broadcast(&log.broadcast(&large, &outbox.total, CLIENTS), false),
     ];
@@ -252,7 +266,7 @@ fn outbox_short_broadcast_is_taken_with_what_follows_it() {
     let outbox = outbox(usize::MAX, usize::MAX);
     let small = message(10);
     outbox.push_broadcast(&log.broadcast(&small, &outbox.total, CLIENTS), false).unwrap();
-    outbox.push(&small).unwrap();
+    outbox.queue_up(&small).unwrap();
     assert_eq!(drain(&outbox).iter().map(|segment| segment.bytes().len()).collect::<Vec<_>>(), [20]);
 }
 
@@ -269,10 +283,10 @@ fn outbox_queued_messages_come_out_in_order_large_broadcasts_apart() {
     let log = BroadcastLog::default();
     let outbox = outbox(usize::MAX, usize::MAX);
     let (small, large) = (message(10), message(SHARE_FROM));
-    outbox.push(&small).unwrap();
+    outbox.queue_up(&small).unwrap();
     outbox.push_broadcast(&log.broadcast(&small, &outbox.total, CLIENTS), false).unwrap();
     outbox.push_broadcast(&log.broadcast(&large, &outbox.total, CLIENTS), false).unwrap();
-    outbox.push(&small).unwrap();
+    outbox.queue_up(&small).unwrap();
     let lens: Vec<_> = drain(&outbox).iter().map(|segment| segment.bytes().len()).collect();
     assert_eq!(lens, [20, SHARE_FROM, 10]);
 }
@@ -281,12 +295,12 @@ fn outbox_queued_messages_come_out_in_order_large_broadcasts_apart() {
 async fn flush_later_messages_queued_ends_when_earlier_ones_are_written() {
     let outbox = Arc::new(outbox(usize::MAX, usize::MAX));
     let much = message(2 * OUTBOX_HIGH_WATER);
-    outbox.push(&much).unwrap();
+    outbox.queue_up(&much).unwrap();
     let flushing = Arc::clone(&outbox);
     let flush = tokio::spawn(async move { flushing.flush().await });
     tokio::task::yield_now().await;
     let first = outbox.take().unwrap();
-    outbox.push(&much).unwrap();
+    outbox.queue_up(&much).unwrap();
     outbox.written(&first, much.len() - 1, false);
     tokio::task::yield_now().await;
     assert!(!flush.is_finished());
@@ -305,13 +319,30 @@ impl Wake for Count {
 }
 
 #[test]
+fn outbox_push_while_session_is_awake_wakes_nobody() {
+    let outbox = outbox(100, 1_000);
+    let woken = Arc::new(Count::default());
+    let park = || outbox.park(&Waker::from(Arc::clone(&woken)), false);
+    assert!(park());
+    // The socket has woken the session.
+    outbox.unpark();
+    outbox.queue_up(b"x\n").unwrap();
+    assert_eq!(woken.0.load(Ordering::Relaxed), 0, "it is awake");
+    assert!(!park(), "there is something to write");
+    assert_eq!(bytes_of(&drain(&outbox)), b"x\n");
+    assert!(park());
+    outbox.queue_up(b"x\n").unwrap();
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+}
+
+#[test]
 fn outbox_two_wakers_parked_wakes_the_last() {
     let outbox = outbox(100, 100);
     let counts = [Arc::new(Count::default()), Arc::new(Count::default())];
     for count in &counts {
         assert!(outbox.park(&Waker::from(Arc::clone(count)), false));
     }
-    outbox.push(&message(10)).unwrap();
+    outbox.queue_up(&message(10)).unwrap();
     assert_eq!(counts.map(|count| count.0.load(Ordering::Relaxed)), [0, 1]);
 }
 
@@ -319,7 +350,7 @@ fn outbox_two_wakers_parked_wakes_the_last() {
 fn broadcast_single_wakes_idle_sessions_and_is_taken_at_once() {
     let log = BroadcastLog::default();
     let total = OutboxBudget::new(usize::MAX);
-    let outboxes = [(); 2].map(|()| Outbox::new(usize::MAX, Arc::clone(&total)));
+    let outboxes = [(); 2].map(|()| Outbox::new(usize::MAX, Arc::clone(&total), Metrics::new()));
     for bytes in [message(10), message(20)] {
         let count = Arc::new(Count::default());
         for outbox in &outboxes {
@@ -340,7 +371,7 @@ fn broadcast_single_wakes_idle_sessions_and_is_taken_at_once() {
 fn outbox_aborted_inside_a_chunk_counts_unsent_messages_exactly() {
     let log = BroadcastLog::default();
     let total = OutboxBudget::new(usize::MAX);
-    let outboxes = [(); 2].map(|()| Outbox::new(usize::MAX, Arc::clone(&total)));
+    let outboxes = [(); 2].map(|()| Outbox::new(usize::MAX, Arc::clone(&total), Metrics::new()));
     let (len, count) = (100, SHARE_FROM / 50);
     for _ in 0..count {
         let bytes = message(len);
@@ -349,24 +380,24 @@ fn outbox_aborted_inside_a_chunk_counts_unsent_messages_exactly() {
             outbox.push_broadcast(&broadcast, false).unwrap();
         }
     }
-    assert_eq!(queued(&total), 2 * count * len);
+    assert_eq!(queued(&total, &outboxes), 2 * count * len);
     let segment = outboxes[0].take().unwrap();
     assert!(matches!(segment, Segment::Span(_)), "many bytes are written from the shared chunk");
     // Two and a half messages were written.
     let written = 5 * len / 2;
     outboxes[0].written(&segment, written, false);
-    outboxes[0].push(&message(len)).unwrap();
+    outboxes[0].queue_up(&message(len)).unwrap();
     let unsent = Unsent { messages: count as u64 - 1, bytes: ((count + 1) * len - written) as u64 };
     assert_eq!(outboxes[0].give_up(Wire::JSON_LINES, Some((segment, written))), unsent);
-    assert_eq!(queued(&total), count * len);
+    assert_eq!(queued(&total, &outboxes), count * len);
     assert_eq!(bytes_of(&drain(&outboxes[1])), message(len).repeat(count));
-    assert_eq!(queued(&total), 0);
+    assert_eq!(queued(&total, &outboxes), 0);
 }
 
 /// Outboxes that share a total limit of `limit` bytes.
 fn outboxes<const COUNT: usize>(limit: usize) -> (Arc<OutboxBudget>, [Outbox; COUNT]) {
     let total = OutboxBudget::new(limit);
-    let outboxes = [(); COUNT].map(|()| Outbox::new(usize::MAX, Arc::clone(&total)));
+    let outboxes = [(); COUNT].map(|()| Outbox::new(usize::MAX, Arc::clone(&total), Metrics::new()));
     (total, outboxes)
 }
 
@@ -375,26 +406,77 @@ const MANY: usize = 16 * OUTBOX_HIGH_WATER;
 #[test]
 fn outbox_total_full_takes_up_to_high_water_and_rejects_more() {
     let (total, [first, second]) = outboxes(MANY);
-    first.push(&message(MANY)).unwrap();
-    assert_eq!(second.push(&message(OUTBOX_HIGH_WATER + 1)), Err(PushError::TotalFull), "though it is empty");
+    first.queue_up(&message(MANY)).unwrap();
+    assert_eq!(
+        second.queue_up(&message(OUTBOX_HIGH_WATER + 1)),
+        Err(PushError::TotalFull),
+        "though it is empty"
+    );
     assert!(!second.has_room(OUTBOX_HIGH_WATER + 1) && second.has_room(OUTBOX_HIGH_WATER));
-    second.push(&message(OUTBOX_HIGH_WATER)).unwrap();
-    assert_eq!(second.push(&message(1)), Err(PushError::TotalFull));
-    assert_eq!(queued(&total), MANY + OUTBOX_HIGH_WATER);
+    second.queue_up(&message(OUTBOX_HIGH_WATER)).unwrap();
+    assert_eq!(second.queue_up(&message(1)), Err(PushError::TotalFull));
+    assert_eq!(queued(&total, [&first, &second]), MANY + OUTBOX_HIGH_WATER);
     assert_eq!(total.most(), MANY + OUTBOX_HIGH_WATER);
     drain(&first);
-    second.push(&message(MANY - OUTBOX_HIGH_WATER)).unwrap();
-    assert_eq!(second.push(&message(1)), Err(PushError::TotalFull));
+    second.queue_up(&message(MANY - OUTBOX_HIGH_WATER)).unwrap();
+    assert_eq!(second.queue_up(&message(1)), Err(PushError::TotalFull));
+}
+
+#[test]
+fn outbox_few_bytes_are_counted_in_the_total_at_a_step_at_a_write_and_at_the_end() {
+    let (total, [first, second]) = outboxes(usize::MAX);
+    for outbox in [&first, &second] {
+        outbox.queue_up(&message(10)).unwrap();
+        assert_eq!(total.queued(), 0);
+        outbox.queue_up(&message(STEP - 10)).unwrap();
+        assert_eq!(total.queued(), STEP);
+        outbox.queue_up(&message(10)).unwrap();
+        assert_eq!(total.queued(), STEP);
+        let segment = outbox.take().unwrap();
+        assert_eq!((total.queued(), total.most()), (STEP + 10, STEP + 10));
+        outbox.written(&segment, STEP + 10, true);
+        assert_eq!(total.queued(), 0);
+        outbox.queue_up(&message(10)).unwrap();
+        outbox.give_up(Wire::JSON_LINES, None);
+        assert_eq!(total.queued(), 0);
+    }
+}
+
+#[test]
+fn outbox_step_matches_documentation() {
+    let stated = format!("up to {} KiB of", STEP / 1024);
+    for text in [include_str!("../../limits/mod.rs"), include_str!("../../guide/limits.md")] {
+        assert!(text.contains(&stated), "{stated}");
+    }
+}
+
+#[test]
+fn outbox_sent_messages_are_counted_by_topic_once_settled() {
+    let metrics = Metrics::new();
+    let outbox = Outbox::new(usize::MAX, OutboxBudget::new(usize::MAX), Arc::clone(&metrics));
+    let topics = ["first", "first", "second", "first"].map(TopicName::OfType);
+    for topic in topics.into_iter().chain([TopicName::AtRunTime("third")]) {
+        outbox.queue_up(&message(10), topic).unwrap();
+    }
+    outbox.settle();
+    let stats = metrics.stats(1, 0, 0);
+    let sent: Vec<_> =
+        stats.topics.iter().map(|topic| (&*topic.topic, topic.sent.messages, topic.sent.bytes)).collect();
+    assert_eq!(sent, [("first", 3, 30), ("second", 1, 10)]);
+    assert_eq!((stats.other_topics.sent.messages, stats.other_topics.sent.bytes), (1, 10));
+    outbox.queue_up(&message(10), topics[0]).unwrap();
+    outbox.give_up(Wire::JSON_LINES, None);
+    assert_eq!(metrics.stats(1, 0, 0).sent.messages, 6, "the end settles it");
 }
 
 #[test]
 fn outbox_total_empty_takes_any_message() {
     let (total, [first, second]) = outboxes(10);
-    first.push(&message(MANY)).unwrap();
-    assert_eq!(second.push(&message(MANY)), Err(PushError::TotalFull));
+    first.queue_up(&message(MANY)).unwrap();
+    assert_eq!(second.queue_up(&message(MANY)), Err(PushError::TotalFull));
     drain(&first);
-    second.push(&message(MANY)).unwrap();
-    assert_eq!(queued(&total), MANY);
+    second.queue_up(&message(MANY)).unwrap();
+    assert_eq!(queued(&total, [&first, &second]), MANY);
 }
 
 #[test]
@@ -406,14 +488,14 @@ fn outbox_total_shared_by_threads_is_exceeded_by_high_water_at_most() {
             let total = &total;
             scope.spawn(move || {
                 for _ in 0..2_000 {
-                    let _ = outbox.push(&message(len));
+                    let _ = outbox.queue_up(&message(len));
                     assert!(total.most() <= MANY + 3 * OUTBOX_HIGH_WATER);
                     drain(outbox);
                 }
             });
         }
     });
-    assert_eq!(queued(&total), 0);
+    assert_eq!(queued(&total, &outboxes), 0);
 }
 
 /// Whether a sender of `len` bytes still waits once `released` of the 100 bytes of a full total of 100 are released.
@@ -453,7 +535,7 @@ fn outbox_total_peak_does_not_count_chunks() {
 #[test]
 fn outbox_total_share_grows_as_outboxes_go() {
     let total = OutboxBudget::new(1_000);
-    let [first, second] = [(); 2].map(|()| Outbox::new(100, Arc::clone(&total)));
+    let [first, second] = [(); 2].map(|()| Outbox::new(100, Arc::clone(&total), Metrics::new()));
     assert_eq!((total.share(), first.total(), first.limit()), (500, (0, 1_000), 100));
     drop(first);
     assert_eq!(total.share(), 1_000);
@@ -464,7 +546,7 @@ fn outbox_total_share_grows_as_outboxes_go() {
 #[test]
 fn outbox_reply_within_both_limits_does_not_make_it_overfull() {
     let outbox = outbox(1_000, 1_000);
-    outbox.push(&message(10)).unwrap();
+    outbox.queue_up(&message(10)).unwrap();
     assert_eq!(outbox.push_reply(&message(10)), Replied::Queued);
     assert!(!outbox.is_overfull());
 }
@@ -472,7 +554,7 @@ fn outbox_reply_within_both_limits_does_not_make_it_overfull() {
 #[tokio::test(start_paused = true)]
 async fn outbox_total_full_paced_sender_below_the_mark_does_not_wait() {
     let (_, [full, other]) = outboxes(MANY);
-    full.push(&message(MANY)).unwrap();
+    full.queue_up(&message(MANY)).unwrap();
     let room = timeout(Duration::from_secs(1), other.wait_for_room(OUTBOX_HIGH_WATER));
     assert_eq!(room.await.expect("it does not wait"), Ok(()));
 }
@@ -482,7 +564,7 @@ async fn outbox_total_full_waiting_sender_is_woken_by_another_outbox() {
     let (_, [first, second]) = outboxes(MANY);
     let second = Arc::new(second);
     let len = 2 * OUTBOX_HIGH_WATER;
-    first.push(&message(MANY)).unwrap();
+    first.queue_up(&message(MANY)).unwrap();
     let waiting: Vec<_> = (0..3)
         .map(|_| {
             let second = Arc::clone(&second);
@@ -495,7 +577,7 @@ async fn outbox_total_full_waiting_sender_is_woken_by_another_outbox() {
     for waiting in waiting {
         assert_eq!(timeout(Duration::from_secs(1), waiting).await.expect("it is woken").unwrap(), Ok(()));
     }
-    first.push(&message(MANY)).unwrap();
+    first.queue_up(&message(MANY)).unwrap();
     let ending = Arc::clone(&second);
     let waiting = tokio::spawn(async move { ending.wait_for_room(len).await });
     tokio::task::yield_now().await;
@@ -507,7 +589,7 @@ async fn outbox_total_full_waiting_sender_is_woken_by_another_outbox() {
 #[test]
 fn outbox_total_full_rejects_replies_except_short_ones() {
     let (total, [first, second]) = outboxes(MANY);
-    first.push(&message(MANY)).unwrap();
+    first.queue_up(&message(MANY)).unwrap();
     assert_eq!(second.push_reply(&message(OUTBOX_HIGH_WATER)), Replied::Queued);
     assert!(!second.is_overfull());
     assert_eq!(second.push_reply(&message(SHORT_REPLY + 1)), Replied::TotalFull);
@@ -515,38 +597,38 @@ fn outbox_total_full_rejects_replies_except_short_ones() {
     assert!(second.is_overfull(), "no further request is dispatched");
     drain(&second);
     assert!(!second.is_overfull());
-    assert_eq!(queued(&total), MANY);
+    assert_eq!(queued(&total, [&first, &second]), MANY);
 }
 
 #[tokio::test]
 async fn outbox_waiting_replies_are_counted_and_bounded() {
     let total = OutboxBudget::new(20 * MANY);
-    let outbox = Outbox::new(MANY, Arc::clone(&total));
-    outbox.push(&message(2 * OUTBOX_HIGH_WATER)).unwrap();
+    let outbox = Outbox::new(MANY, Arc::clone(&total), Metrics::new());
+    outbox.queue_up(&message(2 * OUTBOX_HIGH_WATER)).unwrap();
     let mut held: Vec<_> = (0..HELD_REPLIES).map(|_| outbox.hold_reply(message(MANY)).unwrap()).collect();
     assert!(outbox.is_overfull());
     let Err(error) = outbox.hold_reply(message(1)) else { panic!("as many as may wait already do") };
     assert_eq!(error, PushError::Full { queued: HELD_REPLIES * MANY });
-    assert_eq!(queued(&total), 2 * OUTBOX_HIGH_WATER + HELD_REPLIES * MANY);
+    assert_eq!(queued(&total, [&outbox]), 2 * OUTBOX_HIGH_WATER + HELD_REPLIES * MANY);
     // One reply whose responder is dropped, and one that there is room for.
     held.pop();
-    assert_eq!(queued(&total), 2 * OUTBOX_HIGH_WATER + (HELD_REPLIES - 1) * MANY);
+    assert_eq!(queued(&total, [&outbox]), 2 * OUTBOX_HIGH_WATER + (HELD_REPLIES - 1) * MANY);
     drain(&outbox);
     assert_eq!(held.pop().unwrap().queue().await, Some(MANY));
     drop(held);
-    assert_eq!(queued(&total), MANY);
+    assert_eq!(queued(&total, [&outbox]), MANY);
     drain(&outbox);
-    assert_eq!(queued(&total), 0);
+    assert_eq!(queued(&total, [&outbox]), 0);
     assert!(!outbox.is_overfull());
 
     let (_, [full, other]) = outboxes(MANY);
-    full.push(&message(MANY)).unwrap();
+    full.queue_up(&message(MANY)).unwrap();
     let Err(error) = other.hold_reply(message(OUTBOX_HIGH_WATER + 1)) else { panic!("there is no room") };
     assert_eq!(error, PushError::TotalFull);
     let held = other.hold_reply(message(OUTBOX_HIGH_WATER)).unwrap();
     other.break_off();
     assert_eq!(held.queue().await, None);
-    assert_eq!(queued(&full.total), MANY);
+    assert_eq!(queued(&full.total, [&full, &other]), MANY);
 }
 
 #[test]
@@ -554,15 +636,15 @@ fn outbox_total_full_slow_consumer_is_behind_and_over_its_share() {
     let (total, [greedy, modest]) = outboxes(MANY);
     let stall = Duration::from_secs(10);
     let now = Instant::now();
-    greedy.push(&message(MANY - OUTBOX_HIGH_WATER)).unwrap();
-    modest.push(&message(OUTBOX_HIGH_WATER)).unwrap();
+    greedy.queue_up(&message(MANY - OUTBOX_HIGH_WATER)).unwrap();
+    modest.queue_up(&message(OUTBOX_HIGH_WATER)).unwrap();
     greedy.blocked(now, stall);
     modest.blocked(now, stall);
     for outbox in [&greedy, &modest] {
         outbox.blocked(now + stall, stall);
         assert!(!outbox.is_told_to_close(), "nobody needs room");
     }
-    assert_eq!(modest.push(&message(1)), Err(PushError::TotalFull));
+    assert_eq!(modest.queue_up(&message(1)), Err(PushError::TotalFull));
     greedy.blocked(now + stall - Duration::from_millis(1), stall);
     assert!(!greedy.is_told_to_close(), "not for long");
     modest.blocked(now + stall, stall);
@@ -570,9 +652,9 @@ fn outbox_total_full_slow_consumer_is_behind_and_over_its_share() {
     greedy.blocked(now + stall, stall);
     assert!(matches!(greedy.take_close(), Some(CloseCommand::Abort(CloseCause::SlowClient))));
     // An outbox that was below the high-water mark in between is not behind.
-    let again = Outbox::new(usize::MAX, Arc::clone(&total));
+    let again = Outbox::new(usize::MAX, Arc::clone(&total), Metrics::new());
     again.blocked(now, stall);
-    again.push(&message(10)).unwrap();
+    again.queue_up(&message(10)).unwrap();
     drain(&again);
     again.blocked(now + stall, stall);
     assert!(!again.is_to_blame(now + stall, stall));
@@ -589,12 +671,12 @@ fn outbox_chunk_held_by_a_short_span_counts_until_released() {
     };
     broadcast(&[&slow, &fast]);
     // `slow` gets no further message in that chunk.
-    slow.push(&bytes).unwrap();
+    slow.queue_up(&bytes).unwrap();
     for _ in 0..300 {
         broadcast(&[&fast]);
     }
     drain(&fast);
-    assert_eq!(queued(&total), 200, "queued bytes are counted separately");
+    assert_eq!(queued(&total, [&slow, &fast]), 200, "queued bytes are counted separately");
     assert!(total.counted_bytes() > 200 + 30_000, "{}", total.counted_bytes());
     slow.release_chunks();
     assert_eq!(total.counted_bytes(), 200);
@@ -646,14 +728,14 @@ fn broadcast_by_several_threads_loses_and_reorders_nothing() {
     let log = BroadcastLog::default();
     const COUNT: usize = 5_000;
     let total = OutboxBudget::new(usize::MAX);
-    let outboxes = [(); 3].map(|()| Outbox::new(usize::MAX, Arc::clone(&total)));
+    let outboxes = [(); 3].map(|()| Outbox::new(usize::MAX, Arc::clone(&total), Metrics::new()));
     let send = &|from: u8| {
         for number in 0..COUNT {
             let bytes = format!("{from} {number}\n").into_bytes();
             let broadcast = log.broadcast(&bytes, &total, outboxes.len());
             for outbox in &outboxes {
                 match from {
-                    0 => outbox.push(&bytes).unwrap(),
+                    0 => outbox.queue_up(&bytes).unwrap(),
                     _ => outbox.push_broadcast(&broadcast, false).unwrap(),
                 }
             }
@@ -686,7 +768,7 @@ fn broadcast_by_several_threads_loses_and_reorders_nothing() {
             scope.spawn(move || hear(outbox));
         }
     });
-    assert_eq!(queued(&total), 0);
+    assert_eq!(queued(&total, &outboxes), 0);
 }
 
 /// One step with several outboxes, which are numbered.
@@ -742,7 +824,7 @@ proptest! {
         let log = BroadcastLog::default();
         let total = OutboxBudget::new(usize::MAX);
         let join = || {
-            let outbox = Outbox::new(usize::MAX, Arc::clone(&total));
+            let outbox = Outbox::new(usize::MAX, Arc::clone(&total), Metrics::new());
             Expected { outbox, bytes: Vec::new(), messages: 0 }
         };
         let mut outboxes = vec![join(), join()];
@@ -753,8 +835,8 @@ proptest! {
                 Step::Join => outboxes.push(join()),
                 Step::Send(to, len) => {
                     let to = &mut outboxes[to % count];
-                    to.outbox.push(&message(len)).unwrap();
-                    to.push(&message(len));
+                    to.outbox.queue_up(&message(len)).unwrap();
+                    to.queue_up(&message(len));
                 }
                 Step::Broadcast { len, except } => {
                     let bytes = message(len);
@@ -762,7 +844,7 @@ proptest! {
                     for (at, to) in outboxes.iter_mut().enumerate() {
                         if except.map(|except| except % count) != Some(at) {
                             to.outbox.push_broadcast(&broadcast, false).unwrap();
-                            to.push(&bytes);
+                            to.queue_up(&bytes);
                         }
                     }
                 }
@@ -776,22 +858,22 @@ proptest! {
             }
         }
         outboxes.iter_mut().for_each(Expected::take);
-        assert_eq!(queued(&total), 0);
+        assert_eq!(queued(&total, outboxes.iter().map(|expected| &expected.outbox)), 0);
     }
 }
 
 #[test]
 fn outbox_given_up_during_a_write_leaves_the_rest_to_the_session() {
     let total = OutboxBudget::new(usize::MAX);
-    let outbox = Outbox::new(1_000, Arc::clone(&total));
-    outbox.push(&message(10)).unwrap();
-    outbox.push(&message(20)).unwrap();
+    let outbox = Outbox::new(1_000, Arc::clone(&total), Metrics::new());
+    outbox.queue_up(&message(10)).unwrap();
+    outbox.queue_up(&message(20)).unwrap();
     let writing = outbox.take().unwrap();
     outbox.written(&writing, 10, false);
-    outbox.push(&message(5)).unwrap();
+    outbox.queue_up(&message(5)).unwrap();
     let unsent = outbox.give_up(Wire::JSON_LINES, None);
     assert_eq!((unsent.messages, unsent.bytes), (3, 25), "without the segment that is being written");
-    assert_eq!(queued(&total), 20);
+    assert_eq!(queued(&total, [&outbox]), 20);
     assert_eq!(outbox.give_up(Wire::JSON_LINES, Some((writing, 10))), unsent);
-    assert_eq!(queued(&total), 0);
+    assert_eq!(queued(&total, [&outbox]), 0);
 }

@@ -17,7 +17,9 @@ use crate::connection::session::Session;
 use crate::connection::{Limits, Link, Outbox, OutboxBudget, PendingRequests};
 use crate::events::{CloseCause, CloseReason};
 use crate::limits::PROBE_INTERVAL;
+use crate::metrics::Metrics;
 use crate::sync::lock;
+use crate::topic::TopicName;
 
 const MESSAGE: &[u8] = br#"{"topic":"note","message":null}"#;
 const WRITE_STALL: Duration = Duration::from_secs(10);
@@ -66,7 +68,7 @@ impl World {
             ..Limits::default()
         };
         let total = OutboxBudget::new(usize::MAX);
-        let outbox = Arc::new(Outbox::new(limits.outbox_len, Arc::clone(&total)));
+        let outbox = Arc::new(Outbox::new(limits.outbox_len, Arc::clone(&total), Metrics::new()));
         let link = Link { pending_requests: PendingRequests::new(4, Handle::current()), outbox };
         let endpoint = Fake::new(limits, &link.outbox);
         let stream = Stream::default();
@@ -120,7 +122,7 @@ impl World {
     }
 
     fn send(&mut self) -> bool {
-        let is_sent = self.link.outbox.push(&[MESSAGE, b"\n"].concat()).is_ok();
+        let is_sent = self.link.outbox.push(&[MESSAGE, b"\n"].concat(), TopicName::OfType("note")).is_ok();
         self.sent += u64::from(is_sent);
         is_sent
     }
