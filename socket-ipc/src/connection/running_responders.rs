@@ -1,10 +1,8 @@
 //! The running responders of one connection. Only the end of the connection waits for them.
 
-use std::future::{Pending, pending};
 use std::pin::Pin;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
-use futures_util::future::Either;
 use futures_util::stream::{FuturesUnordered, Stream};
 
 use super::EndpointState;
@@ -15,25 +13,11 @@ use crate::router::ResponderCall;
 /// The running responders, up to a limit.
 pub(super) struct RunningResponders<E: EndpointState> {
     /// Made when first needed: most connections have none, and it takes memory.
-    running: Option<Set<E>>,
+    running: Option<FuturesUnordered<Running<E>>>,
     count: usize,
     /// The bytes that they and their requests take.
     len: usize,
     limit: usize,
-}
-
-/// The running responders and one future that never ends, see [`empty_set`].
-type Set<E> = FuturesUnordered<Either<Running<E>, Pending<usize>>>;
-
-/// A set that has polled all its futures in a row wakes its task, so that other tasks get their turn in between. A
-/// session yields by itself, and a responder that waits is no reason to poll it again: a future that is never woken
-/// keeps the set from ever polling all of them.
-fn empty_set<E: EndpointState>() -> Set<E> {
-    let mut set = Set::default();
-    set.push(Either::Right(pending()));
-    // The first poll is that of every future, and wakes nobody.
-    let _ = Pin::new(&mut set).poll_next(&mut Context::from_waker(Waker::noop()));
-    set
 }
 
 /// The bytes that a running responder takes, beside its request: its place here and in the runtime, and its future.
@@ -49,8 +33,7 @@ impl<E: EndpointState> RunningResponders<E> {
         let len = LEN.saturating_add(len);
         self.count += 1;
         self.len += len;
-        let running = Running { call, context: context.clone(), len };
-        self.running.get_or_insert_with(empty_set).push(Either::Left(running));
+        self.running.get_or_insert_default().push(Running { call, context: context.clone(), len });
     }
 
     /// Polls the responders that were woken.

@@ -601,7 +601,7 @@ impl Drop for PanicsInDrop {
 }
 
 /// A future that never ends and panics as it is dropped.
-fn panics_in_drop() -> Wait {
+fn panics_in_drop() -> super::listener::Wait {
     let value = PanicsInDrop;
     Box::pin(async move {
         std::future::pending::<()>().await;
@@ -646,7 +646,7 @@ fn router_running_responder_refused_is_dropped_and_gets_error_reply() {
     fixture.router.attach_as(ListenerId::next(), "number", responder).unwrap();
     fixture.dispatch(r#"{"topic":"number","message":5,"id":1}"#);
     let mut call = fixture.cached.responder_calls.pop().unwrap();
-    call.refuse(1_000, 7, &fixture.log);
+    call.reject(1_000, 7, &fixture.log);
     let log = fixture.log.taken();
     assert_eq!(log[0], "7: `number` panicked: in drop");
     assert!(

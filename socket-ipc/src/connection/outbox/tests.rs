@@ -456,7 +456,7 @@ fn outbox_sent_messages_are_counted_by_topic_once_settled() {
     let outbox = Outbox::new(usize::MAX, OutboxBudget::new(usize::MAX), Arc::clone(&metrics));
     let topics = ["first", "first", "second", "first"].map(TopicName::OfType);
     for topic in topics.into_iter().chain([TopicName::AtRunTime("third")]) {
-        outbox.queue_up(&message(10), topic).unwrap();
+        outbox.push(&message(10), topic).unwrap();
     }
     outbox.settle();
     let stats = metrics.stats(1, 0, 0);
@@ -464,7 +464,7 @@ fn outbox_sent_messages_are_counted_by_topic_once_settled() {
         stats.topics.iter().map(|topic| (&*topic.topic, topic.sent.messages, topic.sent.bytes)).collect();
     assert_eq!(sent, [("first", 3, 30), ("second", 1, 10)]);
     assert_eq!((stats.other_topics.sent.messages, stats.other_topics.sent.bytes), (1, 10));
-    outbox.queue_up(&message(10), topics[0]).unwrap();
+    outbox.push(&message(10), topics[0]).unwrap();
     outbox.give_up(Wire::JSON_LINES, None);
     assert_eq!(metrics.stats(1, 0, 0).sent.messages, 6, "the end settles it");
 }
@@ -836,7 +836,7 @@ proptest! {
                 Step::Send(to, len) => {
                     let to = &mut outboxes[to % count];
                     to.outbox.queue_up(&message(len)).unwrap();
-                    to.queue_up(&message(len));
+                    to.push(&message(len));
                 }
                 Step::Broadcast { len, except } => {
                     let bytes = message(len);
@@ -844,7 +844,7 @@ proptest! {
                     for (at, to) in outboxes.iter_mut().enumerate() {
                         if except.map(|except| except % count) != Some(at) {
                             to.outbox.push_broadcast(&broadcast, false).unwrap();
-                            to.queue_up(&bytes);
+                            to.push(&bytes);
                         }
                     }
                 }

@@ -109,21 +109,6 @@ async fn session_peer_gone_behind_full_responders_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn session_with_waiting_responders_does_not_wake_itself() {
-    let mut world = World::new(3, false);
-    world.poll();
-    for running in 1..=3 {
-        world.happens(RequestArrives).await;
-        assert!(world.woken.take(), "bytes have arrived");
-        world.poll();
-        assert_eq!(world.endpoint.responding.inside(), running);
-        assert!(!world.woken.take(), "with {running} responders that wait");
-    }
-    world.happens(ResponderReady).await;
-    assert!(world.woken.take());
-}
-
-#[tokio::test(start_paused = true)]
 async fn walk_stream_without_wake_ups_fails() {
     assert!(walk(&[Note], 1, true).await.unwrap_err().contains("a wake-up was lost"));
 }

@@ -30,11 +30,11 @@ const SPINS: usize = 1_000;
 /// One connection and its surroundings.
 pub(super) struct World {
     socket: Stream,
-    endpoint: Arc<Fake>,
+    pub(super) endpoint: Arc<Fake>,
     link: Link,
     total: Arc<OutboxBudget>,
     pub(super) session: Pin<Box<dyn Future<Output = CloseReason>>>,
-    woken: Arc<Woken>,
+    pub(super) woken: Arc<Woken>,
     ended: Option<CloseReason>,
     requests: Vec<oneshot::Receiver<Outcome>>,
     /// Half of a message has arrived.
