@@ -182,6 +182,7 @@ fn outbox_overfull_by_the_total_stays_so_until_it_is_empty() {
     let total = OutboxBudget::new(100);
     let [full, other] = [(); 2].map(|()| Outbox::new(1_000, Arc::clone(&total), Metrics::new()));
     full.queue_up(&message(100)).unwrap();
+    full.settle();
     assert_eq!(other.push_reply(&message(10)), Replied::Queued);
     assert!(!other.is_overfull());
     assert_eq!(other.push_reply(&message(10)), Replied::Queued);
