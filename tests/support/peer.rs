@@ -36,6 +36,11 @@ struct Prepared<'m> {
     text: &'m RawValue,
 }
 
+/// A message that nobody replies to.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "note"]
+struct Note(u64);
+
 /// A request that is replied to after a while.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic(name = "square", reply = Squared)]
@@ -109,6 +114,7 @@ async fn run(arguments: Vec<String>) -> Result {
             flood(path, clients.parse()?, blocks.parse()?, len.parse()?, input).await
         }
         ["client", path] => client(path, input).await,
+        ["traffic", path, kind, count] => traffic(path, kind, count.parse()?).await,
         ["racer", path] => racer(path, input).await,
         ["starts", path, count, mode] => starts(path, count.parse()?, u32::from_str_radix(mode, 8)?).await,
         ["intruder", path] => intruder(path, input).await,
@@ -154,6 +160,7 @@ async fn squared(Square(number): Square) -> Squared {
 async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
     let reply = server.handle();
     server.on::<Ping>(move |Ping(number), id| reply.send(&Pong(number), id).unwrap_or_else(say));
+    server.on::<Note>(|Note(_), _| {});
     server.respond_async::<Square>(|request, _| squared(request))?;
     server.respond_async::<Wait>(|_, _| std::future::pending::<Waited>())?;
     server.respond_raw("echo", Some("echoed"), |text, _| Ok(text.into_owned()))?;
@@ -332,6 +339,48 @@ async fn client(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
             say("requested");
         }
     }
+    client.close().await;
+    Ok(())
+}
+
+/// Sends `count` pings, requests or notes to a server: the next ping when the pong of the one before arrives, the next
+/// request when its reply has, and the notes as fast as it takes them.
+async fn traffic(path: &str, kind: &str, count: u64) -> Result {
+    let client = Client::new(path);
+    let (again, ended) = (client.handle(), Arc::new(tokio::sync::Notify::new()));
+    let end = Arc::clone(&ended);
+    client.on::<Pong>(move |Pong(number)| {
+        if number == count {
+            end.notify_one();
+        } else {
+            again.send(&Ping(number + 1)).unwrap_or_else(say);
+        }
+    });
+    client.connect().await?;
+    let (client, kind) = (Arc::new(client), kind.to_owned());
+    let sending = Arc::clone(&client);
+    // In a task, as in most programs: on the threads of the runtime.
+    tokio::spawn(async move {
+        match kind.as_str() {
+            "pings" => {
+                sending.send(&Ping(1)).unwrap_or_else(say);
+                ended.notified().await;
+            }
+            "notes" => {
+                for number in 0..count {
+                    sending.send_async(&Note(number)).await.unwrap_or_else(say);
+                }
+                // Until the server has received them all.
+                sending.request_raw("echo", &0).await.map_or_else(say, drop);
+            }
+            _ => {
+                for number in 0..count {
+                    sending.request_raw("echo", &number).await.map_or_else(say, drop);
+                }
+            }
+        }
+    })
+    .await?;
     client.close().await;
     Ok(())
 }

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::state::State;
 use crate::connection::Closing;
-use crate::endpoint::{closing, send};
+use crate::endpoint::{Endpoint as _, closing, send};
 use crate::error::{FlushError, SendError};
 use crate::metrics::stats::Stats;
 use crate::topic::direction::{AnyTopic, ToServer};
@@ -194,7 +194,7 @@ impl<P> ClientHandle<P> {
     /// Counting is always on; [`Stats`] has an example.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.state.core.stats(self.is_connected().into())
+        self.state.core.stats(self.is_connected().into(), &self.state.outboxes())
     }
 
     /// Closes the client, for good.

@@ -68,7 +68,7 @@ impl State {
             if self.core.lifecycle.phase() != Phase::Running {
                 return None;
             }
-            *current = Some(link.clone());
+            *current = Some(Arc::new(link.clone()));
             self.core.metrics.connections.fetch_add(1, Ordering::Relaxed);
         }
         self.core.events.report_connect(again);

@@ -20,8 +20,9 @@ pub(super) struct State {
     pub(super) core: Core<(), ClientEvents>,
     pub(super) options: ClientOptions,
     pub(super) connector: Connector,
-    /// The current connection. The code that takes it out reports its end, so that the end is reported once.
-    pub(super) link: RwLock<Option<Link>>,
+    /// The current connection. The code that takes it out reports its end, so that the end is reported once. Behind one
+    /// count, as each message that is sent takes the link and drops it again.
+    pub(super) link: RwLock<Option<Arc<Link>>>,
     /// The task that keeps the client connected.
     pub(super) keeper: Mutex<Option<AbortHandle>>,
 }
@@ -29,7 +30,7 @@ pub(super) struct State {
 impl Endpoint for State {
     type Peer = ();
     type Events = ClientEvents;
-    type Connection = Link;
+    type Connection = Arc<Link>;
 
     #[inline]
     fn core(&self) -> &Core<(), ClientEvents> {
@@ -45,12 +46,12 @@ impl Endpoint for State {
         None
     }
 
-    fn connection(&self, (): ()) -> Option<Link> {
+    fn connection(&self, (): ()) -> Option<Arc<Link>> {
         self.link()
     }
 
     #[inline]
-    fn link(connection: &Link) -> &Link {
+    fn link(connection: &Arc<Link>) -> &Link {
         connection
     }
 
@@ -100,7 +101,7 @@ impl State {
     }
 
     /// The connection, while there is one that takes messages.
-    pub(super) fn link(&self) -> Option<Link> {
+    pub(super) fn link(&self) -> Option<Arc<Link>> {
         read(&self.link).as_ref().filter(|link| !link.outbox.has_ended()).cloned()
     }
 

@@ -67,13 +67,10 @@ pub(crate) async fn queue_paced<M: Serialize + ?Sized>(
     while (outbox.has_room(len) && !outbox.has_ended()) || outbox.wait_for_room(len).await.is_ok() {
         let queued = encoded(endpoint, Tail::Message, topic.as_str(), message, |bytes| {
             len = bytes.len();
-            if outbox.has_room(len) { outbox.push(bytes) } else { Err(PushError::Full { queued: 0 }) }
+            if outbox.has_room(len) { outbox.push(bytes, topic) } else { Err(PushError::Full { queued: 0 }) }
         })?;
         match queued {
-            Ok(()) => {
-                endpoint.metrics().sent(topic, 1, len);
-                return Ok(true);
-            }
+            Ok(()) => return Ok(true),
             Err(PushError::Full { .. } | PushError::TotalFull) => {}
             Err(PushError::Ended) => break,
         }

@@ -14,10 +14,13 @@ pub(crate) use self::contents::Segment;
 use self::pace::Pace;
 use self::pace::Patience;
 pub(super) use self::replies::{HeldReply, Replied};
+use self::uncounted::Uncounted;
 use super::buffer_pool::PROCESS_POOL;
 use crate::events::CloseCause;
 use crate::limits::OUTBOX_HIGH_WATER;
+use crate::metrics::Metrics;
 use crate::sync::lock;
+use crate::topic::TopicName;
 use crate::wire::{Wire, count_delimiters};
 
 mod broadcast;
@@ -26,6 +29,7 @@ mod contents;
 mod pace;
 mod replies;
 mod room;
+mod uncounted;
 
 /// Why a message was not queued.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,11 +60,24 @@ pub(crate) struct Unsent {
 }
 
 /// The queue between the senders and the session that writes.
+///
+/// In this order: each message that is sent changes the first fields, and the session reads the last ones for each
+/// message that it dispatches. More than a cache line is between them, so that neither waits for what the other, on
+/// another processor, has just written.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct Outbox {
     queue: Mutex<Queue>,
     /// The length of the queue in bytes, readable without the lock.
     queued: AtomicUsize,
+    /// Whether the session sleeps with nothing to write, and has to be woken for a new message. Set under the lock, by
+    /// `park`.
+    idle: AtomicBool,
+    /// Tells waiting senders that there may be room, or that the connection has ended.
+    room: Notify,
+    limit: usize,
+    total: Arc<OutboxBudget>,
+    metrics: Arc<Metrics>,
     /// How many bytes have been handed to the kernel since the connection began.
     handed: AtomicU64,
     /// The queue takes no more messages.
@@ -71,10 +88,6 @@ pub(crate) struct Outbox {
     overfull: AtomicBool,
     /// The peer reads no more.
     broken: AtomicBool,
-    /// Tells waiting senders that there may be room, or that the connection has ended.
-    room: Notify,
-    limit: usize,
-    total: Arc<OutboxBudget>,
 }
 
 #[derive(Debug, Default)]
@@ -84,6 +97,7 @@ struct Queue {
     len: usize,
     /// Messages queued, including those of the segment that the session is writing.
     messages: u64,
+    uncounted: Uncounted,
     /// The messages left when the queue was given up.
     unsent: Option<Unsent>,
     /// Bytes of replies that wait for room, and are not in the queue.
@@ -97,24 +111,24 @@ struct Queue {
     roused: bool,
     /// The session, while it sleeps.
     session: Option<Waker>,
-    /// Whether the sleeping session has nothing to write, and has to be woken for a new message.
-    idle: bool,
 }
 
 impl Outbox {
-    pub(crate) fn new(limit: usize, total: Arc<OutboxBudget>) -> Self {
+    pub(crate) fn new(limit: usize, total: Arc<OutboxBudget>, metrics: Arc<Metrics>) -> Self {
         total.outbox_comes();
         Self {
             queue: Mutex::default(),
             queued: AtomicUsize::new(0),
+            idle: AtomicBool::new(false),
+            room: Notify::new(),
+            limit,
+            total,
+            metrics,
             handed: AtomicU64::new(0),
             ended: AtomicBool::new(false),
             told_to_close: AtomicBool::new(false),
             overfull: AtomicBool::new(false),
             broken: AtomicBool::new(false),
-            room: Notify::new(),
-            limit,
-            total,
         }
     }
 
@@ -133,16 +147,36 @@ impl Outbox {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Queues an encoded message, if it fits. An empty outbox takes any.
-    pub(crate) fn push(&self, message: &[u8]) -> Result<(), PushError> {
+    /// Queues an encoded message, if it fits, and counts it. An empty outbox takes any.
+    pub(crate) fn push(&self, message: &[u8], topic: TopicName<'_>) -> Result<(), PushError> {
+        let topic = self.metrics.index_of(topic);
         let mut queue = lock(&self.queue);
         self.check(&queue, message.len())?;
-        if !self.total.reserve(message.len(), is_below_high_water(&queue, message.len())) {
+        if !self.reserve(&mut queue, message.len(), false) {
             return Err(PushError::TotalFull);
         }
+        queue.uncounted.sent(topic, message.len(), &self.metrics);
         queue.contents.append(message);
         self.pushed(queue, message.len());
         Ok(())
+    }
+
+    /// Counts bytes that are about to be queued, if the total has room for them or they `must` be queued, and says
+    /// whether it did. Below the high-water mark they must, and are counted in steps.
+    fn reserve(&self, queue: &mut Queue, len: usize, must: bool) -> bool {
+        if is_below_high_water(queue, len) {
+            queue.uncounted.queued(len, &self.total);
+            return true;
+        }
+        queue.uncounted.settle_queued(&self.total);
+        self.total.reserve(len, must)
+    }
+
+    /// Adds to the total and to the metrics what they lack.
+    pub(crate) fn settle(&self) {
+        let queue = &mut *lock(&self.queue);
+        queue.uncounted.settle_queued(&self.total);
+        queue.uncounted.settle_sent(&self.metrics);
     }
 
     /// Queues a broadcast, if it fits, or if it is `paced` and waits for this peer. The caller has checked the total
@@ -195,7 +229,7 @@ impl Outbox {
     fn pushed_uncounted(&self, mut queue: MutexGuard<'_, Queue>, len: usize) {
         queue.len += len;
         self.queued.store(queue.len, Ordering::Release);
-        let session = if queue.idle { queue.session.take() } else { None };
+        let session = if self.idle.load(Ordering::Relaxed) { queue.session.take() } else { None };
         drop(queue);
         if let Some(session) = session {
             session.wake();
@@ -308,7 +342,16 @@ impl Outbox {
 
     /// Takes the next segment to write.
     pub(super) fn take(&self) -> Option<Segment> {
-        let first = lock(&self.queue).contents.pop()?;
+        // A message that is being queued at this moment is seen by `park`.
+        if self.is_empty() {
+            return None;
+        }
+        let first = {
+            let mut queue = lock(&self.queue);
+            // What is handed out is counted by its length once it is written.
+            queue.uncounted.settle_queued(&self.total);
+            queue.contents.pop()?
+        };
         if !matches!(first, Segment::Span(_)) || first.len() >= SHARE_FROM {
             return Some(first);
         }
@@ -343,16 +386,33 @@ impl Outbox {
         {
             pace.caught_up();
         }
-        let flushing = self.handed.fetch_add(count as u64, Ordering::Release) < queue.flush_to;
+        // Only the session changes it.
+        let handed = self.handed.load(Ordering::Relaxed);
+        self.handed.store(handed + count as u64, Ordering::Release);
+        let flushing = handed < queue.flush_to;
         drop(queue);
         if len <= OUTBOX_HIGH_WATER || flushing {
             self.room.notify_waiters();
         }
     }
 
+    /// Notes that the session is awake. Left in place, the waker of a session that the socket has woken would be used
+    /// by what its own listeners send, and the runtime would wake a second thread to poll it once more.
+    ///
+    /// No wake-up is lost by it: from here until `park`, which looks at the queue under the lock, no message needs one.
+    /// One that is queued before that look keeps the session awake. One that is queued after it has taken the lock
+    /// after `park`, and so finds `idle` set again. One that still finds it set, as this takes no lock, wakes the
+    /// session once for nothing.
+    pub(super) fn unpark(&self) {
+        self.idle.store(false, Ordering::Relaxed);
+    }
+
     /// Registers the session to be woken when there is something to do. `false` if there is already. A `blocked`
     /// session waits for the socket to take what it writes.
     pub(super) fn park(&self, session: &Waker, blocked: bool) -> bool {
+        if !blocked && !self.is_empty() {
+            return false;
+        }
         let mut queue = lock(&self.queue);
         if std::mem::take(&mut queue.roused)
             || queue.close_command.is_some()
@@ -360,7 +420,7 @@ impl Outbox {
         {
             return false;
         }
-        queue.idle = !blocked;
+        self.idle.store(!blocked, Ordering::Relaxed);
         match &queue.session {
             Some(before) if before.will_wake(session) => {}
             _ => queue.session = Some(session.clone()),
@@ -373,6 +433,8 @@ impl Outbox {
     pub(crate) fn give_up(&self, wire: Wire, writing: Option<(Segment, usize)>) -> Unsent {
         self.end();
         let mut queue = lock(&self.queue);
+        queue.uncounted.settle_queued(&self.total);
+        queue.uncounted.settle_sent(&self.metrics);
         let left = writing.as_ref().map_or(0, |(segment, written)| segment.counted(segment.len() - written));
         if let Some(unsent) = queue.unsent {
             // The first call did not know what the session was writing.

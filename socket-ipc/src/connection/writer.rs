@@ -222,6 +222,8 @@ mod tests {
 
     use super::*;
     use crate::connection::outbox::OutboxBudget;
+    use crate::metrics::Metrics;
+    use crate::topic::TopicName;
 
     const STALL: Duration = Duration::from_secs(10);
 
@@ -249,7 +251,7 @@ mod tests {
     impl Scene {
         fn new(lens: impl IntoIterator<Item = usize>) -> Self {
             let (stream, peer) = UnixStream::pair().unwrap();
-            let outbox = Arc::new(Outbox::new(usize::MAX, OutboxBudget::new(usize::MAX)));
+            let outbox = Arc::new(Outbox::new(usize::MAX, OutboxBudget::new(usize::MAX), Metrics::new()));
             let writer = Writer::new(outbox, STALL);
             let mut scene = Self { writer, stream, peer: peer.into_std().unwrap(), queued: 0, read: 0 };
             for len in lens {
@@ -263,7 +265,8 @@ mod tests {
         }
 
         fn queue(&mut self, len: usize) {
-            self.writer.outbox.push(&bytes(self.queued..self.queued + len)).unwrap();
+            let message = bytes(self.queued..self.queued + len);
+            self.writer.outbox.push(&message, TopicName::AtRunTime("bytes")).unwrap();
             self.queued += len;
         }
 
@@ -353,8 +356,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn writer_other_transport_not_writable_takes_nothing() {
         let (mut stream, _peer) = tokio::io::duplex(10);
-        let outbox = Arc::new(Outbox::new(usize::MAX, OutboxBudget::new(usize::MAX)));
-        outbox.push(&[b'x'; 100]).unwrap();
+        let outbox = Arc::new(Outbox::new(usize::MAX, OutboxBudget::new(usize::MAX), Metrics::new()));
+        outbox.push(&[b'x'; 100], TopicName::AtRunTime("bytes")).unwrap();
         let mut writer = Writer::new(outbox, STALL);
         assert!(writer.poll_write(&mut stream, &mut Context::from_waker(Waker::noop())).is_pending());
         assert!(!writer.write_regardless(&stream));

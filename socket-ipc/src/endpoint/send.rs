@@ -67,10 +67,8 @@ fn push<M: Serialize + ?Sized, E: Endpoint>(
 ) -> Result<(), SendError> {
     let outbox = &E::link(connection).outbox;
     encoded(endpoint, tail, topic.as_str(), message, |bytes| {
-        let pushed = outbox.push(bytes);
-        pushed.map_err(|error| not_queued(endpoint, topic.as_str(), to, outbox, bytes.len(), error))?;
-        endpoint.core().metrics.sent(topic, 1, bytes.len());
-        Ok(())
+        let pushed = outbox.push(bytes, topic);
+        pushed.map_err(|error| not_queued(endpoint, topic.as_str(), to, outbox, bytes.len(), error))
     })?
 }
 

@@ -93,12 +93,15 @@ pub(crate) fn build<E: Endpoint>(
 impl<P, E> Core<P, E> {
     /// Makes the link of a new connection.
     pub(crate) fn new_link(&self, limits: &Limits, runtime: Handle) -> Link {
-        let outbox = Arc::new(Outbox::new(limits.outbox_len, Arc::clone(&self.outbox_budget)));
+        let (total, metrics) = (Arc::clone(&self.outbox_budget), Arc::clone(&self.metrics));
+        let outbox = Arc::new(Outbox::new(limits.outbox_len, total, metrics));
         let cancels = Cancels::new(&outbox, limits.wire);
         Link { pending_requests: PendingRequests::new(limits.max_requests, cancels, runtime), outbox }
     }
 
-    pub(crate) fn stats(&self, open_connections: u64) -> Stats {
+    /// What has been counted, where `outboxes` are those of all connections.
+    pub(crate) fn stats(&self, open_connections: u64, outboxes: &[Arc<Outbox>]) -> Stats {
+        outboxes.iter().for_each(|outbox| outbox.settle());
         let outboxes = &self.outbox_budget;
         self.metrics.stats(open_connections, outboxes.queued(), outboxes.most())
     }

@@ -80,6 +80,9 @@ pub const OUTBOX_LEN: usize = 8 * 1024 * 1024;
 /// Each connection may always have [`OUTBOX_HIGH_WATER`] queued, and as much again in replies that wait, so that small
 /// messages pass. So the total is at most this limit and 128 KiB for each connection, and error replies of less than
 /// 1 KiB to requests in flight. If nothing is queued at all, any allowed message is taken.
+///
+/// The sum is kept in steps: it may lack up to 16 KiB of each connection that has something queued. They are part of the
+/// 64 KiB that a connection may have queued anyway. [`Stats`](crate::Stats) are exact.
 pub const OUTBOX_TOTAL_LEN: usize = 512 * 1024 * 1024;
 /// The most that all connections of a server together have received and not dispatched, in bytes, requests whose
 /// responders are running included. Of either, only what a connection has beyond 64 KiB counts.

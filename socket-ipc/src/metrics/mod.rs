@@ -69,6 +69,9 @@ const BLOCK: usize = 32;
 /// How many blocks there are. Topics beyond the first 2,048 are counted with the others.
 const BLOCKS: usize = 64;
 
+/// The index of the counters of all other topics together, which is in no block.
+const OTHERS: usize = usize::MAX;
+
 thread_local! {
     /// The topic that this thread sent last: the endpoint's id, the address of the topic's name, the index of its
     /// counters. Most messages have the topic of the one before.
@@ -115,24 +118,31 @@ impl Metrics {
         block.and_then(|block| block.get(place % BLOCK)).unwrap_or(&self.others)
     }
 
+    /// The index of the counters of a topic.
+    #[inline]
+    pub(crate) fn index_of(&self, topic: TopicName<'_>) -> usize {
+        let TopicName::OfType(topic) = topic else { return OTHERS };
+        let name = topic.as_ptr().addr();
+        match LAST.get() {
+            (id, last, place) if (id, last) == (self.id, name) => place,
+            _ => {
+                let place = self.place(topic);
+                LAST.set((self.id, name, place));
+                place
+            }
+        }
+    }
+
     /// Counts messages that were queued, each of `len` bytes.
     #[inline]
     pub(crate) fn sent(&self, topic: TopicName<'_>, messages: usize, len: usize) {
-        let counters = match topic {
-            TopicName::OfType(topic) => {
-                let name = topic.as_ptr().addr();
-                match LAST.get() {
-                    (id, last, place) if (id, last) == (self.id, name) => self.at(place),
-                    _ => {
-                        let place = self.place(topic);
-                        LAST.set((self.id, name, place));
-                        self.at(place)
-                    }
-                }
-            }
-            TopicName::AtRunTime(_) => &self.others,
-        };
-        counters.sent.add(messages as u64, messages * len);
+        self.add_sent(self.index_of(topic), messages as u64, messages * len);
+    }
+
+    /// Counts messages that were queued, of the topic whose counters have this index.
+    #[inline]
+    pub(crate) fn add_sent(&self, index: usize, messages: u64, bytes: usize) {
+        self.at(index).sent.add(messages, bytes);
     }
 
     /// Counts a connection that ended.

@@ -304,6 +304,15 @@ mod tests {
     }
 
     #[test]
+    fn queue_of_most_messages_makes_next_wait() {
+        let (sender, _queue) = Queue::new();
+        for number in 0..SUBSCRIPTION_LEN {
+            assert!(sender.send(number, 1).is_none());
+        }
+        assert!(sender.send(SUBSCRIPTION_LEN, 1).is_some());
+    }
+
+    #[test]
     fn queue_sender_gives_up_wakes_next() {
         let (sender, queue) = Queue::new();
         assert!(sender.send(0, 1).is_none());

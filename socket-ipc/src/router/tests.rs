@@ -563,6 +563,16 @@ fn router_off_cost_is_independent_of_topic_count() {
 }
 
 #[test]
+fn router_topics_come_and_go_table_stays_small() {
+    let fixture = Fixture::new();
+    for number in 0..1_000 {
+        let listener = fixture.raw(Some(&format!("topic {number}")), "raw");
+        assert!(fixture.router.off(listener));
+    }
+    assert_eq!(lock(&fixture.router.current).table.topics.part_count(), 1);
+}
+
+#[test]
 fn router_many_topics_attach_and_off_keep_lookups() {
     let mut fixture = Fixture::new();
     let name = |number: usize| format!("topic {number}");
@@ -582,4 +592,268 @@ fn router_many_topics_attach_and_off_keep_lookups() {
             .all(|(number, listener)| fixture.router.off(*listener) == (number % 3 != 0))
     );
     assert_eq!(fixture.router.topics(), []);
+}
+
+/// Panics as it is dropped.
+struct PanicsInDrop;
+
+impl Drop for PanicsInDrop {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "in drop");
+    }
+}
+
+/// A future that never ends and panics as it is dropped.
+fn panics_in_drop() -> super::listener::Wait {
+    let value = PanicsInDrop;
+    Box::pin(async move {
+        std::future::pending::<()>().await;
+        drop(value);
+    })
+}
+
+#[test]
+fn router_removed_listener_panics_in_drop_is_reported() {
+    let fixture = Fixture::new();
+    let log = fixture.log.clone();
+    fixture.router.report.set(move |listens_for, panic| log.note(format!("{listens_for}: {panic}")));
+    let value = PanicsInDrop;
+    let listener = Raw(move |_: RawMessage<'_>, _: &str, _: u64| {
+        let _ = &value;
+    });
+    let listener = fixture.router.attach(Audience::Topic("number"), Box::new(listener));
+    assert!(fixture.router.off(listener));
+    assert_eq!(fixture.log.taken(), ["`number`: in drop"]);
+}
+
+#[test]
+fn router_running_listener_panics_in_drop_is_reported() {
+    let mut fixture = Fixture::new();
+    fixture.router.attach(
+        Audience::Topic("number"),
+        Owned::<Number, _>::new(|_, _, _: u64| CallResult::Wait(panics_in_drop())),
+    );
+    let text = br#"{"topic":"number","message":5}"#;
+    let pending = fixture.router.dispatch(&mut fixture.cached, text, 7, &fixture.log).unwrap();
+    pending.give_up(7, &fixture.log);
+    assert_eq!(fixture.log.taken(), ["7: `number` panicked: in drop"]);
+}
+
+#[test]
+fn router_running_responder_refused_is_dropped_and_gets_error_reply() {
+    let mut fixture = Fixture::new();
+    let responder = Responding::<Number, _>::new(|_, _: u64, kind| CallResult::Responding {
+        wait: panics_in_drop(),
+        kind,
+    });
+    fixture.router.attach_as(ListenerId::next(), "number", responder).unwrap();
+    fixture.dispatch(r#"{"topic":"number","message":5,"id":1}"#);
+    let mut call = fixture.cached.responder_calls.pop().unwrap();
+    call.reject(1_000, 7, &fixture.log);
+    let log = fixture.log.taken();
+    assert_eq!(log[0], "7: `number` panicked: in drop");
+    assert!(
+        log[1].starts_with("7: Request(1) of number failed: ") && log[1].contains("1000 bytes"),
+        "{log:?}"
+    );
+    assert!(log[1].ends_with("(too_many_requests)"), "{log:?}");
+    fixture.dispatch(r#"{"topic":"number","message":5,"id":1}"#);
+    let mut call = fixture.cached.responder_calls.pop().unwrap();
+    call.give_up(7, &fixture.log);
+    assert_eq!(fixture.log.taken(), ["7: `number` panicked: in drop"]);
+}
+
+#[tokio::test]
+async fn router_pending_call_run_ends_the_listener() {
+    let mut fixture = Fixture::new();
+    fixture.router.attach(
+        Audience::Topic("number"),
+        Owned::<Number, _>::new({
+            let log = fixture.log.clone();
+            move |_, _, _: u64| {
+                let log = log.clone();
+                CallResult::Wait(Box::pin(async move {
+                    tokio::task::yield_now().await;
+                    log.note("ends");
+                }))
+            }
+        }),
+    );
+    let text = br#"{"topic":"number","message":5}"#;
+    let pending = fixture.router.dispatch(&mut fixture.cached, text, 7, &fixture.log).unwrap();
+    pending.run(7, &fixture.log).await;
+    assert_eq!(fixture.log.taken(), ["ends"]);
+}
+
+#[test]
+fn router_listener_removed_while_message_waits_is_dropped_and_not_called() {
+    let mut fixture = Fixture::new();
+    fixture.slow("slow");
+    let (owned, log) = (Arc::new(()), fixture.log.clone());
+    let held = Arc::clone(&owned);
+    let listener = Raw(move |_: RawMessage<'_>, _: &str, _: u64| log.note(format!("{held:?}")));
+    let removed = fixture.router.attach(Audience::Topic("number"), Box::new(listener));
+    fixture.raw(Some("number"), "last");
+    let text = br#"{"topic":"number","message":5}"#;
+    let mut pending = fixture.router.dispatch(&mut fixture.cached, text, 7, &fixture.log).unwrap();
+    assert!(fixture.router.off(removed));
+    fixture.cached.refresh(&fixture.router, Some((&mut pending, text)));
+    assert_eq!(Arc::strong_count(&owned), 1);
+    let mut cx = Context::from_waker(Waker::noop());
+    while pending.poll(&mut cx, 7, &fixture.log).is_pending() {}
+    assert!(fixture.router.resume(&mut fixture.cached, &mut pending, text, 7, &fixture.log).is_none());
+    assert_eq!(fixture.log.taken(), ["7: slow 5 begins", "7: slow 5 ends", "7: last number 5"]);
+}
+
+#[test]
+fn router_responder_removed_while_request_waits_sends_no_responder_once() {
+    let no_responder = "7: Request(1) of number failed: no responder for `number` (no_responder)";
+    for refreshed in 0..3 {
+        let mut fixture = Fixture::new();
+        fixture.slow("slow");
+        let (responder, other) = (ListenerId::next(), fixture.raw(Some("number"), "other"));
+        fixture.router.attach_as(responder, "number", doubling(&fixture)).unwrap();
+        let text = br#"{"topic":"number","message":5,"id":1}"#;
+        let mut pending = fixture.router.dispatch(&mut fixture.cached, text, 7, &fixture.log).unwrap();
+        assert!(fixture.router.off(responder));
+        if refreshed > 0 {
+            fixture.cached.refresh(&fixture.router, Some((&mut pending, text)));
+        }
+        if refreshed > 1 {
+            assert!(fixture.router.off(other));
+            fixture.cached.refresh(&fixture.router, Some((&mut pending, text)));
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        while pending.poll(&mut cx, 7, &fixture.log).is_pending() {}
+        fixture.router.resume(&mut fixture.cached, &mut pending, text, 7, &fixture.log);
+        let log = fixture.log.taken();
+        let replies: Vec<_> = log.iter().filter(|line| line.contains("failed")).collect();
+        assert_eq!(replies, [no_responder], "{log:?}");
+    }
+}
+
+#[test]
+fn router_listener_removes_what_follows_only_removed_responder_replies() {
+    // A listener of all messages removes a listener, or the responder, as a message or request arrives.
+    for (removes_responder, id, expected) in
+        [(true, ",\"id\":1", 1), (true, "", 0), (false, ",\"id\":1", 0), (false, "", 0)]
+    {
+        let mut fixture = Fixture::new();
+        let router = Arc::downgrade(&fixture.router);
+        let removed = Arc::new(Mutex::new(None));
+        let target = Arc::clone(&removed);
+        let remover = Raw(move |_: RawMessage<'_>, _: &str, _: u64| {
+            if let (Some(router), Some(listener)) = (router.upgrade(), lock(&target).take()) {
+                router.off(listener);
+            }
+        });
+        fixture.router.attach(Audience::Every, Box::new(remover));
+        let (responder, other) = (ListenerId::next(), fixture.raw(Some("number"), "other"));
+        fixture.router.attach_as(responder, "number", doubling(&fixture)).unwrap();
+        *lock(&removed) = Some(if removes_responder { responder } else { other });
+        let log = fixture.dispatch(&format!("{{\"topic\":\"number\",\"message\":5{id}}}"));
+        let replies = log.iter().filter(|line| line.ends_with("(no_responder)")).count();
+        assert_eq!(replies, expected, "{log:?}");
+        assert_eq!(log.iter().any(|line| line.contains("other")), removes_responder, "{log:?}");
+    }
+}
+
+/// A request that panics as it is decoded.
+#[derive(socket_ipc::Topic)]
+#[topic(name = "number", reply = Double)]
+struct PanicsInDecode;
+
+impl<'m> serde::Deserialize<'m> for PanicsInDecode {
+    fn deserialize<D: serde::Deserializer<'m>>(_: D) -> Result<Self, D::Error> {
+        panic!("in decode")
+    }
+}
+
+#[test]
+fn router_request_panics_in_decode_gets_error_reply() {
+    let mut fixture = Fixture::new();
+    let responder = Responding::<PanicsInDecode, _>::new(|_, _: u64, _| CallResult::Done);
+    fixture.router.attach_as(ListenerId::next(), "number", responder).unwrap();
+    for text in [r#"{"topic":"number","message":5,"id":1}"#, r#"{"id":1,"message":5,"topic":"number"}"#] {
+        let log = fixture.dispatch(text);
+        assert_eq!(log[0], "7: `number` panicked: in decode");
+        assert_eq!(
+            log[1..],
+            ["7: Request(1) of number failed: the responder of `number` panicked (panicked)"]
+        );
+    }
+}
+
+#[test]
+fn router_counts_messages_and_bytes_of_each_topic() {
+    let mut fixture = Fixture::new();
+    fixture.typed("only");
+    let texts = [
+        r#"{"topic":"number","message":5}"#,
+        r#"{"topic":"number","message":6}"#,
+        r#"{"message":5,"topic":"number"}"#,
+        r#"{"topic":"other","message":5}"#,
+    ];
+    for text in texts {
+        fixture.dispatch(text);
+    }
+    fixture.cached.count();
+    let reply = br#"{"topic":"number","message":5,"re":1}"#;
+    assert!(fixture.router.take_reply(reply, 7, &fixture.log));
+    assert_eq!(fixture.log.taken(), ["7: reply to 1: number, 37 bytes"]);
+    assert!(!fixture.router.take_reply(texts[0].as_bytes(), 7, &fixture.log));
+    assert_eq!(fixture.log.taken(), [""; 0]);
+    let stats = fixture.router.metrics.stats(0, 0, 0);
+    let received: Vec<_> = stats
+        .topics
+        .iter()
+        .map(|topic| (&*topic.topic, topic.received.messages, topic.received.bytes))
+        .collect();
+    assert_eq!(received, [("number", 3, 3 * 31)]);
+    let others = &stats.other_topics.received;
+    assert_eq!((others.messages, others.bytes), (2, 30 + 38));
+}
+
+#[test]
+fn router_topics_names_the_reply_of_a_responder_only() {
+    let fixture = Fixture::new();
+    fixture.typed("typed");
+    let topics = || fixture.router.topics().into_iter().map(|(_, reply)| reply).collect::<Vec<_>>();
+    assert_eq!(topics(), [None]);
+    fixture.router.attach_as(ListenerId::next(), "number", doubling(&fixture)).unwrap();
+    assert_eq!(topics(), [Some("double".to_owned())]);
+    let raw = RespondingRaw::new("raw reply".into(), |_: RawMessage<'_>, _: u64, _| CallResult::Done);
+    fixture.router.attach_as(ListenerId::next(), "raw", raw).unwrap();
+    assert_eq!(topics(), [Some("double".to_owned()), Some("raw reply".to_owned())]);
+}
+
+#[test]
+fn router_sweep_is_announced_once_until_it_happens() {
+    let fixture = Fixture::new();
+    assert!(fixture.router.begin_sweep());
+    assert!(!fixture.router.begin_sweep());
+    fixture.router.sweep();
+    assert!(fixture.router.begin_sweep());
+}
+
+#[test]
+fn cached_renewed_keeps_running_responders() {
+    let mut fixture = Fixture::new();
+    fixture.router.attach_as(ListenerId::next(), "number", doubling(&fixture)).unwrap();
+    fixture.dispatch(r#"{"topic":"number","message":4,"id":1}"#);
+    fixture.raw(None, "all");
+    fixture.cached.refresh(&fixture.router, None);
+    assert_eq!(fixture.cached.responder_calls.len(), 1);
+}
+
+#[tokio::test]
+async fn subscription_returns_messages_until_it_is_dropped() {
+    let (hand_over, mut subscription) = subscription::<Arc<()>>();
+    let message = Arc::new(());
+    hand_over(Arc::clone(&message), 1);
+    assert!(subscription.next().await.is_some());
+    hand_over(Arc::clone(&message), 1);
+    drop(subscription);
+    hand_over(Arc::clone(&message), 1);
+    assert_eq!(Arc::strong_count(&message), 1);
 }

@@ -60,6 +60,11 @@ impl<F> Topics<F> {
         removed
     }
 
+    #[cfg(test)]
+    pub(super) fn part_count(&self) -> usize {
+        self.parts.len()
+    }
+
     fn double(&mut self) {
         let all: Vec<_> = self.iter().map(|(topic, entries)| (Arc::clone(topic), entries.clone())).collect();
         self.parts = vec![Arc::default(); 2 * self.parts.len()];

@@ -104,7 +104,7 @@ impl State {
     pub(super) fn stats(&self) -> Stats {
         let mut open_connections = 0;
         self.clients.for_each(|_, _| open_connections += 1);
-        self.core.stats(open_connections)
+        self.core.stats(open_connections, &self.outboxes())
     }
 
     /// `Err` on a server that is closed or about to be.

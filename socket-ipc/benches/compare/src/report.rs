@@ -159,7 +159,9 @@ const GOALS: &[(Work, System, f64, f64)] = &[
     (Work::W1, System::RawSerdeJson, 1.1, 1.3),
     (Work::W1, System::Zeromq, 1.6, 2.0),
     (Work::W1, System::Zlink, 6.0, 8.0),
-    (Work::W2, System::RawBytes, 0.80, 0.90),
+    (Work::W1, System::ByHand, 0.95, 1.0),
+    (Work::W2, System::ByHand, 0.95, 1.0),
+    (Work::W2, System::BareEcho, 0.85, 0.92),
     (Work::W2, System::NodeSocketIpc, 2.3, 2.5),
     (Work::W2, System::Zlink, 1.5, 1.9),
     (Work::W3, System::NodeSocketIpc, 12.0, 15.0),
@@ -169,6 +171,7 @@ const GOALS: &[(Work, System, f64, f64)] = &[
     (Work::W4m, System::RawSerdeJson, 1.0, 1.1),
     (Work::W4m, System::Zeromq, 1.3, 1.3),
     (Work::W5, System::NodeSocketIpc, 10.0, 12.0),
+    (Work::W5, System::ByHand, 0.95, 1.0),
 ];
 
 pub fn goals(results: &Results) -> String {
@@ -183,9 +186,11 @@ pub fn goals(results: &Results) -> String {
     let ratio = |value: f64| format!("{value:.2}");
     for (work, against, least, aim) in GOALS {
         let measured = ours.map(|system| {
-            Some(results.values(*work, system)?.median / results.values(*work, *against)?.median)
+            let against = against.on_runtime_of(system);
+            Some(results.values(*work, system)?.median / results.values(*work, against)?.median)
         });
-        row(format!("{work}, of {}", against.name()), least.to_string(), aim.to_string(), measured, ratio);
+        let name = against.name().trim_end_matches(", current thread");
+        row(format!("{work}, of {name}"), least.to_string(), aim.to_string(), measured, ratio);
     }
     let decoding = Spread::of(results.decoding.clone());
     let of_decoding = ours.map(|system| Some(results.values(Work::W1, system)?.median / decoding?.median));

@@ -235,6 +235,15 @@ mod tests {
     }
 
     #[test]
+    fn json_string_with_escapes_is_one_token() {
+        assert_eq!(
+            json(r#"{"a\"1":"\\","b":"\"true\""}"#, true),
+            "{\u{1b}[34m\"a\\\"1\"\u{1b}[0m:\u{1b}[32m\"\\\\\"\u{1b}[0m,\
+             \u{1b}[34m\"b\"\u{1b}[0m:\u{1b}[32m\"\\\"true\\\"\"\u{1b}[0m}"
+        );
+    }
+
+    #[test]
     fn text_with_control_characters_is_escaped() {
         assert_eq!(json("\"a\u{9b}31m\u{7f}\u{202e}b\"", false), r#""a\u009b31m\u007f\u202eb""#);
         assert_eq!(topic("\u{1b}[2J"), r#""\u001b[2J""#);
@@ -263,7 +272,10 @@ mod tests {
         let shown = line(&text);
         assert!(shown.starts_with("begin ää") && shown.ends_with("\\u200b end"), "{shown}");
         assert!(shown.contains(" bytes more ") && shown.len() < 6 * 2 * KEPT, "{}", shown.len());
-        assert_eq!(line(&"x".repeat(2 * KEPT)), "x".repeat(2 * KEPT));
+        let longest = "x".repeat(2 * KEPT + 64);
+        assert_eq!(line(&longest), longest);
+        let kept = "x".repeat(KEPT);
+        assert_eq!(line(&format!("{longest}x")), format!("{kept} … 65 bytes more … {kept}"));
     }
 
     #[test]

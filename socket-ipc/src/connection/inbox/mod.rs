@@ -227,3 +227,71 @@ impl Drop for Account {
         self.budget.change(|state| state.close(number));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grow(account: &mut Account, more: usize) -> Growth {
+        account.grow(&Context::from_waker(Waker::noop()), more, true)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn account_in_turn_grows_by_a_message_beyond_the_limit() {
+        let budget = InboxBudget::new(0, 100);
+        let mut account = budget.open(Some(1));
+        assert_eq!(grow(&mut account, 100 + 2 * CHUNK), Growth::Waits);
+        assert_eq!(grow(&mut account, 100 + 2 * CHUNK), Growth::Granted);
+        assert_eq!(grow(&mut account, 1), Growth::Waits);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn account_counts_buffer_and_responders_until_it_is_dropped() {
+        let budget = InboxBudget::new(10 * CHUNK, 100);
+        let mut account = budget.open(None);
+        assert!(account.holds_nothing() && !budget.is_full());
+        assert_eq!(grow(&mut account, 10 * CHUNK - 5), Growth::Granted);
+        account.set_responders(5);
+        assert_eq!(budget.used(), 10 * CHUNK);
+        assert!(!account.holds_nothing() && budget.is_full());
+        account.set_buffer(0);
+        assert_eq!(budget.used(), 5);
+        assert!(!account.holds_nothing());
+        account.set_responders(0);
+        assert!(account.holds_nothing());
+        account.set_buffer(7);
+        drop(account);
+        assert_eq!(budget.used(), 0);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn account_steps_back_turn_passes_on() {
+        let budget = InboxBudget::new(0, 100);
+        let [mut first, mut second] = [Some(1), Some(2)].map(|user| budget.open(user));
+        assert_eq!(grow(&mut first, CHUNK), Growth::Waits);
+        assert_eq!(grow(&mut second, CHUNK), Growth::Waits);
+        assert!(first.waits() && second.waits());
+        assert_eq!(grow(&mut first, CHUNK), Growth::Granted);
+        assert_eq!(grow(&mut second, CHUNK), Growth::Waits);
+        first.is_done();
+        assert!(!first.waits());
+        assert_eq!(grow(&mut second, CHUNK), Growth::Granted);
+        assert!(!second.waits());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn account_quiet_is_blamed_unless_it_receives() {
+        for received in [0, TRICKLE] {
+            let budget = InboxBudget::new(0, 10 * CHUNK);
+            let [mut first, mut second] = [Some(1), Some(2)].map(|user| budget.open(user));
+            first.set_buffer(20 * CHUNK);
+            first.is_quiet(&Context::from_waker(Waker::noop()));
+            assert_eq!(grow(&mut second, CHUNK), Growth::Waits);
+            first.received(received);
+            assert!(!second.review());
+            tokio::time::advance(QUIET).await;
+            assert!(second.review(), "it has waited for so long");
+            assert_eq!(first.is_blamed(), received == 0);
+        }
+    }
+}

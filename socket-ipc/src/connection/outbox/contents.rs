@@ -220,6 +220,21 @@ mod tests {
     }
 
     #[test]
+    fn contents_long_broadcast_stops_sharing_until_empty() {
+        let (log, total) = (BroadcastLog::default(), OutboxBudget::new(usize::MAX));
+        let mut contents = Contents::default();
+        let long = vec![b'x'; SHARE_FROM];
+        let (long, short) = (log.broadcast(&long, &total, 2), log.broadcast(b"x", &total, 2));
+        let (Body::Long(shared), Body::Short(Some(span))) = (long.body(), short.body()) else {
+            panic!("one is long, and one short")
+        };
+        contents.share(shared);
+        assert!(!contents.extend(span));
+        while contents.pop().is_some() {}
+        assert!(contents.extend(span));
+    }
+
+    #[test]
     fn contents_taken_broadcasts_free_their_chunks() {
         let (log, total) = (BroadcastLog::default(), OutboxBudget::new(usize::MAX));
         let mut contents = Contents::default();

@@ -96,6 +96,7 @@ mod tests {
         assert_eq!(pace.patience(PATIENCE, 100), Some(seconds(3)));
         pace.was_waited_for(start + seconds(8), start + seconds(11));
         assert_eq!(pace.patience(PATIENCE, 100), None);
+        assert_eq!(pace.patience(PATIENCE, 100), None);
         // Until it is below the high-water mark again, however much it takes.
         assert_eq!(pace.patience(PATIENCE, 600), None);
         pace.caught_up();

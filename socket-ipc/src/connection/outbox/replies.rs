@@ -3,7 +3,7 @@
 use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
-use super::{Outbox, PushError, Queue, is_below_high_water};
+use super::{Outbox, PushError, Queue};
 use crate::limits::OUTBOX_HIGH_WATER;
 use crate::sync::lock;
 
@@ -28,12 +28,11 @@ impl Outbox {
     /// Over the limit no further request is dispatched, see [`is_overfull`](Self::is_overfull). A short reply is always
     /// queued.
     pub(in crate::connection) fn push_reply(&self, reply: &[u8]) -> Replied {
-        let queue = lock(&self.queue);
+        let mut queue = lock(&self.queue);
         if queue.unsent.is_some() || self.is_broken() {
             return Replied::Lost;
         }
-        let must = reply.len() <= SHORT_REPLY || is_below_high_water(&queue, reply.len());
-        if !self.total.reserve(reply.len(), must) {
+        if !self.reserve(&mut queue, reply.len(), reply.len() <= SHORT_REPLY) {
             return Replied::TotalFull;
         }
         self.reply_reserved(queue, reply);
@@ -42,15 +41,14 @@ impl Outbox {
 
     /// Queues a reply, if it fits. An empty outbox takes any.
     pub(in crate::connection) fn push_reply_within(&self, reply: &[u8]) -> Result<(), PushError> {
-        let queue = lock(&self.queue);
+        let mut queue = lock(&self.queue);
         if queue.unsent.is_some() || self.is_broken() {
             return Err(PushError::Ended);
         }
-        // A short one is always queued by other responders; here the place of the request stays taken until it is.
         if queue.len > 0 && queue.len.saturating_add(reply.len()) > self.limit {
             return Err(PushError::Full { queued: queue.len });
         }
-        if !self.total.reserve(reply.len(), is_below_high_water(&queue, reply.len())) {
+        if !self.reserve(&mut queue, reply.len(), false) {
             return Err(PushError::TotalFull);
         }
         self.reply_reserved(queue, reply);
@@ -63,7 +61,7 @@ impl Outbox {
         if self.has_ended() || self.is_broken() {
             return;
         }
-        self.total.reserve(line.len(), true);
+        self.reserve(&mut queue, line.len(), true);
         queue.contents.append_uncounted(line);
         self.pushed_uncounted(queue, line.len());
     }

@@ -335,7 +335,9 @@ impl<E: EndpointState> Dispatcher<E> {
 
 /// Hands a reply to the request that waits for it, whose future decodes it. `false` where no request waits for it.
 fn take_reply<E: EndpointState>(bytes: &[u8], context: &ConnectionContext<E>) -> bool {
-    let taken = reply_id_at_end(bytes).is_some_and(|re| context.link.pending_requests.resolve(re, bytes));
+    let requests = &context.link.pending_requests;
+    // Most connections have sent no request: no message is searched for a number then.
+    let taken = requests.is_waiting() && reply_id_at_end(bytes).is_some_and(|re| requests.resolve(re, bytes));
     if taken {
         context.endpoint.router().count_reply(bytes);
     }

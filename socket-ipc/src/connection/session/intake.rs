@@ -41,6 +41,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: EndpointState> Session<S, E> {
             }
             return Poll::Pending;
         }
+        // An account has to learn what later steps have changed, and the end of writing may be the end of reading.
+        if self.found_empty && self.account.is_none() && self.writer.ended().is_none() {
+            return Poll::Pending;
+        }
         match self.poll_intake(cx) {
             Intake::Bytes(0) => self.end_reading(CloseCause::PeerClosed, cx),
             Intake::Bytes(count) => *intake = intake.saturating_sub(count),
@@ -50,7 +54,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: EndpointState> Session<S, E> {
             // A peer that neither reads nor has sent anything more is gone.
             Intake::Empty => match self.writer.ended().cloned() {
                 Some(cause) => self.end_reading(cause, cx),
-                None => return Poll::Pending,
+                None => {
+                    self.found_empty = true;
+                    return Poll::Pending;
+                }
             },
             Intake::NoRoom => {
                 self.reader.excuse_rest();

@@ -15,6 +15,9 @@
 //! | read | takes bytes from the stream | the stream to have some. Where enough is read ahead: *dispatch*, and meanwhile a probe, since nothing else tells that the peer is gone |
 //! | clock | checks the deadlines | the timer |
 //!
+//! A poll with nothing to dispatch or to write begins with *read*, as it is mostly the socket that has woken the
+//! session. Once *read* has found the stream empty, it has the waker, and later rounds of the poll do not ask again.
+//!
 //! # The states
 //!
 //! [`Reader::ended`] and [`Writer::ended`] say whether the peer may still send and whether it still reads; either end
@@ -88,6 +91,8 @@ pub(crate) struct Session<S, E: EndpointState> {
     /// When to probe whether the peer is still there, while nothing else would tell.
     probe_at: Option<Instant>,
     timer: DeadlineTimer,
+    /// In this poll, the stream had nothing to read, and has the waker.
+    found_empty: bool,
 }
 
 /// What a session may still do before it yields, in bytes.
@@ -116,6 +121,7 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
             account: None,
             probe_at: None,
             timer: DeadlineTimer::default(),
+            found_empty: false,
         }
     }
 
@@ -157,6 +163,14 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseCause> {
         let mut turn = self.begin_turn();
+        let outbox = &self.context.link.outbox;
+        outbox.unpark();
+        self.found_empty = false;
+        if self.reader.unread().is_empty() && outbox.is_empty() && !outbox.is_told_to_close() {
+            // Mostly it is the socket that has woken the session, and no step but this one has anything to do. What has
+            // been received and not dispatched comes before more is read.
+            let _ = self.poll_read(cx, &mut turn.intake);
+        }
         loop {
             self.take_command();
             self.dispatcher.refresh(&self.reader, &self.context);

@@ -228,6 +228,8 @@ fn json_not_finite_beyond_limit_returns_too_large() {
     assert_eq!(encode(1000, &(0.0, &text, f64::NAN)), "[2] is NaN, which JSON cannot represent");
     assert_eq!(encode(100, &(f64::NAN, &text, f64::NAN)), "[0] is NaN, which JSON cannot represent");
     assert_eq!(encode(100, &(0.0, &text, f64::NAN)), "131 bytes are over the limit of 100");
+    // The text before the NaN is as long as the limit: all of it is stored.
+    assert_eq!(encode(131, &(0.0, &text, f64::NAN)), "[2] is NaN, which JSON cannot represent");
 }
 
 proptest! {

@@ -173,6 +173,8 @@ fn decode_error_reply_needs_error_true_and_re() {
     for (is_error, text) in [
         (true, r#"{"topic":"t","message":1,"error":true,"re":7}"#),
         (true, r#"{"re":"7","error": true ,"message":1,"topic":"error"}"#),
+        (true, r#"{"topic":"t","message":1,"error":true,"error":true,"re":7}"#),
+        (true, r#"{"topic":"t","message":1,"error":true,"error":false,"re":7}"#),
         (false, r#"{"topic":"error","message":1,"re":7}"#),
         (false, r#"{"topic":"t","message":1,"error":false,"re":7}"#),
         (false, r#"{"topic":"t","message":1,"error":"true","re":7}"#),

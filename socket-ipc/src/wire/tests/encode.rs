@@ -45,12 +45,58 @@ fn encode_message_over_limit_is_not_stored() {
 }
 
 #[test]
+fn encode_any_smaller_limit_returns_whole_size() {
+    let message = serde_json::json!([{"key": "value", "in \"quotes\"": 1.5}, "x".repeat(40), [true, null]]);
+    let kind = EnvelopeKind::Reply(7.into());
+    let tail = Tail { kind: &kind, is_error: true };
+    let encode =
+        |limit, buffer: &mut Vec<u8>| Wire::JSON_LINES.encode_within(limit, &tail, "topic", &message, buffer);
+    let mut buffer = Vec::new();
+    encode(usize::MAX, &mut buffer).unwrap();
+    let whole = buffer.len() - 1;
+    for too_small in 0..whole {
+        buffer.clear();
+        match encode(too_small, &mut buffer) {
+            Err(EncodeError::TooLarge { size, limit }) => assert_eq!((size, limit), (whole, too_small)),
+            other => panic!("{too_small}: {other:?}"),
+        }
+        assert!(buffer.is_empty());
+    }
+    encode(whole, &mut buffer).unwrap();
+}
+
+#[test]
 fn encode_too_deep_tree_returns_error() {
     let nested = |depth| (0..depth).fold(Value::Null, |inner, _| Value::Array(vec![inner]));
     let encode = |depth| Wire::JSON_LINES.encode("t", &nested(depth), &mut Vec::new());
     assert!(encode(127).is_ok());
     assert!(matches!(encode(128), Err(EncodeError::TooDeep { limit: 127 })));
     assert!(matches!(encode(3_000), Err(EncodeError::TooDeep { .. })));
+}
+
+/// Raw text inside as many arrays.
+struct Nest<'r>(usize, &'r RawValue);
+
+impl serde::Serialize for Nest<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            0 => self.1.serialize(serializer),
+            outer => [Nest(outer - 1, self.1)].serialize(serializer),
+        }
+    }
+}
+
+#[test]
+fn encode_raw_text_of_deepest_nesting_passes() {
+    // Many brackets, of which 127 are open at once.
+    let wide = format!("[{}{}1{}]", "[],".repeat(300), "[".repeat(126), "]".repeat(126));
+    for (outer, text, passes) in
+        [(127, "1", true), (127, "[]", false), (126, "[]", true), (0, &wide, true), (1, &wide, false)]
+    {
+        let raw = RawValue::from_string(text.to_owned()).unwrap();
+        let result = Wire::JSON_LINES.encode("t", &Nest(outer, &raw), &mut Vec::new());
+        assert_eq!(result.is_ok(), passes, "{text} in {outer}");
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! The systems that are compared, each with a server and a client as a program would write them.
 
+mod bare_echo;
+pub mod by_hand;
 mod lines_codec;
 mod raw;
 mod socket_ipc;
@@ -23,6 +25,10 @@ pub type Done = Result<(), Box<dyn std::error::Error + Send + Sync>>;
 pub enum System {
     SocketIpc,
     SocketIpcMultiThread,
+    ByHand,
+    ByHandMultiThread,
+    BareEcho,
+    BareEchoMultiThread,
     RawBytes,
     RawSerdeJson,
     LinesCodec,
@@ -44,6 +50,10 @@ impl System {
         match self {
             Self::SocketIpc => "socket-ipc, current thread",
             Self::SocketIpcMultiThread => "socket-ipc, multi thread",
+            Self::ByHand => "tokio by hand, current thread",
+            Self::ByHandMultiThread => "tokio by hand, multi thread",
+            Self::BareEcho => "tokio, bare echo, current thread",
+            Self::BareEchoMultiThread => "tokio, bare echo, multi thread",
             Self::RawBytes => "raw blocking socket, bytes only",
             Self::RawSerdeJson => "raw blocking socket, serde_json",
             Self::LinesCodec => "tokio, LinesCodec and Value",
@@ -52,6 +62,15 @@ impl System {
             Self::Tarpc => "tarpc 0.38, JSON",
             Self::NodeSocketIpc => "Node socket-ipc 0.4.0",
             Self::NodeIpc => "node-ipc 9.1",
+        }
+    }
+
+    /// The same on the kind of runtime that `other` has.
+    pub fn on_runtime_of(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::ByHand, Self::SocketIpcMultiThread) => Self::ByHandMultiThread,
+            (Self::BareEcho, Self::SocketIpcMultiThread) => Self::BareEchoMultiThread,
+            _ => self,
         }
     }
 
@@ -77,6 +96,8 @@ impl System {
     pub fn does(self, work: Work) -> bool {
         match self {
             Self::SocketIpc | Self::SocketIpcMultiThread => true,
+            Self::ByHand | Self::ByHandMultiThread => work != Work::Idle,
+            Self::BareEcho | Self::BareEchoMultiThread => work == Work::W2,
             // One thread that blocks serves one client at a time.
             Self::RawBytes | Self::RawSerdeJson => !matches!(work, Work::W5 | Work::Idle),
             // Only calls and replies: the system has no broadcasts.
@@ -97,6 +118,10 @@ impl System {
         match self {
             Self::SocketIpc => block_on(false, socket_ipc::play(endpoint, work, count, path)),
             Self::SocketIpcMultiThread => block_on(true, socket_ipc::play(endpoint, work, count, path)),
+            Self::ByHand => block_on(false, by_hand::play(endpoint, work, count, path)),
+            Self::ByHandMultiThread => block_on(true, by_hand::play(endpoint, work, count, path)),
+            Self::BareEcho => block_on(false, bare_echo::play(endpoint, count, path)),
+            Self::BareEchoMultiThread => block_on(true, bare_echo::play(endpoint, count, path)),
             Self::RawBytes => raw::play(endpoint, work, count, path, false),
             Self::RawSerdeJson => raw::play(endpoint, work, count, path, true),
             Self::LinesCodec => block_on(true, lines_codec::play(endpoint, work, count, path)),

@@ -17,7 +17,9 @@ use crate::connection::session::Session;
 use crate::connection::{Limits, Link, Outbox, OutboxBudget, PendingRequests};
 use crate::events::{CloseCause, CloseReason};
 use crate::limits::PROBE_INTERVAL;
+use crate::metrics::Metrics;
 use crate::sync::lock;
+use crate::topic::TopicName;
 
 const MESSAGE: &[u8] = br#"{"topic":"note","message":null}"#;
 const WRITE_STALL: Duration = Duration::from_secs(10);
@@ -28,11 +30,11 @@ const SPINS: usize = 1_000;
 /// One connection and its surroundings.
 pub(super) struct World {
     socket: Stream,
-    endpoint: Arc<Fake>,
+    pub(super) endpoint: Arc<Fake>,
     link: Link,
     total: Arc<OutboxBudget>,
     pub(super) session: Pin<Box<dyn Future<Output = CloseReason>>>,
-    woken: Arc<Woken>,
+    pub(super) woken: Arc<Woken>,
     ended: Option<CloseReason>,
     requests: Vec<oneshot::Receiver<Outcome>>,
     /// Half of a message has arrived.
@@ -66,7 +68,7 @@ impl World {
             ..Limits::default()
         };
         let total = OutboxBudget::new(usize::MAX);
-        let outbox = Arc::new(Outbox::new(limits.outbox_len, Arc::clone(&total)));
+        let outbox = Arc::new(Outbox::new(limits.outbox_len, Arc::clone(&total), Metrics::new()));
         let link = Link { pending_requests: PendingRequests::new(4, None, Handle::current()), outbox };
         let endpoint = Fake::new(limits, &link.outbox);
         let stream = Stream::default();
@@ -120,7 +122,7 @@ impl World {
     }
 
     fn send(&mut self) -> bool {
-        let is_sent = self.link.outbox.push(&[MESSAGE, b"\n"].concat()).is_ok();
+        let is_sent = self.link.outbox.push(&[MESSAGE, b"\n"].concat(), TopicName::OfType("note")).is_ok();
         self.sent += u64::from(is_sent);
         is_sent
     }

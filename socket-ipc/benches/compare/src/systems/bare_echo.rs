@@ -1,0 +1,45 @@
+//! A bare echo on tokio: 79 bytes and a newline, one task at each end, no JSON. What the runtime itself allows.
+
+use std::path::Path;
+use std::time::Instant;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UnixListener, UnixStream};
+
+use super::{Done, Side};
+use crate::work::{Outcome, say_ready};
+
+pub async fn play(side: Side, count: u64, path: &Path) -> Done {
+    // In a task, as a program would: on the threads of the runtime.
+    match side {
+        Side::Server => {
+            let listener = UnixListener::bind(path)?;
+            say_ready();
+            tokio::spawn(echo(listener.accept().await?.0)).await?
+        }
+        Side::Client => tokio::spawn(ping(UnixStream::connect(path).await?, count)).await?,
+    }
+}
+
+async fn echo(mut stream: UnixStream) -> Done {
+    let mut line = [0; 80];
+    loop {
+        stream.read_exact(&mut line).await?;
+        stream.write_all(&line).await?;
+    }
+}
+
+async fn ping(mut stream: UnixStream, count: u64) -> Done {
+    let (mut line, mut sum, mut trips) = ([b'x'; 80], 0, Vec::with_capacity(count as usize));
+    let begun = Instant::now();
+    for id in 0..count {
+        let sent = Instant::now();
+        stream.write_all(&line).await?;
+        stream.read_exact(&mut line).await?;
+        // What the line would have held.
+        sum += id;
+        trips.push(sent.elapsed());
+    }
+    Outcome::of_round_trips(begun, sum, trips).say();
+    std::future::pending().await
+}
