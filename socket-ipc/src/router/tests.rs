@@ -642,9 +642,10 @@ fn router_running_listener_panics_in_drop_is_reported() {
 #[test]
 fn router_running_responder_refused_is_dropped_and_gets_error_reply() {
     let mut fixture = Fixture::new();
-    let responder = Responding::<Number, _>::new(|_, _: u64, kind| CallResult::Responding {
+    let responder = Responding::<Number, _>::new(|_, _: u64, to| CallResult::Responding {
         wait: panics_in_drop(),
-        kind,
+        to,
+        on_cancel: OnCancel::Drop,
     });
     fixture.router.attach_as(ListenerId::next(), "number", responder).unwrap();
     fixture.dispatch(r#"{"topic":"number","message":5,"id":1}"#);
@@ -821,10 +822,10 @@ fn router_topics_names_the_reply_of_a_responder_only() {
     let topics = || fixture.router.topics().into_iter().map(|(_, reply)| reply).collect::<Vec<_>>();
     assert_eq!(topics(), [None]);
     fixture.router.attach_as(ListenerId::next(), "number", doubling(&fixture)).unwrap();
-    assert_eq!(topics(), [Some("double".to_owned())]);
-    let raw = RespondingRaw::new("raw reply".into(), |_: RawMessage<'_>, _: u64, _| CallResult::Done);
+    assert_eq!(topics(), [Some("number".to_owned())]);
+    let raw = RespondingRaw::new(Some("raw reply".into()), |_: RawMessage<'_>, _: u64, _| CallResult::Done);
     fixture.router.attach_as(ListenerId::next(), "raw", raw).unwrap();
-    assert_eq!(topics(), [Some("double".to_owned()), Some("raw reply".to_owned())]);
+    assert_eq!(topics(), [Some("number".to_owned()), Some("raw reply".to_owned())]);
 }
 
 #[test]

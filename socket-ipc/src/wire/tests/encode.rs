@@ -47,10 +47,10 @@ fn encode_message_over_limit_is_not_stored() {
 #[test]
 fn encode_any_smaller_limit_returns_whole_size() {
     let message = serde_json::json!([{"key": "value", "in \"quotes\"": 1.5}, "x".repeat(40), [true, null]]);
-    let kind = EnvelopeKind::Reply(7.into());
-    let tail = Tail { kind: &kind, is_error: true };
+    let re = RequestId::from(7);
+    let tail = Tail::Reply { re: Some(&re), is_error: true };
     let encode =
-        |limit, buffer: &mut Vec<u8>| Wire::JSON_LINES.encode_within(limit, &tail, "topic", &message, buffer);
+        |limit, buffer: &mut Vec<u8>| Wire::JSON_LINES.encode_within(limit, tail, "topic", &message, buffer);
     let mut buffer = Vec::new();
     encode(usize::MAX, &mut buffer).unwrap();
     let whole = buffer.len() - 1;
