@@ -282,7 +282,13 @@ support::both_flavours! {
         #[topic(name = "option", reply = Option<u8>, error = ())]
         struct Maybe(Option<u8>);
 
+        #[derive(Topic, Serialize, Deserialize)]
+        #[topic(name = "tuple", reply = (u8, [String; 1]))]
+        struct Tuple;
+
         let (_place, server, client) = connected().await;
+        server.respond::<Tuple>(|_, _| (1, ["one".to_owned()])).unwrap();
+        assert_eq!(soon("a reply", client.request(&Tuple)).await.unwrap(), (1, ["one".to_owned()]));
         server.respond::<Unit>(|_, _| ()).unwrap();
         server.respond::<List>(|List(len), _| (0..len).map(|id| Submitted { id }).collect::<Vec<_>>()).unwrap();
         server.respond::<Outcome>(|Outcome(ok), _| if ok { Ok(5) } else { Err("no".to_owned()) }).unwrap();
