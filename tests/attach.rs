@@ -18,7 +18,7 @@ struct Hello {
 }
 
 #[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "add", reply = Sum)]
+#[topic(name = "add", reply = Sum, reply_topic = "sum")]
 struct Add {
     left: i64,
     right: i64,

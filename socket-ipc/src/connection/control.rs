@@ -3,13 +3,10 @@
 //! They have the form of replies to the request 0, which no peer sends: a version that does not know them ignores them.
 
 use super::outbox::Outbox;
-use crate::wire::{EnvelopeKind, RequestId, Tail, Wire, reply_id_at_end};
+use crate::wire::{EnvelopeKind, RequestId, Tail, Wire};
 
 /// The topic of the line that says that nobody waits for a reply any more. Its message is the id of the request.
 const CANCEL: &str = "socket-ipc.cancel";
-
-/// How every control line begins that is written with its topic first.
-const FRONT: &[u8] = b"{\"topic\":\"socket-ipc.";
 
 /// A control line of the peer.
 #[derive(Debug, PartialEq, Eq)]
@@ -19,10 +16,11 @@ pub(super) enum Control {
 }
 
 impl Control {
-    /// Reads a message as a control line. `None` for every other message, quickly.
+    /// Reads a message as a control line. `None` for every other message, quickly: its topic has to come first, or its
+    /// `re` last.
     #[inline]
     pub(super) fn read(wire: Wire, bytes: &[u8]) -> Option<Self> {
-        (bytes.starts_with(FRONT) || reply_id_at_end(bytes) == Some(0)).then(|| Self::decode(wire, bytes))?
+        (begins(bytes).is_some() || ends(bytes).is_some()).then(|| Self::decode(wire, bytes))?
     }
 
     #[cold]
@@ -34,6 +32,22 @@ impl Control {
         }
         RequestId::read(envelope.message.as_str()).map(Self::Cancel)
     }
+}
+
+/// Whether a message begins with a topic of the library's own. There may be white space between the parts.
+#[inline]
+fn begins(bytes: &[u8]) -> Option<()> {
+    let rest = bytes.strip_prefix(b"{")?.trim_ascii_start().strip_prefix(b"\"topic\"")?;
+    let rest = rest.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
+    rest.starts_with(b"\"socket-ipc.").then_some(())
+}
+
+/// Whether a message ends with `"re":0}`, in the same way.
+#[inline]
+fn ends(bytes: &[u8]) -> Option<()> {
+    let rest = bytes.trim_ascii_end().strip_suffix(b"}")?.trim_ascii_end().strip_suffix(b"0")?;
+    let rest = rest.trim_ascii_end().strip_suffix(b":")?.trim_ascii_end();
+    rest.ends_with(b"\"re\"").then_some(())
 }
 
 /// Tells the peer that nobody waits for the reply to a request any more.
@@ -57,6 +71,9 @@ mod tests {
             (r#"{"topic":"socket-ipc.cancel","message":8,"re":0}"#, "8"),
             (r#"{"topic":"socket-ipc.cancel","re":0,"message":8.0}"#, "8.0"),
             (r#"{"message":"a-8","topic":"socket-ipc.cancel","re":0}"#, r#""a-8""#),
+            (r#"{"topic": "socket-ipc.cancel", "message": 8, "re": 0}"#, "8"),
+            (r#"{ "topic" : "socket-ipc.cancel", "re": 0, "message": 8 } "#, "8"),
+            (r#"{"message": 8, "topic": "socket-ipc.cancel", "re" : 0 } "#, "8"),
         ] {
             let Some(Control::Cancel(read)) = read(line) else { panic!("{line} is no cancel") };
             assert_eq!(read.to_string(), id);
