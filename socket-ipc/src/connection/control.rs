@@ -1,6 +1,7 @@
 //! Control lines: what one endpoint tells the other about a request, beside messages.
 //!
-//! They have the form of replies to the request 0, which no peer sends: a version that does not know them ignores them.
+//! They have the form of replies to a request with the id 0, which no peer sends. So a version that does not know
+//! control lines ignores them.
 
 use super::outbox::Outbox;
 use crate::wire::{EnvelopeKind, RequestId, Tail, Wire, reply_id_at_end};
@@ -8,7 +9,7 @@ use crate::wire::{EnvelopeKind, RequestId, Tail, Wire, reply_id_at_end};
 /// The topic of the line that says that nobody waits for a reply any more. Its message is the id of the request.
 const CANCEL: &str = "socket-ipc.cancel";
 
-/// How every control line begins that is written with its topic first.
+/// The beginning of every control line whose topic is written first.
 const FRONT: &[u8] = b"{\"topic\":\"socket-ipc.";
 
 /// A control line of the peer.
@@ -40,7 +41,7 @@ impl Control {
 pub(super) fn cancel(outbox: &Outbox, wire: Wire, id: u64) {
     let (re, mut line) = (RequestId::from(0), Vec::new());
     let tail = Tail::Reply { re: Some(&re), is_error: false };
-    // A number is always written.
+    // A number can always be encoded.
     if wire.encode_within(usize::MAX, tail, CANCEL, &id, &mut line).is_ok() {
         outbox.push_control(&line);
     }
