@@ -1,8 +1,8 @@
-//! How many system calls messages take: no wake-up that nobody needs.
+//! The number of system calls that messages take: a needless wake-up shows in it.
 //!
 //! strace counts them, so the counts do not depend on how busy the machine is, as times do.
 //!
-//! They take longer than `cargo test` should: `cargo test --test 'processes*' -- --ignored`.
+//! These tests take longer than `cargo test` should: `cargo test --test 'processes*' -- --ignored`.
 
 use std::collections::HashMap;
 use std::fs;
@@ -65,15 +65,15 @@ fn calls(flavour: &str, kind: &str, count: u64) -> Option<[(&'static str, Calls)
     Some([("server", server), ("client", client)])
 }
 
-/// Asserts that a process has made about `each` calls for each of `count` messages. A tenth more is what a loop by hand
-/// varies by; starting, closing and standard input take a few more.
+/// Asserts that a process has made about `each` calls for each of `count` messages. It may make a tenth more, by which
+/// a loop by hand varies, and a few more for starting, closing and standard input.
 fn assert_calls((process, calls): &(&str, Calls), name: &str, count: u64, each: f64) {
     const BESIDE: f64 = 200.0;
     let (made, most) = (calls.of(name), count as f64 * each * 1.1 + BESIDE);
     assert!(made as f64 <= most, "the {process} made {made} calls of {name} for {count} messages");
 }
 
-/// As many messages as make what comes beside them small.
+/// So many messages that the calls beside them hardly count.
 const COUNT: u64 = 4_000;
 
 /// The loop by hand of `benches/compare` takes one write and one read each way. It looks for events twice: the kernel
@@ -84,7 +84,7 @@ fn assert_as_by_hand(processes: &[(&str, Calls)]) {
         for (name, each) in [("sendto", 1.0), ("recvfrom", 1.0), ("epoll_wait", 2.0)] {
             assert_calls(process, name, COUNT, each);
         }
-        // It wakes a thread that waits for events.
+        // Such a write wakes a thread that waits for events.
         assert_calls(process, "write", COUNT, 0.0);
     }
 }
@@ -101,8 +101,8 @@ fn requests_take_no_more_calls_than_a_loop_by_hand(flavour: &str) {
     }
 }
 
-/// The kernel takes at most about 200 KB at a time, and the server yields every 64 KiB: the counts are those of bytes,
-/// not of messages.
+/// The kernel takes at most about 200 KB at a time, and the server yields every 64 KiB: the counts depend on the bytes,
+/// not on the messages.
 fn one_way_flood_takes_few_calls(flavour: &str) {
     const NOTES: u64 = 200_000;
     if let Some(processes) = calls(flavour, "notes", NOTES) {

@@ -109,7 +109,7 @@ support::both_flavours! {
         for (request, reply) in [
             (r#"{"topic":"add","message":{"left":2,"right":3},"id":7}"#, r#"{"topic":"sum","message":5,"re":7}"#),
             (r#"{"id":8,"message":{"left":2,"right":3},"topic":"add"}"#, r#"{"topic":"sum","message":5,"re":8}"#),
-            // Without an id the reply has none. Any integer or short string is repeated as it was written.
+            // Without an id the reply has none, either. Any integer or short string is repeated as it was written.
             (r#"{"topic":"add","message":{"left":2,"right":3}}"#, r#"{"topic":"sum","message":5,"re":null}"#),
             (r#"{"topic":"add","message":{"left":2,"right":3},"id":"7"}"#, r#"{"topic":"sum","message":5,"re":"7"}"#),
             (r#"{"id":7.0,"topic":"add","message":{"left":2,"right":3}}"#, r#"{"topic":"sum","message":5,"re":7.0}"#),
@@ -119,7 +119,7 @@ support::both_flavours! {
             ),
             (
                 r#"{"topic":"add","message":{"left":9223372036854775807,"right":1}}"#,
-                r#"{"topic":"error","message":{"code":"failed","text":"too much"},"error":true}"#,
+                r#"{"topic":"error","message":{"code":"failed","text":"too much"},"error":true,"re":null}"#,
             ),
             (
                 r#"{"topic":"divide","message":{},"id":10}"#,
@@ -155,7 +155,7 @@ support::both_flavours! {
         for id in ["7.0", "-7", "1e3", "18446744073709551616", r#""7""#, r#""""#, r#""0190a1b2-c3d4-7e5f""#, r#""\u0061\n""#, &longest] {
             for (request, reply) in [
                 (r#""topic":"add","message":{"left":2,"right":3}"#, r#""topic":"sum","message":5"#),
-                (r#""topic":"wait","message":8"#, r#""topic":"waited","message":8"#),
+                (r#""topic":"wait","message":8"#, r#""topic":"wait","message":8"#),
                 (
                     r#""topic":"panic","message":8"#,
                     r#""topic":"error","message":{"code":"panicked","text":"the responder of `panic` panicked"},"error":true"#,
@@ -210,7 +210,7 @@ support::both_flavours! {
 
     async fn reply_with_topic_error_is_no_error_reply() {
         #[derive(Topic, Serialize, Deserialize)]
-        #[topic(name = "inspect", reply = Problems)]
+        #[topic(name = "inspect", reply = Problems, reply_topic = "error")]
         struct Inspect(u8);
         /// The message of any error reply decodes as this, too.
         #[derive(Topic, Serialize, Deserialize, Debug, PartialEq, Default)]
@@ -483,7 +483,7 @@ support::both_flavours! {
         client.connect().await.unwrap();
         let mut server = RawPeer::over(listener.accept().await.unwrap().0);
         for (number, key) in ["re", r"r\u0065", r"\u0072e", r"\u0072\u0065"].into_iter().enumerate() {
-            server.write("{\"topic\":\"waited\",\"message\":1}\n").await;
+            server.write("{\"topic\":\"wait\",\"message\":1}\n").await;
             let id = number + 1;
             assert!(server.line().await.ends_with(&format!("\"id\":{id}}}")));
             server.write(format!("{{\"topic\":\"sum\",\"message\":{id},\"{key}\":{id}}}\n")).await;
@@ -687,7 +687,7 @@ support::both_flavours! {
             async move { report(reply.await.unwrap_err()) }
         });
         let mut peer = RawPeer::connect(place.socket()).await;
-        peer.write("{\"topic\":\"waited\",\"message\":1}\n").await;
+        peer.write("{\"topic\":\"wait\",\"message\":1}\n").await;
         peer.line().await;
         peer.write("{\"topic\":\"sum\",\"message\":nope,\"re\":1}\n").await;
         let error = received.next().await;
@@ -766,7 +766,7 @@ support::both_flavours! {
         assert_eq!(received.take(2).await.len(), 2);
         let mut replies = [peer.line().await, peer.line().await, peer.line().await, peer.line().await, peer.line().await];
         replies.sort();
-        assert_eq!(replies[4], r#"{"topic":"waited","message":4,"re":4}"#);
+        assert_eq!(replies[4], r#"{"topic":"wait","message":4,"re":4}"#);
     }
 
     async fn client_half_closed_still_gets_reply() {
@@ -779,7 +779,7 @@ support::both_flavours! {
         peer.write("{\"topic\":\"wait\",\"message\":1,\"id\":1}\n").await;
         tokio::io::AsyncWriteExt::shutdown(&mut peer.stream).await.unwrap();
         gate.add_permits(1);
-        assert_eq!(peer.closed().await, b"{\"topic\":\"waited\",\"message\":1,\"re\":1}\n");
+        assert_eq!(peer.closed().await, b"{\"topic\":\"wait\",\"message\":1,\"re\":1}\n");
         assert_eq!(received.next().await, 0);
     }
 

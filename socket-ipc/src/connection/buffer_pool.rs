@@ -1,7 +1,7 @@
 //! Keeps written buffers for the next connection that has something to write.
 //!
-//! An idle connection keeps none. If they were freed, the allocator would give their pages back to the kernel, which
-//! clears them again for the next messages: with many clients that costs more than filling them.
+//! An idle connection keeps no buffer. If written buffers were freed, the allocator would give their pages back to the
+//! kernel, which would clear them again for the next messages: with many clients that costs more than filling them.
 
 use std::sync::Mutex;
 

@@ -1,6 +1,7 @@
 //! Control lines: what one endpoint tells the other about a request, beside messages.
 //!
-//! They have the form of replies to the request 0, which no peer sends: a version that does not know them ignores them.
+//! They have the form of replies to a request with the id 0, which no peer sends: a version that does not know control
+//! lines ignores them.
 
 use super::outbox::Outbox;
 use crate::wire::{EnvelopeKind, RequestId, Tail, Wire};
@@ -54,7 +55,7 @@ fn ends(bytes: &[u8]) -> Option<()> {
 pub(super) fn cancel(outbox: &Outbox, wire: Wire, id: u64) {
     let (re, mut line) = (RequestId::from(0), Vec::new());
     let tail = Tail::Reply { re: Some(&re), is_error: false };
-    // A number is always written.
+    // A number can always be encoded.
     if wire.encode_within(usize::MAX, tail, CANCEL, &id, &mut line).is_ok() {
         outbox.push_control(&line);
     }

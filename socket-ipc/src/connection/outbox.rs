@@ -61,9 +61,9 @@ pub(crate) struct Unsent {
 
 /// The queue between the senders and the session that writes.
 ///
-/// In this order: each message that is sent changes the first fields, and the session reads the last ones for each
-/// message that it dispatches. More than a cache line is between them, so that neither waits for what the other, on
-/// another processor, has just written.
+/// The order of the fields matters: each message that is sent changes the first ones, and the session reads the last
+/// ones for each message that it dispatches. More than a cache line is between them. So a sender and a session on two
+/// processors do not wait for what the other has just written.
 #[derive(Debug)]
 #[repr(C)]
 pub(crate) struct Outbox {
@@ -161,8 +161,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Counts bytes that are about to be queued, if the total has room for them or they `must` be queued, and says
-    /// whether it did. Below the high-water mark they must, and are counted in steps.
+    /// Counts bytes that are about to be queued, and says whether it did. It does so if the total has room for them, or
+    /// if they `must` be queued. Bytes below the high-water mark must be queued, and are counted in steps.
     fn reserve(&self, queue: &mut Queue, len: usize, must: bool) -> bool {
         if is_below_high_water(queue, len) {
             queue.uncounted.queued(len, &self.total);
@@ -179,8 +179,8 @@ impl Outbox {
         queue.uncounted.settle_sent(&self.metrics);
     }
 
-    /// Queues a broadcast, if it fits, or if it is `paced` and waits for this peer. The caller has checked the total
-    /// for all outboxes at once.
+    /// Queues a broadcast, if it fits. A `paced` broadcast is queued even if it does not fit, unless the peer is left
+    /// behind. The caller has checked the total for all outboxes at once.
     pub(crate) fn push_broadcast(&self, broadcast: &Broadcast<'_>, paced: bool) -> Result<(), PushError> {
         let mut queue = lock(&self.queue);
         match self.check(&queue, broadcast.bytes().len()) {
@@ -348,7 +348,7 @@ impl Outbox {
         }
         let first = {
             let mut queue = lock(&self.queue);
-            // What is handed out is counted by its length once it is written.
+            // `written` subtracts these bytes from the total, so the total has to count them by now.
             queue.uncounted.settle_queued(&self.total);
             queue.contents.pop()?
         };
@@ -396,13 +396,14 @@ impl Outbox {
         }
     }
 
-    /// Notes that the session is awake. Left in place, the waker of a session that the socket has woken would be used
-    /// by what its own listeners send, and the runtime would wake a second thread to poll it once more.
+    /// Notes that the session is awake. When the socket has woken the session, its waker is still registered here. A
+    /// message that one of its own listeners sends would use that waker, and the runtime would wake a second thread to
+    /// poll the session once more.
     ///
-    /// No wake-up is lost by it: from here until `park`, which looks at the queue under the lock, no message needs one.
-    /// One that is queued before that look keeps the session awake. One that is queued after it has taken the lock
-    /// after `park`, and so finds `idle` set again. One that still finds it set, as this takes no lock, wakes the
-    /// session once for nothing.
+    /// No wake-up is lost: until `park` checks the queue under the lock, no message needs one. A message that is queued
+    /// before that check keeps the session awake. A message that is queued later takes the lock after `park`, and finds
+    /// `idle` set again. This method takes no lock: a message that still finds `idle` set wakes the session once for
+    /// nothing.
     pub(super) fn unpark(&self) {
         self.idle.store(false, Ordering::Relaxed);
     }

@@ -16,8 +16,8 @@ pub(super) const CHUNK: usize = 64 * 1024;
 /// How many chunks a thread keeps for its connections.
 const SPARE_CHUNKS: usize = 4;
 
-/// The largest buffer that a thread keeps beside them, one at most: growing one anew for every large message costs more
-/// than decoding it.
+/// The largest buffer that a thread keeps beside the chunks. It keeps one at most: growing a buffer for every large
+/// message costs more than decoding the message.
 const SPARE_LARGE: usize = 2 * 1024 * 1024;
 
 thread_local! {
@@ -29,9 +29,9 @@ static FIRST_LARGE: Once = Once::new();
 
 /// Makes glibc keep more of the memory that is freed. By default it gives freed memory at the top of its heap, beyond
 /// 128 KiB, back to the kernel. The next long text that a listener gets then takes new pages, which the kernel has to
-/// clear; that costs as much as decoding the text. Freeing a block that has a mapping of its own raises the threshold to
-/// twice the length of the block (`mallopt(3)`, `M_MMAP_THRESHOLD`). The block is never written to, so it takes no pages.
-/// Other allocators are not affected.
+/// clear; that costs as much as decoding the text. Freeing a block that has a mapping of its own raises the threshold
+/// to twice the length of the block (`mallopt(3)`, `M_MMAP_THRESHOLD`). The block is never written to, so it takes no
+/// pages. Other allocators are not affected.
 fn keep_what_is_freed() {
     drop(black_box(Vec::<u8>::with_capacity(SPARE_LARGE)));
 }
@@ -60,7 +60,7 @@ pub(super) struct ReadBuffer {
     /// Initialised throughout, so that a read needs no unsafe code. It is zeroed once, not for every read.
     bytes: Vec<u8>,
     unread: Range<usize>,
-    /// Up to this size it doubles. Beyond that it grows by chunks.
+    /// Up to this size the buffer doubles. Beyond that it grows by chunks.
     ample: usize,
 }
 

@@ -12,9 +12,8 @@ use crate::error::error_reply::{ERROR_TOPIC, ErrorReply};
 use crate::topic::{Request, TopicName};
 use crate::wire::{ReplyTo, Tail};
 
-/// Queues a reply, even over the limit of the outbox: then the session dispatches no
-/// further message until there is room. Where all outboxes together have no room for it, an error reply that says so is
-/// queued.
+/// Queues a reply, even over the limit of the outbox. Over the limit, the session dispatches no further message until
+/// there is room. Where all outboxes together have no room for the reply, an error reply that says so is queued.
 pub(crate) fn reply<R: Serialize, X: Serialize>(
     endpoint: &impl EndpointState,
     outbox: &Outbox,
@@ -29,8 +28,8 @@ pub(crate) fn reply<R: Serialize, X: Serialize>(
     encoded_reply(endpoint, to, topic, outcome, |topic, reply| queue(endpoint, outbox, to, topic, reply));
 }
 
-/// Queues the reply once there is room for it, however many wait. Returns why it can't be sent at all, if so: the
-/// requester gets an error reply then.
+/// Queues the reply once there is room for it, however many wait. Returns an error if the reply can't be sent at all:
+/// then the requester gets an error reply.
 pub(crate) async fn reply_with_room<T>(
     endpoint: &impl EndpointState,
     outbox: &Outbox,
@@ -43,7 +42,7 @@ where
     T::Reply: Serialize,
     T::Error: Serialize,
 {
-    // What waits here is not counted: the program holds it, as it holds the sender.
+    // A reply that waits here is not counted: the program holds it, as it holds the sender.
     let mut encoded = None;
     let unsendable = encoded_reply(endpoint, to, topic, Outcome::of::<T>(&outcome), |topic, reply| {
         encoded = Some((topic, reply.to_vec()));
@@ -66,8 +65,8 @@ where
     unsendable
 }
 
-/// Queues the reply once there is room for it, unless too many wait already. Returns why it can't be sent at all, if so:
-/// the requester gets an error reply then.
+/// Queues the reply once there is room for it, unless too many wait already. Returns an error if the reply can't be
+/// sent at all: then the requester gets an error reply.
 pub(crate) async fn reply_paced<T>(
     endpoint: &impl EndpointState,
     outbox: &Outbox,
@@ -190,7 +189,7 @@ fn reject(
     }
 }
 
-/// The requester learns it from the end of the connection.
+/// Logs that a reply is lost. The end of the connection tells the requester.
 fn lost(topic: TopicName<'_>) {
     tracing::debug!(topic = topic.as_str(), "dropped a reply: its connection has ended");
 }
@@ -234,7 +233,7 @@ struct TypedError<'e, X> {
 }
 
 /// Encodes a reply, or, where it can't be sent, an error reply that says so. Calls `then` once with the bytes, if
-/// either can be encoded and is for anybody. Returns why the reply itself was not encoded.
+/// either can be encoded and a requester or listeners are to get it. Returns why the reply itself was not encoded.
 fn encoded_reply<'t, R: Serialize, X: Serialize>(
     endpoint: &impl EndpointState,
     to: &ReplyTo,

@@ -17,7 +17,7 @@ pub(super) struct RunningResponders<E: EndpointState> {
     /// Made when first needed: most connections have none, and it takes memory.
     running: Option<FuturesUnordered<Running<E>>>,
     count: usize,
-    /// The bytes that they and their requests take.
+    /// The bytes that the responders and their requests take.
     len: usize,
     limit: usize,
 }
@@ -52,7 +52,7 @@ impl<E: EndpointState> RunningResponders<E> {
         }
     }
 
-    /// Cancels those that reply to the request with this id, and says whether there are any.
+    /// Cancels the responders that reply to the request with this id, and says whether there are any.
     pub(super) fn cancel(&mut self, id: &RequestId, cx: &mut Context<'_>) -> bool {
         let mut found = false;
         for running in self.running.iter_mut().flat_map(FuturesUnordered::iter_mut) {
@@ -67,12 +67,12 @@ impl<E: EndpointState> RunningResponders<E> {
         found
     }
 
-    /// How many there are.
+    /// How many responders are running.
     pub(super) fn count(&self) -> usize {
         self.count
     }
 
-    /// Drops them all, unfinished: the peer reads no more.
+    /// Drops all responders, unfinished: the peer reads no more.
     pub(super) fn give_up(&mut self) {
         self.running = None;
         (self.count, self.len) = (0, 0);
@@ -83,7 +83,7 @@ impl<E: EndpointState> RunningResponders<E> {
         self.count >= self.limit
     }
 
-    /// The bytes that they and their requests take.
+    /// The bytes that the responders and their requests take.
     pub(super) fn len(&self) -> usize {
         self.len
     }
@@ -98,7 +98,7 @@ struct Running<E: EndpointState> {
     call: ResponderCall<E::From>,
     context: ConnectionContext<E>,
     len: usize,
-    /// Has it polled, while it is not finished.
+    /// Has the responder polled, while it is not finished.
     waker: Option<Waker>,
 }
 
@@ -134,7 +134,7 @@ impl<E: EndpointState> Future for Running<E> {
             return Poll::Ready(*len);
         }
         if poll.is_pending() && waker.is_none() {
-            // The set of responders always polls it with the same one.
+            // The set of responders polls a responder with the same waker every time.
             *waker = Some(cx.waker().clone());
         }
         poll.map(|()| *len)

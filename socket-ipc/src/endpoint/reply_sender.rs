@@ -90,7 +90,7 @@ trait Deferred<T: Request>: Send + Sync {
 
 struct Call<E: Endpoint> {
     endpoint: Weak<E>,
-    /// That of the connection which the request came over: a client may have another one by now.
+    /// The outbox of the connection that the request came over: a client may have another connection by now.
     outbox: Arc<Outbox>,
     to: ReplyTo,
 }
@@ -152,7 +152,7 @@ fn advance(state: &watch::Sender<State>, from: &[State], to: State) {
 }
 
 impl<T: Request, Peer> ReplySender<T, Peer> {
-    /// Queues the reply: what is sent afterwards comes after it. It never queues beyond `outbox_len`.
+    /// Queues the reply: messages that are sent later arrive after it. It never queues beyond `outbox_len`.
     ///
     /// # Errors
     ///
@@ -195,7 +195,7 @@ impl<T: Request, Peer> ReplySender<T, Peer> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it is done, it sends an error reply, as a sender does that is dropped.
+    /// If the future is dropped before it is done, the sender is dropped with it, and sends an error reply.
     pub async fn send_async(self, reply: Result<T::Reply, T::Error>) -> Result<(), ReplyError<T, Peer>> {
         self.check()?;
         let mut state = self.state.subscribe();

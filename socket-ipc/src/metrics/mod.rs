@@ -45,8 +45,8 @@ pub(crate) struct TopicCounters {
 pub(crate) struct Metrics {
     /// Tells endpoints apart, in thread-local caches too.
     id: u64,
-    /// The index of the counters of each topic that the program itself names: it listens for it, or sends messages of
-    /// its type. So no peer can add topics.
+    /// The index of the counters of each topic that the program itself names, by listening for it or by sending
+    /// messages of its type. So no peer can add topics.
     topics: RwLock<HashMap<Arc<str>, usize, FixedState>>,
     /// The counters, found without a lock. None is ever removed.
     counters: [OnceLock<Box<[Arc<TopicCounters>]>>; BLOCKS],
@@ -59,7 +59,7 @@ pub(crate) struct Metrics {
     pub(crate) slow_consumers: AtomicU64,
     /// Replies that came after their requests had ended, or to no request.
     pub(crate) late_replies: AtomicU64,
-    /// What responders returned for messages without a number, where that has no topic of its own.
+    /// Replies that were dropped, because the request had no id and its topic names no `reply_topic`.
     pub(crate) dropped_replies: AtomicU64,
 }
 

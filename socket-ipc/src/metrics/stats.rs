@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 /// A snapshot of what a server or a client has done since it was made: what `stats` returns.
 ///
-/// Counting is always on; taking a snapshot is quick and delays no connection. A number may be some messages behind,
-/// and catches up whenever a connection is idle.
+/// Counting is always on; taking a snapshot is quick and delays no connection. A count may be some messages behind, and
+/// catches up whenever a connection is idle.
 ///
 /// ```
 /// use socket_ipc::Server;
@@ -31,7 +31,8 @@ pub struct Stats {
     /// The same for all other topics together, so that no peer can make `topics` longer: messages without a listener,
     /// messages sent under topics known only at run time, replies that arrive, and error replies.
     pub other_topics: TopicTraffic,
-    /// How often `on_message_error` was called: for messages that no listener, or one of them, could take.
+    /// How often `on_message_error` was called: for messages that no listener could take, or that one of several
+    /// listeners could not.
     pub message_errors: u64,
     /// How much is queued and not handed to the kernel, in bytes.
     pub outbox_len: u64,
@@ -41,7 +42,7 @@ pub struct Stats {
     pub slow_consumers: u64,
     /// How many replies came after their requests had ended, or to no request.
     pub late_replies: u64,
-    /// How many replies were dropped, because the request had no number and its topic names no `reply_topic`.
+    /// How many replies were dropped, because the request had no id and its topic names no `reply_topic`.
     #[serde(default)]
     pub dropped_replies: u64,
 }

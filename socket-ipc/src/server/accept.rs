@@ -72,7 +72,7 @@ async fn accept(listener: UnixListener, mut watch: Watch, state: Arc<State>) {
             }
             Err(cause) => {
                 state.core.events.report_error(&Error::Accept { path: state.options.path.clone(), cause });
-                // A connection that can't be accepted for want of descriptors stays in the backlog: trying at
+                // A connection that can't be accepted for want of descriptors stays in the backlog: trying again at
                 // once would spin.
                 tokio::time::sleep(pause.max(SHORTEST_PAUSE)).await;
                 pause = longer(pause, pauses);
@@ -95,7 +95,7 @@ impl State {
         let _ = self.core.runtime.set(Handle::current());
         self.socket.listen_with(file, accepting.abort_handle());
         if self.core.lifecycle.advance(&[Phase::Starting], Phase::Running).is_none() {
-            // It was closed meanwhile.
+            // The server was closed meanwhile.
             self.stop_accepting();
             self.socket.free_path();
             return Err(ListenError::Closed { path: self.options.path.clone() });
@@ -107,7 +107,8 @@ impl State {
 
 /// Lets in the clients that wait in the backlog of the socket whose file is gone.
 async fn admit_waiting(mut before: Listening, state: &Arc<State>) {
-    // With the system call: tokio may not know of the clients yet, and limits how many a task accepts in a row.
+    // Accepts with the system call itself: tokio may not know of the clients yet, and limits how many a task accepts in
+    // a row.
     let accept = |listener: &StdListener| {
         let (stream, _) = listener.accept()?;
         stream.set_nonblocking(true)?;

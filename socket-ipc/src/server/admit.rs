@@ -65,8 +65,7 @@ impl State {
         tokio::task::spawn_blocking(move || is_member(peer.uid, &groups)).await.unwrap_or(false)
     }
 
-    /// Lets a connection in, and runs it in a task of its own. `of_group` says that it is let in for a group of its
-    /// user.
+    /// Lets a connection in, and runs it in a task of its own. `of_group` says that its user is in an allowed group.
     ///
     /// # Errors
     ///
@@ -137,7 +136,7 @@ impl Drop for Attended {
     }
 }
 
-/// The life of one connection: its event, its messages, the event of its end.
+/// Runs one connection: reports it, dispatches its messages, and reports its end.
 async fn attend<S>(attended: Attended, stream: S)
 where
     S: Transport,

@@ -18,7 +18,7 @@ use crate::events::CloseCause;
 use crate::topic::TopicName;
 use crate::wire::Tail;
 
-/// From which time on a wait for one client counts for all that have no room.
+/// A wait for one client that takes at least this long counts for all clients that have no room.
 const COUNTED_FOR_ALL: Duration = Duration::from_millis(1);
 
 /// What a paced broadcast waits for.
@@ -72,8 +72,9 @@ impl State {
             }
             self.check_open(topic.as_str())?;
             match self.wait_for(bytes.len(), except) {
-                // Without another wait in between, so that it goes to all of them or, dropped before, to none. A sender
-                // that was faster just now may have filled an outbox again: that is no reason to end a connection.
+                // No wait comes between the check and the queueing: the broadcast goes to all clients or, if its future
+                // is dropped before, to none. A faster sender may have filled an outbox again, which is no reason to
+                // end its connection.
                 None => return Ok(self.push_to_all(topic, &bytes, except, true)),
                 Some(next) => wait = next,
             }
@@ -110,8 +111,8 @@ impl State {
         counted_for(len, self.clients.len())
     }
 
-    /// Whether a broadcast of this length needs room in the total, which has none. A client that is to blame for that
-    /// is no reason to send nothing: its connection ends.
+    /// Whether a broadcast of this length needs room in the total, which has none. A client that is to blame for the
+    /// full total does not count: its connection ends.
     fn needs_total(&self, len: usize, except: Option<ClientId>) -> bool {
         let (now, stall) = (Instant::now(), self.options.limits.write_stall);
         let mut needs = false;
@@ -145,13 +146,13 @@ impl State {
         (!has_room && self.needs_total(len, except)).then_some(Wait::Total)
     }
 
-    /// Waits until this client has room, has ended, or is not waited for any longer.
+    /// Waits until this client has room or has ended, or until the time to wait for it is over.
     async fn wait_for_client(&self, slow: &ConnectedClient, len: usize) {
         let stall = self.options.limits.write_stall;
         let Some(patience) = slow.link.outbox.patience(stall) else { return };
         let from = Instant::now();
         let impatient = {
-            // A broadcast may be made outside the runtime. There is one as soon as there are clients.
+            // A broadcast may be made outside the runtime. The runtime is known once there are clients.
             let _entered = self.core.runtime.get().map(Handle::enter);
             tokio::time::sleep(patience)
         };
@@ -167,7 +168,8 @@ impl State {
         if to.saturating_duration_since(from) < COUNTED_FOR_ALL {
             return;
         }
-        // The time passes for all that have no room, so that many together delay a broadcast for as long as one.
+        // The wait counts for all clients that have no room, so that many slow clients delay a broadcast no longer than
+        // one.
         self.clients.for_each(|_, client| {
             let outbox = &client.link.outbox;
             if !outbox.has_own_room(len) {

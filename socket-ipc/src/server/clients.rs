@@ -21,7 +21,7 @@ pub(super) struct Clients {
     next_id: AtomicU64,
     /// Connections that have not reported their end.
     attended: AtomicUsize,
-    /// Tells the task that closes the server that the last of them has.
+    /// Tells the task that closes the server that the last connection has reported its end.
     none_left: Notify,
 }
 
@@ -30,8 +30,9 @@ pub(super) struct ConnectedClient {
     pub(super) link: Link,
     pub(super) peer: Option<Peer>,
     pub(super) task: OnceLock<AbortHandle>,
-    /// Whether it has been reported, and whether its end has.
+    /// Whether the connection has been reported.
     pub(super) announced: AtomicBool,
+    /// Whether the end of the connection has been reported.
     pub(super) reported: AtomicBool,
 }
 
@@ -52,7 +53,8 @@ impl Clients {
         }
     }
 
-    /// A client that takes messages. One that has left does not, though its last messages may still be dispatched.
+    /// A client that takes messages. A client that has left takes none, though its last messages may still be
+    /// dispatched.
     pub(super) fn get(&self, id: ClientId) -> Option<Arc<ConnectedClient>> {
         read(&self.connected).get(&id).filter(|client| !client.link.outbox.has_ended()).map(Arc::clone)
     }
@@ -77,7 +79,7 @@ impl Clients {
         read(&self.connected).len()
     }
 
-    /// All clients, those that take no more messages included.
+    /// All clients, including clients that take no more messages.
     pub(super) fn all(&self) -> Vec<(ClientId, Arc<ConnectedClient>)> {
         read(&self.connected).iter().map(|(id, client)| (*id, Arc::clone(client))).collect()
     }
@@ -90,7 +92,7 @@ impl Clients {
         write(&self.connected).remove(&id);
     }
 
-    /// Locks out everything else, to add a client.
+    /// Locks the table, to add a client.
     pub(super) fn lock(&self) -> RwLockWriteGuard<'_, ById> {
         write(&self.connected)
     }

@@ -29,7 +29,8 @@ impl Socket {
         }
     }
 
-    /// The socket that another process has bound, if there is one; it stays for another attempt.
+    /// A copy of the socket that another process has bound, if there is one. The socket itself stays for another
+    /// attempt.
     pub(super) fn inherited(&self) -> io::Result<Option<UnixListener>> {
         lock(&self.inherited).as_ref().map(UnixListener::try_clone).transpose()
     }
@@ -47,8 +48,8 @@ impl Socket {
         lock(&self.file).as_ref().map_or(Ok(Look::InPlace), SocketFile::look)
     }
 
-    /// Does something to the socket file of a server that still listens. What it does is done before the server closes,
-    /// or not at all: closing changes the phase first, and then takes the file.
+    /// Calls `with` on the socket file, if the server still listens. Closing changes the phase before it takes the
+    /// file: it waits for a running `with`, and no `with` is called after it.
     pub(super) fn with_file<T>(
         &self,
         listens: impl FnOnce() -> bool,
@@ -67,15 +68,16 @@ impl Socket {
     ///
     /// # Errors
     ///
-    /// What keeps the socket file from being removed.
+    /// The socket file can't be removed.
     pub(super) fn stop_accepting(&self) -> io::Result<()> {
-        // The file is removed before the listener, so that no other server finds a socket that refuses connections, and
-        // takes it for abandoned.
+        // The file is removed before the listener: otherwise another server could find a socket that refuses
+        // connections, and take it for abandoned.
         let removed = lock(&self.file).as_mut().map_or(Ok(()), SocketFile::remove);
         if let Some(accepting) = lock(&self.accepting).take() {
             accepting.abort();
         }
-        // The clients that wait to be accepted are told, though a handle may keep the server's state for long.
+        // Dropping the inherited socket tells the clients that wait to be accepted: a handle may keep the server's
+        // state for long.
         drop(lock(&self.inherited).take());
         removed
     }

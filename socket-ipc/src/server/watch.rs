@@ -14,14 +14,14 @@ use crate::unix_socket::socket_file::{self, Instead, Look, PassedFile, SocketFil
 /// The shortest interval, whatever the options say: without a pause the loop would spin.
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
-/// The most looks that pass between two attempts to bind the path again while the same obstacle is there: each attempt
-/// may disturb a server there with a connection.
+/// The most looks between two attempts to bind the path again while the same obstacle is there. Each attempt connects
+/// to the socket at the path, which may disturb its server.
 const LONGEST_PAUSE: u32 = 32;
 
-/// Notices that the socket file is gone. Part of the task that accepts, so that it lives no longer.
+/// Notices that the socket file is gone. It is part of the task that accepts, so it lives no longer than that task.
 pub(super) struct Watch {
     interval: Option<Interval>,
-    /// The socket file, where another process has bound it.
+    /// The socket file, if another process has bound it.
     passed_file: Option<PassedFile>,
     gone: Option<Gone>,
     /// The error of the last look, which was logged.
@@ -34,7 +34,7 @@ struct Gone {
     /// The looks that pass before the next attempt, and the looks that have passed.
     pause: u32,
     passed: u32,
-    /// What was in the way of the last attempt, which was reported.
+    /// The obstacle of the last attempt, which was reported.
     obstacle: Option<String>,
 }
 
@@ -59,7 +59,7 @@ impl Watch {
         }
     }
 
-    /// Looks at the path, and returns what the server listens with from now on, if that has changed.
+    /// Looks at the path. Returns the listener that the server uses from now on, if it is another one.
     pub(super) async fn look(&mut self, state: &State) -> Option<UnixListener> {
         let look = self.passed_file.as_ref().map_or_else(|| state.socket.look(), PassedFile::look);
         let unseen = look.as_ref().err().map(io::Error::kind);
@@ -115,7 +115,7 @@ impl Watch {
 }
 
 impl State {
-    /// Binds the path again, whose socket file is gone; `None` on a server that does not listen any more.
+    /// Binds the path again after its socket file is gone; `None` if the server no longer listens.
     async fn bind_again(&self) -> Result<Option<UnixListener>, ListenError> {
         let locked = self.with_socket_file(|file| file.lock_again().map(|_| file.path().to_owned()));
         let Some(path) = locked.transpose()? else { return Ok(None) };

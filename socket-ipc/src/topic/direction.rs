@@ -18,7 +18,7 @@ pub enum AnyTopic {}
 /// A protocol in which `T` travels from clients to the server: a client may send it, a server may listen for it.
 ///
 /// [`#[derive(Protocol)]`](macro@crate::Protocol) implements it for every topic that `to_server` lists. [`AnyTopic`]
-/// has it for every type.
+/// implements it for every type.
 ///
 /// ```
 /// use socket_ipc::{ClientHandle, SendError, ToServer, Topic};
@@ -39,7 +39,7 @@ pub trait ToServer<T> {}
 /// A protocol in which `T` travels from the server to clients: a server may send it, a client may listen for it.
 ///
 /// [`#[derive(Protocol)]`](macro@crate::Protocol) implements it for every topic that `to_client` lists. [`AnyTopic`]
-/// has it for every type.
+/// implements it for every type.
 ///
 /// ```
 /// use socket_ipc::{ClientId, SendError, ServerHandle, ToClient, Topic};

@@ -2,8 +2,8 @@
 
 use std::fmt::Display;
 
-/// An error whose text is asked for. `#[derive(Topic)]` calls `text` of it: the inherent method where the type can be
-/// displayed, which comes first, otherwise that of [`TextOfAny`].
+/// An error whose text is needed. `#[derive(Topic)]` calls its method `text`: the inherent one, which exists where the
+/// type can be displayed and takes precedence, or else the one of [`TextOfAny`].
 #[doc(hidden)]
 #[derive(Debug)]
 pub struct TextOf<'e, E>(pub &'e E);

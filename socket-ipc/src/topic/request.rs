@@ -1,4 +1,4 @@
-//! What replies to a request: its types, and what a responder may return.
+//! Requests: the types of their replies and errors, and what a responder may return.
 
 use crate::error::error_reply::ErrorReply;
 use crate::topic::Topic;
@@ -6,9 +6,9 @@ use crate::topic::Topic;
 /// A topic that is a request: the peer replies to it with a value of the type `Reply`, or with an error.
 ///
 /// Implemented with `#[topic(name = "…", reply = …)]`. The reply is of any type that serde can write and read: it needs
-/// no topic of its own, because it travels under that of its request. With `error = …` the responder fails with a
-/// type of its own, which the requester gets back; without, it fails with an [`ErrorReply`], into which any error
-/// converts that can be displayed.
+/// no topic of its own, because it travels under that of its request. With `error = …` the responder fails with an
+/// error of that type, which the requester gets back. Without it, the responder fails with an [`ErrorReply`]: any error
+/// that can be displayed converts into one.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -43,7 +43,7 @@ pub trait Request: Topic {
     type Error;
 
     /// The topic under which the reply travels, where it is not that of the request. Listeners of that topic receive
-    /// the replies to requests without a number, which other programs send.
+    /// the replies to requests without an id, which other programs send.
     const REPLY_TOPIC: Option<&'static str> = None;
 
     /// Whether a responder is told when the requester gives up. `no_cancel` in `#[topic]` says that it is not.
@@ -59,7 +59,7 @@ pub trait Request: Topic {
         String::new()
     }
 
-    /// The error as an error reply, where it is nothing else.
+    /// The error itself, where its type is [`ErrorReply`].
     #[doc(hidden)]
     fn error_reply(_error: &Self::Error) -> Option<&ErrorReply> {
         None

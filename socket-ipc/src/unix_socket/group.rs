@@ -63,8 +63,7 @@ impl Group {
     }
 }
 
-/// Whether a user is in one of these groups, by the system's user and group databases now. It may block for as long as
-/// the lookup takes.
+/// Whether a user is now in one of these groups, by the system's user and group databases. The lookup may block.
 pub(crate) fn is_member(user: u32, groups: &[u32]) -> bool {
     use nix::unistd::{Gid, Group, Uid, User};
 

@@ -21,8 +21,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Peer {
-    /// User id of the process. A user without a number in this user namespace, such as one outside the container, is
-    /// 65534 (`/proc/sys/kernel/overflowuid`): it may be any user outside.
+    /// User id of the process. A user without an id in this user namespace, such as one outside the container, is 65534
+    /// (`/proc/sys/kernel/overflowuid`): it may be any user outside.
     pub uid: u32,
     /// Group id of the process; 65534 as for users.
     pub gid: u32,
@@ -41,7 +41,7 @@ impl fmt::Display for Peer {
 
 impl From<tokio::net::unix::UCred> for Peer {
     fn from(credentials: tokio::net::unix::UCred) -> Self {
-        // The kernel says 0 for a process without a number in this PID namespace.
+        // The kernel says 0 for a process without an id in this PID namespace.
         let pid = credentials.pid().filter(|pid| *pid > 0);
         Self { uid: credentials.uid(), gid: credentials.gid(), pid }
     }

@@ -15,11 +15,12 @@ use crate::sync::lock;
 /// than to write apart.
 pub(super) const SHARE_FROM: usize = 16 * 1024;
 
-/// The greatest length of a chunk. An outbox that holds a part of it keeps all of it in memory, which the total counts.
+/// The greatest length of a chunk. An outbox that holds a part of a chunk keeps all of it in memory, so the total
+/// counts all of it.
 const CHUNK: usize = 64 * 1024;
 
-/// How many of the bytes of a chunk count. A short chunk does not: it is mostly written at once, and counting costs
-/// more.
+/// How many bytes a chunk of this length counts for. A short chunk counts for none: it is mostly written at once, and
+/// counting costs more.
 fn counted(chunk: usize) -> usize {
     if chunk < SHARE_FROM { 0 } else { chunk }
 }
@@ -210,7 +211,7 @@ impl Drop for Shared {
     }
 }
 
-/// How many bytes a broadcast of this length to this many clients counts.
+/// How many bytes a broadcast of this length to this many clients counts for.
 pub(crate) fn counted_for(len: usize, clients: usize) -> usize {
     if len < SHARE_FROM { len.saturating_mul(clients) } else { len }
 }

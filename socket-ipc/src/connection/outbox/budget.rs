@@ -13,8 +13,8 @@ const NO_SENDER: usize = usize::MAX;
 /// Beyond the limit each outbox takes messages up to the high-water mark, and a message of any length is taken where
 /// nothing is queued at all. So the total never exceeds the limit plus one high-water mark for each connection.
 ///
-/// An outbox below the mark counts in [steps](super::uncounted::STEP), so the total may lack less than a step of each.
-/// That is part of the mark that it may have anyway.
+/// An outbox below the high-water mark counts in [steps](super::uncounted::STEP), so the total may lack less than a
+/// step of each outbox. A step is part of the high-water mark, up to which each outbox takes messages anyway.
 #[derive(Debug)]
 pub(crate) struct OutboxBudget {
     /// The queued bytes, and those of the chunks of broadcasts. Briefly below zero when a part of a broadcast is

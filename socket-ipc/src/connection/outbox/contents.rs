@@ -79,11 +79,11 @@ impl Segment {
     }
 }
 
-/// Segments; the last two still take messages.
+/// Segments. `span` and `tail` still take messages.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     before: VecDeque<Segment>,
-    /// Written after `before`: broadcasts, with nothing but `tail` queued after them.
+    /// Broadcasts, written after `before`. Only `tail` is queued after them.
     span: Option<Span>,
     /// Written last.
     tail: Vec<u8>,
@@ -101,7 +101,7 @@ impl Contents {
         self.tail_messages += 1;
     }
 
-    /// Appends what no sender has to be told of if it is lost.
+    /// Appends bytes that count as no message: no sender is told if they are lost.
     pub(super) fn append_uncounted(&mut self, message: &[u8]) {
         if self.tail.capacity() == 0 {
             self.tail = PROCESS_POOL.take();
@@ -109,8 +109,8 @@ impl Contents {
         self.tail.extend_from_slice(message);
     }
 
-    /// Adds a short broadcast without copying it, and says whether it did. It does not after a gap in the broadcasts:
-    /// that would keep whole chunks for a few messages of each.
+    /// Adds a short broadcast without copying it, and says whether it did. After a gap in the broadcasts it does not:
+    /// the outbox would keep whole chunks for a few messages of each.
     pub(super) fn extend(&mut self, next: &Span) -> bool {
         if !self.tail.is_empty() {
             return false;

@@ -6,10 +6,11 @@ use tokio::time::Instant;
 
 /// The record of a peer that has made others wait. Other peers have none.
 ///
-/// Paced broadcasts wait for a peer for `write_stall` in all. It earns time back by the bytes it takes: all of it with
-/// as many as its outbox may hold. A peer that has used up its time is not waited for until its outbox is below the
-/// high-water mark again; meanwhile paced broadcasts are queued for it as `broadcast` does it. So a peer that reads at
-/// a fair rate is waited for as long as it takes, and one that trickles does not delay the others again and again.
+/// Paced broadcasts wait for a peer for `write_stall` in all. The peer earns time back by the bytes that it takes: as
+/// many bytes as its outbox may hold earn all of the time. Once a peer has used up its time, no paced broadcast waits
+/// for it until its outbox is below the high-water mark again; meanwhile paced broadcasts are queued for it as by
+/// `broadcast`. So paced broadcasts always wait for a peer that reads at a fair rate, and a peer that takes only a
+/// trickle does not delay the others again and again.
 #[derive(Debug, Default)]
 pub(super) struct Pace {
     /// Since when its stream has been full, with its outbox never below the high-water mark in between.

@@ -55,7 +55,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Queues a control line, whatever is queued: there are never more of them than requests that were in flight.
+    /// Queues a control line, however much is queued: there are never more control lines than requests that were in
+    /// flight.
     pub(in crate::connection) fn push_control(&self, line: &[u8]) {
         let mut queue = lock(&self.queue);
         if self.has_ended() || self.is_broken() {

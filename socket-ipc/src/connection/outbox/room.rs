@@ -92,8 +92,8 @@ impl Outbox {
         lock(&self.queue).pace.get_or_insert_default().was_waited_for(from, to);
     }
 
-    /// Whether its connection is closed when all outboxes together have no room: it has been behind for `stall`, and
-    /// holds more than its share.
+    /// Whether its connection is to be closed when all outboxes together have no room: the peer has been behind for
+    /// `stall`, and holds more than its share.
     pub(crate) fn is_to_blame(&self, now: Instant, stall: Duration) -> bool {
         let queue = lock(&self.queue);
         queue.len.saturating_add(queue.held) > self.total.share()

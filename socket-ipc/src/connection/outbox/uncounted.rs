@@ -1,12 +1,12 @@
-//! What an outbox has counted under its own lock, and not yet added to what all connections count together.
+//! What an outbox has counted under its own lock, and not yet added to the counters that all connections share.
 //!
-//! A sender holds that lock anyway, so counting here costs no further access that other threads wait for.
+//! A sender holds that lock anyway, so counting here touches no further memory that other threads wait for.
 
 use super::budget::OutboxBudget;
 use crate::metrics::Metrics;
 
-/// How many bytes an outbox may hold that the total lacks. An outbox takes messages up to the high-water mark whatever
-/// the total says, so the total refuses nothing because of them.
+/// How many bytes of an outbox the total may lack. An outbox takes messages up to the high-water mark whatever the
+/// total says, so the bound on all outboxes together holds without them.
 pub(super) const STEP: usize = 16 * 1024;
 
 #[derive(Debug, Default)]

@@ -15,7 +15,7 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
     pub(super) fn poll_clock(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.plan_probe();
         let Some(next) = self.deadlines().into_iter().flatten().min() else { return Poll::Pending };
-        // The runtime delays timers of a task that has used up its budget. The clock itself is exact.
+        // The runtime delays the timers of a task that has used up its budget. So the clock itself is read, too.
         let rang = self.timer.poll(cx, Some(next)).is_ready();
         if self.look_at_clock(cx) || rang { Poll::Ready(()) } else { Poll::Pending }
     }
@@ -32,8 +32,8 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
         [self.shutdown.until(), self.writer.stalled_until(), complete_until, self.probe_at]
     }
 
-    /// Plans a probe where nothing else wakes the session: for the end of a peer that is not read from while a listener
-    /// or responder runs for it, and for room in the inbox budget.
+    /// Plans a probe for two changes that nothing else tells the session. One is that a peer has gone, while it is not
+    /// read from and a listener or responder runs for it. The other is that the inbox budget has room.
     fn plan_probe(&mut self) {
         let is_read_from = self.reader.ended().is_none() && !self.has_read_ahead();
         let needs_peer = !is_read_from && self.writer.ended().is_none() && !self.dispatcher.is_idle();
@@ -57,7 +57,7 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
         if drained {
             self.shutdown.expire();
         } else if stalled {
-            // A stream that is not writable may only have a peer that reads slowly.
+            // A stream may be unwritable only because its peer reads slowly.
             if !self.writer.write_regardless(&self.stream) {
                 self.shutdown.abort(self.slow_consumer.clone());
             }

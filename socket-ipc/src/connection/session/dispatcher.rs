@@ -20,7 +20,7 @@ use crate::wire::{EnvelopeKind, Frame, ReplyTo, RequestId, Wire, reply_id_at_end
 /// A message counts for at least this much of a turn, so that thousands of short ones make no longer turn.
 const LEAST_OF_TURN: usize = 128;
 
-/// How much of a turn it counts for that a cancel passes one running responder by.
+/// How much of a turn a cancel uses for each running responder that it is compared with.
 const SEARCH_COST: usize = 16;
 
 /// Calls the listeners of the messages of a connection.
@@ -41,12 +41,13 @@ struct HeldMessage<F> {
     pending: PendingCall<F>,
     len: usize,
     taken: usize,
-    /// The id of the request that it is, read where a cancel comes.
+    /// The id of the message, if it is a request. It is read when a cancel arrives.
     request: OnceCell<Option<RequestId>>,
 }
 
 impl<F: Copy> HeldMessage<F> {
-    /// Has its responder not called, if it is one of these requests. `bytes` are those of the message.
+    /// Keeps its responder from being called, if the message is one of these requests. `bytes` are the bytes of the
+    /// message.
     fn cancel(&mut self, wire: Wire, bytes: &[u8], ids: &[RequestId]) {
         let request = self.request.get_or_init(|| match wire.decode(bytes).ok()?.kind {
             EnvelopeKind::Request(id) => Some(id),
@@ -75,7 +76,8 @@ impl<E: EndpointState> Dispatcher<E> {
         self.begun = 0;
     }
 
-    /// Drops the listeners that were removed, with everything they own. They must not wait for the next message.
+    /// Drops the listeners that were removed, with everything they own. They must not stay until the next message
+    /// arrives.
     #[inline]
     pub(super) fn refresh(&mut self, reader: &Reader, context: &ConnectionContext<E>) {
         let held = self.held.as_mut().map(|held| (&mut held.pending, &reader.unread()[..held.len]));
@@ -115,7 +117,8 @@ impl<E: EndpointState> Dispatcher<E> {
                         return Poll::Pending;
                     }
                     if self.begun >= context.limits().max_requests {
-                        // A client that requests and cancels in a loop takes no more than its places a turn.
+                        // A client that requests and cancels in a loop begins no more than `max_requests` responders a
+                        // turn.
                         *turn = 0;
                     }
                 }
@@ -184,8 +187,8 @@ impl<E: EndpointState> Dispatcher<E> {
             let (poll, awaits_close) = polled(context.identity(), || pending.poll(cx, context.from, context));
             let router = context.endpoint.router();
             if poll.is_pending() {
-                // Until the endpoint begins to close, such a listener is awaited like any other: it may wait for
-                // closing only to stop early.
+                // Until the endpoint begins to close, such a listener is awaited like any other: it may wait for the
+                // close only to stop early then.
                 if awaits_close && router.is_closed() {
                     self.release_held(reader, context);
                     return Poll::Ready(());
@@ -235,7 +238,8 @@ impl<E: EndpointState> Dispatcher<E> {
     }
 
     /// Whether received messages are held back: by a running listener, by as many running responders as allowed, or by
-    /// replies without room. The number is the length of the held message at the front, which is not one of them.
+    /// replies without room. Returns the length of the held message at the front, which does not count as held back; 0
+    /// if there is none.
     #[inline]
     pub(super) fn held_back(&self, context: &ConnectionContext<E>) -> Option<usize> {
         match &self.held {
@@ -263,8 +267,8 @@ impl<E: EndpointState> Dispatcher<E> {
         self.responders.len()
     }
 
-    /// Acts on replies and cancels past held-back messages: the listener that holds them back may itself wait for a reply,
-    /// and a cancel frees a place among the responders. `Ready` where one did.
+    /// Acts on replies and cancels behind held-back messages: the listener that holds them back may wait for such a
+    /// reply, and a cancel frees a place among the responders. `Ready` if a cancel has found a running responder.
     pub(super) fn scan(
         &mut self,
         cx: &mut Context<'_>,
@@ -333,10 +337,10 @@ impl<E: EndpointState> Dispatcher<E> {
     }
 }
 
-/// Hands a reply to the request that waits for it, whose future decodes it. `false` where no request waits for it.
+/// Hands a reply to the request that waits for it; the future of the request decodes it. `false` if no request waits.
 fn take_reply<E: EndpointState>(bytes: &[u8], context: &ConnectionContext<E>) -> bool {
     let requests = &context.link.pending_requests;
-    // Most connections have sent no request: no message is searched for a number then.
+    // Most connections have sent no request: then no message is searched for a `re`.
     let taken = requests.is_waiting() && reply_id_at_end(bytes).is_some_and(|re| requests.resolve(re, bytes));
     if taken {
         context.endpoint.router().count_reply(bytes);

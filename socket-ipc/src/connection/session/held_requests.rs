@@ -7,9 +7,9 @@ use memchr::memmem;
 use crate::limits::MAX_REQUESTS;
 use crate::wire::{EnvelopeKind, RequestId, Wire, request_id_at_end};
 
-/// The requests that were scanned behind a message that is held back, in order. At most `max_requests`, and not fewer
-/// than [`MAX_REQUESTS`]: as many as a peer with the same options has pending. The cancel of a further one is lost, and its
-/// responder runs.
+/// The requests that were scanned among the held-back messages, in order. There are at most `max_requests`, or
+/// [`MAX_REQUESTS`] if that is more: a peer with the same options has no more pending. The cancel of a further request
+/// is lost, and its responder runs.
 #[derive(Debug, Default)]
 pub(super) struct HeldRequests {
     requests: VecDeque<HeldRequest>,
@@ -33,7 +33,7 @@ impl HeldRequests {
         }
     }
 
-    /// Takes out those with this id. Returns where they begin, and their lengths.
+    /// Takes out the requests with this id. Returns where they begin, and their lengths.
     pub(super) fn take(&mut self, id: &RequestId) -> Vec<(u64, usize)> {
         let mut taken = Vec::new();
         self.requests.retain(|request| {
@@ -46,7 +46,7 @@ impl HeldRequests {
         taken
     }
 
-    /// Forgets those that begin before this place: they were dispatched.
+    /// Forgets the requests that begin before this place: they were dispatched.
     pub(super) fn forget_before(&mut self, at: u64) {
         while self.requests.pop_front_if(|request| request.at < at).is_some() {}
     }

@@ -41,7 +41,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: EndpointState> Session<S, E> {
             }
             return Poll::Pending;
         }
-        // An account has to learn what later steps have changed, and the end of writing may be the end of reading.
+        // A poll reads an empty stream again in two cases only: an account has to learn what later steps have changed,
+        // and the end of writing may be the end of reading.
         if self.found_empty && self.account.is_none() && self.writer.ended().is_none() {
             return Poll::Pending;
         }
@@ -75,7 +76,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: EndpointState> Session<S, E> {
     pub(super) fn has_read_ahead(&self) -> bool {
         let Some(front) = self.dispatcher.held_back(&self.context) else { return false };
         let limits = self.context.limits();
-        // Room for the reply that a listener may wait for, and for the cancel of a running responder behind a long message.
+        // Room for the reply that a listener may wait for, and for the cancel of a running responder behind a long
+        // message.
         let is_open = self.context.link.pending_requests.is_waiting() || self.dispatcher.has_responders();
         let more = if is_open { limits.max_message_len } else { 0 };
         let ahead = limits.read_ahead_len.saturating_add(more);
@@ -125,7 +127,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: EndpointState> Session<S, E> {
         let budget = self.context.endpoint.inbox();
         let growth = if budget.has_room(best) { best } else { CHUNK };
         if growth < best && self.reader.free() > 0 {
-            // First it finds out whether the socket is empty.
+            // First the session finds out whether the socket is empty.
             return Ok(0);
         }
         let user = || self.context.endpoint.user_of(self.context.from);

@@ -16,7 +16,7 @@
 //! | clock | checks the deadlines | the timer |
 //!
 //! A poll with nothing to dispatch or to write begins with *read*, as it is mostly the socket that has woken the
-//! session. Once *read* has found the stream empty, it has the waker, and later rounds of the poll do not ask again.
+//! session. Once *read* has found the stream empty, it has the waker, and later rounds of the poll do not read again.
 //!
 //! # The states
 //!
@@ -26,14 +26,14 @@
 //! # The invariants
 //!
 //! 1. *A parked session has a waker with everything that can still happen.* What a step changes is checked by the later
-//!    steps of the same round. Only *scan*, *read* and *clock* change what an earlier step depends on: they return `Ready`,
-//!    and another round follows. Other tasks and the listeners change only the outbox, which [`Outbox::park`] checks once more,
-//!    under its lock. So when the session parks, each step has found nothing to do in the present state, and has left its
-//!    waker with what it waits for.
-//! 2. *A session that has ended leaves nothing queued, held, pending or counted.* [`Session::run`] and its `Drop` give up
-//!    what is left.
-//! 3. *Reading waits only for something that wakes the session.* It stops for held-back messages, each of which waits for a
-//!    listener, a responder or the outbox, and for room in the inbox budget. A probe every
+//!    steps of the same round. Only *scan*, *read* and *clock* change what an earlier step depends on: they return
+//!    `Ready`, and another round follows. Other tasks and the listeners change only the outbox, which [`Outbox::park`]
+//!    checks once more, under its lock. So when the session parks, each step has found nothing to do in the present
+//!    state, and has left its waker with what it waits for.
+//! 2. *A session that has ended leaves nothing queued, held, pending or counted.* [`Session::run`] and its `Drop` give
+//!    up what is left.
+//! 3. *Reading waits only for something that wakes the session.* It stops for held-back messages, each of which waits
+//!    for a listener, a responder or the outbox, and for room in the inbox budget. A probe every
 //!    [`PROBE_INTERVAL`](crate::limits::PROBE_INTERVAL) finds out whether the peer is gone: then its responders are
 //!    dropped, and the messages that they held back are dispatched.
 //!

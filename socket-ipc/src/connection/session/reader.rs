@@ -1,4 +1,4 @@
-//! The receiving side of a session: bytes from the stream, and the messages in them.
+//! The receiving half of a session: bytes from the stream, and the messages in them.
 
 use std::future::poll_fn;
 use std::io;
@@ -130,15 +130,15 @@ impl Reader {
         self.consumed
     }
 
-    /// Makes blanks of a message that was scanned. `at` is where it begins, counted as `consumed` is.
+    /// Overwrites a scanned message with blanks. `at` is where it begins, counted as `consumed` is.
     pub(super) fn blank(&mut self, at: u64, len: usize) {
         if let Some(at) = at.checked_sub(self.consumed).and_then(|at| usize::try_from(at).ok()) {
             self.received.fill(at..at.saturating_add(len), b' ');
         }
     }
 
-    /// Takes out those whole messages behind the first `skip` bytes for which `take` returns `true`. It gets each once,
-    /// and where it begins, counted as `consumed` is.
+    /// Takes out the whole messages behind the first `skip` bytes for which `take` returns `true`. `take` gets each
+    /// message once, with the place where it begins, counted as `consumed` is.
     pub(super) fn extract(&mut self, skip: usize, mut take: impl FnMut(&[u8], u64) -> bool) {
         let (wire, limit) = (self.framer.wire(), self.framer.limit());
         let scanner = self.scanner.get_or_insert_with(|| Box::new(ReplyScanner::new(wire, limit)));

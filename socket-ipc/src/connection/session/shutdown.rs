@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use crate::events::CloseCause;
 
-/// The phases of a connection. It only ever moves down this list.
+/// The phases of a connection. A connection only ever moves down this list.
 #[derive(Debug)]
 pub(super) enum Shutdown {
     /// Messages are dispatched.

@@ -9,12 +9,12 @@ use crate::error::ListenError;
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
     pub(crate) mode: u32,
-    /// By number.
+    /// The id of the group.
     pub(crate) group: Option<u32>,
 }
 
 impl Access {
-    /// Gives them to a socket file that was just made. Never by its path, which may lead elsewhere by now.
+    /// Gives the permissions to a socket file that was just made: never by its path, which may lead elsewhere by now.
     pub(super) fn apply(&self, made: &Held, path: &Path) -> Result<(), ListenError> {
         if let Some(group) = self.group {
             made.set_group(group).map_err(|cause| ListenError::Group {

@@ -5,9 +5,9 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
-/// Tells a file from another that has its name later, as long as something keeps the file: an open socket keeps the
-/// file that it is bound to, an open descriptor its own. The times of a file are no part of its identity: `chmod`,
-/// `chown`, `setfacl` and a hard link change them.
+/// Tells a file from a later file of the same name, as long as something keeps the first one. An open socket keeps the
+/// file that it is bound to, and an open descriptor keeps its own. The times of a file are no part of its identity:
+/// `chmod`, `chown`, `setfacl` and a hard link change them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     device: u64,
@@ -64,7 +64,7 @@ impl Held {
     ///
     /// # Errors
     ///
-    /// Also where only the path leads to the file: `chmod` would follow a link that has replaced it.
+    /// The mode can't be set. Or only the path leads to the file: `chmod` would follow a link that has replaced it.
     pub(super) fn set_mode(&self, mode: u32) -> io::Result<()> {
         let Some(name) = self.name() else { return Err(io::ErrorKind::Unsupported.into()) };
         // `fchmod` refuses such a descriptor. Its name in `/proc` leads to this file alone.
@@ -81,7 +81,7 @@ impl Held {
     ///
     /// # Errors
     ///
-    /// Also where only the path leads to the file.
+    /// The group can't be set, or only the path leads to the file.
     pub(super) fn set_group(&self, group: u32) -> io::Result<()> {
         self.descriptor
             .as_ref()
@@ -94,7 +94,7 @@ impl Held {
         use rustix::net::{SocketAddrUnix, connect};
 
         let Some(name) = self.name() else { return Ok(false) };
-        // Does not block: a full backlog means a live server, too.
+        // The connect does not block: a full backlog means a live server, too.
         let probe = tokio::net::UnixSocket::new_stream()?;
         let connected = connect(&probe, &SocketAddrUnix::new(name)?);
         Ok(matches!(connected, Ok(()) | Err(Errno::AGAIN)))

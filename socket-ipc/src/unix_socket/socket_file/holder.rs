@@ -21,7 +21,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// The process that holds the lock of a file; `None` where the system tells of none.
+/// The process that holds the lock of a file; `None` where the system names none.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn of(file: &Metadata) -> Option<Holder> {
     use std::fs;
@@ -40,7 +40,7 @@ pub(super) fn of(_file: &Metadata) -> Option<Holder> {
 }
 
 /// The holder of the lock in a line of `/proc/locks`, if that is the lock of the file: `Some(None)` is a process
-/// without a number in this PID namespace.
+/// without an id in this PID namespace.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 fn holder_in(line: &str, device: u64, inode: u64) -> Option<Option<u32>> {
     // `1: FLOCK  ADVISORY  WRITE 1234 08:02:131085 0 EOF`; a process that waits for it has `->` after the first number.

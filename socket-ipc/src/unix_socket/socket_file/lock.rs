@@ -51,7 +51,7 @@ impl Lock {
                 // No other process holds it, or the lock could not have been taken.
                 attempt.may_reclaim(&opened)?;
                 tracing::warn!(path = %attempt.path.display(), user = opened.uid(), "reclaimed what a server of another user left");
-                // Removed while it is held, as at the end of a server.
+                // The file is removed while its lock is held, as at the end of a server.
                 attempt.remove(&opened)?;
                 continue;
             }
@@ -79,8 +79,9 @@ impl Drop for Lock {
         if self.process != std::process::id() {
             return;
         }
-        // Removed while it is held: a server that opened it before sees afterwards that it is gone. By path, because
-        // POSIX has no other way to remove a file; a user who may write to the directory can replace it in between.
+        // The file is removed while its lock is held: a server that has already opened it sees, once it has the lock,
+        // that the file is gone. By path, because POSIX has no other way to remove a file; a user who may write to the
+        // directory can replace it in between.
         if self.is_in_place()
             && let Err(error) = fs::remove_file(&self.path)
         {

@@ -2,7 +2,7 @@
 //!
 //! Beside the socket `path` is the file `path.lock`, which a server keeps locked (`flock(2)`) for its life. So two
 //! servers of this library never both listen on a path. A program that ignores the lock can still displace a server:
-//! POSIX has no way to remove a file only if it is a certain one.
+//! POSIX has no call that removes a file only if it is a given one.
 //!
 //! Where other users may write to the directory, a path may lead elsewhere after the bind. So the socket file is
 //! changed through a descriptor. Two operations are only possible by path, and a comment there says so: to check that
@@ -119,8 +119,8 @@ impl SocketFile {
             dead.remove(path)?;
         }
         let socket = UnixSocket::new_stream().map_err(io("make a socket"))?;
-        // Before the file exists, so that it never has another mode. The umask still clears bits, and some systems
-        // refuse: the mode is corrected below, before any client can connect.
+        // The mode is set before the file exists, so that the file never has another one. The umask still clears bits,
+        // and some systems refuse: the mode is corrected below, before any client can connect.
         let as_file = File::from(socket.as_fd().try_clone_to_owned().map_err(io("make a socket"))?);
         let _ = as_file.set_permissions(Permissions::from_mode(self.access.mode));
         drop(as_file);
@@ -131,7 +131,7 @@ impl SocketFile {
         })?;
         let made = made_at(path).map_err(io("look at the socket file"))?.ok_or_else(|| just_bound(path))?;
         self.bound = Some(made.identity());
-        // On failure removed while the socket is open, so that no other file has this identity.
+        // After a failure the file is removed while the socket is open, so that no other file has its identity.
         self.access.apply(&made, path).inspect_err(|_| self.remove_or_warn())?;
         // Only now can clients connect.
         socket.listen(BACKLOG).map_err(io("listen on the socket"))

@@ -27,7 +27,8 @@ pub(crate) async fn probe(path: &Path) -> Result<Option<Dead>, ListenError> {
         return Err(ListenError::NotASocket { path: path.to_owned(), found });
     }
     // A refused connection alone proves nothing: a regular file refuses one, too, and so does a socket that is about to
-    // listen. The check above excludes the first; the second, if it is of this library, holds the lock.
+    // listen. The check above excludes a regular file. No other server of this library is about to listen, because it
+    // would hold the lock.
     match UnixStream::connect(path).await {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(Some(Dead(found))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -66,8 +67,8 @@ impl Dead {
     }
 }
 
-/// Checks that the dead socket of a user may be reclaimed. A server of another user may hold no lock, and be about to
-/// listen on it.
+/// Checks that the dead socket of a user may be reclaimed. A server of another user may be about to listen on it
+/// without a lock.
 fn may_reclaim(owner: u32, path: &Path) -> Result<(), ListenError> {
     let user = user();
     let io = |cause| ListenError::Io { path: path.to_owned(), action: "look at the directory", cause };

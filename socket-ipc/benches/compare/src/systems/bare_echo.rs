@@ -1,4 +1,5 @@
-//! A bare echo on tokio: 79 bytes and a newline, one task at each end, no JSON. What the runtime itself allows.
+//! A bare echo on tokio: 79 bytes and a newline, one task at each end, no JSON. It shows what the runtime itself
+//! allows.
 
 use std::path::Path;
 use std::time::Instant;
@@ -10,7 +11,7 @@ use super::{Done, Side};
 use crate::work::{Outcome, say_ready};
 
 pub async fn play(side: Side, count: u64, path: &Path) -> Done {
-    // In a task, as a program would: on the threads of the runtime.
+    // Runs in a task, as in a program: on the threads of the runtime.
     match side {
         Side::Server => {
             let listener = UnixListener::bind(path)?;
@@ -36,7 +37,7 @@ async fn ping(mut stream: UnixStream, count: u64) -> Done {
         let sent = Instant::now();
         stream.write_all(&line).await?;
         stream.read_exact(&mut line).await?;
-        // What the line would have held.
+        // The id that the line would have held.
         sum += id;
         trips.push(sent.elapsed());
     }

@@ -1,6 +1,6 @@
-//! A loop on tokio that is written for these works alone: what one reaches who gives up limits, errors, further
-//! listeners and reconnecting. A byte buffer behind a mutex, a scan of the beginning of each line, one pass to its
-//! type.
+//! A loop on tokio that is written for these works alone: it shows what a program reaches without limits, errors,
+//! further listeners and reconnecting. It has a byte buffer behind a mutex, scans the beginning of each line, and
+//! decodes the line in one pass.
 
 use std::cell::Cell;
 use std::collections::HashMap;
@@ -61,7 +61,7 @@ impl Outbox {
         encoded(topic, message, "", |line| self.push(line))
     }
 
-    /// Waits until what is queued is taken, where that is much.
+    /// Waits until the queued bytes are taken, if they are many.
     async fn pace(&self, queued: usize) {
         if queued > CHUNK {
             self.taken.notified().await;
@@ -97,7 +97,7 @@ fn decoded<'l, M: Deserialize<'l>>(line: &'l [u8], topic: &str) -> Result<M, Fai
     Ok(serde_json::from_str(message(line, topic)?)?)
 }
 
-/// The message of a request or of a reply, and its number under `key`.
+/// The message of a request or of a reply, and the id under `key`.
 fn numbered(line: &[u8], topic: &str, key: &str) -> Result<(Small, u64), Failed> {
     let (message, number) = message(line, topic)?.rsplit_once(key).ok_or("a line without a number")?;
     Ok((serde_json::from_str(message)?, number.parse()?))
@@ -123,7 +123,7 @@ async fn run(mut stream: UnixStream, outbox: &Outbox, mut receive: impl FnMut(&[
                 written = 0;
                 let mut queue = outbox.lock();
                 std::mem::swap(&mut writing, &mut queue.bytes);
-                // Whatever is queued while this is awake needs to wake nobody.
+                // A line that is queued while this task is awake need not wake it.
                 queue.task = None;
                 drop(queue);
                 if writing.len() > CHUNK {
@@ -177,14 +177,15 @@ async fn connections(side: Side, count: u64, path: &Path) -> Result<Vec<UnixStre
     Ok(streams)
 }
 
-/// What one end does with the messages.
+/// What one endpoint does with the messages.
 #[derive(Clone, Copy)]
 enum Role {
     Echoes,
     Pings,
     /// Sends to all its connections, and receives the sum.
     Sends,
-    /// Adds up what all its connections receive, and sends the sum over the last that has received everything.
+    /// Adds up what all its connections receive, and sends the sum over the last connection that has received
+    /// everything.
     AddsUp,
 }
 
@@ -284,7 +285,7 @@ pub async fn respond(path: &Path) -> Done {
     std::future::pending().await
 }
 
-/// Sends requests, and keeps a map from their numbers to those who wait.
+/// Sends requests, and keeps a map from their ids to the requesters that wait.
 pub struct Requester {
     outbox: Arc<Outbox>,
     pending: Arc<Mutex<HashMap<u64, oneshot::Sender<Small>>>>,
