@@ -71,7 +71,7 @@ async fn failed<R: std::fmt::Debug, E>(reply: socket_ipc::ReplyFuture<R, E>) -> 
 where
     RequestError: From<RequestError<E>>,
 {
-    soon("the failure of a request", reply).await.err().expect("a failure").into()
+    soon("the failure of a request", reply).await.expect_err("a failure").into()
 }
 
 support::both_flavours! {

@@ -9,7 +9,7 @@ use support::{Place, RawPeer, soon};
 use tracing_subscriber::fmt::MakeWriter;
 
 #[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "double", reply = Doubled)]
+#[topic(name = "double", reply = Doubled, reply_topic = "doubled")]
 struct Double(u64);
 
 #[derive(Topic, Serialize, Deserialize)]

@@ -29,7 +29,7 @@ impl Parse for TypeName {
 impl TypeName {
     /// The type, if it is one that a value can be decoded into.
     pub(crate) fn ty(self, expected: &str) -> Result<Type> {
-        self.ty.filter(|ty| is_value(ty)).ok_or_else(|| Error::new_spanned(self.tokens, expected))
+        self.ty.filter(is_value).ok_or_else(|| Error::new_spanned(self.tokens, expected))
     }
 }
 

@@ -367,7 +367,7 @@ support::both_flavours! {
         let report = back.reporter();
         client.on_reconnect(move || report(()));
         let report = arrived.reporter();
-        server.on_connection(move |id| report(id));
+        server.on_connection(report);
         server.disconnect(server.clients()[0]);
         let id = arrived.next().await;
         back.next().await;

@@ -35,13 +35,13 @@ pub(crate) const ERROR_TOPIC: &str = "error";
 pub struct ErrorReply {
     code: Cow<'static, str>,
     text: String,
-    /// Missing is something else than `null`.
+    /// Missing is something else than `null`. Boxed, as errors of requests hold an `ErrorReply` and should stay small.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
-    data: Option<RawMessage<'static>>,
+    data: Option<Box<RawMessage<'static>>>,
 }
 
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RawMessage<'static>>, D::Error> {
-    RawMessage::deserialize(deserializer).map(Some)
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<RawMessage<'static>>>, D::Error> {
+    RawMessage::deserialize(deserializer).map(|data| Some(Box::new(data)))
 }
 
 impl ErrorReply {
@@ -77,7 +77,7 @@ impl ErrorReply {
     /// ```
     #[must_use]
     pub fn with_data(self, data: RawMessage<'static>) -> Self {
-        Self { data: Some(data), ..self }
+        Self { data: Some(Box::new(data)), ..self }
     }
 
     /// The same with its code only.
@@ -100,7 +100,7 @@ impl ErrorReply {
     /// Returns the value that came with it, as JSON text.
     #[must_use]
     pub fn data(&self) -> Option<&RawMessage<'static>> {
-        self.data.as_ref()
+        self.data.as_deref()
     }
 }
 

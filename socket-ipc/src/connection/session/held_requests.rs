@@ -48,7 +48,9 @@ impl HeldRequests {
 
     /// Forgets the requests that begin before this place: they were dispatched.
     pub(super) fn forget_before(&mut self, at: u64) {
-        while self.requests.pop_front_if(|request| request.at < at).is_some() {}
+        while self.requests.front().is_some_and(|request| request.at < at) {
+            self.requests.pop_front();
+        }
     }
 
     /// Forgets all: nothing is held back.
