@@ -440,11 +440,16 @@ support::both_flavours! {
     }
 
     async fn request_dropped_or_timed_out_counts_a_late_reply() {
+        /// `Wait` for a requester that does not cancel.
+        #[derive(Topic, Serialize)]
+        #[topic(name = "wait", reply = Waited, no_cancel)]
+        struct Stubborn(u64);
+
         let (_place, server, client) = connected().await;
         let gate = gated(&server);
         server.respond::<Add>(|Add { left, right }, _| Sum(left + right)).unwrap();
-        drop(client.request(&Wait(1)));
-        let error = failed(client.request(&Wait(2)).timeout(Duration::ZERO)).await;
+        drop(client.request(&Stubborn(1)));
+        let error = failed(client.request(&Stubborn(2)).timeout(Duration::ZERO)).await;
         assert!(matches!(&error, RequestError::Timeout { topic, timeout: Duration::ZERO } if topic == "wait"), "{error:?}");
         gate.add_permits(2);
         let last = client.request(&Wait(3));
@@ -483,7 +488,7 @@ support::both_flavours! {
         client.connect().await.unwrap();
         let mut server = RawPeer::over(listener.accept().await.unwrap().0);
         for (number, key) in ["re", r"r\u0065", r"\u0072e", r"\u0072\u0065"].into_iter().enumerate() {
-            server.write("{\"topic\":\"wait\",\"message\":1}\n").await;
+            server.write("{\"topic\":\"waited\",\"message\":1}\n").await;
             let id = number + 1;
             assert!(server.line().await.ends_with(&format!("\"id\":{id}}}")));
             server.write(format!("{{\"topic\":\"sum\",\"message\":{id},\"{key}\":{id}}}\n")).await;
@@ -687,7 +692,7 @@ support::both_flavours! {
             async move { report(reply.await.unwrap_err()) }
         });
         let mut peer = RawPeer::connect(place.socket()).await;
-        peer.write("{\"topic\":\"wait\",\"message\":1}\n").await;
+        peer.write("{\"topic\":\"waited\",\"message\":1}\n").await;
         peer.line().await;
         peer.write("{\"topic\":\"sum\",\"message\":nope,\"re\":1}\n").await;
         let error = received.next().await;

@@ -336,7 +336,7 @@ support::both_flavours! {
         peer.write("{\"topic\":\"hello\",\"message\":{\"name\":\"you\"},\"priority\":[9]}\n").await;
         assert_eq!(received.next().await, "you");
         peer.write("{\"topic\":\"add\",\"message\":{\"left\":2,\"right\":3},\"priority\":9,\"id\":1,\"by\":{}}\n").await;
-        assert_eq!(peer.line().await, r#"{"topic":"sum","message":{"total":5},"re":1}"#);
+        assert_eq!(peer.line().await, r#"{"topic":"add","message":{"total":5},"re":1}"#);
     }
 
     async fn error_reply_without_its_key_is_the_older_line() {

@@ -57,7 +57,7 @@ support::both_flavours! {
         assert_eq!(server.stats().outbox_len, 0);
     }
 
-    async fn request_and_cancel_pairs_of_actor_that_keeps_senders_stay_within_max_requests() {
+    async fn request_and_cancel_pairs_of_keeping_actor_stay_within_max_requests() {
         const MOST: usize = 16;
         let (place, server, client) = connected_with(|server| server.max_requests(MOST), |client| client).await;
         let kept = Arc::new(Mutex::new(Vec::<ReplySender<Work>>::new()));
@@ -97,7 +97,7 @@ support::both_flavours! {
         assert!(most.load(Ordering::SeqCst) > 0);
     }
 
-    async fn cancels_of_unknown_numbers_beside_running_responders_leave_round_trips_free() {
+    async fn cancels_of_unknown_ids_leave_round_trips_free() {
         let (place, server, client) = connected().await;
         let (guards, mut begun) = works_for_ever(&server);
         let (mut peer, _) = raw_peer(&place, &server).await;

@@ -96,7 +96,7 @@ support::both_flavours! {
         server.off(token);
     }
 
-    async fn plain_message_without_reply_topic_runs_responder_and_counts_dropped_reply() {
+    async fn plain_message_without_reply_topic_counts_dropped_reply() {
         let (place, server, _client) = connected().await;
         let mut called = Events::new();
         let report = called.reporter();
