@@ -123,7 +123,7 @@ support::both_flavours! {
             let mut peer = RawPeer::connect(place.socket()).await;
             peer.write(REQUEST).await;
             // As much as the server reads ahead and the socket takes.
-            let flood = MOMENT.repeat(64 * 1024);
+            let flood = MOMENT.repeat(256 * 1024);
             let mut written = 0;
             let stuck = Duration::from_millis(500);
             while let Ok(count) = tokio::time::timeout(stuck, peer.stream.write(&flood[written..])).await {
@@ -176,7 +176,7 @@ support::both_flavours! {
                 async move { UnixStream::connect(path).await.unwrap() }
             };
             let before = (tasks(), descriptors());
-            let count = peers() / 3;
+            let count = peers(900) / 3;
             let mut ended = HashMap::new();
             // Fewer at a time than `max_clients`: a client too many would end without an event.
             for first in (0..count).step_by(AT_A_TIME) {
@@ -205,7 +205,7 @@ support::both_flavours! {
         for limit in 1..=3 {
             let before = (tasks(), descriptors());
             let mut clients = JoinSet::new();
-            let count = peers() / 3;
+            let count = peers(192) / 3;
             let share = count.div_ceil(CLIENTS);
             for first in (0..count).step_by(share) {
                 clients.spawn(client_of_random_servers(limit, first..count.min(first + share)));
@@ -254,8 +254,8 @@ async fn client_of_random_servers(limit: usize, numbers: Range<usize>) {
 
 /// How many peers come and go in a test. The environment variable `SOCKET_IPC_PEERS` sets another number, for a run on
 /// one thread.
-fn peers() -> usize {
-    std::env::var("SOCKET_IPC_PEERS").map_or(900, |peers| peers.parse().unwrap())
+fn peers(default: usize) -> usize {
+    std::env::var("SOCKET_IPC_PEERS").map_or(default, |peers| peers.parse().unwrap())
 }
 
 fn tasks() -> usize {
