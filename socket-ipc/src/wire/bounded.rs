@@ -13,24 +13,12 @@ pub(super) struct Bounded<'b> {
     end: usize,
     /// How many bytes were over the limit.
     over: usize,
-    /// Whether the characters that many readers end a line at are written as escapes.
-    pub(super) escapes_line_ends: bool,
-}
-
-/// The characters beside the control characters that many readers end a line at (U+0085, U+2028, U+2029), with their
-/// escapes.
-const LINE_ENDS: [(&str, &str); 3] =
-    [("\u{85}", "\\u0085"), ("\u{2028}", "\\u2028"), ("\u{2029}", "\\u2029")];
-
-/// The character at the front of `text` that many readers end a line at, and its escape.
-pub(super) fn line_end(text: &[u8]) -> Option<(&'static str, &'static str)> {
-    LINE_ENDS.into_iter().find(|(character, _)| text.starts_with(character.as_bytes()))
 }
 
 impl<'b> Bounded<'b> {
     pub(super) fn new(buffer: &'b mut Vec<u8>, limit: usize) -> Self {
         let start = buffer.len();
-        Self { buffer, start, end: start.saturating_add(limit), over: 0, escapes_line_ends: false }
+        Self { buffer, start, end: start.saturating_add(limit), over: 0 }
     }
 
     /// How many bytes were written, stored or not.
@@ -74,20 +62,12 @@ impl<'b> Bounded<'b> {
         }
     }
 
-    /// Writes text into a JSON string, with the same escapes that serde_json writes, and those of line ends.
+    /// Writes text into a JSON string, with the same escapes that serde_json writes.
     pub(super) fn put_in_string(&mut self, text: &str) {
         let mut text = text.as_bytes();
         while let Some(at) = find_escape(text) {
             self.put_bytes(&text[..at]);
-            let mut taken = 1;
             match text[at] {
-                first @ (0xC2 | 0xE2) => match line_end(&text[at..]).filter(|_| self.escapes_line_ends) {
-                    Some((character, escape)) => {
-                        self.put(escape);
-                        taken = character.len();
-                    }
-                    None => self.put_bytes(&[first]),
-                },
                 same @ (b'"' | b'\\') => self.put_bytes(&[b'\\', same]),
                 b'\x08' => self.put("\\b"),
                 b'\x0c' => self.put("\\f"),
@@ -96,7 +76,7 @@ impl<'b> Bounded<'b> {
                 b'\t' => self.put("\\t"),
                 control => self.put(&format!("\\u{control:04x}")),
             }
-            text = &text[at + taken..];
+            text = &text[at + 1..];
         }
         self.put_bytes(text);
     }
@@ -120,7 +100,7 @@ impl Write for Bounded<'_> {
     }
 }
 
-/// Whether text needs no escape in a JSON string. `false` for some texts that need none, either.
+/// Whether text needs no escape in a JSON string.
 #[inline]
 pub(super) fn is_plain(text: &str) -> bool {
     let text = text.as_bytes();
@@ -142,7 +122,7 @@ fn is_plain_block<const LEN: usize>(block: &[u8; LEN]) -> bool {
     !block.iter().fold(false, |any, byte| any | needs_escape(*byte))
 }
 
-/// Where the first byte is that may need an escape in a JSON string.
+/// Where the first byte is that needs an escape in a JSON string.
 #[inline]
 fn find_escape(text: &[u8]) -> Option<usize> {
     let (blocks, rest) = text.as_chunks::<BLOCK>();
@@ -162,13 +142,11 @@ fn first_escape(block: [u8; BLOCK]) -> usize {
     // The subtraction sets the highest bit of each byte below `least`, and may set that of a byte after it.
     let below = |bytes: u128, least: u8| bytes.wrapping_sub(EACH * u128::from(least)) & !bytes;
     let equals = |byte: u8| below(block ^ (EACH * u128::from(byte)), 1);
-    let line_ends = equals(0xC2) | equals(0xE2);
-    let found = (below(block, 0x20) | equals(b'"') | equals(b'\\') | line_ends) & (EACH * 0x80);
+    let found = (below(block, 0x20) | equals(b'"') | equals(b'\\')) & (EACH * 0x80);
     found.trailing_zeros() as usize / 8
 }
 
 #[inline]
 fn needs_escape(byte: u8) -> bool {
-    // The last two begin the characters of `LINE_ENDS`, and others.
-    byte < 0x20 || byte == b'"' || byte == b'\\' || byte == 0xC2 || byte == 0xE2
+    byte < 0x20 || byte == b'"' || byte == b'\\'
 }

@@ -3,7 +3,7 @@
 use memchr::memmem;
 use serde::Serialize;
 
-use super::bounded::{Bounded, line_end};
+use super::bounded::Bounded;
 use super::error_text::shortened;
 use super::json::{Fault, Json, MAX_DEPTH, path_at_end};
 use super::kind::{ERROR, ID, RE, RequestId};
@@ -163,7 +163,6 @@ impl Wire {
     ) -> Result<(), EncodeError> {
         let start = buffer.len();
         let mut json = Json::new(Bounded::new(buffer, limit));
-        json.text.escapes_line_ends = *self == Self::JSON_LINES;
         json.text.put("{\"topic\":");
         json.string(topic_or_none(topic));
         json.text.put(",");
@@ -195,7 +194,8 @@ impl Wire {
         if verbatim || !holds_control(self.delimiter) {
             self.keep_delimiter_out(start, buffer);
         }
-        if verbatim && *self == Self::JSON_LINES {
+        // Most messages are ASCII, and have none.
+        if *self == Self::JSON_LINES && !buffer[start..].is_ascii() {
             escape_line_ends(start, buffer);
         }
         let size = buffer.len() - start - self.delimiter.len();
@@ -247,8 +247,17 @@ impl Wire {
     }
 }
 
-/// Writes as escapes the characters of text that was written unchanged and that many readers end a line at. JSON has
-/// them only inside strings.
+/// The characters beside the control characters that many readers end a line at (U+0085, U+2028, U+2029), with their
+/// escapes.
+const LINE_ENDS: [(&str, &str); 3] =
+    [("\u{85}", "\\u0085"), ("\u{2028}", "\\u2028"), ("\u{2029}", "\\u2029")];
+
+/// The character at the front of `text` that many readers end a line at, and its escape.
+fn line_end(text: &[u8]) -> Option<(&'static str, &'static str)> {
+    LINE_ENDS.into_iter().find(|(character, _)| text.starts_with(character.as_bytes()))
+}
+
+/// Writes as escapes the characters that many readers end a line at. JSON has them only inside strings.
 fn escape_line_ends(start: usize, buffer: &mut Vec<u8>) {
     let places = memchr::memchr2_iter(0xC2, 0xE2, &buffer[start..]);
     let found: Vec<_> = places.map(|at| start + at).filter(|at| line_end(&buffer[*at..]).is_some()).collect();

@@ -138,7 +138,7 @@ where
     Ok(())
 }
 
-async fn ask_by_hand(way: Way, count: u64, path: &Path) -> Done {
+async fn request_by_hand(way: Way, count: u64, path: &Path) -> Done {
     let requester = Requester::connect(path).await?;
     let seconds = tokio::spawn(async move {
         let begun = Instant::now();

@@ -7,18 +7,18 @@ use std::time::Instant;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 
-use super::{Done, Side};
+use super::{Done, Endpoint};
 use crate::work::{Outcome, say_ready};
 
-pub async fn play(side: Side, count: u64, path: &Path) -> Done {
+pub async fn play(endpoint: Endpoint, count: u64, path: &Path) -> Done {
     // Runs in a task, as in a program: on the threads of the runtime.
-    match side {
-        Side::Server => {
+    match endpoint {
+        Endpoint::Server => {
             let listener = UnixListener::bind(path)?;
             say_ready();
             tokio::spawn(echo(listener.accept().await?.0)).await?
         }
-        Side::Client => tokio::spawn(ping(UnixStream::connect(path).await?, count)).await?,
+        Endpoint::Client => tokio::spawn(ping(UnixStream::connect(path).await?, count)).await?,
     }
 }
 

@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{Notify, oneshot};
 
-use super::{Done, Side};
+use super::{Done, Endpoint};
 use crate::work::{Checksum, Outcome, Small, Text, Work, say_ready};
 
 type Failed = Box<dyn std::error::Error + Send + Sync>;
@@ -161,9 +161,9 @@ async fn run(mut stream: UnixStream, outbox: &Outbox, mut receive: impl FnMut(&[
     .await
 }
 
-async fn connections(side: Side, count: u64, path: &Path) -> Result<Vec<UnixStream>, Failed> {
+async fn connections(endpoint: Endpoint, count: u64, path: &Path) -> Result<Vec<UnixStream>, Failed> {
     let mut streams = Vec::new();
-    if side == Side::Client {
+    if endpoint == Endpoint::Client {
         for _ in 0..count {
             streams.push(UnixStream::connect(path).await?);
         }
@@ -189,14 +189,14 @@ enum Role {
     AddsUp,
 }
 
-pub async fn play(side: Side, work: Work, count: u64, path: &Path) -> Done {
-    let role = match (work, side) {
-        (Work::W2, Side::Server) => Role::Echoes,
-        (Work::W2, Side::Client) => Role::Pings,
-        (Work::W3, Side::Server) | (_, Side::Client) => Role::Sends,
+pub async fn play(endpoint: Endpoint, work: Work, count: u64, path: &Path) -> Done {
+    let role = match (work, endpoint) {
+        (Work::W2, Endpoint::Server) => Role::Echoes,
+        (Work::W2, Endpoint::Client) => Role::Pings,
+        (Work::W3, Endpoint::Server) | (_, Endpoint::Client) => Role::Sends,
         _ => Role::AddsUp,
     };
-    let streams = connections(side, work.clients(), path).await?;
+    let streams = connections(endpoint, work.clients(), path).await?;
     let begun = Instant::now();
     let sums = Arc::new((AtomicU64::new(0), AtomicU64::new(0)));
     let mut outboxes = Vec::new();
@@ -273,7 +273,7 @@ async fn send_all(work: Work, count: u64, outbox: Arc<Outbox>) {
 
 /// Replies to requests.
 pub async fn respond(path: &Path) -> Done {
-    for stream in connections(Side::Server, 1, path).await? {
+    for stream in connections(Endpoint::Server, 1, path).await? {
         let outbox = Arc::new(Outbox::default());
         let reply = Arc::clone(&outbox);
         start(stream, &outbox, move |line| {
