@@ -195,7 +195,7 @@ impl Wire {
             self.keep_delimiter_out(start, buffer);
         }
         // Most messages are ASCII, and have none.
-        if *self == Self::JSON_LINES && !buffer[start..].is_ascii() {
+        if self.delimiter == "\n" && !buffer[start..].is_ascii() {
             escape_line_ends(start, buffer);
         }
         let size = buffer.len() - start - self.delimiter.len();
