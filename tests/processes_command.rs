@@ -36,7 +36,7 @@ struct Greeting {
 }
 
 #[derive(Topic, JsonSchema, Serialize, Deserialize)]
-#[topic(name = "add", reply = Sum)]
+#[topic(name = "add", reply = Sum, reply_topic = "sum")]
 struct Add {
     left: u8,
     right: u8,
@@ -46,8 +46,24 @@ struct Add {
 #[topic = "sum"]
 struct Sum(u8);
 
+#[derive(Topic, JsonSchema, Serialize, Deserialize)]
+#[topic(name = "submit", reply = Submitted, error = SubmitError)]
+struct Submit {
+    command: String,
+}
+
+#[derive(JsonSchema, Serialize, Deserialize)]
+struct Submitted {
+    id: u64,
+}
+
+#[derive(JsonSchema, Serialize, Deserialize)]
+enum SubmitError {
+    QueueFull { max: usize },
+}
+
 #[derive(Protocol)]
-#[protocol(to_server(Hello, Add), to_client(Greeting))]
+#[protocol(to_server(Hello, Add, Submit), to_client(Greeting))]
 struct Chat;
 
 /// The command, which cargo builds beside the tests.
@@ -150,7 +166,7 @@ fn command_and_node_program_with_generated_types_share_a_socket() {
         let output = soon("the end of the program", node.wait_with_output()).await.unwrap();
         assert_eq!(
             String::from_utf8(output.stdout).unwrap(),
-            "Hello, Node! You are puzzled by types, number 1.\n2 + 3 = 5.0\nerror reply (failed): that is too much\n"
+            "5 100\nHello, Node! You are puzzled by types, number 1.\n2 + 3 = 5.0\nerror reply (failed): that is too much\n"
         );
         // The listener received everything after its first greeting.
         let mut topics = Vec::new();
