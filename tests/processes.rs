@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal};
 use serde::{Deserialize, Serialize};
 use socket_ipc::{Client, Topic};
-use support::process::{Peer, command, numbers, processor_time, text};
+use support::process::{Peer, command, copy_program, numbers, processor_time, text};
 use support::{DEADLINE, Events, Place, RawPeer};
 
 #[derive(Topic, Serialize, Deserialize)]
@@ -231,7 +231,7 @@ fn intrude(flavour: &str, mode: &str) -> Option<[u64; 3]> {
     std::fs::set_permissions(place.directory(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     // The other user may have no access to the directory of the build.
     let copy = place.directory().join("peer");
-    std::fs::copy(env!("CARGO_BIN_EXE_peer"), &copy).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_peer"), &copy);
     let mut intruders: Vec<_> = (0..2)
         .map(|_| Peer::of(Command::new(&copy).args(["intruder", text(&path)]).uid(65534).gid(65534)))
         .collect();

@@ -11,7 +11,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 use support::Place;
-use support::process::{Peer, command, once, ping, replies, text};
+use support::process::{Peer, command, copy_program, once, ping, replies, text};
 
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
 
@@ -239,7 +239,7 @@ fn lock_held_outside_pid_namespace_is_not_called_left_over(flavour: &str) {
     let place = Place::new();
     let (path, copy) = (place.socket(), place.directory().join("peer"));
     fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o777)).unwrap();
-    fs::copy(PEER, &copy).unwrap();
+    copy_program(PEER, &copy);
     let server = start(flavour, &["server", text(&path)]);
     server.line_with("listening");
     let mut inside = Command::new("unshare");
@@ -389,7 +389,7 @@ fn allow_groups_only_members_are_let_in(flavour: &str) {
     let (path, groups, copy) =
         (place.socket(), place.directory().join("group"), place.directory().join("peer"));
     fs::set_permissions(place.directory(), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::copy(PEER, &copy).unwrap();
+    copy_program(PEER, &copy);
     // The system's groups, and one that has the other user as a member by this table only.
     let name = fs::read_to_string("/etc/passwd").unwrap();
     let name = name.lines().find(|line| line.split(':').nth(2) == Some("65534")).unwrap();

@@ -21,6 +21,13 @@ pub fn command(binary: &str, flavour: &str, arguments: &[&str]) -> Command {
     command
 }
 
+/// Copies a program that is to be started. A process of its own writes the copy: while this process had it open for
+/// writing, a child that another test forks would have it open too, until its `exec`, and the kernel would refuse to run
+/// it ("text file busy").
+pub fn copy_program(from: &str, to: &Path) {
+    assert!(Command::new("cp").arg(from).arg(to).status().unwrap().success());
+}
+
 /// A process that reads commands and prints events, line by line. Killed when dropped.
 pub struct Peer {
     pub child: Child,
