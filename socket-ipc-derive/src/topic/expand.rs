@@ -150,6 +150,11 @@ fn implementations(input: &DeriveInput, attribute: TopicAttribute) -> TokenStrea
         Some(Request { reply, error, .. }) => quote!(::core::result::Result<#reply, #error>),
         None => quote!(()),
     };
+    // One arm more for each further kind of topic.
+    let kind = match &request {
+        Some(_) => quote!(Request),
+        None => quote!(Message),
+    };
     let request = request.map(|request| request.implementations(input, &attribute, &krate));
 
     quote! {
@@ -161,6 +166,7 @@ fn implementations(input: &DeriveInput, attribute: TopicAttribute) -> TokenStrea
         }
         #[automatically_derived]
         impl #params #krate::Exchange for #ident #self_arguments #where_clause {
+            type Kind = #krate::kind::#kind;
             type Outcome = #outcome;
         }
         #request
