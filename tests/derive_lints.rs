@@ -87,7 +87,7 @@ pub struct Unsized<T: ?Sized + 'static>(pub Box<T>);
 pub struct Path;
 
 mod reexport {
-    pub(crate) use socket_ipc::{Exchange, Topic};
+    pub(crate) use socket_ipc::{Exchange, Topic, kind};
 }
 
 /// The same by paths of this crate: the trait is in scope without them.

@@ -14,8 +14,11 @@ mod stand_in {
 
     #[allow(dead_code)]
     pub trait Exchange {
+        type Kind;
         type Outcome;
     }
+
+    pub use socket_ipc::kind;
 }
 
 #[derive(socket_ipc::Topic)]

@@ -2,6 +2,7 @@
 
 pub(crate) mod direction;
 pub(crate) mod error_text;
+pub mod kind;
 pub(crate) mod request;
 pub(crate) mod stream_request;
 
@@ -65,6 +66,9 @@ pub trait Topic {
     note = "add `#[derive(Topic)]` and `#[topic = \"…\"]` to the declaration of `{Self}`"
 )]
 pub trait Exchange: Topic {
+    /// What comes back: one of the types of [`kind`].
+    type Kind;
+
     /// `()` for a topic, `Result<Reply, Error>` for a [`Request`].
     type Outcome;
 }
