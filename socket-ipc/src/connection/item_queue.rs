@@ -53,7 +53,7 @@ pub(super) enum Stored {
 
 /// What the reader finds.
 #[derive(Debug)]
-pub(super) enum Read {
+pub(super) enum Arrival {
     Lines(Lines),
     /// There are no more lines.
     End {
@@ -103,13 +103,13 @@ impl ItemQueue {
     }
 
     /// Waits for lines, or the end.
-    pub(super) fn poll_read(&self, cx: &Context<'_>) -> Poll<Read> {
+    pub(super) fn poll_read(&self, cx: &Context<'_>) -> Poll<Arrival> {
         let mut arrived = lock(&self.0);
         if !arrived.lines.is_empty() {
-            return Poll::Ready(Read::Lines(std::mem::take(&mut arrived.lines)));
+            return Poll::Ready(Arrival::Lines(std::mem::take(&mut arrived.lines)));
         }
         if let Some(end) = &arrived.end {
-            return Poll::Ready(Read::End { end: end.clone(), has_started: arrived.has_started });
+            return Poll::Ready(Arrival::End { end: end.clone(), has_started: arrived.has_started });
         }
         arrived.waits(cx);
         Poll::Pending
@@ -207,7 +207,7 @@ mod tests {
         queue.store(StreamPart::Item, &vec![b'x'; len]).0
     }
 
-    fn read(queue: &ItemQueue) -> Poll<Read> {
+    fn read(queue: &ItemQueue) -> Poll<Arrival> {
         queue.poll_read(&Context::from_waker(Waker::noop()))
     }
 
@@ -220,12 +220,12 @@ mod tests {
         }
         queue.end(NoReply::TimedOut);
         queue.end(NoReply::NoRoom { limit: 1 });
-        let Poll::Ready(Read::Lines(mut lines)) = read(&queue) else { panic!("no lines") };
+        let Poll::Ready(Arrival::Lines(mut lines)) = read(&queue) else { panic!("no lines") };
         for line in [&b"one"[..], b"", b"three"] {
             assert_eq!(lines.next(), Some(line));
         }
         assert_eq!(lines.next(), None);
-        let Poll::Ready(Read::End { end, has_started: true }) = read(&queue) else { panic!("no end") };
+        let Poll::Ready(Arrival::End { end, has_started: true }) = read(&queue) else { panic!("no end") };
         assert!(matches!(end, End::NoReply(NoReply::TimedOut)), "the first end counts");
     }
 
@@ -263,12 +263,12 @@ mod tests {
     fn item_queue_end_before_start_tells() {
         let queue = ItemQueue::new(Some(100));
         assert_eq!(queue.store(StreamPart::None, b"end").0, Stored::Ended);
-        assert!(matches!(read(&queue), Poll::Ready(Read::End { has_started: false, .. })));
+        assert!(matches!(read(&queue), Poll::Ready(Arrival::End { has_started: false, .. })));
         let queue = ItemQueue::new(Some(100));
         assert!(queue.poll_started(&Context::from_waker(Waker::noop())).is_pending());
         assert_eq!(queue.store(StreamPart::Started, b"started").0, Stored::Open);
         assert!(queue.poll_started(&Context::from_waker(Waker::noop())).is_ready());
         assert_eq!(queue.store(StreamPart::None, b"end").0, Stored::Ended);
-        assert!(matches!(read(&queue), Poll::Ready(Read::End { has_started: true, .. })));
+        assert!(matches!(read(&queue), Poll::Ready(Arrival::End { has_started: true, .. })));
     }
 }

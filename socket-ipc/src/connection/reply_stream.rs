@@ -12,9 +12,9 @@ use serde::de::DeserializeOwned;
 use tokio::task::consume_budget;
 use tokio::time::Instant;
 
-use super::item_queue::{End, ItemQueue, Lines, Read, cost};
+use super::item_queue::{Arrival, End, ItemQueue, Lines, cost};
 use super::pending_requests::PendingRequests;
-use super::reply_future::{begin_error, error_reply_of, no_reply_error, raw_error, typed_error};
+use super::reply_future::{Read, begin_error, error_reply_of, no_reply_error, raw_error, typed_error};
 use super::{Limits, Link};
 use crate::error::error_reply::ErrorReply;
 use crate::error::{RequestError, SendError};
@@ -70,7 +70,7 @@ pub struct ReplyStream<I, E = ErrorReply> {
 /// Decodes the lines of a stream; the text is the topic of the request.
 pub(crate) struct ReadItems<I, E> {
     /// The envelope of an item.
-    item: fn(Wire, &str, &[u8]) -> Result<I, RequestError<E>>,
+    item: Read<I, E>,
     error: fn(&str, ErrorReply) -> RequestError<E>,
 }
 
@@ -163,12 +163,12 @@ impl OpenStream {
             return Poll::Ready(Ok(()));
         }
         match self.items.poll_read(cx) {
-            Poll::Ready(Read::Lines(lines)) => {
+            Poll::Ready(Arrival::Lines(lines)) => {
                 self.lines = lines;
                 self.waits_for = None;
                 Poll::Ready(Ok(()))
             }
-            Poll::Ready(Read::End { end, has_started }) => Poll::Ready(Err((end, has_started))),
+            Poll::Ready(Arrival::End { end, has_started }) => Poll::Ready(Err((end, has_started))),
             Poll::Pending => {
                 // The memory of what was read.
                 self.lines = Lines::default();

@@ -25,8 +25,14 @@ pub(super) struct RunningResponders<E: EndpointState> {
     len: usize,
     limit: usize,
     /// The windows of the streams among them. Made when first needed.
-    streams: Option<Box<HashMap<RequestId, Arc<OpenWindow>, RandomState>>>,
+    #[expect(
+        clippy::box_collection,
+        reason = "most connections have none, and the map itself takes 48 bytes"
+    )]
+    streams: Option<Box<Streams>>,
 }
+
+type Streams = HashMap<RequestId, Arc<OpenWindow>, RandomState>;
 
 /// The bytes that a running responder takes, beside its request: its place here and in the runtime, and its future.
 const LEN: usize = 1024;

@@ -26,6 +26,7 @@ where
     T: StreamRequest<Item: Serialize, Error: Serialize> + DeserializeOwned + Send + 'static,
     S: Stream<Item = Result<T::Item, T::Error>> + Send + 'static,
 {
+    check_wire(endpoint, T::NAME)?;
     let (weak, responder) = (Arc::downgrade(endpoint), Arc::new(responder));
     let call = RespondingStream::<T, _>::new(move |request: T, peer, id, window| {
         let responder = Arc::clone(&responder);
@@ -47,6 +48,7 @@ where
     S: Stream<Item = Result<M, ErrorReply>> + Send + 'static,
 {
     let name: Arc<str> = topic_or_none(topic).into();
+    check_wire(endpoint, &name)?;
     let (weak, responder) = (Arc::downgrade(endpoint), Arc::new(responder));
     let topic = Arc::clone(&name);
     let call = RespondingRawStream::new(move |request: RawMessage<'_>, peer: E::Peer, id, window| {
@@ -59,6 +61,14 @@ where
         })
     });
     attach(endpoint, &name, call)
+}
+
+/// On a wire without control lines, a stream could be neither paced nor cancelled.
+fn check_wire<E: Endpoint>(endpoint: &Arc<E>, topic: &str) -> Result<(), RegisterError> {
+    if endpoint.limits().wire.has_control_lines() {
+        return Ok(());
+    }
+    Err(RegisterError::NoStreams { topic: topic.to_owned() })
 }
 
 /// A stream that runs over the connection to a peer.
