@@ -24,7 +24,7 @@ support::both_flavours! {
             assert_eq!(peer.line().await, format!(r#"{{"topic":"count","started":true,"re":{id}}}"#));
             if window == "0.0" {
                 raw_ping(&mut peer).await;
-                peer.write(&format!("{{\"topic\":\"socket-ipc.more\",\"message\":[{id},100],\"re\":0}}\n")).await;
+                peer.write(&format!("{{\"topic\":\"socket-ipc.more\",\"message\":[{id},200],\"re\":0}}\n")).await;
             }
             for item in 0..2 {
                 assert_eq!(peer.line().await, format!(r#"{{"topic":"count","message":{item},"more":true,"re":{id}}}"#));

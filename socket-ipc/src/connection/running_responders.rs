@@ -25,10 +25,7 @@ pub(super) struct RunningResponders<E: EndpointState> {
     len: usize,
     limit: usize,
     /// The windows of the streams among them. Made when first needed.
-    #[expect(
-        clippy::box_collection,
-        reason = "most connections have none, and the map itself takes 48 bytes"
-    )]
+    // Boxed: most connections have none, and the map itself takes 48 bytes.
     streams: Option<Box<Streams>>,
 }
 
