@@ -286,6 +286,22 @@ support::both_flavours! {
         assert_eq!(guards.dropped(), 1, "it was cancelled");
     }
 
+    async fn stream_idle_timeout_bounds_the_wait_for_the_first_item() {
+        let (_place, server, client) = connected().await;
+        let guards = follows(&server);
+        let idle = Duration::from_millis(30);
+        for waits_for_start in [false, true] {
+            let mut items = client.request_stream(&Follow { numbers: 0 }).idle_timeout(idle);
+            if waits_for_start {
+                soon("the start", items.started()).await.unwrap();
+            }
+            let error = failed(items).await;
+            assert!(matches!(error, RequestError::Timeout { timeout, .. } if timeout == idle), "{error:?}");
+        }
+        ping(&client).await;
+        assert_eq!(guards.dropped(), 2, "they were cancelled");
+    }
+
     async fn stream_request_of_single_reply_and_reverse_fail_by_name() {
         let (_place, server, client) = connected().await;
         let client_id = server.clients()[0];

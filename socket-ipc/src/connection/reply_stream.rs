@@ -117,8 +117,10 @@ pub(crate) struct OpenStream {
     /// What was read and the peer does not know, in bytes of the window.
     unrenewed: u64,
     options: StreamOptions,
-    /// What the deadline of the present wait is; `None` until the wait has one.
-    waits_for: Option<Duration>,
+    /// How long the present wait may take: that for the start, or, where `idle_timeout` is set, that for an item.
+    waits_for: Duration,
+    /// The present wait for an item has its deadline.
+    has_idle_deadline: bool,
     /// The task has used up its budget of tokio's scheduler.
     is_due_to_yield: bool,
 }
@@ -147,7 +149,8 @@ impl OpenStream {
             lines: Lines::default(),
             unrenewed: 0,
             options,
-            waits_for: Some(options.timeout),
+            waits_for: options.timeout,
+            has_idle_deadline: false,
             is_due_to_yield: false,
         };
         if let Err(error) = send(Window::Bytes(window), &id.into()) {
@@ -165,7 +168,7 @@ impl OpenStream {
         match self.items.poll_read(cx) {
             Poll::Ready(Arrival::Lines(lines)) => {
                 self.lines = lines;
-                self.waits_for = None;
+                self.end_wait();
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Arrival::End { end, has_started }) => Poll::Ready(Err((end, has_started))),
@@ -178,15 +181,21 @@ impl OpenStream {
         }
     }
 
-    /// Gives the wait for the next item its deadline.
+    /// Gives the wait for the next item its deadline. That for the start has one from the beginning.
     fn wait(&mut self) {
-        if self.waits_for.is_none()
-            && let Some(timeout) = self.options.idle_timeout
-        {
+        let Some(timeout) = self.options.idle_timeout.filter(|_| !self.has_idle_deadline) else { return };
+        if self.items.has_started() {
             let deadline = Instant::now().checked_add(timeout);
             if self.pending_requests.set_deadline(self.id, deadline) {
-                self.waits_for = Some(timeout);
+                (self.waits_for, self.has_idle_deadline) = (timeout, true);
             }
+        }
+    }
+
+    /// Takes the deadline away: lines may have come before it was set, and nothing is waited for while they are read.
+    fn end_wait(&mut self) {
+        if std::mem::take(&mut self.has_idle_deadline) {
+            self.pending_requests.set_deadline(self.id, None);
         }
     }
 
@@ -209,8 +218,7 @@ impl OpenStream {
         let line = match end {
             End::Line(line) => line,
             End::NoReply(no_reply) => {
-                let timeout = self.waits_for.unwrap_or(self.options.timeout);
-                return Some(no_reply_error::<I, E>(&self.topic, timeout, no_reply));
+                return Some(no_reply_error::<I, E>(&self.topic, self.waits_for, no_reply));
             }
             End::BeyondWindow { size, window } => {
                 return Some(RequestError::WindowExceeded { topic: topic(), size, window });
