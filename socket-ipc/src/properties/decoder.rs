@@ -4,6 +4,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::dispatch::{TOPIC_LEN, check_dispatch};
+use super::streams::check_stream;
 use super::wire;
 use crate::wire::{
     Envelope, EnvelopeKind, RequestId, Tail, Wire, count_delimiters, reply_id_at_end, request_id_at_end,
@@ -30,6 +31,7 @@ pub fn decoder(data: &[u8]) {
             assert_eq!(envelope.topic, topic);
             assert_eq!(envelope.message.to_value().ok(), Some(message));
             check_ids(wire, bytes, envelope);
+            check_stream(wire, bytes, envelope);
         }
         (Err(_), Err(_)) => {}
         (Ok(_), Err(error)) => panic!("an envelope was rejected: {error}"),

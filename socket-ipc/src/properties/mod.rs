@@ -10,6 +10,7 @@ mod dispatch;
 mod encoder;
 mod framer;
 mod path;
+mod streams;
 #[cfg(test)]
 mod tests;
 
