@@ -33,7 +33,8 @@ use crate::topic::Topic;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a request",
     label = "has no reply",
-    note = "name the type of its reply: `#[topic(name = \"…\", reply = …)]` above `{Self}`"
+    note = "name the type of its reply: `#[topic(name = \"…\", reply = …)]` above `{Self}`",
+    note = "a topic with `stream = …` has no single reply: it is for `request_stream` and `respond_stream`"
 )]
 pub trait Request: Topic {
     /// The type of the reply.
