@@ -80,7 +80,7 @@ impl<I, E> ReplyStream<I, E> {
         send: impl FnOnce(StreamOptions) -> Result<OpenStream, RequestError<E>> + Send + Sync + 'static,
     ) -> Self {
         let options = StreamOptions {
-            window: limits.stream_window,
+            window: limits.stream_window.max(1),
             timeout: limits.request_timeout,
             idle_timeout: None,
         };
@@ -109,7 +109,8 @@ impl<I, E> ReplyStream<I, E> {
     /// # }
     /// ```
     pub fn window(self, bytes: u64) -> Self {
-        self.with(|options| options.window = bytes)
+        // With a window of 0, no item could ever come.
+        self.with(|options| options.window = bytes.max(1))
     }
 
     /// Sets how long the responder may take to begin: `request_timeout` unless set. After that a stream may be silent

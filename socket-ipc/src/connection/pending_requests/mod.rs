@@ -301,6 +301,12 @@ impl PendingRequests {
         self.earlier.notify_one();
     }
 
+    /// The deadline of a request that waits.
+    #[cfg(test)]
+    pub(super) fn deadline_of(&self, id: u64) -> Option<Instant> {
+        lock(&self.waiting).requesters.get(&id)?.deadline
+    }
+
     fn take(&self, id: u64) -> Option<Requester> {
         let mut waiting = lock(&self.waiting);
         let requester = waiting.requesters.remove(&id);
