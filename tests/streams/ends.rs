@@ -290,13 +290,13 @@ support::both_flavours! {
         let (_place, server, client) = connected().await;
         let guards = follows(&server);
         let idle = Duration::from_millis(30);
-        for waits_for_start in [false, true] {
-            let mut items = client.request_stream(&Follow { numbers: 0 }).idle_timeout(idle);
-            if waits_for_start {
-                soon("the start", items.started()).await.unwrap();
+        let mut begun = client.request_stream(&Follow { numbers: 0 }).idle_timeout(idle);
+        soon("the start", begun.started()).await.unwrap();
+        for items in [begun, client.request_stream(&Follow { numbers: 0 }).idle_timeout(idle)] {
+            match failed(items).await {
+                RequestError::Timeout { topic, timeout } => assert_eq!((topic.as_str(), timeout), ("follow", idle)),
+                other => panic!("{other:?}"),
             }
-            let error = failed(items).await;
-            assert!(matches!(error, RequestError::Timeout { timeout, .. } if timeout == idle), "{error:?}");
         }
         ping(&client).await;
         assert_eq!(guards.dropped(), 2, "they were cancelled");

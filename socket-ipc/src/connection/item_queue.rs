@@ -115,11 +115,6 @@ impl ItemQueue {
         Poll::Pending
     }
 
-    /// Whether the peer has begun to reply.
-    pub(super) fn has_started(&self) -> bool {
-        lock(&self.0).has_started
-    }
-
     /// Waits until the peer has begun to reply. Returns the end, if that comes before.
     pub(super) fn poll_started(&self, cx: &Context<'_>) -> Poll<Option<End>> {
         let mut arrived = lock(&self.0);
@@ -128,6 +123,11 @@ impl ItemQueue {
         }
         arrived.waits(cx);
         Poll::Pending
+    }
+
+    /// Whether the peer has begun to reply.
+    pub(super) fn has_started(&self) -> bool {
+        lock(&self.0).has_started
     }
 
     /// Opens the window by so many bytes, and says whether the peer has to know.
