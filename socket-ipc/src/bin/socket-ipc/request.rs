@@ -20,8 +20,8 @@ pub(crate) fn run(arguments: Request) -> Result<(), Failure> {
     };
     let call = Call { server, topic, message, timeout, patience };
     match running::to_the_end(call.single())? {
-        Answer::Reply => Ok(()),
-        Answer::IsAStream => call.stream(),
+        Outcome::Replied => Ok(()),
+        Outcome::IsAStream => call.stream(),
     }
 }
 
@@ -35,29 +35,29 @@ struct Call {
 }
 
 /// What came of a request for a single reply.
-enum Answer {
+enum Outcome {
     /// The reply is printed.
-    Reply,
+    Replied,
     /// The topic replies with a stream only, and nothing has run.
     IsAStream,
 }
 
 impl Call {
-    async fn single(&self) -> Result<Answer, Failure> {
+    async fn single(&self) -> Result<Outcome, Failure> {
         let client = reach::client(&self.server, &self.patience);
         client.connect().await?;
-        let answer = match client.request_raw(&self.topic, &*self.message).timeout(self.timeout).await {
+        let outcome = match client.request_raw(&self.topic, &*self.message).timeout(self.timeout).await {
             Ok(reply) => {
                 output::print(&Reader::find().json(reply.as_str()))?;
-                Answer::Reply
+                Outcome::Replied
             }
             Err(RequestError::Rejected { reply, .. }) if reply.code() == ErrorReply::STREAM => {
-                Answer::IsAStream
+                Outcome::IsAStream
             }
             Err(error) => return Err(error.into()),
         };
         client.close().await;
-        Ok(answer)
+        Ok(outcome)
     }
 
     /// Prints items as they come. A signal ends an endless stream, as does the end of the program that reads it.
