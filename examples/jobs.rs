@@ -58,7 +58,7 @@ struct Follow {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum JobEvent {
-    Begun {
+    Started {
         number: u64,
     },
     Progress {
@@ -149,7 +149,7 @@ async fn actor(mut submitted: mpsc::UnboundedReceiver<Job>, events: broadcast::S
         println!("actor: job {number} from client {}: {}", reply.client_id(), submit.name);
         // An error says that nobody follows any job.
         let tell = |event| drop(events.send((submit.name.clone(), event)));
-        tell(JobEvent::Begun { number });
+        tell(JobEvent::Started { number });
         tokio::select! {
             () = work(submit.millis, tell) => {
                 tell(JobEvent::Finished);
