@@ -130,8 +130,9 @@ pub const SUBSCRIPTION_BYTES: usize = 8 * 1024 * 1024;
 /// println!("an event stream holds {} events", socket_ipc::limits::EVENT_STREAM_LEN);
 /// ```
 pub const EVENT_STREAM_LEN: usize = 256;
-/// How many requests may be pending over one connection, streams included, and how many asynchronous responders may run for
-/// it. A further request waits; while at least one place is taken by a stream, which may run for ever, it is rejected.
+/// How many requests may be pending over one connection, streams included, and how many asynchronous responders may run
+/// for it. A further request waits; while at least one place is taken by a stream, which may run for ever, it is
+/// rejected.
 ///
 /// The option [`max_requests`](crate::ClientBuilder::max_requests) changes it:
 ///
@@ -140,10 +141,11 @@ pub const EVENT_STREAM_LEN: usize = 256;
 /// let client = Client::builder("/tmp/myApp.sock").max_requests(2 * limits::MAX_REQUESTS).build();
 /// ```
 pub const MAX_REQUESTS: usize = 1024;
-/// How many bytes of items of a stream the requester takes unread: the length of their lines, each at least [`ITEM_COST`].
+/// How many bytes of items of a stream the requester takes unread: the length of their lines, each at least
+/// [`ITEM_COST`].
 ///
-/// The responder's stream is polled only while something is left of it. The last item may take more than what is left, so a
-/// little less than twice as much may lie unread. An item that is longer than the whole window ends the stream.
+/// The responder's stream is polled only while something is left of it. The last item may take more than what is left,
+/// so a little less than twice as much may lie unread. An item that is longer than the whole window ends the stream.
 ///
 /// The option [`stream_window`](crate::ClientBuilder::stream_window) changes it, and
 /// [`window`](crate::ReplyStream::window) does for one stream:
