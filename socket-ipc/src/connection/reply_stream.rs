@@ -356,7 +356,7 @@ impl<I, E> ReplyStream<I, E> {
     /// # async fn example(client: Client) -> Result<(), RequestError> {
     /// let mut names = client.request_stream(&List);
     /// names.started().await?;
-    /// client.send_raw("add", &"crussell52").map_err(RequestError::from)?;
+    /// client.send_raw("add", &"crussell52")?;
     /// while let Some(name) = names.next().await {
     ///     println!("{}", name?);
     /// }
