@@ -76,10 +76,12 @@ pub(crate) enum Tail<'k> {
 impl Json<'_> {
     /// Writes an id as the requester wrote it. It holds no control character.
     fn id(&mut self, key: &str, id: &RequestId) {
+        let before = self.text.len();
         match id.text() {
             Ok(number) => self.further(key, number),
             Err(text) => self.further(key, text),
         }
+        self.text.note_from(before);
     }
 }
 
@@ -191,7 +193,7 @@ impl Wire {
             }
         }
         json.text.put("}");
-        let (size, verbatim) = (json.text.size(), json.verbatim);
+        let (size, verbatim, is_ascii) = (json.text.size(), json.verbatim, json.text.is_ascii());
         if size > limit {
             return Err(EncodeError::TooLarge { size, limit });
         }
@@ -236,8 +238,7 @@ impl Wire {
         if verbatim || !holds_control(self.delimiter) {
             self.keep_delimiter_out(start, buffer);
         }
-        // Most messages are ASCII, and have none.
-        if self.delimiter == "\n" && !buffer[start..].is_ascii() {
+        if !is_ascii && self.delimiter == "\n" {
             escape_line_ends(start, buffer);
         }
     }

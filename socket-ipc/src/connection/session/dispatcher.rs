@@ -115,7 +115,7 @@ impl<E: EndpointState> Dispatcher<E> {
                     if self.dispatch(cx, reader, context, len, taken, turn).is_pending() {
                         return Poll::Pending;
                     }
-                    if self.begun >= context.limits().max_requests {
+                    if self.begun > 0 && self.begun >= context.limits().max_requests {
                         // A client that requests and cancels in a loop begins no more than `max_requests` responders a
                         // turn.
                         *turn = 0;

@@ -152,7 +152,7 @@ impl Wire {
         let len = rest.bytes().position(|byte| byte == b'"' || byte == b'\\' || byte < 0x20)?;
         let (topic, rest) = rest.split_at(len);
         let rest = rest.strip_prefix("\",\"")?.strip_prefix(self.message_key)?.strip_prefix("\":")?;
-        // Any other key needs escapes in JSON.
+        // Any other key may need escapes in JSON.
         if !self.plain_key {
             return None;
         }
