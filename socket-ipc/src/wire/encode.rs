@@ -198,7 +198,7 @@ impl Wire {
             return Err(EncodeError::TooLarge { size, limit });
         }
         buffer.extend_from_slice(self.delimiter.as_bytes());
-        self.keep_line_apart(verbatim, start, buffer);
+        self.keep_line_apart(verbatim, is_ascii, start, buffer);
         let size = buffer.len() - start - self.delimiter.len();
         if size > limit { Err(EncodeError::TooLarge { size, limit }) } else { Ok(()) }
     }
@@ -228,12 +228,12 @@ impl Wire {
         json.id(RE, re);
         json.text.put("}");
         buffer.extend_from_slice(self.delimiter.as_bytes());
-        self.keep_line_apart(true, start, buffer);
+        self.keep_line_apart(true, false, start, buffer);
     }
 
     /// Keeps the delimiter, and the characters that many readers end a line at, out of the envelope that was written
-    /// from `start` on. Only `verbatim` text can hold a control character.
-    fn keep_line_apart(&self, verbatim: bool, start: usize, buffer: &mut Vec<u8>) {
+    /// from `start` on. Only `verbatim` text can hold a control character, and ASCII has none of those characters.
+    fn keep_line_apart(&self, verbatim: bool, is_ascii: bool, start: usize, buffer: &mut Vec<u8>) {
         // In other text there is nothing to search for.
         if verbatim || !holds_control(self.delimiter) {
             self.keep_delimiter_out(start, buffer);
