@@ -84,12 +84,19 @@ impl<I, E> ReplyStream<I, E> {
 
     /// Sets how long the responder may take to begin: `request_timeout` unless set. After that a stream may be silent
     /// for any time, unless [`idle_timeout`](Self::idle_timeout) is set.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # fn example(client: socket_ipc::blocking::Client) {
+    /// let names = client.request_stream_raw("list", &()).timeout(Duration::from_secs(60));
+    /// # }
+    /// ```
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// Sets how long each item may take, from when it is waited for: any time unless set.
+    /// Sets how long each item may take, from when it is waited for: any time unless set. The type has an example.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.idle_timeout = Some(timeout);
         self
