@@ -124,7 +124,7 @@ support::both_flavours! {
                 if number < REQUESTS {
                     replies.push(request(number));
                 }
-                if number % 1_000 == 0 {
+                if number.is_multiple_of(1_000) {
                     watched.fetch_max(resident(), Ordering::SeqCst);
                 }
                 if replies.is_empty() { break; }

@@ -96,8 +96,8 @@ impl<I, E> ReplyStream<I, E> {
     /// [`limits::STREAM_WINDOW`](crate::limits::STREAM_WINDOW) (256 KiB) unless set here or by `stream_window` of the
     /// builder. It has no effect once the request is sent.
     ///
-    /// A larger one makes a stream of many small items faster, and allows longer items. With a window of 0 nothing
-    /// ever arrives.
+    /// A larger one makes a stream of many small items faster, and allows longer items. A window of
+    /// 0 is one of 1 byte.
     ///
     /// ```no_run
     /// # use serde::{Deserialize, Serialize};

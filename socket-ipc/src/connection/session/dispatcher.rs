@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use super::held_requests::HeldRequests;
 use super::reader::Reader;
-use super::refusals::{no_place, no_room, refused_beside_streams, report_in_flight, report_too_long};
+use super::rejections::{no_place, no_room, refused_beside_streams, report_in_flight, report_too_long};
 use crate::connection::closing::polled;
 use crate::connection::context::ConnectionContext;
 use crate::connection::control::Control;
