@@ -1,12 +1,11 @@
 //! Requests of streams: an iterator waits for the items.
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::Client;
 use crate::blocking::reply_stream::ReplyStream;
-use crate::topic::StreamRequest;
 use crate::topic::direction::ToServer;
+use crate::topic::{Received, StreamRequest};
 use crate::wire::raw_message::RawMessage;
 
 /// # Streaming
@@ -36,7 +35,7 @@ impl<P> Client<P> {
     pub fn request_stream<T>(&self, request: &T) -> ReplyStream<T::Item, T::Error>
     where
         P: ToServer<T>,
-        T: StreamRequest<Item: DeserializeOwned + 'static, Error: DeserializeOwned + 'static> + Serialize,
+        T: StreamRequest<Item: Received + 'static, Error: Received + 'static> + Serialize,
     {
         self.items(T::NAME, self.client.request_stream(request))
     }
