@@ -118,6 +118,7 @@ mod error;
 mod events;
 #[cfg(any(doc, doctest))]
 pub mod guide;
+mod handlers;
 pub mod limits;
 mod listener;
 mod metrics;
@@ -148,16 +149,16 @@ pub use error::{
 };
 pub use events::stream::EventStream;
 pub use events::{CloseCause, CloseReason};
+pub use handlers::{Attaching, ClientContext, Context, Endpoint, Handles};
 pub use limits::delay::Delay;
 pub use listener::ListenerId;
 pub use metrics::stats::{Stats, TopicTraffic, Traffic};
 pub use protocol::Protocol;
-pub use protocol::hears::{Attaches, Context, Endpoint, Hears};
 pub use router::Subscription;
 pub use server::{
     AsyncListener, AsyncResponder, Responder, Server, ServerBuilder, ServerConnectionEvent, ServerHandle,
 };
-pub use socket_ipc_derive::{Protocol, Topic};
+pub use socket_ipc_derive::{Protocol, Topic, handlers};
 pub use topic::direction::{AnyTopic, ToClient, ToServer};
 pub use topic::{Exchange, Fails, Replies, Request, Topic, kind};
 pub use unix_socket::activation::{ActivatedListener, activated_listener, activated_listeners};
@@ -172,8 +173,8 @@ pub mod __private {
     #[cfg(feature = "schema")]
     pub use crate::description::schema::Schemas;
     pub use crate::description::schema::{DescribedIn, DescribesItself};
+    pub use crate::handlers::set::{AttachingAll, HandlersBlock, Topics};
     pub use crate::protocol::checks::has_topic_once;
-    pub use crate::protocol::hears::{Attaching, HearsAll};
     pub use crate::topic::direction::Travels;
     pub use crate::topic::error_text::{TextOf, TextOfAny};
     pub use std::string::String;

@@ -146,10 +146,6 @@ fn implementations(input: &DeriveInput, attribute: TopicAttribute) -> TokenStrea
                 ::core::option::Option::Some(#topic);
         }
     });
-    let outcome = match &request {
-        Some(Request { reply, error, .. }) => quote!(::core::result::Result<#reply, #error>),
-        None => quote!(()),
-    };
     // One arm more for each further kind of topic.
     let kind = match &request {
         Some(_) => quote!(Request),
@@ -167,7 +163,6 @@ fn implementations(input: &DeriveInput, attribute: TopicAttribute) -> TokenStrea
         #[automatically_derived]
         impl #params #krate::Exchange for #ident #self_arguments #where_clause {
             type Kind = #krate::kind::#kind;
-            type Outcome = #outcome;
         }
         #request
     }

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Description, Direction, TopicDescription};
 use crate::error::error_reply::ErrorReply;
-use crate::topic::Exchange;
+use crate::topic::{Exchange, Request, kind};
 
 /// Whether a schema describes text that is read or text that is written. A field with a default may be missing when it
 /// is read, and is never missing when it is written.
@@ -25,21 +25,24 @@ pub trait SchemaIn<S> {
     fn schema(contract: Contract) -> Value;
 }
 
-/// What a method for a topic returns, as the schemas of the reply and of the error.
+/// A kind of topics, with the schemas of what comes back for `T`: of the reply and of the error.
 #[doc(hidden)]
-pub trait OutcomeIn<S> {
+pub trait KindIn<T, S> {
     fn schemas(contract: Contract) -> (Option<Value>, Option<Value>);
 }
 
-impl<S> OutcomeIn<S> for () {
+impl<T, S> KindIn<T, S> for kind::Message {
     fn schemas(_: Contract) -> (Option<Value>, Option<Value>) {
         (None, None)
     }
 }
 
-impl<S, R: SchemaIn<S>, E: ErrorIn<S>> OutcomeIn<S> for Result<R, E> {
+impl<T, S> KindIn<T, S> for kind::Request
+where
+    T: Request<Reply: SchemaIn<S>, Error: ErrorIn<S>>,
+{
     fn schemas(contract: Contract) -> (Option<Value>, Option<Value>) {
-        (Some(R::schema(contract)), E::error_schema(contract))
+        (Some(T::Reply::schema(contract)), T::Error::error_schema(contract))
     }
 }
 
@@ -72,7 +75,7 @@ pub trait DescribedIn<S> {
 
 impl<S, T> DescribedIn<S> for T
 where
-    T: Exchange<Outcome: OutcomeIn<S>> + SchemaIn<S>,
+    T: Exchange<Kind: KindIn<T, S>> + SchemaIn<S>,
 {
     fn describe(direction: Direction) -> TopicDescription {
         // The schemas are for a peer without the Rust types, usually a client: it writes what the server reads.
@@ -80,7 +83,7 @@ where
             Direction::TowardServer => (Contract::Read, Contract::Written),
             Direction::TowardClient => (Contract::Written, Contract::Read),
         };
-        let (reply_schema, error_schema) = T::Outcome::schemas(back);
+        let (reply_schema, error_schema) = T::Kind::schemas(back);
         TopicDescription {
             reply: T::REPLY.map(str::to_owned),
             schema: Some(T::schema(there)),

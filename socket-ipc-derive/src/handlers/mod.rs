@@ -1,0 +1,8 @@
+//! `#[handlers]`.
+
+mod attr;
+mod block;
+mod expand;
+mod method;
+
+pub(crate) use expand::handlers;

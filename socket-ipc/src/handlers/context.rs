@@ -1,0 +1,341 @@
+//! What a method gets beside its message: where it came from, and the endpoint that received it.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::Serialize;
+use tokio::sync::Notify;
+
+use crate::client::ClientHandle;
+use crate::client_id::ClientId;
+use crate::endpoint::closing::disconnected;
+use crate::error::SendError;
+use crate::server::ServerHandle;
+use crate::topic::Topic;
+use crate::topic::direction::{AnyTopic, ToClient, ToServer};
+use crate::unix_socket::peer::Peer;
+
+/// The client that a message came from, and the server that received it: what a method of a `#[handlers]` block gets
+/// beside the message.
+///
+/// An asynchronous method gets a `Context<'static, P>`, which it may move into a task of its own.
+/// [`into_owned`](Self::into_owned) makes one of every other.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{Context, Server, Topic, handlers};
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "news"]
+/// struct News { text: String }
+///
+/// struct Board;
+///
+/// #[handlers]
+/// impl Board {
+///     fn news(&self, news: News, context: Context<'_>) {
+///         println!("{}: {}", context.client_id(), news.text);
+///         if let Err(error) = context.server().broadcast_except(&news, context.client_id()) {
+///             eprintln!("{error}");
+///         }
+///     }
+/// }
+///
+/// let server = Server::new("/tmp/myApp.sock");
+/// server.attach(Board)?;
+/// # Ok::<(), socket_ipc::RegisterError>(())
+/// ```
+pub struct Context<'h, P = AnyTopic> {
+    server: Handle<'h, ServerHandle<P>>,
+    client_id: ClientId,
+    call: Option<OfCall>,
+}
+
+impl<'h, P> Context<'h, P> {
+    pub(super) fn of(server: &'h ServerHandle<P>, client_id: ClientId) -> Self {
+        Self { server: Handle::Borrowed(server), client_id, call: None }
+    }
+
+    /// Returns the client that the message came from.
+    #[must_use]
+    pub fn client_id(&self) -> ClientId {
+        self.client_id
+    }
+
+    /// Returns the process, user and group of that client, as [`ServerHandle::peer`] does.
+    #[must_use]
+    pub fn peer(&self) -> Option<Peer> {
+        self.server.peer(self.client_id)
+    }
+
+    /// Returns the server that received the message.
+    #[must_use]
+    pub fn server(&self) -> &ServerHandle<P> {
+        &self.server
+    }
+
+    /// Queues a message for the client that this one came from.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ServerHandle::send`].
+    pub fn send<M>(&self, message: &M) -> Result<(), SendError>
+    where
+        P: ToClient<M>,
+        M: Topic + Serialize,
+    {
+        self.server.send(message, self.client_id)
+    }
+
+    /// Waits until nobody waits for the method: for tasks that an asynchronous method starts, and that may run longer.
+    ///
+    /// In an asynchronous responder that is when its requester has given up, when the connection has ended, or when the
+    /// method has returned. In any other method it is when the connection has ended.
+    ///
+    /// ```
+    /// # use serde::{Deserialize, Serialize};
+    /// use socket_ipc::{Context, ErrorReply, Topic, handlers};
+    ///
+    /// # #[derive(Topic, Serialize, Deserialize)]
+    /// # #[topic(name = "bake", reply = String)]
+    /// # struct Bake { minutes: u64 }
+    /// struct Oven;
+    ///
+    /// #[handlers]
+    /// impl Oven {
+    ///     async fn bake(&self, bake: Bake, context: Context<'static>) -> Result<String, ErrorReply> {
+    ///         let baking = tokio::spawn(async move {
+    ///             tokio::select! {
+    ///                 () = tokio::time::sleep(std::time::Duration::from_secs(60 * bake.minutes)) => "a loaf",
+    ///                 () = context.cancelled() => "dough",
+    ///             }
+    ///         });
+    ///         Ok(baking.await?.to_owned())
+    ///     }
+    /// }
+    /// ```
+    pub async fn cancelled(&self) {
+        match &self.call {
+            Some(call) => call.ended().await,
+            None => disconnected(self.server.endpoint(), self.client_id).await,
+        }
+    }
+
+    /// Waits until the server begins to close, as [`ServerHandle::closing`] does.
+    pub async fn closing(&self) {
+        self.server.closing().await;
+    }
+
+    /// Returns the same context for a task that may run longer than the method.
+    ///
+    /// ```
+    /// use socket_ipc::Context;
+    ///
+    /// fn in_a_task(context: &Context<'_>) {
+    ///     let context = context.clone().into_owned();
+    ///     tokio::spawn(async move { println!("{}", context.client_id()) });
+    /// }
+    /// ```
+    #[must_use]
+    pub fn into_owned(self) -> Context<'static, P> {
+        Context::owned(self.server.into_owned(), self.client_id, self.call)
+    }
+}
+
+impl<P> Context<'static, P> {
+    pub(super) fn owned(server: ServerHandle<P>, client_id: ClientId, call: Option<OfCall>) -> Self {
+        Self { server: Handle::Owned(server), client_id, call }
+    }
+}
+
+// Not derived: the protocol itself need not be `Clone`.
+impl<P> Clone for Context<'_, P> {
+    fn clone(&self) -> Self {
+        Self { server: self.server.clone(), client_id: self.client_id, call: self.call.clone() }
+    }
+}
+
+impl<P> fmt::Debug for Context<'_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("client_id", &self.client_id).finish_non_exhaustive()
+    }
+}
+
+/// The client that received a message: what a method of a `#[handlers(client)]` block gets beside the message.
+///
+/// An asynchronous method gets a `ClientContext<'static, P>`, as on a server ([`Context`]).
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{Client, ClientContext, Topic, handlers};
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "ping"]
+/// struct Ping;
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "pong"]
+/// struct Pong;
+///
+/// struct Ball;
+///
+/// #[handlers(client)]
+/// impl Ball {
+///     fn ping(&self, _: Ping, context: ClientContext<'_>) {
+///         if let Err(error) = context.send(&Pong) {
+///             eprintln!("{error}");
+///         }
+///     }
+/// }
+///
+/// let client = Client::new("/tmp/myApp.sock");
+/// client.attach(Ball)?;
+/// # Ok::<(), socket_ipc::RegisterError>(())
+/// ```
+pub struct ClientContext<'h, P = AnyTopic> {
+    client: Handle<'h, ClientHandle<P>>,
+    call: Option<OfCall>,
+}
+
+impl<'h, P> ClientContext<'h, P> {
+    pub(super) fn of(client: &'h ClientHandle<P>) -> Self {
+        Self { client: Handle::Borrowed(client), call: None }
+    }
+
+    /// Returns the client that received the message.
+    #[must_use]
+    pub fn client(&self) -> &ClientHandle<P> {
+        &self.client
+    }
+
+    /// Queues a message for the server.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ClientHandle::send`].
+    pub fn send<M>(&self, message: &M) -> Result<(), SendError>
+    where
+        P: ToServer<M>,
+        M: Topic + Serialize,
+    {
+        self.client.send(message)
+    }
+
+    /// Waits until nobody waits for the method, as [`Context::cancelled`] does.
+    pub async fn cancelled(&self) {
+        match &self.call {
+            Some(call) => call.ended().await,
+            None => disconnected(self.client.endpoint(), ()).await,
+        }
+    }
+
+    /// Waits until the client begins to close, as [`ClientHandle::closing`] does.
+    pub async fn closing(&self) {
+        self.client.closing().await;
+    }
+
+    /// Returns the same context for a task that may run longer than the method.
+    #[must_use]
+    pub fn into_owned(self) -> ClientContext<'static, P> {
+        ClientContext::owned(self.client.into_owned(), self.call)
+    }
+}
+
+impl<P> ClientContext<'static, P> {
+    pub(super) fn owned(client: ClientHandle<P>, call: Option<OfCall>) -> Self {
+        Self { client: Handle::Owned(client), call }
+    }
+}
+
+// Not derived: the protocol itself need not be `Clone`.
+impl<P> Clone for ClientContext<'_, P> {
+    fn clone(&self) -> Self {
+        Self { client: self.client.clone(), call: self.call.clone() }
+    }
+}
+
+impl<P> fmt::Debug for ClientContext<'_, P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientContext").field("client", &*self.client).finish_non_exhaustive()
+    }
+}
+
+/// The handle of an endpoint: a method that does not wait needs no copy of it.
+enum Handle<'h, H> {
+    Borrowed(&'h H),
+    Owned(H),
+}
+
+impl<H: Clone> Handle<'_, H> {
+    fn into_owned(self) -> H {
+        match self {
+            Self::Borrowed(handle) => handle.clone(),
+            Self::Owned(handle) => handle,
+        }
+    }
+}
+
+impl<H: Clone> Clone for Handle<'_, H> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Borrowed(handle) => Self::Borrowed(handle),
+            Self::Owned(handle) => Self::Owned(handle.clone()),
+        }
+    }
+}
+
+impl<H> Deref for Handle<'_, H> {
+    type Target = H;
+
+    fn deref(&self) -> &H {
+        match self {
+            Self::Borrowed(handle) => handle,
+            Self::Owned(handle) => handle,
+        }
+    }
+}
+
+/// Tells the contexts of an asynchronous responder that it has ended.
+#[doc(hidden)]
+#[derive(Clone, Debug)]
+pub struct OfCall(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    ended: AtomicBool,
+    tell: Notify,
+}
+
+impl OfCall {
+    async fn ended(&self) {
+        let mut told = std::pin::pin!(self.0.tell.notified());
+        // From here on the notification is not missed.
+        told.as_mut().enable();
+        if !self.0.ended.load(Ordering::Acquire) {
+            told.await;
+        }
+    }
+}
+
+/// Ends a call when it is dropped.
+pub(super) struct Ending(OfCall);
+
+impl Ending {
+    pub(super) fn new() -> Self {
+        Self(OfCall(Arc::new(State { ended: AtomicBool::new(false), tell: Notify::new() })))
+    }
+
+    pub(super) fn call(&self) -> OfCall {
+        self.0.clone()
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        let State { ended, tell } = &*self.0.0;
+        ended.store(true, Ordering::Release);
+        tell.notify_waiters();
+    }
+}
