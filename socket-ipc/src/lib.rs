@@ -135,10 +135,10 @@ mod wire;
 
 pub use client::{
     AsyncClientListener, AsyncClientResponder, Client, ClientBuilder, ClientConnectionEvent, ClientHandle,
-    ClientResponder,
+    ClientResponder, ClientStreamResponder,
 };
 pub use client_id::ClientId;
-pub use connection::{Closing, ReplyFuture};
+pub use connection::{Closing, ReplyFuture, ReplyStream};
 pub use description::Description;
 pub use endpoint::reply_error::ReplyError;
 pub use endpoint::reply_sender::ReplySender;
@@ -157,10 +157,11 @@ pub use protocol::Protocol;
 pub use router::Subscription;
 pub use server::{
     AsyncListener, AsyncResponder, Responder, Server, ServerBuilder, ServerConnectionEvent, ServerHandle,
+    StreamResponder,
 };
 pub use socket_ipc_derive::{Protocol, Topic, handlers};
 pub use topic::direction::{AnyTopic, ToClient, ToServer};
-pub use topic::{Exchange, Fails, Replies, Request, Topic, kind};
+pub use topic::{Exchange, Fails, Items, Replies, Request, StreamRequest, Topic, kind};
 pub use unix_socket::activation::{ActivatedListener, activated_listener, activated_listeners};
 pub use unix_socket::group::Group;
 pub use unix_socket::peer::Peer;

@@ -18,6 +18,8 @@ const TOPIC: &str = "topic";
 const NAME: &str = "name";
 /// The key of the reply's type, in the long form.
 const REPLY: &str = "reply";
+/// The key of the type of a stream's items.
+const STREAM: &str = "stream";
 /// The type that a responder fails with.
 const ERROR: &str = "error";
 /// The topic of the reply, where it is not that of the request.
@@ -26,7 +28,7 @@ const REPLY_TOPIC: &str = "reply_topic";
 const NO_CANCEL: &str = "no_cancel";
 /// The keys of the long form. A new key stands here, in [`Keys`] and in [`read_key`].
 const LANGUAGE: Language =
-    Language { attribute: TOPIC, keys: &[NAME, REPLY, ERROR, REPLY_TOPIC, NO_CANCEL, CRATE] };
+    Language { attribute: TOPIC, keys: &[NAME, REPLY, STREAM, ERROR, REPLY_TOPIC, NO_CANCEL, CRATE] };
 
 /// The longest topic name that every peer accepts by default.
 const MAX_NAME_LEN: usize = 256;
@@ -37,6 +39,8 @@ pub(crate) struct TopicAttribute {
     pub(crate) name: Option<LitStr>,
     /// `Some(None)` where there is a reply, but nothing usable.
     pub(crate) reply: Option<Option<Type>>,
+    /// The same for the items of a stream. There is never both.
+    pub(crate) stream: Option<Option<Type>>,
     /// The same for the error.
     pub(crate) error: Option<Option<Type>>,
     pub(crate) reply_topic: Option<LitStr>,
@@ -75,6 +79,9 @@ pub(crate) fn read(input: &DeriveInput, errors: &mut Vec<Error>) -> TopicAttribu
     if let Some(Some(reply)) = &read.reply {
         check_owned("a reply", reply, errors);
     }
+    if let Some(Some(item)) = &read.stream {
+        check_owned("an item of a stream", item, errors);
+    }
     if let Some(Some(error)) = &read.error {
         check_owned("an error", error, errors);
     }
@@ -112,20 +119,43 @@ fn read_long(attribute: &Attribute, list: &MetaList, errors: &mut Vec<Error>) ->
             format_args!("missing topic name: add `{NAME} = \"…\"` to `#[{TOPIC}(…)]`"),
         ));
     }
-    if keys.reply.is_none() {
-        // What they say is said of a request.
-        errors.extend(keys.of_requests.drain(..).map(|key| {
-            Error::new(key.span(), format_args!("`{key}` belongs to a request: add `{REPLY} = …`"))
-        }));
-    }
+    check_request(&mut keys, errors);
     TopicAttribute {
         name: keys.name.flatten(),
         reply: keys.reply,
+        stream: keys.stream,
         error: keys.error,
         reply_topic: keys.reply_topic.flatten(),
         no_cancel: keys.no_cancel.is_some(),
         krate: keys.krate.flatten(),
     }
+}
+
+/// Checks that the keys which say something of a request stand beside what makes one.
+fn check_request(keys: &mut Keys, errors: &mut Vec<Error>) {
+    if let [_, second, ..] = &keys.kinds[..] {
+        errors.push(Error::new(
+            second.span(),
+            format_args!("a topic has either `{REPLY} = …` or `{STREAM} = …`: remove one of them"),
+        ));
+        // The stand-in is a plain request.
+        keys.stream = None;
+    }
+    let (has_reply, has_stream) = (keys.reply.is_some(), keys.stream.is_some());
+    errors.extend(keys.of_requests.drain(..).filter_map(|key| {
+        let message = if key == ERROR && !has_reply && !has_stream {
+            format!("`{key}` belongs to a request: add `{REPLY} = …` or `{STREAM} = …`")
+        } else if key == ERROR || has_reply {
+            return None;
+        } else if !has_stream {
+            format!("`{key}` belongs to a request: add `{REPLY} = …`")
+        } else if key == NO_CANCEL {
+            format!("a stream always ends when its requester gives up: remove `{key}`")
+        } else {
+            format!("the items of a stream travel under the topic of its request: remove `{key}`")
+        };
+        Some(Error::new(key.span(), message))
+    }));
 }
 
 /// The keys seen so far. The outer `Option` is `Some` once a key was seen, whatever its value: a key with a
@@ -134,10 +164,13 @@ fn read_long(attribute: &Attribute, list: &MetaList, errors: &mut Vec<Error>) ->
 struct Keys {
     name: Option<Option<LitStr>>,
     reply: Option<Option<Type>>,
+    stream: Option<Option<Type>>,
     error: Option<Option<Type>>,
     reply_topic: Option<Option<LitStr>>,
     no_cancel: Option<Option<()>>,
     krate: Option<Option<Path>>,
+    /// `reply` and `stream`, in the order in which they stand.
+    kinds: Vec<Ident>,
     /// Those that only a request has.
     of_requests: Vec<Ident>,
 }
@@ -148,6 +181,10 @@ fn read_key(input: ParseStream<'_>, keys: &mut Keys) -> Result<()> {
     if [ERROR, REPLY_TOPIC, NO_CANCEL].iter().any(|of_request| key == of_request) {
         keys.of_requests.push(key.clone());
     }
+    let is_new = (key == REPLY && keys.reply.is_none()) || (key == STREAM && keys.stream.is_none());
+    if is_new {
+        keys.kinds.push(key.clone());
+    }
     match key.to_string().as_str() {
         NAME => LANGUAGE.read_value(&key, input, &mut keys.name, "`name = \"…\"`", |value: Expr| {
             string_literal(&value).ok_or_else(|| {
@@ -156,6 +193,9 @@ fn read_key(input: ParseStream<'_>, keys: &mut Keys) -> Result<()> {
         }),
         REPLY => LANGUAGE.read_value(&key, input, &mut keys.reply, "`reply = …`", |value: TypeName| {
             value.ty("expected the type of the reply, as in `reply = Sum`")
+        }),
+        STREAM => LANGUAGE.read_value(&key, input, &mut keys.stream, "`stream = …`", |value: TypeName| {
+            value.ty("expected the type of the items, as in `stream = JobEvent`")
         }),
         ERROR => LANGUAGE.read_value(&key, input, &mut keys.error, "`error = …`", |value: TypeName| {
             value.ty("expected the type of the error, as in `error = SubmitError`")

@@ -72,15 +72,17 @@ fn check_types_are_static(generics: &Generics, errors: &mut Vec<Error>) {
 
 /// Rejects a lifetime on a request: a responder may run longer than the buffer lives that the request arrived in.
 fn check_request_is_owned(generics: &Generics, attribute: &TopicAttribute, errors: &mut Vec<Error>) {
-    if attribute.reply.is_none() {
-        return;
-    }
+    let key = match (&attribute.reply, &attribute.stream) {
+        (Some(_), _) => "reply",
+        (None, Some(_)) => "stream",
+        (None, None) => return,
+    };
     // Further lifetimes are reported already.
     errors.extend(generics.lifetimes().next().map(|param| {
         let lifetime = &param.lifetime;
         Error::new_spanned(
             lifetime,
-            format_args!("a request is an owned type: remove the lifetime `{lifetime}`, or the `reply`"),
+            format_args!("a request is an owned type: remove the lifetime `{lifetime}`, or the `{key}`"),
         )
     }));
 }
@@ -139,16 +141,16 @@ fn implementations(input: &DeriveInput, attribute: TopicAttribute) -> TokenStrea
     let self_arguments = arguments(&input.generics, &quote!('_));
     let message = message(input);
     let request = Request::of(&attribute, &krate);
-    let reply_name = request.as_ref().map(|_| {
+    let reply_name = request.as_ref().filter(|request| request.has_single_reply()).map(|_| {
         let topic = attribute.reply_topic.as_ref().map_or_else(|| name.clone(), LitStr::value);
         quote! {
             const REPLY: ::core::option::Option<&'static ::core::primitive::str> =
                 ::core::option::Option::Some(#topic);
         }
     });
-    // One arm more for each further kind of topic.
     let kind = match &request {
-        Some(_) => quote!(Request),
+        Some(request) if request.has_single_reply() => quote!(Request),
+        Some(_) => quote!(Stream),
         None => quote!(Message),
     };
     let request = request.map(|request| request.implementations(input, &attribute, &krate));

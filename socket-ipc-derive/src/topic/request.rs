@@ -1,6 +1,7 @@
-//! Writes what makes a topic a request: its reply, its errors, and what its responders may return.
+//! Writes what makes a topic a request: its reply or the items of its stream, its errors, and what its responders may
+//! return.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use syn::{DeriveInput, Generics, LitStr, parse_quote};
 
@@ -10,21 +11,29 @@ use crate::types::with_lifetime;
 
 /// The types of a request.
 pub(super) struct Request {
+    /// Whether the reply is a stream.
+    is_stream: bool,
+    /// The type of the reply, or of the items.
     pub(super) reply: TokenStream,
     pub(super) error: TokenStream,
     has_typed_error: bool,
 }
 
 impl Request {
-    /// Those of a topic with `reply = …`. A type that could not be read has a stand-in.
+    /// Those of a topic with `reply = …` or `stream = …`. A type that could not be read has a stand-in.
     pub(super) fn of(attribute: &TopicAttribute, krate: &TokenStream) -> Option<Self> {
-        let reply = attribute.reply.as_ref()?;
+        let is_stream = attribute.reply.is_none();
+        let reply = attribute.reply.as_ref().or(attribute.stream.as_ref())?;
         let reply = reply.as_ref().map_or_else(|| quote!(Self), |reply| with_lifetime(reply, "static"));
         let (error, has_typed_error) = match &attribute.error {
             Some(Some(error)) => (with_lifetime(error, "static"), true),
             Some(None) | None => (quote!(#krate::ErrorReply), false),
         };
-        Some(Self { reply, error, has_typed_error })
+        Some(Self { is_stream, reply, error, has_typed_error })
+    }
+
+    pub(super) fn has_single_reply(&self) -> bool {
+        !self.is_stream
     }
 
     pub(super) fn implementations(
@@ -33,7 +42,10 @@ impl Request {
         attribute: &TopicAttribute,
         krate: &TokenStream,
     ) -> TokenStream {
-        let Self { reply, error, has_typed_error } = &self;
+        let Self { is_stream, reply, error, has_typed_error } = &self;
+        let Names { request, reply_type, replies, into_reply } = if *is_stream { STREAM } else { REPLY };
+        let [request, reply_type, replies, into_reply] =
+            [request, reply_type, replies, into_reply].map(|name| Ident::new(name, Span::call_site()));
         let ident = &input.ident;
         let (params, where_clause) = impl_generics(&input.generics);
         let arguments = arguments(&input.generics, &quote!('_));
@@ -89,24 +101,24 @@ impl Request {
         };
         quote! {
             #[automatically_derived]
-            impl #params #krate::Request for #ident #arguments #where_clause {
-                type Reply = #reply;
+            impl #params #krate::#request for #ident #arguments #where_clause {
+                type #reply_type = #reply;
                 type Error = #error;
                 #reply_topic
                 #no_cancel
                 #errors
             }
             #[automatically_derived]
-            impl #params #krate::Replies<#reply> for #ident #arguments #where_clause {
-                fn into_reply(reply: #reply) -> ::core::result::Result<#reply, #error> {
+            impl #params #krate::#replies<#reply> for #ident #arguments #where_clause {
+                fn #into_reply(reply: #reply) -> ::core::result::Result<#reply, #error> {
                     ::core::result::Result::Ok(reply)
                 }
             }
             #[automatically_derived]
-            impl #with_error #krate::Replies<::core::result::Result<#reply, __E>> for #ident #arguments #where_error
+            impl #with_error #krate::#replies<::core::result::Result<#reply, __E>> for #ident #arguments #where_error
                 Self: #krate::Fails<__E, #error>,
             {
-                fn into_reply(
+                fn #into_reply(
                     reply: ::core::result::Result<#reply, __E>,
                 ) -> ::core::result::Result<#reply, #error> {
                     ::core::result::Result::map_err(reply, <Self as #krate::Fails<__E, #error>>::into_error)
@@ -116,6 +128,19 @@ impl Request {
         }
     }
 }
+
+/// The names of the traits and their items, for a single reply and for a stream.
+struct Names {
+    request: &'static str,
+    reply_type: &'static str,
+    replies: &'static str,
+    into_reply: &'static str,
+}
+
+const REPLY: Names =
+    Names { request: "Request", reply_type: "Reply", replies: "Replies", into_reply: "into_reply" };
+const STREAM: Names =
+    Names { request: "StreamRequest", reply_type: "Item", replies: "Items", into_reply: "into_item" };
 
 /// The generics of the type, and the type of any error.
 fn with_error_parameter(generics: &Generics) -> Generics {

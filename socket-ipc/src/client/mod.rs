@@ -10,6 +10,7 @@ mod keeper;
 mod listeners;
 mod requests;
 mod state;
+mod streams;
 
 use std::fmt;
 use std::ops::Deref;
@@ -29,6 +30,7 @@ pub use handle::ClientHandle;
 pub use listeners::AsyncClientListener;
 pub use requests::{AsyncClientResponder, ClientResponder};
 use state::State;
+pub use streams::ClientStreamResponder;
 
 /// A client of a server: connects, stays connected, receives from the server and sends to it.
 ///

@@ -3,17 +3,26 @@
 //! They have the form of replies to a request with the id 0, which no peer sends: a version that does not know control
 //! lines ignores them.
 
+use serde::Serialize;
+use serde_json::value::RawValue;
+
 use super::outbox::Outbox;
-use crate::wire::{EnvelopeKind, RequestId, Tail, Wire};
+use crate::wire::{EnvelopeKind, RequestId, Tail, Wire, byte_count};
 
 /// The topic of the line that says that nobody waits for a reply any more. Its message is the id of the request.
 const CANCEL: &str = "socket-ipc.cancel";
+
+/// The topic of the line that says that the requester of a stream takes more items. Its message is the id of the
+/// request, and a number of bytes.
+const MORE: &str = "socket-ipc.more";
 
 /// A control line of the peer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Control {
     /// Nobody waits for the reply to the request with this id any more.
     Cancel(RequestId),
+    /// The requester of the stream with this id takes so many bytes more.
+    More(RequestId, u64),
 }
 
 impl Control {
@@ -35,10 +44,17 @@ impl Control {
     fn decode(wire: Wire, bytes: &[u8]) -> Option<Self> {
         let envelope = wire.decode(bytes).ok()?;
         let is_control = matches!(&envelope.kind, EnvelopeKind::Reply(re) if re.number() == Some(0));
-        if !is_control || envelope.topic != CANCEL {
+        if !is_control {
             return None;
         }
-        RequestId::read(envelope.message.as_str()).map(Self::Cancel)
+        match &*envelope.topic {
+            CANCEL => RequestId::read(envelope.message.as_str()).map(Self::Cancel),
+            MORE => {
+                let [id, more]: [&RawValue; 2] = serde_json::from_str(envelope.message.as_str()).ok()?;
+                Some(Self::More(RequestId::read(id.get())?, byte_count(more.get())?))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -58,10 +74,19 @@ fn ends(bytes: &[u8]) -> Option<()> {
 
 /// Tells the peer that nobody waits for the reply to a request any more.
 pub(super) fn cancel(outbox: &Outbox, wire: Wire, id: u64) {
+    send(outbox, wire, CANCEL, &id);
+}
+
+/// Tells the peer that the requester of a stream takes so many bytes more.
+pub(super) fn more(outbox: &Outbox, wire: Wire, id: u64, bytes: u64) {
+    send(outbox, wire, MORE, &[id, bytes]);
+}
+
+fn send(outbox: &Outbox, wire: Wire, topic: &str, message: &impl Serialize) {
     let (re, mut line) = (RequestId::from(0), Vec::new());
     let tail = Tail::Reply { re: Some(&re), is_error: false };
-    // A number can always be encoded.
-    if wire.encode_within(usize::MAX, tail, CANCEL, &id, &mut line).is_ok() {
+    // Numbers can always be encoded.
+    if wire.encode_within(usize::MAX, tail, topic, message, &mut line).is_ok() {
         outbox.push_control(&line);
     }
 }
@@ -71,7 +96,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn control_cancel_in_any_form_is_read() {
+    fn control_line_in_any_form_is_read() {
         let read = |line: &str| Control::read(Wire::JSON_LINES, line.as_bytes());
         for (line, id) in [
             (r#"{"topic":"socket-ipc.cancel","message":8,"re":0}"#, "8"),
@@ -84,7 +109,21 @@ mod tests {
             let Some(Control::Cancel(read)) = read(line) else { panic!("{line} is no cancel") };
             assert_eq!(read.to_string(), id);
         }
+        for (line, more) in [
+            (r#"{"topic":"socket-ipc.more","message":[8,65536],"re":0}"#, ("8", 65_536)),
+            (r#"{"topic":"socket-ipc.more","re":0,"message":[ 8.0 , 1e3 ]}"#, ("8.0", 1000)),
+            (r#"{"topic":"socket-ipc.more","message":["a",1e99],"re":0}"#, (r#""a""#, u64::MAX)),
+        ] {
+            let Some(Control::More(id, bytes)) = read(line) else { panic!("{line} is no renewal") };
+            assert_eq!((&*id.to_string(), bytes), more);
+        }
         for line in [
+            r#"{"topic":"socket-ipc.more","message":[8,-1],"re":0}"#,
+            r#"{"topic":"socket-ipc.more","message":[8,0.5],"re":0}"#,
+            r#"{"topic":"socket-ipc.more","message":[8],"re":0}"#,
+            r#"{"topic":"socket-ipc.more","message":[8,1,1],"re":0}"#,
+            r#"{"topic":"socket-ipc.more","message":[null,1],"re":0}"#,
+            r#"{"topic":"socket-ipc.more","message":8,"re":0}"#,
             r#"{"topic":"socket-ipc.cancel","message":8}"#,
             r#"{"topic":"socket-ipc.cancel","message":8,"re":1}"#,
             r#"{"topic":"socket-ipc.cancel","message":[8],"re":0}"#,

@@ -16,12 +16,16 @@ mod control;
 mod deadline_timer;
 mod encode;
 mod inbox;
+mod item_queue;
+mod item_sender;
+mod open_window;
 mod outbox;
 mod pending_requests;
 mod read_buffer;
 mod reply;
 mod reply_future;
 mod reply_scanner;
+mod reply_stream;
 mod running_responders;
 mod session;
 mod transport;
@@ -38,6 +42,8 @@ use crate::wire::{RequestId, Wire};
 pub use closing::Closing;
 pub(crate) use encode::{encoded, queue_paced};
 pub(crate) use inbox::InboxBudget;
+pub(crate) use item_sender::ItemSender;
+pub(crate) use open_window::OpenWindow;
 pub(crate) use outbox::{BroadcastLog, CloseCommand, Outbox, OutboxBudget, PushError, Unsent, counted_for};
 pub(crate) use pending_requests::{Cancels, PendingRequests};
 pub(crate) use reply::{
@@ -45,6 +51,8 @@ pub(crate) use reply::{
 };
 pub use reply_future::ReplyFuture;
 pub(crate) use reply_future::{Read, read_raw, read_typed};
+pub use reply_stream::ReplyStream;
+pub(crate) use reply_stream::{OpenStream, ReadItems, read_items, read_raw_items};
 pub(crate) use session::Session;
 pub(crate) use transport::Transport;
 
@@ -87,6 +95,8 @@ pub(crate) struct Limits {
     pub(crate) max_requests: usize,
     /// How far a connection reads ahead behind a message that is held back.
     pub(crate) read_ahead_len: usize,
+    /// How many bytes of items of a stream may lie unread.
+    pub(crate) stream_window: u64,
     pub(crate) request_timeout: Duration,
     /// How many bytes of a message a `MessageError` keeps.
     pub(crate) raw_len: usize,
@@ -105,6 +115,7 @@ impl Default for Limits {
             drain: limits::DRAIN,
             max_requests: limits::MAX_REQUESTS,
             read_ahead_len: limits::READ_AHEAD_LEN,
+            stream_window: limits::STREAM_WINDOW,
             request_timeout: limits::REQUEST_TIMEOUT,
             raw_len: limits::RAW_LEN,
         }

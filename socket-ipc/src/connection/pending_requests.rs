@@ -11,10 +11,11 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::control;
+use super::item_queue::{ItemQueue, Stored};
 use super::outbox::Outbox;
 use crate::events::CloseCause;
 use crate::sync::lock;
-use crate::wire::Wire;
+use crate::wire::{StreamPart, Wire, reply_part_at_end};
 
 /// The outcome of a request: the envelope of its reply, as it arrived, or why there is none.
 pub(super) type Outcome = Result<Box<[u8]>, NoReply>;
@@ -81,11 +82,28 @@ struct Waiting {
 
 #[derive(Debug)]
 struct Requester {
-    reply: oneshot::Sender<Outcome>,
+    awaits: Awaits,
     /// `None` is beyond the range of the clock.
     deadline: Option<Instant>,
     /// Whether the peer is told when nobody waits any more.
     is_cancelled: bool,
+}
+
+/// What a requester waits for.
+#[derive(Debug)]
+enum Awaits {
+    Reply(oneshot::Sender<Outcome>),
+    Items(Arc<ItemQueue>),
+}
+
+impl Requester {
+    /// Tells that no reply comes. It wakes the requester: without a lock.
+    fn fail(self, no_reply: NoReply) {
+        match self.awaits {
+            Awaits::Reply(reply) => drop(reply.send(Err(no_reply))),
+            Awaits::Items(items) => items.end(no_reply),
+        }
+    }
 }
 
 impl PendingRequests {
@@ -107,8 +125,28 @@ impl PendingRequests {
         timeout: Duration,
         is_cancelled: bool,
     ) -> Result<(u64, oneshot::Receiver<Outcome>), BeginError> {
-        let deadline = Instant::now().checked_add(timeout);
         let (sender, receiver) = oneshot::channel();
+        let id = self.register(Awaits::Reply(sender), timeout, is_cancelled)?;
+        Ok((id, receiver))
+    }
+
+    /// Registers a request of a stream that is about to be sent, and returns its number. `timeout` is how long it may
+    /// take to begin.
+    pub(super) fn begin_stream(
+        self: &Arc<Self>,
+        items: Arc<ItemQueue>,
+        timeout: Duration,
+    ) -> Result<u64, BeginError> {
+        self.register(Awaits::Items(items), timeout, true)
+    }
+
+    fn register(
+        self: &Arc<Self>,
+        awaits: Awaits,
+        timeout: Duration,
+        is_cancelled: bool,
+    ) -> Result<u64, BeginError> {
+        let deadline = Instant::now().checked_add(timeout);
         let mut waiting = lock(&self.waiting);
         if let Some(cause) = &waiting.ended {
             return Err(BeginError::Ended(cause.clone()));
@@ -118,10 +156,10 @@ impl PendingRequests {
         }
         let id = waiting.next_id;
         waiting.next_id += 1;
-        waiting.requesters.insert(id, Requester { reply: sender, deadline, is_cancelled });
+        waiting.requesters.insert(id, Requester { awaits, deadline, is_cancelled });
         self.counted(&waiting);
         self.keep(&mut waiting, deadline);
-        Ok((id, receiver))
+        Ok(id)
     }
 
     /// Gives a request another deadline, if it still waits, and says whether it does.
@@ -146,21 +184,86 @@ impl PendingRequests {
     }
 
     fn cancel(&self, id: u64, requester: &Requester) {
-        if let Some(Cancels { outbox, wire }) = self.cancels.as_ref().filter(|_| requester.is_cancelled) {
+        if requester.is_cancelled {
+            self.cancel_id(id);
+        }
+    }
+
+    /// Tells the peer that nobody waits for the replies to a request any more.
+    pub(super) fn cancel_id(&self, id: u64) {
+        if let Some(Cancels { outbox, wire }) = &self.cancels {
             control::cancel(outbox, *wire, id);
         }
     }
 
-    /// Hands a reply to the request that waits for it, and says whether one does.
+    /// Tells the peer that the requester of a stream takes so many bytes more.
+    pub(super) fn renew(&self, id: u64, bytes: u64) {
+        if let Some(Cancels { outbox, wire }) = &self.cancels {
+            control::more(outbox, *wire, id, bytes);
+        }
+    }
+
+    /// Hands a reply, or a line of a stream, to the request that waits for it, and says whether one does.
     pub(super) fn resolve(&self, re: u64, envelope: &[u8]) -> bool {
-        self.is_waiting()
-            && self.take(re).is_some_and(|requester| requester.reply.send(Ok(envelope.into())).is_ok())
+        if !self.is_waiting() {
+            return false;
+        }
+        let mut waiting = lock(&self.waiting);
+        let requester = match waiting.requesters.get_mut(&re) {
+            None => return false,
+            Some(Requester { awaits: Awaits::Reply(_), .. }) => waiting.requesters.remove(&re),
+            Some(Requester { awaits: Awaits::Items(items), deadline, .. }) => {
+                let (stored, reader) = items.store(self.part_of(envelope), envelope);
+                // It bounds the wait for this line.
+                *deadline = None;
+                let requester = if stored == Stored::Open { None } else { waiting.requesters.remove(&re) };
+                self.counted(&waiting);
+                drop(waiting);
+                if let Some(requester) = requester.filter(|_| stored == Stored::Cut) {
+                    self.cancel(re, &requester);
+                }
+                // Without the lock.
+                if let Some(reader) = reader {
+                    reader.wake();
+                }
+                return true;
+            }
+        };
+        self.counted(&waiting);
+        drop(waiting);
+        match requester {
+            Some(Requester { awaits: Awaits::Reply(reply), .. }) => reply.send(Ok(envelope.into())).is_ok(),
+            _ => false,
+        }
+    }
+
+    /// What a line is of a stream.
+    fn part_of(&self, envelope: &[u8]) -> StreamPart<'static> {
+        match (reply_part_at_end(envelope), &self.cancels) {
+            // Other programs may write the keys in any order.
+            (StreamPart::None, Some(Cancels { wire, .. })) => {
+                match wire.decode(envelope).map(|read| read.stream) {
+                    Ok(StreamPart::Item) => StreamPart::Item,
+                    Ok(StreamPart::Started) => StreamPart::Started,
+                    _ => StreamPart::None,
+                }
+            }
+            (part, _) => part,
+        }
     }
 
     /// Fails the request whose reply was too long.
     pub(super) fn too_long(&self, re: u64, size: u64, limit: usize) {
         if let Some(requester) = self.take(re) {
-            let _ = requester.reply.send(Err(NoReply::TooLong { size, limit }));
+            self.cancel_stream(re, &requester);
+            requester.fail(NoReply::TooLong { size, limit });
+        }
+    }
+
+    /// Tells the peer, if the request is that of a stream: it would go on.
+    fn cancel_stream(&self, id: u64, requester: &Requester) {
+        if let Awaits::Items(_) = requester.awaits {
+            self.cancel(id, requester);
         }
     }
 
@@ -171,8 +274,9 @@ impl PendingRequests {
         self.counted(&waiting);
         drop(waiting);
         // Sending wakes the requesters: without the lock.
-        for requester in requesters.into_values() {
-            let _ = requester.reply.send(Err(NoReply::NoRoom { limit }));
+        for (id, requester) in requesters {
+            self.cancel_stream(id, &requester);
+            requester.fail(NoReply::NoRoom { limit });
         }
     }
 
@@ -190,7 +294,7 @@ impl PendingRequests {
         drop(waiting);
         // Sending wakes the requesters: without the lock.
         for requester in requesters.into_values() {
-            let _ = requester.reply.send(Err(NoReply::Ended(cause.clone())));
+            requester.fail(NoReply::Ended(cause.clone()));
         }
         self.earlier.notify_one();
     }
@@ -247,7 +351,7 @@ impl PendingRequests {
         // Sending wakes the requesters: without the lock.
         for (id, requester) in over {
             self.cancel(id, &requester);
-            let _ = requester.reply.send(Err(NoReply::TimedOut));
+            requester.fail(NoReply::TimedOut);
         }
         next
     }

@@ -17,7 +17,7 @@ use crate::error::{RequestError, SendError};
 use crate::events::CloseCause;
 use crate::topic::Request;
 use crate::wire::raw_message::RawMessage;
-use crate::wire::{Envelope, RequestId, Wire, decode_any_kind, utf8};
+use crate::wire::{Envelope, RequestId, StreamPart, Wire, decode_any_kind, utf8};
 
 /// Waits for the reply to a request: a future of `Result<R, RequestError<E>>`, which `request` returns.
 ///
@@ -100,15 +100,13 @@ impl<R, E> ReplyFuture<R, E> {
     ) -> Self {
         let Limits { wire, request_timeout: timeout, .. } = *limits;
         let sent = || -> Result<Self, RequestError<E>> {
-            let topic = || topic.to_owned();
-            let (id, reply) =
-                link.pending_requests.begin(timeout, is_cancelled).map_err(|error| match error {
-                    BeginError::TooMany { limit } => RequestError::TooManyRequests { topic: topic(), limit },
-                    BeginError::Ended(cause) => RequestError::ConnectionLost { topic: topic(), cause },
-                })?;
+            let (id, reply) = link
+                .pending_requests
+                .begin(timeout, is_cancelled)
+                .map_err(|error| begin_error(topic, error))?;
             // Made before the request is sent, so that the reply can't come first.
             let mut request = PendingRequest {
-                topic: topic().into(),
+                topic: topic.into(),
                 wire,
                 id,
                 pending_requests: Arc::clone(&link.pending_requests),
@@ -166,8 +164,15 @@ impl<R, E> Future for ReplyFuture<R, E> {
         };
         match std::mem::replace(&mut self.progress, Progress::Done) {
             Progress::Waiting(request) => Poll::Ready(match outcome {
-                Ok(envelope) => (self.read)(request.wire, &request.topic, &envelope),
-                Err(no_reply) => Err(request.failed::<R, E>(no_reply)),
+                Ok(envelope) => {
+                    let reply = (self.read)(request.wire, &request.topic, &envelope);
+                    if let Err(RequestError::IsAStream { .. }) = &reply {
+                        // The responder goes on.
+                        request.pending_requests.cancel_id(request.id);
+                    }
+                    reply
+                }
+                Err(no_reply) => Err(no_reply_error::<R, E>(&request.topic, request.timeout, no_reply)),
             }),
             Progress::Failed(error) => Poll::Ready(Err(error)),
             // It was awaited before.
@@ -184,20 +189,29 @@ impl PendingRequest {
         // The sender sends an outcome before it is dropped, unless the whole runtime is.
         Poll::Ready(outcome.unwrap_or(Err(NoReply::Ended(CloseCause::Closed))))
     }
+}
 
-    /// The error of a request that has no reply of the type `R`.
-    fn failed<R, E>(&self, no_reply: NoReply) -> RequestError<E> {
-        let topic = self.topic.to_string();
-        match no_reply {
-            NoReply::TimedOut => RequestError::Timeout { topic, timeout: self.timeout },
-            NoReply::Ended(cause) => RequestError::ConnectionLost { topic, cause },
-            NoReply::NoRoom { limit } => RequestError::InboxFull { topic, limit },
-            NoReply::TooLong { size, limit } => RequestError::ReplyUndecodable {
-                topic,
-                type_name: std::any::type_name::<R>(),
-                reason: format!("it takes {size} bytes, over the limit of {limit}: raise `max_message_len`"),
-            },
-        }
+/// The error of a request that was not registered.
+pub(super) fn begin_error<E>(topic: &str, error: BeginError) -> RequestError<E> {
+    let topic = topic.to_owned();
+    match error {
+        BeginError::TooMany { limit } => RequestError::TooManyRequests { topic, limit },
+        BeginError::Ended(cause) => RequestError::ConnectionLost { topic, cause },
+    }
+}
+
+/// The error of a request that has no reply of the type `R`.
+pub(super) fn no_reply_error<R, E>(topic: &str, timeout: Duration, no_reply: NoReply) -> RequestError<E> {
+    let topic = topic.to_owned();
+    match no_reply {
+        NoReply::TimedOut => RequestError::Timeout { topic, timeout },
+        NoReply::Ended(cause) => RequestError::ConnectionLost { topic, cause },
+        NoReply::NoRoom { limit } => RequestError::InboxFull { topic, limit },
+        NoReply::TooLong { size, limit } => RequestError::ReplyUndecodable {
+            topic,
+            type_name: std::any::type_name::<R>(),
+            reason: format!("it takes {size} bytes, over the limit of {limit}: raise `max_message_len`"),
+        },
     }
 }
 
@@ -234,24 +248,21 @@ where
         let (topic, type_name) = (request.to_owned(), std::any::type_name::<T::Reply>());
         RequestError::ReplyUndecodable { topic, type_name, reason }
     };
-    let is_error_topic = |topic: &str| is_error_topic(topic, T::REPLY_TOPIC.unwrap_or(T::NAME));
+    let reply_topic = T::REPLY_TOPIC.unwrap_or(T::NAME);
     let text = utf8(envelope).map_err(|error| undecodable(error.to_string()))?;
-    if let Some(head) = wire.head(text).filter(|head| !is_error_topic(head.topic))
+    if let Some(head) = wire.head(text).filter(|head| !is_error_topic(head.topic, reply_topic))
         && let Some((reply, _)) = decode_any_kind(head.rest)
     {
         return Ok(reply);
     }
-    let Envelope { topic, message, is_error, .. } =
+    let Envelope { topic, message, is_error, stream, .. } =
         wire.decode(text.as_bytes()).map_err(|error| undecodable(error.to_string()))?;
-    if !is_error && !is_error_topic(&topic) {
-        return message.decode().map_err(|error| undecodable(error.to_string()));
+    if stream != StreamPart::None {
+        return Err(RequestError::IsAStream { topic: request.to_owned() });
     }
-    let reply = error_reply(&message);
-    match reply.data().filter(|_| T::HAS_TYPED_ERROR).map(RawMessage::decode) {
-        Some(Ok(error)) => {
-            Err(RequestError::Failed { topic: request.to_owned(), text: reply.text().to_owned(), error })
-        }
-        Some(Err(_)) | None => Err(RequestError::rejected(request, reply)),
+    match error_reply_of(is_error, &topic, reply_topic, &message) {
+        None => message.decode().map_err(|error| undecodable(error.to_string())),
+        Some(reply) => Err(typed_error(request, reply, T::HAS_TYPED_ERROR)),
     }
 }
 
@@ -261,28 +272,59 @@ pub(crate) fn read_raw(
     request: &str,
     envelope: &[u8],
 ) -> Result<RawMessage<'static>, RequestError<RawMessage<'static>>> {
-    let Envelope { topic, message, is_error, .. } =
+    let Envelope { topic, message, is_error, stream, .. } =
         wire.decode(envelope).map_err(|error| RequestError::ReplyUndecodable {
             topic: request.to_owned(),
             type_name: "RawMessage",
             reason: error.to_string(),
         })?;
-    if !is_error && !is_error_topic(&topic, request) {
-        return Ok(message.into_owned());
+    if stream != StreamPart::None {
+        return Err(RequestError::IsAStream { topic: request.to_owned() });
     }
-    let reply = error_reply(&message);
-    Err(match reply.data() {
+    match error_reply_of(is_error, &topic, request, &message) {
+        None => Ok(message.into_owned()),
+        Some(reply) => Err(raw_error(request, reply)),
+    }
+}
+
+/// The error of a request whose errors may be of the type `E`.
+pub(super) fn typed_error<E: DeserializeOwned>(
+    request: &str,
+    reply: ErrorReply,
+    has_typed_error: bool,
+) -> RequestError<E> {
+    match reply.data().filter(|_| has_typed_error).map(RawMessage::decode) {
+        Some(Ok(error)) => {
+            RequestError::Failed { topic: request.to_owned(), text: reply.text().to_owned(), error }
+        }
+        Some(Err(_)) | None => RequestError::rejected(request, reply),
+    }
+}
+
+/// The error of a request whose errors are JSON text.
+pub(super) fn raw_error(request: &str, reply: ErrorReply) -> RequestError<RawMessage<'static>> {
+    match reply.data() {
         Some(data) => RequestError::Failed {
             topic: request.to_owned(),
             text: reply.text().to_owned(),
             error: data.clone(),
         },
         None => RequestError::rejected(request, reply),
-    })
+    }
 }
 
-/// Whether a reply under this topic is an error reply, where it should have come under another one. Error replies have
-/// a key that says so; older versions and hand-written programs leave that out.
+/// The error reply that a reply is, if it is one. Error replies have a key that says so; older versions and
+/// hand-written programs leave that out.
+pub(super) fn error_reply_of(
+    is_error: bool,
+    topic: &str,
+    expected: &str,
+    message: &RawMessage<'_>,
+) -> Option<ErrorReply> {
+    (is_error || is_error_topic(topic, expected)).then(|| error_reply(message))
+}
+
+/// Whether a reply under this topic is an error reply, where it should have come under another one.
 fn is_error_topic(topic: &str, expected: &str) -> bool {
     topic == ERROR_TOPIC && expected != ERROR_TOPIC
 }

@@ -1,13 +1,17 @@
 //! The running responders of one connection. Only the end of the connection waits for them.
 
+use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use foldhash::fast::RandomState;
 use futures_util::stream::{FuturesUnordered, Stream};
 
 use super::EndpointState;
 use super::closing::polled;
 use super::context::ConnectionContext;
+use super::open_window::OpenWindow;
 use crate::listener::caught;
 use crate::router::{OnCancel, ResponderCall};
 use crate::wire::RequestId;
@@ -20,14 +24,19 @@ pub(super) struct RunningResponders<E: EndpointState> {
     /// The bytes that the responders and their requests take.
     len: usize,
     limit: usize,
+    /// The windows of the streams among them. Made when first needed.
+    // Boxed: most connections have none, and the map itself takes 48 bytes.
+    streams: Option<Box<Streams>>,
 }
+
+type Streams = HashMap<RequestId, Arc<OpenWindow>, RandomState>;
 
 /// The bytes that a running responder takes, beside its request: its place here and in the runtime, and its future.
 const LEN: usize = 1024;
 
 impl<E: EndpointState> RunningResponders<E> {
     pub(super) fn new(limit: usize) -> Self {
-        Self { running: None, count: 0, len: 0, limit: limit.max(1) }
+        Self { running: None, count: 0, len: 0, limit: limit.max(1), streams: None }
     }
 
     /// Takes on a responder that was called with a request of `len` bytes.
@@ -35,6 +44,9 @@ impl<E: EndpointState> RunningResponders<E> {
         let len = LEN.saturating_add(len);
         self.count += 1;
         self.len += len;
+        if let Some((id, window)) = call.stream() {
+            self.streams.get_or_insert_default().insert(id.clone(), Arc::clone(window));
+        }
         self.running.get_or_insert_default().push(Running {
             call,
             context: context.clone(),
@@ -46,10 +58,42 @@ impl<E: EndpointState> RunningResponders<E> {
     /// Polls the responders that were woken.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
         let Some(running) = self.running.as_mut().filter(|_| self.count > 0) else { return };
-        while let Poll::Ready(Some(len)) = Pin::new(&mut *running).poll_next(cx) {
+        while let Poll::Ready(Some(Finished { len, stream })) = Pin::new(&mut *running).poll_next(cx) {
             self.count -= 1;
             self.len -= len;
+            if let (Some(id), Some(streams)) = (stream, &mut self.streams) {
+                streams.remove(&id);
+                self.streams.take_if(|streams| streams.is_empty());
+            }
         }
+    }
+
+    /// Whether any stream is running.
+    pub(super) fn has_streams(&self) -> bool {
+        self.streams.is_some()
+    }
+
+    /// Whether a stream with this id is running.
+    pub(super) fn is_stream(&self, id: &RequestId) -> bool {
+        self.streams.as_ref().is_some_and(|streams| streams.contains_key(id))
+    }
+
+    /// Whether any responder replies to the request with this id.
+    pub(super) fn replies_to(&self, id: &RequestId) -> bool {
+        self.running.iter().flatten().any(|running| running.call.replies_to(id))
+    }
+
+    /// Opens the window of the stream with this id, and says whether there is one.
+    pub(super) fn open_window(&mut self, id: &RequestId, bytes: u64, cx: &mut Context<'_>) -> bool {
+        let Some(window) = self.streams.as_ref().and_then(|streams| streams.get(id)) else { return false };
+        window.open(bytes);
+        self.poll(cx);
+        true
+    }
+
+    /// Has the streams end, because the endpoint closes.
+    pub(super) fn close_streams(&self) {
+        self.streams.iter().flat_map(|streams| streams.values()).for_each(|window| window.close());
     }
 
     /// Cancels the responders that reply to the request with this id, and says whether there are any.
@@ -74,7 +118,7 @@ impl<E: EndpointState> RunningResponders<E> {
 
     /// Drops all responders, unfinished: the peer reads no more.
     pub(super) fn give_up(&mut self) {
-        self.running = None;
+        (self.running, self.streams) = (None, None);
         (self.count, self.len) = (0, 0);
     }
 
@@ -102,7 +146,18 @@ struct Running<E: EndpointState> {
     waker: Option<Waker>,
 }
 
+/// What a responder that has finished took.
+struct Finished {
+    len: usize,
+    /// The id of the request, if it was a stream.
+    stream: Option<RequestId>,
+}
+
 impl<E: EndpointState> Running<E> {
+    fn finished(&self) -> Finished {
+        Finished { len: self.len, stream: self.call.stream().map(|(id, _)| id.clone()) }
+    }
+
     fn cancel(&mut self) {
         match self.call.on_cancel() {
             OnCancel::Drop => {
@@ -119,11 +174,10 @@ impl<E: EndpointState> Running<E> {
 }
 
 impl<E: EndpointState> Future for Running<E> {
-    /// The bytes that it took.
-    type Output = usize;
+    type Output = Finished;
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<usize> {
-        let Self { call, context, len, waker } = &mut *self;
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Finished> {
+        let Self { call, context, waker, .. } = &mut *self;
         let (poll, awaits_close) = polled(context.identity(), || call.poll(cx, context.from, context));
         if poll.is_pending() && awaits_close && context.endpoint.router().is_closed() {
             // Closing has begun and does not wait for this responder.
@@ -131,13 +185,13 @@ impl<E: EndpointState> Future for Running<E> {
             tokio::spawn(async move {
                 std::future::poll_fn(|cx| call.poll(cx, context.from, &context)).await;
             });
-            return Poll::Ready(*len);
+            return Poll::Ready(self.finished());
         }
         if poll.is_pending() && waker.is_none() {
             // The set of responders polls a responder with the same waker every time.
             *waker = Some(cx.waker().clone());
         }
-        poll.map(|()| *len)
+        poll.map(|()| self.finished())
     }
 }
 

@@ -37,6 +37,12 @@ impl<T, S> KindIn<T, S> for kind::Message {
     }
 }
 
+impl<T, S> KindIn<T, S> for kind::Stream {
+    fn schemas(_: Contract) -> (Option<Value>, Option<Value>) {
+        (None, None)
+    }
+}
+
 impl<T, S> KindIn<T, S> for kind::Request
 where
     T: Request<Reply: SchemaIn<S>, Error: ErrorIn<S>>,

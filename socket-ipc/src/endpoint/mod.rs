@@ -14,6 +14,7 @@ pub(crate) mod reply_sender;
 pub(crate) mod requests;
 pub(crate) mod send;
 mod state;
+pub(crate) mod streams;
 
 pub(crate) use peer_id::PeerId;
 pub(crate) use state::{Core, Endpoint, build};

@@ -173,6 +173,16 @@ macro_rules! common_options {
                 self
             }
 
+            /// Sets how many bytes of items of a requested stream may lie unread:
+            /// [`limits::STREAM_WINDOW`](crate::limits::STREAM_WINDOW) (256 KiB) unless set.
+            ///
+            /// The peer sends no more until they are read. An item is at most as long as the window.
+            /// [`ReplyStream::window`](crate::ReplyStream::window) sets it for one stream.
+            pub fn stream_window(mut self, bytes: u64) -> Self {
+                self.options.limits.stream_window = bytes;
+                self
+            }
+
             /// Sets how many bytes of a message a `MessageError` keeps:
             /// [`limits::RAW_LEN`](crate::limits::RAW_LEN) (64 KiB) unless set.
             ///

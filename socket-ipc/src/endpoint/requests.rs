@@ -139,7 +139,7 @@ pub(super) fn reply_topic<T: Request>() -> TopicName<'static> {
     TopicName::OfType(T::REPLY_TOPIC.unwrap_or(T::NAME))
 }
 
-fn attach<E: Endpoint>(
+pub(super) fn attach<E: Endpoint>(
     endpoint: &Arc<E>,
     topic: &str,
     responder: Box<dyn Listener<E::Peer>>,

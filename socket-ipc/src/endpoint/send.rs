@@ -1,11 +1,15 @@
 //! From a message to the outbox of the connection to its peer.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::peer_id::PeerId as _;
 use super::state::Endpoint;
-use crate::connection::{Outbox, PushError, Read, ReplyFuture, encoded, queue_paced};
-use crate::error::SendError;
+use crate::connection::{
+    Limits, OpenStream, Outbox, PushError, Read, ReadItems, ReplyFuture, ReplyStream, encoded, queue_paced,
+};
+use crate::error::{RequestError, SendError};
 use crate::topic::TopicName;
 use crate::wire::{RequestId, Tail};
 
@@ -47,6 +51,41 @@ pub(crate) fn request<M: Serialize + ?Sized, R, X, E: Endpoint>(
         }
         Err(error) => ReplyFuture::failed(error, read),
     }
+}
+
+/// Encodes a request of a stream, which is sent when the stream is polled.
+pub(crate) fn request_stream<M: Serialize + ?Sized, R: 'static, X: 'static, E: Endpoint>(
+    endpoint: &Arc<E>,
+    topic: TopicName<'_>,
+    request: &M,
+    to: E::Peer,
+    read: ReadItems<R, X>,
+) -> ReplyStream<R, X> {
+    let (limits, name) = (endpoint.limits(), topic.as_str());
+    if !limits.wire.has_control_lines() {
+        return ReplyStream::failed(RequestError::NoStreams { topic: name.to_owned() }, read);
+    }
+    let mut line = match encoded(&**endpoint, Tail::Message, name, request, <[u8]>::to_vec) {
+        Ok(line) => line,
+        Err(error) => return ReplyStream::failed(error, read),
+    };
+    let (endpoint, name, topic) = (Arc::clone(endpoint), name.to_owned(), topic.of_type());
+    ReplyStream::new(limits, read, move |options| {
+        let topic = topic.map_or(TopicName::AtRunTime(&name), TopicName::OfType);
+        let connection = connection(&*endpoint, topic, to)?;
+        let Limits { wire, max_message_len: limit, .. } = *endpoint.limits();
+        let (link, outbox) = (E::link(&connection), &E::link(&connection).outbox);
+        OpenStream::begin(link, wire, &name, options, |window, id| {
+            wire.complete_stream_request(window, id, &mut line);
+            let size = line.len() - wire.delimiter().len();
+            if size > limit {
+                return Err(SendError::TooLarge { topic: name.clone(), size, limit });
+            }
+            outbox
+                .push(&line, topic)
+                .map_err(|error| not_queued(&*endpoint, &name, to, outbox, line.len(), error))
+        })
+    })
 }
 
 fn connection<E: Endpoint>(

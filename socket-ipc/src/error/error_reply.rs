@@ -53,7 +53,14 @@ impl ErrorReply {
     pub const UNDECODABLE: &'static str = "undecodable";
     /// The library's code where the responder panicked.
     pub const PANICKED: &'static str = "panicked";
-    /// The library's code where the requests in flight fill the input budget.
+    /// The library's code where a stream was requested from a responder with a single reply, or a single reply from a
+    /// responder with a stream.
+    pub const STREAM: &'static str = "stream";
+    /// The library's code where an item of a stream is longer than the window of its requester.
+    pub const WINDOW: &'static str = "window";
+    /// The library's code where a stream has ended because the responder's endpoint closes.
+    pub const CLOSING: &'static str = "closing";
+    /// The library's code where the requests in flight fill the input budget, or take all places of `max_requests`.
     pub const TOO_MANY_REQUESTS: &'static str = "too_many_requests";
     /// The library's code where a [`ReplySender`](crate::ReplySender) was dropped without a reply.
     pub const UNANSWERED: &'static str = "unanswered";

@@ -85,6 +85,21 @@ pub enum MessageErrorKind {
         /// The JSON text of the `id`, shortened in the middle where it is long.
         id: String,
     },
+    /// The message is of a topic whose responder replies with streams, and has no `id`. The responder was not called.
+    #[error("a request of the stream `{topic}` without an `id`: its items could not be told from others")]
+    StreamWithoutId {
+        /// The topic of the message.
+        topic: String,
+    },
+    /// The request has the `id` of a stream that is running over its connection, or it is one of a stream and has the
+    /// `id` of any request in flight. No listener is called.
+    #[error(
+        "a request with `\"id\":{id}`, the id of a request in flight: every request of a stream needs its own"
+    )]
+    IdInFlight {
+        /// The JSON text of the `id`.
+        id: String,
+    },
     /// The message does not decode into the type of a listener. The other listeners were called.
     #[error("`{topic}` is not a `{type_name}`: {reason} at line {line} column {column}")]
     Decode {

@@ -1,6 +1,6 @@
 //! Why a responder was not attached.
 
-/// Why a responder was not attached. The existing one stays.
+/// Why a responder was not attached. An existing one stays.
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -30,5 +30,14 @@ pub enum RegisterError {
         existing: &'static str,
         /// The request type of the responder that was not attached.
         rejected: &'static str,
+    },
+    /// The wire has no streams: it is one of the Node presets, whose programs know no control lines. A stream could be
+    /// neither paced nor cancelled.
+    #[error(
+        "can't respond to `{topic}` with a stream: streams need control lines, and the wires of the Node library have none"
+    )]
+    NoStreams {
+        /// The topic.
+        topic: String,
     },
 }

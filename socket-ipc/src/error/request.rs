@@ -103,6 +103,38 @@ pub enum RequestError<E = ErrorReply> {
         /// The code and the text of the error reply.
         reply: ErrorReply,
     },
+    /// The request was one of a stream, and the peer replied with a single reply, as a plain responder does, or an older
+    /// version.
+    #[error("`{topic}` is no stream: the peer sent a single reply; use `request`, not `request_stream`")]
+    NotAStream {
+        /// The topic of the request.
+        topic: String,
+    },
+    /// The request was one of a single reply, and the peer began a stream.
+    #[error("`{topic}` is a stream: use `request_stream`, not `request`")]
+    IsAStream {
+        /// The topic of the request.
+        topic: String,
+    },
+    /// The peer sent an item of a stream that is longer than the window, or more items than the window allows. The
+    /// request was cancelled.
+    #[error("an item of `{topic}`, of {size} bytes, is beyond the window of {window} bytes")]
+    WindowExceeded {
+        /// The topic of the request.
+        topic: String,
+        /// The length of the item's line, in bytes.
+        size: u64,
+        /// The window of the stream, in bytes.
+        window: u64,
+    },
+    /// The connection's wire has no streams: it is one of the Node presets, whose programs know no control lines.
+    #[error(
+        "cannot request the stream `{topic}`: streams need control lines, and the wires of the Node library have none"
+    )]
+    NoStreams {
+        /// The topic of the request.
+        topic: String,
+    },
     /// The reply does not decode into the reply type.
     #[error("the reply to `{topic}` is not a `{type_name}`: {reason}")]
     ReplyUndecodable {
@@ -150,6 +182,12 @@ impl From<RequestError<RawMessage<'static>>> for RequestError {
                 Self::Rejected { topic, reply }
             }
             RequestError::Rejected { topic, reply } => Self::Rejected { topic, reply },
+            RequestError::NotAStream { topic } => Self::NotAStream { topic },
+            RequestError::IsAStream { topic } => Self::IsAStream { topic },
+            RequestError::WindowExceeded { topic, size, window } => {
+                Self::WindowExceeded { topic, size, window }
+            }
+            RequestError::NoStreams { topic } => Self::NoStreams { topic },
             RequestError::ReplyUndecodable { topic, type_name, reason } => {
                 Self::ReplyUndecodable { topic, type_name, reason }
             }

@@ -54,8 +54,8 @@ pub struct Context<'h, P = AnyTopic> {
 }
 
 impl<'h, P> Context<'h, P> {
-    pub(super) fn of(server: &'h ServerHandle<P>, client_id: ClientId) -> Self {
-        Self { server: Handle::Borrowed(server), client_id, call: None }
+    pub(super) fn of(server: &'h ServerHandle<P>, client_id: ClientId, call: Option<OfCall>) -> Self {
+        Self { server: Handle::Borrowed(server), client_id, call }
     }
 
     /// Returns the client that the message came from.
@@ -89,10 +89,11 @@ impl<'h, P> Context<'h, P> {
         self.server.send(message, self.client_id)
     }
 
-    /// Waits until nobody waits for the method: for tasks that an asynchronous method starts, and that may run longer.
+    /// Waits until nobody waits for the method: for tasks that a method starts, and that may run longer.
     ///
-    /// In an asynchronous responder that is when its requester has given up, when the connection has ended, or when the
-    /// method has returned. In any other method it is when the connection has ended.
+    /// In an asynchronous responder, and in one whose reply is a stream, that is when its requester has given up, when
+    /// the connection has ended, or when the reply or the stream is complete. In any other method it is when the
+    /// connection has ended.
     ///
     /// ```
     /// # use serde::{Deserialize, Serialize};
@@ -200,8 +201,8 @@ pub struct ClientContext<'h, P = AnyTopic> {
 }
 
 impl<'h, P> ClientContext<'h, P> {
-    pub(super) fn of(client: &'h ClientHandle<P>) -> Self {
-        Self { client: Handle::Borrowed(client), call: None }
+    pub(super) fn of(client: &'h ClientHandle<P>, call: Option<OfCall>) -> Self {
+        Self { client: Handle::Borrowed(client), call }
     }
 
     /// Returns the client that received the message.
@@ -297,7 +298,7 @@ impl<H> Deref for Handle<'_, H> {
     }
 }
 
-/// Tells the contexts of an asynchronous responder that it has ended.
+/// Tells the contexts of a running responder that it has ended.
 #[doc(hidden)]
 #[derive(Clone, Debug)]
 pub struct OfCall(Arc<State>);

@@ -2,18 +2,19 @@
 
 use std::fmt;
 
+use futures_core::Stream;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::context::{ClientContext, Context, OfCall};
 use crate::client::{Client, ClientHandle};
 use crate::client_id::ClientId;
-use crate::endpoint::{listeners, requests};
+use crate::endpoint::{listeners, requests, streams};
 use crate::error::RegisterError;
 use crate::listener::ListenerId;
 use crate::server::{Server, ServerHandle};
 use crate::topic::direction::{ToClient, ToServer};
-use crate::topic::{Request, Topic};
+use crate::topic::{Request, StreamRequest, Topic};
 
 mod sealed {
     pub trait Sealed {}
@@ -38,10 +39,10 @@ pub trait Endpoint: sealed::Sealed + Sized + 'static {
 
     /// What says where a message is from.
     #[doc(hidden)]
-    type Peer: Copy;
+    type Peer: Copy + Send + Sync + 'static;
 
     #[doc(hidden)]
-    fn context(handle: &Self::Handle, peer: Self::Peer) -> Self::Context<'_>;
+    fn context(handle: &Self::Handle, peer: Self::Peer, call: Option<OfCall>) -> Self::Context<'_>;
 
     #[doc(hidden)]
     fn owned_context(handle: &Self::Handle, peer: Self::Peer, call: Option<OfCall>)
@@ -88,6 +89,16 @@ pub trait Endpoint: sealed::Sealed + Sized + 'static {
     where
         T: Request<Reply: Serialize + Send, Error: Serialize + Send> + DeserializeOwned + 'static,
         F: Future<Output = Result<T::Reply, T::Error>> + Send + 'static;
+
+    #[doc(hidden)]
+    fn respond_stream<T, S>(
+        handle: &Self::Handle,
+        token: ListenerId,
+        responder: impl Fn(T, Self::Peer) -> S + Send + Sync + 'static,
+    ) -> Result<(), RegisterError>
+    where
+        T: StreamRequest<Item: Serialize, Error: Serialize> + DeserializeOwned + Send + 'static,
+        S: Stream<Item = Result<T::Item, T::Error>> + Send + 'static;
 }
 
 /// An endpoint that a topic may travel to.
@@ -160,6 +171,18 @@ macro_rules! attach_to_router {
         {
             requests::respond_async_as(handle.endpoint(), token, responder)
         }
+
+        fn respond_stream<T, S>(
+            handle: &Self::Handle,
+            token: ListenerId,
+            responder: impl Fn(T, $peer) -> S + Send + Sync + 'static,
+        ) -> Result<(), RegisterError>
+        where
+            T: StreamRequest<Item: Serialize, Error: Serialize> + DeserializeOwned + Send + 'static,
+            S: Stream<Item = Result<T::Item, T::Error>> + Send + 'static,
+        {
+            streams::respond_stream_as(handle.endpoint(), token, responder)
+        }
     };
 }
 
@@ -171,8 +194,8 @@ impl<P: 'static> Endpoint for Server<P> {
     attach_to_router!(ClientId, ServerHandle<P>);
 
     #[inline]
-    fn context(handle: &ServerHandle<P>, client_id: ClientId) -> Context<'_, P> {
-        Context::of(handle, client_id)
+    fn context(handle: &ServerHandle<P>, client_id: ClientId, call: Option<OfCall>) -> Context<'_, P> {
+        Context::of(handle, client_id, call)
     }
 
     fn owned_context(
@@ -192,8 +215,8 @@ impl<P: 'static> Endpoint for Client<P> {
     attach_to_router!((), ClientHandle<P>);
 
     #[inline]
-    fn context(handle: &ClientHandle<P>, (): ()) -> ClientContext<'_, P> {
-        ClientContext::of(handle)
+    fn context(handle: &ClientHandle<P>, (): (), call: Option<OfCall>) -> ClientContext<'_, P> {
+        ClientContext::of(handle, call)
     }
 
     fn owned_context(handle: &ClientHandle<P>, (): (), call: Option<OfCall>) -> ClientContext<'static, P> {

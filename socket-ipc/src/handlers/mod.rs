@@ -8,6 +8,7 @@ mod by_kind;
 pub(crate) mod call;
 pub(crate) mod context;
 pub(crate) mod endpoint;
+mod owning_stream;
 pub(crate) mod set;
 
 use crate::error::RegisterError;

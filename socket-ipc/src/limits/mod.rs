@@ -137,6 +137,23 @@ pub const EVENT_STREAM_LEN: usize = 256;
 /// let client = Client::builder("/tmp/myApp.sock").max_requests(2 * limits::MAX_REQUESTS).build();
 /// ```
 pub const MAX_REQUESTS: usize = 1024;
+/// How many bytes of items of a stream the requester takes unread: the length of their lines.
+///
+/// The option [`stream_window`](crate::ClientBuilder::stream_window) changes it, and
+/// [`window`](crate::ReplyStream::window) does for one stream:
+///
+/// ```
+/// # use socket_ipc::{Client, limits};
+/// let client = Client::builder("/tmp/myApp.sock").stream_window(4 * limits::STREAM_WINDOW).build();
+/// ```
+pub const STREAM_WINDOW: u64 = 256 * 1024;
+/// What an item of a stream takes of its window at least, in bytes.
+///
+/// ```
+/// let most = socket_ipc::limits::STREAM_WINDOW / socket_ipc::limits::ITEM_COST as u64;
+/// println!("a window holds at most {most} items");
+/// ```
+pub const ITEM_COST: usize = 64;
 /// How long a request waits for its reply.
 ///
 /// The option [`request_timeout`](crate::ClientBuilder::request_timeout) changes it:

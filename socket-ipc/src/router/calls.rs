@@ -7,7 +7,9 @@ use std::task::{Context, Poll};
 use super::entry::{Entry, listens_for};
 use super::listener::{OnCancel, Wait};
 use super::report::Report;
+use super::stream_responder::Streaming;
 use super::table::Table;
+use crate::connection::OpenWindow;
 use crate::error::error_reply::ErrorReply;
 use crate::listener::caught;
 use crate::wire::{ReplyTo, RequestId, Wire};
@@ -50,6 +52,8 @@ pub(crate) struct ResponderCall<F> {
     topic: Option<Arc<str>>,
     to: ReplyTo,
     on_cancel: OnCancel,
+    /// The window of a stream.
+    window: Option<Arc<OpenWindow>>,
     from: PhantomData<fn(F)>,
 }
 
@@ -94,7 +98,26 @@ impl<F> Left<F> {
 
 impl<F> ResponderCall<F> {
     pub(super) fn new(wait: Wait, entry: &Entry<F>, to: ReplyTo, on_cancel: OnCancel) -> Self {
-        Self { wait: Some(wait), topic: entry.topic.clone(), to, on_cancel, from: PhantomData }
+        let topic = entry.topic.clone();
+        Self { wait: Some(wait), topic, to, on_cancel, window: None, from: PhantomData }
+    }
+
+    pub(super) fn streaming(streaming: Streaming, entry: &Entry<F>) -> Self {
+        let Streaming { wait, to, window } = streaming;
+        Self { window: Some(window), ..Self::new(wait, entry, to, OnCancel::Drop) }
+    }
+
+    /// The topic of the request.
+    pub(crate) fn topic(&self) -> &str {
+        self.topic.as_deref().unwrap_or_default()
+    }
+
+    /// The id and the window of a stream.
+    pub(crate) fn stream(&self) -> Option<(&RequestId, &Arc<OpenWindow>)> {
+        match (&self.to, &self.window) {
+            (ReplyTo::Request(id), Some(window)) => Some((id, window)),
+            _ => None,
+        }
     }
 
     /// Whether it replies to the request with this id.
@@ -169,21 +192,18 @@ impl<F: Copy> ResponderCall<F> {
         Poll::Ready(())
     }
 
-    /// Drops the responder before it is polled, and replies that there is no room for the request.
-    pub(crate) fn reject(&mut self, limit: usize, from: F, report: &impl Report<F>) {
+    /// Drops the responder before it is polled, and replies that there is no room for the request: `text` says why.
+    pub(crate) fn reject(&mut self, text: String, from: F, report: &impl Report<F>) {
         self.give_up(from, report);
-        let topic = self.topic.as_deref().unwrap_or_default();
-        let text = format!(
-            "received messages and running requests take {limit} bytes, the limit of `inbox_total_len`: try again later"
-        );
-        report.send_error_reply(&self.to, topic, ErrorReply::new(ErrorReply::TOO_MANY_REQUESTS, text), from);
+        let error_reply = ErrorReply::new(ErrorReply::TOO_MANY_REQUESTS, text);
+        report.send_error_reply(&self.to, self.topic(), error_reply, from);
     }
 
     /// Takes the running responder out of this.
     pub(crate) fn take(&mut self) -> Self {
         let on_cancel = std::mem::replace(&mut self.on_cancel, OnCancel::Nothing);
-        let (topic, to) = (self.topic.clone(), self.to.clone());
-        Self { wait: self.wait.take(), topic, to, on_cancel, from: PhantomData }
+        let (topic, to, window) = (self.topic.clone(), self.to.clone(), self.window.clone());
+        Self { wait: self.wait.take(), topic, to, on_cancel, window, from: PhantomData }
     }
 
     /// Drops the responder, finished or not.

@@ -8,6 +8,7 @@ use super::cached::{Cached, Front};
 use super::calls::{Left, PendingCall, ResponderCall, Rest, panicked};
 use super::listener::CallResult;
 use super::report::Report;
+use super::stream_responder::{Refused, window_of};
 use super::table::Table;
 use crate::error::error_reply::ErrorReply;
 use crate::error::{MessageError, MessageErrorKind};
@@ -41,6 +42,11 @@ impl<F: Copy> Router<F> {
                     }
                     Ok(Some(CallResult::Responding { wait, to, on_cancel })) => {
                         let call = ResponderCall::new(wait, only, to, on_cancel);
+                        cached.responder_calls.push(call);
+                        true
+                    }
+                    Ok(Some(CallResult::Streaming(streaming))) => {
+                        let call = ResponderCall::streaming(*streaming, only);
                         cached.responder_calls.push(call);
                         true
                     }
@@ -199,7 +205,24 @@ impl<F: Copy> Router<F> {
                 // Two responders could reply to each other for ever.
                 continue;
             }
-            match caught(|| entry.listener.call(&RawMessage::shared(message, &copy), topic, from, kind)) {
+            let window = match window_of(entry, &envelope) {
+                Ok(window) => window,
+                Err(Refused::Reply(error_reply)) => {
+                    report.send_error_reply(&kind.reply_to(false), topic, error_reply, from);
+                    continue;
+                }
+                Err(Refused::Reported(kind)) => {
+                    report_error(kind);
+                    continue;
+                }
+            };
+            let message = RawMessage::shared(message, &copy);
+            let called = caught(|| match window {
+                Some((id, window)) => entry.listener.begin_stream(&message, from, id, window),
+                None => entry.listener.call(&message, topic, from, kind),
+            });
+            let message = envelope.message.as_str();
+            match called {
                 Ok(Ok(CallResult::Done)) => {}
                 Ok(Ok(CallResult::Wait(wait))) => {
                     let called = number + 1;
@@ -212,6 +235,9 @@ impl<F: Copy> Router<F> {
                 }
                 Ok(Ok(CallResult::Responding { wait, to, on_cancel })) => {
                     responder_calls.push(ResponderCall::new(wait, entry, to, on_cancel));
+                }
+                Ok(Ok(CallResult::Streaming(streaming))) => {
+                    responder_calls.push(ResponderCall::streaming(*streaming, entry));
                 }
                 Ok(Ok(CallResult::Panicked { to, panic })) => {
                     panicked(entry.topic.as_deref(), to.as_ref(), panic, from, report)

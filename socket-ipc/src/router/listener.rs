@@ -7,9 +7,10 @@ use std::sync::Arc;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::stream_responder::Streaming;
 use crate::topic::Topic;
 use crate::wire::raw_message::RawMessage;
-use crate::wire::{EnvelopeKind, ReplyTo, decode_one_pass};
+use crate::wire::{EnvelopeKind, ReplyTo, RequestId, Window, decode_one_pass};
 
 /// What has to finish before the next listener is called.
 pub(crate) type Wait = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -25,6 +26,8 @@ pub(crate) enum CallResult {
         to: ReplyTo,
         on_cancel: OnCancel,
     },
+    /// A stream has begun. Only the end of the connection waits for it.
+    Streaming(Box<Streaming>),
     /// A responder panicked.
     Panicked {
         /// `None` where the request has a reply.
@@ -68,6 +71,22 @@ pub(crate) trait Listener<F>: Send + Sync {
     /// Whether it replies to requests.
     fn responds(&self) -> bool {
         false
+    }
+
+    /// Whether it replies with streams.
+    fn streams(&self) -> bool {
+        false
+    }
+
+    /// Begins a stream, where it replies with streams.
+    fn begin_stream(
+        &self,
+        _message: &RawMessage<'_>,
+        _from: F,
+        _id: RequestId,
+        _window: Window,
+    ) -> Result<CallResult, serde_json::Error> {
+        Ok(CallResult::Done)
     }
 
     /// The topic that its replies travel under, if it replies to requests and that is not the topic of the requests.

@@ -14,6 +14,7 @@ mod requests;
 mod send;
 mod socket;
 mod state;
+mod streams;
 mod watch;
 
 use std::fmt;
@@ -32,6 +33,7 @@ pub use connection_events::ServerConnectionEvent;
 pub use handle::{AsyncListener, ServerHandle};
 pub use requests::{AsyncResponder, Responder};
 use state::State;
+pub use streams::StreamResponder;
 
 /// The server of a socket: listens, receives from its clients and sends to them.
 ///

@@ -16,6 +16,8 @@
 //! is_request::<Add>();
 //! ```
 
+use std::pin::Pin;
+
 use crate::topic;
 
 /// A plain message: nothing comes back.
@@ -26,7 +28,7 @@ pub enum Message {}
 #[derive(Debug)]
 pub enum Request {}
 
-/// A request whose reply is a stream of items.
+/// A request whose reply is a stream of items: the kind of every [`StreamRequest`](crate::StreamRequest).
 #[derive(Debug)]
 pub enum Stream {}
 
@@ -45,6 +47,6 @@ impl<T: topic::Request> Kind<T> for Request {
     type Outcome<'h> = Result<T::Reply, T::Error>;
 }
 
-impl<T: ?Sized> Kind<T> for Stream {
-    type Outcome<'h> = ();
+impl<T: topic::StreamRequest> Kind<T> for Stream {
+    type Outcome<'h> = Pin<Box<dyn futures_core::Stream<Item = Result<T::Item, T::Error>> + Send + 'h>>;
 }

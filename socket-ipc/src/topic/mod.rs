@@ -4,8 +4,10 @@ pub(crate) mod direction;
 pub(crate) mod error_text;
 pub mod kind;
 pub(crate) mod request;
+pub(crate) mod stream_request;
 
 pub use request::{Fails, Replies, Request};
+pub use stream_request::{Items, StreamRequest};
 
 /// A message type that knows its topic. Implemented with [`#[derive(Topic)]`](macro@crate::Topic).
 ///
@@ -67,6 +69,14 @@ pub(crate) enum TopicName<'t> {
 }
 
 impl TopicName<'_> {
+    /// The name, if it is that of a type.
+    pub(crate) fn of_type(&self) -> Option<&'static str> {
+        match self {
+            Self::OfType(name) => Some(name),
+            Self::AtRunTime(_) => None,
+        }
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         match self {
             Self::OfType(name) => name,

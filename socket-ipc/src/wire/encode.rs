@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::bounded::Bounded;
 use super::error_text::shortened;
 use super::json::{Fault, Json, MAX_DEPTH, path_at_end};
-use super::kind::{ERROR, ID, RE, RequestId};
+use super::kind::{ERROR, ID, MORE, RE, RequestId, STARTED, WINDOW, Window};
 use super::{NO_TOPIC, Wire, holds_control};
 
 /// Why a message could not be written as an envelope.
@@ -69,6 +69,8 @@ pub(crate) enum Tail<'k> {
         re: Option<&'k RequestId>,
         is_error: bool,
     },
+    /// An item of the stream that was requested with this id.
+    Item(&'k RequestId),
 }
 
 impl Json<'_> {
@@ -183,6 +185,10 @@ impl Wire {
                     None => json.further(RE, "null"),
                 }
             }
+            Tail::Item(re) => {
+                json.further(MORE, true);
+                json.id(RE, re);
+            }
         }
         json.text.put("}");
         let (size, verbatim) = (json.text.size(), json.verbatim);
@@ -190,7 +196,43 @@ impl Wire {
             return Err(EncodeError::TooLarge { size, limit });
         }
         buffer.extend_from_slice(self.delimiter.as_bytes());
-        // Only verbatim text can hold a control character: in other text there is nothing to search for.
+        self.keep_line_apart(verbatim, start, buffer);
+        let size = buffer.len() - start - self.delimiter.len();
+        if size > limit { Err(EncodeError::TooLarge { size, limit }) } else { Ok(()) }
+    }
+
+    /// Makes a request of a stream out of an encoded message.
+    pub(crate) fn complete_stream_request(&self, window: Window, id: &RequestId, buffer: &mut Vec<u8>) {
+        // The brace at the end of the envelope.
+        buffer.truncate(buffer.len() - self.delimiter.len() - 1);
+        let mut json = Json::new(Bounded::new(buffer, usize::MAX));
+        match window {
+            Window::Bytes(bytes) => json.further(WINDOW, bytes),
+            Window::Unlimited => json.further(WINDOW, "null"),
+        }
+        json.id(ID, id);
+        json.text.put("}");
+        // No delimiter can be part of this: it holds numbers and known keys.
+        buffer.extend_from_slice(self.delimiter.as_bytes());
+    }
+
+    /// Appends the line that says that the stream with this id has begun, and the delimiter.
+    pub(crate) fn encode_started(&self, topic: &str, re: &RequestId, buffer: &mut Vec<u8>) {
+        let start = buffer.len();
+        let mut json = Json::new(Bounded::new(buffer, usize::MAX));
+        json.text.put("{\"topic\":");
+        json.string(topic_or_none(topic));
+        json.further(STARTED, true);
+        json.id(RE, re);
+        json.text.put("}");
+        buffer.extend_from_slice(self.delimiter.as_bytes());
+        self.keep_line_apart(true, start, buffer);
+    }
+
+    /// Keeps the delimiter, and the characters that many readers end a line at, out of the envelope that was written
+    /// from `start` on. Only `verbatim` text can hold a control character.
+    fn keep_line_apart(&self, verbatim: bool, start: usize, buffer: &mut Vec<u8>) {
+        // In other text there is nothing to search for.
         if verbatim || !holds_control(self.delimiter) {
             self.keep_delimiter_out(start, buffer);
         }
@@ -198,8 +240,6 @@ impl Wire {
         if self.delimiter == "\n" && !buffer[start..].is_ascii() {
             escape_line_ends(start, buffer);
         }
-        let size = buffer.len() - start - self.delimiter.len();
-        if size > limit { Err(EncodeError::TooLarge { size, limit }) } else { Ok(()) }
     }
 
     /// Removes delimiters from the envelope that was written from `start` on, except the one at its end.

@@ -39,6 +39,30 @@ pub(crate) enum ReplyTo {
     Nobody,
 }
 
+/// How many bytes of items the requester of a stream takes until it says that it takes more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Window {
+    Bytes(u64),
+    /// Any number: the requester is paced by its socket alone.
+    Unlimited,
+}
+
+/// What an envelope says of a stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum StreamPart<'m> {
+    /// Nothing.
+    #[default]
+    None,
+    /// A request of a stream.
+    Request(Window),
+    /// A request with this `window`, which is neither a number of bytes nor `null`.
+    OddWindow(&'m str),
+    /// A responder has begun to reply.
+    Started,
+    /// One item; more may follow.
+    Item,
+}
+
 /// The id of a request: an integral number or a string. It is kept as it was written, because the reply has to repeat
 /// it.
 ///
@@ -155,6 +179,48 @@ pub(super) const RE: &str = "re";
 /// The key that makes a reply an error reply, where it is `true`.
 pub(super) const ERROR: &str = "error";
 
+/// The key of a request that makes it one of a stream.
+pub(super) const WINDOW: &str = "window";
+
+/// The key of the line that says that a stream has begun, where it is `true`.
+pub(super) const STARTED: &str = "started";
+
+/// The key of an item of a stream, where it is `true`.
+pub(super) const MORE: &str = "more";
+
+/// The key that a trace has beside `id`.
+pub(super) const TRACE: &str = "trace";
+
+/// The keys of an envelope beside that of the message.
+pub(super) const KEYS: [&str; 8] = ["topic", ID, RE, ERROR, WINDOW, STARTED, MORE, TRACE];
+
+impl Window {
+    /// Reads the JSON value of `window`. `None` where it is neither `null` nor an integral number that is not negative.
+    pub(super) fn read(value: &str) -> Option<Self> {
+        if value == "null" {
+            return Some(Self::Unlimited);
+        }
+        byte_count(value).map(Self::Bytes)
+    }
+}
+
+/// The JSON text of a number of bytes; at most `u64::MAX`, however large it is. `None` where it is no integral number,
+/// or negative.
+pub(crate) fn byte_count(value: &str) -> Option<u64> {
+    if let Ok(bytes) = value.parse() {
+        return Some(bytes);
+    }
+    if !value.starts_with(|first: char| first.is_ascii_digit()) {
+        // `-0` is the one number with a sign that is not negative.
+        return integer(value).filter(|digits| digits == "0").map(|_| 0);
+    }
+    match integer(value) {
+        Some(digits) => Some(digits.parse().unwrap_or(u64::MAX)),
+        // Too long to be read exactly: it is integral if it is beyond the precision of a float.
+        None => value.parse().ok().filter(|bytes: &f64| *bytes >= u64::MAX as f64).map(|_| u64::MAX),
+    }
+}
+
 impl EnvelopeKind {
     /// The kind of an envelope with these ids. One with `re` is a reply, even if it has an `id`, too.
     pub(super) fn of(id: Option<RequestId>, re: Option<RequestId>) -> Self {
@@ -226,6 +292,30 @@ mod tests {
             &"1".repeat(65),
         ] {
             assert_eq!(RequestId::read(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn window_number_of_bytes_or_null_is_read() {
+        for (text, window) in [
+            ("0", Some(Window::Bytes(0))),
+            ("262144", Some(Window::Bytes(262_144))),
+            ("1e3", Some(Window::Bytes(1000))),
+            ("7.0", Some(Window::Bytes(7))),
+            ("-0", Some(Window::Bytes(0))),
+            ("18446744073709551616", Some(Window::Bytes(u64::MAX))),
+            ("1e300", Some(Window::Bytes(u64::MAX))),
+            ("1e999", Some(Window::Bytes(u64::MAX))),
+            ("null", Some(Window::Unlimited)),
+            ("-1", None),
+            ("0.5", None),
+            ("-1e300", None),
+            ("true", None),
+            (r#""7""#, None),
+            ("[7]", None),
+            ("{}", None),
+        ] {
+            assert_eq!(Window::read(text), window, "{text}");
         }
     }
 

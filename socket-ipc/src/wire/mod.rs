@@ -17,11 +17,12 @@ mod tests;
 
 pub use decode::{Envelope, EnvelopeError};
 pub use encode::EncodeError;
-pub(crate) use kind::ReplyTo;
 pub use kind::{EnvelopeKind, RequestId};
+pub(crate) use kind::{ReplyTo, StreamPart, Window, byte_count};
 
 pub(crate) use decode::{
-    EnvelopeText, decode_any_kind, decode_one_pass, reply_id_at_end, request_id_at_end, utf8,
+    EnvelopeText, decode_any_kind, decode_item, decode_one_pass, reply_id_at_end, reply_part_at_end,
+    request_id_at_end, utf8,
 };
 pub(crate) use encode::{Tail, count_delimiters, topic_or_none};
 pub(crate) use error_text::{error_place, shift_place, shortened};
@@ -86,8 +87,11 @@ pub enum WireError {
          such as `%`"
     )]
     DelimiterInsideMessages,
-    /// The key of the message is empty, or one that the envelope uses itself: `topic`, `id`, `re` or `error`.
-    #[error("the key of the message must not be empty, `topic`, `id`, `re` or `error`")]
+    /// The key of the message is empty, or one that the envelope uses itself: `topic`, `id`, `re`, `error`, `window`,
+    /// `started`, `more` or `trace`.
+    #[error(
+        "the key of the message must not be empty, `topic`, `id`, `re`, `error`, `window`, `started`, `more` or `trace`"
+    )]
     MessageKey,
 }
 
@@ -126,7 +130,7 @@ impl Wire {
         {
             return Err(WireError::DelimiterInsideMessages);
         }
-        if matches!(message_key, "" | "topic" | kind::ID | kind::RE | kind::ERROR) {
+        if message_key.is_empty() || kind::KEYS.contains(&message_key) {
             return Err(WireError::MessageKey);
         }
         Ok(Self { delimiter, message_key, plain_key: bounded::is_plain(message_key) })

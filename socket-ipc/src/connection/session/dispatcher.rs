@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::task::{Context, Poll};
 
-use super::held_requests::HeldRequests;
+use super::held_requests::{HeldRequests, request_id};
 use super::reader::Reader;
 use crate::connection::closing::polled;
 use crate::connection::context::ConnectionContext;
@@ -154,16 +154,27 @@ impl<E: EndpointState> Dispatcher<E> {
             reader.consume(taken);
             return Poll::Ready(());
         }
-        if let Some(Control::Cancel(id)) = Control::read(context.limits().wire, bytes) {
+        if let Some(control) = Control::read(context.limits().wire, bytes) {
             context.endpoint.router().count_reply(bytes);
-            *turn = turn.saturating_sub(self.responders.count() * SEARCH_COST);
-            self.responders.cancel(&id, cx);
+            match control {
+                Control::Cancel(id) => {
+                    *turn = turn.saturating_sub(self.responders.count() * SEARCH_COST);
+                    self.responders.cancel(&id, cx);
+                }
+                Control::More(id, more) => {
+                    self.responders.open_window(&id, more, cx);
+                }
+            }
+            reader.consume(taken);
+            return Poll::Ready(());
+        }
+        if self.responders.has_streams() && self.refuse(context, bytes) {
             reader.consume(taken);
             return Poll::Ready(());
         }
         let router = context.endpoint.router();
         let pending = router.dispatch(&mut self.listeners, bytes, context.from, context);
-        self.begin_responders(cx, context, len);
+        self.begin_responders(cx, context, bytes);
         match pending {
             None => {
                 reader.consume(taken);
@@ -198,14 +209,16 @@ impl<E: EndpointState> Dispatcher<E> {
             let (len, taken) = (*len, *taken);
             let bytes = &reader.unread()[..len];
             // A message that has reached one listener reaches all of them, unless `close` comes in between.
-            match router.resume(&mut self.listeners, pending, bytes, context.from, context) {
+            let next = router.resume(&mut self.listeners, pending, bytes, context.from, context);
+            let is_done = next.is_none();
+            match next {
                 Some(next) => *pending = next,
-                None => {
-                    self.held = None;
-                    reader.consume(taken);
-                }
+                None => self.held = None,
             }
-            self.begin_responders(cx, context, len);
+            self.begin_responders(cx, context, bytes);
+            if is_done {
+                reader.consume(taken);
+            }
         }
         Poll::Ready(())
     }
@@ -219,22 +232,61 @@ impl<E: EndpointState> Dispatcher<E> {
         }
     }
 
-    /// Takes on the responders that were just called with a message of `len` bytes, and polls them.
-    fn begin_responders(&mut self, cx: &mut Context<'_>, context: &ConnectionContext<E>, len: usize) {
+    /// Takes on the responders that were just called with a message, and polls them.
+    fn begin_responders(&mut self, cx: &mut Context<'_>, context: &ConnectionContext<E>, bytes: &[u8]) {
         if self.listeners.responder_calls.is_empty() {
             return;
         }
         let budget = context.endpoint.inbox();
         for mut call in self.listeners.responder_calls.drain(..) {
             self.begun += 1;
+            // The stream has not been polled, so nothing of it has run.
+            if let Some((id, _)) = call.stream()
+                && self.responders.replies_to(id)
+            {
+                report_in_flight(context, bytes, id);
+                call.give_up(context.from, context);
+                continue;
+            }
             // A request that fits in a chunk always has room.
-            if len > CHUNK && !budget.has_room(0) {
-                call.reject(budget.limit(), context.from, context);
+            if bytes.len() > CHUNK && !budget.has_room(0) {
+                let text = format!(
+                    "received messages and running requests take {} bytes, the limit of `inbox_total_len`: try again \
+                     later",
+                    budget.limit()
+                );
+                call.reject(text, context.from, context);
+            } else if self.responders.is_full() && self.responders.has_streams() {
+                call.reject(no_place(context.limits()), context.from, context);
             } else {
-                self.responders.begin(call, context, len);
+                self.responders.begin(call, context, bytes.len());
             }
         }
         self.poll_responders(cx, self.peer_reads);
+    }
+
+    /// Refuses a request that must not be dispatched beside the running streams, and says whether it did.
+    fn refuse(&self, context: &ConnectionContext<E>, bytes: &[u8]) -> bool {
+        let limits = context.limits();
+        let Some(id) = request_id(limits.wire, bytes) else { return false };
+        if self.responders.is_stream(&id) {
+            // No reply: it would end the stream.
+            report_in_flight(context, bytes, &id);
+        } else if self.responders.is_full() {
+            let topic =
+                limits.wire.decode(bytes).map(|envelope| envelope.topic.into_owned()).unwrap_or_default();
+            let error_reply = ErrorReply::new(ErrorReply::TOO_MANY_REQUESTS, no_place(limits));
+            context.send_error_reply(&ReplyTo::Request(id), &topic, error_reply, context.from);
+        } else {
+            return false;
+        }
+        context.endpoint.router().count_reply(bytes);
+        true
+    }
+
+    /// Has the running streams end, because the endpoint closes.
+    pub(super) fn close_streams(&self) {
+        self.responders.close_streams();
     }
 
     /// Whether received messages are held back: by a running listener, by as many running responders as allowed, or by
@@ -245,8 +297,9 @@ impl<E: EndpointState> Dispatcher<E> {
         match &self.held {
             Some(held) => Some(held.taken),
             None => {
-                let is_full = self.responders.is_full() || self.waits_for_room(context);
-                (is_full || context.link.outbox.is_overfull()).then_some(0)
+                // A stream may run for ever, so nothing waits for its place.
+                let is_full = self.responders.is_full() && !self.responders.has_streams();
+                (is_full || self.waits_for_room(context) || context.link.outbox.is_overfull()).then_some(0)
             }
         }
     }
@@ -267,8 +320,9 @@ impl<E: EndpointState> Dispatcher<E> {
         self.responders.len()
     }
 
-    /// Acts on replies and cancels behind held-back messages: the listener that holds them back may wait for such a
-    /// reply, and a cancel frees a place among the responders. `Ready` if a cancel has found a running responder.
+    /// Acts on replies, cancels and renewals behind held-back messages: the listener that holds them back may wait for
+    /// such a reply, a cancel frees a place among the responders, and a stream goes on. `Ready` if a cancel or a renewal
+    /// has found a running responder.
     pub(super) fn scan(
         &mut self,
         cx: &mut Context<'_>,
@@ -288,15 +342,23 @@ impl<E: EndpointState> Dispatcher<E> {
             if take_reply(bytes, context) {
                 return true;
             }
-            if let Some(Control::Cancel(id)) = Control::read(wire, bytes) {
-                router.count_reply(bytes);
-                acted |= responders.cancel(&id, cx);
-                let before = blanks.len();
-                blanks.extend(held_requests.take(&id));
-                if blanks.len() == before {
-                    others.push(id);
+            match Control::read(wire, bytes) {
+                Some(Control::Cancel(id)) => {
+                    router.count_reply(bytes);
+                    acted |= responders.cancel(&id, cx);
+                    let before = blanks.len();
+                    blanks.extend(held_requests.take(&id));
+                    if blanks.len() == before {
+                        others.push(id);
+                    }
+                    return true;
                 }
-                return true;
+                Some(Control::More(id, more)) => {
+                    router.count_reply(bytes);
+                    acted |= responders.open_window(&id, more, cx);
+                    return true;
+                }
+                None => {}
             }
             held_requests.note(wire, bytes, at, max_requests);
             may_be_reply(bytes) && router.take_reply(bytes, context.from, context)
@@ -368,4 +430,19 @@ fn report_too_long<E: EndpointState>(
         let error_reply = ErrorReply::new(ErrorReply::UNDECODABLE, text);
         context.send_error_reply(&ReplyTo::Request(id), "", error_reply, context.from);
     }
+}
+
+/// Why a request is refused while streams are running.
+fn no_place(limits: &Limits) -> String {
+    let places = limits.max_requests;
+    format!(
+        "all {places} places of `max_requests` are taken, some by streams: end a stream, or try again later"
+    )
+}
+
+/// Reports a request with the id of another one in flight.
+fn report_in_flight<E: EndpointState>(context: &ConnectionContext<E>, bytes: &[u8], id: &RequestId) {
+    let kind = MessageErrorKind::IdInFlight { id: id.to_string() };
+    let error = MessageError::new(kind, bytes, bytes.len() as u64, context.limits().raw_len);
+    context.endpoint.message_error(error, context.from);
 }

@@ -59,7 +59,8 @@ impl HeldRequests {
     }
 }
 
-fn request_id(wire: Wire, bytes: &[u8]) -> Option<RequestId> {
+/// The id of a message that is a request, however it is written.
+pub(super) fn request_id(wire: Wire, bytes: &[u8]) -> Option<RequestId> {
     request_id_at_end(bytes).or_else(|| {
         // Other programs may write the id anywhere.
         memmem::find(bytes, b"\"id\"")?;

@@ -225,6 +225,7 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
     fn drain(&mut self, cause: CloseCause, until: Option<Instant>) {
         self.outbox().end();
         self.context.link.pending_requests.end(&cause);
+        self.dispatcher.close_streams();
         self.shutdown.drain(cause, until);
     }
 

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::wire::kind::{ERROR, EnvelopeKind, ID, RE, RequestId};
+use crate::wire::kind::{ERROR, EnvelopeKind, ID, MORE, RE, RequestId, STARTED, StreamPart, WINDOW, Window};
 use crate::wire::topic_or_none;
 
 pub(super) struct Parts<'m> {
@@ -17,6 +17,7 @@ pub(super) struct Parts<'m> {
     pub(super) is_error: bool,
     pub(super) odd_id: Option<&'m str>,
     pub(super) replies_to_none: bool,
+    pub(super) stream: StreamPart<'m>,
 }
 
 pub(super) struct EnvelopeVisitor {
@@ -33,7 +34,7 @@ impl<'m> Visitor<'m> for EnvelopeVisitor {
     fn visit_map<A: MapAccess<'m>>(self, mut map: A) -> Result<Parts<'m>, A::Error> {
         let (mut topic, mut message) = (None, None);
         let (mut id, mut re): (Option<&str>, Option<&str>) = (None, None);
-        let mut is_error = false;
+        let (mut is_error, mut is_start, mut is_item, mut window) = (false, false, false, None);
         while let Some(Text(key)) = map.next_key()? {
             if key == "topic" {
                 let Topic(text) = map.next_value()?;
@@ -50,8 +51,15 @@ impl<'m> Visitor<'m> for EnvelopeVisitor {
                 if number.replace(map.next_value::<&RawValue>()?.get()).is_some() {
                     return Err(de::Error::duplicate_field(name));
                 }
-            } else if key == ERROR {
-                is_error |= map.next_value::<&RawValue>()?.get() == "true";
+            } else if key == ERROR || key == STARTED || key == MORE {
+                let flag = match &*key {
+                    ERROR => &mut is_error,
+                    STARTED => &mut is_start,
+                    _ => &mut is_item,
+                };
+                *flag |= map.next_value::<&RawValue>()?.get() == "true";
+            } else if key == WINDOW {
+                window = Some(map.next_value::<&RawValue>()?.get());
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -59,14 +67,32 @@ impl<'m> Visitor<'m> for EnvelopeVisitor {
         let topic = topic.ok_or_else(|| de::Error::missing_field("topic"))?;
         let topic = if topic.is_empty() { Cow::Borrowed(topic_or_none("")) } else { topic };
         if id.is_none() && matches!(re, None | Some("null")) {
-            let (kind, replies_to_none) = (EnvelopeKind::Message, re.is_some());
-            return Ok(Parts { topic, message, kind, is_error: false, odd_id: None, replies_to_none });
+            let (kind, replies_to_none, stream) = (EnvelopeKind::Message, re.is_some(), StreamPart::None);
+            return Ok(Parts {
+                topic,
+                message,
+                kind,
+                is_error: false,
+                odd_id: None,
+                replies_to_none,
+                stream,
+            });
         }
         // Invalid ids are ignored, as unknown keys are.
         let kind = EnvelopeKind::of(id.and_then(RequestId::read), re.and_then(RequestId::read));
         let odd_id = id.filter(|_| kind == EnvelopeKind::Message);
         let is_error = is_error && matches!(kind, EnvelopeKind::Reply(_));
-        Ok(Parts { topic, message, kind, is_error, odd_id, replies_to_none: false })
+        let stream = match (&kind, window) {
+            (EnvelopeKind::Request(_), Some(window)) => {
+                Window::read(window).map_or(StreamPart::OddWindow(window), StreamPart::Request)
+            }
+            // What says more counts: an error, an item, a start.
+            (EnvelopeKind::Reply(_), _) if is_error => StreamPart::None,
+            (EnvelopeKind::Reply(_), _) if is_item => StreamPart::Item,
+            (EnvelopeKind::Reply(_), _) if is_start => StreamPart::Started,
+            _ => StreamPart::None,
+        };
+        Ok(Parts { topic, message, kind, is_error, odd_id, replies_to_none: false, stream })
     }
 }
 

@@ -2,8 +2,8 @@
 
 use serde_json::value::RawValue;
 
-use super::one_pass::{REPLY, REQUEST, WHITE_SPACE, number};
-use crate::wire::kind::RequestId;
+use super::one_pass::{ITEM, REPLY, REQUEST, STARTED, WHITE_SPACE, number};
+use crate::wire::kind::{RequestId, StreamPart};
 
 /// The number of a reply that is written as this library writes it, at the end of its envelope. Does not check whether
 /// the rest is an envelope. If it is, the number belongs to it: in JSON text the last brace closes the envelope, and
@@ -11,6 +11,21 @@ use crate::wire::kind::RequestId;
 #[inline]
 pub(crate) fn reply_id_at_end(bytes: &[u8]) -> Option<u64> {
     number_at_end(bytes, REPLY)
+}
+
+/// What a reply with a number at its end is of a stream, if it is written as this library writes it.
+#[inline]
+pub(crate) fn reply_part_at_end(bytes: &[u8]) -> StreamPart<'static> {
+    let front = bytes.strip_suffix(b"}").unwrap_or_default();
+    let digits = front.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
+    let front = front[..front.len() - digits].strip_suffix(REPLY.as_bytes()).unwrap_or_default();
+    if front.ends_with(ITEM.as_bytes()) {
+        StreamPart::Item
+    } else if front.ends_with(STARTED.as_bytes()) {
+        StreamPart::Started
+    } else {
+        StreamPart::None
+    }
 }
 
 /// The id of a request, in the same way.

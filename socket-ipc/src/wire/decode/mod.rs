@@ -10,13 +10,13 @@ use serde::de::Deserializer as _;
 use serde_json::value::RawValue;
 
 use super::error_text::error_place;
-use super::kind::EnvelopeKind;
+use super::kind::{EnvelopeKind, StreamPart};
 use super::raw_message::RawMessage;
 use super::{Wire, topic_or_none};
 use any_form::{EnvelopeVisitor, Parts};
 
-pub(crate) use id_at_end::{reply_id_at_end, request_id_at_end};
-pub(crate) use one_pass::{decode_any_kind, decode_one_pass};
+pub(crate) use id_at_end::{reply_id_at_end, reply_part_at_end, request_id_at_end};
+pub(crate) use one_pass::{decode_any_kind, decode_item, decode_one_pass};
 
 /// The content of one message on the wire, which is well-formed throughout.
 ///
@@ -43,6 +43,8 @@ pub struct Envelope<'m> {
     pub(crate) odd_id: Option<&'m str>,
     /// A message that replies to a request without a number: its `re` is `null`.
     pub(crate) replies_to_none: bool,
+    /// What it says of a stream.
+    pub(crate) stream: StreamPart<'m>,
 }
 
 /// Why bytes are not an envelope.
@@ -121,6 +123,7 @@ impl Wire {
                 is_error: false,
                 odd_id: None,
                 replies_to_none: false,
+                stream: StreamPart::None,
             });
         }
         self.decode_any_form(text)
@@ -137,8 +140,8 @@ impl Wire {
                 EnvelopeError::NotAnEnvelope { line, column, reason }
             })?;
         let message = RawMessage::borrowed(parts.message.map_or("null", RawValue::get));
-        let Parts { topic, kind, is_error, odd_id, replies_to_none, .. } = parts;
-        Ok(Envelope { topic, message, kind, is_error, odd_id, replies_to_none })
+        let Parts { topic, kind, is_error, odd_id, replies_to_none, stream, .. } = parts;
+        Ok(Envelope { topic, message, kind, is_error, odd_id, replies_to_none, stream })
     }
 
     /// Reads the topic of an envelope that is written as every peer writes it: topic first, nothing to unescape. Does

@@ -29,9 +29,21 @@ pub(crate) fn decode_any_kind<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<(
     ends_envelope(after).then_some((message, kind))
 }
 
+/// [`decode_one_pass`] for an item of a stream.
+#[inline]
+pub(crate) fn decode_item<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<T> {
+    let (item, after) = decode_front(rest)?;
+    let (_, after) = number(after.strip_prefix(ITEM)?.strip_prefix(REPLY)?)?;
+    ends_envelope(after).then_some(item)
+}
+
 /// What precedes the number of a request, and of a reply, as this library writes it.
 pub(super) const REQUEST: &str = ",\"id\":";
 pub(super) const REPLY: &str = ",\"re\":";
+
+/// What precedes that in an item of a stream, and in the line that says that a stream has begun.
+pub(super) const ITEM: &str = ",\"more\":true";
+pub(super) const STARTED: &str = ",\"started\":true";
 
 /// The number that the text begins with. `None` for leading zeros, which JSON forbids: the full parser reports them.
 #[inline]

@@ -1,0 +1,274 @@
+//! The items of a stream that have arrived and were not read.
+
+use std::sync::Mutex;
+use std::task::{Context, Poll, Waker};
+
+use super::pending_requests::NoReply;
+use crate::limits::ITEM_COST;
+use crate::sync::lock;
+use crate::wire::StreamPart;
+
+/// Between the session, which stores the lines of a stream as they arrive, and the reader of the stream, which decodes
+/// them. What it holds is bounded by the window that the reader has opened: it is less than the window and one item,
+/// and an item is never longer than the window.
+#[derive(Debug)]
+pub(super) struct ItemQueue(Mutex<Arrived>);
+
+#[derive(Debug)]
+struct Arrived {
+    lines: Lines,
+    /// The largest number of bytes that the peer may send unread; `None` is any.
+    window: Option<u64>,
+    /// What is left of it: an item may take more than is left, the last one.
+    left: i64,
+    /// The peer has begun to reply.
+    has_started: bool,
+    end: Option<End>,
+    reader: Option<Waker>,
+}
+
+/// How a stream ends.
+#[derive(Clone, Debug)]
+pub(super) enum End {
+    /// With this line: the end of the stream, an error reply, or a reply that is no stream.
+    Line(Box<[u8]>),
+    NoReply(NoReply),
+    /// The peer has sent an item of this length beyond the window.
+    BeyondWindow {
+        size: u64,
+        window: u64,
+    },
+}
+
+/// What became of a line.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Stored {
+    /// More lines may follow.
+    Open,
+    /// It was the last one.
+    Ended,
+    /// It has broken the rules: the stream has ended, and the peer does not know.
+    Cut,
+}
+
+/// What the reader finds.
+#[derive(Debug)]
+pub(super) enum Arrival {
+    Lines(Lines),
+    /// There are no more lines.
+    End {
+        end: End,
+        has_started: bool,
+    },
+}
+
+impl ItemQueue {
+    pub(super) fn new(window: Option<u64>) -> Self {
+        Self(Mutex::new(Arrived {
+            lines: Lines::default(),
+            window,
+            left: window.map_or(i64::MAX, signed),
+            has_started: false,
+            end: None,
+            reader: None,
+        }))
+    }
+
+    /// Stores a line of the stream. Whoever calls this wakes the reader, without a lock.
+    pub(super) fn store(&self, part: StreamPart<'_>, line: &[u8]) -> (Stored, Option<Waker>) {
+        let mut arrived = lock(&self.0);
+        let stored = match part {
+            StreamPart::Started => {
+                arrived.has_started = true;
+                Stored::Open
+            }
+            StreamPart::Item => arrived.store_item(line),
+            _ => {
+                arrived.end = Some(End::Line(line.into()));
+                Stored::Ended
+            }
+        };
+        (stored, arrived.reader.take())
+    }
+
+    /// Ends the stream. The lines that have arrived are read first.
+    pub(super) fn end(&self, no_reply: NoReply) {
+        let mut arrived = lock(&self.0);
+        arrived.end.get_or_insert(End::NoReply(no_reply));
+        let reader = arrived.reader.take();
+        drop(arrived);
+        if let Some(reader) = reader {
+            reader.wake();
+        }
+    }
+
+    /// Waits for lines, or the end.
+    pub(super) fn poll_read(&self, cx: &Context<'_>) -> Poll<Arrival> {
+        let mut arrived = lock(&self.0);
+        if !arrived.lines.is_empty() {
+            return Poll::Ready(Arrival::Lines(std::mem::take(&mut arrived.lines)));
+        }
+        if let Some(end) = &arrived.end {
+            return Poll::Ready(Arrival::End { end: end.clone(), has_started: arrived.has_started });
+        }
+        arrived.waits(cx);
+        Poll::Pending
+    }
+
+    /// Waits until the peer has begun to reply. Returns the end, if that comes before.
+    pub(super) fn poll_started(&self, cx: &Context<'_>) -> Poll<Option<End>> {
+        let mut arrived = lock(&self.0);
+        if arrived.has_started || arrived.end.is_some() {
+            return Poll::Ready(arrived.end.clone().filter(|_| !arrived.has_started));
+        }
+        arrived.waits(cx);
+        Poll::Pending
+    }
+
+    /// Opens the window by so many bytes, and says whether the peer has to know.
+    pub(super) fn open(&self, bytes: u64) -> bool {
+        let mut arrived = lock(&self.0);
+        arrived.left = arrived.left.saturating_add(signed(bytes));
+        arrived.end.is_none()
+    }
+}
+
+impl Arrived {
+    fn store_item(&mut self, line: &[u8]) -> Stored {
+        let size = line.len() as u64;
+        // The reader has an error already, and a line that is on its way is not stored.
+        if self.end.is_some() {
+            return Stored::Cut;
+        }
+        if let Some(window) = self.window {
+            if self.left <= 0 || size > window {
+                self.end = Some(End::BeyondWindow { size, window });
+                return Stored::Cut;
+            }
+            self.left = self.left.saturating_sub(signed(cost(line.len())));
+        }
+        self.has_started = true;
+        self.lines.push(line);
+        Stored::Open
+    }
+
+    fn waits(&mut self, cx: &Context<'_>) {
+        match &self.reader {
+            Some(before) if before.will_wake(cx.waker()) => {}
+            _ => self.reader = Some(cx.waker().clone()),
+        }
+    }
+}
+
+/// What an item whose line has this length takes of the window.
+pub(super) fn cost(len: usize) -> u64 {
+    len.max(ITEM_COST) as u64
+}
+
+/// A number of bytes that can be subtracted from; at most `i64::MAX`.
+pub(super) fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// Lines, one after another in one buffer, each behind its length.
+#[derive(Debug, Default)]
+pub(super) struct Lines {
+    bytes: Vec<u8>,
+    /// Where the next one begins.
+    next: usize,
+}
+
+const LEN: usize = size_of::<usize>();
+
+impl Lines {
+    pub(super) fn is_empty(&self) -> bool {
+        self.next == self.bytes.len()
+    }
+
+    fn push(&mut self, line: &[u8]) {
+        self.bytes.extend_from_slice(&line.len().to_ne_bytes());
+        self.bytes.extend_from_slice(line);
+    }
+
+    /// The next line.
+    pub(super) fn next(&mut self) -> Option<&[u8]> {
+        let (len, rest) = self.bytes[self.next..].split_first_chunk::<LEN>()?;
+        let len = usize::from_ne_bytes(*len);
+        self.next += LEN + len;
+        Some(&rest[..len])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn item(queue: &ItemQueue, len: usize) -> Stored {
+        queue.store(StreamPart::Item, &vec![b'x'; len]).0
+    }
+
+    fn read(queue: &ItemQueue) -> Poll<Arrival> {
+        queue.poll_read(&Context::from_waker(Waker::noop()))
+    }
+
+    #[test]
+    fn item_queue_lines_are_read_in_order_before_end() {
+        let queue = ItemQueue::new(Some(1000));
+        assert!(read(&queue).is_pending());
+        for line in [&b"one"[..], b"", b"three"] {
+            assert_eq!(queue.store(StreamPart::Item, line).0, Stored::Open);
+        }
+        queue.end(NoReply::TimedOut);
+        queue.end(NoReply::NoRoom { limit: 1 });
+        let Poll::Ready(Arrival::Lines(mut lines)) = read(&queue) else { panic!("no lines") };
+        for line in [&b"one"[..], b"", b"three"] {
+            assert_eq!(lines.next(), Some(line));
+        }
+        assert_eq!(lines.next(), None);
+        let Poll::Ready(Arrival::End { end, has_started: true }) = read(&queue) else { panic!("no end") };
+        assert!(matches!(end, End::NoReply(NoReply::TimedOut)), "the first end counts");
+    }
+
+    #[test]
+    fn item_queue_item_beyond_window_cuts() {
+        let queue = ItemQueue::new(Some(200));
+        // A short one takes as much as one of 64 bytes, and the last one may take more than is left.
+        assert_eq!(
+            (item(&queue, 1), item(&queue, 100), item(&queue, 200)),
+            (Stored::Open, Stored::Open, Stored::Open)
+        );
+        assert!(queue.open(164));
+        assert_eq!(item(&queue, 1), Stored::Cut, "what the last one took beyond is not forgotten");
+        assert_eq!(item(&queue, 1), Stored::Cut, "nothing is stored behind the end");
+        let queue = ItemQueue::new(Some(200));
+        assert_eq!(item(&queue, 201), Stored::Cut, "it is longer than the whole window");
+        let queue = ItemQueue::new(Some(0));
+        assert_eq!(item(&queue, 0), Stored::Cut);
+        assert!(!queue.open(100), "the peer need not know of a window of what has ended");
+        let queue = ItemQueue::new(None);
+        assert_eq!(item(&queue, 100_000), Stored::Open);
+    }
+
+    #[test]
+    fn item_queue_opened_window_takes_more() {
+        let queue = ItemQueue::new(Some(100));
+        assert_eq!(item(&queue, 100), Stored::Open);
+        assert!(queue.open(100));
+        assert_eq!(item(&queue, 100), Stored::Open);
+        assert!(queue.open(u64::MAX) && queue.open(u64::MAX), "it saturates");
+        assert_eq!(item(&queue, 100), Stored::Open);
+    }
+
+    #[test]
+    fn item_queue_end_before_start_tells() {
+        let queue = ItemQueue::new(Some(100));
+        assert_eq!(queue.store(StreamPart::None, b"end").0, Stored::Ended);
+        assert!(matches!(read(&queue), Poll::Ready(Arrival::End { has_started: false, .. })));
+        let queue = ItemQueue::new(Some(100));
+        assert!(queue.poll_started(&Context::from_waker(Waker::noop())).is_pending());
+        assert_eq!(queue.store(StreamPart::Started, b"started").0, Stored::Open);
+        assert!(queue.poll_started(&Context::from_waker(Waker::noop())).is_ready());
+        assert_eq!(queue.store(StreamPart::None, b"end").0, Stored::Ended);
+        assert!(matches!(read(&queue), Poll::Ready(Arrival::End { has_started: true, .. })));
+    }
+}

@@ -1,0 +1,317 @@
+//! How a stream ends: by itself, with an error, with the connection, by closing, and by its reader.
+
+use socket_ipc::{CloseCause, ErrorReply, SendError};
+
+use super::*;
+
+support::both_flavours! {
+    async fn stream_of_items_arrives_in_order_and_ends() {
+        let (_place, server, client) = connected().await;
+        for to in [0, 1, 2, 10_000] {
+            assert_eq!(all(client.request_stream(&Count { to })).await, (0..to).collect::<Vec<_>>());
+        }
+        let client_id = server.clients()[0];
+        assert_eq!(all(server.request_stream(&Count { to: 1_000 }, client_id)).await, (0..1_000).collect::<Vec<_>>());
+    }
+
+    async fn stream_is_a_stream_for_combinators() {
+        let (_place, _server, client) = connected().await;
+        let numbers = client.request_stream(&Count { to: 100 });
+        let sum = soon("the sum", numbers.fold(0, |sum, number| async move { sum + number.unwrap() })).await;
+        assert_eq!(sum, 99 * 100 / 2);
+    }
+
+    async fn stream_request_is_sent_when_polled_and_dropped_unpolled_is_not() {
+        let (_place, server, client) = connected().await;
+        let guards = follows(&server);
+        drop(client.request_stream(&Follow { numbers: 1 }));
+        ping(&client).await;
+        assert_eq!(guards.begun(), 0);
+        let mut items = client.request_stream(&Follow { numbers: 1 });
+        soon("the start", items.started()).await.unwrap();
+        assert_eq!(guards.begun(), 1);
+        assert_eq!(next(&mut items).await.unwrap().unwrap(), 0);
+    }
+
+    async fn stream_started_without_items_returns() {
+        let (_place, server, client) = connected().await;
+        follows(&server);
+        let mut items = client.request_stream(&Follow { numbers: 0 });
+        for _ in 0..2 {
+            soon("the start", items.started()).await.unwrap();
+        }
+        let mut ended = client.request_stream(&Count { to: 0 });
+        soon("the start", ended.started()).await.unwrap();
+        assert!(next(&mut ended).await.is_none());
+    }
+
+    async fn stream_error_of_its_type_ends_it() {
+        let (_place, server, client) = connected().await;
+        let client_id = server.clients()[0];
+        for (after, with) in [(0, Failure::Silent), (3, Failure::Odd { number: 7 })] {
+            for mut items in [
+                client.request_stream(&Fail { after, with: with.clone() }),
+                server.request_stream(&Fail { after, with: with.clone() }, client_id),
+            ] {
+                for number in 0..after {
+                    assert_eq!(next(&mut items).await.unwrap().unwrap(), number);
+                }
+                match failed(items).await {
+                    RequestError::Failed { topic, text, error } => {
+                        assert_eq!((topic.as_str(), &error), ("fail", &with));
+                        assert_eq!(text, with.to_string());
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+
+    async fn stream_error_without_type_is_rejected_with_its_text() {
+        let (_place, server, client) = connected().await;
+        #[derive(Topic, Serialize, Deserialize)]
+        #[topic(name = "parse", stream = u64)]
+        struct Parse { texts: Vec<String> }
+        server.respond_stream::<Parse>(|Parse { texts }, _| {
+            stream::iter(texts.into_iter().map(|text| text.parse::<u64>()))
+        }).unwrap();
+        let mut items = client.request_stream(&Parse { texts: ["1", "x", "2"].map(str::to_owned).to_vec() });
+        assert_eq!(next(&mut items).await.unwrap().unwrap(), 1);
+        match failed(items).await {
+            RequestError::Rejected { topic, reply } => {
+                assert_eq!((topic.as_str(), reply.code()), ("parse", ErrorReply::FAILED));
+                assert_eq!(reply.text(), "invalid digit found in string");
+            }
+            other => panic!("{other:?}"),
+        }
+        let code = || stream::once(async { Err::<u64, _>(ErrorReply::new("gone", "no such job")) });
+        server.respond_stream_raw("job", move |_, _| code()).unwrap();
+        match failed(client.request_stream_raw("job", &7)).await {
+            RequestError::Rejected { reply, .. } => assert_eq!((reply.code(), reply.text()), ("gone", "no such job")),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn stream_without_responder_fails_by_name() {
+        let (_place, _server, client) = connected().await;
+        let error = failed(client.request_stream(&Follow { numbers: 1 })).await;
+        assert!(matches!(&error, RequestError::NoResponder { topic } if topic == "follow"), "{error:?}");
+        let mut items = client.request_stream(&Follow { numbers: 1 });
+        let error = soon("the start", items.started()).await.unwrap_err();
+        assert!(matches!(&error, RequestError::NoResponder { topic } if topic == "follow"), "{error:?}");
+        assert!(next(&mut items).await.is_none(), "it has ended");
+    }
+
+    async fn stream_request_that_does_not_decode_fails_by_name() {
+        let (_place, _server, client) = connected().await;
+        let error = failed(client.request_stream_raw("count", &"text")).await;
+        assert!(matches!(&error, RequestError::RequestUndecodable { topic, .. } if topic == "count"), "{error:?}");
+    }
+
+    async fn stream_without_connection_fails_by_name() {
+        let place = Place::new();
+        let client = Client::new(place.socket());
+        let error = failed(client.request_stream(&Count { to: 1 })).await;
+        assert!(matches!(error, RequestError::Send(SendError::NotConnected { .. })), "{error:?}");
+    }
+
+    async fn stream_of_lost_connection_ends_after_its_items() {
+        let (_place, server, client) = connected().await;
+        let guards = follows(&server);
+        let mut items = client.request_stream(&Follow { numbers: 3 });
+        soon("the start", items.started()).await.unwrap();
+        ping(&client).await;
+        server.disconnect(server.clients()[0]);
+        until("the drop of the stream", || guards.dropped() == 1).await;
+        for number in 0..3 {
+            assert_eq!(next(&mut items).await.unwrap().unwrap(), number);
+        }
+        let error = failed(items).await;
+        match &error {
+            RequestError::Rejected { topic, reply } => assert_eq!((topic.as_str(), reply.code()), ("follow", ErrorReply::CLOSING)),
+            RequestError::ConnectionLost { .. } => {}
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn stream_of_closing_server_ends_with_an_error_that_says_so() {
+        let (_place, server, client) = connected().await;
+        let guards = follows(&server);
+        let mut items = client.request_stream(&Follow { numbers: 2 });
+        soon("the start", items.started()).await.unwrap();
+        soon("the close", server.close()).await;
+        assert_eq!(guards.dropped(), 1);
+        for number in 0..2 {
+            assert_eq!(next(&mut items).await.unwrap().unwrap(), number);
+        }
+        match failed(items).await {
+            RequestError::Rejected { topic, reply } => {
+                assert_eq!((topic.as_str(), reply.code()), ("follow", ErrorReply::CLOSING));
+                assert_eq!(reply.text(), "the stream `follow` has ended: the connection is being closed");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn stream_of_closing_client_ends_and_is_dropped_by_the_server() {
+        let (_place, server, client) = connected().await;
+        let guards = follows(&server);
+        let mut items = client.request_stream(&Follow { numbers: 0 });
+        soon("the start", items.started()).await.unwrap();
+        soon("the close", client.close()).await;
+        let error = failed(items).await;
+        assert!(matches!(&error, RequestError::ConnectionLost { cause: CloseCause::Closed, .. }), "{error:?}");
+        until("the drop of the stream", || guards.dropped() == 1).await;
+    }
+
+    async fn stream_dropped_by_its_reader_is_dropped_by_its_responder() {
+        let (_place, server, client) = connected().await;
+        let guards = follows(&server);
+        for dropped in 0..100 {
+            let mut items = client.request_stream(&Follow { numbers: 1 });
+            assert_eq!(next(&mut items).await.unwrap().unwrap(), 0);
+            assert_eq!(guards.dropped(), dropped);
+            drop(items);
+            // The cancel is acted on before the request.
+            ping(&client).await;
+            assert_eq!(guards.dropped(), dropped + 1);
+        }
+    }
+
+    async fn stream_item_of_another_type_ends_it_and_cancels() {
+        let (_place, server, client) = connected().await;
+        let guards = Guards::default();
+        let held = guards.clone();
+        let items = || stream::iter([Ok("one")]).chain(stream::pending());
+        server.respond_stream_raw("follow", move |_, _| held.guard(items())).unwrap();
+        match failed(client.request_stream(&Follow { numbers: 1 })).await {
+            RequestError::ReplyUndecodable { topic, type_name, reason } => {
+                assert_eq!((topic.as_str(), type_name), ("follow", "u64"));
+                assert!(reason.contains("expected u64"), "{reason}");
+            }
+            other => panic!("{other:?}"),
+        }
+        ping(&client).await;
+        assert_eq!(guards.dropped(), 1);
+    }
+
+    async fn stream_item_that_cannot_be_sent_ends_it_by_name() {
+        let (_place, server, client) = connected().await;
+        server.respond_stream_raw("ratio", |_, _| stream::iter([Ok(0.5), Ok(f64::NAN), Ok(1.5)])).unwrap();
+        let mut items = client.request_stream_raw("ratio", &());
+        assert_eq!(next(&mut items).await.unwrap().unwrap().as_str(), "0.5");
+        match failed(items).await {
+            RequestError::Rejected { reply, .. } => {
+                assert!(reply.text().contains("`ratio`") && reply.text().contains("NaN"), "{}", reply.text());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn stream_that_panics_ends_by_name_and_spares_the_rest() {
+        let (_place, server, client) = connected().await;
+        server.on_error(|_| {});
+        server.respond_stream::<Follow>(|Follow { numbers }, _| {
+            super::numbers(10).map(move |number| {
+                assert!(number < numbers, "too far");
+                number
+            })
+        }).unwrap();
+        let mut items = client.request_stream(&Follow { numbers: 2 });
+        for number in 0..2 {
+            assert_eq!(next(&mut items).await.unwrap().unwrap(), number);
+        }
+        let error = failed(items).await;
+        assert!(matches!(&error, RequestError::ResponderPanicked { topic } if topic == "follow"), "{error:?}");
+        ping(&client).await;
+    }
+
+    async fn stream_not_started_in_time_fails_and_cancels() {
+        let (_place, server, client) = connected().await;
+        // Its requests are held back by this listener.
+        let (gate, open) = tokio::sync::oneshot::channel::<()>();
+        let open = std::sync::Mutex::new(Some(open));
+        #[derive(Topic, Serialize, Deserialize)]
+        #[topic = "wait"]
+        struct Wait;
+        server.on_async::<Wait>(move |_, _| {
+            let open = open.lock().unwrap().take();
+            async move { drop(open.unwrap().await) }
+        });
+        let guards = follows(&server);
+        client.send(&Wait).unwrap();
+        let mut items = client.request_stream(&Follow { numbers: 1 }).timeout(Duration::from_millis(20));
+        match soon("the start", items.started()).await {
+            Err(RequestError::Timeout { topic, timeout }) => {
+                assert_eq!((topic.as_str(), timeout), ("follow", Duration::from_millis(20)));
+            }
+            other => panic!("{other:?}"),
+        }
+        drop(gate);
+        ping(&client).await;
+        assert_eq!(guards.begun(), guards.dropped(), "a stream that has not begun is never begun, or dropped");
+    }
+
+    async fn stream_silent_for_longer_than_request_timeout_goes_on() {
+        let (_place, server, client) =
+            connected_with(|server| server, |client| client.request_timeout(Duration::from_millis(50))).await;
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let receiver = std::sync::Mutex::new(Some(receiver));
+        server.respond_stream::<Follow>(move |_, _| {
+            let mut receiver = receiver.lock().unwrap().take().unwrap();
+            stream::poll_fn(move |cx| receiver.poll_recv(cx))
+        }).unwrap();
+        let mut items = client.request_stream(&Follow { numbers: 0 });
+        soon("the start", items.started()).await.unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(200), items.next()).await.is_err(), "it is silent");
+        sender.send(7).unwrap();
+        assert_eq!(next(&mut items).await.unwrap().unwrap(), 7);
+        drop(sender);
+        assert!(next(&mut items).await.is_none());
+    }
+
+    async fn stream_idle_timeout_bounds_each_wait() {
+        let (_place, server, client) = connected().await;
+        let guards = follows(&server);
+        let idle = Duration::from_millis(30);
+        let mut items = client.request_stream(&Follow { numbers: 3 }).idle_timeout(idle);
+        for number in 0..3 {
+            assert_eq!(next(&mut items).await.unwrap().unwrap(), number);
+        }
+        match failed(items).await {
+            RequestError::Timeout { topic, timeout } => assert_eq!((topic.as_str(), timeout), ("follow", idle)),
+            other => panic!("{other:?}"),
+        }
+        ping(&client).await;
+        assert_eq!(guards.dropped(), 1, "it was cancelled");
+    }
+
+    async fn stream_request_of_single_reply_and_reverse_fail_by_name() {
+        let (_place, server, client) = connected().await;
+        let client_id = server.clients()[0];
+        for error in [
+            failed(client.request_stream_raw("ping", &7)).await,
+            failed(server.request_stream_raw("ping", &7, client_id)).await,
+        ] {
+            match error {
+                RequestError::Rejected { reply, .. } => {
+                    assert_eq!(reply.code(), ErrorReply::STREAM);
+                    assert_eq!(reply.text(), "`ping` has a single reply: request it with `request`, or without the key `window`");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        for reply in [
+            client.request_raw("count", &serde_json::json!({ "to": 1 })),
+            server.request_raw("count", &serde_json::json!({ "to": 1 }), client_id),
+        ] {
+            match soon("the reply", reply).await {
+                Err(RequestError::Rejected { reply, .. }) => {
+                    assert_eq!(reply.code(), ErrorReply::STREAM);
+                    assert!(reply.text().contains("request_stream"), "{}", reply.text());
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
