@@ -15,7 +15,6 @@ mod stand_in {
     #[allow(dead_code)]
     pub trait Exchange {
         type Kind;
-        type Outcome;
     }
 
     pub use socket_ipc::kind;

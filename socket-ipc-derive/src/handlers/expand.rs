@@ -105,7 +105,7 @@ fn attach(method: &Method) -> TokenStream {
             ::core::result::Result::Ok(())
         });
     }
-    let call = match (method.is_async, method.takes_context) {
+    let call = match (method.is_async, method.context.is_some()) {
         (false, false) => "method",
         (false, true) => "method_with_context",
         (true, false) => "async_method",
@@ -115,18 +115,22 @@ fn attach(method: &Method) -> TokenStream {
     let (first, last) = (at(*first), at(*last));
     let mut ident = ident.clone();
     ident.set_span(last);
+    let checked = method.context.as_ref().map(|context| {
+        let (check, context) = (at(context.span()), with_lifetime(context, "static"));
+        quote_spanned!(check=> .with_context_type::<#context>())
+    });
     if !method.is_async {
         let itself = quote_spanned!(first=> Self::);
-        return quote!(__topic.#call(#itself #ident));
+        return quote!(__topic #checked.#call(#itself #ident));
     }
-    let context = method.takes_context.then(|| quote!(__context));
+    let context = method.context.is_some().then(|| quote!(__context));
     let mut body = Group::new(
         Delimiter::Brace,
         quote_spanned!(last=> Self::#ident(&__handlers, __message, #context).await),
     );
     body.set_span(last);
     let closure = quote_spanned!(first=> |__handlers, __message, #context| async move);
-    quote!(__topic.#call(#closure #body))
+    quote!(__topic #checked.#call(#closure #body))
 }
 
 /// Writes the impl that attaches all methods of the block, where no protocol has the list of them.

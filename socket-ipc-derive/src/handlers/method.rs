@@ -20,7 +20,8 @@ pub(super) struct Method {
     pub(super) ident: Ident,
     /// The type of its message; `None` where there is none.
     pub(super) topic: Option<Type>,
-    pub(super) takes_context: bool,
+    /// The type of its context, if it takes one.
+    pub(super) context: Option<Type>,
     /// Where a mistake in what it returns is reported: from here to there.
     pub(super) returned: (Span, Span),
     /// It has a mistake, which is reported.
@@ -79,7 +80,7 @@ pub(super) fn read(input: ParseStream<'_>, cfgs: Vec<Attribute>, errors: &mut Ve
         Type::Reference(reference) => *reference.elem,
         topic => topic,
     });
-    Ok(Method { cfgs, is_async, ident, topic, takes_context: context.is_some(), returned: ends, is_wrong })
+    Ok(Method { cfgs, is_async, ident, topic, context, returned: ends, is_wrong })
 }
 
 /// Where the return type begins and ends, if there is one.

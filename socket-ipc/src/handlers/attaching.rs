@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Handles;
 use super::by_kind::{Attach, AttachAsync};
 use super::call::{AsyncCalls, Calls, Plain, WithContext};
-use super::endpoint::{Endpoint, TravelsTo};
+use super::endpoint::{ContextOf, Endpoint, TravelsTo};
 use crate::error::RegisterError;
 use crate::listener::ListenerId;
 use crate::server::Server;
@@ -40,6 +40,13 @@ impl<'a, L, T, E: Endpoint> Attaching<'a, L, T, E> {
 
 // `L: Handles<T, E>` says what the struct has to be: a struct that is not is reported at its impl, once.
 impl<L: Handles<T, E>, T, E: Endpoint> Attaching<'_, L, T, E> {
+    /// Checks the type of a method's context, before the method itself: a wrong one would be a mismatch of two long
+    /// signatures.
+    #[doc(hidden)]
+    pub fn with_context_type<C: ContextOf<E>>(self) -> C::Checked<Self> {
+        C::checked(self)
+    }
+
     /// Attaches a method that does not wait: `fn(&self, message: T)`.
     ///
     /// # Errors

@@ -108,6 +108,36 @@ pub trait Receives<T>: Endpoint {}
 impl<P: ToServer<T> + 'static, T> Receives<T> for Server<P> {}
 impl<P: ToClient<T> + 'static, T> Receives<T> for Client<P> {}
 
+/// The type of context that handlers on `E` take.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a handler on `{E}` has another context than `{Self}`",
+    label = "not a context of `{E}`",
+    note = "on a `Server<P>` it is `Context<'_, P>`, and on a `Client<P>` it is `ClientContext<'_, P>`"
+)]
+pub trait ContextOf<E> {
+    /// `A`. Where the context is wrong this is no type at all, and its use gives no second error.
+    type Checked<A>;
+
+    fn checked<A>(attaching: A) -> Self::Checked<A>;
+}
+
+impl<P> ContextOf<Server<P>> for Context<'_, P> {
+    type Checked<A> = A;
+
+    fn checked<A>(attaching: A) -> A {
+        attaching
+    }
+}
+
+impl<P> ContextOf<Client<P>> for ClientContext<'_, P> {
+    type Checked<A> = A;
+
+    fn checked<A>(attaching: A) -> A {
+        attaching
+    }
+}
+
 /// A kind of topics of which `T` may travel to the endpoint `E`.
 // Of the kind, so that a type that is no topic gives no second error.
 #[doc(hidden)]

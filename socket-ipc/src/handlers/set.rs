@@ -37,7 +37,7 @@ impl<L, E: Endpoint> AttachingAll<'_, L, E> {
     label = "no `#[handlers]` block for `{E}`",
     note = "the block of a protocol's struct names it: `#[handlers(server = …)]`, `#[handlers(client = …)]`"
 )]
-pub trait HandlersBlock<E: Endpoint>: Sized + Send + Sync + 'static {
+pub trait HandlersBlock<E: Endpoint>: Sized {
     fn attach_block(all: &AttachingAll<'_, Self, E>) -> Result<(), RegisterError>;
 }
 
