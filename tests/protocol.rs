@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use socket_ipc::{
-    Client, ClientContext, ClientId, Context, MessageErrorKind, Protocol, RequestError, SendError, Server,
-    ServerHandle, ToClient, Topic, Wire, handlers,
+    Client, ClientContext, ClientHandle, ClientId, Context, MessageErrorKind, Protocol, RequestError,
+    SendError, Server, ServerHandle, ToClient, Topic, Wire, handlers,
 };
 use support::{Events, Place, RawPeer, soon};
 

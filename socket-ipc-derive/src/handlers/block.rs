@@ -94,12 +94,18 @@ fn read_item(input: ParseStream<'_>, methods: &mut Vec<Method>, errors: &mut Vec
         skip(input, |input| input.peek(Token![;]))?;
         return input.parse::<Token![;]>().map(drop);
     }
-    skip_item(input)
+    skip(input, is_end)?;
+    if input.is_empty() { Err(input.error("expected a method")) } else { skip_item(input) }
 }
 
-/// Skips to the end of an item: a semicolon, or a block in braces.
+/// Whether the end of an item is next: a semicolon, or a block in braces.
+fn is_end(input: ParseStream<'_>) -> bool {
+    input.peek(Token![;]) || input.peek(token::Brace)
+}
+
+/// Skips to the end of an item.
 fn skip_item(input: ParseStream<'_>) -> Result<()> {
-    skip(input, |input| input.peek(Token![;]) || input.peek(token::Brace))?;
+    skip(input, is_end)?;
     if !input.is_empty() {
         input.parse::<TokenTree>()?;
     }

@@ -63,7 +63,9 @@ pub(super) fn read(input: ParseStream<'_>, cfgs: Vec<Attribute>, errors: &mut Ve
     let arguments = Arguments::read(&arguments)?;
     let returned = returned(input)?;
     input.parse::<Option<WhereClause>>()?;
-    // The body, or the semicolon of a method whose body is not typed yet.
+    if !input.peek(token::Brace) {
+        return Err(input.error(format_args!("expected the body of `{ident}`")));
+    }
     input.parse::<TokenTree>()?;
 
     if let Some(unsafety) = unsafety {
@@ -88,15 +90,9 @@ fn returned(input: ParseStream<'_>) -> Result<Option<(Span, Span)>> {
     if input.parse::<Option<Token![->]>>()?.is_none() {
         return Ok(None);
     }
-    let mut ends = None;
-    while !input.is_empty()
-        && !input.peek(token::Brace)
-        && !input.peek(Token![;])
-        && !input.peek(Token![where])
-    {
-        let span = input.parse::<TokenTree>()?.span();
-        ends = Some((ends.map_or(span, |(first, _)| first), span));
-    }
+    let ty = input.parse::<Type>()?.into_token_stream();
+    let mut spans = ty.into_iter().map(|token| token.span());
+    let ends = spans.next().map(|first| (first, spans.last().unwrap_or(first)));
     Ok(ends)
 }
 
