@@ -1,6 +1,7 @@
 //! The contract of streams, sentence by sentence: items, ends, windows, and the lines on the wire.
 
 mod ends;
+mod hostile;
 mod lines;
 mod windows;
 

@@ -1,6 +1,9 @@
 //! One process of the tests of whole processes: a server, a client or a racer. It reads commands on its standard input,
 //! and prints its events on its standard output, a line each.
 
+#[path = "peer/streams.rs"]
+mod streams;
+
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
@@ -155,7 +158,7 @@ async fn squared(Square(number): Square) -> Squared {
 }
 
 /// Replies to pings and requests, and prints connections and errors. The line `status` prints what the process holds,
-/// `peers` the connected peers. `child` starts a process, `fork` one without `exec` that drops its copy of the server,
+/// `peers` the connected peers, `streams` how many streams have begun and were dropped. `child` starts a process, `fork` one without `exec` that drops its copy of the server,
 /// closes it, or forks twice and drops it. Ends with its input.
 async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
     let reply = server.handle();
@@ -164,6 +167,8 @@ async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
     server.respond_async::<Square>(|request, _| squared(request))?;
     server.respond_async::<Wait>(|_, _| std::future::pending::<Waited>())?;
     server.respond_raw("echo", Some("echoed"), |text, _| Ok(text.into_owned()))?;
+    let streams = streams::Counts::default();
+    streams.respond(&server)?;
     server.on_connection(|id| say(format_args!("connection {id}")));
     server.on_connection_close(|id, reason| say(format_args!("close {id} {:?}", reason.cause)));
     server.on_error(|error| say(format_args!("error {error}")));
@@ -187,6 +192,7 @@ async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
                 let resident = resident();
                 say(format_args!("status {clients} {descriptors} {tasks} {resident}"));
             }
+            "streams" => streams.say(),
             "peers" => {
                 for id in server.clients() {
                     let peer = server.peer(id).ok_or("a client without a peer")?;
@@ -316,7 +322,7 @@ async fn blast(
 }
 
 /// Connects and reconnects, replies to requests, and prints its events. The line `ping N` sends a ping, `request N`
-/// sends N requests without waiting for the replies.
+/// sends N requests without waiting for the replies, `streams N` requests N streams and reads none.
 async fn client(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
     let client = Client::builder(path).retry_delay(Duration::from_millis(20)).build();
     client.on_connect(|| say("connect"));
@@ -327,7 +333,11 @@ async fn client(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
     client.respond_async::<Square>(squared)?;
     client.respond_async::<Wait>(|_| std::future::pending::<Waited>())?;
     client.connect().await?;
+    let mut unread = Vec::new();
     while let Some(line) = input.next_line().await? {
+        if let Some(count) = line.strip_prefix("streams ") {
+            unread.append(&mut streams::request(&client, count.parse()?).await?);
+        }
         if let Some(number) = line.strip_prefix("ping ")
             && let Err(error) = client.send(&Ping(number.parse()?))
         {

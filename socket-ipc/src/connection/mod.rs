@@ -18,6 +18,7 @@ mod encode;
 mod inbox;
 mod item_queue;
 mod item_sender;
+mod open_stream;
 mod open_window;
 mod outbox;
 mod pending_requests;
@@ -43,6 +44,7 @@ pub use closing::Closing;
 pub(crate) use encode::{encoded, queue_paced};
 pub(crate) use inbox::InboxBudget;
 pub(crate) use item_sender::ItemSender;
+pub(crate) use open_stream::{OpenStream, ReadItems, read_items, read_raw_items};
 pub(crate) use open_window::OpenWindow;
 pub(crate) use outbox::{BroadcastLog, CloseCommand, Outbox, OutboxBudget, PushError, Unsent, counted_for};
 pub(crate) use pending_requests::{Cancels, PendingRequests};
@@ -52,7 +54,6 @@ pub(crate) use reply::{
 pub use reply_future::ReplyFuture;
 pub(crate) use reply_future::{Read, read_raw, read_typed};
 pub use reply_stream::ReplyStream;
-pub(crate) use reply_stream::{OpenStream, ReadItems, read_items, read_raw_items};
 pub(crate) use session::Session;
 pub(crate) use transport::Transport;
 

@@ -2,25 +2,16 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_core::{FusedStream, Stream};
-use serde::de::DeserializeOwned;
-use tokio::task::consume_budget;
-use tokio::time::Instant;
 
-use super::item_queue::{Arrival, End, ItemQueue, Lines, cost};
-use super::pending_requests::PendingRequests;
-use super::reply_future::{Read, begin_error, error_reply_of, no_reply_error, raw_error, typed_error};
-use super::{Limits, Link};
+use super::Limits;
+use super::open_stream::{OpenStream, ReadItems, StreamOptions};
+use crate::error::RequestError;
 use crate::error::error_reply::ErrorReply;
-use crate::error::{RequestError, SendError};
-use crate::topic::StreamRequest;
-use crate::wire::raw_message::RawMessage;
-use crate::wire::{Envelope, RequestId, Window, Wire, decode_item, utf8};
 
 /// The items of a stream that was requested: a `Stream` of `Result<I, RequestError<E>>`, which `request_stream` returns.
 ///
@@ -67,22 +58,6 @@ pub struct ReplyStream<I, E = ErrorReply> {
     read: ReadItems<I, E>,
 }
 
-/// Decodes the lines of a stream; the text is the topic of the request.
-pub(crate) struct ReadItems<I, E> {
-    /// The envelope of an item.
-    item: Read<I, E>,
-    error: fn(&str, ErrorReply) -> RequestError<E>,
-}
-
-impl<I, E> Copy for ReadItems<I, E> {}
-
-// Not derived: the items need not be `Clone`.
-impl<I, E> Clone for ReadItems<I, E> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
 enum Phase<E> {
     Unsent(Box<UnsentRequest<E>>),
     Open(OpenStream),
@@ -95,144 +70,6 @@ enum Phase<E> {
 struct UnsentRequest<E> {
     send: Box<dyn FnOnce(StreamOptions) -> Result<OpenStream, RequestError<E>> + Send + Sync>,
     options: StreamOptions,
-}
-
-/// The options of one stream.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct StreamOptions {
-    window: u64,
-    timeout: Duration,
-    idle_timeout: Option<Duration>,
-}
-
-/// A request that was sent.
-pub(crate) struct OpenStream {
-    topic: Box<str>,
-    wire: Wire,
-    id: u64,
-    pending_requests: Arc<PendingRequests>,
-    items: Arc<ItemQueue>,
-    /// Lines that were taken out of the queue.
-    lines: Lines,
-    /// What was read and the peer does not know, in bytes of the window.
-    unrenewed: u64,
-    options: StreamOptions,
-    /// What the deadline of the present wait is; `None` until the wait has one.
-    waits_for: Option<Duration>,
-    /// The task has used up its budget of tokio's scheduler.
-    is_due_to_yield: bool,
-}
-
-impl OpenStream {
-    /// Registers a request of a stream, and sends it: `send` queues it.
-    pub(crate) fn begin<E>(
-        link: &Link,
-        wire: Wire,
-        topic: &str,
-        options: StreamOptions,
-        send: impl FnOnce(Window, &RequestId) -> Result<(), SendError>,
-    ) -> Result<Self, RequestError<E>> {
-        let (window, items) = (options.window, Arc::new(ItemQueue::new(Some(options.window))));
-        let id = link
-            .pending_requests
-            .begin_stream(Arc::clone(&items), options.timeout)
-            .map_err(|error| begin_error(topic, error))?;
-        // Made before the request is sent, so that an item can't come first.
-        let stream = Self {
-            topic: topic.into(),
-            wire,
-            id,
-            pending_requests: Arc::clone(&link.pending_requests),
-            items,
-            lines: Lines::default(),
-            unrenewed: 0,
-            options,
-            waits_for: Some(options.timeout),
-            is_due_to_yield: false,
-        };
-        if let Err(error) = send(Window::Bytes(window), &id.into()) {
-            stream.pending_requests.withdraw(id);
-            return Err(error.into());
-        }
-        Ok(stream)
-    }
-
-    /// The next line, or the end.
-    fn poll_line(&mut self, cx: &Context<'_>) -> Poll<Result<(), (End, bool)>> {
-        if !self.lines.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        match self.items.poll_read(cx) {
-            Poll::Ready(Arrival::Lines(lines)) => {
-                self.lines = lines;
-                self.waits_for = None;
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(Arrival::End { end, has_started }) => Poll::Ready(Err((end, has_started))),
-            Poll::Pending => {
-                // The memory of what was read.
-                self.lines = Lines::default();
-                self.wait();
-                Poll::Pending
-            }
-        }
-    }
-
-    /// Gives the wait for the next item its deadline.
-    fn wait(&mut self) {
-        if self.waits_for.is_none()
-            && let Some(timeout) = self.options.idle_timeout
-        {
-            let deadline = Instant::now().checked_add(timeout);
-            if self.pending_requests.set_deadline(self.id, deadline) {
-                self.waits_for = Some(timeout);
-            }
-        }
-    }
-
-    /// Counts an item whose line has this length as read, and tells the peer once half of the window is.
-    fn has_read(&mut self, len: usize) {
-        self.unrenewed = self.unrenewed.saturating_add(cost(len));
-        // While fewer bytes are read the window is not closed, so that the peer never waits for a renewal that does not
-        // come. After two renewals that the peer has not seen, there is nothing more to read: so no more than two wait.
-        if self.unrenewed >= self.options.window.div_ceil(2) {
-            let bytes = std::mem::take(&mut self.unrenewed);
-            if self.items.open(bytes) {
-                self.pending_requests.renew(self.id, bytes);
-            }
-        }
-    }
-
-    /// The error that the stream ends with; `None` where it has ended as it should.
-    fn ended<I, E>(&self, read: ReadItems<I, E>, end: End, has_started: bool) -> Option<RequestError<E>> {
-        let topic = || self.topic.to_string();
-        let line = match end {
-            End::Line(line) => line,
-            End::NoReply(no_reply) => {
-                let timeout = self.waits_for.unwrap_or(self.options.timeout);
-                return Some(no_reply_error::<I, E>(&self.topic, timeout, no_reply));
-            }
-            End::BeyondWindow { size, window } => {
-                return Some(RequestError::WindowExceeded { topic: topic(), size, window });
-            }
-        };
-        let Envelope { topic: under, message, is_error, .. } = match self.wire.decode(&line) {
-            Ok(envelope) => envelope,
-            Err(error) => return Some(undecodable::<I, E>(&self.topic, error.to_string())),
-        };
-        match error_reply_of(is_error, &under, &self.topic, &message) {
-            Some(error_reply) => Some((read.error)(&self.topic, error_reply)),
-            None if has_started => None,
-            None => Some(RequestError::NotAStream { topic: topic() }),
-        }
-    }
-}
-
-impl Drop for OpenStream {
-    fn drop(&mut self) {
-        // A stream that has ended is forgotten already.
-        self.pending_requests.forget(self.id);
-    }
 }
 
 impl<I, E> ReplyStream<I, E> {
@@ -284,7 +121,7 @@ impl<I, E> ReplyStream<I, E> {
     /// Sets how long each item may take, from when it is waited for: any time unless set.
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         if let Phase::Open(stream) = &mut self.phase {
-            stream.options.idle_timeout = Some(timeout);
+            stream.set_idle_timeout(timeout);
             return self;
         }
         self.with(|options| options.idle_timeout = Some(timeout))
@@ -309,11 +146,11 @@ impl<I, E> ReplyStream<I, E> {
     pub async fn started(&mut self) -> Result<(), RequestError<E>> {
         self.send();
         if let Phase::Open(stream) = &mut self.phase {
-            let Some(end) = poll_fn(|cx| stream.items.poll_started(cx)).await else { return Ok(()) };
-            if let Some(error) = stream.ended(self.read, end, false) {
+            let started = stream.started(self.read).await;
+            if started.is_err() {
                 self.phase = Phase::Done;
-                return Err(error);
             }
+            return started;
         }
         match std::mem::replace(&mut self.phase, Phase::Done) {
             Phase::Failed(error) => Err(error),
@@ -351,25 +188,12 @@ impl<I, E> ReplyStream<I, E> {
                 };
             }
         };
-        // A task that always finds an item has to yield to others. One that finds none uses up no budget.
-        if stream.is_due_to_yield {
-            ready!(pin!(consume_budget()).poll(cx));
-            stream.is_due_to_yield = false;
-        }
-        if let Err((end, has_started)) = ready!(stream.poll_line(cx)) {
-            let error = stream.ended(self.read, end, has_started);
-            self.phase = Phase::Done;
-            return Poll::Ready(error.map(Err));
-        }
-        stream.is_due_to_yield = pin!(consume_budget()).poll(cx).is_pending();
-        let Some(line) = stream.lines.next() else { return Poll::Pending };
-        let (len, item) = (line.len(), (self.read.item)(stream.wire, &stream.topic, line));
-        stream.has_read(len);
-        if item.is_err() {
-            // The peer is told that nobody reads on.
+        let item = ready!(stream.poll_item(cx, self.read));
+        if !matches!(item, Some(Ok(_))) {
+            // Where the stream has not ended, the peer is told that nobody reads on.
             self.phase = Phase::Done;
         }
-        Poll::Ready(Some(item))
+        Poll::Ready(item)
     }
 }
 
@@ -395,53 +219,10 @@ impl<I, E: fmt::Debug> fmt::Debug for ReplyStream<I, E> {
         let mut debug = f.debug_struct("ReplyStream");
         match &self.phase {
             Phase::Unsent(request) => debug.field("unsent", &request.options),
-            Phase::Open(stream) => debug.field("topic", &stream.topic).field("id", &stream.id),
+            Phase::Open(stream) => debug.field("open", stream),
             Phase::Failed(error) => debug.field("error", error),
             Phase::Done => &mut debug,
         };
         debug.finish_non_exhaustive()
     }
-}
-
-/// Decodes the items and the errors of a stream of the type `T`.
-pub(crate) fn read_items<T>() -> ReadItems<T::Item, T::Error>
-where
-    T: StreamRequest<Item: DeserializeOwned, Error: DeserializeOwned>,
-{
-    ReadItems { item: read_item::<T>, error: |topic, reply| typed_error(topic, reply, T::HAS_TYPED_ERROR) }
-}
-
-fn read_item<T>(wire: Wire, request: &str, line: &[u8]) -> Result<T::Item, RequestError<T::Error>>
-where
-    T: StreamRequest<Item: DeserializeOwned>,
-{
-    let failed = |reason: String| undecodable::<T::Item, T::Error>(request, reason);
-    let text = utf8(line).map_err(|error| failed(error.to_string()))?;
-    if let Some(item) = wire.head(text).and_then(|head| decode_item(head.rest)) {
-        return Ok(item);
-    }
-    let envelope = wire.decode(line).map_err(|error| failed(error.to_string()))?;
-    envelope.message.decode().map_err(|error| failed(error.to_string()))
-}
-
-/// Decodes the items and the errors of a stream of a topic that is known only at run time.
-pub(crate) fn read_raw_items() -> ReadItems<RawMessage<'static>, RawMessage<'static>> {
-    ReadItems { item: read_raw_item, error: raw_error }
-}
-
-fn read_raw_item(
-    wire: Wire,
-    request: &str,
-    line: &[u8],
-) -> Result<RawMessage<'static>, RequestError<RawMessage<'static>>> {
-    let envelope = wire.decode(line).map_err(|error| RequestError::ReplyUndecodable {
-        topic: request.to_owned(),
-        type_name: "RawMessage",
-        reason: error.to_string(),
-    })?;
-    Ok(envelope.message.into_owned())
-}
-
-fn undecodable<I, E>(topic: &str, reason: String) -> RequestError<E> {
-    RequestError::ReplyUndecodable { topic: topic.to_owned(), type_name: std::any::type_name::<I>(), reason }
 }

@@ -650,7 +650,7 @@ fn router_running_responder_refused_is_dropped_and_gets_error_reply() {
     fixture.router.attach_as(ListenerId::next(), "number", responder).unwrap();
     fixture.dispatch(r#"{"topic":"number","message":5,"id":1}"#);
     let mut call = fixture.cached.responder_calls.pop().unwrap();
-    call.reject(1_000, 7, &fixture.log);
+    call.reject("no room for 1000".to_owned(), 7, &fixture.log);
     let log = fixture.log.taken();
     assert_eq!(log[0], "7: `number` panicked: in drop");
     assert!(

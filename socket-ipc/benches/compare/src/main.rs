@@ -6,6 +6,7 @@ mod picture;
 mod report;
 mod requests;
 mod run;
+mod streams;
 mod systems;
 mod work;
 
@@ -56,6 +57,9 @@ enum Task {
     /// Plays one part of a measurement of requests, as a process of its own.
     #[command(hide = true)]
     Request { system: System, part: requests::Part, way: requests::Way, count: u64, path: PathBuf },
+    /// Plays one part of a measurement of streams, as a process of its own.
+    #[command(hide = true)]
+    Stream { system: System, part: requests::Part, way: streams::Way, count: u64, path: PathBuf },
     /// Plays one endpoint of a step of a curve, as a process of its own.
     #[command(hide = true)]
     Step { endpoint: Endpoint, curve: Curve, step: u64, path: PathBuf },
@@ -83,6 +87,15 @@ enum Task {
         #[arg(long, default_value_t = 5)]
         runs: usize,
     },
+    /// The rate of a stream's items, compared with plain messages.
+    Streams {
+        /// How many items.
+        #[arg(long, default_value_t = 500_000)]
+        count: u64,
+        /// How often each is measured.
+        #[arg(long, default_value_t = 5)]
+        runs: usize,
+    },
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -103,6 +116,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             return systems::block_on(system == System::SocketIpcMultiThread, playing)
                 .map_err(|error| error as _);
         }
+        Some(Task::Stream { system, part, way, count, path }) => {
+            let playing = streams::play(part, way, count, &path);
+            return systems::block_on(system == System::SocketIpcMultiThread, playing)
+                .map_err(|error| error as _);
+        }
         Some(Task::Step { endpoint, curve, step, path }) => {
             return systems::block_on(false, curves::play(endpoint, curve, step, &path))
                 .map_err(|error| error as _);
@@ -118,6 +136,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some(Task::Requests { count, runs }) => {
             println!("{}\n", report::machine());
             return requests::compare(count, runs);
+        }
+        Some(Task::Streams { count, runs }) => {
+            println!("{}\n", report::machine());
+            return streams::compare(count, runs);
         }
     }
     let or_all = |some: Vec<_>| if some.is_empty() { System::value_variants().to_vec() } else { some };

@@ -3,8 +3,9 @@
 use std::cell::OnceCell;
 use std::task::{Context, Poll};
 
-use super::held_requests::{HeldRequests, request_id};
+use super::held_requests::HeldRequests;
 use super::reader::Reader;
+use super::refusals::{no_place, no_room, refused_beside_streams, report_in_flight, report_too_long};
 use crate::connection::closing::polled;
 use crate::connection::context::ConnectionContext;
 use crate::connection::control::Control;
@@ -12,10 +13,8 @@ use crate::connection::read_buffer::CHUNK;
 use crate::connection::reply_scanner::may_be_reply;
 use crate::connection::running_responders::RunningResponders;
 use crate::connection::{EndpointState, Limits};
-use crate::error::error_reply::ErrorReply;
-use crate::error::{MessageError, MessageErrorKind};
-use crate::router::{Cached, PendingCall, Report as _};
-use crate::wire::{EnvelopeKind, Frame, ReplyTo, RequestId, Wire, reply_id_at_end, request_id_at_end};
+use crate::router::{Cached, PendingCall};
+use crate::wire::{EnvelopeKind, Frame, RequestId, Wire, reply_id_at_end};
 
 /// A message counts for at least this much of a turn, so that thousands of short ones make no longer turn.
 const LEAST_OF_TURN: usize = 128;
@@ -168,7 +167,7 @@ impl<E: EndpointState> Dispatcher<E> {
             reader.consume(taken);
             return Poll::Ready(());
         }
-        if self.responders.has_streams() && self.refuse(context, bytes) {
+        if refused_beside_streams(&self.responders, context, bytes) {
             reader.consume(taken);
             return Poll::Ready(());
         }
@@ -250,12 +249,7 @@ impl<E: EndpointState> Dispatcher<E> {
             }
             // A request that fits in a chunk always has room.
             if bytes.len() > CHUNK && !budget.has_room(0) {
-                let text = format!(
-                    "received messages and running requests take {} bytes, the limit of `inbox_total_len`: try again \
-                     later",
-                    budget.limit()
-                );
-                call.reject(text, context.from, context);
+                call.reject(no_room(budget.limit()), context.from, context);
             } else if self.responders.is_full() && self.responders.has_streams() {
                 call.reject(no_place(context.limits()), context.from, context);
             } else {
@@ -263,25 +257,6 @@ impl<E: EndpointState> Dispatcher<E> {
             }
         }
         self.poll_responders(cx, self.peer_reads);
-    }
-
-    /// Refuses a request that must not be dispatched beside the running streams, and says whether it did.
-    fn refuse(&self, context: &ConnectionContext<E>, bytes: &[u8]) -> bool {
-        let limits = context.limits();
-        let Some(id) = request_id(limits.wire, bytes) else { return false };
-        if self.responders.is_stream(&id) {
-            // No reply: it would end the stream.
-            report_in_flight(context, bytes, &id);
-        } else if self.responders.is_full() {
-            let topic =
-                limits.wire.decode(bytes).map(|envelope| envelope.topic.into_owned()).unwrap_or_default();
-            let error_reply = ErrorReply::new(ErrorReply::TOO_MANY_REQUESTS, no_place(limits));
-            context.send_error_reply(&ReplyTo::Request(id), &topic, error_reply, context.from);
-        } else {
-            return false;
-        }
-        context.endpoint.router().count_reply(bytes);
-        true
     }
 
     /// Has the running streams end, because the endpoint closes.
@@ -408,41 +383,4 @@ fn take_reply<E: EndpointState>(bytes: &[u8], context: &ConnectionContext<E>) ->
         context.endpoint.router().count_reply(bytes);
     }
     taken
-}
-
-/// Reports a message over the limit at the front of `unread`: `kept` bytes of it are there, and it takes `taken` with
-/// its delimiter. If it is a request or a reply, the requester gets an error, too.
-fn report_too_long<E: EndpointState>(
-    unread: &[u8],
-    context: &ConnectionContext<E>,
-    size: u64,
-    kept: usize,
-    taken: usize,
-) {
-    let Limits { wire, max_message_len: limit, raw_len, .. } = *context.limits();
-    let error = MessageError::new(MessageErrorKind::TooLong { limit }, &unread[..kept], size, raw_len);
-    context.endpoint.message_error(error, context.from);
-    let bytes = &unread[..taken - wire.delimiter().len()];
-    if let Some(re) = reply_id_at_end(bytes) {
-        context.link.pending_requests.too_long(re, size, limit);
-    } else if let Some(id) = request_id_at_end(bytes) {
-        let text = format!("it takes {size} bytes, over the limit of {limit}");
-        let error_reply = ErrorReply::new(ErrorReply::UNDECODABLE, text);
-        context.send_error_reply(&ReplyTo::Request(id), "", error_reply, context.from);
-    }
-}
-
-/// Why a request is refused while streams are running.
-fn no_place(limits: &Limits) -> String {
-    let places = limits.max_requests;
-    format!(
-        "all {places} places of `max_requests` are taken, some by streams: end a stream, or try again later"
-    )
-}
-
-/// Reports a request with the id of another one in flight.
-fn report_in_flight<E: EndpointState>(context: &ConnectionContext<E>, bytes: &[u8], id: &RequestId) {
-    let kind = MessageErrorKind::IdInFlight { id: id.to_string() };
-    let error = MessageError::new(kind, bytes, bytes.len() as u64, context.limits().raw_len);
-    context.endpoint.message_error(error, context.from);
 }

@@ -6,11 +6,11 @@
 //!
 //! | step | what it does | what it waits for |
 //! |---|---|---|
-//! | command | begins the drain or the abort that the endpoint commands; drops listeners that were removed | the outbox, which wakes the session |
+//! | command | begins the drain or the abort that the endpoint commands, and has the streams end; drops listeners that were removed | the outbox, which wakes the session |
 //! | write | hands the outbox to the stream | the stream to take more; the outbox to be filled |
-//! | respond | polls running responders; drops them once the peer reads no more | the responders; the end of writing, which *write* or a probe finds |
+//! | respond | polls running responders, which send the items of streams; drops them once the peer reads no more | the responders; the windows of streams, which *dispatch* and *scan* open; the end of writing, which *write* or a probe finds |
 //! | dispatch | calls the listeners of received messages | bytes; a listener that is running; a place among the responders (*respond*); room for replies (*write*) |
-//! | scan | takes out replies and cancels behind a message that is held back, and acts on them | bytes |
+//! | scan | takes out replies, cancels and renewals behind a message that is held back, and acts on them | bytes |
 //! | shut down | begins the drain when everything that the peer sent is handled; shuts the stream down; ends | all of these; the stream to be flushed |
 //! | read | takes bytes from the stream | the stream to have some. Where enough is read ahead: *dispatch*, and meanwhile a probe, since nothing else tells that the peer is gone |
 //! | clock | checks the deadlines | the timer |
@@ -44,6 +44,7 @@ mod dispatcher;
 mod held_requests;
 mod intake;
 mod reader;
+mod refusals;
 mod shutdown;
 #[cfg(test)]
 mod walk;

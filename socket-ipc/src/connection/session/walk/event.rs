@@ -9,6 +9,12 @@ pub(super) enum Event {
     Wait,
     /// A request arrives for an asynchronous responder.
     RequestArrives,
+    /// A request of a stream arrives, with a window for one item. The stream is endless.
+    StreamArrives,
+    /// The requester of the stream takes another item.
+    MoreArrives,
+    /// The requester of the stream gives up.
+    CancelArrives,
     /// The first or the second half of a message arrives.
     Half,
     /// The reply to a request of this endpoint arrives.
@@ -41,10 +47,13 @@ pub(super) enum Event {
 
 use Event::*;
 
-pub(super) const EVENTS: [Event; 17] = [
+pub(super) const EVENTS: [Event; 20] = [
     Note,
     Wait,
     RequestArrives,
+    StreamArrives,
+    MoreArrives,
+    CancelArrives,
     Half,
     Reply,
     Request,

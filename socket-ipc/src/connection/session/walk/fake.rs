@@ -9,14 +9,17 @@ use std::task::{Context, Poll, Wake, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connection::reply::{Outcome, reply};
-use crate::connection::{EndpointState, InboxBudget, Limits, Outbox};
+use crate::connection::{EndpointState, InboxBudget, ItemSender, Limits, OpenWindow, Outbox};
 use crate::error::error_reply::ErrorReply;
 use crate::error::{Error, MessageError};
 use crate::listener::DropReport;
 use crate::metrics::Metrics;
-use crate::router::{Audience, CallResult, OnCancel, Owned, RespondingRaw, Router};
+use crate::router::{
+    Audience, CallResult, OnCancel, Owned, RespondingRaw, RespondingRawStream, Router, Streaming,
+};
 use crate::sync::lock;
 use crate::topic::TopicName;
+use crate::wire::ReplyTo;
 
 /// Whether a task was woken since it was last polled.
 #[derive(Debug, Default)]
@@ -186,8 +189,8 @@ impl Drop for Pass {
     }
 }
 
-/// An endpoint with a listener of `note`, an asynchronous listener of `wait`, and an asynchronous responder to
-/// `request`.
+/// An endpoint with a listener of `note`, an asynchronous listener of `wait`, an asynchronous responder to `request`, and
+/// a responder to `stream` whose streams never end.
 pub(super) struct Fake {
     router: Router<()>,
     limits: Limits,
@@ -198,6 +201,8 @@ pub(super) struct Fake {
     /// Owned by the endpoint, which outlives its connection.
     pub(super) listening: Arc<Gate>,
     pub(super) responding: Arc<Gate>,
+    /// Counts the streams.
+    pub(super) streaming: Arc<Gate>,
 }
 
 impl Fake {
@@ -219,6 +224,7 @@ impl Fake {
             errors: Mutex::default(),
             listening: Arc::clone(&listening),
             responding: Arc::clone(&responding),
+            streaming: Arc::default(),
         });
         let noting = Arc::downgrade(&fake);
         let note = move |(): (), _, ()| {
@@ -230,25 +236,51 @@ impl Fake {
         fake.router.attach(Audience::Topic("note"), Owned::new(note));
         let wait = move |(): (), _, ()| CallResult::Wait(Box::pin(listening.enter()));
         fake.router.attach(Audience::Topic("wait"), Owned::new(wait));
+        fake.attach_stream(outbox);
         let (endpoint, outbox) = (Arc::downgrade(&fake), Arc::clone(outbox));
-        let ask = move |_: crate::RawMessage<'_>, (), to: crate::wire::ReplyTo| {
-            let asked = to.clone();
+        let respond = move |_: crate::RawMessage<'_>, (), to: ReplyTo| {
+            let requester = to.clone();
             let (endpoint, outbox, pass) = (endpoint.clone(), Arc::clone(&outbox), responding.enter());
             let wait = Box::pin(async move {
                 pass.await;
                 let Some(endpoint) = endpoint.upgrade() else { return };
                 let outcome = Outcome::<(), ErrorReply>::Reply(&());
-                reply(&*endpoint, &outbox, &asked, TopicName::AtRunTime("reply"), outcome);
+                reply(&*endpoint, &outbox, &requester, TopicName::AtRunTime("reply"), outcome);
             });
             CallResult::Responding { wait, to, on_cancel: OnCancel::Drop }
         };
         let attached = fake.router.attach_as(
             crate::ListenerId::next(),
-            "ask",
-            RespondingRaw::new(Some("reply".into()), ask),
+            "request",
+            RespondingRaw::new(Some("reply".into()), respond),
         );
         assert!(attached.is_ok());
         fake
+    }
+
+    fn attach_stream(self: &Arc<Self>, outbox: &Arc<Outbox>) {
+        let (endpoint, outbox) = (Arc::downgrade(self), Arc::clone(outbox));
+        let respond = move |_: crate::RawMessage<'_>, (), id: crate::wire::RequestId, window| {
+            let Some(endpoint) = endpoint.upgrade() else { return CallResult::Done };
+            let (window, to) = (Arc::new(OpenWindow::new(window)), ReplyTo::Request(id.clone()));
+            let streaming = Arc::clone(&endpoint.streaming);
+            let sender = ItemSender::new(endpoint, Arc::clone(&outbox), id, Arc::clone(&window));
+            let wait = Box::pin(async move {
+                let make = || {
+                    let pass = streaming.enter();
+                    futures_util::stream::poll_fn(move |_| {
+                        let _ = &pass;
+                        Poll::Ready(Some(Ok(())))
+                    })
+                };
+                let topic = TopicName::AtRunTime("stream");
+                sender.run::<(), ErrorReply, _>(topic, make, |error| Outcome::ErrorReply(error)).await;
+            });
+            CallResult::Streaming(Box::new(Streaming { wait, to, window }))
+        };
+        let attached =
+            self.router.attach_as(crate::ListenerId::next(), "stream", RespondingRawStream::new(respond));
+        assert!(attached.is_ok());
     }
 }
 

@@ -108,6 +108,28 @@ async fn session_peer_gone_behind_full_responders_ends() {
     }
 }
 
+/// The walk drives what it names: each of these events reaches the code that it is about.
+#[tokio::test(start_paused = true)]
+async fn walk_events_reach_listeners_responders_and_streams() {
+    let mut world = World::new(2, false);
+    world.poll();
+    for (event, seen) in [(Wait, "a listener"), (ListenerReady, "the next message")] {
+        world.happens(event).await;
+        world.run().await.unwrap_or_else(|fault| panic!("{seen}: {fault}"));
+    }
+    for event in [RequestArrives, StreamArrives] {
+        world.happens(event).await;
+        world.run().await.unwrap();
+    }
+    let endpoint = &world.endpoint;
+    assert_eq!(endpoint.listening.entered(), 1, "the listener was called");
+    assert_eq!(endpoint.responding.inside(), 1, "the responder is running");
+    assert_eq!(endpoint.streaming.inside(), 1, "the stream is running");
+    world.happens(CancelArrives).await;
+    world.run().await.unwrap();
+    assert_eq!(world.endpoint.streaming.inside(), 0, "the stream was cancelled");
+}
+
 #[tokio::test(start_paused = true)]
 async fn walk_stream_without_wake_ups_fails() {
     assert!(walk(&[Note], 1, true).await.unwrap_err().contains("a wake-up was lost"));

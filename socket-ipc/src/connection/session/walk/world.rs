@@ -51,6 +51,7 @@ struct Seen {
     errors: usize,
     listening: usize,
     responding: usize,
+    streaming: usize,
     /// How often a listener or a responder has begun to wait.
     waits: usize,
     queued: usize,
@@ -135,10 +136,16 @@ impl World {
 
     pub(super) async fn happens(&mut self, event: Event) {
         match event {
-            Note | Wait | RequestArrives | Reply if self.in_the_middle => {}
+            Note | Wait | RequestArrives | StreamArrives | MoreArrives | CancelArrives | Reply
+                if self.in_the_middle => {}
             Note => self.arrive(&[MESSAGE, b"\n"].concat()),
             Wait => self.arrive(b"{\"topic\":\"wait\",\"message\":null}\n"),
             RequestArrives => self.arrive(b"{\"topic\":\"request\",\"message\":null,\"id\":1}\n"),
+            StreamArrives => {
+                self.arrive(b"{\"topic\":\"stream\",\"message\":null,\"window\":64,\"id\":2}\n");
+            }
+            MoreArrives => self.arrive(b"{\"topic\":\"socket-ipc.more\",\"message\":[2,64],\"re\":0}\n"),
+            CancelArrives => self.arrive(b"{\"topic\":\"socket-ipc.cancel\",\"message\":2,\"re\":0}\n"),
             Reply => self.arrive(b"{\"topic\":\"reply\",\"message\":null,\"re\":1}\n"),
             Half => {
                 let (first, second) = MESSAGE.split_at(MESSAGE.len() / 2);
@@ -181,7 +188,11 @@ impl World {
             errors: lock(&self.endpoint.errors).len(),
             listening: self.endpoint.listening.inside(),
             responding: self.endpoint.responding.inside(),
-            waits: self.endpoint.responding.entered() + self.endpoint.listening.entered(),
+            streaming: self.endpoint.streaming.inside(),
+            waits: [&self.endpoint.responding, &self.endpoint.listening, &self.endpoint.streaming]
+                .map(|gate| gate.entered())
+                .into_iter()
+                .sum(),
             queued: self.total.queued(),
             has_ended: self.ended.is_some(),
         }
@@ -216,8 +227,8 @@ impl World {
 
     /// Checks that nothing is left of a connection that has ended.
     pub(super) fn leaves_nothing(&mut self) -> Result<(), String> {
-        let Seen { listening, responding, queued, .. } = self.seen();
-        if (listening, responding, queued) != (0, 0, 0) || !self.link.outbox.has_ended() {
+        let Seen { listening, responding, streaming, queued, .. } = self.seen();
+        if (listening, responding, streaming, queued) != (0, 0, 0, 0) || !self.link.outbox.has_ended() {
             return Err(format!("something is left: {:?}", self.seen()));
         }
         for request in &mut self.requests {
