@@ -12,6 +12,7 @@ use crate::error::RegisterError;
 use crate::listener::ListenerId;
 use crate::server::Server;
 use crate::topic::Exchange;
+use crate::topic::kind::Kind;
 
 /// The place for the handler of one topic: what an impl of [`Handles`] by hand gives its method to.
 ///
@@ -83,7 +84,8 @@ impl<L: Handles<T, E>, T, E: Endpoint> Attaching<'_, L, T, E> {
     pub fn async_method<F, R>(self, method: F) -> Result<(), RegisterError>
     where
         T: Exchange<Kind: AttachAsync<T> + TravelsTo<T, E> + 'static> + 'static,
-        T::Kind: AsyncCalls<Plain<F>, L, T, E>,
+        T::Kind:
+            AsyncCalls<Plain<F>, L, T, E, Future: Future<Output = <T::Kind as Kind<T>>::Outcome<'static>>>,
         F: Fn(Arc<L>, T) -> R + Send + Sync + 'static,
         R: Future,
     {
@@ -98,7 +100,13 @@ impl<L: Handles<T, E>, T, E: Endpoint> Attaching<'_, L, T, E> {
     pub fn async_method_with_context<F, R>(self, method: F) -> Result<(), RegisterError>
     where
         T: Exchange<Kind: AttachAsync<T> + TravelsTo<T, E> + 'static> + 'static,
-        T::Kind: AsyncCalls<WithContext<F>, L, T, E>,
+        T::Kind: AsyncCalls<
+                WithContext<F>,
+                L,
+                T,
+                E,
+                Future: Future<Output = <T::Kind as Kind<T>>::Outcome<'static>>,
+            >,
         F: Fn(Arc<L>, T, E::Context<'static>) -> R + Send + Sync + 'static,
         R: Future,
     {

@@ -4,7 +4,8 @@ use std::marker::PhantomPinned;
 use std::sync::Arc;
 
 use futures_core::Stream;
-use futures_util::StreamExt as _;
+use futures_util::future::Map;
+use futures_util::{FutureExt as _, StreamExt as _};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -24,15 +25,49 @@ pub trait Returns<'h, T: ?Sized, R>: Kind<T> {
     fn outcome(returned: R) -> Self::Outcome<'h>;
 }
 
+/// A kind of topics whose asynchronous handlers may return an `R`.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "a handler of `{T}` returns its stream at once",
+    label = "an asynchronous handler has one reply",
+    note = "remove `async`, and wait inside the stream"
+)]
+pub trait ReturnsLater<T: ?Sized, R>: Kind<T> {
+    /// The future of a handler, which returns the outcome.
+    type Later<F: Future<Output = R> + Send + 'static>: Future<Output = Self::Outcome<'static>>
+        + Send
+        + 'static;
+
+    fn later<F: Future<Output = R> + Send + 'static>(future: F) -> Self::Later<F>;
+}
+
 impl<T: Listens<R> + ?Sized, R> Returns<'_, T, R> for kind::Message {
     #[inline]
     fn outcome(_returned: R) {}
+}
+
+impl<T: Listens<R> + ?Sized, R> ReturnsLater<T, R> for kind::Message {
+    type Later<F: Future<Output = R> + Send + 'static> = T::Later<F>;
+
+    #[inline]
+    fn later<F: Future<Output = R> + Send + 'static>(future: F) -> T::Later<F> {
+        T::later(future)
+    }
 }
 
 impl<T: Replies<R>, R> Returns<'_, T, R> for kind::Request {
     #[inline]
     fn outcome(returned: R) -> Result<T::Reply, T::Error> {
         T::into_reply(returned)
+    }
+}
+
+impl<T: Replies<R> + 'static, R: 'static> ReturnsLater<T, R> for kind::Request {
+    type Later<F: Future<Output = R> + Send + 'static> = Map<F, fn(R) -> Result<T::Reply, T::Error>>;
+
+    #[inline]
+    fn later<F: Future<Output = R> + Send + 'static>(future: F) -> Self::Later<F> {
+        future.map(T::into_reply as fn(R) -> Result<T::Reply, T::Error>)
     }
 }
 
@@ -69,12 +104,32 @@ impl<S: Stream> ItemStream for S {
     label = "nobody receives it: `{Self}` is a plain message",
     note = "a topic whose handler replies has `reply = …` in its `#[topic]`"
 )]
-pub trait Listens<R> {}
+pub trait Listens<R> {
+    /// The future of a handler, which returns nothing.
+    type Later<F: Future<Output = R> + Send + 'static>: Future<Output = ()> + Send + 'static;
 
-impl<T: ?Sized> Listens<()> for T {}
+    fn later<F: Future<Output = R> + Send + 'static>(future: F) -> Self::Later<F>;
+}
+
+impl<T: ?Sized> Listens<()> for T {
+    /// The same future: another around it would cost each message its instructions.
+    type Later<F: Future<Output = ()> + Send + 'static> = F;
+
+    #[inline]
+    fn later<F: Future<Output = ()> + Send + 'static>(future: F) -> F {
+        future
+    }
+}
+
 // From a single impl the compiler would conclude that every handler returns `()`, and say no word of the topic.
 #[diagnostic::do_not_recommend]
-impl<T: ?Sized> Listens<PhantomPinned> for T {}
+impl<T: ?Sized> Listens<PhantomPinned> for T {
+    type Later<F: Future<Output = PhantomPinned> + Send + 'static> = Map<F, fn(PhantomPinned)>;
+
+    fn later<F: Future<Output = PhantomPinned> + Send + 'static>(future: F) -> Self::Later<F> {
+        future.map(drop as fn(PhantomPinned))
+    }
+}
 
 /// A kind of topics that methods are attached for.
 #[doc(hidden)]
@@ -160,11 +215,6 @@ where
 
 /// A kind of topics that asynchronous methods are attached for.
 #[doc(hidden)]
-#[diagnostic::on_unimplemented(
-    message = "a handler of `{T}` returns its stream at once",
-    label = "an asynchronous handler has one reply",
-    note = "remove `async`, and wait inside the stream"
-)]
 pub trait AttachAsync<T>: Kind<T> {
     /// Attaches a method that waits.
     fn attach_async<L, E, C>(attaching: Attaching<'_, L, T, E>, method: C) -> Result<(), RegisterError>
@@ -172,7 +222,7 @@ pub trait AttachAsync<T>: Kind<T> {
         L: Send + Sync + 'static,
         E: Endpoint,
         C: Send + Sync + 'static,
-        Self: AsyncCalls<C, L, T, E>;
+        Self: AsyncCalls<C, L, T, E, Future: Future<Output = Self::Outcome<'static>>>;
 }
 
 impl<T: Topic + DeserializeOwned + 'static> AttachAsync<T> for kind::Message {
@@ -181,13 +231,11 @@ impl<T: Topic + DeserializeOwned + 'static> AttachAsync<T> for kind::Message {
         L: Send + Sync + 'static,
         E: Endpoint,
         C: Send + Sync + 'static,
-        Self: AsyncCalls<C, L, T, E>,
+        Self: AsyncCalls<C, L, T, E, Future: Future<Output = Self::Outcome<'static>>>,
     {
         let (handlers, handle) = attaching.shared();
         E::on_async::<T, _>(attaching.handle, attaching.listener, move |message, peer| {
-            let context = || E::owned_context(&handle, peer, None);
-            let waits = Self::begin(&method, Arc::clone(&handlers), message, context);
-            async move { Self::finish(waits.await) }
+            Self::begin(&method, Arc::clone(&handlers), message, || E::owned_context(&handle, peer, None))
         })
     }
 }
@@ -201,19 +249,15 @@ where
         L: Send + Sync + 'static,
         E: Endpoint,
         C: Send + Sync + 'static,
-        Self: AsyncCalls<C, L, T, E>,
+        Self: AsyncCalls<C, L, T, E, Future: Future<Output = Self::Outcome<'static>>>,
     {
         let (handlers, handle) = attaching.shared();
         E::respond_async::<T, _>(attaching.handle, attaching.listener, move |request, peer| {
             let mut ending = None;
             let context = || E::owned_context(&handle, peer, Some(ending.insert(Ending::new()).call()));
-            let waits = Self::begin(&method, Arc::clone(&handlers), request, context);
-            async move {
-                let returned = waits.await;
-                // Now, or where this future is dropped unfinished: nobody waits for the method any more.
-                drop(ending);
-                Self::finish(returned)
-            }
+            let outcome = Self::begin(&method, Arc::clone(&handlers), request, context);
+            // It is dropped with the future, finished or not: nobody waits for the method any more.
+            outcome.inspect(move |_| drop(ending))
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::by_kind::Returns;
+use super::by_kind::{Returns, ReturnsLater};
 use super::endpoint::Endpoint;
 use crate::topic::Topic;
 use crate::topic::kind::Kind;
@@ -75,7 +75,7 @@ where
 /// A kind of topics by which methods of the type `C` that wait are called.
 #[doc(hidden)]
 pub trait AsyncCalls<C, L, T, E: Endpoint> {
-    /// What the method makes.
+    /// What a method makes, which returns the outcome.
     type Future: Future + Send + 'static;
 
     /// Calls the method. `context` is called only if the method takes one.
@@ -85,21 +85,16 @@ pub trait AsyncCalls<C, L, T, E: Endpoint> {
         message: T,
         context: impl FnOnce() -> E::Context<'static>,
     ) -> Self::Future;
-
-    /// Converts what the future returns.
-    fn finish(returned: <Self::Future as Future>::Output) -> <Self as Kind<T>>::Outcome<'static>
-    where
-        Self: Kind<T>;
 }
 
 impl<K, L, T, E, F, R> AsyncCalls<Plain<F>, L, T, E> for K
 where
-    K: Returns<'static, T, R::Output>,
+    K: ReturnsLater<T, R::Output>,
     E: Endpoint,
     F: Fn(Arc<L>, T) -> R,
     R: Future + Send + 'static,
 {
-    type Future = R;
+    type Future = K::Later<R>;
 
     #[inline]
     fn begin(
@@ -107,24 +102,19 @@ where
         handlers: Arc<L>,
         message: T,
         _context: impl FnOnce() -> E::Context<'static>,
-    ) -> R {
-        (method.0)(handlers, message)
-    }
-
-    #[inline]
-    fn finish(returned: R::Output) -> K::Outcome<'static> {
-        <K as Returns<'static, T, R::Output>>::outcome(returned)
+    ) -> K::Later<R> {
+        K::later((method.0)(handlers, message))
     }
 }
 
 impl<K, L, T, E, F, R> AsyncCalls<WithContext<F>, L, T, E> for K
 where
-    K: Returns<'static, T, R::Output>,
+    K: ReturnsLater<T, R::Output>,
     E: Endpoint,
     F: Fn(Arc<L>, T, E::Context<'static>) -> R,
     R: Future + Send + 'static,
 {
-    type Future = R;
+    type Future = K::Later<R>;
 
     #[inline]
     fn begin(
@@ -132,12 +122,7 @@ where
         handlers: Arc<L>,
         message: T,
         context: impl FnOnce() -> E::Context<'static>,
-    ) -> R {
-        (method.0)(handlers, message, context())
-    }
-
-    #[inline]
-    fn finish(returned: R::Output) -> K::Outcome<'static> {
-        <K as Returns<'static, T, R::Output>>::outcome(returned)
+    ) -> K::Later<R> {
+        K::later((method.0)(handlers, message, context()))
     }
 }

@@ -111,7 +111,7 @@ impl<P: ToClient<T> + 'static, T> Receives<T> for Client<P> {}
 /// The type of context that handlers on `E` take.
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
-    message = "a handler on `{E}` has another context than `{Self}`",
+    message = "the context of a handler on `{E}` is not `{Self}`",
     label = "not a context of `{E}`",
     note = "on a `Server<P>` it is `Context<'_, P>`, and on a `Client<P>` it is `ClientContext<'_, P>`"
 )]
