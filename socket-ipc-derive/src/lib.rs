@@ -330,7 +330,7 @@ pub fn derive_protocol(input: TokenStream) -> TokenStream {
     protocol::protocol(&input).into()
 }
 
-/// Makes the methods of a struct the handlers of their topics: listeners and responders, asynchronous or not.
+/// Makes the methods of a struct the handlers of their topics: listeners, responders and streams, asynchronous or not.
 ///
 /// Every method of the block is a handler. Its second argument is the message, whose type names the topic; the third one,
 /// which may be left out, is the context. One call of `attach` attaches all of them.
@@ -357,6 +357,7 @@ pub fn derive_protocol(input: TokenStream) -> TokenStream {
 ///     path: String,
 /// }
 ///
+/// # mod storage { pub async fn load(path: String) -> std::io::Result<String> { std::fs::read_to_string(path) } }
 /// #[derive(Protocol)]
 /// #[protocol(to_server(Hello, Load), to_client(Greeting))]
 /// struct Chat;
@@ -375,7 +376,7 @@ pub fn derive_protocol(input: TokenStream) -> TokenStream {
 ///     }
 ///
 ///     async fn load(&self, load: Load) -> Result<String, std::io::Error> {
-///         tokio::fs::read_to_string(load.path).await
+///         storage::load(load.path).await
 ///     }
 /// }
 ///
@@ -403,6 +404,7 @@ pub fn derive_protocol(input: TokenStream) -> TokenStream {
 /// | `async fn note(&self, note: Note)` | an asynchronous listener, as of `on_async` |
 /// | `fn add(&self, add: Add) -> i64` | a responder, where `Add` is a request: it returns the reply or a `Result` of it |
 /// | `async fn add(&self, add: Add) -> Result<i64, AddError>` | an asynchronous responder, as of `respond_async` |
+/// | `fn notes(&self, notes: Notes) -> impl Stream<Item = String>` | a responder whose reply is a stream, which may borrow `self` |
 ///
 /// The third argument is `Context<'_, Chat>` on a server and `ClientContext<'_, Chat>` on a client. An asynchronous method
 /// may take a `Context<'static, Chat>`. The message of a method that is not asynchronous may borrow: `log: Log<'_>`.

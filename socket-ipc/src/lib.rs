@@ -68,7 +68,7 @@
 //! |---|---|
 //! | messages | [`Topic`], [`on`](ServerHandle::on), [`on_async`](ServerHandle::on_async), [`subscribe`](ServerHandle::subscribe), [`send`](ServerHandle::send), [`broadcast`](ServerHandle::broadcast) |
 //! | requests | [`Request`], [`request`](ClientHandle::request), [`respond`](ServerHandle::respond), [`respond_async`](ServerHandle::respond_async), [`respond_with`](ServerHandle::respond_with), [`RequestError`], [`ErrorReply`] |
-//! | a whole protocol | [`Protocol`], [`Hears`], [`description`] |
+//! | a whole protocol | [`Protocol`], [`#[handlers]`](macro@handlers), [`description`] |
 //! | topics known only at run time | [`RawMessage`], [`on_message`](ServerHandle::on_message), [`send_raw`](ServerHandle::send_raw), [`request_raw`](ClientHandle::request_raw) |
 //! | connections | [`connection_events`](ServerHandle::connection_events), [`CloseReason`], [`Peer`] |
 //! | options and limits | [`ServerBuilder`], [`ClientBuilder`], [`limits`] |
@@ -78,7 +78,7 @@
 //! # The book
 //!
 //! The book ([`guide`]) has a chapter for each subject: [messaging](guide::messaging), [requests](guide::requests),
-//! [protocols](guide::protocols), [events](guide::events), [guarantees](guide::guarantees), [limits](guide::limits),
+//! [protocols](guide::protocols), [handlers](guide::handlers), [events](guide::events), [guarantees](guide::guarantees), [limits](guide::limits),
 //! the [wire](guide::wire), [other languages](guide::languages), the [blocking](guide::blocking) client, the
 //! [command](guide::command),
 //! [deployment](guide::deployment), [versioning](guide::versioning), [observability](guide::observability),
