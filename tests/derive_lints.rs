@@ -34,10 +34,13 @@
 )]
 // These concern this file, not the code that the derives write.
 #![allow(unused_crate_dependencies, clippy::cargo, clippy::redundant_pub_crate)]
+// A handler owns its message and its context.
+#![allow(clippy::needless_pass_by_value)]
 // The types here have ordinary lifetime names.
 #![allow(clippy::single_char_lifetime_names)]
 
 use core::fmt::Display;
+use core::num::ParseIntError;
 
 use serde::{Deserialize, Serialize};
 use socket_ipc::{ClientContext, Context, Protocol, Topic, handlers};
@@ -207,7 +210,7 @@ pub struct Handlers<T>(pub T);
 impl<T: Display + Send + Sync + 'static> Handlers<T> {
     /// A listener.
     pub fn received(&self, Received(number): Received, context: Context<'_, Desk>) {
-        assert!(context.send(&Received(number)).is_ok(), "{}", self.0);
+        drop(context.send(&Received(number)).map_err(|error| format!("{}: {error}", self.0)));
     }
 
     fn text(&self, text: Text<'_>) {
@@ -215,12 +218,12 @@ impl<T: Display + Send + Sync + 'static> Handlers<T> {
     }
 
     /// One that waits.
-    async fn number(&self, _: Number, context: Context<'_, Desk>) -> Result<u8, core::num::ParseIntError> {
+    async fn number(&self, _: Number, context: Context<'_, Desk>) -> Result<u8, ParseIntError> {
         context.closing().await;
         self.0.to_string().parse()
     }
 
-    #[allow(deprecated)]
+    #[expect(deprecated)]
     fn old(&self, _: old::Old) {
         assert_ne!(self.0.to_string(), "old");
     }
@@ -259,7 +262,7 @@ impl OpenHandlers {
     #[cfg(any())]
     fn never(&self, _: Never) {}
 
-    fn number(&self, _: Number) -> u8 {
+    const fn number(&self, _: Number) -> u8 {
         self.0
     }
 }
@@ -292,7 +295,7 @@ fn derive_all_lints_denied_compiles() {
     let names = [Named::NAME, Unit::NAME, Borrowed::NAME, Path::NAME, FromMacro::NAME, Unsized::<str>::NAME];
     assert_eq!(names, ["named", "unit", "borrowed", "path", "from a macro", "unsized"]);
     let server = Desk::server("in memory").build();
-    assert!(server.attach(Handlers(5)).is_ok());
+    assert!(server.attach(Handlers(5_u8)).is_ok());
     assert!(Desk::client("in memory").build().attach(ClientHandlers(5)).is_ok());
     assert!(socket_ipc::Server::new("in memory").attach(OpenHandlers(OpenHandlers::LIMIT)).is_ok());
     assert_eq!([private::Private("x").0, private::Private::NAME, Local::NAME], ["x", "private", "local"]);
