@@ -41,6 +41,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// |---|---|---|
 /// | `name` | the topic, a string literal | none: it is required |
 /// | `reply` | the type of the reply, bare or in a string | none: the topic is no request |
+/// | `stream` | the type of the items, bare or in a string | none: the topic is no request of a stream |
 /// | `error` | the type that responders fail with, bare or in a string | `ErrorReply` |
 /// | `reply_topic` | the topic that replies travel under, a string literal | that of the request |
 /// | `no_cancel` | no value: responders run on when the requester gives up | they are cancelled |
@@ -101,7 +102,25 @@ use syn::{DeriveInput, parse_macro_input};
 ///
 /// The request, its reply and its error are owned types, without lifetimes. A responder may run longer than the buffer
 /// lives that the request arrived in, and the requester keeps the reply. The reply of a generic request may use its
-/// parameters: `reply = Found<T>`. `error`, `reply_topic` and `no_cancel` need `reply`.
+/// parameters: `reply = Found<T>`. `error` needs `reply` or `stream`; `reply_topic` and `no_cancel` need `reply`.
+///
+/// With `stream` in place of `reply` a topic is the request of a stream: the type implements `StreamRequest`, too, and its
+/// items are of any such type.
+///
+/// ```
+/// # use serde::{Deserialize, Serialize};
+/// use socket_ipc::{StreamRequest, Topic};
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic(name = "follow", stream = String)]
+/// struct Follow {
+///     job: u64,
+/// }
+///
+/// fn streams<Q: StreamRequest<Item = String>>() {}
+///
+/// streams::<Follow>();
+/// ```
 ///
 /// `reply_topic = "sum"` is for programs that request without a number, such as those of the Node library: they are
 /// replied to by a message of that topic, and otherwise not at all.

@@ -12,6 +12,7 @@
 //!  │  send(&Greeting) ─┼─ {"topic":"greeting","message":..}\n ┼▶ on::<Greeting>   │
 //!  │  broadcast(&News) ┼─ to every client ────────────────────┼▶ subscribe::<News>│
 //!  │  respond::<Add> ◀─┼─ a request, and its reply ───────────┼▶ request(&Add)    │
+//!  │  respond_stream ◀─┼─ a request, and many items ──────────┼▶ request_stream   │
 //!  └───────────────────┘                                      └───────────────────┘
 //! ```
 //!
@@ -68,8 +69,9 @@
 //! |---|---|
 //! | messages | [`Topic`], [`on`](ServerHandle::on), [`on_async`](ServerHandle::on_async), [`subscribe`](ServerHandle::subscribe), [`send`](ServerHandle::send), [`broadcast`](ServerHandle::broadcast) |
 //! | requests | [`Request`], [`request`](ClientHandle::request), [`respond`](ServerHandle::respond), [`respond_async`](ServerHandle::respond_async), [`respond_with`](ServerHandle::respond_with), [`RequestError`], [`ErrorReply`] |
+//! | replies of many items | [`StreamRequest`], [`request_stream`](ClientHandle::request_stream), [`respond_stream`](ServerHandle::respond_stream), [`ReplyStream`] |
 //! | a whole protocol | [`Protocol`], [`#[handlers]`](macro@handlers), [`description`] |
-//! | topics known only at run time | [`RawMessage`], [`on_message`](ServerHandle::on_message), [`send_raw`](ServerHandle::send_raw), [`request_raw`](ClientHandle::request_raw) |
+//! | topics known only at run time | [`RawMessage`], [`on_message`](ServerHandle::on_message), [`send_raw`](ServerHandle::send_raw), [`request_raw`](ClientHandle::request_raw), [`request_stream_raw`](ClientHandle::request_stream_raw) |
 //! | connections | [`connection_events`](ServerHandle::connection_events), [`CloseReason`], [`Peer`] |
 //! | options and limits | [`ServerBuilder`], [`ClientBuilder`], [`limits`] |
 //! | programs without a runtime | `socket_ipc::blocking`, with the feature `blocking` |
@@ -78,9 +80,9 @@
 //! # The book
 //!
 //! The book ([`guide`]) has a chapter for each subject: [messaging](guide::messaging), [requests](guide::requests),
-//! [protocols](guide::protocols), [handlers](guide::handlers), [events](guide::events), [guarantees](guide::guarantees), [limits](guide::limits),
-//! the [wire](guide::wire), [other languages](guide::languages), the [blocking](guide::blocking) client, the
-//! [command](guide::command),
+//! [streams](guide::streams), [protocols](guide::protocols), [handlers](guide::handlers), [events](guide::events),
+//! [guarantees](guide::guarantees), [limits](guide::limits), the [wire](guide::wire),
+//! [other languages](guide::languages), the [blocking](guide::blocking) client, the [command](guide::command),
 //! [deployment](guide::deployment), [versioning](guide::versioning), [observability](guide::observability),
 //! [testing](guide::testing), [performance](guide::performance), [comparison](guide::comparison),
 //! [troubleshooting](guide::troubleshooting) by error message, the [attributes](guide::attributes) of the macros,
@@ -161,7 +163,7 @@ pub use server::{
 };
 pub use socket_ipc_derive::{Protocol, Topic, handlers};
 pub use topic::direction::{AnyTopic, ToClient, ToServer};
-pub use topic::{Exchange, Fails, Items, Replies, Request, StreamRequest, Topic, kind};
+pub use topic::{Exchange, Fails, Items, Received, Replies, Request, StreamRequest, Topic, kind};
 pub use unix_socket::activation::{ActivatedListener, activated_listener, activated_listeners};
 pub use unix_socket::group::Group;
 pub use unix_socket::peer::Peer;

@@ -286,6 +286,22 @@ support::both_flavours! {
         assert_eq!(guards.dropped(), 1, "it was cancelled");
     }
 
+    async fn stream_idle_timeout_bounds_the_wait_for_the_first_item() {
+        let (_place, server, client) = connected().await;
+        let guards = follows(&server);
+        let idle = Duration::from_millis(30);
+        let mut begun = client.request_stream(&Follow { numbers: 0 }).idle_timeout(idle);
+        soon("the start", begun.started()).await.unwrap();
+        for items in [begun, client.request_stream(&Follow { numbers: 0 }).idle_timeout(idle)] {
+            match failed(items).await {
+                RequestError::Timeout { topic, timeout } => assert_eq!((topic.as_str(), timeout), ("follow", idle)),
+                other => panic!("{other:?}"),
+            }
+        }
+        ping(&client).await;
+        assert_eq!(guards.dropped(), 2, "they were cancelled");
+    }
+
     async fn stream_request_of_single_reply_and_reverse_fail_by_name() {
         let (_place, server, client) = connected().await;
         let client_id = server.clients()[0];

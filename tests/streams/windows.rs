@@ -132,4 +132,11 @@ support::both_flavours! {
         ping(&client).await;
         assert_eq!((guards.begun(), guards.dropped()), (3, 1));
     }
+
+    async fn window_of_zero_fails_by_name() {
+        let (_place, server, client) = connected().await;
+        endless(&server);
+        let error = failed(client.request_stream(&Follow { numbers: 0 }).window(0)).await;
+        assert!(error.to_string().contains("window"), "{error}");
+    }
 }

@@ -202,7 +202,8 @@ impl<P> ClientHandle<P> {
     /// Closing begins at the call; the returned future waits for its end. No further message listener starts. The queue
     /// is written, for `drain` at most; meanwhile incoming bytes are read and discarded. The connection ends when the
     /// server has closed its end, too, or a second later. `on_close` is called last. A running asynchronous listener
-    /// may finish within the drain, unless it awaits the closing itself. Attempts to connect are given up.
+    /// may finish within the drain, unless it awaits the closing itself. Streams end at once, and their requesters get
+    /// an error reply ([`CLOSING`](crate::ErrorReply::CLOSING)). Attempts to connect are given up.
     ///
     /// It may be called in every state, inside listeners, and any number of times.
     pub fn close(&self) -> Closing {

@@ -18,7 +18,7 @@ const MORE: &str = "socket-ipc.more";
 
 /// A control line of the peer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Control {
+pub(crate) enum Control {
     /// Nobody waits for the reply to the request with this id any more.
     Cancel(RequestId),
     /// The requester of the stream with this id takes so many bytes more.
@@ -29,15 +29,8 @@ impl Control {
     /// Reads a message as a control line. `None` for every other message, quickly: its topic has to come first, or its
     /// `re` last.
     #[inline]
-    pub(super) fn read(wire: Wire, bytes: &[u8]) -> Option<Self> {
-        // The two usual fronts and ends are told apart without a look at white space.
-        let has_front = match bytes.strip_prefix(b"{\"topic\":\"") {
-            Some(rest) => rest.starts_with(b"socket-ipc."),
-            None => begins(bytes).is_some(),
-        };
-        let may_end = |before: u8| before == b'0' || before.is_ascii_whitespace();
-        let is_other = matches!(bytes, [.., before, b'}'] if !may_end(*before));
-        (has_front || (!is_other && ends(bytes).is_some())).then(|| Self::decode(wire, bytes))?
+    pub(crate) fn read(wire: Wire, bytes: &[u8]) -> Option<Self> {
+        may_be_control(bytes).then(|| Self::decode(wire, bytes))?
     }
 
     #[cold]
@@ -58,18 +51,46 @@ impl Control {
     }
 }
 
-/// Whether a message begins with a topic of the library's own. There may be white space between the parts.
-fn begins(bytes: &[u8]) -> Option<()> {
+/// Whether a message begins with a topic of the library's own, or ends with `"re":0}`. There may be white space between
+/// the parts.
+#[inline]
+fn may_be_control(bytes: &[u8]) -> bool {
+    // Every control line is longer than these parts.
+    let Some(([_, _, front @ ..], rest)) = bytes.split_first_chunk::<10>() else { return false };
+    let Some(end) = rest.last_chunk::<8>() else { return false };
+    // Eight bytes are compared at once, and then one: most topics differ in the first byte.
+    let has_front = if front == b"topic\":\"" {
+        matches!(rest, [b's', b'o', b'c', b'k', b'e', b't', b'-', b'i', b'p', b'c', b'.', ..])
+    } else {
+        has_spaced_front(bytes).is_some()
+    };
+    let has_end = || match end {
+        [_, b'"', b'r', b'e', b'"', b':', b'0', b'}'] => true,
+        // White space between these parts is among the eight bytes.
+        _ => has_blank(*end) && has_spaced_end(bytes).is_some(),
+    };
+    has_front || has_end()
+}
+
+fn has_spaced_front(bytes: &[u8]) -> Option<()> {
     let rest = bytes.strip_prefix(b"{")?.trim_ascii_start().strip_prefix(b"\"topic\"")?;
     let rest = rest.trim_ascii_start().strip_prefix(b":")?.trim_ascii_start();
     rest.starts_with(b"\"socket-ipc.").then_some(())
 }
 
-/// Whether a message ends with `"re":0}`, in the same way.
-fn ends(bytes: &[u8]) -> Option<()> {
+fn has_spaced_end(bytes: &[u8]) -> Option<()> {
     let rest = bytes.trim_ascii_end().strip_suffix(b"}")?.trim_ascii_end().strip_suffix(b"0")?;
     let rest = rest.trim_ascii_end().strip_suffix(b":")?.trim_ascii_end();
     rest.ends_with(b"\"re\"").then_some(())
+}
+
+/// Whether one of the bytes is white space or a control character.
+#[inline]
+fn has_blank(bytes: [u8; 8]) -> bool {
+    const EACH: u64 = u64::from_le_bytes([1; 8]);
+    let bytes = u64::from_le_bytes(bytes);
+    // The subtraction sets the highest bit of the first byte that is less.
+    bytes.wrapping_sub(EACH * u64::from(b' ' + 1)) & !bytes & (EACH * 0x80) != 0
 }
 
 /// Tells the peer that nobody waits for the reply to a request any more.
@@ -105,6 +126,11 @@ mod tests {
             (r#"{"topic": "socket-ipc.cancel", "message": 8, "re": 0}"#, "8"),
             (r#"{ "topic" : "socket-ipc.cancel", "re": 0, "message": 8 } "#, "8"),
             (r#"{"message": 8, "topic": "socket-ipc.cancel", "re" : 0 } "#, "8"),
+            (r#"{"message":8,"topic":"socket-ipc.cancel","re" :0}"#, "8"),
+            ("{\"message\":8,\"topic\":\"socket-ipc.cancel\",\"re\":0}\t\t\t\t\t\t\t\t\t\t", "8"),
+            (r#"{ "topic":"socket-ipc.cancel","re":0,"message":8}"#, "8"),
+            (r#"{"topic" :"socket-ipc.cancel","re":0,"message":8}"#, "8"),
+            (r#"{"topic": "socket-ipc.cancel","re":0,"message":8}"#, "8"),
         ] {
             let Some(Control::Cancel(read)) = read(line) else { panic!("{line} is no cancel") };
             assert_eq!(read.to_string(), id);

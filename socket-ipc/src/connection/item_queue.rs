@@ -125,6 +125,11 @@ impl ItemQueue {
         Poll::Pending
     }
 
+    /// Whether the peer has begun to reply.
+    pub(super) fn has_started(&self) -> bool {
+        lock(&self.0).has_started
+    }
+
     /// Opens the window by so many bytes, and says whether the peer has to know.
     pub(super) fn open(&self, bytes: u64) -> bool {
         let mut arrived = lock(&self.0);

@@ -57,8 +57,8 @@ pub(crate) struct OpenStream {
     /// What was read and the peer does not know, in bytes of the window.
     unrenewed: u64,
     options: StreamOptions,
-    /// What the deadline of the present wait is; `None` until the wait has one.
-    waits_for: Option<Duration>,
+    /// The present wait for an item has a deadline.
+    has_deadline: bool,
     /// The task has used up its budget of tokio's scheduler.
     is_due_to_yield: bool,
     /// How many items may be read before that budget is charged.
@@ -93,7 +93,7 @@ impl OpenStream {
             lines: Lines::default(),
             unrenewed: 0,
             options,
-            waits_for: Some(options.timeout),
+            has_deadline: false,
             is_due_to_yield: false,
             free: ITEMS_A_UNIT,
         };
@@ -147,29 +147,36 @@ impl OpenStream {
         match self.items.poll_read(cx) {
             Poll::Ready(Arrival::Lines(lines)) => {
                 self.lines = lines;
-                self.waits_for = None;
+                self.has_deadline = false;
                 Poll::Ready(Ok(()))
             }
             Poll::Ready(Arrival::End { end, has_started }) => Poll::Ready(Err((end, has_started))),
             Poll::Pending => {
                 // The memory of what was read.
                 self.lines = Lines::default();
-                self.wait();
-                Poll::Pending
+                if !self.begins_to_wait() {
+                    return Poll::Pending;
+                }
+                // An item that came before the deadline was set has not ended it.
+                let poll = self.poll_line(cx);
+                if poll.is_ready() {
+                    self.pending_requests.set_deadline(self.id, None);
+                }
+                poll
             }
         }
     }
 
-    /// Gives the wait for the next item its deadline.
-    fn wait(&mut self) {
-        if self.waits_for.is_none()
-            && let Some(timeout) = self.options.idle_timeout
-        {
-            let deadline = Instant::now().checked_add(timeout);
-            if self.pending_requests.set_deadline(self.id, deadline) {
-                self.waits_for = Some(timeout);
-            }
+    /// Gives the wait for an item its deadline. `false` if it has one, or needs none.
+    fn begins_to_wait(&mut self) -> bool {
+        // Until the responder has begun, another deadline runs.
+        if self.has_deadline || !self.items.has_started() {
+            return false;
         }
+        let Some(timeout) = self.options.idle_timeout else { return false };
+        let deadline = Instant::now().checked_add(timeout);
+        self.has_deadline = self.pending_requests.set_deadline(self.id, deadline);
+        self.has_deadline
     }
 
     /// Counts an item whose line has this length as read, and tells the peer once half of the window is.
@@ -191,7 +198,8 @@ impl OpenStream {
         let line = match end {
             End::Line(line) => line,
             End::NoReply(no_reply) => {
-                let timeout = self.waits_for.unwrap_or(self.options.timeout);
+                let timeout =
+                    self.options.idle_timeout.filter(|_| has_started).unwrap_or(self.options.timeout);
                 return Some(no_reply_error::<I, E>(&self.topic, timeout, no_reply));
             }
             End::BeyondWindow { size, window } => {
@@ -264,4 +272,54 @@ fn read_raw_item(
 
 fn undecodable<I, E>(topic: &str, reason: String) -> RequestError<E> {
     RequestError::ReplyUndecodable { topic: topic.to_owned(), type_name: std::any::type_name::<I>(), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+    use std::task::Waker;
+
+    use super::super::outbox::{Outbox, OutboxBudget};
+    use super::*;
+    use crate::metrics::Metrics;
+
+    /// An idle timeout bounds waits: while a reader has an item, no deadline runs.
+    #[test]
+    fn idle_timeout_item_that_comes_meanwhile_leaves_no_deadline() {
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let outbox = Arc::new(Outbox::new(1_000, OutboxBudget::new(1_000_000), Metrics::new()));
+        let pending_requests = PendingRequests::new(10, None, runtime.handle().clone());
+        let link = Link { outbox, pending_requests: Arc::clone(&pending_requests) };
+        let hour = Duration::from_secs(3_600);
+        let options = StreamOptions { window: u64::MAX, timeout: hour, idle_timeout: Some(hour) };
+        let mut stream =
+            OpenStream::begin::<ErrorReply>(&link, Wire::JSON_LINES, "count", options, |_, _| Ok(()))
+                .unwrap();
+        let id = stream.id;
+        let (go, start) = mpsc::channel::<()>();
+        let session = std::thread::spawn({
+            let pending_requests = Arc::clone(&pending_requests);
+            move || {
+                while start.recv().is_ok() {
+                    assert!(
+                        pending_requests.resolve(id, br#"{"topic":"count","message":1,"more":true,"re":1}"#)
+                    );
+                }
+            }
+        });
+        for round in 0..20_000 {
+            go.send(()).unwrap();
+            let cx = Context::from_waker(Waker::noop());
+            loop {
+                if stream.poll_line(&cx).is_ready() {
+                    break;
+                }
+            }
+            while stream.lines.next().is_some() {}
+            assert_eq!(pending_requests.deadline_of(id), None, "in round {round}");
+        }
+        drop(go);
+        session.join().unwrap();
+    }
 }

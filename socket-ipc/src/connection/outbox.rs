@@ -163,11 +163,16 @@ impl Outbox {
 
     /// Counts bytes that are about to be queued, and says whether it did. It does so if the total has room for them, or
     /// if they `must` be queued. Bytes below the high-water mark must be queued, and are counted in steps.
+    #[inline(always)]
     fn reserve(&self, queue: &mut Queue, len: usize, must: bool) -> bool {
         if is_below_high_water(queue, len) {
             queue.uncounted.queued(len, &self.total);
             return true;
         }
+        self.reserve_beyond_high_water(queue, len, must)
+    }
+
+    fn reserve_beyond_high_water(&self, queue: &mut Queue, len: usize, must: bool) -> bool {
         queue.uncounted.settle_queued(&self.total);
         self.total.reserve(len, must)
     }

@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn owning_stream_of_borrowing_stream_yields_its_items() {
-        let texts = vec!["one".to_owned(), "two".to_owned()];
+        let texts = ["one", "two"].map(str::to_owned);
         let mut items = OwningStream::new(|slot| async move {
             let mut borrowing = stream::iter(texts.iter().map(String::as_str));
             while let Some(text) = borrowing.next().await {

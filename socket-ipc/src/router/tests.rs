@@ -654,7 +654,7 @@ fn router_running_responder_refused_is_dropped_and_gets_error_reply() {
     let log = fixture.log.taken();
     assert_eq!(log[0], "7: `number` panicked: in drop");
     assert!(
-        log[1].starts_with("7: Request(1) of number failed: ") && log[1].contains("1000 bytes"),
+        log[1].starts_with("7: Request(1) of number failed: ") && log[1].contains("no room for 1000"),
         "{log:?}"
     );
     assert!(log[1].ends_with("(too_many_requests)"), "{log:?}");

@@ -144,7 +144,8 @@ impl<P> ServerHandle<P> {
     /// are no new connections. No further message listener starts. The queues are written, for `drain` at most;
     /// meanwhile incoming bytes are read and discarded. Each connection ends when the client has closed its end, too,
     /// or a second later. `on_close` is called last. Running asynchronous listeners may finish within the drain, except
-    /// those that await the closing themselves. The path is free for another server once the future resolves.
+    /// those that await the closing themselves. Streams end at once, and their requesters get an error reply
+    /// ([`CLOSING`](crate::ErrorReply::CLOSING)). The path is free for another server once the future resolves.
     ///
     /// It may be called in every state, inside listeners, and any number of times.
     pub fn close(&self) -> Closing {

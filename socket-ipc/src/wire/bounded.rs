@@ -13,12 +13,14 @@ pub(super) struct Bounded<'b> {
     end: usize,
     /// How many bytes were over the limit.
     over: usize,
+    /// Whether all strings so far are ASCII, and all text that [`note_from`](Self::note_from) has looked at.
+    is_ascii: bool,
 }
 
 impl<'b> Bounded<'b> {
     pub(super) fn new(buffer: &'b mut Vec<u8>, limit: usize) -> Self {
         let start = buffer.len();
-        Self { buffer, start, end: start.saturating_add(limit), over: 0 }
+        Self { buffer, start, end: start.saturating_add(limit), over: 0, is_ascii: true }
     }
 
     /// How many bytes were written, stored or not.
@@ -34,6 +36,17 @@ impl<'b> Bounded<'b> {
     /// What was stored from `at` on.
     pub(super) fn stored_from(&self, at: usize) -> &[u8] {
         &self.buffer[self.start + at..]
+    }
+
+    /// Whether all that was stored is ASCII. Strings are looked at as they are written; text that others write is looked
+    /// at by [`note_from`](Self::note_from).
+    pub(super) fn is_ascii(&self) -> bool {
+        self.is_ascii
+    }
+
+    /// Looks whether what was stored from `at` on is ASCII.
+    pub(super) fn note_from(&mut self, at: usize) {
+        self.is_ascii &= self.stored_from(at).is_ascii();
     }
 
     #[inline]
@@ -65,7 +78,7 @@ impl<'b> Bounded<'b> {
     /// Writes text into a JSON string, with the same escapes that serde_json writes.
     pub(super) fn put_in_string(&mut self, text: &str) {
         let mut text = text.as_bytes();
-        while let Some(at) = find_escape(text) {
+        while let Some(at) = find_escape(text, &mut self.is_ascii) {
             self.put_bytes(&text[..at]);
             match text[at] {
                 same @ (b'"' | b'\\') => self.put_bytes(&[b'\\', same]),
@@ -100,7 +113,7 @@ impl Write for Bounded<'_> {
     }
 }
 
-/// Whether text needs no escape in a JSON string.
+/// Whether text is ASCII that needs no escape in a JSON string.
 #[inline]
 pub(super) fn is_plain(text: &str) -> bool {
     let text = text.as_bytes();
@@ -112,21 +125,50 @@ pub(super) fn is_plain(text: &str) -> bool {
     } else if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
         is_plain_block(first) & is_plain_block(last)
     } else {
-        !text.iter().any(|byte| needs_escape(*byte))
+        text.iter().all(|byte| byte.is_ascii() && !needs_escape(*byte))
     }
 }
 
-/// Without a branch for each byte, so that the compiler checks all at once.
 #[inline]
 fn is_plain_block<const LEN: usize>(block: &[u8; LEN]) -> bool {
-    !block.iter().fold(false, |any, byte| any | needs_escape(*byte))
+    // As a signed number, a byte that is not ASCII is less than all others: one comparison finds both kinds.
+    !(any(block, |byte| byte.cast_signed() < 0x20)
+        | any(block, |byte| byte == b'"')
+        | any(block, |byte| byte == b'\\'))
 }
 
-/// Where the first byte is that needs an escape in a JSON string.
+/// Without a branch for each byte, so that the compiler checks all at once.
+#[inline(always)]
+fn any<const LEN: usize>(block: &[u8; LEN], is_special: impl Fn(u8) -> bool) -> bool {
+    block.iter().fold(false, |any, byte| any | is_special(*byte))
+}
+
+/// Where the first byte is that needs an escape in a JSON string. Clears `is_ascii` if a character before it is not
+/// ASCII.
 #[inline]
-fn find_escape(text: &[u8]) -> Option<usize> {
+fn find_escape(text: &[u8], is_ascii: &mut bool) -> Option<usize> {
     let (blocks, rest) = text.as_chunks::<BLOCK>();
-    let clean = blocks.iter().take_while(|block| is_plain_block(block)).count();
+    let plain = blocks.iter().take_while(|block| is_plain_block(block)).count();
+    let before = plain * BLOCK;
+    match blocks.get(plain) {
+        Some(block) if block.is_ascii() => Some(before + first_escape(*block)),
+        Some(_) => {
+            *is_ascii = false;
+            find_escape_beyond_ascii(&text[before..]).map(|at| before + at)
+        }
+        // The last block overlaps the one before it, so that no byte is checked alone.
+        None if text.last_chunk::<BLOCK>().is_some_and(is_plain_block) => None,
+        None => {
+            *is_ascii &= rest.is_ascii();
+            rest.iter().position(|byte| needs_escape(*byte)).map(|at| before + at)
+        }
+    }
+}
+
+/// The same in text that is not ASCII.
+fn find_escape_beyond_ascii(text: &[u8]) -> Option<usize> {
+    let (blocks, rest) = text.as_chunks::<BLOCK>();
+    let clean = blocks.iter().take_while(|block| !any(block, needs_escape)).count();
     let found = match blocks.get(clean) {
         Some(block) => Some(first_escape(*block)),
         None => rest.iter().position(|byte| needs_escape(*byte)),

@@ -65,7 +65,7 @@ pub(crate) enum Tail<'k> {
     Message,
     Request(&'k RequestId),
     Reply {
-        /// `None` where the request has no number.
+        /// `None` where the request has no id.
         re: Option<&'k RequestId>,
         is_error: bool,
     },
@@ -76,10 +76,12 @@ pub(crate) enum Tail<'k> {
 impl Json<'_> {
     /// Writes an id as the requester wrote it. It holds no control character.
     fn id(&mut self, key: &str, id: &RequestId) {
+        let before = self.text.len();
         match id.text() {
             Ok(number) => self.further(key, number),
             Err(text) => self.further(key, text),
         }
+        self.text.note_from(before);
     }
 }
 
@@ -191,12 +193,12 @@ impl Wire {
             }
         }
         json.text.put("}");
-        let (size, verbatim) = (json.text.size(), json.verbatim);
+        let (size, verbatim, is_ascii) = (json.text.size(), json.verbatim, json.text.is_ascii());
         if size > limit {
             return Err(EncodeError::TooLarge { size, limit });
         }
         buffer.extend_from_slice(self.delimiter.as_bytes());
-        self.keep_line_apart(verbatim, start, buffer);
+        self.keep_line_apart(verbatim, is_ascii, start, buffer);
         let size = buffer.len() - start - self.delimiter.len();
         if size > limit { Err(EncodeError::TooLarge { size, limit }) } else { Ok(()) }
     }
@@ -226,18 +228,17 @@ impl Wire {
         json.id(RE, re);
         json.text.put("}");
         buffer.extend_from_slice(self.delimiter.as_bytes());
-        self.keep_line_apart(true, start, buffer);
+        self.keep_line_apart(true, false, start, buffer);
     }
 
     /// Keeps the delimiter, and the characters that many readers end a line at, out of the envelope that was written
-    /// from `start` on. Only `verbatim` text can hold a control character.
-    fn keep_line_apart(&self, verbatim: bool, start: usize, buffer: &mut Vec<u8>) {
+    /// from `start` on. Only `verbatim` text can hold a control character, and ASCII has none of those characters.
+    fn keep_line_apart(&self, verbatim: bool, is_ascii: bool, start: usize, buffer: &mut Vec<u8>) {
         // In other text there is nothing to search for.
         if verbatim || !holds_control(self.delimiter) {
             self.keep_delimiter_out(start, buffer);
         }
-        // Most messages are ASCII, and have none.
-        if self.delimiter == "\n" && !buffer[start..].is_ascii() {
+        if !is_ascii && self.delimiter == "\n" {
             escape_line_ends(start, buffer);
         }
     }

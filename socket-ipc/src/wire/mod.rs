@@ -63,7 +63,7 @@ const MAX_DELIMITER_LEN: usize = 64;
 pub struct Wire {
     delimiter: &'static str,
     message_key: &'static str,
-    /// The key needs no escape in JSON.
+    /// The key is ASCII that needs no escape in JSON.
     plain_key: bool,
 }
 

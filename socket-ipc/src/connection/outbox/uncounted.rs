@@ -30,7 +30,6 @@ impl Uncounted {
     }
 
     /// Adds to the total what it lacks.
-    #[inline]
     pub(super) fn settle_queued(&mut self, total: &OutboxBudget) {
         if self.queued > 0 {
             total.add(std::mem::take(&mut self.queued));

@@ -132,8 +132,8 @@ impl PendingRequests {
         Ok((id, receiver))
     }
 
-    /// Registers a request of a stream that is about to be sent, and returns its number. `timeout` is how long it may
-    /// take to begin.
+    /// Registers a request of a stream that is about to be sent, and returns its id. `timeout` is how long it may take
+    /// to begin.
     pub(super) fn begin_stream(
         self: &Arc<Self>,
         items: Arc<ItemQueue>,
@@ -299,6 +299,12 @@ impl PendingRequests {
             requester.fail(NoReply::Ended(cause.clone()));
         }
         self.earlier.notify_one();
+    }
+
+    /// The deadline of a request that waits.
+    #[cfg(test)]
+    pub(super) fn deadline_of(&self, id: u64) -> Option<Instant> {
+        lock(&self.waiting).requesters.get(&id)?.deadline
     }
 
     fn take(&self, id: u64) -> Option<Requester> {

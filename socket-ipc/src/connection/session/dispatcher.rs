@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use super::held_requests::HeldRequests;
 use super::reader::Reader;
-use super::refusals::{no_place, no_room, refused_beside_streams, report_in_flight, report_too_long};
+use super::rejections::{no_place, no_room, refused_beside_streams, report_in_flight, report_too_long};
 use crate::connection::closing::polled;
 use crate::connection::context::ConnectionContext;
 use crate::connection::control::Control;
@@ -115,7 +115,7 @@ impl<E: EndpointState> Dispatcher<E> {
                     if self.dispatch(cx, reader, context, len, taken, turn).is_pending() {
                         return Poll::Pending;
                     }
-                    if self.begun >= context.limits().max_requests {
+                    if self.begun > 0 && self.begun >= context.limits().max_requests {
                         // A client that requests and cancels in a loop begins no more than `max_requests` responders a
                         // turn.
                         *turn = 0;

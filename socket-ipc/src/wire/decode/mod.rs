@@ -41,7 +41,7 @@ pub struct Envelope<'m> {
     pub is_error: bool,
     /// An invalid `id`, in an envelope that is no reply: whether it was meant as a request depends on its topic.
     pub(crate) odd_id: Option<&'m str>,
-    /// A message that replies to a request without a number: its `re` is `null`.
+    /// A message that replies to a request without an id: its `re` is `null`.
     pub(crate) replies_to_none: bool,
     /// What it says of a stream.
     pub(crate) stream: StreamPart<'m>,
@@ -152,7 +152,7 @@ impl Wire {
         let len = rest.bytes().position(|byte| byte == b'"' || byte == b'\\' || byte < 0x20)?;
         let (topic, rest) = rest.split_at(len);
         let rest = rest.strip_prefix("\",\"")?.strip_prefix(self.message_key)?.strip_prefix("\":")?;
-        // Any other key needs escapes in JSON.
+        // Any other key may need escapes in JSON.
         if !self.plain_key {
             return None;
         }

@@ -69,6 +69,11 @@ fn decode_front<'m, T: Deserialize<'m>>(rest: &'m str) -> Option<(T, &'m str)> {
 /// Whether text is the end of an envelope and nothing else.
 #[inline]
 fn ends_envelope(text: &str) -> bool {
+    // Few peers write white space there.
+    text == "}" || ends_envelope_after_white_space(text)
+}
+
+fn ends_envelope_after_white_space(text: &str) -> bool {
     let after = text.trim_start_matches(WHITE_SPACE).strip_prefix('}');
     after.is_some_and(|after| after.trim_start_matches(WHITE_SPACE).is_empty())
 }

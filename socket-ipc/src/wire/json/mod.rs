@@ -26,7 +26,6 @@ pub(super) const MAX_DEPTH: usize = 127;
 /// A string of at most this length is searched for escapes before it is written: few have one.
 const SHORT: usize = 32;
 
-/// The prefix of the names under which types of serde_json pass text through a serializer unchanged: `RawValue`, and
 /// Why a value can't be sent.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Fault {

@@ -53,6 +53,7 @@ impl<'j, 'b> Parts<'j, 'b> {
         if let Some(name) = self.verbatim {
             let before = self.json.text.len();
             Verbatim { name, key, value }.serialize(&mut serde_json::Serializer::new(&mut self.json.text))?;
+            self.json.text.note_from(before);
             return self.json.check_depth(before);
         }
         self.next();
@@ -106,8 +107,10 @@ impl SerializeMap for Parts<'_, '_> {
     #[inline]
     fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
         self.next();
+        let before = self.json.text.len();
         let mut serializer = serde_json::Serializer::with_formatter(&mut self.json.text, KeysOnly);
         let written = serializer.serialize_map(None)?.serialize_key(key);
+        self.json.text.note_from(before);
         written.inspect_err(|_| self.json.find_key_fault(key))
     }
 

@@ -10,6 +10,7 @@ use super::Json;
 use super::parts::Parts;
 use crate::wire::bounded::Bounded;
 
+/// The prefix of the names under which types of serde_json pass text through a serializer unchanged: `RawValue`, and
 /// numbers of arbitrary precision.
 const VERBATIM: &str = "$serde_json::private::";
 

@@ -182,3 +182,28 @@ fn encode_request_and_reply_write_id_after_message() {
     assert!(within(limit).is_ok());
     assert!(matches!(within(limit - 1), Err(EncodeError::TooLarge { size, .. }) if size == limit));
 }
+
+#[test]
+fn encode_line_end_at_any_place_is_escaped() {
+    fn line(wire: Wire, tail: Tail<'_>, topic: &str, message: &(impl serde::Serialize + ?Sized)) -> String {
+        let mut bytes = Vec::new();
+        wire.encode_within(usize::MAX, tail, topic, message, &mut bytes).unwrap();
+        String::from_utf8(bytes).unwrap()
+    }
+    let text = "a\u{2028}b";
+    let id = RequestId::read("\"a\u{2028}b\"").unwrap();
+    let raw = RawValue::from_string(format!("\"{text}\"")).unwrap();
+    let keys = std::collections::BTreeMap::from([(text, 1)]);
+    let json_lines = Wire::JSON_LINES;
+    for line in [
+        line(json_lines, Tail::Message, text, &1),
+        line(json_lines, Tail::Request(&id), "t", &1),
+        line(Wire::new("\n", text).unwrap(), Tail::Message, "t", &1),
+        line(json_lines, Tail::Message, "t", &raw),
+        line(json_lines, Tail::Message, "t", &keys),
+        line(json_lines, Tail::Message, "t", &format_args!("{text}")),
+        line(json_lines, Tail::Message, "t", &text.repeat(20)),
+    ] {
+        assert!(line.is_ascii() && line.contains("a\\u2028b"), "{line}");
+    }
+}
