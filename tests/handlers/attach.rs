@@ -167,6 +167,42 @@ support::both_flavours! {
         assert_eq!(soon("the sum", sums.next()).await, Some(Sum(42)));
     }
 
+    async fn attach_without_protocol_attaches_all_methods_of_the_block() {
+        let (_place, server, client) = connected().await;
+        let mut received = Events::new();
+        let (on_server, on_client) =
+            (server.attach(Desk::new(&received)).unwrap(), client.attach(Desk::new(&received)).unwrap());
+        client.send(&hello("you")).unwrap();
+        client.send(&Log { text: "lines" }).unwrap();
+        assert_eq!(sum(&client, 2, 3).await.unwrap(), Sum(5));
+        assert_eq!(received.take(3).await, ["1: hello you of client 1", "2: log lines", "3: add"]);
+        let id = server.clients()[0];
+        server.send(&Log { text: "back" }, id).unwrap();
+        assert_eq!(soon("the sum", server.request(&add(2, 3), id)).await.unwrap(), Sum(5));
+        assert_eq!(received.take(2).await, ["1: log back", "2: add"]);
+        assert!(server.off(on_server) && client.off(on_client));
+        let error = sum(&client, 2, 3).await.unwrap_err();
+        assert!(matches!(error, RequestError::NoResponder { .. }), "{error:?}");
+    }
+
+    async fn attach_topics_of_a_protocol_attaches_only_these() {
+        let mut received = Events::new();
+        let (_place, server, client) = crate::connected::<Both>(|server, client| {
+            server.attach_topics::<(Log<'_>, Hello)>(Desk::new(&received)).unwrap();
+            client.attach_topics::<(Add,)>(Desk::new(&received)).unwrap();
+        }).await;
+        client.send(&hello("you")).unwrap();
+        client.send(&Log { text: "lines" }).unwrap();
+        assert_eq!(received.take(2).await, ["1: hello you of client 1", "2: log lines"]);
+        let error = soon("the error reply", client.request(&add(2, 3))).await.unwrap_err();
+        assert!(matches!(error, RequestError::NoResponder { .. }), "{error:?}");
+        let id = server.clients()[0];
+        assert_eq!(soon("the sum", server.request(&add(2, 3), id)).await.unwrap(), Sum(5));
+        // The rest may come later, from another struct.
+        server.attach_topics::<(Add,)>(Desk::new(&received)).unwrap();
+        assert_eq!(soon("the sum", client.request(&add(2, 3))).await.unwrap(), Sum(5));
+    }
+
     async fn attach_to_client_methods_get_the_client_handle() {
         let (_place, server, client) = connected().await;
         let mut received = Events::new();

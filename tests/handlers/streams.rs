@@ -27,8 +27,13 @@ struct NoSuchWord {
 #[topic(name = "follow", stream = u64)]
 struct Follow;
 
+/// Begins late.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "late", stream = String)]
+struct Late;
+
 #[derive(Protocol)]
-#[protocol(to_server(Words, Follow), to_client(Words))]
+#[protocol(to_server(Words, Follow, Late), to_client(Words))]
 struct Library;
 
 struct Desk<R> {
@@ -60,6 +65,15 @@ impl<R: Fn(&'static str) + Clone + Send + Sync + 'static> Desk<R> {
     }
 }
 
+#[handlers(server = Library)]
+impl<R: Fn(&'static str) + Clone + Send + Sync + 'static> Desk<R> {
+    /// Waits before its stream begins. The stream outlives the method, so it does not borrow.
+    async fn late(&self, _: Late, context: Context<'_, Library>) -> impl Stream<Item = String> + use<R> {
+        tokio::task::yield_now().await;
+        stream::iter([format!("late for {}", context.client_id()), self.words.join(" ")])
+    }
+}
+
 struct Shelf;
 
 #[handlers(client = Library)]
@@ -87,6 +101,7 @@ support::both_flavours! {
             client.attach(Shelf).unwrap();
         }).await;
         assert_eq!(all(client.request_stream(&Words { from: 1 })).await, ["b", "c"]);
+        assert_eq!(all(client.request_stream(&Late)).await, ["late for 1", "a b c"]);
         let mut none = client.request_stream(&Words { from: 9 });
         let Some(Err(RequestError::Failed { error, .. })) = soon("the error", none.next()).await else {
             panic!("no error of the stream");

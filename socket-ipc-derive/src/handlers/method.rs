@@ -77,10 +77,11 @@ pub(super) fn read(input: ParseStream<'_>, cfgs: Vec<Attribute>, errors: &mut Ve
     let is_wrong = errors.len() > before;
     let mut others = arguments.others.into_iter();
     let (topic, context) = (others.next(), others.next());
-    // The topic of a method that takes a reference is that of the type behind it.
-    let topic = topic.map(|topic| match topic {
-        Type::Reference(reference) => *reference.elem,
-        topic => topic,
+    let topic = topic.and_then(|topic| match topic {
+        // What was meant is the type behind it.
+        Type::Reference(reference) => Some(*reference.elem),
+        Type::ImplTrait(_) => None,
+        topic => Some(topic),
     });
     Ok(Method { cfgs, is_async, ident, topic, context, returned: ends, is_wrong })
 }

@@ -55,12 +55,12 @@ impl Direction<'_> {
         Some(quote! {
             impl<__L> #krate::__private::Topics<__L, #endpoint> for #ident
             where
-                #(__L: #krate::Handles<#topics, #endpoint>,)*
+                #((#topics,): #krate::__private::Topics<__L, #endpoint>,)*
             {
                 fn attach_to(
                     __all: &#krate::__private::AttachingAll<'_, __L, #endpoint>,
                 ) -> ::core::result::Result<(), #krate::RegisterError> {
-                    #(#krate::__private::AttachingAll::topic::<#topics>(__all)?;)*
+                    #(<(#topics,) as #krate::__private::Topics<__L, #endpoint>>::attach_to(__all)?;)*
                     ::core::result::Result::Ok(())
                 }
             }

@@ -84,8 +84,7 @@ impl<L: Handles<T, E>, T, E: Endpoint> Attaching<'_, L, T, E> {
     pub fn async_method<F, R>(self, method: F) -> Result<(), RegisterError>
     where
         T: Exchange<Kind: AttachAsync<T> + TravelsTo<T, E> + 'static> + 'static,
-        T::Kind:
-            AsyncCalls<Plain<F>, L, T, E, Future: Future<Output = <T::Kind as Kind<T>>::Outcome<'static>>>,
+        T::Kind: AsyncCalls<Plain<F>, L, T, E, <T::Kind as Kind<T>>::Outcome<'static>>,
         F: Fn(Arc<L>, T) -> R + Send + Sync + 'static,
         R: Future,
     {
@@ -100,13 +99,7 @@ impl<L: Handles<T, E>, T, E: Endpoint> Attaching<'_, L, T, E> {
     pub fn async_method_with_context<F, R>(self, method: F) -> Result<(), RegisterError>
     where
         T: Exchange<Kind: AttachAsync<T> + TravelsTo<T, E> + 'static> + 'static,
-        T::Kind: AsyncCalls<
-                WithContext<F>,
-                L,
-                T,
-                E,
-                Future: Future<Output = <T::Kind as Kind<T>>::Outcome<'static>>,
-            >,
+        T::Kind: AsyncCalls<WithContext<F>, L, T, E, <T::Kind as Kind<T>>::Outcome<'static>>,
         F: Fn(Arc<L>, T, E::Context<'static>) -> R + Send + Sync + 'static,
         R: Future,
     {

@@ -27,11 +27,6 @@ pub trait Returns<'h, T: ?Sized, R>: Kind<T> {
 
 /// A kind of topics whose asynchronous handlers may return an `R`.
 #[doc(hidden)]
-#[diagnostic::on_unimplemented(
-    message = "a handler of `{T}` returns its stream at once",
-    label = "an asynchronous handler has one reply",
-    note = "remove `async`, and wait inside the stream"
-)]
 pub trait ReturnsLater<T: ?Sized, R>: Kind<T> {
     /// The future of a handler, which returns the outcome.
     type Later<F: Future<Output = R> + Send + 'static>: Future<Output = Self::Outcome<'static>>
@@ -78,6 +73,18 @@ where
 {
     fn outcome(returned: R) -> Self::Outcome<'h> {
         Box::pin(returned.map(T::into_item))
+    }
+}
+
+impl<T, R> ReturnsLater<T, R> for kind::Stream
+where
+    T: Items<R::Yielded> + 'static,
+    R: ItemStream + Send + 'static,
+{
+    type Later<F: Future<Output = R> + Send + 'static> = Map<F, fn(R) -> Self::Outcome<'static>>;
+
+    fn later<F: Future<Output = R> + Send + 'static>(future: F) -> Self::Later<F> {
+        future.map(<Self as Returns<'static, T, R>>::outcome as fn(R) -> Self::Outcome<'static>)
     }
 }
 
@@ -222,7 +229,7 @@ pub trait AttachAsync<T>: Kind<T> {
         L: Send + Sync + 'static,
         E: Endpoint,
         C: Send + Sync + 'static,
-        Self: AsyncCalls<C, L, T, E, Future: Future<Output = Self::Outcome<'static>>>;
+        Self: AsyncCalls<C, L, T, E, Self::Outcome<'static>>;
 }
 
 impl<T: Topic + DeserializeOwned + 'static> AttachAsync<T> for kind::Message {
@@ -231,7 +238,7 @@ impl<T: Topic + DeserializeOwned + 'static> AttachAsync<T> for kind::Message {
         L: Send + Sync + 'static,
         E: Endpoint,
         C: Send + Sync + 'static,
-        Self: AsyncCalls<C, L, T, E, Future: Future<Output = Self::Outcome<'static>>>,
+        Self: AsyncCalls<C, L, T, E, Self::Outcome<'static>>,
     {
         let (handlers, handle) = attaching.shared();
         E::on_async::<T, _>(attaching.handle, attaching.listener, move |message, peer| {
@@ -249,7 +256,7 @@ where
         L: Send + Sync + 'static,
         E: Endpoint,
         C: Send + Sync + 'static,
-        Self: AsyncCalls<C, L, T, E, Future: Future<Output = Self::Outcome<'static>>>,
+        Self: AsyncCalls<C, L, T, E, Self::Outcome<'static>>,
     {
         let (handlers, handle) = attaching.shared();
         E::respond_async::<T, _>(attaching.handle, attaching.listener, move |request, peer| {
@@ -258,6 +265,29 @@ where
             let outcome = Self::begin(&method, Arc::clone(&handlers), request, context);
             // It is dropped with the future, finished or not: nobody waits for the method any more.
             outcome.inspect(move |_| drop(ending))
+        })
+    }
+}
+
+impl<T> AttachAsync<T> for kind::Stream
+where
+    T: StreamRequest<Item: Serialize + Send + 'static, Error: Serialize + Send + 'static>,
+    T: DeserializeOwned + Send + 'static,
+{
+    fn attach_async<L, E, C>(attaching: Attaching<'_, L, T, E>, method: C) -> Result<(), RegisterError>
+    where
+        L: Send + Sync + 'static,
+        E: Endpoint,
+        C: Send + Sync + 'static,
+        Self: AsyncCalls<C, L, T, E, Self::Outcome<'static>>,
+    {
+        let (handlers, handle) = attaching.shared();
+        E::respond_stream::<T, _>(attaching.handle, attaching.listener, move |request, peer| {
+            let ending = Ending::new();
+            let context = || E::owned_context(&handle, peer, Some(ending.call()));
+            let items = Self::begin(&method, Arc::clone(&handlers), request, context);
+            // It is dropped with the stream, complete or not: nobody waits for the method any more.
+            items.flatten_stream().inspect(move |_| _ = &ending)
         })
     }
 }

@@ -74,9 +74,9 @@ where
 
 /// A kind of topics by which methods of the type `C` that wait are called.
 #[doc(hidden)]
-pub trait AsyncCalls<C, L, T, E: Endpoint> {
-    /// What a method makes, which returns the outcome.
-    type Future: Future + Send + 'static;
+pub trait AsyncCalls<C, L, T, E: Endpoint, O> {
+    /// What a method makes, which returns the outcome, an `O`.
+    type Future: Future<Output = O> + Send + 'static;
 
     /// Calls the method. `context` is called only if the method takes one.
     fn begin(
@@ -87,7 +87,7 @@ pub trait AsyncCalls<C, L, T, E: Endpoint> {
     ) -> Self::Future;
 }
 
-impl<K, L, T, E, F, R> AsyncCalls<Plain<F>, L, T, E> for K
+impl<K, L, T, E, F, R> AsyncCalls<Plain<F>, L, T, E, K::Outcome<'static>> for K
 where
     K: ReturnsLater<T, R::Output>,
     E: Endpoint,
@@ -107,7 +107,7 @@ where
     }
 }
 
-impl<K, L, T, E, F, R> AsyncCalls<WithContext<F>, L, T, E> for K
+impl<K, L, T, E, F, R> AsyncCalls<WithContext<F>, L, T, E, K::Outcome<'static>> for K
 where
     K: ReturnsLater<T, R::Output>,
     E: Endpoint,

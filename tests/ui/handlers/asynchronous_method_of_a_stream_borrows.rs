@@ -5,12 +5,12 @@ use socket_ipc::{Topic, handlers};
 #[topic(name = "count", stream = u64)]
 struct Count;
 
-struct Desk;
+struct Desk(Vec<u64>);
 
 #[handlers]
 impl Desk {
-    async fn count(&self, _: Count) -> futures::stream::Empty<u64> {
-        futures::stream::empty()
+    async fn count(&self, _: Count) -> impl futures::Stream<Item = u64> {
+        futures::stream::iter(self.0.iter().copied())
     }
 }
 
