@@ -13,7 +13,7 @@ use crate::topic::direction::{AnyTopic, ToServer};
 
 /// The client that received a message: what a method of a `#[handlers(client)]` block gets beside the message.
 ///
-/// An asynchronous method gets a `ClientContext<'static, P>`, as on a server ([`Context`]).
+/// An asynchronous method gets a `ClientContext<'static, P>`, as on a server ([`Context`](crate::Context)).
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
@@ -71,7 +71,7 @@ impl<'h, P> ClientContext<'h, P> {
         self.client.send(message)
     }
 
-    /// Waits until nobody waits for the method, as [`Context::cancelled`] does.
+    /// Waits until nobody waits for the method, as [`Context::cancelled`](crate::Context::cancelled) does.
     pub async fn cancelled(&self) {
         match &self.call {
             Some(call) => call.ended().await,
