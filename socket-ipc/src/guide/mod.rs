@@ -5,7 +5,8 @@
 //! | [messaging] | which listener is called and in which order, callbacks or loops, pacing, when a message is lost, runtimes |
 //! | [requests] | requests and replies, how they fail, how many may be in flight |
 //! | [streams] | replies of many items: writing and reading them, how they end, windows, slow readers |
-//! | [protocols] | a whole protocol checked by the compiler, listeners as methods of a struct |
+//! | [protocols] | a whole protocol checked by the compiler |
+//! | [handlers] | the topics of a server or a client as methods of a struct |
 //! | [events] | connections that come and go, reconnecting, why `connect` waits |
 //! | [guarantees] | what is guaranteed, and which tests hold it |
 //! | [limits] | every limit with its default and its option, the most memory a server takes |
@@ -43,7 +44,7 @@ macro_rules! chapters {
 }
 
 chapters! {
-    messaging requests streams protocols events guarantees limits wire languages command deployment
+    messaging requests streams protocols handlers events guarantees limits wire languages command deployment
     versioning observability testing performance comparison troubleshooting attributes generated contributing
 }
 
