@@ -29,6 +29,15 @@ impl Small {
     }
 }
 
+/// The same message as a request, and as its reply.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "echo", reply = Echoed)]
+pub(crate) struct Echo(Small);
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "echoed"]
+pub(crate) struct Echoed(Small);
+
 /// The same message, which borrows its text.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "bench"]
@@ -123,6 +132,7 @@ impl Case {
 pub(crate) fn cases() -> Vec<Case> {
     let small = || std::hint::black_box(json(&Small::new()));
     let line = |message: &str| [format!("{{\"topic\":\"bench\",\"message\":{message}}}\n")];
+    let request = |message: &str| [format!("{{\"topic\":\"echo\",\"message\":{message},\"id\":7}}\n")];
     let typed = |server: &Server| {
         server.on::<Small>(|message, _| used(message));
     };
@@ -189,6 +199,13 @@ pub(crate) fn cases() -> Vec<Case> {
         }),
         Case::receive("route", "asynchronous method", 10_000, line(&small()), |server| {
             server.attach(AsyncMethods).expect("the topics are free");
+        }),
+        Case::receive("respond", "synchronous", 10_000, request(&small()), |server| {
+            server.respond::<Echo>(|Echo(message), _| Echoed(message)).expect("the topic is free");
+        }),
+        Case::receive("respond", "asynchronous", 10_000, request(&small()), |server| {
+            let responder = server.respond_async::<Echo>(|Echo(message), _| async move { Echoed(message) });
+            responder.expect("the topic is free");
         }),
         Case::receive("route", "as a tree", 10_000, line(&small()), |server| {
             server.on_topic("bench", |message, _| used(message.to_value()));
