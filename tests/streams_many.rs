@@ -181,6 +181,8 @@ support::both_flavours! {
         for number in 0..200 {
             soon("a round", round(number)).await;
         }
+        // After it, as at the end, a task keeps the deadline of a request.
+        soon("a round trip", client.request(&Double(1))).await.unwrap();
         let (before, tasks_before, descriptors_before) = (resident(), tasks(), descriptors());
         for number in 0..ROUNDS {
             soon("a round", round(number)).await;
