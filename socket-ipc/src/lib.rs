@@ -145,19 +145,19 @@ pub use endpoint::reply_error::ReplyError;
 pub use endpoint::reply_sender::ReplySender;
 pub use error::error_reply::ErrorReply;
 pub use error::{
-    ConnectError, Error, FlushError, ListenError, MessageError, MessageErrorKind, RegisterError,
+    ConnectError, Error, FlushError, JoinError, ListenError, MessageError, MessageErrorKind, RegisterError,
     RequestError, SendError,
 };
 pub use events::stream::EventStream;
 pub use events::{CloseCause, CloseReason};
 pub use limits::delay::Delay;
 pub use listener::ListenerId;
-pub use metrics::stats::{Stats, TopicTraffic, Traffic};
+pub use metrics::stats::{GroupStats, Stats, TopicTraffic, Traffic};
 pub use protocol::Protocol;
 pub use protocol::hears::{Attaches, Context, Endpoint, Hears};
 pub use router::Subscription;
 pub use server::{
-    AsyncListener, AsyncResponder, Responder, Server, ServerBuilder, ServerConnectionEvent, ServerHandle,
+    AsyncListener, AsyncResponder, ClientGroup, Delivery, Responder, Server, ServerBuilder, ServerConnectionEvent, ServerHandle,
     StreamResponder,
 };
 pub use socket_ipc_derive::{Protocol, Topic};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::recipients::Recipients as _;
 use super::state::State;
 use crate::client_id::ClientId;
 use crate::connection::{CloseCommand, Closing};
