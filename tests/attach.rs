@@ -142,7 +142,7 @@ support::both_flavours! {
         assert_eq!(received.take(3).await, ["1: hello you of client 1", "2: add", "3: hello again of client 1"]);
         let error = sum(&client, i64::MAX, 1).await.unwrap_err();
         assert!(matches!(&error, RequestError::Rejected { reply, .. } if reply.code() == "too_much"), "{error:?}");
-        // A request without a number is replied to by a message.
+        // A request without an id is replied to by a message.
         let mut sums = client.subscribe::<Sum>();
         client.send(&add(20, 22)).unwrap();
         assert_eq!(soon("the sum", sums.next()).await, Some(Sum(42)));

@@ -162,7 +162,7 @@ pub use server::{
 };
 pub use socket_ipc_derive::{Protocol, Topic};
 pub use topic::direction::{AnyTopic, ToClient, ToServer};
-pub use topic::{Exchange, Fails, Items, Replies, Request, StreamRequest, Topic, kind};
+pub use topic::{Exchange, Fails, Items, Received, Replies, Request, StreamRequest, Topic, kind};
 pub use unix_socket::activation::{ActivatedListener, activated_listener, activated_listeners};
 pub use unix_socket::group::Group;
 pub use unix_socket::peer::Peer;

@@ -9,6 +9,8 @@ mod decoder;
 mod dispatch;
 mod encoder;
 mod framer;
+#[cfg(test)]
+mod lines;
 mod path;
 #[cfg(test)]
 mod tests;

@@ -58,6 +58,11 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
         b",\"id\":",
         b",\"re\":",
         b",\"error\":",
+        b",\"error\":true",
+        b",\"re\":null",
+        b",\"re\":0}",
+        b"socket-ipc.cancel",
+        b",\"data\":",
         b"7",
         b"7.0",
         b"70e-1",
@@ -77,8 +82,9 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
         1 => proptest::collection::vec(any::<u8>(), 0..8),
     ];
     let start = proptest::collection::vec(any::<u8>(), 0..4);
-    (start, proptest::collection::vec(piece, 0..12))
-        .prop_map(|(start, pieces)| [start, pieces.concat()].concat())
+    let pieces = (start, proptest::collection::vec(piece, 0..12))
+        .prop_map(|(start, pieces)| [start, pieces.concat()].concat());
+    prop_oneof![2 => pieces, 1 => lines::line()]
 }
 
 /// Checks every property with this many inputs.

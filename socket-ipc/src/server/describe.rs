@@ -64,7 +64,7 @@ pub(super) fn respond(state: &Arc<State>) {
     }
 }
 
-/// Attaches one of them. Its reply travels under the topic itself, named so that a request without a number is answered.
+/// Attaches one of them. Its reply travels under the topic itself, named so that a request without an id is answered.
 fn respond_to<M: serde::Serialize>(
     state: &Arc<State>,
     topic: &'static str,

@@ -14,7 +14,7 @@ use crate::error::RegisterError;
 use crate::error::error_reply::ErrorReply;
 use crate::listener::ListenerId;
 use crate::topic::direction::{ToClient, ToServer};
-use crate::topic::{Replies, Request, TopicName};
+use crate::topic::{Received, Replies, Request, TopicName};
 use crate::wire::raw_message::RawMessage;
 use crate::wire::topic_or_none;
 
@@ -134,7 +134,7 @@ impl<P> ServerHandle<P> {
     pub fn request<T>(&self, request: &T, client_id: ClientId) -> ReplyFuture<T::Reply, T::Error>
     where
         P: ToClient<T>,
-        T: Request<Reply: DeserializeOwned, Error: DeserializeOwned> + Serialize,
+        T: Request<Reply: Received, Error: Received> + Serialize,
     {
         send::request(
             &*self.state,

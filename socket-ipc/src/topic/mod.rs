@@ -6,7 +6,7 @@ pub mod kind;
 pub(crate) mod request;
 pub(crate) mod stream_request;
 
-pub use request::{Fails, Replies, Request};
+pub use request::{Fails, Received, Replies, Request};
 pub use stream_request::{Items, StreamRequest};
 
 /// A message type that knows its topic. Implemented with [`#[derive(Topic)]`](macro@crate::Topic).

@@ -65,7 +65,7 @@ pub(crate) enum Tail<'k> {
     Message,
     Request(&'k RequestId),
     Reply {
-        /// `None` where the request has no number.
+        /// `None` where the request has no id.
         re: Option<&'k RequestId>,
         is_error: bool,
     },

@@ -75,7 +75,7 @@ pub(super) fn typescript(description: &Description) -> String {
                 .or_default()
                 .push(add(&Some(error.clone()), &format!("{} error", topic.topic)));
         }
-        // The Node library has no numbers. It gets a reply only as a message of a topic of its own.
+        // The Node library has no ids. It gets a reply only as a message of a topic of its own.
         if *reply_topic != topic.topic {
             back.entry(reply_topic).or_default().push(reply.clone());
             reply_topics.entry(&topic.topic).or_default().push(json!({"const": reply_topic}));
