@@ -157,8 +157,8 @@ pub use protocol::Protocol;
 pub use protocol::hears::{Attaches, Context, Endpoint, Hears};
 pub use router::Subscription;
 pub use server::{
-    AsyncListener, AsyncResponder, ClientGroup, Delivery, Responder, Server, ServerBuilder, ServerConnectionEvent, ServerHandle,
-    StreamResponder,
+    AsyncListener, AsyncResponder, ClientGroup, Delivery, Responder, Server, ServerBuilder,
+    ServerConnectionEvent, ServerHandle, StreamResponder,
 };
 pub use socket_ipc_derive::{Protocol, Topic};
 pub use topic::direction::{AnyTopic, ToClient, ToServer};

@@ -50,8 +50,7 @@ pub(crate) use item_sender::ItemSender;
 pub(crate) use open_stream::{OpenStream, ReadItems, read_items, read_raw_items};
 pub(crate) use open_window::OpenWindow;
 pub(crate) use outbox::{
-    Broadcast, BroadcastLog, CloseCommand, LatestBroadcast, Outbox, OutboxBudget, Placed, PushError, Unsent,
-    counted_for,
+    BroadcastLog, CloseCommand, LatestBroadcast, Outbox, OutboxBudget, Placed, PushError, Unsent, counted_for,
 };
 pub(crate) use pending_requests::{Cancels, PendingRequests};
 pub(crate) use reply::{

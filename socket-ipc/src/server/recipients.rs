@@ -9,7 +9,7 @@ use crate::client_id::ClientId;
 use crate::connection::BroadcastLog;
 use crate::sync::read;
 
-pub(super) trait Recipients {
+pub(super) trait Recipients: Sized {
     /// Where the short broadcasts to them are kept.
     fn log(&self) -> &BroadcastLog;
 

@@ -5,8 +5,8 @@
 //! written has room, so no message waits in an outbox that nothing else would empty.
 
 use std::cell::OnceCell;
-use std::collections::hash_map::{Entry, HashMap};
 use std::collections::VecDeque;
+use std::collections::hash_map::{Entry, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -184,3 +184,6 @@ impl Outbox {
                 && (len >= SHARE_FROM || after <= OUTBOX_HIGH_WATER || self.total.has_room(len)))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -47,7 +47,8 @@ impl Groups {
     /// The groups that have the most members, and among equal ones the first by name.
     fn largest(&self) -> Vec<GroupStats> {
         let by_name = read(&self.by_name);
-        let mut groups: Vec<_> = by_name.iter().map(|(name, members)| (Reverse(members.len()), name)).collect();
+        let mut groups: Vec<_> =
+            by_name.iter().map(|(name, members)| (Reverse(members.len()), name)).collect();
         if groups.len() > DESCRIBED_GROUPS {
             groups.select_nth_unstable(DESCRIBED_GROUPS);
             groups.truncate(DESCRIBED_GROUPS);

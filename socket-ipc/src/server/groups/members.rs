@@ -10,7 +10,7 @@ use crate::connection::BroadcastLog;
 use crate::sync::{read, write};
 
 #[derive(Default)]
-pub(in crate::server) struct Members {
+pub(super) struct Members {
     name: Arc<str>,
     connected: RwLock<ById>,
     /// Of its own, so that the broadcasts to its members follow each other, whatever other groups are sent.
@@ -44,6 +44,11 @@ impl Members {
 
     pub(super) fn is_empty(&self) -> bool {
         read(&self.connected).is_empty()
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        read(&self.connected).capacity()
     }
 
     /// Whether a client is a member, and takes messages.

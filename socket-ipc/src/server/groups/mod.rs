@@ -60,12 +60,7 @@ impl Default for Memberships {
 
 impl Groups {
     /// Adds a client to a group, and says whether it is a member now. It is none if its connection has ended.
-    pub(super) fn join(
-        &self,
-        name: &GroupName,
-        id: ClientId,
-        client: &Arc<ConnectedClient>,
-    ) -> Result<bool, JoinError> {
+    fn join(&self, name: &GroupName, id: ClientId, client: &Arc<ConnectedClient>) -> Result<bool, JoinError> {
         let name = name.valid().ok_or_else(|| name.too_long(id))?;
         let mut memberships = lock(&client.memberships);
         let Some(groups) = &mut memberships.0 else { return Ok(false) };
@@ -95,7 +90,7 @@ impl Groups {
     }
 
     /// Removes a client from a group, and says whether it was a member.
-    pub(super) fn leave(&self, name: &GroupName, id: ClientId, client: &ConnectedClient) -> bool {
+    fn leave(&self, name: &GroupName, id: ClientId, client: &ConnectedClient) -> bool {
         let Some(name) = name.valid() else { return false };
         let mut memberships = lock(&client.memberships);
         let Some(groups) = &mut memberships.0 else { return false };
@@ -133,7 +128,7 @@ impl Groups {
     }
 
     /// The members of a group.
-    pub(super) fn members(&self, name: &GroupName) -> Arc<Members> {
+    fn members(&self, name: &GroupName) -> Arc<Members> {
         let found = name.valid().and_then(|name| read(&self.by_name).get(name).map(Arc::clone));
         found.unwrap_or_default()
     }
