@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use socket_ipc::{JoinError, Server, Topic, limits};
 use support::soon;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
 use super::{Number, Scene, line};
 
@@ -28,12 +29,11 @@ support::both_flavours! {
         let_join(&scene.server);
         let [(mut other, other_id)] = scene.members("room 2000").await;
         let (mut peer, id) = scene.client().await;
-        let mut writer = std::mem::replace(&mut peer.stream, tokio::net::UnixStream::pair().unwrap().0);
-        let (read_half, mut write_half) = writer.split();
+        let (read_half, mut write_half) = peer.stream.split();
         let requests: String = (0..TRIED).map(|number| request(&format!("room {number}"), number)).collect();
-        let writing = tokio::io::AsyncWriteExt::write_all(&mut write_half, requests.as_bytes());
+        let writing = write_half.write_all(requests.as_bytes());
         let reading = async {
-            let mut lines = tokio::io::AsyncBufReadExt::lines(tokio::io::BufReader::new(read_half));
+            let mut lines = BufReader::new(read_half).lines();
             for number in 0..TRIED {
                 let reply = soon("a reply", lines.next_line()).await.unwrap().unwrap();
                 if number < limits::MAX_GROUPS {
@@ -49,7 +49,7 @@ support::both_flavours! {
         assert_eq!(scene.server.group("room 2000").members(), [other_id]);
         scene.server.group("room 2000").broadcast(&Number(1)).unwrap();
         assert_eq!(other.line().await, line(1), "it is served as before");
-        drop(writer);
+        drop(peer);
         assert_eq!(scene.gone.next().await, id);
         assert_eq!(scene.counts(), (1, 1));
     }
