@@ -110,6 +110,16 @@ pub struct Request;
 #[topic(name = "generic request", reply = "Unsized<T>")]
 pub struct GenericRequest<T: ?Sized + 'static>(pub Box<T>);
 
+/// A stream.
+#[derive(Topic, Debug)]
+#[topic(name = "stream", stream = Unit)]
+pub struct Stream;
+
+/// A stream that is generic, with an error of its own.
+#[derive(Topic, Debug)]
+#[topic(name = "generic stream", stream = "Unsized<T>", error = Unit)]
+pub struct GenericStream<T: ?Sized + 'static>(pub Box<T>);
+
 /// Naming it here is no use of it.
 #[derive(Topic, Debug)]
 #[topic = "deprecated"]
@@ -134,8 +144,8 @@ pub struct Tagged<'a, T: 'static>(pub &'a str, pub T);
 /// A protocol of all sorts.
 #[derive(Protocol, Debug)]
 #[protocol(
-    to_server(Named, Borrowed<'_>, Tagged<'_, &'static str>, Request, GenericRequest<str>),
-    to_client(Path, Unit, private::Private<'_>, Deprecated<'_>),
+    to_server(Named, Borrowed<'_>, Tagged<'_, &'static str>, Request, GenericRequest<str>, Stream),
+    to_client(Path, Unit, private::Private<'_>, Deprecated<'_>, GenericStream<str>),
 )]
 pub struct Chat;
 

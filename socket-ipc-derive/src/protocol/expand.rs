@@ -83,6 +83,7 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
                     #krate::__private::Travels::#direction(
                         <#topics as #krate::Topic>::NAME,
                         <#topics as #krate::Topic>::REPLY,
+                        <#topics as #krate::Topic>::IS_STREAM,
                     ),
                 )*
             }

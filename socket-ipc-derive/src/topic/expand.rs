@@ -148,6 +148,11 @@ fn implementations(input: &DeriveInput, attribute: TopicAttribute) -> TokenStrea
                 ::core::option::Option::Some(#topic);
         }
     });
+    let is_stream = request.as_ref().filter(|request| !request.has_single_reply()).map(|_| {
+        quote! {
+            const IS_STREAM: ::core::primitive::bool = true;
+        }
+    });
     let outcome = match &request {
         Some(request) if request.has_single_reply() => {
             let Request { reply, error, .. } = request;
@@ -167,6 +172,7 @@ fn implementations(input: &DeriveInput, attribute: TopicAttribute) -> TokenStrea
         impl #params #krate::Topic for #ident #self_arguments #where_clause {
             const NAME: &'static ::core::primitive::str = #name;
             #reply_name
+            #is_stream
             #message
         }
         #[automatically_derived]

@@ -7,11 +7,12 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::dispatch::{TOPIC_LEN, check_dispatch};
+use super::streams::check_stream;
 use super::wire;
 use crate::connection::Control;
 use crate::wire::{
-    Envelope, EnvelopeKind, RequestId, Tail, Wire, count_delimiters, reply_id_at_end, request_id_at_end,
-    topic_or_none,
+    Envelope, EnvelopeKind, RequestId, StreamPart, Tail, Wire, count_delimiters, reply_id_at_end,
+    request_id_at_end, topic_or_none,
 };
 
 /// Errors of serde_json for text that is well-formed JSON, but that it can't turn into a tree.
@@ -35,6 +36,7 @@ pub fn decoder(data: &[u8]) {
             assert_eq!(envelope.message.to_value().ok(), Some(reference.message));
             check_keys(envelope, &reference.keys);
             check_ids(wire, bytes, envelope);
+            check_stream(wire, bytes, envelope);
             check_control(wire, bytes, envelope, &reference.names);
         }
         (Err(_), Err(_)) => {}
@@ -96,8 +98,21 @@ fn check_keys(envelope: &Envelope<'_>, keys: &[(String, String)]) {
         (None, None) => EnvelopeKind::Message,
     };
     assert_eq!(envelope.kind, kind);
-    let says_error = keys.iter().any(|(key, value)| key == "error" && value == "true");
-    assert_eq!(envelope.is_error, is_reply && says_error, "an error reply is a reply that says so");
+    // Of several the last counts.
+    let flags = ["error", "started", "more"];
+    let says =
+        keys.iter().rfind(|(key, value)| flags.contains(&&**key) && value == "true").map(|(key, _)| &**key);
+    assert_eq!(
+        envelope.is_error,
+        is_reply && says == Some("error"),
+        "an error reply is a reply that says so"
+    );
+    assert_eq!(
+        envelope.stream == StreamPart::Started,
+        is_reply && says == Some("started"),
+        "the start of a stream"
+    );
+    assert_eq!(envelope.stream == StreamPart::Item, is_reply && says == Some("more"), "an item of a stream");
     let replies_to_none = value("id").is_none() && value("re") == Some("null");
     assert_eq!(envelope.replies_to_none, replies_to_none, "a reply to a request without an id");
     let odd_id = value("id").filter(|_| envelope.kind == EnvelopeKind::Message);

@@ -41,6 +41,11 @@ pub trait Topic {
     /// [describes itself](crate::description).
     const REPLY: Option<&'static str> = None;
 
+    /// Whether this is a request whose reply is a stream of items.
+    ///
+    /// Written by the derive for every [`StreamRequest`]; an impl by hand says it here, for the same reason.
+    const IS_STREAM: bool = false;
+
     /// `Self` with its lifetime parameter, if it has one, replaced by `'m`: the type that a listener receives,
     /// which may borrow from the bytes it arrived in.
     type Message<'m>;
