@@ -134,7 +134,7 @@ support::both_flavours! {
         }
     }
 
-    async fn client_above_high_water_keeps_one_message_a_topic_and_ends_with_the_last() {
+    async fn client_above_high_water_keeps_one_message_a_topic() {
         let mut scene = Scene::new(|options| options).await;
         let ((mut slow, id), (mut fast, _)) = (scene.slow().await, scene.client().await);
         let blocks = scene.fill(id, limits::OUTBOX_HIGH_WATER + 32 * KIB).await;
@@ -157,7 +157,7 @@ support::both_flavours! {
         assert_eq!(read(&slow.line().await).1, Some(501), "nothing else came, and it has caught up");
     }
 
-    async fn kept_message_is_queued_as_soon_as_there_is_room_in_the_order_of_that_moment() {
+    async fn kept_message_is_queued_as_soon_as_there_is_room() {
         let mut scene = Scene::new(|options| options).await;
         let (mut slow, id) = scene.slow().await;
         let blocks = scene.fill(id, limits::OUTBOX_HIGH_WATER + 200 * KIB).await;
@@ -190,7 +190,7 @@ support::both_flavours! {
         assert!(at <= blocks + 2, "after {at} lines, of which {blocks} were there before");
     }
 
-    async fn readers_of_any_speed_end_with_the_last_message_of_every_burst() {
+    async fn readers_of_any_speed_end_with_the_last_message_of_a_burst() {
         const BURSTS: u64 = 20;
         let mut scene = Scene::new(|options| options).await;
         // Bytes that each reads at a time; what it does in between makes it slower or faster than the sender.
@@ -383,7 +383,7 @@ support::both_flavours! {
         assert_eq!(slow.gauges_until(2).await, [2]);
     }
 
-    async fn groups_and_server_share_the_message_that_a_client_keeps_of_a_topic() {
+    async fn groups_and_server_share_what_a_client_keeps_of_a_topic() {
         let mut scene = Scene::new(|options| options).await;
         let (mut slow, id) = scene.slow().await;
         let rooms = ["room 1", "room 2"].map(|name| scene.server.group(name));

@@ -68,6 +68,7 @@
 //! | for | see |
 //! |---|---|
 //! | messages | [`Topic`], [`on`](ServerHandle::on), [`on_async`](ServerHandle::on_async), [`subscribe`](ServerHandle::subscribe), [`send`](ServerHandle::send), [`broadcast`](ServerHandle::broadcast) |
+//! | rooms, and latest values | [`group`](ServerHandle::group), [`ClientGroup`], [`broadcast_latest`](ServerHandle::broadcast_latest) |
 //! | requests | [`Request`], [`request`](ClientHandle::request), [`respond`](ServerHandle::respond), [`respond_async`](ServerHandle::respond_async), [`respond_with`](ServerHandle::respond_with), [`RequestError`], [`ErrorReply`] |
 //! | replies of many items | [`StreamRequest`], [`request_stream`](ClientHandle::request_stream), [`respond_stream`](ServerHandle::respond_stream), [`ReplyStream`] |
 //! | a whole protocol | [`Protocol`], [`Hears`], [`description`] |
@@ -79,8 +80,8 @@
 //!
 //! # The book
 //!
-//! The book ([`guide`]) has a chapter for each subject: [messaging](guide::messaging), [requests](guide::requests),
-//! [streams](guide::streams), [protocols](guide::protocols), [events](guide::events), [guarantees](guide::guarantees),
+//! The book ([`guide`]) has a chapter for each subject: [messaging](guide::messaging), [groups](guide::groups),
+//! [requests](guide::requests), [streams](guide::streams), [protocols](guide::protocols), [events](guide::events), [guarantees](guide::guarantees),
 //! [limits](guide::limits), the [wire](guide::wire), [other languages](guide::languages), the
 //! [blocking](guide::blocking) client, the [command](guide::command),
 //! [deployment](guide::deployment), [versioning](guide::versioning), [observability](guide::observability),

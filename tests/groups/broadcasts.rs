@@ -173,7 +173,7 @@ support::both_flavours! {
         tokio::join!(slow_group, read_blocks(&mut slow, COUNT - 1));
     }
 
-    async fn broadcast_async_reaches_the_members_at_the_moment_it_has_waited_for() {
+    async fn broadcast_async_reaches_the_members_once_it_has_waited() {
         let mut scene = Scene::with(|options| options.write_stall(Duration::from_secs(3_600))).await;
         let [(mut slow, _), (mut leaver, leaver_id)] = scene.members("room 5").await;
         let (mut joiner, joiner_id) = scene.client().await;

@@ -58,7 +58,7 @@ support::both_flavours! {
         assert_eq!(scene.counts(), (0, 0));
     }
 
-    async fn join_of_an_id_that_is_not_connected_is_false_and_leaves_nothing() {
+    async fn join_of_an_id_that_is_not_connected_is_false() {
         let mut scene = Scene::new().await;
         let (peer, id) = scene.client().await;
         drop(peer);
@@ -69,7 +69,7 @@ support::both_flavours! {
         assert_eq!(scene.counts(), (0, 0));
     }
 
-    async fn client_joins_in_event_of_its_connection_and_has_left_in_event_of_its_end() {
+    async fn client_joins_when_it_connects_and_has_left_when_its_end_is_reported() {
         let mut scene = Scene::new().await;
         let room = scene.server.group("everybody");
         let mut seen = Events::new();

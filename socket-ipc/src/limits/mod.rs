@@ -67,7 +67,8 @@ pub const MESSAGE_LEN: usize = 4 * 1024 * 1024;
 /// let server = Server::builder("/tmp/myApp.sock").max_topic_len(limits::TOPIC_LEN / 4).build();
 /// ```
 pub const TOPIC_LEN: usize = 256;
-/// The most that one connection has queued, in bytes. An empty outbox takes any allowed message. A reply is queued
+/// The most that one connection has queued, in bytes. An empty outbox takes any allowed message, and any one keeps a
+/// single message of [`broadcast_latest`](crate::ServerHandle::broadcast_latest). A reply is queued
 /// beyond the limit, and then no further request is dispatched until there is room. Replies of asynchronous responders
 /// wait outside the outbox, up to eight times as much; beyond that a reply becomes an error reply.
 ///
