@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::recipients::Recipients as _;
 use super::state::State;
 use crate::client_id::ClientId;
 use crate::connection::{CloseCommand, Closing};
@@ -32,6 +33,8 @@ pub use super::listeners::AsyncListener;
 /// | [`send_async`](Self::send_async) | waits, which paces a program that sends much |
 /// | [`broadcast`](Self::broadcast) | ends that connection as a slow consumer |
 /// | [`broadcast_async`](Self::broadcast_async) | waits, up to `write_stall` in all |
+/// | [`broadcast_latest`](Self::broadcast_latest) | keeps the message beside the outbox until the next one of its topic |
+/// | [`group`](Self::group), its `broadcast` and so on | the same for the members of a group |
 ///
 /// # Examples
 ///
