@@ -82,7 +82,34 @@ impl<R: Fn(String) + Clone + Send + Sync + 'static> Screen<R> {
     }
 }
 
+/// A request to enter a room.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "enter", reply = bool)]
+struct Enter(String);
+
+struct House;
+
+#[handlers]
+impl House {
+    fn enter(&self, Enter(room): Enter, context: Context<'_>) -> Result<bool, ErrorReply> {
+        Ok(context.join(room)?)
+    }
+}
+
 support::both_flavours! {
+    async fn context_join_adds_the_client_to_the_group() {
+        let place = support::Place::new();
+        let server = socket_ipc::Server::new(place.socket());
+        server.attach(House).unwrap();
+        server.listen().await.unwrap();
+        let client = socket_ipc::Client::new(place.socket());
+        client.connect().await.unwrap();
+        assert!(soon("the reply", client.request(&Enter("kitchen".to_owned()))).await.unwrap());
+        assert_eq!(server.group("kitchen").members(), server.clients());
+        let error = soon("the reply", client.request(&Enter("x".repeat(300)))).await.unwrap_err();
+        assert!(error.to_string().contains("256"), "{error}");
+    }
+
     async fn context_names_client_and_peer_and_sends_to_it() {
         let (seen, mut shown) = (Events::new(), Events::new());
         let (_place, _server, client) = connected::<Chat>(|server, client| {
