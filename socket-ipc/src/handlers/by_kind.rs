@@ -92,7 +92,8 @@ where
 #[doc(hidden)]
 #[diagnostic::on_unimplemented(
     message = "a handler of a stream's request returns a stream of items, and not `{Self}`",
-    label = "not a stream"
+    label = "not a stream",
+    note = "a stream that can fail yields `Result`s, and its first error ends it: `impl Stream<Item = Result<…, …>>`"
 )]
 pub trait ItemStream: Stream<Item = Self::Yielded> {
     /// The type of its items. A name of its own, so that a type that is no stream is reported once.

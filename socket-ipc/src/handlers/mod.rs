@@ -72,7 +72,8 @@ pub use endpoint::Endpoint;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` has no handler for `{T}` on `{E}`",
     label = "no handler for `{T}`",
-    note = "add a method to the `#[handlers]` block of `{Self}`: `fn …(&self, message: {T})`"
+    note = "add a method to the `#[handlers]` block of `{Self}`: `fn …(&self, message: {T})`",
+    note = "a block that has the method names the protocol: `#[handlers(server = …)]`, `#[handlers(client = …)]`"
 )]
 pub trait Handles<T, E: Endpoint = Server>: Sized + Send + Sync + 'static {
     /// Attaches the method.
