@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Handle, OfCall};
 use crate::client_id::ClientId;
 use crate::endpoint::closing::disconnected;
-use crate::error::SendError;
+use crate::error::{JoinError, SendError};
 use crate::server::ServerHandle;
 use crate::topic::Topic;
 use crate::topic::direction::{AnyTopic, ToClient};
@@ -87,6 +87,36 @@ impl<'h, P> Context<'h, P> {
         M: Topic + Serialize,
     {
         self.server.send(message, self.client_id)
+    }
+
+    /// Adds the client that the message came from to a group, and says whether it is a member now: `false` is a
+    /// connection that has ended meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`ClientGroup::join`](crate::ClientGroup::join).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use serde::{Deserialize, Serialize};
+    /// use socket_ipc::{Context, JoinError, Topic, handlers};
+    ///
+    /// #[derive(Topic, Serialize, Deserialize)]
+    /// #[topic(name = "enter", reply = bool)]
+    /// struct Enter { room: String }
+    ///
+    /// struct House;
+    ///
+    /// #[handlers]
+    /// impl House {
+    ///     fn enter(&self, enter: Enter, context: Context<'_>) -> Result<bool, JoinError> {
+    ///         context.join(&enter.room)
+    ///     }
+    /// }
+    /// ```
+    pub fn join(&self, group: impl AsRef<str>) -> Result<bool, JoinError> {
+        self.server.group(group).join(self.client_id)
     }
 
     /// Waits until nobody waits for the method: for tasks that a method starts, and that may run longer.
