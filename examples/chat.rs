@@ -1,9 +1,9 @@
-//! A chat room: a protocol, a struct with the handlers of the server, and a struct with those of a client.
+//! Chat rooms: a protocol, a struct with the handlers of the server, and a group of clients for each room.
 //!
 //! ```text
-//! cargo run --example chat -- serve /tmp/chat.sock      # the room, in one terminal, until Ctrl-C
-//! cargo run --example chat -- join /tmp/chat.sock ann   # a member, in another terminal: type lines, until Ctrl-D
-//! cargo run --example chat -- --demo                    # or all in one process, which ends by itself
+//! cargo run --example chat -- serve /tmp/chat.sock              # the rooms, in one terminal, until Ctrl-C
+//! cargo run --example chat -- join /tmp/chat.sock kitchen ann   # a guest, in another one: type lines, until Ctrl-D
+//! cargo run --example chat -- --demo                            # or all in one process, which ends by itself
 //! ```
 
 use std::collections::BTreeMap;
@@ -12,9 +12,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
-use socket_ipc::{
-    Client, ClientHandle, ClientId, Context, ErrorReply, Protocol, Server, ServerHandle, Topic, handlers,
-};
+use socket_ipc::{Client, ClientGroup, ClientHandle, ClientId, Context, ErrorReply};
+use socket_ipc::{Protocol, Server, Topic, handlers};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
 /// The topics of each direction. A server that sends `Say`, or a client that listens for it, does not compile.
@@ -22,91 +21,89 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 #[protocol(to_server(Join, Say), to_client(News))]
 struct Chat;
 
-/// The name of the member that joins.
-#[derive(Topic, Serialize, Deserialize)]
+/// Who joins which room.
+#[derive(Topic, Serialize, Deserialize, Clone, Debug)]
 #[topic(name = "join", reply = News)]
-struct Join(String);
+struct Join {
+    room: String,
+    name: String,
+}
 
-/// What a member says.
+/// What a guest says to the others in the room.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "say"]
 struct Say(String);
 
-/// What the room says. The reply to a join lists the members; a broadcast tells the members what happens.
+/// What the room says. The reply to a join lists the guests; a broadcast tells them what happens.
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "news"]
 struct News(String);
 
-/// The handlers of the server, which share the list of members. Without a handler for each topic to the server,
-/// `attach` does not compile.
+/// The handlers of the server, with the room and the name of each guest. The library knows who is in which group.
 #[derive(Default)]
-struct Room(Mutex<BTreeMap<ClientId, String>>);
+struct Rooms(Mutex<BTreeMap<ClientId, Join>>);
 
 #[handlers(server = Chat)]
-impl Room {
-    fn join(&self, Join(name): Join, context: Context<'_, Chat>) -> Result<News, ErrorReply> {
-        let mut members = self.0.lock().unwrap();
-        if members.values().any(|member| *member == name) {
-            return Err(ErrorReply::new("taken", format!("there is a {name} already")));
+impl Rooms {
+    fn join(&self, join: Join, context: Context<'_, Chat>) -> Result<News, ErrorReply> {
+        let (mut guests, id) = (self.0.lock().unwrap(), context.client_id());
+        let in_room = |guest: &&Join| guest.room == join.room;
+        if guests.values().filter(in_room).any(|guest| guest.name == join.name) {
+            return Err(ErrorReply::new("taken", format!("there is a {} already", join.name)));
         }
-        tell_others(context.server(), context.client_id(), format!("{name} joined"));
-        members.insert(context.client_id(), name);
-        Ok(News(format!("here are {:?}", members.values())))
+        context.join(&join.room)?;
+        if let Some(before) = guests.insert(id, join.clone()).filter(|before| before.room != join.room) {
+            context.server().group(before.room).leave(id);
+        }
+        tell_others(&context.server().group(&join.room), id, format!("{} joined", join.name));
+        let names: Vec<_> = guests.values().filter(in_room).map(|guest| &guest.name).collect();
+        Ok(News(format!("here are {names:?}")))
     }
 
     fn say(&self, Say(text): Say, context: Context<'_, Chat>) {
         // A client that has not joined is ignored.
-        let Some(name) = self.0.lock().unwrap().get(&context.client_id()).cloned() else { return };
-        tell_others(context.server(), context.client_id(), format!("{name}: {text}"));
+        let Some(Join { room, name }) = self.0.lock().unwrap().get(&context.client_id()).cloned() else {
+            return;
+        };
+        tell_others(&context.server().group(room), context.client_id(), format!("{name}: {text}"));
     }
 }
 
-fn tell_others(server: &ServerHandle<Chat>, client_id: ClientId, news: String) {
-    if let Err(error) = server.broadcast_except(&News(news), client_id) {
+fn tell_others(room: &ClientGroup<Chat>, client_id: ClientId, news: String) {
+    if let Err(error) = room.broadcast_except(&News(news), client_id) {
         eprintln!("{error}");
     }
 }
 
 async fn serve(path: &Path) -> Result<Server<Chat>, Box<dyn Error>> {
-    let room = Arc::new(Room::default());
-    let server = Chat::server(path).build();
-    server.attach(Arc::clone(&room))?;
+    let (server, rooms) = (Chat::server(path).build(), Arc::new(Rooms::default()));
+    server.attach(Arc::clone(&rooms))?;
     let others = server.handle();
     server.on_connection_close(move |client_id, _reason| {
-        let Some(name) = room.0.lock().unwrap().remove(&client_id) else { return };
-        tell_others(&others, client_id, format!("{name} left"));
+        // It has left the group by itself.
+        let Some(Join { room, name }) = rooms.0.lock().unwrap().remove(&client_id) else { return };
+        tell_others(&others.group(room), client_id, format!("{name} left"));
     });
     server.listen().await?;
     Ok(server)
 }
 
-/// The handlers of a client, with the name of its member.
-struct Screen(String);
-
-#[handlers(client = Chat)]
-impl Screen {
-    fn news(&self, News(text): News) {
-        println!("[{}] {text}", self.0);
-    }
-}
-
-async fn join(path: &Path, name: &str) -> Result<Client<Chat>, Box<dyn Error>> {
-    let client = Chat::client(path).build();
-    client.attach(Screen(name.to_owned()))?;
-    client.on_connect_error(|error| println!("no room yet: {error}"));
+async fn join(path: &Path, room: &str, name: &str) -> Result<Client<Chat>, Box<dyn Error>> {
+    let (client, join) = (Chat::client(path).build(), Join { room: room.into(), name: name.into() });
+    let screen = name.to_owned();
+    client.on::<News>(move |News(text)| println!("[{screen}] {text}"));
+    client.on_connect_error(|error| println!("no rooms yet: {error}"));
     client.connect().await?;
-    let (room, name) = (client.handle(), name.to_owned());
-    introduce(room.clone(), name.clone()).await;
-    // A restarted server knows no members, so each client joins again.
-    client.on_reconnect(move || drop(tokio::spawn(introduce(room.clone(), name.clone()))));
+    enter(client.handle(), join.clone()).await;
+    // A restarted server knows no guests, so each client joins again.
+    let again = client.handle();
+    client.on_reconnect(move || drop(tokio::spawn(enter(again.clone(), join.clone()))));
     Ok(client)
 }
 
-async fn introduce(room: ClientHandle<Chat>, name: String) {
-    match room.request(&Join(name.clone())).await {
-        Ok(News(text)) => println!("[{name}] {text}"),
-        Err(error) => eprintln!("[{name}] {error}"),
-    }
+async fn enter(client: ClientHandle<Chat>, join: Join) {
+    let welcome = client.request(&join).await.map_or_else(|error| error.to_string(), |News(text)| text);
+    println!("[{}] {welcome}", join.name);
 }
 
 #[tokio::main]
@@ -118,8 +115,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
             tokio::signal::ctrl_c().await?;
             server.close().await;
         }
-        ["join", path, name] => {
-            let client = join(path.as_ref(), name).await?;
+        ["join", path, room, name] => {
+            let client = join(path.as_ref(), room, name).await?;
             let mut lines = BufReader::new(tokio::io::stdin()).lines();
             while let Some(text) = lines.next_line().await? {
                 client.send(&Say(text)).unwrap_or_else(|error| eprintln!("{error}"));
@@ -127,7 +124,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
             client.close().await;
         }
         ["--demo"] => demo().await?,
-        _ => eprintln!("usage: chat serve PATH, chat join PATH NAME, or chat --demo"),
+        _ => eprintln!("usage: chat serve PATH, chat join PATH ROOM NAME, or chat --demo"),
     }
     Ok(())
 }
@@ -136,15 +133,16 @@ async fn demo() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("chat.sock");
     let server = serve(&path).await?;
-    let (ann, bob) = (join(&path, "ann").await?, join(&path, "bob").await?);
-    // Each waits for what the other says, and then speaks.
+    let (ann, bob) = (join(&path, "kitchen", "ann").await?, join(&path, "kitchen", "bob").await?);
+    let cid = join(&path, "garden", "cid").await?;
+    // Each waits for what the other says, and then speaks. The garden gets nothing of it.
     let (mut to_ann, mut to_bob) = (ann.subscribe::<News>(), bob.subscribe::<News>());
     ann.send(&Say("hello, bob".into()))?;
     to_bob.next().await;
     bob.send(&Say("hello, ann; I must go".into()))?;
     bob.close().await;
     while to_ann.next().await.is_some_and(|News(text)| text != "bob left") {}
-    ann.close().await;
+    tokio::join!(ann.close(), cid.close());
     server.close().await;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod broadcasts;
 mod concurrent;
+mod handlers;
 mod hostile;
 mod members;
 

@@ -89,18 +89,18 @@ impl<'h, P> Context<'h, P> {
         self.server.send(message, self.client_id)
     }
 
-    /// Adds the client that this message came from to a group, and says whether it is a member now:
-    /// [`ClientGroup::join`](crate::ClientGroup::join).
+    /// Adds the client that the message came from to a group, and says whether it is a member now: `false` is a
+    /// connection that has ended meanwhile.
     ///
     /// # Errors
     ///
-    /// [`JoinError`]: the name is too long, or the client is in too many groups.
+    /// Those of [`ClientGroup::join`](crate::ClientGroup::join).
     ///
     /// # Examples
     ///
     /// ```
-    /// # use serde::{Deserialize, Serialize};
-    /// use socket_ipc::{Context, ErrorReply, Topic, handlers};
+    /// use serde::{Deserialize, Serialize};
+    /// use socket_ipc::{Context, JoinError, Topic, handlers};
     ///
     /// #[derive(Topic, Serialize, Deserialize)]
     /// #[topic(name = "enter", reply = bool)]
@@ -110,8 +110,8 @@ impl<'h, P> Context<'h, P> {
     ///
     /// #[handlers]
     /// impl House {
-    ///     fn enter(&self, enter: Enter, context: Context<'_>) -> Result<bool, ErrorReply> {
-    ///         Ok(context.join(enter.room)?)
+    ///     fn enter(&self, enter: Enter, context: Context<'_>) -> Result<bool, JoinError> {
+    ///         context.join(&enter.room)
     ///     }
     /// }
     /// ```
