@@ -135,8 +135,8 @@ mod unix_socket;
 mod wire;
 
 pub use client::{
-    AsyncClientListener, AsyncClientResponder, Client, ClientBuilder, ClientConnectionEvent, ClientHandle,
-    ClientResponder, ClientStreamResponder,
+    AsyncClientListener, AsyncClientResponder, Client, ClientBuilder, ClientConnectionEvent, ClientEvent,
+    ClientHandle, ClientResponder, ClientStreamResponder, ConnectFailures,
 };
 pub use client_id::ClientId;
 pub use connection::{Closing, ReplyFuture, ReplyStream};
@@ -157,11 +157,12 @@ pub use protocol::Protocol;
 pub use protocol::hears::{Attaches, Context, Endpoint, Hears};
 pub use router::Subscription;
 pub use server::{
-    AsyncListener, AsyncResponder, Responder, Server, ServerBuilder, ServerConnectionEvent, ServerHandle,
-    StreamResponder,
+    AsyncListener, AsyncResponder, Responder, Server, ServerBuilder, ServerConnectionEvent, ServerEvent,
+    ServerHandle, StreamResponder,
 };
-pub use socket_ipc_derive::{Protocol, Topic};
+pub use socket_ipc_derive::{Protocol, Topic, TopicSet};
 pub use topic::direction::{AnyTopic, ToClient, ToServer};
+pub use topic::set::{SetToClient, SetToServer, TopicSet};
 pub use topic::{Exchange, Fails, Items, Received, Replies, Request, StreamRequest, Topic, kind};
 pub use unix_socket::activation::{ActivatedListener, activated_listener, activated_listeners};
 pub use unix_socket::group::Group;
@@ -175,9 +176,10 @@ pub mod __private {
     #[cfg(feature = "schema")]
     pub use crate::description::schema::Schemas;
     pub use crate::description::schema::{DescribedIn, DescribesItself};
-    pub use crate::protocol::checks::has_topic_once;
+    pub use crate::protocol::checks::{has_topic_once, set_has_topic_once};
     pub use crate::protocol::hears::{Attaching, HearsAll};
     pub use crate::topic::direction::Travels;
     pub use crate::topic::error_text::{TextOf, TextOfAny};
+    pub use crate::topic::set::Members;
     pub use std::string::String;
 }

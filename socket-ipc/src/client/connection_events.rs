@@ -81,15 +81,15 @@ impl<P> ClientHandle<P> {
         // stay.
         let events = &self.state.core.events.own;
         let attached = vec![
-            events.disconnect.attach(Box::new(move |reason| {
+            events.disconnect.attach(Box::new(move |reason, _holds| {
                 disconnected.push(ClientConnectionEvent::Disconnected(reason.clone()));
             })),
             events.connect_error.attach(Box::new(move |error| {
                 failed.push(ClientConnectionEvent::ConnectFailed(Arc::clone(error)));
             })),
-            events
-                .connect
-                .attach(Box::new(move |again| connected.push(ClientConnectionEvent::Connected { again }))),
+            events.connect.attach(Box::new(move |again, _holds| {
+                connected.push(ClientConnectionEvent::Connected { again })
+            })),
         ];
         listeners::attached(&self.state, stream, attached)
     }

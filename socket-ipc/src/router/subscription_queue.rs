@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
@@ -10,7 +11,7 @@ use crate::sync::lock;
 
 /// What both ends share. A channel that counts only messages would need a second lock for their bytes, for each
 /// message.
-pub(super) struct Queue<M>(Mutex<State<M>>);
+pub(crate) struct Queue<M>(Mutex<State<M>>);
 
 struct State<M> {
     /// The messages that can be taken, with their lengths: at most [`SUBSCRIPTION_LEN`], of [`SUBSCRIPTION_BYTES`]
@@ -34,13 +35,50 @@ struct Waiting<M> {
     message: M,
     len: usize,
     sender: Option<Waker>,
+    stay: Stay,
+}
+
+/// What becomes of a message that waits when its [`Turn`] is dropped.
+pub(crate) enum Stay {
+    /// It is taken back.
+    WhileAwaited,
+    /// It stays. It is counted until it has room, if it is counted at all.
+    Always(#[expect(dead_code, reason = "it counts until it is dropped")] Option<Counted>),
+}
+
+/// One of a count, until it is dropped.
+pub(crate) struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    pub(crate) fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// The sending end. The queue ends when it is dropped.
-pub(super) struct Sender<M>(Arc<Queue<M>>);
+pub(crate) struct Sender<M>(Arc<Queue<M>>);
 
-/// Waits until a message has room, or the reader is gone. Dropped before, it takes the message back.
-pub(super) struct Turn<M> {
+/// Where a message was put. The caller wakes and drops what it gets after it has released its own locks.
+#[must_use]
+pub(crate) enum Put<M> {
+    /// It can be taken. This is the reader, if it waits.
+    Held(Option<Waker>),
+    /// It has no room yet.
+    Waiting(Turn<M>),
+    /// There is no reader, and this is the message: it may run code of the user as it is dropped.
+    Closed(M),
+}
+
+/// Waits until a message has room, or the reader is gone. Dropped before, it takes the message back, unless that is to
+/// stay.
+pub(crate) struct Turn<M> {
     queue: Arc<Queue<M>>,
     ticket: u64,
 }
@@ -138,24 +176,44 @@ impl<M> Sender<M> {
     /// is dropped.
     #[inline]
     pub(super) fn send(&self, message: M, len: usize) -> Option<Turn<M>> {
+        match self.put(message, len, Stay::WhileAwaited) {
+            Put::Held(reader) => {
+                if let Some(reader) = reader {
+                    reader.wake();
+                }
+                None
+            }
+            Put::Waiting(turn) => Some(turn),
+            Put::Closed(_) => None,
+        }
+    }
+
+    /// Queues a message of `len` bytes, behind those that wait.
+    #[inline]
+    pub(crate) fn put(&self, message: M, len: usize, stay: Stay) -> Put<M> {
         let mut state = lock(&self.0.0);
         if state.closed {
-            return None;
+            return Put::Closed(message);
         }
         if state.waiting.is_empty() && state.has_room(len) {
             state.hold(message, len);
-            let reader = state.reader.take();
-            drop(state);
-            if let Some(reader) = reader {
-                reader.wake();
-            }
-            return None;
+            return Put::Held(state.reader.take());
         }
         let ticket = state.next_ticket;
         state.next_ticket += 1;
-        state.waiting.push_back(Waiting { ticket, message, len, sender: None });
+        state.waiting.push_back(Waiting { ticket, message, len, sender: None, stay });
         drop(state);
-        Some(Turn { queue: Arc::clone(&self.0), ticket })
+        Put::Waiting(Turn { queue: Arc::clone(&self.0), ticket })
+    }
+
+    /// Changes the newest message, while it was not taken.
+    pub(crate) fn change_newest<R>(&self, change: impl FnOnce(&mut M) -> Option<R>) -> Option<R> {
+        let mut state = lock(&self.0.0);
+        let State { held, waiting, .. } = &mut *state;
+        match waiting.back_mut() {
+            Some(newest) => change(&mut newest.message),
+            None => held.back_mut().and_then(|(newest, _)| change(newest)),
+        }
     }
 }
 
@@ -189,6 +247,12 @@ impl<M> Drop for Turn<M> {
     fn drop(&mut self) {
         let mut state = lock(&self.queue.0);
         let Some(place) = state.place_of(self.ticket) else { return };
+        if let Stay::Always(_) = state.waiting[place].stay {
+            let sender = state.waiting[place].sender.take();
+            drop(state);
+            drop(sender);
+            return;
+        }
         let given_up = state.waiting.remove(place);
         // The messages behind it may be shorter.
         let admitted = state.admit();
