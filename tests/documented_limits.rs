@@ -55,6 +55,9 @@ fn documented() -> Vec<(&'static str, String)> {
         ("WRITE_STALL", time(limits::WRITE_STALL)),
         ("INCOMPLETE_TIMEOUT", time(limits::INCOMPLETE_TIMEOUT)),
         ("MAX_CLIENTS", limits::MAX_CLIENTS.to_string()),
+        ("MAX_GROUPS", limits::MAX_GROUPS.to_string()),
+        ("GROUP_NAME_LEN", bytes(limits::GROUP_NAME_LEN)),
+        ("DESCRIBED_GROUPS", limits::DESCRIBED_GROUPS.to_string()),
         (
             "ACCEPT_PAUSE",
             format!(

@@ -3,9 +3,12 @@
 
 use std::time::Duration;
 
+use futures::stream;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use socket_ipc::{Client, ClientId, ReplyFuture, Request, RequestError, Server, Stats, Topic};
+use socket_ipc::{
+    Client, ClientId, RawMessage, ReplyFuture, ReplyStream, Request, RequestError, Server, Stats, Topic,
+};
 use support::foreign::{Older, Peer, Role};
 use support::{Events, Place, both_flavours, skip, soon};
 
@@ -24,6 +27,11 @@ struct TooMuch {
 #[derive(Topic, Serialize, Deserialize)]
 #[topic(name = "work", reply = u64)]
 struct Work(u64);
+
+/// A stream, which the earlier version does not know.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "count", stream = u64)]
+struct Count(u64);
 
 /// Longer than any test takes: a request that fails earlier did not wait for it.
 const LONG: Duration = Duration::from_secs(3_600);
@@ -48,6 +56,17 @@ impl Ours {
         }
     }
 
+    fn request_stream(
+        &self,
+        topic: &str,
+        message: &Value,
+    ) -> ReplyStream<RawMessage<'static>, RawMessage<'static>> {
+        match self {
+            Ours::Server(server, id) => server.request_stream_raw(topic, message, *id),
+            Ours::Client(client) => client.request_stream_raw(topic, message),
+        }
+    }
+
     fn send(&self, topic: &str, message: &Value) {
         match self {
             Ours::Server(server, id) => server.send_raw(topic, message, *id).unwrap(),
@@ -68,6 +87,7 @@ macro_rules! attach {
     ($end:expr, $received:expr $(, $id:tt)?) => {
         $end.respond::<Add>(|Add(left, right) $(, $id)?| left.checked_add(right).ok_or(TooMuch { left })).unwrap();
         $end.respond::<Work>(|Work(number) $(, $id)?| number).unwrap();
+        $end.respond_stream::<Count>(|Count(to) $(, $id)?| stream::iter(0..to)).unwrap();
         let report = $received.reporter();
         $end.on_fallback(move |message, topic $(, $id)?| report((topic.to_owned(), message.to_value().unwrap())));
         let report = $received.reporter();
@@ -220,6 +240,35 @@ async fn earlier_version_replies_to_every_plain_message(theirs: Role) {
     pair.end().await;
 }
 
+/// Neither takes a single reply for a stream, or the reverse.
+async fn streams_fail_by_name(theirs: Role) {
+    let Some(mut pair) = pair("streams with an earlier version", theirs).await else { return };
+    pair.theirs.command("request count 3").await;
+    let rejected = pair.theirs.told("rejected").await;
+    assert_eq!(rejected["code"], "stream");
+    assert!(rejected["text"].as_str().unwrap().contains("`count` is a stream"), "{rejected}");
+    for (topic, message) in [("add", json!([2, 3])), ("add", json!([MOST, 1])), ("nothing", json!(1))] {
+        let mut items = pair.ours.request_stream(topic, &message);
+        let error = match soon("the end", items.next()).await {
+            Some(Err(error)) => error,
+            other => panic!("{other:?}"),
+        };
+        match (topic, &message[0]) {
+            ("add", left) if left == 2 => {
+                assert!(matches!(&error, RequestError::NotAStream { topic } if topic == "add"), "{error:?}")
+            }
+            ("add", _) => assert!(matches!(&error, RequestError::Rejected { .. }), "{error:?}"),
+            _ => assert!(matches!(&error, RequestError::NoResponder { .. }), "{error:?}"),
+        }
+        assert!(soon("the end", items.next()).await.is_none());
+        if topic == "nothing" {
+            // Listeners get the request of a topic that has no responder.
+            assert_eq!(pair.theirs.told("fallback").await, 1);
+        }
+    }
+    pair.end().await;
+}
+
 both_flavours! {
     async fn earlier_client_reads_replies() {
         replies_reach_earlier_version(Role::Client).await;
@@ -267,5 +316,13 @@ both_flavours! {
 
     async fn earlier_server_replies_to_every_plain_message() {
         earlier_version_replies_to_every_plain_message(Role::Server).await;
+    }
+
+    async fn earlier_client_and_streams_fail_by_name() {
+        streams_fail_by_name(Role::Client).await;
+    }
+
+    async fn earlier_server_and_streams_fail_by_name() {
+        streams_fail_by_name(Role::Server).await;
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use futures::stream::{self, FuturesUnordered};
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Client, Server, Topic};
+use socket_ipc::{Client, RequestError, Server, Topic};
 use support::{Place, soon, within};
 use tokio::sync::Mutex;
 
@@ -33,6 +33,11 @@ struct Count {
 #[derive(Topic, Serialize, Deserialize)]
 #[topic(name = "endless", stream = u64)]
 struct Endless;
+
+/// Nothing, for ever.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "silent", stream = u64)]
+struct Silent;
 
 /// The memory of this process, in bytes.
 fn resident() -> usize {
@@ -63,6 +68,17 @@ async fn connected(place: &Place) -> (Server, Client, [Arc<AtomicUsize>; 2]) {
             stream::iter(0..).map(move |number| {
                 let _ = &guard;
                 number
+            })
+        })
+        .unwrap();
+    let [begun, dropped] = counts.clone();
+    server
+        .respond_stream::<Silent>(move |_, _| {
+            begun.fetch_add(1, Ordering::SeqCst);
+            let guard = Guard(Arc::clone(&dropped));
+            stream::poll_fn(move |_| {
+                let _ = &guard;
+                std::task::Poll::<Option<u64>>::Pending
             })
         })
         .unwrap();
@@ -148,6 +164,12 @@ support::both_flavours! {
         let place = Place::new();
         let (_server, client, [begun, dropped]) = connected(&place).await;
         let round = async |round: usize| {
+            if round % 20 == 19 {
+                let mut items = client.request_stream(&Silent).idle_timeout(Duration::from_millis(1));
+                let error = items.next().await.unwrap().unwrap_err();
+                assert!(matches!(error, RequestError::Timeout { .. }), "{error:?}");
+                return;
+            }
             let mut items = client.request_stream(&Endless).window(1024);
             if round.is_multiple_of(2) {
                 assert_eq!(items.next().await.unwrap().unwrap(), 0);
@@ -159,6 +181,8 @@ support::both_flavours! {
         for number in 0..200 {
             soon("a round", round(number)).await;
         }
+        // After it, as at the end, a task keeps the deadline of a request.
+        soon("a round trip", client.request(&Double(1))).await.unwrap();
         let (before, tasks_before, descriptors_before) = (resident(), tasks(), descriptors());
         for number in 0..ROUNDS {
             soon("a round", round(number)).await;

@@ -36,6 +36,7 @@ fn chapter_names_every_variant_of_every_error() {
         "endpoint/reply_error.rs",
         "error/connect.rs",
         "error/fault.rs",
+        "error/join.rs",
         "error/listen.rs",
         "error/message.rs",
         "error/register.rs",

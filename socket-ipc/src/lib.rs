@@ -68,9 +68,10 @@
 //! | for | see |
 //! |---|---|
 //! | messages | [`Topic`], [`on`](ServerHandle::on), [`on_async`](ServerHandle::on_async), [`subscribe`](ServerHandle::subscribe), [`send`](ServerHandle::send), [`broadcast`](ServerHandle::broadcast) |
+//! | rooms, and latest values | [`group`](ServerHandle::group), [`ClientGroup`], [`broadcast_latest`](ServerHandle::broadcast_latest) |
 //! | requests | [`Request`], [`request`](ClientHandle::request), [`respond`](ServerHandle::respond), [`respond_async`](ServerHandle::respond_async), [`respond_with`](ServerHandle::respond_with), [`RequestError`], [`ErrorReply`] |
 //! | replies of many items | [`StreamRequest`], [`request_stream`](ClientHandle::request_stream), [`respond_stream`](ServerHandle::respond_stream), [`ReplyStream`] |
-//! | a whole protocol | [`Protocol`], [`Hears`], [`description`] |
+//! | a whole protocol | [`Protocol`], [`#[handlers]`](macro@handlers), [`description`] |
 //! | topics known only at run time | [`RawMessage`], [`on_message`](ServerHandle::on_message), [`send_raw`](ServerHandle::send_raw), [`request_raw`](ClientHandle::request_raw), [`request_stream_raw`](ClientHandle::request_stream_raw) |
 //! | connections | [`connection_events`](ServerHandle::connection_events), [`CloseReason`], [`Peer`] |
 //! | options and limits | [`ServerBuilder`], [`ClientBuilder`], [`limits`] |
@@ -79,10 +80,10 @@
 //!
 //! # The book
 //!
-//! The book ([`guide`]) has a chapter for each subject: [messaging](guide::messaging), [requests](guide::requests),
-//! [streams](guide::streams), [protocols](guide::protocols), [events](guide::events), [guarantees](guide::guarantees),
-//! [limits](guide::limits), the [wire](guide::wire), [other languages](guide::languages), the
-//! [blocking](guide::blocking) client, the [command](guide::command),
+//! The book ([`guide`]) has a chapter for each subject: [messaging](guide::messaging), [groups](guide::groups),
+//! [requests](guide::requests), [streams](guide::streams), [protocols](guide::protocols),
+//! [handlers](guide::handlers), [events](guide::events), [guarantees](guide::guarantees), [limits](guide::limits),
+//! the [wire](guide::wire), [other languages](guide::languages), the [blocking](guide::blocking) client, the [command](guide::command),
 //! [deployment](guide::deployment), [versioning](guide::versioning), [observability](guide::observability),
 //! [testing](guide::testing), [performance](guide::performance), [comparison](guide::comparison),
 //! [troubleshooting](guide::troubleshooting) by error message, the [attributes](guide::attributes) of the macros,
@@ -120,6 +121,7 @@ mod error;
 mod events;
 #[cfg(any(doc, doctest))]
 pub mod guide;
+mod handlers;
 pub mod limits;
 mod listener;
 mod metrics;
@@ -145,22 +147,22 @@ pub use endpoint::reply_error::ReplyError;
 pub use endpoint::reply_sender::ReplySender;
 pub use error::error_reply::ErrorReply;
 pub use error::{
-    ConnectError, Error, FlushError, ListenError, MessageError, MessageErrorKind, RegisterError,
+    ConnectError, Error, FlushError, JoinError, ListenError, MessageError, MessageErrorKind, RegisterError,
     RequestError, SendError,
 };
 pub use events::stream::EventStream;
 pub use events::{CloseCause, CloseReason};
+pub use handlers::{Attaching, ClientContext, Context, Endpoint, Handles};
 pub use limits::delay::Delay;
 pub use listener::ListenerId;
-pub use metrics::stats::{Stats, TopicTraffic, Traffic};
+pub use metrics::stats::{GroupStats, Stats, TopicTraffic, Traffic};
 pub use protocol::Protocol;
-pub use protocol::hears::{Attaches, Context, Endpoint, Hears};
 pub use router::Subscription;
 pub use server::{
-    AsyncListener, AsyncResponder, Responder, Server, ServerBuilder, ServerConnectionEvent, ServerEvent,
-    ServerHandle, StreamResponder,
+    AsyncListener, AsyncResponder, ClientGroup, Delivery, Responder, Server, ServerBuilder,
+    ServerConnectionEvent, ServerEvent, ServerHandle, StreamResponder,
 };
-pub use socket_ipc_derive::{Protocol, Topic, TopicSet};
+pub use socket_ipc_derive::{Protocol, Topic, TopicSet, handlers};
 pub use topic::direction::{AnyTopic, ToClient, ToServer};
 pub use topic::set::{SetToClient, SetToServer, TopicSet};
 pub use topic::{Exchange, Fails, Items, Received, Replies, Request, StreamRequest, Topic, kind};
@@ -176,8 +178,8 @@ pub mod __private {
     #[cfg(feature = "schema")]
     pub use crate::description::schema::Schemas;
     pub use crate::description::schema::{DescribedIn, DescribesItself};
+    pub use crate::handlers::set::{AttachingAll, HandlersBlock, Topics};
     pub use crate::protocol::checks::{has_topic_once, set_has_topic_once};
-    pub use crate::protocol::hears::{Attaching, HearsAll};
     pub use crate::topic::direction::Travels;
     pub use crate::topic::error_text::{TextOf, TextOfAny};
     pub use crate::topic::set::Members;

@@ -15,7 +15,6 @@ mod stand_in {
     #[allow(dead_code)]
     pub trait Exchange {
         type Kind;
-        type Outcome;
     }
 
     pub use socket_ipc::kind;
@@ -111,4 +110,49 @@ fn derive_crate_attribute_gives_the_path_of_the_trait() {
     assert_eq!(<Other<'_> as stand_in::Topic>::NAME, "stand-in");
     assert_eq!(<Fragment as stand_in::Topic>::NAME, "fragment");
     let _: <Other<'static> as stand_in::Topic>::Message<'_> = Other(Other("").0);
+}
+
+/// Methods of a struct by every path.
+mod handlers {
+    use super::super::renamed::reexport::ipc::{RegisterError, handlers};
+    use super::reexport;
+
+    #[derive(reexport::ipc::Topic, serde::Serialize, serde::Deserialize)]
+    #[topic(name = "note", crate = reexport::ipc)]
+    struct Note;
+
+    struct InString;
+
+    #[handlers(crate = "reexport::ipc")]
+    impl InString {
+        fn note(&self, _: Note) {}
+    }
+
+    struct Bare;
+
+    #[handlers(client, crate = crate::renamed::reexport::ipc)]
+    impl Bare {
+        async fn note(&self, _: Note, _: reexport::ipc::ClientContext<'_>) {}
+    }
+
+    macro_rules! by_crate {
+        ($topic:ty, $method:ident) => {
+            struct Dollar;
+
+            #[handlers(server, crate = $crate::renamed::reexport::ipc)]
+            impl Dollar {
+                fn $method(&self, _: $topic) {}
+            }
+        };
+    }
+    by_crate!(Note, handle);
+
+    #[test]
+    fn handlers_crate_attribute_gives_the_path_of_the_library() -> Result<(), RegisterError> {
+        let server = reexport::ipc::Server::new("in memory");
+        server.attach(InString)?;
+        server.attach(Dollar)?;
+        reexport::ipc::Client::new("in memory").attach(Bare)?;
+        Ok(())
+    }
 }

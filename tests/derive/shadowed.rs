@@ -51,3 +51,45 @@ fn derive_names_shadowed_uses_the_real_ones() {
     );
     assert_eq!(<<Request as ::socket_ipc::Request>::Reply as ::socket_ipc::Topic>::NAME, "shadowed");
 }
+
+/// The names that the code of `#[handlers]` uses.
+mod handlers {
+    #![allow(clippy::upper_case_acronyms)]
+
+    mod core {}
+    mod std {}
+    mod socket_ipc {}
+    struct Server;
+    struct Client;
+    struct Attaching;
+    enum Result {}
+    enum Ok {}
+    enum Err {}
+    trait Handles {}
+    trait Future {}
+    struct Arc;
+
+    #[derive(::socket_ipc::Topic, ::serde::Serialize, ::serde::Deserialize)]
+    #[topic = "note"]
+    struct Note;
+
+    #[derive(::socket_ipc::Topic, ::serde::Serialize, ::serde::Deserialize)]
+    #[topic(name = "add", reply = u8)]
+    struct Add;
+
+    struct Desk;
+
+    #[::socket_ipc::handlers]
+    impl Desk {
+        fn note(&self, _: Note, _: ::socket_ipc::Context<'_>) {}
+
+        async fn add(&self, _: Add) -> u8 {
+            5
+        }
+    }
+
+    #[test]
+    fn handlers_names_shadowed_uses_the_real_ones() {
+        ::socket_ipc::Server::new("in memory").attach(Desk).unwrap();
+    }
+}

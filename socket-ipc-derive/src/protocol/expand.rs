@@ -70,9 +70,9 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
     };
     let directions = [to_server, to_client].map(|direction| {
         let travels = direction.travels(input);
-        let attaches = direction.attaches(input, &krate);
+        let topics = direction.topics(input, &krate);
         let names = direction.names(&name, attribute);
-        quote!(#travels #attaches #names)
+        quote!(#travels #topics #names)
     });
     let travels = [(&attribute.to_server, "to_server"), (&attribute.to_client, "to_client")].map(
         |(entries, direction)| {

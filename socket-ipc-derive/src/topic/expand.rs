@@ -153,13 +153,6 @@ fn implementations(input: &DeriveInput, attribute: TopicAttribute) -> TokenStrea
             const IS_STREAM: ::core::primitive::bool = true;
         }
     });
-    let outcome = match &request {
-        Some(request) if request.has_single_reply() => {
-            let Request { reply, error, .. } = request;
-            quote!(::core::result::Result<#reply, #error>)
-        }
-        _ => quote!(()),
-    };
     let kind = match &request {
         Some(request) if request.has_single_reply() => quote!(Request),
         Some(_) => quote!(Stream),
@@ -178,7 +171,6 @@ fn implementations(input: &DeriveInput, attribute: TopicAttribute) -> TokenStrea
         #[automatically_derived]
         impl #params #krate::Exchange for #ident #self_arguments #where_clause {
             type Kind = #krate::kind::#kind;
-            type Outcome = #outcome;
         }
         #request
     }

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use serde::{Deserialize, Serialize};
-use socket_ipc::{ClientId, Server, Topic};
+use socket_ipc::{ClientId, Server, Topic, handlers};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
@@ -28,6 +28,15 @@ impl Small {
         Self { id: 123_456, name: "crussell52".to_owned(), value: 1234.5 }
     }
 }
+
+/// The same message as a request, and as its reply.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "echo", reply = Echoed)]
+pub(crate) struct Echo(Small);
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "echoed"]
+pub(crate) struct Echoed(Small);
 
 /// The same message, which borrows its text.
 #[derive(Topic, Serialize, Deserialize)]
@@ -49,6 +58,26 @@ impl Text {
     pub(crate) fn new(len: usize) -> Self {
         let text = (0..len).map(|at| if at % 100 == 99 { '\n' } else { 'x' }).collect();
         Self { text }
+    }
+}
+
+/// A struct with a method that does what the closures do.
+struct Methods;
+
+#[handlers]
+impl Methods {
+    fn small(&self, message: Small, context: socket_ipc::Context<'_>) {
+        used((message, context.client_id()));
+    }
+}
+
+/// The same with a method that waits, and is ready at once.
+struct AsyncMethods;
+
+#[handlers]
+impl AsyncMethods {
+    async fn small(&self, message: Small) {
+        used(message);
     }
 }
 
@@ -103,6 +132,7 @@ impl Case {
 pub(crate) fn cases() -> Vec<Case> {
     let small = || std::hint::black_box(json(&Small::new()));
     let line = |message: &str| [format!("{{\"topic\":\"bench\",\"message\":{message}}}\n")];
+    let request = |message: &str| [format!("{{\"topic\":\"echo\",\"message\":{message},\"id\":7}}\n")];
     let typed = |server: &Server| {
         server.on::<Small>(|message, _| used(message));
     };
@@ -163,6 +193,19 @@ pub(crate) fn cases() -> Vec<Case> {
         }),
         Case::receive("route", "asynchronous", 10_000, line(&small()), |server| {
             server.on_async::<Small>(|message, _| async move { used(message) });
+        }),
+        Case::receive("route", "method", 10_000, line(&small()), |server| {
+            server.attach(Methods).expect("the topics are free");
+        }),
+        Case::receive("route", "asynchronous method", 10_000, line(&small()), |server| {
+            server.attach(AsyncMethods).expect("the topics are free");
+        }),
+        Case::receive("respond", "synchronous", 10_000, request(&small()), |server| {
+            server.respond::<Echo>(|Echo(message), _| Echoed(message)).expect("the topic is free");
+        }),
+        Case::receive("respond", "asynchronous", 10_000, request(&small()), |server| {
+            let responder = server.respond_async::<Echo>(|Echo(message), _| async move { Echoed(message) });
+            responder.expect("the topic is free");
         }),
         Case::receive("route", "as a tree", 10_000, line(&small()), |server| {
             server.on_topic("bench", |message, _| used(message.to_value()));

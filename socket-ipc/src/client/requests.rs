@@ -190,18 +190,6 @@ impl<P> ClientHandle<P> {
         requests::respond(&self.state, replying(responder))
     }
 
-    /// [`respond`](Self::respond) under a token that other listeners may have, too.
-    pub(crate) fn respond_as<T>(
-        &self,
-        token: ListenerId,
-        responder: impl Fn(T) -> Result<T::Reply, T::Error> + Send + Sync + 'static,
-    ) -> Result<(), RegisterError>
-    where
-        T: Request<Reply: Serialize, Error: Serialize> + DeserializeOwned + 'static,
-    {
-        requests::respond_as(&self.state, token, move |request: T, ()| responder(request))
-    }
-
     #[doc = include_str!("../endpoint/docs/respond_async.md")]
     ///
     /// [`max_requests`]: crate::ClientBuilder::max_requests

@@ -98,17 +98,18 @@ pub(super) fn cancel(outbox: &Outbox, wire: Wire, id: u64) {
     send(outbox, wire, CANCEL, &id);
 }
 
-/// Tells the peer that the requester of a stream takes so many bytes more.
-pub(super) fn more(outbox: &Outbox, wire: Wire, id: u64, bytes: u64) {
-    send(outbox, wire, MORE, &[id, bytes]);
+/// Tells the peer that the requester of a stream takes so many bytes more. Returns where the line ends in the outbox.
+pub(super) fn more(outbox: &Outbox, wire: Wire, id: u64, bytes: u64) -> u64 {
+    send(outbox, wire, MORE, &[id, bytes])
 }
 
-fn send(outbox: &Outbox, wire: Wire, topic: &str, message: &impl Serialize) {
+fn send(outbox: &Outbox, wire: Wire, topic: &str, message: &impl Serialize) -> u64 {
     let (re, mut line) = (RequestId::from(0), Vec::new());
     let tail = Tail::Reply { re: Some(&re), is_error: false };
     // Numbers can always be encoded.
-    if wire.encode_within(usize::MAX, tail, topic, message, &mut line).is_ok() {
-        outbox.push_control(&line);
+    match wire.encode_within(usize::MAX, tail, topic, message, &mut line) {
+        Ok(()) => outbox.push_control(&line),
+        Err(_) => 0,
     }
 }
 

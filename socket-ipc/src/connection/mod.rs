@@ -49,7 +49,9 @@ pub(crate) use inbox::InboxBudget;
 pub(crate) use item_sender::ItemSender;
 pub(crate) use open_stream::{OpenStream, ReadItems, read_items, read_raw_items};
 pub(crate) use open_window::OpenWindow;
-pub(crate) use outbox::{BroadcastLog, CloseCommand, Outbox, OutboxBudget, PushError, Unsent, counted_for};
+pub(crate) use outbox::{
+    BroadcastLog, CloseCommand, LatestBroadcast, Outbox, OutboxBudget, Placed, PushError, Unsent, counted_for,
+};
 pub(crate) use pending_requests::{Cancels, PendingRequests};
 pub(crate) use reply::{
     NotReplied, Outcome, reply, reply_paced, reply_with_room, reply_within, request_span,

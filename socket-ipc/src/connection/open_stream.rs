@@ -56,6 +56,8 @@ pub(crate) struct OpenStream {
     lines: Lines,
     /// What was read and the peer does not know, in bytes of the window.
     unrenewed: u64,
+    /// Where the last renewal ends in the outbox.
+    renewal: u64,
     options: StreamOptions,
     /// The present wait for an item has a deadline.
     has_deadline: bool,
@@ -92,6 +94,7 @@ impl OpenStream {
             items,
             lines: Lines::default(),
             unrenewed: 0,
+            renewal: 0,
             options,
             has_deadline: false,
             is_due_to_yield: false,
@@ -183,11 +186,14 @@ impl OpenStream {
     fn has_read(&mut self, len: usize) {
         self.unrenewed = self.unrenewed.saturating_add(cost(len));
         // While fewer bytes are read the window is not closed, so that the peer never waits for a renewal that does not
-        // come. After two renewals that the peer has not seen, there is nothing more to read: so no more than two wait.
-        if self.unrenewed >= self.options.window.div_ceil(2) {
+        // come. While a renewal waits in the outbox there is none after it: once the peer has that one, it sends items,
+        // and the next of them that is read brings another.
+        if self.unrenewed >= self.options.window.div_ceil(2)
+            && self.pending_requests.has_renewed(self.renewal)
+        {
             let bytes = std::mem::take(&mut self.unrenewed);
             if self.items.open(bytes) {
-                self.pending_requests.renew(self.id, bytes);
+                self.renewal = self.pending_requests.renew(self.id, bytes);
             }
         }
     }

@@ -11,6 +11,8 @@ pub(crate) use self::broadcast::{Broadcast, BroadcastLog, counted_for};
 pub(crate) use self::budget::OutboxBudget;
 use self::contents::Contents;
 pub(crate) use self::contents::Segment;
+use self::latest::Deferred;
+pub(crate) use self::latest::{LatestBroadcast, Placed};
 use self::pace::Pace;
 use self::pace::Patience;
 pub(super) use self::replies::{HeldReply, Replied};
@@ -26,6 +28,7 @@ use crate::wire::{Wire, count_delimiters};
 mod broadcast;
 mod budget;
 mod contents;
+mod latest;
 mod pace;
 mod replies;
 mod room;
@@ -93,10 +96,12 @@ pub(crate) struct Outbox {
 #[derive(Debug, Default)]
 struct Queue {
     contents: Contents,
-    /// Bytes queued, including those that the session is writing.
+    /// Bytes queued, including those that the session is writing, and those that are deferred.
     len: usize,
-    /// Messages queued, including those of the segment that the session is writing.
+    /// Messages queued, including those of the segment that the session is writing, and those that are deferred.
     messages: u64,
+    /// The messages that wait until there is room, if any do.
+    deferred: Option<Box<Deferred>>,
     uncounted: Uncounted,
     /// The messages left when the queue was given up.
     unsent: Option<Unsent>,
@@ -193,15 +198,7 @@ impl Outbox {
                 if paced && !queue.pace.as_ref().is_some_and(|pace| pace.is_left_behind()) => {}
             checked => checked?,
         }
-        match broadcast.body() {
-            Body::Long(shared) => queue.contents.share(shared),
-            Body::Short(span) => {
-                if !span.as_ref().is_some_and(|span| queue.contents.extend(span)) {
-                    queue.contents.append(broadcast.bytes());
-                }
-                broadcast.count();
-            }
-        }
+        queue.append_broadcast(broadcast);
         self.pushed(queue, broadcast.bytes().len());
         Ok(())
     }
@@ -266,7 +263,7 @@ impl Outbox {
         let until = {
             let mut queue = lock(&self.queue);
             // Does not wait for later messages: other senders may never stop.
-            queue.flush_to = self.handed.load(Ordering::Relaxed) + queue.len as u64;
+            queue.flush_to = self.handed.load(Ordering::Relaxed) + queue.queued_len() as u64;
             queue.flush_to
         };
         self.wait_until(|outbox| outbox.handed.load(Ordering::Acquire) >= until).await
@@ -380,6 +377,9 @@ impl Outbox {
         if done {
             queue.messages = queue.messages.saturating_sub(segment.messages());
         }
+        if queue.deferred.is_some() {
+            self.queue_deferred(&mut queue);
+        }
         let len = queue.len;
         self.queued.store(len, Ordering::Release);
         // An empty outbox does not contribute to a full total.
@@ -456,11 +456,27 @@ impl Outbox {
             unsent.messages = unsent.messages.saturating_sub(sent);
         }
         (queue.len, queue.messages, queue.unsent) = (0, 0, Some(unsent));
+        queue.deferred = None;
         self.queued.store(0, Ordering::Release);
         drop(queue);
         self.total.subtract(counted);
         self.room.notify_waiters();
         unsent
+    }
+}
+
+impl Queue {
+    /// Appends a broadcast that the caller has found room for, and accounts for afterwards.
+    fn append_broadcast(&mut self, broadcast: &Broadcast<'_>) {
+        match broadcast.body() {
+            Body::Long(shared) => self.contents.share(shared),
+            Body::Short(span) => {
+                if !span.as_ref().is_some_and(|span| self.contents.extend(span)) {
+                    self.contents.append(broadcast.bytes());
+                }
+                broadcast.count();
+            }
+        }
     }
 }
 

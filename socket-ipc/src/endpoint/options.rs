@@ -28,6 +28,7 @@ pub(crate) struct ServerOptions {
     pub(crate) allowed_groups: Option<Vec<Group>>,
     /// The description that the server adds its listeners' topics to; `None` if it does not describe itself.
     pub(crate) description: Option<Box<Description>>,
+    pub(crate) describes_groups: bool,
 }
 
 impl ServerOptions {
@@ -45,6 +46,7 @@ impl ServerOptions {
             allowed_users: None,
             allowed_groups: None,
             description: None,
+            describes_groups: false,
         }
     }
 }

@@ -4,6 +4,7 @@ pub(crate) mod error_reply;
 
 mod connect;
 mod fault;
+mod join;
 mod listen;
 mod message;
 mod register;
@@ -12,6 +13,7 @@ mod send;
 
 pub use connect::ConnectError;
 pub use fault::Error;
+pub use join::JoinError;
 pub use listen::ListenError;
 pub use message::{MessageError, MessageErrorKind};
 pub use register::RegisterError;

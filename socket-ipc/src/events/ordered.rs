@@ -129,3 +129,93 @@ fn finish<E: Send + 'static>(put: Put<E>) -> Option<Wait> {
         Put::Closed(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+    use crate::limits::SUBSCRIPTION_LEN;
+    use crate::router::{Subscription, subscription_of_sender};
+
+    type Entry = (&'static str, u64);
+
+    fn stream() -> (Arc<OrderedSender<Entry, u64>>, Subscription<Entry>) {
+        let (queue, subscription) = subscription_of_sender();
+        (OrderedSender::new(queue), subscription)
+    }
+
+    fn rest(sender: Arc<OrderedSender<Entry, u64>>, mut stream: Subscription<Entry>) -> Vec<Entry> {
+        drop(sender);
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut entries = Vec::new();
+        while let Poll::Ready(Some(entry)) = std::pin::pin!(stream.next()).poll(&mut cx) {
+            entries.push(entry);
+        }
+        entries
+    }
+
+    fn begin(sender: &OrderedSender<Entry, u64>, peer: u64) -> Option<Wait> {
+        let holds = Holds::default();
+        sender.begin(peer, ("begin", peer), &holds);
+        holds.into_wait()
+    }
+
+    #[test]
+    fn ordered_sender_connection_that_existed_begins_once_and_ends_once() {
+        let (sender, stream) = stream();
+        // Reported before its connection is found to exist: it may not have been told of.
+        assert!(sender.end(1, ("end", 1), || None).is_none());
+        assert!(begin(&sender, 2).is_none());
+        sender.existing(|| vec![2, 3], |peer| ("begin", peer));
+        assert!(begin(&sender, 3).is_none());
+        for peer in [1, 3] {
+            assert!(matches!(sender.message(peer, ("message", peer), 1), CallResult::Done));
+        }
+        for _ in 0..2 {
+            assert!(sender.end(3, ("end", 3), || None).is_none());
+            assert!(matches!(sender.message(3, ("message", 3), 1), CallResult::Done));
+        }
+        assert_eq!(rest(sender, stream), [("begin", 2), ("begin", 3), ("message", 3), ("end", 3)]);
+    }
+
+    #[test]
+    fn ordered_sender_full_holds_connections_and_keeps_every_beginning_and_end() {
+        let (sender, stream) = stream();
+        let count = Arc::new(AtomicUsize::new(0));
+        assert!(begin(&sender, 0).is_none());
+        for _ in 1..SUBSCRIPTION_LEN {
+            assert!(matches!(sender.message(0, ("message", 0), 1), CallResult::Done));
+        }
+        let CallResult::Wait(message) = sender.message(0, ("given up", 0), 1) else { panic!("it has room") };
+        for peer in 1..=3 {
+            assert!(begin(&sender, peer).is_some());
+            drop(sender.end(peer, ("end", peer), || Some(Counted::new(&count))));
+        }
+        drop(message);
+        drop(sender.end(0, ("end", 0), || Some(Counted::new(&count))));
+        let load = || count.load(std::sync::atomic::Ordering::Relaxed);
+        assert_eq!(load(), 4);
+        let entries = rest(sender, stream);
+        let left = &entries[SUBSCRIPTION_LEN..];
+        let expected = [1, 2, 3].map(|peer| [("begin", peer), ("end", peer)]);
+        assert_eq!(left.split_last(), Some((&("end", 0), &expected.as_flattened()[..])));
+        assert_eq!(load(), 0);
+    }
+
+    #[test]
+    fn holds_several_become_one() {
+        let holds = Holds::default();
+        assert!(holds.into_wait().is_none());
+        let (holds, mut cx) = (Holds::default(), Context::from_waker(Waker::noop()));
+        let (first, ended) = tokio::sync::oneshot::channel::<()>();
+        holds.add(Some(Box::pin(async { ended.await.unwrap_or_default() })));
+        holds.add(None);
+        holds.add(Some(Box::pin(std::future::ready(()))));
+        let mut wait = holds.into_wait().unwrap();
+        assert!(wait.as_mut().poll(&mut cx).is_pending());
+        drop(first);
+        assert!(wait.as_mut().poll(&mut cx).is_ready());
+    }
+}

@@ -3,9 +3,11 @@
 //! | chapter | subjects |
 //! |---|---|
 //! | [messaging] | which listener is called and in which order, callbacks or loops, pacing, when a message is lost, runtimes |
+//! | [groups] | rooms and teams: who is in a group, broadcasts to its members; values of which only the latest matters |
 //! | [requests] | requests and replies, how they fail, how many may be in flight |
 //! | [streams] | replies of many items: writing and reading them, how they end, windows, slow readers |
-//! | [protocols] | a whole protocol checked by the compiler, listeners as methods of a struct |
+//! | [protocols] | a whole protocol checked by the compiler |
+//! | [handlers] | the topics of a server or a client as methods of a struct |
 //! | [events] | connections that come and go, reconnecting, why `connect` waits |
 //! | [guarantees] | what is guaranteed, and which tests hold it |
 //! | [limits] | every limit with its default and its option, the most memory a server takes |
@@ -43,7 +45,7 @@ macro_rules! chapters {
 }
 
 chapters! {
-    messaging requests streams protocols events guarantees limits wire languages command deployment
+    messaging groups requests streams protocols handlers events guarantees limits wire languages command deployment
     versioning observability testing performance comparison troubleshooting attributes generated contributing
 }
 

@@ -19,6 +19,9 @@
 //! | [`WRITE_STALL`] | 10 s without progress | the peer is disconnected as a slow consumer; one that takes 80 KB in that time never is |
 //! | [`INCOMPLETE_TIMEOUT`] | 30 s | the incomplete message is reported and the connection ends |
 //! | [`MAX_CLIENTS`] | 4096, at most three quarters of the limit of open files | a further client is accepted, closed at once and reported |
+//! | [`MAX_GROUPS`] | 1024 a client | `join` fails with `TooManyGroups` |
+//! | [`GROUP_NAME_LEN`] | 256 bytes | `join` fails with `NameTooLong` |
+//! | [`DESCRIBED_GROUPS`] | 100 | `stats` names the groups that have the most members, where `describe_groups` is set |
 //! | [`ACCEPT_PAUSE`] | 10 ms, doubling to 1 s | the pause after a connection that could not be accepted |
 //! | [`CONNECT_TIMEOUT`] | 5 s | the attempt fails and is made again |
 //! | [`RECONNECT_DELAY`] | 100 to 200 ms | the pause before the first attempt after a connection was lost |
@@ -64,7 +67,8 @@ pub const MESSAGE_LEN: usize = 4 * 1024 * 1024;
 /// let server = Server::builder("/tmp/myApp.sock").max_topic_len(limits::TOPIC_LEN / 4).build();
 /// ```
 pub const TOPIC_LEN: usize = 256;
-/// The most that one connection has queued, in bytes. An empty outbox takes any allowed message. A reply is queued
+/// The most that one connection has queued, in bytes. An empty outbox takes any allowed message, and any one keeps a
+/// single message of [`broadcast_latest`](crate::ServerHandle::broadcast_latest). A reply is queued
 /// beyond the limit, and then no further request is dispatched until there is room. Replies of asynchronous responders
 /// wait outside the outbox, up to eight times as much; beyond that a reply becomes an error reply.
 ///
@@ -196,6 +200,25 @@ pub const INCOMPLETE_TIMEOUT: Duration = Duration::from_secs(30);
 /// let server = Server::builder("/tmp/myApp.sock").max_clients(limits::MAX_CLIENTS / 4).build();
 /// ```
 pub const MAX_CLIENTS: usize = 4096;
+/// How many groups a client may be in at once.
+///
+/// ```
+/// println!("a client is in at most {} groups", socket_ipc::limits::MAX_GROUPS);
+/// ```
+pub const MAX_GROUPS: usize = 1024;
+/// The longest name of a group, in bytes.
+///
+/// ```
+/// println!("the name of a group takes at most {} bytes", socket_ipc::limits::GROUP_NAME_LEN);
+/// ```
+pub const GROUP_NAME_LEN: usize = 256;
+/// How many groups the statistics of a server name, where
+/// [`describe_groups`](crate::ServerBuilder::describe_groups) is set.
+///
+/// ```
+/// println!("at most {} groups are named", socket_ipc::limits::DESCRIBED_GROUPS);
+/// ```
+pub const DESCRIBED_GROUPS: usize = 100;
 /// The first and the longest pause after a connection could not be accepted; each pause is twice the one before.
 ///
 /// The option [`accept_pause`](crate::ServerBuilder::accept_pause) changes it:

@@ -45,6 +45,33 @@ pub struct Stats {
     /// How many replies were dropped, because the request had no id and its topic names no `reply_topic`.
     #[serde(default)]
     pub dropped_replies: u64,
+    /// How many groups have members. On a client, which has no groups, this and the next are 0.
+    #[serde(default)]
+    pub groups: u64,
+    /// How many members all groups have together: a client counts once in each of its groups.
+    #[serde(default)]
+    pub group_members: u64,
+    /// The groups that have the most members, the largest first, on a server that
+    /// [`describe_groups`](crate::ServerBuilder::describe_groups) makes name them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub largest_groups: Vec<GroupStats>,
+}
+
+/// A group and how many members it has. Part of [`Stats`].
+///
+/// ```
+/// let server = socket_ipc::Server::builder("/tmp/myApp.sock").describe_groups().build();
+/// for group in server.stats().largest_groups {
+///     println!("{}: {} members", group.name, group.members);
+/// }
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct GroupStats {
+    /// The name of the group.
+    pub name: String,
+    /// How many members it has.
+    pub members: u64,
 }
 
 /// Messages and their bytes, delimiters included. Part of [`Stats`].

@@ -1,6 +1,7 @@
-//! From a message to the outboxes of all clients.
+//! From a message to the outboxes of all clients, or of the members of a group.
 
 use std::future::poll_fn;
+use std::ops::Deref;
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::time::Instant;
 
 use super::clients::ConnectedClient;
+use super::recipients::Recipients;
 use super::state::State;
 use crate::client_id::ClientId;
 use crate::connection::{CloseCommand, PushError, counted_for, encoded};
@@ -32,32 +34,35 @@ enum Wait {
 impl State {
     pub(super) fn broadcast<M: Serialize + ?Sized>(
         &self,
+        to: &impl Recipients,
         topic: TopicName<'_>,
         message: &M,
         except: Option<ClientId>,
     ) -> Result<usize, SendError> {
         self.check_open(topic.as_str())?;
         encoded(self, Tail::Message, topic.as_str(), message, |bytes| {
-            let (len, counted) = (bytes.len(), self.counted(bytes.len()));
-            if !self.core.outbox_budget.has_room(counted) && self.needs_total(len, except) {
-                self.core.outbox_budget.refuse(counted);
-                let full = (self.core.outbox_budget.queued(), self.core.outbox_budget.limit());
-                return Err(SendError::outbox_total_full(topic.as_str(), counted, full));
-            }
-            Ok(self.push_to_all(topic, bytes, except, false))
+            self.check_total(to, topic, bytes.len(), counted_for(bytes.len(), to.len()), except)?;
+            Ok(self.push_to_all(to, topic, bytes, except, false))
         })?
     }
 
-    pub(super) async fn broadcast_async<M: Serialize + ?Sized>(
+    /// `recipients` gives the clients that it is for at the moment of the call.
+    pub(super) async fn broadcast_async<M, R>(
         &self,
+        recipients: impl Fn() -> R,
         topic: TopicName<'_>,
         message: &M,
         except: Option<ClientId>,
-    ) -> Result<usize, SendError> {
+    ) -> Result<usize, SendError>
+    where
+        M: Serialize + ?Sized,
+        R: Deref<Target: Recipients>,
+    {
         self.check_open(topic.as_str())?;
         let attempt = encoded(self, Tail::Message, topic.as_str(), message, |bytes| {
-            match self.wait_for(bytes.len(), except) {
-                None => Ok(self.push_to_all(topic, bytes, except, true)),
+            let to = recipients();
+            match self.wait_for(&*to, bytes.len(), except) {
+                None => Ok(self.push_to_all(&*to, topic, bytes, except, true)),
                 Some(wait) => Err((bytes.to_vec(), wait)),
             }
         })?;
@@ -67,15 +72,19 @@ impl State {
         };
         loop {
             match wait {
-                Wait::Total => self.core.outbox_budget.wait_for_room(self.counted(bytes.len())).await,
-                Wait::Client(slow) => self.wait_for_client(&slow, bytes.len()).await,
+                Wait::Total => {
+                    let counted = counted_for(bytes.len(), recipients().len());
+                    self.core.outbox_budget.wait_for_room(counted).await;
+                }
+                Wait::Client(slow) => self.wait_for_client(&recipients, &slow, bytes.len()).await,
             }
             self.check_open(topic.as_str())?;
-            match self.wait_for(bytes.len(), except) {
+            let to = recipients();
+            match self.wait_for(&*to, bytes.len(), except) {
                 // No wait comes between the check and the queueing: the broadcast goes to all clients or, if its future
                 // is dropped before, to none. A faster sender may have filled an outbox again, which is no reason to
                 // end its connection.
-                None => return Ok(self.push_to_all(topic, &bytes, except, true)),
+                None => return Ok(self.push_to_all(&*to, topic, &bytes, except, true)),
                 Some(next) => wait = next,
             }
         }
@@ -83,14 +92,15 @@ impl State {
 
     fn push_to_all(
         &self,
+        to: &impl Recipients,
         topic: TopicName<'_>,
         bytes: &[u8],
         except: Option<ClientId>,
         paced: bool,
     ) -> usize {
-        let broadcast = self.broadcasts.broadcast(bytes, &self.core.outbox_budget, self.clients.len());
+        let broadcast = to.log().broadcast(bytes, &self.core.outbox_budget, to.len());
         let mut reached = 0;
-        self.clients.for_each(|id, client| {
+        to.for_each(|id, client| {
             if Some(id) == except {
                 return;
             }
@@ -106,17 +116,30 @@ impl State {
         reached
     }
 
-    /// How much a broadcast of this length counts for in the total.
-    fn counted(&self, len: usize) -> usize {
-        counted_for(len, self.clients.len())
+    /// `Err` if a broadcast of `len` bytes, of which the total would count `counted`, has no room in it.
+    pub(super) fn check_total(
+        &self,
+        to: &impl Recipients,
+        topic: TopicName<'_>,
+        len: usize,
+        counted: usize,
+        except: Option<ClientId>,
+    ) -> Result<(), SendError> {
+        let total = &self.core.outbox_budget;
+        if total.has_room(counted) || !self.needs_total(to, len, except) {
+            return Ok(());
+        }
+        total.refuse(counted);
+        let full = (total.queued(), total.limit());
+        Err(SendError::outbox_total_full(topic.as_str(), counted, full))
     }
 
     /// Whether a broadcast of this length needs room in the total, which has none. A client that is to blame for the
     /// full total does not count: its connection ends.
-    fn needs_total(&self, len: usize, except: Option<ClientId>) -> bool {
+    fn needs_total(&self, to: &impl Recipients, len: usize, except: Option<ClientId>) -> bool {
         let (now, stall) = (Instant::now(), self.options.limits.write_stall);
         let mut needs = false;
-        self.clients.for_each(|id, client| {
+        to.for_each(|id, client| {
             let outbox = &client.link.outbox;
             if Some(id) == except || outbox.takes_over_total(len) {
                 return;
@@ -131,9 +154,9 @@ impl State {
     }
 
     /// What a paced broadcast of this length has to wait for.
-    fn wait_for(&self, len: usize, except: Option<ClientId>) -> Option<Wait> {
+    fn wait_for(&self, to: &impl Recipients, len: usize, except: Option<ClientId>) -> Option<Wait> {
         let mut slow = None;
-        self.clients.for_each(|id, client| {
+        to.for_each(|id, client| {
             let outbox = &client.link.outbox;
             if slow.is_none() && Some(id) != except && !outbox.has_own_room(len) && !outbox.is_left_behind() {
                 slow = Some(Arc::clone(client));
@@ -142,12 +165,17 @@ impl State {
         if let Some(slow) = slow {
             return Some(Wait::Client(slow));
         }
-        let has_room = self.core.outbox_budget.has_room(self.counted(len));
-        (!has_room && self.needs_total(len, except)).then_some(Wait::Total)
+        let has_room = self.core.outbox_budget.has_room(counted_for(len, to.len()));
+        (!has_room && self.needs_total(to, len, except)).then_some(Wait::Total)
     }
 
     /// Waits until this client has room or has ended, or until the time to wait for it is over.
-    async fn wait_for_client(&self, slow: &ConnectedClient, len: usize) {
+    async fn wait_for_client<R: Deref<Target: Recipients>>(
+        &self,
+        recipients: &impl Fn() -> R,
+        slow: &ConnectedClient,
+        len: usize,
+    ) {
         let stall = self.options.limits.write_stall;
         let Some(patience) = slow.link.outbox.patience(stall) else { return };
         let from = Instant::now();
@@ -170,7 +198,7 @@ impl State {
         }
         // The wait counts for all clients that have no room, so that many slow clients delay a broadcast no longer than
         // one.
-        self.clients.for_each(|_, client| {
+        recipients().for_each(|_, client| {
             let outbox = &client.link.outbox;
             if !outbox.has_own_room(len) {
                 outbox.was_waited_for(from, to);

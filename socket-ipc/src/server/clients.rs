@@ -2,18 +2,20 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, OnceLock, RwLock, RwLockWriteGuard};
 
 use foldhash::fast::FixedState;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use super::groups::Memberships;
+use super::recipients::{Recipients, for_each_in};
 use crate::client_id::ClientId;
-use crate::connection::{Link, Outbox};
+use crate::connection::{BroadcastLog, Link, Outbox};
 use crate::sync::{read, write};
 use crate::unix_socket::peer::Peer;
 
-type ById = HashMap<ClientId, Arc<ConnectedClient>, FixedState>;
+pub(super) type ById = HashMap<ClientId, Arc<ConnectedClient>, FixedState>;
 
 pub(super) struct Clients {
     /// Locked only to look up, add and remove.
@@ -23,6 +25,7 @@ pub(super) struct Clients {
     attended: AtomicUsize,
     /// Tells the task that closes the server that the last connection has reported its end.
     none_left: Notify,
+    log: BroadcastLog,
 }
 
 /// One connected client.
@@ -34,12 +37,15 @@ pub(super) struct ConnectedClient {
     pub(super) announced: AtomicBool,
     /// Whether the end of the connection has been reported.
     pub(super) reported: AtomicBool,
+    /// The groups that it is in.
+    pub(super) memberships: Mutex<Memberships>,
 }
 
 impl ConnectedClient {
     pub(super) fn new(link: Link, peer: Option<Peer>) -> Arc<Self> {
         let (announced, reported) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { link, peer, task: OnceLock::new(), announced, reported })
+        let (task, memberships) = (OnceLock::new(), Mutex::default());
+        Arc::new(Self { link, peer, task, announced, reported, memberships })
     }
 }
 
@@ -50,6 +56,7 @@ impl Clients {
             next_id: AtomicU64::new(1),
             attended: AtomicUsize::new(0),
             none_left: Notify::new(),
+            log: BroadcastLog::default(),
         }
     }
 
@@ -59,24 +66,12 @@ impl Clients {
         read(&self.connected).get(&id).filter(|client| !client.link.outbox.has_ended()).map(Arc::clone)
     }
 
-    /// Calls `with` for every client that takes messages.
-    pub(super) fn for_each(&self, mut with: impl FnMut(ClientId, &Arc<ConnectedClient>)) {
-        for (id, client) in read(&self.connected).iter().filter(|(_, client)| !client.link.outbox.has_ended())
-        {
-            with(*id, client);
-        }
-    }
-
     pub(super) fn outbox(&self, id: ClientId) -> Option<Arc<Outbox>> {
         read(&self.connected).get(&id).map(|client| Arc::clone(&client.link.outbox))
     }
 
     pub(super) fn peer(&self, id: ClientId) -> Option<Peer> {
         read(&self.connected).get(&id).and_then(|client| client.peer)
-    }
-
-    pub(super) fn len(&self) -> usize {
-        read(&self.connected).len()
     }
 
     /// All clients, including clients that take no more messages.
@@ -128,5 +123,19 @@ impl Clients {
             }
             left.await;
         }
+    }
+}
+
+impl Recipients for Clients {
+    fn log(&self) -> &BroadcastLog {
+        &self.log
+    }
+
+    fn len(&self) -> usize {
+        read(&self.connected).len()
+    }
+
+    fn for_each(&self, with: impl FnMut(ClientId, &Arc<ConnectedClient>)) {
+        for_each_in(&self.connected, with);
     }
 }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::recipients::Recipients as _;
 use super::state::State;
 use crate::client_id::ClientId;
 use crate::connection::{CloseCommand, Closing};
-use crate::endpoint::closing;
+use crate::endpoint::{Endpoint, closing};
 use crate::error::Error;
 use crate::events::CloseCause;
 use crate::metrics::stats::Stats;
@@ -32,6 +33,8 @@ pub use super::listeners::AsyncListener;
 /// | [`send_async`](Self::send_async) | waits, which paces a program that sends much |
 /// | [`broadcast`](Self::broadcast) | ends that connection as a slow consumer |
 /// | [`broadcast_async`](Self::broadcast_async) | waits, up to `write_stall` in all |
+/// | [`broadcast_latest`](Self::broadcast_latest) | keeps the message beside the outbox until the next one of its topic |
+/// | [`group`](Self::group), its `broadcast` and so on | the same for the members of a group |
 ///
 /// # Examples
 ///
@@ -156,6 +159,29 @@ impl<P> ServerHandle<P> {
     /// Waits until the server is closed, by this handle or another, or dropped.
     pub fn closed(&self) -> Closing {
         closing::closed(&self.state)
+    }
+
+    /// Waits until the server begins to close. A listener or a responder that waits for much else may end early by it,
+    /// and the drain with it.
+    ///
+    /// ```
+    /// use socket_ipc::ServerHandle;
+    /// use std::time::Duration;
+    ///
+    /// async fn nap(server: ServerHandle) {
+    ///     tokio::select! {
+    ///         () = tokio::time::sleep(Duration::from_secs(60)) => println!("slept well"),
+    ///         () = server.closing() => println!("woken early"),
+    ///     }
+    /// }
+    /// ```
+    pub async fn closing(&self) {
+        closing::begun(&self.state).await;
+    }
+
+    /// The endpoint itself, for what is the same on servers and clients.
+    pub(crate) fn endpoint(&self) -> &Arc<impl Endpoint<Peer = ClientId> + use<P>> {
+        &self.state
     }
 
     pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {

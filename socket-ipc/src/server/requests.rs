@@ -202,18 +202,6 @@ impl<P> ServerHandle<P> {
         requests::respond(&self.state, replying(responder))
     }
 
-    /// [`respond`](Self::respond) under a token that other listeners may have, too.
-    pub(crate) fn respond_as<T>(
-        &self,
-        token: ListenerId,
-        responder: impl Fn(T, ClientId) -> Result<T::Reply, T::Error> + Send + Sync + 'static,
-    ) -> Result<(), RegisterError>
-    where
-        T: Request<Reply: Serialize, Error: Serialize> + DeserializeOwned + 'static,
-    {
-        requests::respond_as(&self.state, token, responder)
-    }
-
     #[doc = include_str!("../endpoint/docs/respond_async.md")]
     ///
     /// [`max_requests`]: crate::ServerBuilder::max_requests

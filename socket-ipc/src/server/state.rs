@@ -8,11 +8,11 @@ use tracing::Span;
 
 use super::clients::{Clients, ConnectedClient};
 use super::events::ServerEvents;
+use super::groups::Groups;
+use super::recipients::Recipients as _;
 use super::socket::Socket;
 use crate::client_id::ClientId;
-use crate::connection::{
-    BroadcastLog, CloseCommand, InboxBudget, Limits, Link, Outbox, OutboxBudget, Unsent,
-};
+use crate::connection::{CloseCommand, InboxBudget, Limits, Link, Outbox, OutboxBudget, Unsent};
 use crate::endpoint::closing::{self, Finish, give_up};
 use crate::endpoint::lifecycle::Phase;
 use crate::endpoint::options::ServerOptions;
@@ -25,7 +25,7 @@ pub(super) struct State {
     pub(super) core: Core<ClientId, ServerEvents>,
     pub(super) options: ServerOptions,
     pub(super) clients: Clients,
-    pub(super) broadcasts: BroadcastLog,
+    pub(super) groups: Groups,
     pub(super) socket: Socket,
     /// The groups that are let in, by number, from when the server begins to listen.
     pub(super) allowed_groups: OnceLock<Vec<u32>>,
@@ -90,7 +90,7 @@ impl State {
             core,
             options,
             clients: Clients::new(),
-            broadcasts: BroadcastLog::default(),
+            groups: Groups::default(),
             socket: Socket::new(inherited),
             allowed_groups: OnceLock::new(),
             ends_without_room: Arc::default(),
@@ -107,7 +107,8 @@ impl State {
     pub(super) fn stats(&self) -> Stats {
         let mut open_connections = 0;
         self.clients.for_each(|_, _| open_connections += 1);
-        self.core.stats(open_connections, &self.outboxes())
+        let stats = self.core.stats(open_connections, &self.outboxes());
+        self.groups.add_to(stats, self.options.describes_groups)
     }
 
     /// `Err` on a server that is closed or about to be.
@@ -189,8 +190,9 @@ impl State {
         }
     }
 
-    /// Reports the end of a connection, once.
+    /// Reports the end of a connection, once. The client has left its groups by then.
     pub(super) fn report_end(&self, id: ClientId, client: &ConnectedClient, reason: &CloseReason) {
+        self.groups.leave_all(id, client);
         if client.announced.load(Ordering::Acquire) && !client.reported.swap(true, Ordering::AcqRel) {
             self.core.metrics.ended(reason);
             self.core.events.report_connection_close(id, reason);

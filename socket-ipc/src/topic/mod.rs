@@ -52,31 +52,17 @@ pub trait Topic {
     type Message<'m>;
 }
 
-/// What a method for a topic returns: nothing, or the reply where the topic is a request.
+/// A topic and the kind that it is of, which says what comes back for a message.
 ///
-/// Implemented with [`#[derive(Topic)]`](macro@crate::Topic); see [`Hears`](crate::Hears).
-///
-/// ```
-/// use serde::{Deserialize, Serialize};
-/// use socket_ipc::{ErrorReply, Exchange, Topic};
-///
-/// #[derive(Topic, Serialize, Deserialize)]
-/// #[topic(name = "add", reply = i64)]
-/// struct Add { left: i64, right: i64 }
-///
-/// let outcome: <Add as Exchange>::Outcome = Ok::<i64, ErrorReply>(5);
-/// ```
+/// Implemented with [`#[derive(Topic)]`](macro@crate::Topic). [`kind`] has an example.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a topic",
     label = "not a topic",
     note = "add `#[derive(Topic)]` and `#[topic = \"…\"]` to the declaration of `{Self}`"
 )]
 pub trait Exchange: Topic {
-    /// What comes back: one of the types of [`kind`].
-    type Kind;
-
-    /// `()` for a topic, `Result<Reply, Error>` for a [`Request`].
-    type Outcome;
+    /// One of the types of [`kind`].
+    type Kind: kind::Kind<Self>;
 }
 
 /// The topic of a message to send.

@@ -240,6 +240,11 @@ impl<'b> Broadcast<'b> {
         &self.body
     }
 
+    /// Its bytes apart, to be shared by the outboxes in which it waits.
+    pub(super) fn share(&self) -> Arc<Shared> {
+        Shared::new(self.bytes.to_vec(), Arc::clone(self.total))
+    }
+
     /// Counts it for one more outbox.
     pub(super) fn count(&self) {
         self.uncounted.set(self.uncounted.get() + self.bytes.len());

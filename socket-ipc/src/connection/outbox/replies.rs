@@ -56,15 +56,22 @@ impl Outbox {
     }
 
     /// Queues a control line, however much is queued: there are never more control lines than requests that were in
-    /// flight.
-    pub(in crate::connection) fn push_control(&self, line: &[u8]) {
+    /// flight, and of a stream at most one renewal waits. Returns where it ends, in bytes since the connection began.
+    pub(in crate::connection) fn push_control(&self, line: &[u8]) -> u64 {
         let mut queue = lock(&self.queue);
         if self.has_ended() || self.is_broken() {
-            return;
+            return 0;
         }
         self.reserve(&mut queue, line.len(), true);
         queue.contents.append_uncounted(line);
+        let end = self.handed.load(Ordering::Relaxed) + (queue.len + line.len()) as u64;
         self.pushed_uncounted(queue, line.len());
+        end
+    }
+
+    /// Whether as many bytes have been handed to the kernel since the connection began.
+    pub(in crate::connection) fn has_handed(&self, bytes: u64) -> bool {
+        self.handed.load(Ordering::Acquire) >= bytes
     }
 
     fn reply_reserved(&self, mut queue: MutexGuard<'_, Queue>, reply: &[u8]) {

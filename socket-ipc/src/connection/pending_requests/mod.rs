@@ -198,11 +198,15 @@ impl PendingRequests {
         }
     }
 
-    /// Tells the peer that the requester of a stream takes so many bytes more.
-    pub(super) fn renew(&self, id: u64, bytes: u64) {
-        if let Some(Cancels { outbox, wire }) = &self.cancels {
-            control::more(outbox, *wire, id, bytes);
-        }
+    /// Tells the peer that the requester of a stream takes so many bytes more. Returns where the renewal ends in the
+    /// outbox.
+    pub(super) fn renew(&self, id: u64, bytes: u64) -> u64 {
+        self.cancels.as_ref().map_or(0, |Cancels { outbox, wire }| control::more(outbox, *wire, id, bytes))
+    }
+
+    /// Whether the kernel has taken the renewal that ends there.
+    pub(super) fn has_renewed(&self, end: u64) -> bool {
+        self.cancels.as_ref().is_none_or(|cancels| cancels.outbox.has_handed(end))
     }
 
     /// Hands a reply, or a line of a stream, to the request that waits for it, and says whether one does.

@@ -33,6 +33,8 @@ pub(super) enum Event {
     ListenerReady,
     /// Another task sends a message. The outbox has room for two.
     Send,
+    /// Another task sends a message of which only the latest matters.
+    Value,
     /// The peer stops reading, or reads again.
     Block,
     /// Time passes: a second.
@@ -47,7 +49,7 @@ pub(super) enum Event {
 
 use Event::*;
 
-pub(super) const EVENTS: [Event; 20] = [
+pub(super) const EVENTS: [Event; 21] = [
     Note,
     Wait,
     RequestArrives,
@@ -63,6 +65,7 @@ pub(super) const EVENTS: [Event; 20] = [
     ResponderReady,
     ListenerReady,
     Send,
+    Value,
     Block,
     Second,
     Stall,

@@ -14,7 +14,7 @@ use super::fake::{Fake, Socket, Stream, Woken};
 use crate::connection::outbox::CloseCommand;
 use crate::connection::pending_requests::{NoReply, Outcome};
 use crate::connection::session::Session;
-use crate::connection::{Limits, Link, Outbox, OutboxBudget, PendingRequests};
+use crate::connection::{BroadcastLog, LatestBroadcast, Limits, Link, Outbox, OutboxBudget, PendingRequests};
 use crate::events::{CloseCause, CloseReason};
 use crate::limits::PROBE_INTERVAL;
 use crate::metrics::Metrics;
@@ -40,6 +40,8 @@ pub(super) struct World {
     /// Half of a message has arrived.
     in_the_middle: bool,
     sent: u64,
+    /// The last message of the topic of which only the latest matters.
+    value: u64,
 }
 
 /// Everything that a poll can change.
@@ -87,6 +89,7 @@ impl World {
             requests: Vec::new(),
             in_the_middle: false,
             sent: 0,
+            value: 0,
         }
     }
 
@@ -126,6 +129,14 @@ impl World {
         let is_sent = self.link.outbox.push(&[MESSAGE, b"\n"].concat(), TopicName::OfType("note")).is_ok();
         self.sent += u64::from(is_sent);
         is_sent
+    }
+
+    fn send_value(&mut self) {
+        let value = format!("{{\"topic\":\"value\",\"message\":{}}}\n", self.value + 1);
+        let log = BroadcastLog::default();
+        let latest =
+            LatestBroadcast::new(log.broadcast(value.as_bytes(), &self.total, 1), "value", usize::MAX);
+        self.value += u64::from(self.link.outbox.push_latest(&latest).is_ok());
     }
 
     fn change(&mut self, change: impl FnOnce(&mut Socket)) {
@@ -171,6 +182,7 @@ impl World {
             ResponderReady => self.endpoint.responding.open(false),
             ListenerReady => self.endpoint.listening.open(false),
             Send => drop(self.send()),
+            Value => self.send_value(),
             Block => self.change(|socket| socket.blocked = !socket.blocked),
             Second => advance(PROBE_INTERVAL).await,
             Stall => advance(WRITE_STALL).await,
@@ -241,8 +253,13 @@ impl World {
             return Err("a request is counted".to_owned());
         }
         let socket = lock(&self.socket.0);
-        let written = String::from_utf8_lossy(&socket.written).matches("note").count() as u64;
+        let text = String::from_utf8_lossy(&socket.written);
+        let written = text.matches("note").count() as u64;
+        let value = format!("\"value\",\"message\":{}}}", self.value);
         match &self.ended {
+            Some(reason) if reason.unsent_messages == 0 && self.value > 0 && !text.contains(&value) => {
+                Err(format!("the value {} is lost: {text}", self.value))
+            }
             // Replies may be unsent beside messages.
             Some(reason) if written + reason.unsent_messages < self.sent => {
                 Err(format!("{} messages were sent, {written} written: {reason:?}", self.sent))
