@@ -68,8 +68,8 @@ struct Seen {
     received: u64,
     /// Those that were queued and not sent, once it has ended.
     unsent: u64,
-    /// The peer has ended it, in good order.
-    ended_by_peer: bool,
+    /// Why it ended.
+    cause: Option<CloseCause>,
 }
 
 /// What all loops have seen.
@@ -140,7 +140,7 @@ async fn serve(world: Arc<World>, number: u64, server: ServerHandle, mut random:
             ServerEvent::Disconnected(id, reason) => {
                 let (_, mut seen) = open.remove(&id).expect("the end of no connection");
                 seen.unsent = reason.unsent_messages;
-                seen.ended_by_peer = matches!(reason.cause, CloseCause::PeerClosed);
+                seen.cause = Some(reason.cause);
                 world.on_servers.lock().unwrap().insert((number, id.get()), seen);
                 continue;
             }
@@ -180,14 +180,16 @@ async fn talk(world: Arc<World>, client: ClientHandle, mut random: fastrand::Rng
                 seen.received += 1;
             }
             ClientEvent::Disconnected(reason) => {
-                let (id, seen) = connection.take().expect("the end of no connection");
+                let (id, mut seen) = connection.take().expect("the end of no connection");
                 let Some(id) = id else { continue };
+                let (unsent, is_own) = (reason.unsent_messages, matches!(reason.cause, CloseCause::Closed));
+                (seen.unsent, seen.cause) = (unsent, Some(reason.cause));
                 let before = world.on_clients.lock().unwrap().insert(id, seen);
                 assert!(before.is_none(), "{id:?} twice");
-                if matches!(reason.cause, CloseCause::Closed) {
+                if is_own {
                     world.left.lock().unwrap().push(id);
                     if connections == 1 {
-                        world.orderly.lock().unwrap().push((id, number - reason.unsent_messages));
+                        world.orderly.lock().unwrap().push((id, number - unsent));
                     }
                 }
                 continue;
@@ -274,7 +276,7 @@ async fn run(seed: u64, path: &Path) {
     let mut compared = 0;
     for (id, sent) in &*world.orderly.lock().unwrap() {
         let on_server = &on_servers[id];
-        if on_server.ended_by_peer {
+        if let Some(CloseCause::PeerClosed) = on_server.cause {
             assert_eq!(on_server.received, *sent, "{id:?}: {on_server:?}");
             compared += 1;
         }

@@ -67,13 +67,13 @@
 //!
 //! | for | see |
 //! |---|---|
-//! | messages | [`Topic`], [`on`](ServerHandle::on), [`on_async`](ServerHandle::on_async), [`subscribe`](ServerHandle::subscribe), [`send`](ServerHandle::send), [`broadcast`](ServerHandle::broadcast) |
+//! | messages | [`Topic`], [`on`](ServerHandle::on), [`on_async`](ServerHandle::on_async), [`subscribe`](ServerHandle::subscribe), [`TopicSet`], [`send`](ServerHandle::send), [`broadcast`](ServerHandle::broadcast) |
 //! | rooms, and latest values | [`group`](ServerHandle::group), [`ClientGroup`], [`broadcast_latest`](ServerHandle::broadcast_latest) |
 //! | requests | [`Request`], [`request`](ClientHandle::request), [`respond`](ServerHandle::respond), [`respond_async`](ServerHandle::respond_async), [`respond_with`](ServerHandle::respond_with), [`RequestError`], [`ErrorReply`] |
 //! | replies of many items | [`StreamRequest`], [`request_stream`](ClientHandle::request_stream), [`respond_stream`](ServerHandle::respond_stream), [`ReplyStream`] |
 //! | a whole protocol | [`Protocol`], [`#[handlers]`](macro@handlers), [`description`] |
 //! | topics known only at run time | [`RawMessage`], [`on_message`](ServerHandle::on_message), [`send_raw`](ServerHandle::send_raw), [`request_raw`](ClientHandle::request_raw), [`request_stream_raw`](ClientHandle::request_stream_raw) |
-//! | connections | [`connection_events`](ServerHandle::connection_events), [`CloseReason`], [`Peer`] |
+//! | connections | [`events`](ServerHandle::events), [`connection_events`](ServerHandle::connection_events), [`CloseReason`], [`Peer`] |
 //! | options and limits | [`ServerBuilder`], [`ClientBuilder`], [`limits`] |
 //! | programs without a runtime | `socket_ipc::blocking`, with the feature `blocking` |
 //! | other programs | [`Wire`], the command `socket-ipc` |

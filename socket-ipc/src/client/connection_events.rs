@@ -52,7 +52,8 @@ impl<P> ClientHandle<P> {
     /// no room are counted, and the count takes their place ([`ClientConnectionEvent::Lagged`]).
     ///
     /// It is a queue of its own: where a loop reads a subscription beside it, a message may be read before the
-    /// `Connected` of its connection, or after its `Disconnected`. Listeners are called in that order.
+    /// `Connected` of its connection, or after its `Disconnected`. [`events`](Self::events) has both in one order, and
+    /// makes the server wait instead of counting.
     ///
     /// It ends when the client is closed or gives up; on a client that is closed it has ended.
     ///
