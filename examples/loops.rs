@@ -1,5 +1,5 @@
-//! A server and a client in one process, both written as loops that read messages and events from streams, without
-//! callbacks. It ends by itself.
+//! A server and a client in one process, both written as loops over their events, without callbacks: connections and
+//! messages come in one order, so each loop keeps its own state without a lock. It ends by itself.
 //!
 //! ```text
 //! cargo run --example loops
@@ -8,13 +8,13 @@
 //! The server greets a client that says hello, and closes; then a second server starts at the same path. The client
 //! loses the first server and reconnects to the second by itself.
 
+use std::collections::HashMap;
 use std::error::Error;
 use std::path::Path;
 use std::time::Duration;
 
-use futures::StreamExt;
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Client, ClientConnectionEvent, Server, ServerConnectionEvent, Topic};
+use socket_ipc::{Client, ClientEvent, Server, ServerEvent, Topic, TopicSet};
 
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "hello"]
@@ -23,9 +23,20 @@ struct Hello {
 }
 
 #[derive(Topic, Serialize, Deserialize)]
+#[topic = "goodbye"]
+struct Goodbye;
+
+#[derive(Topic, Serialize, Deserialize)]
 #[topic = "greeting"]
 struct Greeting {
     text: String,
+}
+
+/// What the server listens to.
+#[derive(TopicSet)]
+enum FromClient {
+    Hello(Hello),
+    Goodbye(Goodbye),
 }
 
 #[tokio::main]
@@ -41,75 +52,72 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// A server as a loop with `select!` over the events of its connections and the messages of its clients.
+/// A server as a loop over the events of its connections and the messages of its clients.
 async fn serve(name: &str, path: &Path) -> Result<(), Box<dyn Error>> {
     let server = Server::new(path);
-    // Made before the first client can connect, so that no event and no message is lost.
-    let mut connections = server.connection_events();
-    let mut hellos = server.subscribe::<Hello>();
+    // Made before the first client can connect; it would begin with the clients that there are.
+    let mut events = server.events::<FromClient>();
     server.listen().await?;
-    loop {
-        tokio::select! {
-            Some(event) = connections.next() => match event {
-                ServerConnectionEvent::Opened(client_id) => println!("{name}: client {client_id} connected"),
-                ServerConnectionEvent::Closed(client_id, reason) => println!("{name}: client {client_id} is gone: {reason}"),
-                // A loop that is too slow is told how many events it missed. It then lists the clients.
-                ServerConnectionEvent::Lagged(count) => println!("{name}: {count} events missed, the clients are {:?}", server.clients()),
-                _ => {}
-            },
-            Some((hello, client_id)) = hellos.next() => {
+    // Nothing of a client comes before its `Connected` or after its `Disconnected`.
+    let mut names = HashMap::new();
+    while let Some(event) = events.next().await {
+        match event {
+            ServerEvent::Connected(client_id) => println!("{name}: client {client_id} connected"),
+            ServerEvent::Message(FromClient::Hello(hello), client_id) => {
                 let greeting = Greeting { text: format!("Hello, {}, from {name}!", hello.name) };
+                names.insert(client_id, hello.name);
                 if let Err(error) = server.send(&greeting, client_id) {
                     eprintln!("{name}: {error}");
                 }
-                // This begins to close the server: it writes what is queued, and both streams end after their last item.
-                drop(server.close());
-            },
-            // Both streams have ended.
-            else => return Ok(()),
+            }
+            // This begins to close the server: it writes what is queued, and the loop ends after the last event.
+            ServerEvent::Message(FromClient::Goodbye(Goodbye), _) => drop(server.close()),
+            ServerEvent::Disconnected(client_id, reason) => {
+                let who = names.remove(&client_id).unwrap_or_else(|| "somebody".into());
+                println!("{name}: client {client_id}, {who}, is gone: {reason}");
+            }
+            other => println!("{name}: {other:?}"),
         }
     }
+    Ok(())
 }
 
-/// What the client's loop reads.
-enum Input {
-    State(ClientConnectionEvent),
-    Greeting(Greeting),
-}
-
-/// A client as a loop over one stream, which merges two.
-///
-/// Each of the two has a queue of its own, so a greeting may be read after the event that its connection ended.
+/// A client as a loop over the events of its connection and the messages of its server.
 async fn talk(path: &Path) -> Result<(), Box<dyn Error>> {
     let delay = Duration::from_millis(50);
     let client = Client::builder(path).retry_delay(delay).reconnect_delay(delay).build();
-    let states = client.connection_events().map(Input::State);
-    let greetings = client.subscribe::<Greeting>().map(Input::Greeting);
-    let mut inputs = futures::stream::select(states, greetings);
+    let mut events = client.events::<Greeting>();
     client.connect().await?;
     let mut greeted = 0;
-    while let Some(input) = inputs.next().await {
-        match input {
-            Input::State(ClientConnectionEvent::Connected { again }) => {
+    while let Some(event) = events.next().await {
+        let sent = match event {
+            ClientEvent::Connected { again } => {
                 println!("client: connected{}", if again { " again" } else { "" });
-                if let Err(error) = client.send(&Hello { name: "crussell52".into() }) {
-                    eprintln!("client: {error}");
-                }
+                client.send(&Hello { name: "crussell52".into() })
             }
-            Input::State(ClientConnectionEvent::ConnectFailed(error)) => {
-                println!("client: {error}; trying again")
-            }
-            Input::State(ClientConnectionEvent::Disconnected(reason)) => {
-                println!("client: disconnected: {reason}")
-            }
-            Input::State(other) => println!("client: {other:?}"),
-            Input::Greeting(greeting) => {
+            ClientEvent::Message(greeting) => {
                 println!("client: {}", greeting.text);
                 greeted += 1;
-                if greeted == 2 {
-                    drop(client.close()); // ends both streams, and so the loop
-                }
+                client.send(&Goodbye)
             }
+            ClientEvent::Disconnected(reason) => {
+                println!("client: disconnected: {reason}");
+                if greeted == 2 {
+                    drop(client.close()); // ends the stream, and so the loop
+                }
+                continue;
+            }
+            ClientEvent::ConnectFailed(failures) => {
+                println!("client: {failures}; trying again");
+                continue;
+            }
+            other => {
+                println!("client: {other:?}");
+                continue;
+            }
+        };
+        if let Err(error) = sent {
+            eprintln!("client: {error}");
         }
     }
     Ok(())

@@ -43,7 +43,7 @@ use core::fmt::Display;
 use core::num::ParseIntError;
 
 use serde::{Deserialize, Serialize};
-use socket_ipc::{ClientContext, Context, Protocol, Topic, handlers};
+use socket_ipc::{ClientContext, Context, Protocol, Topic, TopicSet, handlers};
 
 /// A struct with fields.
 #[derive(Topic, Debug)]
@@ -123,6 +123,21 @@ pub struct Stream;
 #[derive(Topic, Debug)]
 #[topic(name = "generic stream", stream = "Unsized<T>", error = Unit)]
 pub struct GenericStream<T: ?Sized + 'static>(pub Box<T>);
+
+/// A topic that can be decoded.
+#[derive(Topic, Debug, serde::Deserialize)]
+#[topic = "decoded"]
+pub struct Decoded {
+    /// A field.
+    pub text: String,
+}
+
+/// A set of topics.
+#[derive(TopicSet, Debug)]
+pub enum Set {
+    /// A member.
+    Decoded(Decoded),
+}
 
 /// Naming it here is no use of it.
 #[derive(Topic, Debug)]

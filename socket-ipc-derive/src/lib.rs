@@ -1,4 +1,4 @@
-//! The macros of socket-ipc: the derives `Topic` and `Protocol`, and the attribute `handlers`.
+//! The macros of socket-ipc: the derives `Topic`, `TopicSet` and `Protocol`, and the attribute `handlers`.
 //!
 //! Depend on `socket-ipc`, which re-exports each beside the trait of the same name: `use socket_ipc::Topic`
 //! brings both.
@@ -16,7 +16,8 @@
 //! assert_eq!(Hello::NAME, "hello");
 //! ```
 //!
-//! [`Topic`](derive@Topic), [`Protocol`](derive@Protocol) and [`handlers`](macro@handlers) have the reference of each.
+//! [`Topic`](derive@Topic), [`TopicSet`](derive@TopicSet), [`Protocol`](derive@Protocol) and
+//! [`handlers`](macro@handlers) have the reference of each.
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +26,7 @@ mod keys;
 mod mistakes;
 mod protocol;
 mod topic;
+mod topic_set;
 mod types;
 
 use proc_macro::TokenStream;
@@ -453,4 +455,76 @@ pub fn derive_protocol(input: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn handlers(attribute: TokenStream, item: TokenStream) -> TokenStream {
     handlers::handlers(attribute.into(), item.into()).into()
+}
+
+/// Implements `TopicSet` for an enum with a variant for each of several topics: what `subscribe` and `events` take, to
+/// return the messages of all of them in the order in which they were sent.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{Client, Topic, TopicSet};
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "news"]
+/// struct News {
+///     text: String,
+/// }
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "job event"]
+/// struct JobEvent {
+///     job: u64,
+/// }
+///
+/// #[derive(TopicSet)]
+/// enum FromServer {
+///     News(News),
+///     JobEvent(JobEvent),
+/// }
+///
+/// let client = Client::new("/tmp/myApp.sock");
+/// let messages = client.subscribe::<FromServer>();
+/// ```
+///
+/// # Which types are allowed?
+///
+/// Enums without generics, whose variants hold one topic each, as `News(News)`. The topics are owned types: a
+/// subscription keeps messages longer than the buffer lives that they arrived in.
+///
+/// # Can two variants have the same topic?
+///
+/// No: a message of the topic could be either. Such an enum does not compile.
+///
+/// # How does it go together with a protocol?
+///
+/// A set says nothing of directions. Where it is used on a server or a client of a protocol, each of its topics has to
+/// travel there, or the program does not compile:
+///
+/// ```compile_fail
+/// # use serde::{Deserialize, Serialize};
+/// # use socket_ipc::{Protocol, Topic, TopicSet};
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic = "news"] struct News;
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic = "submit"] struct Submit;
+/// #[derive(Protocol)]
+/// #[protocol(to_server(Submit), to_client(News))]
+/// struct Jobs;
+///
+/// #[derive(TopicSet)]
+/// enum FromServer {
+///     News(News),
+///     Submit(Submit),
+/// }
+///
+/// let client = Jobs::client("/tmp/myApp.sock").build();
+/// client.subscribe::<FromServer>(); // error: `Submit` never travels from server to client in `Jobs`
+/// ```
+///
+/// # The attribute
+///
+/// There is none, unless the library is reached by another path: `#[topic_set(crate = "…")]`, as for
+/// [`Topic`](derive@Topic).
+#[proc_macro_derive(TopicSet, attributes(topic_set))]
+pub fn derive_topic_set(input: TokenStream) -> TokenStream {
+    let input = parse_macro_input!(input as DeriveInput);
+    topic_set::topic_set(&input).into()
 }

@@ -67,13 +67,13 @@
 //!
 //! | for | see |
 //! |---|---|
-//! | messages | [`Topic`], [`on`](ServerHandle::on), [`on_async`](ServerHandle::on_async), [`subscribe`](ServerHandle::subscribe), [`send`](ServerHandle::send), [`broadcast`](ServerHandle::broadcast) |
+//! | messages | [`Topic`], [`on`](ServerHandle::on), [`on_async`](ServerHandle::on_async), [`subscribe`](ServerHandle::subscribe), [`TopicSet`], [`send`](ServerHandle::send), [`broadcast`](ServerHandle::broadcast) |
 //! | rooms, and latest values | [`group`](ServerHandle::group), [`ClientGroup`], [`broadcast_latest`](ServerHandle::broadcast_latest) |
 //! | requests | [`Request`], [`request`](ClientHandle::request), [`respond`](ServerHandle::respond), [`respond_async`](ServerHandle::respond_async), [`respond_with`](ServerHandle::respond_with), [`RequestError`], [`ErrorReply`] |
 //! | replies of many items | [`StreamRequest`], [`request_stream`](ClientHandle::request_stream), [`respond_stream`](ServerHandle::respond_stream), [`ReplyStream`] |
 //! | a whole protocol | [`Protocol`], [`#[handlers]`](macro@handlers), [`description`] |
 //! | topics known only at run time | [`RawMessage`], [`on_message`](ServerHandle::on_message), [`send_raw`](ServerHandle::send_raw), [`request_raw`](ClientHandle::request_raw), [`request_stream_raw`](ClientHandle::request_stream_raw) |
-//! | connections | [`connection_events`](ServerHandle::connection_events), [`CloseReason`], [`Peer`] |
+//! | connections | [`events`](ServerHandle::events), [`connection_events`](ServerHandle::connection_events), [`CloseReason`], [`Peer`] |
 //! | options and limits | [`ServerBuilder`], [`ClientBuilder`], [`limits`] |
 //! | programs without a runtime | `socket_ipc::blocking`, with the feature `blocking` |
 //! | other programs | [`Wire`], the command `socket-ipc` |
@@ -137,8 +137,8 @@ mod unix_socket;
 mod wire;
 
 pub use client::{
-    AsyncClientListener, AsyncClientResponder, Client, ClientBuilder, ClientConnectionEvent, ClientHandle,
-    ClientResponder, ClientStreamResponder,
+    AsyncClientListener, AsyncClientResponder, Client, ClientBuilder, ClientConnectionEvent, ClientEvent,
+    ClientHandle, ClientResponder, ClientStreamResponder, ConnectFailures,
 };
 pub use client_id::ClientId;
 pub use connection::{Closing, ReplyFuture, ReplyStream};
@@ -160,10 +160,11 @@ pub use protocol::Protocol;
 pub use router::Subscription;
 pub use server::{
     AsyncListener, AsyncResponder, ClientGroup, Delivery, Responder, Server, ServerBuilder,
-    ServerConnectionEvent, ServerHandle, StreamResponder,
+    ServerConnectionEvent, ServerEvent, ServerHandle, StreamResponder,
 };
-pub use socket_ipc_derive::{Protocol, Topic, handlers};
+pub use socket_ipc_derive::{Protocol, Topic, TopicSet, handlers};
 pub use topic::direction::{AnyTopic, ToClient, ToServer};
+pub use topic::set::{SetToClient, SetToServer, TopicSet};
 pub use topic::{Exchange, Fails, Items, Received, Replies, Request, StreamRequest, Topic, kind};
 pub use unix_socket::activation::{ActivatedListener, activated_listener, activated_listeners};
 pub use unix_socket::group::Group;
@@ -178,8 +179,9 @@ pub mod __private {
     pub use crate::description::schema::Schemas;
     pub use crate::description::schema::{DescribedIn, DescribesItself};
     pub use crate::handlers::set::{AttachingAll, HandlersBlock, Topics};
-    pub use crate::protocol::checks::has_topic_once;
+    pub use crate::protocol::checks::{has_topic_once, set_has_topic_once};
     pub use crate::topic::direction::Travels;
     pub use crate::topic::error_text::{TextOf, TextOfAny};
+    pub use crate::topic::set::Members;
     pub use std::string::String;
 }

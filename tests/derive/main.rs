@@ -1,4 +1,4 @@
-//! What `#[derive(Topic)]` and `#[derive(Protocol)]` make of every shape of type. What they reject is in
+//! What `#[derive(Topic)]`, `#[derive(TopicSet)]` and `#[derive(Protocol)]` make of every shape of type. What they reject is in
 //! `tests/ui/derive`.
 
 mod borrowed;
@@ -11,6 +11,7 @@ mod requests;
 mod shadowed;
 mod shapes;
 mod streams;
+mod topic_sets;
 
 use serde::Deserialize;
 use socket_ipc::Topic;

@@ -14,6 +14,9 @@ trait Sized {}
 trait Items {}
 trait Fails {}
 trait Stream {}
+trait TopicSet {}
+trait Members {}
+trait ToClient {}
 struct u64;
 struct bool;
 
@@ -37,6 +40,17 @@ struct StreamRequest;
 #[topic(name = "failing stream", stream = Request, error = Shadowed)]
 struct FailingStream;
 
+mod decoded {
+    #[derive(::socket_ipc::Topic, ::serde::Deserialize)]
+    #[topic = "decoded"]
+    pub(super) struct Decoded;
+}
+
+#[derive(::socket_ipc::TopicSet)]
+enum Set {
+    Decoded(decoded::Decoded),
+}
+
 #[test]
 fn derive_names_shadowed_uses_the_real_ones() {
     assert_eq!(<Shadowed as ::socket_ipc::Topic>::NAME, "shadowed");
@@ -49,6 +63,7 @@ fn derive_names_shadowed_uses_the_real_ones() {
         <<FailingStream as ::socket_ipc::StreamRequest>::Error as ::socket_ipc::Topic>::NAME,
         "shadowed"
     );
+    let _ = ::socket_ipc::Client::new("/tmp/never.sock").subscribe::<Set>();
     assert_eq!(<<Request as ::socket_ipc::Request>::Reply as ::socket_ipc::Topic>::NAME, "shadowed");
 }
 

@@ -8,8 +8,9 @@ use super::thread::Own;
 use super::wait::{deadline, wait, wait_until};
 use crate::router::Subscription;
 
-/// The messages of one topic, or of all, as an iterator that waits for the next one: what
-/// [`subscribe`](super::Client::subscribe) and [`subscribe_raw`](super::Client::subscribe_raw) return.
+/// The messages of one topic, of a [set](crate::TopicSet) of topics, or of all, as an iterator that waits for the next one:
+/// what [`subscribe`](super::Client::subscribe) and [`subscribe_raw`](super::Client::subscribe_raw) return. That of
+/// [`events`](super::Client::events) has connections and messages.
 ///
 /// It yields every message that arrives after it was made, in the order in which the server sent them, also over later
 /// connections. Each of several iterators yields every message. An iterator holds at most
@@ -46,7 +47,7 @@ use crate::router::Subscription;
 #[must_use = "dropping an iterator over messages removes it"]
 pub struct Messages<M> {
     subscription: Subscription<M>,
-    /// The topic of the messages; `None` is all topics.
+    /// The topic of the messages; `None` is several or all.
     topic: Option<&'static str>,
     own: Own,
 }
@@ -122,7 +123,7 @@ impl<M> fmt::Debug for Messages<M> {
 #[error("no message{} within {timeout:?}", of_topic(*topic))]
 #[non_exhaustive]
 pub struct NextError {
-    /// The topic of the subscription; `None` is any.
+    /// The topic of the subscription; `None` is one of several, or any.
     pub topic: Option<&'static str>,
     /// What `next_within` was given.
     pub timeout: Duration,

@@ -52,7 +52,8 @@ impl<P> ClientHandle<P> {
     /// no room are counted, and the count takes their place ([`ClientConnectionEvent::Lagged`]).
     ///
     /// It is a queue of its own: where a loop reads a subscription beside it, a message may be read before the
-    /// `Connected` of its connection, or after its `Disconnected`. Listeners are called in that order.
+    /// `Connected` of its connection, or after its `Disconnected`. [`events`](Self::events) has both in one order, and
+    /// makes the server wait instead of counting.
     ///
     /// It ends when the client is closed or gives up; on a client that is closed it has ended.
     ///
@@ -81,15 +82,15 @@ impl<P> ClientHandle<P> {
         // stay.
         let events = &self.state.core.events.own;
         let attached = vec![
-            events.disconnect.attach(Box::new(move |reason| {
+            events.disconnect.attach(Box::new(move |reason, _holds| {
                 disconnected.push(ClientConnectionEvent::Disconnected(reason.clone()));
             })),
             events.connect_error.attach(Box::new(move |error| {
                 failed.push(ClientConnectionEvent::ConnectFailed(Arc::clone(error)));
             })),
-            events
-                .connect
-                .attach(Box::new(move |again| connected.push(ClientConnectionEvent::Connected { again }))),
+            events.connect.attach(Box::new(move |again, _holds| {
+                connected.push(ClientConnectionEvent::Connected { again })
+            })),
         ];
         listeners::attached(&self.state, stream, attached)
     }

@@ -6,26 +6,31 @@ use crate::endpoint;
 use crate::endpoint::events::event_lists;
 use crate::error::ConnectError;
 use crate::events::CloseReason;
+use crate::events::ordered::Holds;
+use crate::router::Wait;
 
 event_lists! {
     /// The listeners of the events that only a client has.
     pub(super) struct ClientEvents {
         /// Says whether there was a connection before.
-        connect: Fn(bool),
+        connect: Fn(bool, &Holds),
         reconnect: Fn(),
         connect_error: Fn(&Arc<ConnectError>),
-        disconnect: Fn(&CloseReason),
+        disconnect: Fn(&CloseReason, &Holds),
     }
 }
 
 type Events = endpoint::events::Events<(), ClientEvents>;
 
 impl Events {
-    pub(super) fn report_connect(&self, again: bool) {
-        self.fire(&self.own.connect, "the connect event", None, |call| call(again));
+    /// Reports a connection. What it returns has to finish before the first message is dispatched.
+    pub(super) fn report_connect(&self, again: bool) -> Option<Wait> {
+        let holds = Holds::default();
+        self.fire(&self.own.connect, "the connect event", None, |call| call(again, &holds));
         if again {
             self.fire(&self.own.reconnect, "the reconnect event", None, |call| call());
         }
+        holds.into_wait()
     }
 
     pub(super) fn report_connect_error(&self, error: &Arc<ConnectError>) {
@@ -35,13 +40,16 @@ impl Events {
         }
     }
 
-    pub(super) fn report_disconnect(&self, reason: &CloseReason) {
+    /// Reports the end of a connection. What it returns has to finish before the client connects again.
+    pub(super) fn report_disconnect(&self, reason: &CloseReason) -> Option<Wait> {
+        let holds = Holds::default();
         let event = &self.own.disconnect;
-        let taken = self.fire(event, "the disconnect event", None, |call| call(reason));
+        let taken = self.fire(event, "the disconnect event", None, |call| call(reason, &holds));
         if !taken && reason.is_loss() {
             tracing::warn!(%reason, "the connection ended");
         } else {
             tracing::debug!(%reason, "the connection ended");
         }
+        holds.into_wait()
     }
 }

@@ -14,6 +14,7 @@ use crate::endpoint::lifecycle::Phase;
 use crate::error::{ConnectError, Error};
 use crate::events::{CloseCause, CloseReason};
 use crate::limits::delay::Delay;
+use crate::router::Wait;
 use crate::sync::{lock, write};
 
 impl State {
@@ -58,8 +59,9 @@ impl State {
         }
     }
 
-    /// Notes that there is a connection, and reports it. `None` if the client was closed meanwhile.
-    pub(super) fn connected(&self, again: bool) -> Option<Link> {
+    /// Notes that there is a connection, and reports it. `None` if the client was closed meanwhile. Beside the link it
+    /// returns what has to finish before the first message is dispatched.
+    pub(super) fn connected(&self, again: bool) -> Option<(Link, Option<Wait>)> {
         let link = self.core.new_link(&self.options.limits, Handle::current());
         {
             let mut current = write(&self.link);
@@ -71,12 +73,12 @@ impl State {
             *current = Some(Arc::new(link.clone()));
             self.core.metrics.connections.fetch_add(1, Ordering::Relaxed);
         }
-        self.core.events.report_connect(again);
-        Some(link)
+        let hold = self.core.events.report_connect(again);
+        Some((link, hold))
     }
 
     /// Spawns the task that attends to the connection, and connects again whenever it is lost.
-    pub(super) fn keep(self: &Arc<Self>, connected: Connected, link: Link) {
+    pub(super) fn keep(self: &Arc<Self>, connected: Connected, link: (Link, Option<Wait>)) {
         let runtime = Handle::current();
         let _ = self.core.runtime.set(runtime.clone());
         let task =
@@ -90,14 +92,21 @@ impl State {
 }
 
 /// The life of a client from its first connection on: each connection to its end, then the next.
-async fn keep(finish: Finish<State>, mut connected: Connected, mut link: Link) {
+async fn keep(finish: Finish<State>, mut connected: Connected, mut link: (Link, Option<Wait>)) {
     let state = &finish.0;
     loop {
         let reason = match connected {
             Connected::Unix(stream) => attend(state, stream, link).await,
             Connected::Custom(stream) => attend(state, stream, link).await,
         };
-        state.report_end(&reason);
+        let hold = state.report_end(&reason);
+        if let Some(hold) = hold {
+            let mut phase = state.core.lifecycle.subscribe();
+            tokio::select! {
+                () = hold => {}
+                _ = phase.wait_for(|phase| *phase >= Phase::Closing) => {}
+            }
+        }
         if state.core.lifecycle.phase() >= Phase::Closing {
             return;
         }
@@ -116,10 +125,14 @@ async fn keep(finish: Finish<State>, mut connected: Connected, mut link: Link) {
     }
 }
 
-async fn attend<S>(state: &Arc<State>, stream: S, link: Link) -> CloseReason
+async fn attend<S>(state: &Arc<State>, stream: S, (link, hold): (Link, Option<Wait>)) -> CloseReason
 where
     S: Transport,
 {
     let span = tracing::debug_span!("connection");
-    Session::new(stream, Arc::clone(state), (), link, CloseCause::SlowServer).run().instrument(span).await
+    let mut session = Session::new(stream, Arc::clone(state), (), link, CloseCause::SlowServer).run();
+    if let Some(hold) = hold {
+        session.hold(hold);
+    }
+    session.instrument(span).await
 }

@@ -11,6 +11,7 @@ use crate::listener::ListenerId;
 use crate::router::Subscription;
 use crate::topic::Topic;
 use crate::topic::direction::ToClient;
+use crate::topic::set::{SetToClient, TopicSet};
 use crate::wire::raw_message::RawMessage;
 
 /// An asynchronous listener of a client: any `Fn(A)` that returns a future of nothing.
@@ -130,16 +131,16 @@ impl<P> ClientHandle<P> {
         listeners::on_fallback(&self.state, listener)
     }
 
-    /// Returns the messages of type `T` as a bounded stream, from now on.
+    /// Returns the messages of a topic, or of a [set](crate::TopicSet) of topics in the order in which they were sent, as
+    /// a bounded stream, from now on.
     ///
     /// A loop in place of a callback. A full stream slows down the server's messages to this client. [`Subscription`]
     /// has an example.
-    pub fn subscribe<T>(&self) -> Subscription<T>
+    pub fn subscribe<S>(&self) -> Subscription<S>
     where
-        P: ToClient<T>,
-        T: Topic + DeserializeOwned + Send + 'static,
+        S: TopicSet + SetToClient<P>,
     {
-        listeners::subscribe(&self.state, |message: T, ()| message)
+        listeners::subscribe(&self.state, |message: S, ()| message)
     }
 
     /// Returns every message, its topic and its JSON text, as a bounded stream, from now on.
@@ -190,7 +191,7 @@ impl<P> ClientHandle<P> {
     /// Attaches a listener to every connection that is made, the first and each after it. It is called before any
     /// message of the connection is dispatched.
     pub fn on_connect(&self, listener: impl Fn() + Send + Sync + 'static) -> ListenerId {
-        self.state.core.events.own.connect.attach(Box::new(move |_again| listener()))
+        self.state.core.events.own.connect.attach(Box::new(move |_again, _holds| listener()))
     }
 
     /// Attaches a listener to every connection but the first, called after those of
@@ -208,7 +209,7 @@ impl<P> ClientHandle<P> {
     /// Attaches a listener to the end of each connection, after the last of its messages, with the reason and
     /// what was lost.
     pub fn on_disconnect(&self, listener: impl Fn(&CloseReason) + Send + Sync + 'static) -> ListenerId {
-        self.state.core.events.own.disconnect.attach(Box::new(listener))
+        self.state.core.events.own.disconnect.attach(Box::new(move |reason, _holds| listener(reason)))
     }
 
     /// Attaches a listener to messages that could not be dispatched, to all or to one of their listeners.

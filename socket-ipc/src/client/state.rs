@@ -14,6 +14,7 @@ use crate::endpoint::options::ClientOptions;
 use crate::endpoint::{self, Core, Endpoint};
 use crate::error::SendError;
 use crate::events::{CloseCause, CloseReason};
+use crate::router::Wait;
 use crate::sync::{lock, read, write};
 
 pub(super) struct State {
@@ -110,11 +111,14 @@ impl State {
         read(&self.link).as_ref().map(|link| Arc::clone(&link.outbox))
     }
 
-    pub(super) fn report_end(&self, reason: &CloseReason) {
-        if write(&self.link).take().is_some() {
+    /// Reports the end of the connection, once. What it returns has to finish before the client connects again.
+    pub(super) fn report_end(&self, reason: &CloseReason) -> Option<Wait> {
+        // A statement of its own: the lock is not held while listeners are called.
+        let link = write(&self.link).take();
+        link.and_then(|_| {
             self.core.metrics.ended(reason);
-            self.core.events.report_disconnect(reason);
-        }
+            self.core.events.report_disconnect(reason)
+        })
     }
 
     /// Reports the end of a connection that could not do so itself: it is stuck in a listener, or its runtime is gone.
@@ -122,7 +126,7 @@ impl State {
         let link = read(&self.link).clone();
         if let Some(link) = link {
             let Unsent { messages, bytes } = give_up(&link, self.options.limits.wire);
-            self.report_end(&CloseReason::aborted(CloseCause::Closed, (messages, bytes)));
+            let _ = self.report_end(&CloseReason::aborted(CloseCause::Closed, (messages, bytes)));
         }
     }
 

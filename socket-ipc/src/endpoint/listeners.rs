@@ -17,6 +17,7 @@ use crate::router::{
     Audience, CallResult, Detach, Listener, Owned, Raw, RawWaiting, Subscription, Typed, subscription,
 };
 use crate::topic::Topic;
+use crate::topic::set::{Members, TopicSet};
 use crate::wire::raw_message::RawMessage;
 use crate::wire::topic_or_none;
 
@@ -99,19 +100,50 @@ pub(crate) fn on_fallback<E: Endpoint>(
     endpoint.core().router.attach(Audience::Fallback, Box::new(Raw(listener)))
 }
 
-/// Makes a stream of the messages of a type, each as `item` makes it.
-pub(crate) fn subscribe<T, E: Endpoint, I>(
+/// Makes a stream of the messages of a set, each as `item` makes it.
+pub(crate) fn subscribe<S, E: Endpoint, I>(
     endpoint: &Arc<E>,
-    item: impl Fn(T, E::Peer) -> I + Send + Sync + 'static,
+    item: impl Fn(S, E::Peer) -> I + Send + Sync + 'static,
 ) -> Subscription<I>
 where
-    T: Topic + DeserializeOwned + 'static,
+    S: TopicSet,
     I: Send + 'static,
 {
     let (hand_over, subscription) = subscription();
-    let call = Owned::<T, _>::new(move |message, len, peer| hand_over(item(message, peer), len));
-    let listener = endpoint.core().router.attach(Audience::Topic(T::NAME), call);
-    subscription.attached(detach_from(endpoint), listener)
+    let listener = attach_set(endpoint, move |message: S, len, peer| hand_over(item(message, peer), len));
+    subscription.attached(detach_from(endpoint), vec![listener])
+}
+
+/// Attaches `hand_over` to the messages of a set, and the length of their text.
+pub(crate) fn attach_set<S: TopicSet, E: Endpoint>(
+    endpoint: &Arc<E>,
+    hand_over: impl Fn(S, usize, E::Peer) -> CallResult + Send + Sync + 'static,
+) -> ListenerId {
+    let mut members = Listeners { hand_over: Arc::new(hand_over), listeners: Vec::new() };
+    S::members(&mut members);
+    endpoint.core().router.attach_set(members.listeners)
+}
+
+/// A listener for each topic of a set, and what gets their messages.
+struct Listeners<H, F> {
+    hand_over: Arc<H>,
+    listeners: Vec<(&'static str, Box<dyn Listener<F>>)>,
+}
+
+impl<S, H, F> Members<S> for Listeners<H, F>
+where
+    H: Fn(S, usize, F) -> CallResult + Send + Sync + 'static,
+    F: 'static,
+    S: 'static,
+{
+    fn member<T>(&mut self, into_set: impl Fn(T) -> S + Send + Sync + 'static)
+    where
+        T: Topic + DeserializeOwned + 'static,
+    {
+        let hand_over = Arc::clone(&self.hand_over);
+        let call = Owned::<T, _>::new(move |message, len, peer| hand_over(into_set(message), len, peer));
+        self.listeners.push((T::NAME, call));
+    }
 }
 
 /// Makes a stream of all messages, each as `item` makes it of its topic and text.
@@ -125,7 +157,7 @@ pub(crate) fn subscribe_raw<E: Endpoint, I: Send + 'static>(
         hand_over(item(topic.to_owned(), message.into_owned(), peer), len)
     });
     let listener = endpoint.core().router.attach(Audience::Every, Box::new(call));
-    subscription.attached(detach_from(endpoint), listener)
+    subscription.attached(detach_from(endpoint), vec![listener])
 }
 
 /// Ties a stream of events to the listeners that fill it.
@@ -137,7 +169,7 @@ pub(crate) fn attached<E: Endpoint, I>(
     stream.attached(detach_from(endpoint), listeners)
 }
 
-fn detach_from<E: Endpoint>(endpoint: &Arc<E>) -> Weak<dyn Detach> {
+pub(crate) fn detach_from<E: Endpoint>(endpoint: &Arc<E>) -> Weak<dyn Detach> {
     Arc::<E>::downgrade(endpoint)
 }
 

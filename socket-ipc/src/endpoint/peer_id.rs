@@ -1,9 +1,11 @@
 //! How an endpoint tells its peers apart.
 
+use std::hash::Hash;
+
 use crate::client_id::ClientId;
 
 /// Names a peer: a client by its id; a server is the only peer of its client and has no name.
-pub(crate) trait PeerId: Copy + Send + Sync + Unpin + 'static {
+pub(crate) trait PeerId: Copy + Eq + Hash + Send + Sync + Unpin + 'static {
     /// What log events call the endpoint that has such peers.
     const ENDPOINT: &'static str;
 

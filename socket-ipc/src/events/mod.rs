@@ -1,5 +1,6 @@
 //! Events of connections, and their listeners.
 
+pub(crate) mod ordered;
 pub(crate) mod stream;
 
 use std::fmt;

@@ -23,6 +23,26 @@ pub const fn has_topic_once(topics: &[&str], index: usize, direction: &str, prot
     }
 }
 
+/// The same for the members of a set, which `#[derive(TopicSet)]` calls.
+#[doc(hidden)]
+#[track_caller]
+#[expect(clippy::panic, reason = "at compile time: it is the error")]
+pub const fn set_has_topic_once(topics: &[&str], index: usize, set: &str) {
+    let mut before = 0;
+    while before < index {
+        if same(topics[before], topics[index]) {
+            let mut text = Text { bytes: [0; 1024], len: 0 };
+            text.push("two members of `");
+            text.push(set);
+            text.push("` have the topic `");
+            text.push(topics[index]);
+            text.push("`");
+            panic!("{}", text.get());
+        }
+        before += 1;
+    }
+}
+
 /// `==` for text in constants.
 const fn same(left: &str, right: &str) -> bool {
     let (left, right) = (left.as_bytes(), right.as_bytes());
@@ -55,7 +75,7 @@ impl Text {
         match str::from_utf8(self.bytes.split_at(self.len).0) {
             Ok(text) => text,
             // The text is too long, and was truncated inside a character.
-            Err(_) => "two types of one direction of a protocol have the same topic",
+            Err(_) => "two types of one protocol or set have the same topic",
         }
     }
 }
@@ -79,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "two types of one direction of a protocol have the same topic")]
+    #[should_panic(expected = "two types of one protocol or set have the same topic")]
     fn has_topic_once_equal_topics_too_long_for_the_text_panics() {
         let topic = "ü".repeat(1000);
         has_topic_once(&[&topic, &topic], 1, "to clients", "Chat");

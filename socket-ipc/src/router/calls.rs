@@ -132,6 +132,11 @@ impl<F> ResponderCall<F> {
 }
 
 impl<F: Copy> PendingCall<F> {
+    /// What holds back the first message of a connection. No listener is called after it.
+    pub(crate) fn before_first(wait: Wait) -> Self {
+        Self { wait: Some(wait), topic: None, rest: None }
+    }
+
     /// Drops the listeners that were removed while this waits. `bytes` is the envelope of the message.
     pub(super) fn retain_attached(&mut self, wire: Wire, bytes: &[u8]) {
         self.change_rest(wire, bytes, Left::retain_attached);

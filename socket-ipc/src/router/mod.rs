@@ -38,7 +38,8 @@ pub(crate) use report::Report;
 pub(crate) use responder::{Responding, RespondingRaw};
 pub(crate) use stream_responder::{RespondingRawStream, RespondingStream, Streaming};
 pub use subscription::Subscription;
-pub(crate) use subscription::{Detach, subscription};
+pub(crate) use subscription::{Detach, subscription, subscription_of_sender};
+pub(crate) use subscription_queue::{Counted, Put, Sender, Stay};
 use table::Table;
 pub(crate) use topics::ComesBack;
 
@@ -128,6 +129,22 @@ impl<F> Router<F> {
         }
         self.add(&mut current, Audience::Topic(topic), &entry);
         Ok(())
+    }
+
+    /// Attaches listeners of several topics under one token, all at once: no message comes in between. None of them is a
+    /// responder.
+    pub(crate) fn attach_set(&self, listeners: Vec<(&'static str, Box<dyn Listener<F>>)>) -> ListenerId {
+        let token = ListenerId::next();
+        let entries: Vec<_> = listeners
+            .into_iter()
+            .map(|(topic, listener)| (topic, self.entry(token, Audience::Topic(topic), listener)))
+            .collect();
+        let mut current = lock(&self.current);
+        for (topic, entry) in &entries {
+            self.add(&mut current, Audience::Topic(topic), entry);
+        }
+        drop(current);
+        token
     }
 
     fn entry(

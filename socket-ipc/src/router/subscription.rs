@@ -10,7 +10,7 @@ use futures_core::Stream;
 use tokio::task::consume_budget;
 
 use super::listener::CallResult;
-use super::subscription_queue::Queue;
+use super::subscription_queue::{Queue, Sender};
 use crate::listener::ListenerId;
 
 /// What listeners can be removed from.
@@ -18,12 +18,14 @@ pub(crate) trait Detach: Send + Sync {
     fn detach(self: Arc<Self>, listener: ListenerId);
 }
 
-/// The messages of one topic as a bounded stream, made by `subscribe`, or those of all topics, made by `subscribe_raw`.
+/// The messages of one topic, or of a [set](crate::TopicSet) of topics, as a bounded stream, made by `subscribe`; those
+/// of all topics, made by `subscribe_raw`; or connections and messages in one order, made by `events`.
 ///
 /// It holds at most [`limits::SUBSCRIPTION_LEN`](crate::limits::SUBSCRIPTION_LEN) (256) messages, of at most
 /// [`limits::SUBSCRIPTION_BYTES`](crate::limits::SUBSCRIPTION_BYTES) (8 MiB) of JSON text together; an empty one takes
-/// any message. A full one slows down only the clients that send its topic, in turn. Each of them has one further
-/// message waiting, as with a listener that is running. A decoded message may take more memory than its text:
+/// any message. A full one slows down only the clients that send its topics, in turn. Each of them has one further
+/// message waiting, as with a listener that is running. The topics of one subscription have one queue: their messages
+/// come in the order in which they were sent. A decoded message may take more memory than its text:
 /// [`limits::MESSAGE_LEN`](crate::limits::MESSAGE_LEN) says how much more.
 ///
 /// It ends when its server or client is closed or dropped. Dropping it removes its listener.
@@ -55,8 +57,8 @@ pub struct Subscription<M> {
     queue: Arc<Queue<M>>,
     /// The task has used up its budget of tokio's scheduler.
     is_due_to_yield: bool,
-    /// Set once the listener behind it is attached.
-    listener: Option<(Weak<dyn Detach>, ListenerId)>,
+    /// Set once the listeners behind it are attached.
+    listeners: Option<(Weak<dyn Detach>, Vec<ListenerId>)>,
 }
 
 /// Makes a subscription, and the function that hands it a message and the length of its text.
@@ -67,12 +69,22 @@ pub(crate) fn subscription<M: Send + 'static>()
         None => CallResult::Done,
         Some(turn) => CallResult::Wait(Box::pin(turn)),
     };
-    (hand_over, Subscription { queue, is_due_to_yield: false, listener: None })
+    (hand_over, Subscription::new(queue))
+}
+
+/// Makes a subscription, and the end that sends to it.
+pub(crate) fn subscription_of_sender<M>() -> (Sender<M>, Subscription<M>) {
+    let (sender, queue) = Queue::new();
+    (sender, Subscription::new(queue))
 }
 
 impl<M> Subscription<M> {
-    pub(crate) fn attached(mut self, to: Weak<dyn Detach>, listener: ListenerId) -> Self {
-        self.listener = Some((to, listener));
+    fn new(queue: Arc<Queue<M>>) -> Self {
+        Self { queue, is_due_to_yield: false, listeners: None }
+    }
+
+    pub(crate) fn attached(mut self, to: Weak<dyn Detach>, listeners: Vec<ListenerId>) -> Self {
+        self.listeners = Some((to, listeners));
         self
     }
 
@@ -104,10 +116,12 @@ impl<M> Stream for Subscription<M> {
 impl<M> Drop for Subscription<M> {
     fn drop(&mut self) {
         self.queue.close();
-        if let Some((to, listener)) = self.listener.take()
+        if let Some((to, listeners)) = self.listeners.take()
             && let Some(to) = to.upgrade()
         {
-            to.detach(listener);
+            for listener in listeners {
+                Arc::clone(&to).detach(listener);
+            }
         }
     }
 }

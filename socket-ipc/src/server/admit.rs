@@ -95,7 +95,9 @@ impl State {
             return Ok(None);
         }
         let limit = max_clients(self.options.max_clients, open_files());
-        if clients.len() >= limit {
+        // An end that no stream of `events` has room for counts as a client: else clients that come and go could fill the
+        // memory of a program that does not read.
+        if clients.len().saturating_add(self.ends_without_room.load(Ordering::Relaxed)) >= limit {
             return Err(Error::TooManyClients { path: self.options.path.clone(), limit });
         }
         let id = self.clients.next_id();
@@ -154,7 +156,9 @@ where
         let (session, Attended { state, id, client }) = &mut running;
         if !client.announced.load(Ordering::Relaxed) {
             client.announced.store(true, Ordering::Release);
-            state.core.events.report_connection(*id);
+            if let Some(wait) = state.core.events.report_connection(*id) {
+                session.hold(wait);
+            }
         }
         let reason = ready!(Pin::new(session).poll(cx));
         state.clients.remove(*id);

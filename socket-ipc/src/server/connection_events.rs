@@ -45,7 +45,8 @@ impl<P> ServerHandle<P> {
     /// and the count takes their place ([`ServerConnectionEvent::Lagged`]).
     ///
     /// It is a queue of its own: where a loop reads a subscription beside it, a message may be read before its
-    /// client's `Opened`, or after its `Closed`. Listeners are called in that order.
+    /// client's `Opened`, or after its `Closed`. [`events`](Self::events) has both in one order, and makes clients wait
+    /// instead of counting.
     ///
     /// On a server that is closed it has ended.
     ///

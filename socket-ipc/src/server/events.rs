@@ -4,12 +4,14 @@ use crate::client_id::ClientId;
 use crate::endpoint;
 use crate::endpoint::events::event_lists;
 use crate::events::CloseReason;
+use crate::events::ordered::Holds;
+use crate::router::Wait;
 
 event_lists! {
     /// The listeners of the events that only a server has.
     pub(super) struct ServerEvents {
         listening: Fn(),
-        connection: Fn(ClientId),
+        connection: Fn(ClientId, &Holds),
         connection_close: Fn(ClientId, &CloseReason),
     }
 }
@@ -21,8 +23,11 @@ impl Events {
         self.fire(&self.own.listening, "the listening event", None, |call| call());
     }
 
-    pub(super) fn report_connection(&self, id: ClientId) {
-        self.fire(&self.own.connection, "the connection event", Some(id), |call| call(id));
+    /// Reports a connection. What it returns has to finish before the first message is dispatched.
+    pub(super) fn report_connection(&self, id: ClientId) -> Option<Wait> {
+        let holds = Holds::default();
+        self.fire(&self.own.connection, "the connection event", Some(id), |call| call(id, &holds));
+        holds.into_wait()
     }
 
     pub(super) fn report_connection_close(&self, id: ClientId, reason: &CloseReason) {

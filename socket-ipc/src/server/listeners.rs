@@ -12,6 +12,7 @@ use crate::listener::ListenerId;
 use crate::router::Subscription;
 use crate::topic::Topic;
 use crate::topic::direction::ToServer;
+use crate::topic::set::{SetToServer, TopicSet};
 use crate::wire::raw_message::RawMessage;
 
 /// An asynchronous listener of a server: any `Fn(A, ClientId)` that returns a future of nothing.
@@ -150,9 +151,10 @@ impl<P> ServerHandle<P> {
         listeners::on_fallback(&self.state, listener)
     }
 
-    /// Returns the messages of type `T`, each with the client that sent it, as a bounded stream, from now on.
+    /// Returns the messages of a topic, or of a [set](crate::TopicSet) of topics in the order in which each client sent
+    /// them, each with the client that sent it, as a bounded stream, from now on.
     ///
-    /// A loop in place of a callback. A full stream slows down the clients that send its topic, each in its turn.
+    /// A loop in place of a callback. A full stream slows down the clients that send its topics, each in its turn.
     ///
     /// ```no_run
     /// use serde::{Deserialize, Serialize};
@@ -171,12 +173,11 @@ impl<P> ServerHandle<P> {
     /// }
     /// # Ok(()) }
     /// ```
-    pub fn subscribe<T>(&self) -> Subscription<(T, ClientId)>
+    pub fn subscribe<S>(&self) -> Subscription<(S, ClientId)>
     where
-        P: ToServer<T>,
-        T: Topic + DeserializeOwned + Send + 'static,
+        S: TopicSet + SetToServer<P>,
     {
-        listeners::subscribe(&self.state, |message: T, client_id| (message, client_id))
+        listeners::subscribe(&self.state, |message: S, client_id| (message, client_id))
     }
 
     /// Returns every message, its topic, its JSON text and the client that sent it, as a bounded stream, from now on.
@@ -234,7 +235,7 @@ impl<P> ServerHandle<P> {
 
     /// Attaches a listener to each client that connects. It is called before any message of the client is dispatched.
     pub fn on_connection(&self, listener: impl Fn(ClientId) + Send + Sync + 'static) -> ListenerId {
-        self.state.core.events.own.connection.attach(Box::new(listener))
+        self.state.core.events.own.connection.attach(Box::new(move |client_id, _holds| listener(client_id)))
     }
 
     /// Attaches a listener to the end of each connection, after the last of its messages, with the reason and

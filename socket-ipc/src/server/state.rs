@@ -1,7 +1,7 @@
 //! What a server, its handles and its connections share.
 
 use std::os::unix::net::UnixListener;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use tracing::Span;
@@ -29,6 +29,8 @@ pub(super) struct State {
     pub(super) socket: Socket,
     /// The groups that are let in, by number, from when the server begins to listen.
     pub(super) allowed_groups: OnceLock<Vec<u32>>,
+    /// How many connections have ended whose end waits for room in a stream of `events`.
+    pub(super) ends_without_room: Arc<AtomicUsize>,
 }
 
 impl Endpoint for State {
@@ -91,6 +93,7 @@ impl State {
             groups: Groups::default(),
             socket: Socket::new(inherited),
             allowed_groups: OnceLock::new(),
+            ends_without_room: Arc::default(),
         })
     }
 

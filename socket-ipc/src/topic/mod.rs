@@ -4,6 +4,7 @@ pub(crate) mod direction;
 pub(crate) mod error_text;
 pub mod kind;
 pub(crate) mod request;
+pub(crate) mod set;
 pub(crate) mod stream_request;
 
 pub use request::{Fails, Received, Replies, Request};

@@ -23,7 +23,7 @@ use tokio::runtime::{Builder, Runtime};
 #[topic = "number"]
 struct Number(usize);
 
-#[derive(Topic, Serialize, Deserialize)]
+#[derive(Topic, Serialize, Deserialize, Debug, PartialEq)]
 #[topic = "text"]
 struct Text(String);
 

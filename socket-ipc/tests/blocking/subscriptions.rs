@@ -1,9 +1,20 @@
 //! Messages as iterators that wait.
 
-use socket_ipc::blocking;
 use socket_ipc::limits::{SUBSCRIPTION_BYTES, SUBSCRIPTION_LEN};
+use socket_ipc::{ClientEvent, TopicSet, blocking};
 
 use super::{DEADLINE, Events, Number, SHORT, Text, place, quick, serve, test};
+
+#[derive(TopicSet, Debug, PartialEq)]
+enum Either {
+    Number(Number),
+    Text(Text),
+}
+
+#[derive(TopicSet, Debug, PartialEq)]
+enum OnlyText {
+    Text(Text),
+}
 
 #[test]
 fn subscribe_typed_and_raw_yield_in_order_and_end_at_close() {
@@ -120,5 +131,74 @@ fn subscribe_long_messages_is_bounded_in_bytes_and_loses_none() {
         assert!(said.contains(&format!("held: {held},")), "{said}");
         assert!(messages.by_ref().take(COUNT).all(|(_, message)| message.as_str().len() == MIB));
         serving.runtime.block_on(sending).unwrap();
+    });
+}
+
+#[test]
+fn subscribe_set_yields_topics_in_order_and_its_error_names_none() {
+    test(|| {
+        let (_directory, path) = place();
+        let serving = serve(&path);
+        let client = quick(&path).build_blocking();
+        let mut messages = client.subscribe::<Either>();
+        client.connect().unwrap();
+        serving.arrivals.next();
+        for number in 0..100 {
+            serving.server.broadcast(&Number(number)).unwrap();
+            serving.server.broadcast(&Text(number.to_string())).unwrap();
+        }
+        for number in 0..100 {
+            assert_eq!(messages.next(), Some(Either::Number(Number(number))));
+            assert_eq!(messages.next_within(DEADLINE), Ok(Some(Either::Text(Text(number.to_string())))));
+        }
+        let error = messages.next_within(SHORT).unwrap_err();
+        assert_eq!((error.to_string(), error.topic), ("no message within 50ms".to_owned(), None));
+        assert_eq!(client.subscribe::<OnlyText>().next_within(SHORT).unwrap_err().topic, Some("text"));
+        client.close();
+        assert_eq!(messages.next(), None);
+    });
+}
+
+#[test]
+fn events_have_connections_and_messages_in_order() {
+    test(|| {
+        let (_directory, path) = place();
+        let client = quick(&path).build_blocking();
+        let mut events = client.events::<Either>();
+        let mut found = Vec::new();
+        for round in 0..3 {
+            let serving = serve(&path);
+            if round == 0 {
+                client.connect().unwrap();
+            }
+            serving.arrivals.next();
+            let id = serving.server.clients()[0];
+            for number in 0..3 {
+                serving.server.send(&Number(number), id).unwrap();
+            }
+            drop(serving.server.disconnect(id));
+            while found.len() < 5 * (round + 1) {
+                match events.next().unwrap() {
+                    ClientEvent::Connected { again } => found.push(format!("connected, again: {again}")),
+                    ClientEvent::Message(message) => found.push(format!("{message:?}")),
+                    ClientEvent::Disconnected(reason) => found.push(reason.to_string()),
+                    ClientEvent::ConnectFailed(failures) => assert!(failures.attempts > 0),
+                    other => panic!("{other:?}"),
+                }
+            }
+            let expected = [
+                &*format!("connected, again: {}", round > 0),
+                "Number(Number(0))",
+                "Number(Number(1))",
+                "Number(Number(2))",
+                "the peer closed the connection",
+            ];
+            assert_eq!(found[5 * round..], expected);
+            drop(serving);
+        }
+        client.close();
+        for event in events {
+            assert!(!matches!(event, ClientEvent::Message(_)), "{event:?}");
+        }
     });
 }

@@ -13,7 +13,7 @@ use crate::connection::read_buffer::CHUNK;
 use crate::connection::reply_scanner::may_be_reply;
 use crate::connection::running_responders::RunningResponders;
 use crate::connection::{EndpointState, Limits};
-use crate::router::{Cached, PendingCall};
+use crate::router::{Cached, PendingCall, Wait};
 use crate::wire::{EnvelopeKind, Frame, RequestId, Wire, reply_id_at_end};
 
 /// A message counts for at least this much of a turn, so that thousands of short ones make no longer turn.
@@ -68,6 +68,13 @@ impl<E: EndpointState> Dispatcher<E> {
             begun: 0,
             held_requests: None,
         }
+    }
+
+    /// Holds back the first message of the connection until `wait` has finished. It takes the place of a message, of no
+    /// bytes, whose listener is running.
+    pub(super) fn hold(&mut self, wait: Wait) {
+        let pending = PendingCall::before_first(wait);
+        self.held = Some(HeldMessage { pending, len: 0, taken: 0, request: OnceCell::new() });
     }
 
     /// A turn begins.

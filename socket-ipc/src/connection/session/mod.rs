@@ -49,8 +49,8 @@ mod shutdown;
 #[cfg(test)]
 mod walk;
 
-use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -69,6 +69,7 @@ use super::{EndpointState, Link, Transport};
 use crate::events::{CloseCause, CloseReason};
 use crate::limits::LINGER;
 use crate::listener::caught;
+use crate::router::Wait;
 
 /// How many bytes of messages a session dispatches before it yields to other tasks.
 const TURN: usize = 64 * 1024;
@@ -94,6 +95,29 @@ pub(crate) struct Session<S, E: EndpointState> {
     timer: DeadlineTimer,
     /// In this poll, the stream had nothing to read, and has the waker.
     found_empty: bool,
+}
+
+/// A session that runs. Not the future of an `async fn`, which would have room for the session twice, as an argument and
+/// as a variable.
+pub(crate) struct Running<S, E: EndpointState>(Option<Session<S, E>>);
+
+impl<S, E: EndpointState> Running<S, E> {
+    /// Dispatches no message until `wait` has finished. Called before the first poll.
+    pub(crate) fn hold(&mut self, wait: Wait) {
+        if let Some(session) = &mut self.0 {
+            session.dispatcher.hold(wait);
+        }
+    }
+}
+
+impl<S: Transport, E: EndpointState> Future for Running<S, E> {
+    type Output = CloseReason;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<CloseReason> {
+        let Some(running) = &mut self.0 else { return Poll::Pending };
+        let cause = ready!(caught(|| running.poll(cx)).unwrap_or_else(transport_panicked));
+        self.0.take().map_or(Poll::Pending, |session| Poll::Ready(session.finish(cause)))
+    }
 }
 
 /// What a session may still do before it yields, in bytes.
@@ -127,14 +151,8 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
     }
 
     /// Runs the connection to its end. Once this resolves, nothing is written or dispatched any more.
-    pub(crate) fn run(self) -> impl Future<Output = CloseReason> {
-        // Not an `async fn`: its future would have room for the session twice, as an argument and as a variable.
-        let mut session = Some(self);
-        poll_fn(move |cx| {
-            let Some(running) = &mut session else { return Poll::Pending };
-            let cause = ready!(caught(|| running.poll(cx)).unwrap_or_else(transport_panicked));
-            session.take().map_or(Poll::Pending, |session| Poll::Ready(session.finish(cause)))
-        })
+    pub(crate) fn run(self) -> Running<S, E> {
+        Running(Some(self))
     }
 
     /// Gives up what is left, and tells why the connection has ended.

@@ -1,0 +1,18 @@
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Topic, TopicSet};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "news"]
+struct News;
+
+#[derive(TopicSet)]
+#[topic_set(crate = "socket_ipc")]
+#[topic_set(crate = "socket_ipc")]
+enum FromServer {
+    News(News),
+}
+
+fn main() {
+    let client = socket_ipc::Client::new("/tmp/myApp.sock");
+    client.subscribe::<FromServer>();
+}

@@ -1,0 +1,19 @@
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Topic, TopicSet};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "news"]
+struct News;
+
+struct Plain;
+
+#[derive(TopicSet)]
+enum FromServer {
+    News(News),
+    Plain(Plain),
+}
+
+fn main() {
+    let client = socket_ipc::Client::new("/tmp/myApp.sock");
+    client.subscribe::<FromServer>();
+}

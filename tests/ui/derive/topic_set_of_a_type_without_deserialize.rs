@@ -1,0 +1,21 @@
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Topic, TopicSet};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "news"]
+struct News;
+
+#[derive(Topic)]
+#[topic = "other"]
+struct Other;
+
+#[derive(TopicSet)]
+enum FromServer {
+    News(News),
+    Other(Other),
+}
+
+fn main() {
+    let client = socket_ipc::Client::new("/tmp/myApp.sock");
+    client.subscribe::<FromServer>();
+}

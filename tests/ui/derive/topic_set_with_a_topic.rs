@@ -1,0 +1,17 @@
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Topic, TopicSet};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "news"]
+struct News;
+
+#[derive(Topic, TopicSet, Deserialize)]
+#[topic = "from server"]
+enum FromServer {
+    News(News),
+}
+
+fn main() {
+    let client = socket_ipc::Client::new("/tmp/myApp.sock");
+    client.subscribe::<FromServer>();
+}

@@ -1,0 +1,19 @@
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Protocol, Topic};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "hello"]
+struct Hello;
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "greeting"]
+struct Greeting;
+
+#[derive(Protocol)]
+#[protocol(to_server(Hello), to_client(Greeting))]
+struct Chat;
+
+fn main() {
+    let client = Chat::client("/tmp/myApp.sock").build();
+    client.subscribe::<Hello>();
+}
