@@ -16,24 +16,24 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use socket_ipc::{Client, ClientEvent, Server, ServerEvent, Topic, TopicSet};
 
-#[derive(Topic, Serialize, Deserialize)]
+#[derive(Debug, Topic, Serialize, Deserialize)]
 #[topic = "hello"]
 struct Hello {
     name: String,
 }
 
-#[derive(Topic, Serialize, Deserialize)]
+#[derive(Debug, Topic, Serialize, Deserialize)]
 #[topic = "goodbye"]
 struct Goodbye;
 
-#[derive(Topic, Serialize, Deserialize)]
+#[derive(Debug, Topic, Serialize, Deserialize)]
 #[topic = "greeting"]
 struct Greeting {
     text: String,
 }
 
 /// What the server listens to.
-#[derive(TopicSet)]
+#[derive(Debug, TopicSet)]
 enum FromClient {
     Hello(Hello),
     Goodbye(Goodbye),

@@ -1,5 +1,7 @@
 //! Enums with a variant for each of several topics.
 
+#![allow(dead_code, reason = "only the derive reads the fields")]
+
 use serde::{Deserialize, Serialize};
 use socket_ipc::{AnyTopic, Client, Protocol, SetToClient, SetToServer, Topic, TopicSet};
 

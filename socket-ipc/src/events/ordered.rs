@@ -200,7 +200,7 @@ mod tests {
         let entries = rest(sender, stream);
         let left = &entries[SUBSCRIPTION_LEN..];
         let expected = [1, 2, 3].map(|peer| [("begin", peer), ("end", peer)]);
-        assert_eq!(left.split_last(), Some((&("end", 0), &expected.as_flattened()[..])));
+        assert_eq!(left.split_last(), Some((&("end", 0), expected.as_flattened())));
         assert_eq!(load(), 0);
     }
 
