@@ -229,7 +229,7 @@ support::both_flavours! {
         assert_eq!(left, ["1 disconnected: Closed", "2 connected", "2 disconnected: Closed"]);
     }
 
-    async fn server_events_several_streams_each_have_all_and_dropped_one_holds_nobody() {
+    async fn server_events_several_streams_each_have_all() {
         let (place, server) = listening().await;
         let mut first = server.events::<Both>();
         let (unread, mut words) = (server.events::<Both>(), server.events::<Word>());

@@ -1,4 +1,4 @@
-//! A model of `events` of both sides: servers that come and go, clients that come and go, readers of every speed, and
+//! A model of `events` of both ends: servers that come and go, clients that come and go, readers of every speed, and
 //! messages at random. Each loop keeps what it has seen, and at the end the views are compared.
 //!
 //! `SOCKET_IPC_EVENTS_SEED=7` runs one seed again.
@@ -79,7 +79,7 @@ struct World {
     on_servers: Mutex<HashMap<(u64, u64), Seen>>,
     /// The same, of the connections of which a client has learnt the id.
     on_clients: Mutex<HashMap<(u64, u64), Seen>>,
-    /// Connections that a client has ended: what is under way to it then is lost.
+    /// Connections that a client has ended: what was sent to it and has not arrived is lost.
     left: Mutex<Vec<(u64, u64)>>,
     is_over: AtomicBool,
     /// The clients that had this one connection and ended it themselves, and what they sent over it.
@@ -265,7 +265,7 @@ async fn run(seed: u64, path: &Path) {
     for (id, on_client) in &*world.on_clients.lock().unwrap() {
         let on_server = on_servers.get(id).unwrap_or_else(|| panic!("{id:?}: the server has not seen it"));
         if left.contains(id) {
-            // What was under way is lost, and the client knows that it left.
+            // What has not arrived is lost, and the client knows that it left.
             assert!(on_client.received <= on_server.sent, "{id:?}: {on_client:?} of {on_server:?}");
         } else {
             // The server ended it: what it had queued was received, or is counted.
