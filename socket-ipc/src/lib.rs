@@ -111,6 +111,8 @@ compile_error!(
 pub mod blocking;
 mod client;
 mod client_id;
+#[cfg(feature = "nats")]
+pub mod cluster;
 mod connection;
 pub mod description;
 mod endpoint;

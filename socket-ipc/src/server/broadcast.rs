@@ -38,14 +38,25 @@ impl State {
     ) -> Result<usize, SendError> {
         self.check_open(topic.as_str())?;
         encoded(self, Tail::Message, topic.as_str(), message, |bytes| {
-            let (len, counted) = (bytes.len(), self.counted(bytes.len()));
-            if !self.core.outbox_budget.has_room(counted) && self.needs_total(len, except) {
-                self.core.outbox_budget.refuse(counted);
-                let full = (self.core.outbox_budget.queued(), self.core.outbox_budget.limit());
-                return Err(SendError::outbox_total_full(topic.as_str(), counted, full));
-            }
-            Ok(self.push_to_all(topic, bytes, except, false))
+            self.broadcast_encoded(topic, bytes, except)
         })?
+    }
+
+    /// Broadcasts an encoded message.
+    #[inline]
+    pub(super) fn broadcast_encoded(
+        &self,
+        topic: TopicName<'_>,
+        bytes: &[u8],
+        except: Option<ClientId>,
+    ) -> Result<usize, SendError> {
+        let (len, counted) = (bytes.len(), self.counted(bytes.len()));
+        if !self.core.outbox_budget.has_room(counted) && self.needs_total(len, except) {
+            self.core.outbox_budget.refuse(counted);
+            let full = (self.core.outbox_budget.queued(), self.core.outbox_budget.limit());
+            return Err(SendError::outbox_total_full(topic.as_str(), counted, full));
+        }
+        Ok(self.push_to_all(topic, bytes, except, false))
     }
 
     pub(super) async fn broadcast_async<M: Serialize + ?Sized>(
@@ -66,10 +77,7 @@ impl State {
             Err(waiting) => waiting,
         };
         loop {
-            match wait {
-                Wait::Total => self.core.outbox_budget.wait_for_room(self.counted(bytes.len())).await,
-                Wait::Client(slow) => self.wait_for_client(&slow, bytes.len()).await,
-            }
+            self.wait_out(wait, bytes.len()).await;
             self.check_open(topic.as_str())?;
             match self.wait_for(bytes.len(), except) {
                 // No wait comes between the check and the queueing: the broadcast goes to all clients or, if its future
@@ -78,6 +86,30 @@ impl State {
                 None => return Ok(self.push_to_all(topic, &bytes, except, true)),
                 Some(next) => wait = next,
             }
+        }
+    }
+
+    /// Broadcasts an encoded message, once there is room.
+    #[cfg(feature = "nats")]
+    pub(super) async fn broadcast_encoded_async(
+        &self,
+        topic: TopicName<'_>,
+        bytes: &[u8],
+        except: Option<ClientId>,
+    ) -> Result<usize, SendError> {
+        loop {
+            self.check_open(topic.as_str())?;
+            match self.wait_for(bytes.len(), except) {
+                None => return Ok(self.push_to_all(topic, bytes, except, true)),
+                Some(wait) => self.wait_out(wait, bytes.len()).await,
+            }
+        }
+    }
+
+    async fn wait_out(&self, wait: Wait, len: usize) {
+        match wait {
+            Wait::Total => self.core.outbox_budget.wait_for_room(self.counted(len)).await,
+            Wait::Client(slow) => self.wait_for_client(&slow, len).await,
         }
     }
 

@@ -10,6 +10,8 @@ mod describe;
 mod events;
 mod handle;
 mod listeners;
+#[cfg(feature = "nats")]
+mod remote;
 mod requests;
 mod send;
 mod socket;

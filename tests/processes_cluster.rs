@@ -1,0 +1,1 @@
+//! Whole processes of a cluster.
