@@ -13,7 +13,7 @@ use std::thread;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Client, RequestError, Server, Topic, blocking};
+use socket_ipc::{Client, Context, RequestError, Server, Topic, blocking, handlers};
 
 #[derive(Topic, Serialize, Deserialize)]
 #[topic(name = "add", reply = i64)]
@@ -82,26 +82,32 @@ fn script(path: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
+struct Desk;
+
+#[handlers]
+impl Desk {
+    fn add(&self, Add { left, right }: Add) -> Result<i64, &'static str> {
+        left.checked_add(right).ok_or("the sum is too large")
+    }
+
+    async fn count_down(&self, CountDown { from }: CountDown, context: Context<'_>) {
+        for left in (0..=from).rev() {
+            if let Err(error) = context.send(&Left(left)) {
+                eprintln!("{error}");
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    fn the_end(&self, TheEnd: TheEnd, context: Context<'_>) {
+        drop(context.server().close());
+    }
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn serve(path: PathBuf) -> Result<(), Box<dyn Error>> {
     let server = Server::new(path);
-    server.respond::<Add>(|Add { left, right }, _client_id| {
-        left.checked_add(right).ok_or("the sum is too large")
-    })?;
-    let reply = server.handle();
-    server.on_async::<CountDown>(move |CountDown { from }, client_id| {
-        let reply = reply.clone();
-        async move {
-            for left in (0..=from).rev() {
-                if let Err(error) = reply.send(&Left(left), client_id) {
-                    eprintln!("{error}");
-                }
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
-    });
-    let itself = server.handle();
-    server.on::<TheEnd>(move |TheEnd, _client_id| drop(itself.close()));
+    server.attach(Desk)?;
     server.listen().await?;
     server.closed().await;
     Ok(())

@@ -11,24 +11,36 @@ use std::error::Error;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Client, RequestError, Server, Topic};
+use socket_ipc::{Client, RequestError, Server, Topic, handlers};
+
+struct Calculator;
+
+/// Each method responds to the request that its argument is.
+#[handlers]
+impl Calculator {
+    fn add(&self, Add { left, right }: Add) -> i64 {
+        left + right
+    }
+
+    fn divide(&self, Divide { dividend, divisor }: Divide) -> Result<i64, DivideError> {
+        dividend.checked_div(divisor).ok_or(DivideError::ByZero { dividend })
+    }
+
+    /// The smaller the number, the longer it takes. The replies are sent as they are ready, and delay nothing else.
+    async fn square(&self, Square(number): Square) -> u64 {
+        tokio::time::sleep(Duration::from_millis(300_u64.saturating_sub(number))).await;
+        number * number
+    }
+}
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("calculator.sock");
 
-    // One process replies. The library sends what a responder returns back to the requester.
+    // One process replies. The library sends what a method returns back to the requester.
     let server = Server::new(&path);
-    server.respond::<Add>(|Add { left, right }, _client_id| left + right)?;
-    server.respond::<Divide>(|Divide { dividend, divisor }, _client_id| {
-        dividend.checked_div(divisor).ok_or(DivideError::ByZero { dividend })
-    })?;
-    // The smaller the number, the longer it takes. The replies are sent as they are ready, and delay nothing else.
-    server.respond_async::<Square>(|Square(number), _client_id| async move {
-        tokio::time::sleep(Duration::from_millis(300_u64.saturating_sub(number))).await;
-        number * number
-    })?;
+    server.attach(Calculator)?;
     server.listen().await?;
 
     // Another process requests, or here the same. It replies, too.

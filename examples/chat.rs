@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 use socket_ipc::{
-    Client, ClientHandle, ClientId, Context, ErrorReply, Hears, Protocol, Server, ServerHandle, Topic,
+    Client, ClientHandle, ClientId, Context, ErrorReply, Protocol, Server, ServerHandle, Topic, handlers,
 };
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -42,8 +42,9 @@ struct News(String);
 #[derive(Default)]
 struct Room(Mutex<BTreeMap<ClientId, String>>);
 
-impl Hears<Join, Server<Chat>> for Room {
-    fn hear(&self, Join(name): Join, context: Context<'_, Chat>) -> Result<News, ErrorReply> {
+#[handlers(server = Chat)]
+impl Room {
+    fn join(&self, Join(name): Join, context: Context<'_, Chat>) -> Result<News, ErrorReply> {
         let mut members = self.0.lock().unwrap();
         if members.values().any(|member| *member == name) {
             return Err(ErrorReply::new("taken", format!("there is a {name} already")));
@@ -52,10 +53,8 @@ impl Hears<Join, Server<Chat>> for Room {
         members.insert(context.client_id(), name);
         Ok(News(format!("here are {:?}", members.values())))
     }
-}
 
-impl Hears<Say, Server<Chat>> for Room {
-    fn hear(&self, Say(text): Say, context: Context<'_, Chat>) {
+    fn say(&self, Say(text): Say, context: Context<'_, Chat>) {
         // A client that has not joined is ignored.
         let Some(name) = self.0.lock().unwrap().get(&context.client_id()).cloned() else { return };
         tell_others(context.server(), context.client_id(), format!("{name}: {text}"));
@@ -84,8 +83,9 @@ async fn serve(path: &Path) -> Result<Server<Chat>, Box<dyn Error>> {
 /// The handlers of a client, with the name of its member.
 struct Screen(String);
 
-impl Hears<News, Client<Chat>> for Screen {
-    fn hear(&self, News(text): News, _: &ClientHandle<Chat>) {
+#[handlers(client = Chat)]
+impl Screen {
+    fn news(&self, News(text): News) {
         println!("[{}] {text}", self.0);
     }
 }

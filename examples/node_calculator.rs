@@ -26,7 +26,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use socket_ipc::{ErrorReply, Server, Topic, Wire};
+use socket_ipc::{Context, ErrorReply, Server, Topic, Wire, handlers};
 
 #[derive(Topic, Serialize, Deserialize)]
 #[topic(name = "add", reply = i64, reply_topic = "sum")]
@@ -47,6 +47,21 @@ struct Multiply {
 #[topic = "product"]
 struct Product(i64);
 
+struct Calculator;
+
+#[handlers]
+impl Calculator {
+    fn add(&self, Add { left, right }: Add, context: Context<'_>) -> Result<i64, ErrorReply> {
+        println!("{} requests {left} + {right}", context.client_id());
+        let sum = left.checked_add(right);
+        sum.ok_or_else(|| ErrorReply::new("too_much", "that is more than I can count"))
+    }
+
+    fn product(&self, Product(product): Product, context: Context<'_>) {
+        println!("{} says that 6 * 7 = {product}", context.client_id());
+    }
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let path = std::env::args_os()
@@ -54,12 +69,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .map_or_else(|| std::env::temp_dir().join("socket-ipc-node-calculator.sock"), PathBuf::from);
     let server = Server::builder(&path).wire(Wire::NODE_0_4).build();
 
-    server.respond::<Add>(|Add { left, right }, client_id| {
-        println!("{client_id} requests {left} + {right}");
-        let sum = left.checked_add(right);
-        sum.ok_or_else(|| ErrorReply::new("too_much", "that is more than I can count"))
-    })?;
-
+    server.attach(Calculator)?;
     let clients = server.handle();
     server.on_connection(move |client_id| {
         println!("{client_id} connected");
@@ -67,7 +77,6 @@ async fn main() -> Result<(), Box<dyn Error>> {
             eprintln!("{error}");
         }
     });
-    server.on::<Product>(|Product(product), client_id| println!("{client_id} says that 6 * 7 = {product}"));
     server.on_connection_close(|client_id, reason| println!("{client_id} left: {reason}"));
 
     server.listen().await?;

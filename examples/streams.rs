@@ -1,116 +1,116 @@
-//! A server and a client in one process, both written as loops that read messages and events from streams, without
-//! callbacks. It ends by itself.
+//! Streams: a server lists a table of rows to a fast reader and to a slow one, which share one connection. The slow one
+//! costs its window, and delays nobody. It ends by itself.
 //!
 //! ```text
 //! cargo run --example streams
 //! ```
-//!
-//! The server greets a client that says hello, and closes; then a second server starts at the same path. The client
-//! loses the first server and reconnects to the second by itself.
 
 use std::error::Error;
-use std::path::Path;
-use std::time::Duration;
+use std::time::Instant;
 
-use futures::StreamExt;
+use futures::stream::{self, Stream, StreamExt};
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Client, ClientConnectionEvent, Server, ServerConnectionEvent, Topic};
+use socket_ipc::{Client, RequestError, Server, Topic};
+
+/// How many rows the table has.
+const ROWS: u64 = 100_000;
 
 #[derive(Topic, Serialize, Deserialize)]
-#[topic = "hello"]
-struct Hello {
-    name: String,
+#[topic(name = "list", stream = Row, error = ListError)]
+struct List {
+    table: String,
+    reader: String,
+}
+
+/// The items travel under the topic of the request: they need none of their own.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    number: u64,
+    price: u64,
+}
+
+/// Arrives at the client as the type that it is.
+#[derive(Serialize, Deserialize, Debug, thiserror::Error)]
+enum ListError {
+    #[error("there is no table {table}")]
+    NoSuchTable { table: String },
 }
 
 #[derive(Topic, Serialize, Deserialize)]
-#[topic = "greeting"]
-struct Greeting {
-    text: String,
-}
+#[topic(name = "ping", reply = ())]
+struct Ping;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
-    let path = directory.path().join("myApp.sock");
-    let one_server_after_the_other = async {
-        serve("the first server", &path).await?;
-        serve("the second server", &path).await
-    };
-    tokio::try_join!(one_server_after_the_other, talk(&path))?;
-    println!("both loops have ended");
-    Ok(())
-}
-
-/// A server as a loop with `select!` over the events of its connections and the messages of its clients.
-async fn serve(name: &str, path: &Path) -> Result<(), Box<dyn Error>> {
-    let server = Server::new(path);
-    // Made before the first client can connect, so that no event and no message is lost.
-    let mut connections = server.connection_events();
-    let mut hellos = server.subscribe::<Hello>();
+    let path = directory.path().join("streams.sock");
+    let server = Server::new(&path);
+    server.respond_stream::<List>(|list, _client_id| rows(list))?;
+    server.respond::<Ping>(|Ping, _client_id| ())?;
     server.listen().await?;
-    loop {
-        tokio::select! {
-            Some(event) = connections.next() => match event {
-                ServerConnectionEvent::Opened(client_id) => println!("{name}: client {client_id} connected"),
-                ServerConnectionEvent::Closed(client_id, reason) => println!("{name}: client {client_id} is gone: {reason}"),
-                // A loop that is too slow is told how many events it missed. It then lists the clients.
-                ServerConnectionEvent::Lagged(count) => println!("{name}: {count} events missed, the clients are {:?}", server.clients()),
-                _ => {}
-            },
-            Some((hello, client_id)) = hellos.next() => {
-                let greeting = Greeting { text: format!("Hello, {}, from {name}!", hello.name) };
-                if let Err(error) = server.send(&greeting, client_id) {
-                    eprintln!("{name}: {error}");
-                }
-                // This begins to close the server: it writes what is queued, and both streams end after their last item.
-                drop(server.close());
-            },
-            // Both streams have ended.
-            else => return Ok(()),
-        }
-    }
-}
 
-/// What the client's loop reads.
-enum Input {
-    State(ClientConnectionEvent),
-    Greeting(Greeting),
-}
-
-/// A client as a loop over one stream, which merges two.
-///
-/// Each of the two has a queue of its own, so a greeting may be read after the event that its connection ended.
-async fn talk(path: &Path) -> Result<(), Box<dyn Error>> {
-    let delay = Duration::from_millis(50);
-    let client = Client::builder(path).retry_delay(delay).reconnect_delay(delay).build();
-    let states = client.connection_events().map(Input::State);
-    let greetings = client.subscribe::<Greeting>().map(Input::Greeting);
-    let mut inputs = futures::stream::select(states, greetings);
+    let client = Client::new(&path);
     client.connect().await?;
-    let mut greeted = 0;
-    while let Some(input) = inputs.next().await {
-        match input {
-            Input::State(ClientConnectionEvent::Connected { again }) => {
-                println!("client: connected{}", if again { " again" } else { "" });
-                if let Err(error) = client.send(&Hello { name: "crussell52".into() }) {
-                    eprintln!("client: {error}");
-                }
-            }
-            Input::State(ClientConnectionEvent::ConnectFailed(error)) => {
-                println!("client: {error}; trying again")
-            }
-            Input::State(ClientConnectionEvent::Disconnected(reason)) => {
-                println!("client: disconnected: {reason}")
-            }
-            Input::State(other) => println!("client: {other:?}"),
-            Input::Greeting(greeting) => {
-                println!("client: {}", greeting.text);
-                greeted += 1;
-                if greeted == 2 {
-                    drop(client.close()); // ends both streams, and so the loop
-                }
-            }
-        }
+    let list = |table: &str, reader: &str| List { table: table.to_owned(), reader: reader.to_owned() };
+
+    // A small window, so that one sees what it does: a row takes 64 bytes of it, or its length if that is more.
+    let mut slow = client.request_stream(&list("prices", "slow")).window(64 * 1024);
+    let first = slow.next().await.ok_or("no rows")??;
+    println!("client: the slow reader has row {}, and reads no further for now", first.number);
+
+    // Over the same connection.
+    let start_time = Instant::now();
+    let mut fast = client.request_stream(&list("prices", "fast"));
+    let mut sum = 0;
+    while let Some(row) = fast.next().await {
+        sum += row?.price;
     }
+    println!("client: the fast reader has all {ROWS} rows, whose prices add up to {sum}");
+    client.request(&Ping).await?;
+    println!("client: and a reply to a request, all within {:?}", start_time.elapsed());
+
+    // The slow reader goes on. The server makes further rows as the window opens again, half a window at a time.
+    for _ in 1..2_000 {
+        slow.next().await.ok_or("no rows")??;
+    }
+    println!("client: the slow reader has 2000 rows, and has seen enough");
+    drop(slow); // the server drops its stream, and has made few rows that nobody reads
+
+    match client.request_stream(&list("weights", "third")).next().await {
+        Some(Err(RequestError::Failed { error: ListError::NoSuchTable { table }, .. })) => {
+            println!("client: the server has no table {table}");
+        }
+        other => return Err(format!("unexpected: {:?}", other.map(|row| row.map(|row| row.number))).into()),
+    }
+    client.close().await;
+    server.close().await;
     Ok(())
+}
+
+/// The responder's stream. It is polled only while its reader takes rows.
+fn rows(List { table, reader }: List) -> impl Stream<Item = Result<Row, ListError>> {
+    if table != "prices" {
+        return stream::once(async { Err(ListError::NoSuchTable { table }) }).left_stream();
+    }
+    let mut made = Made { reader, rows: 0 };
+    stream::iter((0..ROWS).map(move |number| Ok(made.row(number)))).right_stream()
+}
+
+/// Part of the stream of a reader, and dropped with it: at its end, or as soon as its reader has dropped its own.
+struct Made {
+    reader: String,
+    rows: u64,
+}
+
+impl Made {
+    fn row(&mut self, number: u64) -> Row {
+        self.rows += 1;
+        Row { number, price: number % 100 }
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        println!("server: the stream of the {} reader has ended after {} rows", self.reader, self.rows);
+    }
 }

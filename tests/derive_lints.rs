@@ -34,12 +34,16 @@
 )]
 // These concern this file, not the code that the derives write.
 #![allow(unused_crate_dependencies, clippy::cargo, clippy::redundant_pub_crate)]
+// A handler owns its message and its context.
+#![allow(clippy::needless_pass_by_value)]
 // The types here have ordinary lifetime names.
 #![allow(clippy::single_char_lifetime_names)]
 
 use core::fmt::Display;
+use core::num::ParseIntError;
 
-use socket_ipc::{Protocol, Topic};
+use serde::{Deserialize, Serialize};
+use socket_ipc::{ClientContext, Context, Protocol, Topic, handlers};
 
 /// A struct with fields.
 #[derive(Topic, Debug)]
@@ -110,6 +114,16 @@ pub struct Request;
 #[topic(name = "generic request", reply = "Unsized<T>")]
 pub struct GenericRequest<T: ?Sized + 'static>(pub Box<T>);
 
+/// A stream.
+#[derive(Topic, Debug)]
+#[topic(name = "stream", stream = Unit)]
+pub struct Stream;
+
+/// A stream that is generic, with an error of its own.
+#[derive(Topic, Debug)]
+#[topic(name = "generic stream", stream = "Unsized<T>", error = Unit)]
+pub struct GenericStream<T: ?Sized + 'static>(pub Box<T>);
+
 /// Naming it here is no use of it.
 #[derive(Topic, Debug)]
 #[topic = "deprecated"]
@@ -134,8 +148,8 @@ pub struct Tagged<'a, T: 'static>(pub &'a str, pub T);
 /// A protocol of all sorts.
 #[derive(Protocol, Debug)]
 #[protocol(
-    to_server(Named, Borrowed<'_>, Tagged<'_, &'static str>, Request, GenericRequest<str>),
-    to_client(Path, Unit, private::Private<'_>, Deprecated<'_>),
+    to_server(Named, Borrowed<'_>, Tagged<'_, &'static str>, Request, GenericRequest<str>, Stream),
+    to_client(Path, Unit, private::Private<'_>, Deprecated<'_>, GenericStream<str>),
 )]
 pub struct Chat;
 
@@ -167,6 +181,102 @@ macro_rules! protocol_from_a_macro {
 }
 protocol_from_a_macro!(ProtocolFromMacro, Request => Unit, Borrowed<'_>);
 
+/// A message that is received.
+#[derive(Topic, Serialize, Deserialize, Debug)]
+#[topic = "received"]
+pub struct Received(pub u8);
+
+/// One that borrows.
+#[derive(Topic, Serialize, Deserialize, Debug)]
+#[topic = "text"]
+pub struct Text<'m>(pub &'m str);
+
+/// A request that is received.
+#[derive(Topic, Serialize, Deserialize, Debug)]
+#[topic(name = "number", reply = u8)]
+pub struct Number;
+
+mod old {
+    #![allow(deprecated)]
+    use super::{Deserialize, Serialize, Topic};
+
+    /// A deprecated one.
+    #[derive(Topic, Serialize, Deserialize, Debug)]
+    #[topic = "old"]
+    #[deprecated = "for the test"]
+    pub(super) struct Old;
+}
+
+/// A protocol of what is received.
+#[derive(Protocol, Debug)]
+#[protocol(to_server(Received, Text<'_>, Number, old::Old), to_client(Received))]
+pub struct Desk;
+
+/// Its handlers.
+#[derive(Debug)]
+pub struct Handlers<T>(pub T);
+
+#[handlers(server = Desk)]
+impl<T: Display + Send + Sync + 'static> Handlers<T> {
+    /// A listener.
+    pub fn received(&self, Received(number): Received, context: Context<'_, Desk>) {
+        drop(context.send(&Received(number)).map_err(|error| format!("{}: {error}", self.0)));
+    }
+
+    fn text(&self, text: Text<'_>) {
+        assert_ne!(text.0, self.0.to_string());
+    }
+
+    /// One that waits.
+    async fn number(&self, _: Number, context: Context<'_, Desk>) -> Result<u8, ParseIntError> {
+        context.closing().await;
+        self.0.to_string().parse()
+    }
+
+    #[expect(deprecated)]
+    fn old(&self, _: old::Old) {
+        assert_ne!(self.0.to_string(), "old");
+    }
+}
+
+/// Those of a client, from a macro.
+#[derive(Debug)]
+pub struct ClientHandlers(pub u8);
+
+macro_rules! handlers_from_a_macro {
+    ($handlers:ty, $method:ident, $topic:ty, $context:ty) => {
+        #[handlers(client = Desk, crate = ::socket_ipc)]
+        impl $handlers {
+            async fn $method(&self, _: $topic, context: $context) {
+                context.cancelled().await;
+                assert_ne!(self.0, 5);
+            }
+        }
+    };
+}
+handlers_from_a_macro!(ClientHandlers, received, Received, ClientContext<'_, Desk>);
+
+/// Those of a server without a protocol.
+#[derive(Debug)]
+pub struct OpenHandlers(pub u8);
+
+#[handlers]
+impl OpenHandlers {
+    /// A constant is no handler.
+    pub const LIMIT: u8 = 5;
+
+    fn received(&self, Received(number): Received) {
+        assert_ne!(self.0, number);
+    }
+
+    #[cfg(any())]
+    fn never(&self, _: Never) {}
+
+    const fn number(&self, _: Number) -> u8 {
+        self.0
+    }
+}
+
 mod private {
     use socket_ipc::{Protocol, Topic};
 
@@ -194,5 +304,9 @@ fn derive_all_lints_denied_compiles() {
     assert_eq!([private::Inside::NAME, LocalChat::NAME], ["Inside", "LocalChat"]);
     let names = [Named::NAME, Unit::NAME, Borrowed::NAME, Path::NAME, FromMacro::NAME, Unsized::<str>::NAME];
     assert_eq!(names, ["named", "unit", "borrowed", "path", "from a macro", "unsized"]);
+    let server = Desk::server("in memory").build();
+    assert!(server.attach(Handlers(5_u8)).is_ok());
+    assert!(Desk::client("in memory").build().attach(ClientHandlers(5)).is_ok());
+    assert!(socket_ipc::Server::new("in memory").attach(OpenHandlers(OpenHandlers::LIMIT)).is_ok());
     assert_eq!([private::Private("x").0, private::Private::NAME, Local::NAME], ["x", "private", "local"]);
 }

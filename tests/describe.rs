@@ -30,8 +30,12 @@ struct CountAgain;
 #[topic = "count"]
 struct Count(usize);
 
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "numbers", stream = usize)]
+struct Numbers;
+
 #[derive(Protocol)]
-#[protocol(to_server(Hello, Log<'_>, HowMany), to_client(Log<'_>, CountAgain))]
+#[protocol(to_server(Hello, Log<'_>, HowMany, Numbers), to_client(Log<'_>, CountAgain))]
 struct Chat;
 
 /// A topic written by hand, with nothing for the description.
@@ -46,19 +50,27 @@ impl Topic for ByHand {
 #[protocol(to_server(ByHand))]
 struct OldChat;
 
-/// Of each topic: its name, its direction and the topic of its reply.
+/// Of each topic: its name, its direction and the topic of its reply, or `STREAM`.
 fn topics(description: &Description) -> Vec<(&str, Direction, Option<&str>)> {
     let topics = description.topics.iter();
-    topics.map(|topic| (&*topic.topic, topic.direction, topic.reply.as_deref())).collect()
+    topics
+        .map(|topic| {
+            let comes_back = if topic.stream { Some(STREAM) } else { topic.reply.as_deref() };
+            (&*topic.topic, topic.direction, comes_back)
+        })
+        .collect()
 }
+
+const STREAM: &str = "a stream";
 
 const TO_SERVER: Direction = Direction::TowardServer;
 const TO_CLIENT: Direction = Direction::TowardClient;
 /// The topics of `Chat`.
-const CHAT: [(&str, Direction, Option<&str>); 5] = [
+const CHAT: [(&str, Direction, Option<&str>); 6] = [
     ("hello", TO_SERVER, None),
     ("log", TO_SERVER, None),
     ("how many", TO_SERVER, Some("how many")),
+    ("numbers", TO_SERVER, Some(STREAM)),
     ("log", TO_CLIENT, None),
     ("count again", TO_CLIENT, Some("count")),
 ];
@@ -155,6 +167,8 @@ support::both_flavours! {
         server.respond_raw("size", None, |_, _| Ok(0)).unwrap();
         server.respond_async::<CountAgain>(|_, _| async { Count(0) }).unwrap();
         let how_many = server.respond::<HowMany>(|_, _| 0).unwrap();
+        server.respond_stream::<Numbers>(|_, _| futures::stream::iter([1, 2])).unwrap();
+        server.respond_stream_raw("tail", |_, _| futures::stream::empty::<Result<(), _>>()).unwrap();
         let description = describe().await;
         assert_eq!(description.protocol, None);
         assert_eq!(description.limits.max_message_len, limits::MESSAGE_LEN);
@@ -164,13 +178,15 @@ support::both_flavours! {
             ("hello", TO_SERVER, None),
             ("how many", TO_SERVER, Some("how many")),
             ("length", TO_SERVER, Some("none")),
+            ("numbers", TO_SERVER, Some(STREAM)),
             ("size", TO_SERVER, Some("size")),
+            ("tail", TO_SERVER, Some(STREAM)),
             ("weather", TO_SERVER, None),
         ];
         assert_eq!(topics(&description), all);
 
         assert!(server.off(hello) && server.off(how_many));
-        assert_eq!(topics(&describe().await), [all[0], all[1], all[4], all[5], all[6]]);
+        assert_eq!(topics(&describe().await), [&all[..2], &all[4..]].concat());
     }
 
     async fn describe_as_given_topics_come_first_limits_are_its_own() {

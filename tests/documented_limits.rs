@@ -49,6 +49,8 @@ fn documented() -> Vec<(&'static str, String)> {
         ("SUBSCRIPTION_BYTES", bytes(limits::SUBSCRIPTION_BYTES)),
         ("EVENT_STREAM_LEN", format!("{} events", limits::EVENT_STREAM_LEN)),
         ("MAX_REQUESTS", limits::MAX_REQUESTS.to_string()),
+        ("STREAM_WINDOW", bytes(limits::STREAM_WINDOW as usize)),
+        ("ITEM_COST", bytes(limits::ITEM_COST)),
         ("REQUEST_TIMEOUT", time(limits::REQUEST_TIMEOUT)),
         ("WRITE_STALL", time(limits::WRITE_STALL)),
         ("INCOMPLETE_TIMEOUT", time(limits::INCOMPLETE_TIMEOUT)),

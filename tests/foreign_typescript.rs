@@ -59,8 +59,26 @@ enum SubmitError {
     QueueFull { max: usize },
 }
 
+/// The Node library can't request it: it has no streams.
+#[derive(Topic, JsonSchema, Serialize, Deserialize)]
+#[topic(name = "follow", stream = JobEvent, error = FollowError)]
+struct Follow {
+    id: u64,
+}
+
+#[derive(JsonSchema, Serialize, Deserialize)]
+enum JobEvent {
+    Output(String),
+    Ended { status: i32 },
+}
+
+#[derive(JsonSchema, Serialize, Deserialize)]
+enum FollowError {
+    NoSuchJob,
+}
+
 #[derive(Protocol)]
-#[protocol(to_server(Hello, Add, Submit), to_client(Greeting))]
+#[protocol(to_server(Hello, Add, Submit, Follow), to_client(Greeting))]
 struct Chat;
 
 /// `None` if the compiler can't be installed here; the skip is reported.
@@ -281,7 +299,10 @@ fn shape<T: JsonSchema>(topics: &mut Vec<TopicDescription>) {
         topic.reply = Some("reply".to_owned());
         topic.reply_schema = topic.schema.clone();
         topic.error_schema = topic.schema.clone();
-        topics.push(topic);
+        let mut stream = topic.clone();
+        stream.topic.push_str(" as items");
+        (stream.reply, stream.stream, stream.item_schema) = (None, true, topic.schema.clone());
+        topics.extend([topic, stream]);
     }
 }
 
@@ -343,6 +364,7 @@ fn typescript_of_any_description_compiles() {
         {
             let mut topic = TopicDescription::new(*topic, Direction::TowardServer);
             (topic.schema, topic.reply) = (Some(schema.clone()), Some("`\\".to_owned()));
+            (topic.stream, topic.item_schema) = (others.topics.len() % 2 == 1, Some(schema.clone()));
             others.topics.push(topic);
         }
         let place = Place::new();

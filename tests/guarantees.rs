@@ -45,7 +45,8 @@ fn catalogue_case_names_existing_tests() {
         ("F", 28, None),
         ("C", 12, None),
         ("L", 14, Some("L4b")),
-        ("Q", 24, None),
+        ("S", 18, None),
+        ("Q", 25, None),
     ] {
         let ids = (1..=last).map(|number| format!("{letter}{number}"));
         for id in ids.chain(beside.map(str::to_owned)) {

@@ -9,7 +9,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use serde::{Deserialize, Serialize};
 use socket_ipc::{Client, CloseCause, ReplyFuture, RequestError, SendError, Server, Topic};
-use support::process::{Peer, command, text};
+use support::process::{Peer, command, once, text};
 use support::{Events, Place, soon};
 
 #[derive(Topic, Serialize, Deserialize)]
@@ -22,17 +22,14 @@ struct Squared(u64);
 
 /// A request that never gets a reply.
 #[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "wait", reply = Waited)]
+#[topic(name = "wait", reply = ())]
 struct Wait;
-
-#[derive(Topic, Serialize, Deserialize, Debug)]
-#[topic = "waited"]
-struct Waited;
 
 support::whole_processes! {
     server_killed_pending_requests_fail_at_once_and_next_replies,
     client_killed_pending_requests_fail_at_once_and_another_replies,
     client_killed_before_its_replies_leaves_nothing_behind,
+    client_killed_its_responders_are_dropped_ten_thousand_times,
 }
 
 const REQUESTS: u64 = 100_000;
@@ -83,7 +80,7 @@ fn assert_lost(error: &RequestError, requested: &str) {
 /// Asserts that all requests fail, except those whose reply came before the peer was killed.
 async fn assert_all_lost(
     replies: FuturesUnordered<impl Future<Output = (u64, Result<Squared, RequestError>)>>,
-    waiting: Vec<ReplyFuture<Waited>>,
+    waiting: Vec<ReplyFuture<()>>,
 ) {
     let killed = Instant::now();
     let outcomes: Vec<_> = soon("the failures", replies.collect()).await;
@@ -197,5 +194,47 @@ fn client_killed_before_its_replies_leaves_nothing_behind(flavour: &str) {
         (status.clients, status.descriptors, status.tasks) == (0, before.descriptors, before.tasks)
     });
     println!("before: {before:?}, after: {after:?}");
+    server.exits_well();
+}
+
+fn client_killed_its_responders_are_dropped_ten_thousand_times(flavour: &str) {
+    const ROUNDS: u64 = 20;
+    let place = Place::new();
+    let path = place.socket();
+    let mut server = start(flavour, &["server", text(&path)]);
+    server.line_with("listening");
+    let mut witness = start(flavour, &["client", text(&path)]);
+    witness.line_with("connect");
+    assert_eq!(server.line(), "connection 1");
+    let (mut first, before) = (None, server.status_once(|status| status.clients == 1));
+    for round in 1..=ROUNDS {
+        let mut client = start(flavour, &["client", text(&path)]);
+        client.line_with("connect");
+        client.tell("waits 500");
+        assert_eq!(client.line(), "waiting 500");
+        assert_eq!(server.line(), format!("connection {}", round + 1));
+        once("500 more responders", || {
+            server.tell("waits");
+            (server.line() == format!("waits {} {}", 500 * round, 500 * (round - 1))).then_some(())
+        });
+        client.kill();
+        assert_eq!(server.line(), format!("close {} PeerClosed", round + 1));
+        // Within a round trip of another client.
+        assert_eq!(witness.pings(round), 0);
+        server.tell("waits");
+        assert_eq!(server.line(), format!("waits {} {}", 500 * round, 500 * round));
+        let status = server.status_once(|status| {
+            (status.clients, status.descriptors, status.tasks) == (1, before.descriptors, before.tasks)
+        });
+        // In KiB. What the first rounds leave with the allocator is used again.
+        let first = *first.get_or_insert(status.resident);
+        assert!(
+            status.resident < first + 4096,
+            "{} KiB after round {round}, {first} after the first",
+            status.resident
+        );
+    }
+    println!("before: {before:?}, after: {:?}", server.status_once(|_| true));
+    witness.exits_well();
     server.exits_well();
 }

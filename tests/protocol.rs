@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use socket_ipc::{
-    Client, ClientHandle, ClientId, Context, ErrorReply, Hears, MessageErrorKind, Protocol, RequestError,
-    SendError, Server, ServerHandle, ToClient, Topic, Wire,
+    Client, ClientContext, ClientHandle, ClientId, Context, MessageErrorKind, Protocol, RequestError,
+    SendError, Server, ServerHandle, ToClient, Topic, Wire, handlers,
 };
 use support::{Events, Place, RawPeer, soon};
 
@@ -52,36 +52,32 @@ struct Handlers<R> {
     report: R,
 }
 
-impl<R: Send + Sync + 'static> Hears<Hello, Server<Chat>> for Handlers<R> {
-    fn hear(&self, msg: Hello, context: Context<'_, Chat>) {
+#[handlers(server = Chat)]
+impl<R: Fn(String) + Send + Sync + 'static> Handlers<R> {
+    fn hello(&self, msg: Hello, context: Context<'_, Chat>) {
         self.greeted.fetch_add(1, Ordering::SeqCst);
         context.send(&Greeting { text: format!("Hello, {}!", msg.name) }).unwrap();
     }
-}
 
-impl<R: Fn(String) + Send + Sync + 'static> Hears<Log<'_>, Server<Chat>> for Handlers<R> {
-    fn hear(&self, msg: Log<'_>, _: Context<'_, Chat>) {
+    fn log(&self, msg: Log<'_>) {
         (self.report)(format!("server: {}", msg.text));
     }
-}
 
-impl<R: Send + Sync + 'static> Hears<HowMany, Server<Chat>> for Handlers<R> {
-    fn hear(&self, _: HowMany, _: Context<'_, Chat>) -> Result<Count, ErrorReply> {
-        Ok(Count(self.greeted.load(Ordering::SeqCst)))
+    fn how_many(&self, _: HowMany) -> Count {
+        Count(self.greeted.load(Ordering::SeqCst))
     }
 }
 
 /// Has a method for every topic to a client. `Count` is only a reply, and needs none.
 struct Guest;
 
-impl Hears<Greeting, Client<Chat>> for Guest {
-    fn hear(&self, msg: Greeting, client: &ClientHandle<Chat>) {
-        client.send(&Log { level: 1, text: Cow::Borrowed(&msg.text), target: "guest" }).unwrap();
+#[handlers(client = Chat)]
+impl Guest {
+    fn greeting(&self, msg: Greeting, context: ClientContext<'_, Chat>) {
+        context.send(&Log { level: 1, text: Cow::Borrowed(&msg.text), target: "guest" }).unwrap();
     }
-}
 
-impl Hears<Log<'_>, Client<Chat>> for Guest {
-    fn hear(&self, _: Log<'_>, _: &ClientHandle<Chat>) {}
+    fn log(&self, _: Log<'_>) {}
 }
 
 fn hello(name: &str) -> Hello {

@@ -67,6 +67,7 @@ fn protocol_schema_without_socket_has_schemas_of_all_topics() {
         let mut description = description.clone();
         for topic in &mut description.topics {
             (topic.schema, topic.reply_schema, topic.error_schema) = (None, None, None);
+            topic.item_schema = None;
         }
         description
     };
@@ -129,6 +130,47 @@ fn schema_of_request_has_its_reply_topic_and_its_errors() {
         let error = submit.error_schema.as_ref().expect("a schema");
         assert_eq!(error["oneOf"][0]["properties"]["QueueFull"]["required"], expected, "{error}");
     }
+}
+
+#[test]
+fn schema_of_stream_has_its_items_and_its_errors() {
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    enum FollowError {
+        NoSuchJob,
+    }
+
+    #[derive(Topic, JsonSchema, Serialize, Deserialize)]
+    #[topic(name = "follow", stream = Count, error = FollowError)]
+    struct Follow;
+
+    #[derive(Topic, JsonSchema, Serialize, Deserialize)]
+    #[topic(name = "list", stream = T)]
+    struct List<T>(Vec<T>);
+
+    #[derive(Protocol)]
+    #[protocol(to_server(Follow, List<u8>), to_client(Follow))]
+    struct Jobs;
+
+    let schema = Jobs::schema();
+    let [to_server, to_client] = [Direction::TowardServer, Direction::TowardClient];
+    let topic = |topic, direction| schema.topic(topic, direction).expect("it travels");
+    for topic in &schema.topics {
+        assert!(topic.stream && topic.reply.is_none() && topic.reply_schema.is_none(), "{topic:?}");
+    }
+    let items = |direction| topic("follow", direction).item_schema.as_ref();
+    assert_eq!(required(items(to_server)), Some(&json!(["number"])), "the server writes them");
+    assert_eq!(required(items(to_client)), None, "the server reads them");
+    assert_eq!(
+        topic("follow", to_server).error_schema.as_ref().expect("a schema")["enum"],
+        json!(["NoSuchJob"])
+    );
+    assert_eq!(topic("list", to_server).item_schema.as_ref().expect("a schema")["type"], "integer");
+    assert_eq!(topic("list", to_server).error_schema, None, "an `ErrorReply` has no data");
+    let described = Description::new().receives::<Follow>().receives::<List<u8>>().sends::<Follow>();
+    assert_eq!(described.topics, schema.topics);
+    let written = serde_json::to_value(topic("list", to_server)).unwrap();
+    assert_eq!(written["stream"], true);
+    assert_eq!(serde_json::to_value(&Chat::schema().topics[0]).unwrap().get("stream"), None);
 }
 
 support::both_flavours! {

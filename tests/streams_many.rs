@@ -124,7 +124,7 @@ support::both_flavours! {
                 if number < REQUESTS {
                     replies.push(request(number));
                 }
-                if number % 1_000 == 0 {
+                if number.is_multiple_of(1_000) {
                     watched.fetch_max(resident(), Ordering::SeqCst);
                 }
                 if replies.is_empty() { break; }
@@ -149,7 +149,7 @@ support::both_flavours! {
         let (_server, client, [begun, dropped]) = connected(&place).await;
         let round = async |round: usize| {
             let mut items = client.request_stream(&Endless).window(1024);
-            if round % 2 == 0 {
+            if round.is_multiple_of(2) {
                 assert_eq!(items.next().await.unwrap().unwrap(), 0);
             } else {
                 items.started().await.unwrap();

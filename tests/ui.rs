@@ -18,6 +18,7 @@ fn compile_errors_say_what_to_write() {
     cases.compile_fail("tests/ui/derive/*.rs");
     cases.compile_fail("tests/ui/api/*.rs");
     cases.compile_fail("tests/ui/protocol/*.rs");
+    cases.compile_fail("tests/ui/handlers/*.rs");
 }
 
 /// The compiler that cargo runs for the cases.

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Identifiers that have another name now: whole words, in code.
-const IDENTIFIERS: [&str; 50] = [
+const IDENTIFIERS: [&str; 53] = [
     "Answer",
     "AskError",
     "Asker",
@@ -16,6 +16,8 @@ const IDENTIFIERS: [&str; 50] = [
     "Figures",
     "HELD_BACK_LEN",
     "Heard",
+    "Hears",
+    "HearsAll",
     "LookAhead",
     "NotInTime",
     "OUTBOX_MARK",
@@ -36,6 +38,7 @@ const IDENTIFIERS: [&str; 50] = [
     "encoded_answer",
     "encoded_refusal",
     "figures",
+    "hear",
     "hear_one_pass",
     "how_fast",
     "late_answer",

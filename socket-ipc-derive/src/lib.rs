@@ -1,4 +1,4 @@
-//! The `Topic` and `Protocol` derives of socket-ipc.
+//! The macros of socket-ipc: the derives `Topic` and `Protocol`, and the attribute `handlers`.
 //!
 //! Depend on `socket-ipc`, which re-exports each beside the trait of the same name: `use socket_ipc::Topic`
 //! brings both.
@@ -16,10 +16,11 @@
 //! assert_eq!(Hello::NAME, "hello");
 //! ```
 //!
-//! [`Topic`](derive@Topic) and [`Protocol`](derive@Protocol) have the reference of each derive.
+//! [`Topic`](derive@Topic), [`Protocol`](derive@Protocol) and [`handlers`](macro@handlers) have the reference of each.
 
 #![forbid(unsafe_code)]
 
+mod handlers;
 mod keys;
 mod mistakes;
 mod protocol;
@@ -40,6 +41,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// |---|---|---|
 /// | `name` | the topic, a string literal | none: it is required |
 /// | `reply` | the type of the reply, bare or in a string | none: the topic is no request |
+/// | `stream` | the type of the items, bare or in a string | none: the topic is no request of a stream |
 /// | `error` | the type that responders fail with, bare or in a string | `ErrorReply` |
 /// | `reply_topic` | the topic that replies travel under, a string literal | that of the request |
 /// | `no_cancel` | no value: responders run on when the requester gives up | they are cancelled |
@@ -100,7 +102,25 @@ use syn::{DeriveInput, parse_macro_input};
 ///
 /// The request, its reply and its error are owned types, without lifetimes. A responder may run longer than the buffer
 /// lives that the request arrived in, and the requester keeps the reply. The reply of a generic request may use its
-/// parameters: `reply = Found<T>`. `error`, `reply_topic` and `no_cancel` need `reply`.
+/// parameters: `reply = Found<T>`. `error` needs `reply` or `stream`; `reply_topic` and `no_cancel` need `reply`.
+///
+/// With `stream` in place of `reply` a topic is the request of a stream: the type implements `StreamRequest`, too, and its
+/// items are of any such type.
+///
+/// ```
+/// # use serde::{Deserialize, Serialize};
+/// use socket_ipc::{StreamRequest, Topic};
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic(name = "follow", stream = String)]
+/// struct Follow {
+///     job: u64,
+/// }
+///
+/// fn streams<Q: StreamRequest<Item = String>>() {}
+///
+/// streams::<Follow>();
+/// ```
 ///
 /// `reply_topic = "sum"` is for programs that request without a number, such as those of the Node library: they are
 /// replied to by a message of that topic, and otherwise not at all.
@@ -311,42 +331,8 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 ///
 /// # What does it implement?
 ///
-/// `Protocol`, with the name of the type, and `ToServer<T>` and `ToClient<T>` for the topics of each direction. For
-/// each direction with topics it implements `Attaches`, too: a struct with a method for each topic is attached in one
-/// call, and a struct that lacks a method does not compile:
-///
-/// ```
-/// # use serde::{Deserialize, Serialize};
-/// use socket_ipc::{Hears, Protocol, ErrorReply, Context, Server, Topic};
-///
-/// # #[derive(Topic, Serialize, Deserialize)]
-/// # #[topic(name = "add", reply = i64)]
-/// # struct Add { left: i64, right: i64 }
-/// # #[derive(Topic, Serialize, Deserialize)]
-/// # #[topic = "log"]
-/// # struct Log<'m> { #[serde(borrow)] text: std::borrow::Cow<'m, str> }
-/// #[derive(Protocol)]
-/// #[protocol(to_server(Add, Log<'_>))]
-/// struct Calculator;
-///
-/// struct Abacus;
-///
-/// impl Hears<Add, Server<Calculator>> for Abacus {
-///     fn hear(&self, add: Add, _: Context<'_, Calculator>) -> Result<i64, ErrorReply> {
-///         Ok(add.left + add.right)
-///     }
-/// }
-///
-/// impl Hears<Log<'_>, Server<Calculator>> for Abacus {
-///     fn hear(&self, log: Log<'_>, _: Context<'_, Calculator>) {
-///         println!("{}", log.text);
-///     }
-/// }
-///
-/// let server = Calculator::server("/tmp/myApp.sock").build();
-/// server.attach(Abacus)?;
-/// # Ok::<(), socket_ipc::RegisterError>(())
-/// ```
+/// `Protocol`, with the name of the type, and `ToServer<T>` and `ToClient<T>` for the topics of each direction. So a struct
+/// with [handlers](macro@handlers) for all of them is attached in one call, and one that lacks a handler does not compile.
 ///
 /// # Mistakes
 ///
@@ -361,4 +347,110 @@ pub fn derive_topic(input: TokenStream) -> TokenStream {
 pub fn derive_protocol(input: TokenStream) -> TokenStream {
     let input = parse_macro_input!(input as DeriveInput);
     protocol::protocol(&input).into()
+}
+
+/// Makes the methods of a struct the handlers of their topics: listeners, responders and streams, asynchronous or not.
+///
+/// Every method of the block is a handler. Its second argument is the message, whose type names the topic; the third one,
+/// which may be left out, is the context. One call of `attach` attaches all of them.
+///
+/// ```
+/// use serde::{Deserialize, Serialize};
+/// use socket_ipc::{Context, Protocol, RegisterError, Topic, handlers};
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "hello"]
+/// struct Hello {
+///     name: String,
+/// }
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "greeting"]
+/// struct Greeting {
+///     text: String,
+/// }
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic(name = "load", reply = String)]
+/// struct Load {
+///     path: String,
+/// }
+///
+/// # mod storage { pub async fn load(path: String) -> std::io::Result<String> { std::fs::read_to_string(path) } }
+/// #[derive(Protocol)]
+/// #[protocol(to_server(Hello, Load), to_client(Greeting))]
+/// struct Chat;
+///
+/// struct Desk {
+///     welcome: String,
+/// }
+///
+/// #[handlers(server = Chat)]
+/// impl Desk {
+///     fn hello(&self, hello: Hello, context: Context<'_, Chat>) {
+///         let greeting = Greeting { text: format!("{}, {}!", self.welcome, hello.name) };
+///         if let Err(error) = context.send(&greeting) {
+///             eprintln!("{error}");
+///         }
+///     }
+///
+///     async fn load(&self, load: Load) -> Result<String, std::io::Error> {
+///         storage::load(load.path).await
+///     }
+/// }
+///
+/// let server = Chat::server("/tmp/myApp.sock").build();
+/// server.attach(Desk { welcome: "Hello".into() })?;
+/// # Ok::<(), RegisterError>(())
+/// ```
+///
+/// # The attribute
+///
+/// | attribute | the endpoint of the methods |
+/// |---|---|
+/// | `#[handlers]`, `#[handlers(server)]` | a server without a protocol |
+/// | `#[handlers(server = Chat)]` | a server of the protocol `Chat` |
+/// | `#[handlers(client)]`, `#[handlers(client = Chat)]` | a client |
+/// | `#[handlers(.., crate = "my_crate::socket_ipc")]` | the path of the library, `::socket_ipc` unless given |
+///
+/// A struct for several endpoints has a block for each.
+///
+/// # What is a handler?
+///
+/// | method | what it becomes |
+/// |---|---|
+/// | `fn note(&self, note: Note)` | a listener |
+/// | `async fn note(&self, note: Note)` | an asynchronous listener, as of `on_async` |
+/// | `fn add(&self, add: Add) -> i64` | a responder, where `Add` is a request: it returns the reply or a `Result` of it |
+/// | `async fn add(&self, add: Add) -> Result<i64, AddError>` | an asynchronous responder, as of `respond_async` |
+/// | `fn notes(&self, notes: Notes) -> impl Stream<Item = String>` | a responder whose reply is a stream, which may borrow `self` |
+///
+/// The third argument is `Context<'_, Chat>` on a server and `ClientContext<'_, Chat>` on a client. An asynchronous method
+/// may take a `Context<'static, Chat>`. The message of a method that is not asynchronous may borrow: `log: Log<'_>`.
+///
+/// Methods are called from several threads. So they take `&self`, and a field that changes is in a mutex, or an atomic.
+/// Functions that are no handlers belong in another `impl` block. The struct may be generic, with a `where` clause.
+///
+/// # What does it implement?
+///
+/// `Handles` for each topic, which can be written by hand, too. The block itself stays as it is.
+///
+/// # Mistakes
+///
+/// A method that can be no handler does not compile, and the error says why:
+///
+/// ```compile_fail
+/// # use socket_ipc::handlers;
+/// struct Desk;
+///
+/// #[handlers]
+/// impl Desk {
+///     fn new() -> Self { // error: a handler takes `&self`: move `new` into another `impl` block
+///         Desk
+///     }
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn handlers(attribute: TokenStream, item: TokenStream) -> TokenStream {
+    handlers::handlers(attribute.into(), item.into()).into()
 }

@@ -12,6 +12,7 @@
 //!  │  send(&Greeting) ─┼─ {"topic":"greeting","message":..}\n ┼▶ on::<Greeting>   │
 //!  │  broadcast(&News) ┼─ to every client ────────────────────┼▶ subscribe::<News>│
 //!  │  respond::<Add> ◀─┼─ a request, and its reply ───────────┼▶ request(&Add)    │
+//!  │  respond_stream ◀─┼─ a request, and many items ──────────┼▶ request_stream   │
 //!  └───────────────────┘                                      └───────────────────┘
 //! ```
 //!
@@ -68,8 +69,9 @@
 //! |---|---|
 //! | messages | [`Topic`], [`on`](ServerHandle::on), [`on_async`](ServerHandle::on_async), [`subscribe`](ServerHandle::subscribe), [`send`](ServerHandle::send), [`broadcast`](ServerHandle::broadcast) |
 //! | requests | [`Request`], [`request`](ClientHandle::request), [`respond`](ServerHandle::respond), [`respond_async`](ServerHandle::respond_async), [`respond_with`](ServerHandle::respond_with), [`RequestError`], [`ErrorReply`] |
-//! | a whole protocol | [`Protocol`], [`Hears`], [`description`] |
-//! | topics known only at run time | [`RawMessage`], [`on_message`](ServerHandle::on_message), [`send_raw`](ServerHandle::send_raw), [`request_raw`](ClientHandle::request_raw) |
+//! | replies of many items | [`StreamRequest`], [`request_stream`](ClientHandle::request_stream), [`respond_stream`](ServerHandle::respond_stream), [`ReplyStream`] |
+//! | a whole protocol | [`Protocol`], [`#[handlers]`](macro@handlers), [`description`] |
+//! | topics known only at run time | [`RawMessage`], [`on_message`](ServerHandle::on_message), [`send_raw`](ServerHandle::send_raw), [`request_raw`](ClientHandle::request_raw), [`request_stream_raw`](ClientHandle::request_stream_raw) |
 //! | connections | [`connection_events`](ServerHandle::connection_events), [`CloseReason`], [`Peer`] |
 //! | options and limits | [`ServerBuilder`], [`ClientBuilder`], [`limits`] |
 //! | programs without a runtime | `socket_ipc::blocking`, with the feature `blocking` |
@@ -78,9 +80,9 @@
 //! # The book
 //!
 //! The book ([`guide`]) has a chapter for each subject: [messaging](guide::messaging), [requests](guide::requests),
-//! [protocols](guide::protocols), [events](guide::events), [guarantees](guide::guarantees), [limits](guide::limits),
-//! the [wire](guide::wire), [other languages](guide::languages), the [blocking](guide::blocking) client, the
-//! [command](guide::command),
+//! [streams](guide::streams), [protocols](guide::protocols), [handlers](guide::handlers), [events](guide::events),
+//! [guarantees](guide::guarantees), [limits](guide::limits), the [wire](guide::wire),
+//! [other languages](guide::languages), the [blocking](guide::blocking) client, the [command](guide::command),
 //! [deployment](guide::deployment), [versioning](guide::versioning), [observability](guide::observability),
 //! [testing](guide::testing), [performance](guide::performance), [comparison](guide::comparison),
 //! [troubleshooting](guide::troubleshooting) by error message, the [attributes](guide::attributes) of the macros,
@@ -120,6 +122,7 @@ mod error;
 mod events;
 #[cfg(any(doc, doctest))]
 pub mod guide;
+mod handlers;
 pub mod limits;
 mod listener;
 mod metrics;
@@ -150,19 +153,19 @@ pub use error::{
 };
 pub use events::stream::EventStream;
 pub use events::{CloseCause, CloseReason};
+pub use handlers::{Attaching, ClientContext, Context, Endpoint, Handles};
 pub use limits::delay::Delay;
 pub use listener::ListenerId;
 pub use metrics::stats::{Stats, TopicTraffic, Traffic};
 pub use protocol::Protocol;
-pub use protocol::hears::{Attaches, Context, Endpoint, Hears};
 pub use router::Subscription;
 pub use server::{
     AsyncListener, AsyncResponder, Responder, Server, ServerBuilder, ServerConnectionEvent, ServerHandle,
     StreamResponder,
 };
-pub use socket_ipc_derive::{Protocol, Topic};
+pub use socket_ipc_derive::{Protocol, Topic, handlers};
 pub use topic::direction::{AnyTopic, ToClient, ToServer};
-pub use topic::{Exchange, Fails, Items, Replies, Request, StreamRequest, Topic, kind};
+pub use topic::{Exchange, Fails, Items, Received, Replies, Request, StreamRequest, Topic, kind};
 pub use unix_socket::activation::{ActivatedListener, activated_listener, activated_listeners};
 pub use unix_socket::group::Group;
 pub use unix_socket::peer::Peer;
@@ -175,8 +178,8 @@ pub mod __private {
     #[cfg(feature = "schema")]
     pub use crate::description::schema::Schemas;
     pub use crate::description::schema::{DescribedIn, DescribesItself};
+    pub use crate::handlers::set::{AttachingAll, HandlersBlock, Topics};
     pub use crate::protocol::checks::has_topic_once;
-    pub use crate::protocol::hears::{Attaching, HearsAll};
     pub use crate::topic::direction::Travels;
     pub use crate::topic::error_text::{TextOf, TextOfAny};
     pub use std::string::String;

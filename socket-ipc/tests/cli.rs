@@ -7,7 +7,9 @@ mod command;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
+use std::process::Stdio;
 
+use futures_util::stream::{self, StreamExt as _};
 use rustix::process::Signal;
 use serde_json::json;
 use socket_ipc::{ErrorReply, Server};
@@ -279,6 +281,63 @@ fn request_reply_error_timeout_or_loss_is_printed() {
     drop(accept(&listener));
     let error = requesting.end().failed(3);
     assert!(error.starts_with("no reply to `lost`: the "), "{error}");
+}
+
+#[test]
+fn request_of_a_stream_prints_each_item_as_it_comes() {
+    let place = Place::new();
+    let path = place.socket();
+    let (dropped, ended) = std::sync::mpsc::channel();
+    let ours = Ours::listen(&path, |server| {
+        server
+            .respond_stream_raw("count", |to, _| {
+                let to = to.decode::<u64>();
+                stream::iter(match to {
+                    Ok(to) => (0..to).map(Ok).collect(),
+                    Err(error) => vec![Ok(0), Err(ErrorReply::from(error))],
+                })
+            })
+            .unwrap();
+        server
+            .respond_stream_raw("follow", move |_, _| {
+                let dropped = DropReporter(dropped.clone());
+                stream::iter([Ok(7)]).chain(stream::pending()).inspect(move |_| _ = &dropped)
+            })
+            .unwrap();
+    });
+    assert_eq!(run(["request", &path, "count", "3"]).well(), "0\n1\n2\n");
+    assert_eq!(run(["request", &path, "count", "0"]).well(), "");
+    let failed = run(["request", &path, "count", "true"]);
+    assert_eq!((failed.status, &*failed.output), (Some(4), "0\n"));
+    assert!(failed.errors.starts_with("socket-ipc: `count` was rejected (failed): "), "{}", failed.errors);
+    // It prints what there is, and goes on until it is told to end.
+    let following = Running::start(["request", &path, "follow", "--timeout", "5"]);
+    assert_eq!(following.line(), "7");
+    following.signal(Signal::INT);
+    assert_eq!(following.end().well(), "");
+    ended.recv_timeout(command::DEADLINE).unwrap();
+    // The end of the program that reads it is enough, though nothing more is printed.
+    let mut following = command(["request", &path, "follow"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut output = following.stdout.take().unwrap();
+    output.read_exact(&mut [0; 2]).unwrap();
+    drop(output);
+    assert_eq!(following.wait().unwrap().code(), Some(0));
+    ended.recv_timeout(command::DEADLINE).unwrap();
+    let following = Running::start(["request", &path, "follow"]);
+    assert_eq!(following.line(), "7");
+    ours.close();
+    let end = following.end();
+    assert_eq!(end.status, Some(4), "{}", end.errors);
+    assert!(end.errors.contains("the connection is being closed"), "{}", end.errors);
+}
+
+/// Reports when it is dropped.
+struct DropReporter(std::sync::mpsc::Sender<()>);
+
+impl Drop for DropReporter {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
 }
 
 #[test]

@@ -41,7 +41,8 @@ const CALCULATOR: &str = r##"{"version":"9.9.9","protocol":"Calculator","later":
                 "required":["left","right"],
                 "$defs":{"Term":{"description":"One of two.","type":"integer"}}},
             "reply_schema":{"title":"Sum","type":"integer"}},
-        {"topic":"the news","direction":"to_client"}]}"##;
+        {"topic":"the news","direction":"to_client"},
+        {"topic":"follow","direction":"to_server","stream":true,"item_schema":{"title":"JobEvent","type":"string"}}]}"##;
 
 #[test]
 fn topics_prints_the_topics_as_described() {
@@ -50,7 +51,7 @@ fn topics_prints_the_topics_as_described() {
     let (_runtime, _server) = described(&path, CALCULATOR);
     let listed = run(["topics", &path]).well();
     let lines: Vec<_> = listed.lines().collect();
-    assert_eq!(lines.len(), 2, "{listed}");
+    assert_eq!(lines.len(), 3, "{listed}");
     assert!(
         lines[0].starts_with(r#"{"topic":"add","direction":"to_server","reply":"sum","exact":1.0,"#),
         "{listed}"
@@ -59,6 +60,7 @@ fn topics_prints_the_topics_as_described() {
     let Some(terminal) = on_a_terminal("NO_COLOR=1", &format!("topics {path}")) else { return };
     assert_eq!(terminal.line(), "to server  add, reply under sum");
     assert_eq!(terminal.line(), "to client  \"the news\"");
+    assert_eq!(terminal.line(), "to server  follow, a stream");
 }
 
 #[derive(Topic, Serialize, Deserialize)]
@@ -131,6 +133,7 @@ fn types_in_each_language_are_printed() {
         "/** One of two. */\nexport type Term = number;",
         "    \"add\": Add;",
         "    \"the news\": unknown;",
+        "export interface Streams {\n    \"follow\": JobEvent;\n}",
     ] {
         assert!(types.contains(part), "no {part} in:\n{types}");
     }
@@ -161,7 +164,7 @@ fn status_described_server_prints_description_and_stats() {
     assert_eq!(report["rates"], json!({"received": 0.0, "sent": 0.0}), "no other client sends anything");
     let Some(terminal) = on_a_terminal("NO_COLOR=1", &format!("status {path}")) else { return };
     assert!(terminal.line().starts_with(&format!("{path} is alive, process {} ", std::process::id())));
-    assert_eq!(terminal.line(), "socket-ipc 9.9.9, protocol Calculator, 2 topics");
+    assert_eq!(terminal.line(), "socket-ipc 9.9.9, protocol Calculator, 3 topics");
     assert_eq!(terminal.line(), "clients: 1 now, 7 in all");
     assert_eq!(terminal.line(), "messages: 3 received (0 a second), 2 sent (0 a second)");
 }

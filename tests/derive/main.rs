@@ -10,6 +10,7 @@ mod renamed;
 mod requests;
 mod shadowed;
 mod shapes;
+mod streams;
 
 use serde::Deserialize;
 use socket_ipc::Topic;

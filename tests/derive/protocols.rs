@@ -1,9 +1,7 @@
 //! `#[derive(Protocol)]`.
 
 use serde::{Deserialize, Serialize};
-use socket_ipc::{
-    Attaches, Client, ClientHandle, Context, ErrorReply, Hears, Protocol, Server, ToClient, ToServer, Topic,
-};
+use socket_ipc::{ErrorReply, Protocol, ToClient, ToServer, Topic, handlers};
 
 use super::decode;
 
@@ -36,12 +34,6 @@ fn to_server<P: ToServer<T>, T>() {}
 
 /// Compiles if servers may send `T` and clients listen for it.
 fn to_client<P: ToClient<T>, T>() {}
-
-/// Compiles if an `L` may be attached to a server.
-fn server_attaches<P: Attaches<L, Server<P>> + 'static, L>() {}
-
-/// Compiles if an `L` may be attached to a client.
-fn client_attaches<P: Attaches<L, Client<P>> + 'static, L>() {}
 
 #[derive(Protocol)]
 #[protocol(to_server(Hello), to_client(Sum))]
@@ -103,36 +95,30 @@ fn derive_protocol_borrowed_topics_and_replies_compile() {
 /// Has a method for each topic that travels to a server of `Everything`.
 struct Handlers;
 
-impl Hears<Add, Server<Everything>> for Handlers {
-    fn hear(&self, _: Add, _: Context<'_, Everything>) -> Result<Sum, ErrorReply> {
+#[handlers(server = Everything)]
+impl Handlers {
+    fn add(&self, _: Add) -> Result<Sum, ErrorReply> {
         Ok(Sum)
     }
-}
 
-impl Hears<Subtract, Server<Everything>> for Handlers {
-    fn hear(&self, _: Subtract, _: Context<'_, Everything>) -> Result<Sum, ErrorReply> {
+    fn subtract(&self, _: Subtract) -> Result<Sum, ErrorReply> {
         Err(ErrorReply::new("never", "no"))
     }
-}
 
-impl Hears<Tagged<'_, u16>, Server<Everything>> for Handlers {
-    fn hear(&self, _: Tagged<'_, u16>, _: Context<'_, Everything>) {}
+    fn tagged(&self, _: Tagged<'_, u16>) {}
 }
 
 /// Has a method for each topic that travels to a client, and for no type that is only a reply.
 struct ClientHandlers;
 
-impl Hears<Hello, Client<Everything>> for ClientHandlers {
-    fn hear(&self, _: Hello, _: &ClientHandle<Everything>) {}
-}
+#[handlers(client = Everything)]
+impl ClientHandlers {
+    fn hello(&self, _: Hello) {}
 
-impl Hears<Sum, Client<Everything>> for ClientHandlers {
-    fn hear(&self, _: Sum, _: &ClientHandle<Everything>) {}
-}
+    fn sum(&self, _: Sum) {}
 
-impl Hears<Add, Client<Everything>> for ClientHandlers {
-    fn hear(&self, _: Add, _: &ClientHandle<Everything>) -> Result<Sum, ErrorReply> {
-        Ok(Sum)
+    fn add(&self, _: Add) -> Sum {
+        Sum
     }
 }
 
@@ -141,15 +127,16 @@ impl Hears<Add, Client<Everything>> for ClientHandlers {
 #[protocol(to_server(Add), to_client(Hello))]
 struct OnlyReplies;
 
-impl Hears<Hello, Client<OnlyReplies>> for ClientHandlers {
-    fn hear(&self, _: Hello, _: &ClientHandle<OnlyReplies>) {}
+#[handlers(client = OnlyReplies)]
+impl ClientHandlers {
+    fn hello_of_only_replies(&self, _: Hello) {}
 }
 
 #[test]
 fn attach_struct_with_all_topics_needs_no_reply() {
-    server_attaches::<Everything, Handlers>();
-    client_attaches::<Everything, ClientHandlers>();
-    client_attaches::<OnlyReplies, ClientHandlers>();
+    Everything::server("in memory").build().attach(Handlers).unwrap();
+    Everything::client("in memory").build().attach(ClientHandlers).unwrap();
+    OnlyReplies::client("in memory").build().attach(ClientHandlers).unwrap();
 }
 
 /// The names that generated code uses, and a topic whose name is the protocol's.
@@ -164,8 +151,8 @@ mod shadowed {
     enum Result {}
     trait Protocol {}
     trait Topic {}
-    trait Hears {}
-    const room: () = ();
+    trait Handles {}
+    const all: () = ();
 
     #[derive(::socket_ipc::Topic)]
     #[topic = "L"]

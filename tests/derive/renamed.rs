@@ -15,7 +15,6 @@ mod stand_in {
     #[allow(dead_code)]
     pub trait Exchange {
         type Kind;
-        type Outcome;
     }
 
     pub use socket_ipc::kind;
@@ -58,8 +57,18 @@ by_crate!(super::renamed::stand_in);
 #[topic(name = "request", reply = Bare, crate = reexport::ipc)]
 struct Request;
 
+#[derive(socket_ipc::Topic)]
+#[topic(name = "stream", stream = Bare, error = Failure, crate = reexport::ipc)]
+struct Stream;
+
+struct Failure;
+
 #[derive(socket_ipc::Protocol)]
-#[protocol(to_server(Request, InString), to_client(InString), crate = "crate::renamed::reexport::ipc")]
+#[protocol(
+    to_server(Request, InString, Stream),
+    to_client(InString),
+    crate = "crate::renamed::reexport::ipc"
+)]
 struct Chat;
 
 macro_rules! protocol_by_crate {
@@ -89,13 +98,61 @@ fn derive_crate_attribute_gives_the_path_of_the_trait() {
         P::NAME
     }
     assert_eq!(protocol::<Chat, InString>(), "Chat");
+    assert_eq!(to_server_of::<Chat, Stream>(), "Chat");
     assert_eq!(to_server_of::<DollarChat, InString>(), "DollarChat");
     assert_eq!(protocol::<FragmentChat, InString>(), "FragmentChat");
     assert_eq!(name::<Relative>(), "relative");
     assert_eq!(name::<Absolute>(), "absolute");
     assert_eq!(name::<Dollar>(), "dollar");
     assert_eq!(name::<<Request as socket_ipc::Request>::Reply>(), "bare");
+    assert_eq!(name::<<Stream as socket_ipc::StreamRequest>::Item>(), "bare");
+    let Failure: <Stream as socket_ipc::StreamRequest>::Error = Failure;
     assert_eq!(<Other<'_> as stand_in::Topic>::NAME, "stand-in");
     assert_eq!(<Fragment as stand_in::Topic>::NAME, "fragment");
     let _: <Other<'static> as stand_in::Topic>::Message<'_> = Other(Other("").0);
+}
+
+/// Methods of a struct by every path.
+mod handlers {
+    use super::super::renamed::reexport::ipc::{RegisterError, handlers};
+    use super::reexport;
+
+    #[derive(reexport::ipc::Topic, serde::Serialize, serde::Deserialize)]
+    #[topic(name = "note", crate = reexport::ipc)]
+    struct Note;
+
+    struct InString;
+
+    #[handlers(crate = "reexport::ipc")]
+    impl InString {
+        fn note(&self, _: Note) {}
+    }
+
+    struct Bare;
+
+    #[handlers(client, crate = crate::renamed::reexport::ipc)]
+    impl Bare {
+        async fn note(&self, _: Note, _: reexport::ipc::ClientContext<'_>) {}
+    }
+
+    macro_rules! by_crate {
+        ($topic:ty, $method:ident) => {
+            struct Dollar;
+
+            #[handlers(server, crate = $crate::renamed::reexport::ipc)]
+            impl Dollar {
+                fn $method(&self, _: $topic) {}
+            }
+        };
+    }
+    by_crate!(Note, handle);
+
+    #[test]
+    fn handlers_crate_attribute_gives_the_path_of_the_library() -> Result<(), RegisterError> {
+        let server = reexport::ipc::Server::new("in memory");
+        server.attach(InString)?;
+        server.attach(Dollar)?;
+        reexport::ipc::Client::new("in memory").attach(Bare)?;
+        Ok(())
+    }
 }

@@ -3,16 +3,17 @@
 use std::fmt::Display;
 use std::marker::PhantomData;
 
-use socket_ipc::{ErrorReply, Exchange, Request, Topic};
+use socket_ipc::{ErrorReply, Exchange, Request, Topic, kind};
 
-/// Compiles if a listener of `T` returns an `O`.
-fn outcome_is<T: Exchange<Outcome = O>, O>() -> &'static str {
+/// Compiles if `T` is a topic of the kind `K`.
+fn kind_is<T: Exchange<Kind = K>, K>() -> &'static str {
     T::NAME
 }
 
 /// Compiles if the reply to `Q` is an `R`.
 #[allow(clippy::extra_unused_type_parameters)]
-fn replied_by<Q: Request<Reply = R> + Exchange<Outcome = Result<R, ErrorReply>>, R: Topic>() -> &'static str {
+fn replied_by<Q: Request<Reply = R, Error = ErrorReply> + Exchange<Kind = kind::Request>, R: Topic>()
+-> &'static str {
     R::NAME
 }
 
@@ -38,11 +39,11 @@ fn derive_request_reply_is_that_of_the_attribute() {
 struct Log<'m, T: 'static>(#[allow(dead_code)] &'m T);
 
 #[test]
-fn derive_topic_without_reply_has_no_outcome() {
+fn derive_topic_without_reply_is_a_message() {
     fn is<'m>(_: &'m str) -> &'static str {
-        outcome_is::<Log<'m, u8>, ()>()
+        kind_is::<Log<'m, u8>, kind::Message>()
     }
-    assert_eq!([is(""), outcome_is::<Sum, ()>()], ["log", "sum"]);
+    assert_eq!([is(""), kind_is::<Sum, kind::Message>()], ["log", "sum"]);
 }
 
 /// A generic request, whose reply has its parameters in another type.

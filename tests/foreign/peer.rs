@@ -5,7 +5,6 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -13,6 +12,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{OnceCell, mpsc};
 
+use super::super::preparation::prepared;
 use super::super::{DEADLINE, in_time, soon};
 use super::conversation::{Batch, Conversant, Dialect, Received};
 
@@ -44,7 +44,7 @@ pub struct Peer {
 
 impl Peer {
     /// Starts a peer and waits for its name. `Err` states why it can't run here.
-    async fn start(mut command: Command, dialect: Dialect) -> Result<Self, String> {
+    pub(super) async fn start(mut command: Command, dialect: Dialect) -> Result<Self, String> {
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -125,8 +125,23 @@ impl Peer {
 
     /// The next event is `event`.
     pub async fn expect(&mut self, event: &str) {
+        self.told(event).await;
+    }
+
+    /// The next event is `event`; returns its message.
+    pub async fn told(&mut self, event: &str) -> Value {
         let line = self.next(event).await;
         assert_eq!(line.event, event, "{} printed {line:?}\n{}", self.name, self.stderr_text());
+        line.message
+    }
+
+    /// The next event, which is a message: its name, and the topic and the message.
+    pub async fn plain(&mut self) -> (String, String, Value) {
+        let line = self.next("a message").await;
+        let Some(topic) = line.topic else {
+            panic!("not a message of {}: {line:?}\n{}", self.name, self.stderr_text());
+        };
+        (line.event, topic, line.message)
     }
 
     /// The next events are `events`, in any order.
@@ -215,7 +230,7 @@ pub enum Role {
 }
 
 impl Role {
-    fn name(self) -> &'static str {
+    pub(super) fn name(self) -> &'static str {
         match self {
             Role::Client => "client",
             Role::Server => "server",
@@ -286,11 +301,11 @@ pub async fn install(target: &Path, name: &str, package: &str, lock: &str) -> Re
     }
 }
 
-async fn run(command: &mut Command) -> Result<(), String> {
+/// Runs a command of a preparation to its end. `Err` states why it failed.
+pub(super) async fn run(command: &mut Command) -> Result<(), String> {
     let name = format!("{:?}", command.as_std());
-    let output = tokio::time::timeout(Duration::from_secs(120), command.kill_on_drop(true).output())
+    let output = prepared(&name, command.kill_on_drop(true).output())
         .await
-        .map_err(|_| format!("{name} takes too long"))?
         .map_err(|error| format!("{name} can't be run: {error}"))?;
     if output.status.success() {
         return Ok(());

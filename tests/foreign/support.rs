@@ -12,6 +12,7 @@
 //! | `missing` | nothing at all, under `missing` |
 //! | `none` | a text under the empty topic |
 //! | `untopical` | a message that has no topic: not an envelope |
+//! | `say topic [1,2]` | a message under a topic, without spaces in either; Node alone has this command |
 //! | `close` | nothing: closes its end and, once all is done, exits |
 //!
 //! | line | when |
@@ -24,6 +25,7 @@
 //! compared, not only counted.
 
 mod conversation;
+mod older;
 mod peer;
 
 use std::io::Write;
@@ -33,6 +35,7 @@ use tokio::runtime::{Handle, RuntimeFlavor};
 pub use conversation::{
     Batch, Conversant, Dialect, Received, all_batches, big, exchange, some_batches, text,
 };
+pub use older::Older;
 pub(super) use peer::install;
 pub use peer::{Node, Peer, Role, python, shell};
 

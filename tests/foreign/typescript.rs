@@ -7,7 +7,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::OnceCell;
 
 use super::foreign::install;
-use super::soon;
+use super::preparation::prepared;
 
 /// The installed compiler and Node library.
 #[derive(Clone, Debug)]
@@ -36,7 +36,7 @@ impl TypeScript {
         command.arg(self.modules.join("typescript/bin/tsc"));
         command.args(["--strict", "--target", "es2022", "--module", "commonjs", "--noEmitOnError"]);
         let Output { status, stdout, stderr } =
-            soon("compiling", command.args(files).current_dir(directory).output()).await.unwrap();
+            prepared("compiling", command.args(files).current_dir(directory).output()).await.unwrap();
         let output = [stdout, stderr].concat();
         let lines: Vec<_> = String::from_utf8_lossy(&output).lines().map(str::to_owned).collect();
         if status.success() { Ok(()) } else { Err(lines) }

@@ -317,7 +317,7 @@ support::both_flavours! {
         assert_eq!(peer.line().await, r#"{"topic":"keep","message":5,"re":4}"#);
     }
 
-    async fn cancel_names_number_as_it_was_written() {
+    async fn cancel_names_id_as_it_was_written() {
         let (place, server, _client) = connected().await;
         let (guards, mut begun) = works_for_ever(&server);
         let (mut peer, _) = raw_peer(&place, &server).await;
@@ -336,13 +336,13 @@ support::both_flavours! {
         }
     }
 
-    async fn cancel_of_a_number_in_flight_twice_ends_both() {
+    async fn cancel_of_an_id_in_flight_twice_ends_both() {
         let (place, server, _client) = connected_with(|server| server.max_requests(3), |client| client).await;
         let (guards, mut begun) = works_for_ever(&server);
         let (mut peer, id) = raw_peer(&place, &server).await;
         peer.write([request(1, "7"), request(2, "7"), request(3, "8")].concat()).await;
         begun.take(3).await;
-        // The same number a third time, held back.
+        // The same id a third time, held back.
         peer.write([request(4, "7"), request(5, "9"), cancel("7")].concat()).await;
         scanned(&server, (&mut peer, id)).await;
         assert_eq!(begun.next().await, 5);
@@ -357,7 +357,7 @@ support::both_flavours! {
         assert_eq!(peer.line().await, r#"{"topic":"ping","message":2,"re":7}"#);
     }
 
-    async fn cancel_of_unknown_number_does_nothing() {
+    async fn cancel_of_unknown_id_does_nothing() {
         let (place, server, _client) = connected().await;
         let (guards, mut begun) = works_for_ever(&server);
         let mut errors = Events::new();
@@ -379,7 +379,7 @@ support::both_flavours! {
         raw_ping(&mut peer).await;
         assert_eq!(guards.dropped(), 1);
         assert_eq!(errors.rest(), [""; 0]);
-        // The number can be used again.
+        // The id can be used again.
         peer.write(request(2, "1")).await;
         assert_eq!(begun.next().await, 2);
         raw_ping(&mut peer).await;
@@ -407,7 +407,7 @@ support::both_flavours! {
         assert!(received.rest().is_empty());
     }
 
-    async fn request_with_number_0_is_a_request() {
+    async fn request_with_id_0_is_a_request() {
         let (place, server, _client) = connected().await;
         let (guards, mut begun) = works_for_ever(&server);
         let (mut peer, _) = raw_peer(&place, &server).await;

@@ -380,7 +380,7 @@ support::both_flavours! {
         let error = failed(reply).await;
         assert!(matches!(&error, RequestError::ConnectionLost { .. }), "{error:?}");
         failed(reply_2).await;
-        // The numbers begin anew with each connection: a reply to the first would be taken for one to this.
+        // The ids begin anew with each connection: a reply to the first would be taken for one to this.
         let reply = server.request(&Job(3), id);
         let (_, new) = given.next().await;
         let error = old.send(Ok(done(9))).unwrap_err();

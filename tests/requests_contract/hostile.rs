@@ -1,14 +1,28 @@
 //! Peers that request and cancel to do harm.
 
 use std::sync::Mutex;
+use std::time::Instant;
 
 use socket_ipc::{ErrorReply, MessageErrorKind, ReplyError, ReplySender};
 use tokio::io::AsyncWriteExt as _;
 
 use super::*;
 
+/// The size of an attack: what an environment variable says, or a small one. `.ci/long` runs them in full.
+fn size(variable: &str, small: usize) -> usize {
+    std::env::var(variable).map_or(small, |text| text.parse().expect("a number"))
+}
+
 /// How many pairs of a request and its cancel a hostile peer sends.
-const PAIRS: usize = if cfg!(debug_assertions) { 100_000 } else { 1_000_000 };
+fn pairs() -> usize {
+    size("SOCKET_IPC_PAIRS", 100_000)
+}
+
+/// `count` pairs, in chunks of 500.
+fn chunks_of_pairs(count: usize) -> impl Iterator<Item = String> + Send + 'static {
+    (0..count / 500)
+        .map(|chunk| (0..500).map(|pair| request_and_cancel("work", 500 * chunk + pair)).collect())
+}
 
 fn request_and_cancel(topic: &str, id: usize) -> String {
     format!(
@@ -29,13 +43,28 @@ async fn meanwhile(
         }
         peer
     });
-    let mut round_trips = 0;
+    let (started, mut round_trips) = (Instant::now(), Vec::new());
     while !hostile.is_finished() {
+        let sent = Instant::now();
         ping(client).await;
-        round_trips += 1;
+        round_trips.push(sent.elapsed());
         check();
     }
-    (hostile.await.unwrap(), round_trips)
+    let peer = hostile.await.unwrap();
+    round_trips.sort_unstable();
+    let at = |share: usize| {
+        let last = round_trips.len().saturating_sub(1);
+        round_trips.get(last * share / 100).copied().unwrap_or_default()
+    };
+    println!(
+        "{} round trips in {:?}: half within {:?}, 99 of 100 within {:?}, all within {:?}",
+        round_trips.len(),
+        started.elapsed(),
+        at(50),
+        at(99),
+        at(100)
+    );
+    (peer, round_trips.len())
 }
 
 support::both_flavours! {
@@ -44,17 +73,23 @@ support::both_flavours! {
         let (place, server, client) = connected_with(|server| server.max_requests(MOST), |client| client).await;
         let (guards, _) = works_for_ever(&server);
         let (peer, _) = raw_peer(&place, &server).await;
-        let chunks = (0..PAIRS / 500).map(|chunk| (0..500).map(|pair| request_and_cancel("work", 500 * chunk + pair)).collect());
-        let (mut peer, round_trips) = meanwhile(peer, &client, chunks, || {
-            // Those dropped first, so that a responder that ends in between is not counted twice.
-            let dropped = guards.dropped();
-            let running = guards.begun() - dropped;
-            assert!(running <= 100 * MOST, "{running} responders run");
+        let (counted, mut begun) = (guards.clone(), vec![0]);
+        let (mut peer, round_trips) = meanwhile(peer, &client, chunks_of_pairs(pairs()), || {
+            begun.push(counted.begun());
         }).await;
         assert!(round_trips > 0);
         raw_ping(&mut peer).await;
         assert_eq!(guards.begun(), guards.dropped());
-        assert_eq!(server.stats().outbox_len, 0);
+        println!("{} responders began, at most {} ran at once", guards.begun(), guards.most());
+        assert!(guards.most() <= MOST, "{} responders ran at once", guards.most());
+        // A round trip waits for few turns, and no more than `MOST` responders begin in a turn.
+        let mut meanwhile: Vec<_> = begun.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        meanwhile.sort_unstable();
+        let half = meanwhile[meanwhile.len() / 2];
+        println!("during half of the round trips at most {half} responders began");
+        assert!(half <= 10 * MOST, "{half} responders began during a round trip");
+        // What is written is counted a little later.
+        until("an empty outbox", || server.stats().outbox_len == 0).await;
     }
 
     async fn request_and_cancel_pairs_of_keeping_actor_stay_within_max_requests() {
@@ -69,9 +104,8 @@ support::both_flavours! {
             seen.fetch_max(kept.len(), Ordering::SeqCst);
         }).unwrap();
         let (peer, _) = raw_peer(&place, &server).await;
-        let chunks = (0..PAIRS / 500).map(|chunk| (0..500).map(|pair| request_and_cancel("work", 500 * chunk + pair)).collect());
         let (releasing, mut turns) = (Arc::clone(&kept), 0);
-        let (mut peer, round_trips) = meanwhile(peer, &client, chunks, move || {
+        let (mut peer, round_trips) = meanwhile(peer, &client, chunks_of_pairs(pairs()), move || {
             turns += 1;
             // The actor gets to a few of them now and then.
             if turns % 4 == 0 {
@@ -103,7 +137,7 @@ support::both_flavours! {
         let (mut peer, _) = raw_peer(&place, &server).await;
         peer.write((0..300).map(|id| format!("{{\"topic\":\"work\",\"message\":1,\"id\":{id}}}\n")).collect::<String>()).await;
         begun.take(300).await;
-        let chunks = (0..PAIRS / 2_000).map(|chunk| {
+        let chunks = (0..pairs() / 2_000).map(|chunk| {
             (0..200).map(|at| format!("{{\"topic\":\"socket-ipc.cancel\",\"message\":{},\"re\":0}}\n", 1_000_000 + 200 * chunk + at)).collect()
         });
         let (mut peer, round_trips) = meanwhile(peer, &client, chunks, || {}).await;
@@ -141,7 +175,7 @@ support::both_flavours! {
                 assert!(matches!(&kind, MessageErrorKind::RequestId { topic: named, .. } if named == topic), "{:.100}", format!("{kind:?}"));
                 assert!(format!("{kind:?}").len() < 100_000, "a report of bounded length");
             }
-            // As the number in a cancel.
+            // As the id in a cancel.
             peer.write(format!("{{\"topic\":\"socket-ipc.cancel\",\"message\":{id},\"re\":0}}\n")).await;
             raw_ping(&mut peer).await;
         }
@@ -152,9 +186,11 @@ support::both_flavours! {
     }
 
     async fn large_replies_to_client_that_does_not_read_stay_under_outbox_len() {
-        const LEN: usize = if cfg!(debug_assertions) { 1 << 18 } else { 4 << 20 };
-        const OUTBOX: u64 = 3 * LEN as u64;
-        let (place, server, client) = connected_with(|server| server.outbox_len(OUTBOX as usize), |client| client).await;
+        // In full: 1,024 replies of 4 MiB.
+        let count = size("SOCKET_IPC_LARGE_REPLIES", 64);
+        let len = if count > 64 { 4 << 20 } else { 1 << 18 };
+        let outbox = 3 * len;
+        let (place, server, client) = connected_with(|server| server.outbox_len(outbox), |client| client).await;
         #[derive(Topic, Serialize, Deserialize)]
         #[topic(name = "large", reply = String)]
         struct Large;
@@ -162,15 +198,14 @@ support::both_flavours! {
         let report = given.reporter();
         server.respond_with::<Large>(move |_, reply| report(reply)).unwrap();
         let (mut peer, _) = raw_peer(&place, &server).await;
-        let count = if cfg!(debug_assertions) { 64 } else { 1_024 };
         peer.write((1..=count).map(|id| format!("{{\"topic\":\"large\",\"message\":null,\"id\":{id}}}\n")).collect::<String>()).await;
-        let (mut sent, mut text) = (0, "x".repeat(LEN - 100));
+        let (mut sent, mut text) = (0, "x".repeat(len - 100));
         let mut full = Vec::new();
         for sender in given.take(count).await {
             match sender.send(Ok(text)) {
                 Ok(()) => {
                     sent += 1;
-                    text = "x".repeat(LEN - 100);
+                    text = "x".repeat(len - 100);
                 }
                 Err(ReplyError::OutboxFull { sender, reply, .. }) => {
                     text = reply.unwrap();
@@ -178,8 +213,9 @@ support::both_flavours! {
                 }
                 Err(error) => panic!("{error:?}"),
             }
-            assert!(server.stats().outbox_len <= OUTBOX);
+            assert!(server.stats().outbox_len <= outbox as u64);
         }
+        println!("{sent} of {count} replies were queued, at most {} bytes at once", server.stats().outbox_peak);
         assert!((1..20).contains(&sent), "{sent} of {count} were queued");
         ping(&client).await;
         // Dropped, each is an error reply. They are short.

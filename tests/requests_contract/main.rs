@@ -80,33 +80,47 @@ async fn failed<R: std::fmt::Debug, E>(reply: ReplyFuture<R, E>) -> RequestError
     }
 }
 
-/// Counts how many of its guards have begun and are dropped.
+/// Counts how many of its guards have begun and are dropped, and how many there were at once.
 #[derive(Clone, Default)]
-struct Guards {
-    begun: Arc<AtomicUsize>,
-    dropped: Arc<AtomicUsize>,
+struct Guards(Arc<Counts>);
+
+#[derive(Default)]
+struct Counts {
+    begun: AtomicUsize,
+    dropped: AtomicUsize,
+    running: AtomicUsize,
+    most: AtomicUsize,
 }
 
-struct Guard(Arc<AtomicUsize>);
+struct Guard(Guards);
 
 impl Guards {
     fn begin(&self) -> Guard {
-        self.begun.fetch_add(1, Ordering::SeqCst);
-        Guard(Arc::clone(&self.dropped))
+        self.0.begun.fetch_add(1, Ordering::SeqCst);
+        let running = self.0.running.fetch_add(1, Ordering::SeqCst) + 1;
+        self.0.most.fetch_max(running, Ordering::SeqCst);
+        Guard(self.clone())
     }
 
     fn begun(&self) -> usize {
-        self.begun.load(Ordering::SeqCst)
+        self.0.begun.load(Ordering::SeqCst)
     }
 
     fn dropped(&self) -> usize {
-        self.dropped.load(Ordering::SeqCst)
+        self.0.dropped.load(Ordering::SeqCst)
+    }
+
+    /// How many there were at once, at most.
+    fn most(&self) -> usize {
+        self.0.most.load(Ordering::SeqCst)
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.0.fetch_add(1, Ordering::SeqCst);
+        let Guards(counts) = &self.0;
+        counts.running.fetch_sub(1, Ordering::SeqCst);
+        counts.dropped.fetch_add(1, Ordering::SeqCst);
     }
 }
 

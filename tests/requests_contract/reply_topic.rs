@@ -1,4 +1,4 @@
-//! The topics that replies travel under, and messages without a number.
+//! The topics that replies travel under, and messages without an id.
 
 use super::*;
 

@@ -10,6 +10,7 @@ pub mod foreign;
 pub mod nats;
 #[path = "../foreign/ours.rs"]
 pub mod ours;
+pub mod preparation;
 pub mod process;
 #[path = "../foreign/typescript.rs"]
 pub mod typescript;
@@ -17,7 +18,7 @@ pub mod typescript;
 pub use foreign::skip;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
@@ -95,9 +96,21 @@ macro_rules! whole_processes {
 
 /// Runs a test on a runtime. What [`both_flavours`] expands to.
 pub fn run(mut runtime: tokio::runtime::Builder, test: impl Future<Output = ()>) {
-    // With this variable a run may take hours, so it has no deadline.
-    let deadline = if std::env::var_os("SOCKET_IPC_PEERS").is_some() { Duration::MAX } else { 6 * DEADLINE };
-    runtime.enable_all().build().unwrap().block_on(within("the test", deadline, test));
+    // With one of these variables a run may take hours, so it has no deadline.
+    let long = ["SOCKET_IPC_PEERS", "SOCKET_IPC_PAIRS", "SOCKET_IPC_LARGE_REPLIES"];
+    let is_long = long.iter().any(|variable| std::env::var_os(variable).is_some());
+    let deadline = if is_long { Duration::MAX } else { 6 * DEADLINE };
+    runtime.enable_all().build().unwrap().block_on(async {
+        let started = Instant::now();
+        tokio::select! {
+            biased;
+            // What is installed or compiled meanwhile has a deadline of its own.
+            () = async { while let Some(rest) = deadline.saturating_add(preparation::taken()).checked_sub(started.elapsed()) {
+                tokio::time::sleep(rest).await;
+            } } => panic!("the test did not end within {deadline:?}"),
+            () = test => {}
+        }
+    });
 }
 
 /// Waits for `future`, and fails the test if it takes longer than [`DEADLINE`].

@@ -3,6 +3,8 @@
 
 #[path = "peer/streams.rs"]
 mod streams;
+#[path = "peer/waits.rs"]
+mod waits;
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -52,15 +54,6 @@ struct Square(u64);
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "squared"]
 struct Squared(u64);
-
-/// A request that is never replied to.
-#[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "wait", reply = Waited)]
-struct Wait;
-
-#[derive(Topic, Serialize, Deserialize)]
-#[topic = "waited"]
-struct Waited;
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -158,14 +151,16 @@ async fn squared(Square(number): Square) -> Squared {
 }
 
 /// Replies to pings and requests, and prints connections and errors. The line `status` prints what the process holds,
-/// `peers` the connected peers, `streams` how many streams have begun and were dropped. `child` starts a process, `fork` one without `exec` that drops its copy of the server,
-/// closes it, or forks twice and drops it. Ends with its input.
+/// `peers` the connected peers, `streams` how many streams have begun and were dropped, and `waits` how many responders
+/// that never reply. `child` starts a process, `fork` one without `exec` that drops its copy of the server, closes it, or
+/// forks twice and drops it. Ends with its input.
 async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
     let reply = server.handle();
     server.on::<Ping>(move |Ping(number), id| reply.send(&Pong(number), id).unwrap_or_else(say));
     server.on::<Note>(|Note(_), _| {});
     server.respond_async::<Square>(|request, _| squared(request))?;
-    server.respond_async::<Wait>(|_, _| std::future::pending::<Waited>())?;
+    let waits = waits::Counts::default();
+    waits.respond(&server)?;
     server.respond_raw("echo", Some("echoed"), |text, _| Ok(text.into_owned()))?;
     let streams = streams::Counts::default();
     streams.respond(&server)?;
@@ -193,6 +188,7 @@ async fn server(server: Server, mut input: Lines<BufReader<Stdin>>) -> Result {
                 say(format_args!("status {clients} {descriptors} {tasks} {resident}"));
             }
             "streams" => streams.say(),
+            "waits" => waits.say(),
             "peers" => {
                 for id in server.clients() {
                     let peer = server.peer(id).ok_or("a client without a peer")?;
@@ -322,18 +318,19 @@ async fn blast(
 }
 
 /// Connects and reconnects, replies to requests, and prints its events. The line `ping N` sends a ping, `request N`
-/// sends N requests without waiting for the replies, `streams N` requests N streams and reads none.
+/// sends N requests and reads no reply, `waits N` sends N that never get one, `streams N` requests N streams and reads
+/// none.
 async fn client(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
-    let client = Client::builder(path).retry_delay(Duration::from_millis(20)).build();
+    let client = Client::builder(path).retry_delay(Duration::from_millis(20)).max_requests(10_000).build();
     client.on_connect(|| say("connect"));
     client.on_reconnect(|| say("reconnect"));
     client.on_disconnect(|reason| say(format_args!("disconnect {:?}", reason.cause)));
     client.on::<Pong>(|Pong(number)| say(format_args!("pong {number}")));
     client.on::<Block>(|block| say(format_args!("block {} {}", block.number, block.text.len())));
     client.respond_async::<Square>(squared)?;
-    client.respond_async::<Wait>(|_| std::future::pending::<Waited>())?;
+    waits::respond(&client)?;
     client.connect().await?;
-    let mut unread = Vec::new();
+    let (mut unread, mut waiting, mut replies) = (Vec::new(), Vec::new(), Vec::new());
     while let Some(line) = input.next_line().await? {
         if let Some(count) = line.strip_prefix("streams ") {
             unread.append(&mut streams::request(&client, count.parse()?).await?);
@@ -343,8 +340,12 @@ async fn client(path: &str, mut input: Lines<BufReader<Stdin>>) -> Result {
         {
             say(error);
         }
+        if let Some(count) = line.strip_prefix("waits ") {
+            waiting.append(&mut waits::request(&client, count.parse()?).await?);
+        }
         if let Some(count) = line.strip_prefix("request ") {
-            (0..count.parse()?).for_each(|number| drop(client.request(&Square(number))));
+            // Kept: a request whose reply nobody waits for is cancelled.
+            replies.extend((0..count.parse()?).map(|number| client.request(&Square(number))));
             client.flush().await?;
             say("requested");
         }

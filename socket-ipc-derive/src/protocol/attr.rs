@@ -126,7 +126,8 @@ fn read_entries(
 /// `Hello`, up to the comma.
 fn read_entry(input: ParseStream<'_>) -> Result<TypePath> {
     let topic = read_type(input, input.span(), "expected the type of a topic, as in `to_server(Hello)`")?;
-    if input.peek(Token![->]) {
+    // Earlier versions named the reply behind an arrow.
+    if input.peek(Token![->]) || input.peek(Token![=>]) {
         let name = topic.path.segments.last().map(|segment| segment.ident.to_string()).unwrap_or_default();
         let text = format!(
             "a reply belongs to its request: write `{name}` alone, and `reply = …` in its `#[topic]`"

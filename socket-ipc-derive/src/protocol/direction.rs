@@ -42,27 +42,25 @@ impl Direction<'_> {
         }
     }
 
-    /// Writes the impl that attaches a struct with a method for every listed topic. A direction without topics has no
+    /// Writes the impl that attaches a struct with a handler for every listed topic. A direction without topics has no
     /// such impl, so attaching a struct does not compile.
-    pub(super) fn attaches(&self, input: &DeriveInput, krate: &TokenStream) -> Option<TokenStream> {
+    pub(super) fn topics(&self, input: &DeriveInput, krate: &TokenStream) -> Option<TokenStream> {
         if self.topics.is_empty() {
             return None;
         }
         let (ident, endpoint) = (&input.ident, &self.endpoint);
-        // Bounds that name the struct: what it has to receive, and that this can be decoded, matters where one is
-        // attached. A struct that hears `Log<'static>` hears every `Log<'_>`: its method takes a message of any
-        // lifetime.
-        let sets: Vec<_> = self.topics.iter().map(|topic| with_lifetime(topic, "static")).collect();
+        // A struct that handles `Log<'static>` handles every `Log<'_>`: its method takes a message of any lifetime.
+        let topics: Vec<_> = self.topics.iter().map(|topic| with_lifetime(topic, "static")).collect();
+        // Not `#[automatically_derived]`: the compiler would advise to write the impl by hand.
         Some(quote! {
-            #[automatically_derived]
-            impl<__L> #krate::Attaches<__L, #endpoint> for #ident
+            impl<__L> #krate::__private::Topics<__L, #endpoint> for #ident
             where
-                #((#sets,): #krate::Attaches<__L, #endpoint>,)*
+                #((#topics,): #krate::__private::Topics<__L, #endpoint>,)*
             {
                 fn attach_to(
-                    __room: &#krate::__private::Attaching<'_, __L, #endpoint>,
+                    __all: &#krate::__private::AttachingAll<'_, __L, #endpoint>,
                 ) -> ::core::result::Result<(), #krate::RegisterError> {
-                    #(<(#sets,) as #krate::Attaches<__L, #endpoint>>::attach_to(__room)?;)*
+                    #(<(#topics,) as #krate::__private::Topics<__L, #endpoint>>::attach_to(__all)?;)*
                     ::core::result::Result::Ok(())
                 }
             }

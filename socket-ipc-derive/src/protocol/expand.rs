@@ -70,9 +70,9 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
     };
     let directions = [to_server, to_client].map(|direction| {
         let travels = direction.travels(input);
-        let attaches = direction.attaches(input, &krate);
+        let topics = direction.topics(input, &krate);
         let names = direction.names(&name, attribute);
-        quote!(#travels #attaches #names)
+        quote!(#travels #topics #names)
     });
     let travels = [(&attribute.to_server, "to_server"), (&attribute.to_client, "to_client")].map(
         |(entries, direction)| {
@@ -83,6 +83,7 @@ fn implementations(input: &DeriveInput, attribute: &ProtocolAttribute) -> TokenS
                     #krate::__private::Travels::#direction(
                         <#topics as #krate::Topic>::NAME,
                         <#topics as #krate::Topic>::REPLY,
+                        <#topics as #krate::Topic>::IS_STREAM,
                     ),
                 )*
             }

@@ -27,13 +27,13 @@ pub(super) fn stand_in(input: &DeriveInput, attribute: &ProtocolAttribute) -> To
         [with(parse_quote!(__T)), with(parse_quote!(__L)), with(parse_quote!(__S))];
     let [of_topic, of_struct, of_schema] =
         [&of_topic, &of_struct, &of_schema].map(|generics| generics.split_for_impl().0);
-    let attaches = ["Server", "Client"].map(|endpoint| {
+    let topics = ["Server", "Client"].map(|endpoint| {
         let endpoint = Ident::new(endpoint, Span::call_site());
         quote! {
             #[automatically_derived]
-            impl #of_struct #krate::Attaches<__L, #krate::#endpoint<Self>> for #ident #arguments #where_clause {
+            impl #of_struct #krate::__private::Topics<__L, #krate::#endpoint<Self>> for #ident #arguments #where_clause {
                 fn attach_to(
-                    _: &#krate::__private::Attaching<'_, __L, #krate::#endpoint<Self>>,
+                    _: &#krate::__private::AttachingAll<'_, __L, #krate::#endpoint<Self>>,
                 ) -> ::core::result::Result<(), #krate::RegisterError> {
                     ::core::result::Result::Ok(())
                 }
@@ -54,6 +54,6 @@ pub(super) fn stand_in(input: &DeriveInput, attribute: &ProtocolAttribute) -> To
         impl #of_schema #krate::__private::DescribesItself<__S> for #ident #arguments #where_clause {
             fn describe(_: &mut #krate::Description) {}
         }
-        #(#attaches)*
+        #(#topics)*
     }
 }

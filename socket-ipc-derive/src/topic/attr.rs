@@ -156,6 +156,10 @@ fn check_request(keys: &mut Keys, errors: &mut Vec<Error>) {
         };
         Some(Error::new(key.span(), message))
     }));
+    if has_stream {
+        // The stand-in has nowhere to put them.
+        (keys.reply_topic, keys.no_cancel) = (None, None);
+    }
 }
 
 /// The keys seen so far. The outer `Option` is `Some` once a key was seen, whatever its value: a key with a

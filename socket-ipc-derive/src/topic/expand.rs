@@ -148,13 +148,11 @@ fn implementations(input: &DeriveInput, attribute: TopicAttribute) -> TokenStrea
                 ::core::option::Option::Some(#topic);
         }
     });
-    let outcome = match &request {
-        Some(request) if request.has_single_reply() => {
-            let Request { reply, error, .. } = request;
-            quote!(::core::result::Result<#reply, #error>)
+    let is_stream = request.as_ref().filter(|request| !request.has_single_reply()).map(|_| {
+        quote! {
+            const IS_STREAM: ::core::primitive::bool = true;
         }
-        _ => quote!(()),
-    };
+    });
     let kind = match &request {
         Some(request) if request.has_single_reply() => quote!(Request),
         Some(_) => quote!(Stream),
@@ -167,12 +165,12 @@ fn implementations(input: &DeriveInput, attribute: TopicAttribute) -> TokenStrea
         impl #params #krate::Topic for #ident #self_arguments #where_clause {
             const NAME: &'static ::core::primitive::str = #name;
             #reply_name
+            #is_stream
             #message
         }
         #[automatically_derived]
         impl #params #krate::Exchange for #ident #self_arguments #where_clause {
             type Kind = #krate::kind::#kind;
-            type Outcome = #outcome;
         }
         #request
     }

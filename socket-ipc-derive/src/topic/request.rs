@@ -88,8 +88,10 @@ impl Request {
                 }
             }
         } else {
+            // An error that cannot be displayed is then an error that this request cannot fail with, and `Fails` says so.
             quote! {
                 #[automatically_derived]
+                #[diagnostic::do_not_recommend]
                 impl #with_error #krate::Fails<__E, #krate::ErrorReply> for #ident #arguments #where_error
                     __E: ::core::convert::Into<#krate::ErrorReply>,
                 {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use serde::{Deserialize, Serialize};
-use socket_ipc::{ClientId, Server, Topic};
+use socket_ipc::{ClientId, Server, Topic, handlers};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::sync::Notify;
 
@@ -49,6 +49,26 @@ impl Text {
     pub(crate) fn new(len: usize) -> Self {
         let text = (0..len).map(|at| if at % 100 == 99 { '\n' } else { 'x' }).collect();
         Self { text }
+    }
+}
+
+/// A struct with a method that does what the closures do.
+struct Methods;
+
+#[handlers]
+impl Methods {
+    fn small(&self, message: Small, context: socket_ipc::Context<'_>) {
+        used((message, context.client_id()));
+    }
+}
+
+/// The same with a method that waits, and is ready at once.
+struct AsyncMethods;
+
+#[handlers]
+impl AsyncMethods {
+    async fn small(&self, message: Small) {
+        used(message);
     }
 }
 
@@ -163,6 +183,12 @@ pub(crate) fn cases() -> Vec<Case> {
         }),
         Case::receive("route", "asynchronous", 10_000, line(&small()), |server| {
             server.on_async::<Small>(|message, _| async move { used(message) });
+        }),
+        Case::receive("route", "method", 10_000, line(&small()), |server| {
+            server.attach(Methods).expect("the topics are free");
+        }),
+        Case::receive("route", "asynchronous method", 10_000, line(&small()), |server| {
+            server.attach(AsyncMethods).expect("the topics are free");
         }),
         Case::receive("route", "as a tree", 10_000, line(&small()), |server| {
             server.on_topic("bench", |message, _| used(message.to_value()));

@@ -45,12 +45,15 @@
 //! | [`send`](Client::send), [`send_raw`](Client::send_raw), [`flush`](Client::flush) | the server to read | as long as the server reads something every `write_stall` (10 s) |
 //! | [`request`](Client::request), [`request_raw`](Client::request_raw) | the reply | `request_timeout` (10 s) |
 //! | [`request_within`](Client::request_within), [`request_raw_within`](Client::request_raw_within) | the reply | what it is given |
+//! | [`started`](ReplyStream::started) and the first `next` of a [`ReplyStream`] | the responder to begin | `request_timeout` (10 s), or what [`timeout`](ReplyStream::timeout) says |
+//! | every `next` of a [`ReplyStream`] | an item | as long as it takes, or what [`idle_timeout`](ReplyStream::idle_timeout) says |
 //! | `next` of [`Messages`] | a message | as long as it takes |
 //! | [`next_within`](Messages::next_within) | a message | what it is given |
 //! | [`close`](Client::close) | what is queued, and the server's end | `drain` (5 s) and a second |
 //! | dropping it | the same, where something is queued; otherwise nothing | `drain` (5 s) and a second |
 //!
-//! Each of them returns at once when another thread closes the client: with an error, or, an iterator, with its end.
+//! Each of them returns at once when another thread closes the client: with an error, or, an iterator over messages, with
+//! its end.
 //! Keep a [`handle`](Client::handle) for that, in the code that stops the program.
 //!
 //! ```
@@ -72,7 +75,7 @@
 //!
 //! The client reconnects by itself, as the asynchronous one does. Meanwhile `send` and `request` are
 //! errors ([`SendError::NotConnected`](crate::SendError::NotConnected)), and iterators over messages wait. A pending
-//! request fails with [`ConnectionLost`](crate::RequestError::ConnectionLost).
+//! request and a stream fail with [`ConnectionLost`](crate::RequestError::ConnectionLost).
 //!
 //! # May it be used inside a runtime?
 //!
@@ -105,8 +108,10 @@
 
 mod client;
 mod messages;
+mod reply_stream;
 mod thread;
 mod wait;
 
 pub use client::Client;
 pub use messages::{Messages, NextError};
+pub use reply_stream::ReplyStream;

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::state::State;
 use crate::connection::Closing;
-use crate::endpoint::{Endpoint as _, closing, send};
+use crate::endpoint::{Endpoint, closing, send};
 use crate::error::{FlushError, SendError};
 use crate::metrics::stats::Stats;
 use crate::topic::direction::{AnyTopic, ToServer};
@@ -202,7 +202,8 @@ impl<P> ClientHandle<P> {
     /// Closing begins at the call; the returned future waits for its end. No further message listener starts. The queue
     /// is written, for `drain` at most; meanwhile incoming bytes are read and discarded. The connection ends when the
     /// server has closed its end, too, or a second later. `on_close` is called last. A running asynchronous listener
-    /// may finish within the drain, unless it awaits the closing itself. Attempts to connect are given up.
+    /// may finish within the drain, unless it awaits the closing itself. Streams end at once, and their requesters get
+    /// an error reply ([`CLOSING`](crate::ErrorReply::CLOSING)). Attempts to connect are given up.
     ///
     /// It may be called in every state, inside listeners, and any number of times.
     pub fn close(&self) -> Closing {
@@ -213,6 +214,17 @@ impl<P> ClientHandle<P> {
     /// Waits until the client is closed, by this handle or another, or dropped.
     pub fn closed(&self) -> Closing {
         closing::closed(&self.state)
+    }
+
+    /// Waits until the client begins to close. A listener or a responder that waits for much else may end early by it,
+    /// and the drain with it.
+    pub async fn closing(&self) {
+        closing::begun(&self.state).await;
+    }
+
+    /// The endpoint itself, for what is the same on servers and clients.
+    pub(crate) fn endpoint(&self) -> &Arc<impl Endpoint<Peer = ()> + use<P>> {
+        &self.state
     }
 
     pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {

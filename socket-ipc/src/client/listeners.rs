@@ -5,7 +5,7 @@ use serde::de::DeserializeOwned;
 
 use super::handle::ClientHandle;
 use crate::endpoint::listeners;
-use crate::error::{ConnectError, Error, MessageError, RegisterError};
+use crate::error::{ConnectError, Error, MessageError};
 use crate::events::CloseReason;
 use crate::listener::ListenerId;
 use crate::router::Subscription;
@@ -64,19 +64,6 @@ impl<P> ClientHandle<P> {
         for<'m> T::Message<'m>: Deserialize<'m>,
     {
         listeners::on::<T, _>(&self.state, move |message: T::Message<'_>, ()| listener(message))
-    }
-
-    /// [`on`](Self::on) under a token that other listeners may have, too.
-    pub(crate) fn on_as<T>(
-        &self,
-        token: ListenerId,
-        listener: impl for<'m> Fn(T::Message<'m>) + Send + Sync + 'static,
-    ) -> Result<(), RegisterError>
-    where
-        T: Topic + 'static,
-        for<'m> T::Message<'m>: Deserialize<'m>,
-    {
-        listeners::on_as::<T, _>(&self.state, token, move |message: T::Message<'_>, ()| listener(message))
     }
 
     #[doc = include_str!("../endpoint/docs/on_async.md")]

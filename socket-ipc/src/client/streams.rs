@@ -13,7 +13,7 @@ use crate::error::RegisterError;
 use crate::error::error_reply::ErrorReply;
 use crate::listener::ListenerId;
 use crate::topic::direction::{ToClient, ToServer};
-use crate::topic::{Items, StreamRequest, TopicName};
+use crate::topic::{Items, Received, StreamRequest, TopicName};
 use crate::wire::raw_message::RawMessage;
 use crate::wire::topic_or_none;
 
@@ -92,7 +92,7 @@ impl<P> ClientHandle<P> {
     pub fn request_stream<T>(&self, request: &T) -> ReplyStream<T::Item, T::Error>
     where
         P: ToServer<T>,
-        T: StreamRequest<Item: DeserializeOwned + 'static, Error: DeserializeOwned + 'static> + Serialize,
+        T: StreamRequest<Item: Received + 'static, Error: Received + 'static> + Serialize,
     {
         let topic = TopicName::OfType(T::NAME);
         send::request_stream(&self.state, topic, request, (), read_items::<T>())

@@ -18,7 +18,7 @@ const MORE: &str = "socket-ipc.more";
 
 /// A control line of the peer.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Control {
+pub(crate) enum Control {
     /// Nobody waits for the reply to the request with this id any more.
     Cancel(RequestId),
     /// The requester of the stream with this id takes so many bytes more.
@@ -29,7 +29,7 @@ impl Control {
     /// Reads a message as a control line. `None` for every other message, quickly: its topic has to come first, or its
     /// `re` last.
     #[inline]
-    pub(super) fn read(wire: Wire, bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn read(wire: Wire, bytes: &[u8]) -> Option<Self> {
         may_be_control(bytes).then(|| Self::decode(wire, bytes))?
     }
 

@@ -26,18 +26,31 @@ pub(crate) fn encoded<M: Serialize + ?Sized, R>(
     message: &M,
     then: impl FnOnce(&[u8]) -> R,
 ) -> Result<R, SendError> {
-    let topic = topic_or_none(topic);
+    encoded_for(endpoint, tail, topic, topic, message, then)
+}
+
+/// Encodes a message under the topic `under` and hands its bytes to `then`. Errors name the topic `topic`: that of the
+/// request, where the message is an error reply.
+pub(crate) fn encoded_for<M: Serialize + ?Sized, R>(
+    endpoint: &impl EndpointState,
+    tail: Tail<'_>,
+    under: &str,
+    topic: &str,
+    message: &M,
+    then: impl FnOnce(&[u8]) -> R,
+) -> Result<R, SendError> {
+    let (under, topic) = (topic_or_none(under), topic_or_none(topic));
     let Limits { wire, max_message_len, max_topic_len, .. } = *endpoint.limits();
-    if topic.len() > max_topic_len {
+    if under.len() > max_topic_len {
         let kept =
-            topic.char_indices().map(|(at, _)| at).take_while(|at| *at <= max_topic_len).last().unwrap_or(0);
-        let (topic, size) = (topic[..kept].to_owned(), topic.len());
+            under.char_indices().map(|(at, _)| at).take_while(|at| *at <= max_topic_len).last().unwrap_or(0);
+        let (topic, size) = (under[..kept].to_owned(), under.len());
         return Err(SendError::TopicTooLong { topic, size, limit: max_topic_len });
     }
     // Taken from its slot while it is in use: a `Serialize` may itself send.
     let mut scratch = SCRATCH.take();
     scratch.clear();
-    let result = match caught(|| wire.encode_within(max_message_len, tail, topic, message, &mut scratch)) {
+    let result = match caught(|| wire.encode_within(max_message_len, tail, under, message, &mut scratch)) {
         Ok(Ok(())) => Ok(then(&scratch)),
         Ok(Err(error)) => Err(SendError::encode(topic, error)),
         Err(panic) => {

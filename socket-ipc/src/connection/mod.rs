@@ -30,6 +30,7 @@ mod reply_stream;
 mod running_responders;
 mod session;
 mod transport;
+mod turn_waker;
 mod writer;
 
 use std::sync::Arc;
@@ -41,6 +42,8 @@ use crate::router::Router;
 use crate::wire::{RequestId, Wire};
 
 pub use closing::Closing;
+#[cfg(any(test, fuzzing))]
+pub(crate) use control::Control;
 pub(crate) use encode::{encoded, queue_paced};
 pub(crate) use inbox::InboxBudget;
 pub(crate) use item_sender::ItemSender;

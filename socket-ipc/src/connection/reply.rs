@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use serde::Serialize;
 use tracing::Span;
 
+use super::encode::encoded_for;
 use super::outbox::{HeldReply, Outbox, PushError, Replied};
 use super::{EndpointState, encoded};
 use crate::error::SendError;
@@ -177,7 +178,7 @@ fn reject(
     };
     tracing::warn!(topic = name, len, "no room for a reply: {text}");
     let error_reply = ErrorReply::new(ErrorReply::FAILED, text);
-    let queued = encoded_error(endpoint, to, &error_reply, &mut |topic, reply: &[u8]| {
+    let queued = encoded_error(endpoint, to, topic, &error_reply, &mut |topic, reply: &[u8]| {
         // It is short, and so is always queued.
         match outbox.push_reply(reply) {
             Replied::Queued => endpoint.metrics().sent(topic, 1, reply.len()),
@@ -246,21 +247,22 @@ fn encoded_reply<'t, R: Serialize, X: Serialize>(
         ReplyTo::Listeners => None,
         ReplyTo::Nobody => {
             endpoint.metrics().dropped_replies.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(topic = topic.as_str(), "dropped the reply to a message without a number");
+            tracing::debug!(topic = topic.as_str(), "dropped the reply to a message without an id");
             return None;
         }
     };
-    let unsent = match outcome {
+    let (unsent, text) = match outcome {
         Outcome::Reply(reply) => {
             let tail = Tail::Reply { re, is_error: false };
-            encoded(endpoint, tail, topic.as_str(), reply, |bytes| then(topic, bytes)).err()
+            let unsent = encoded(endpoint, tail, topic.as_str(), reply, |bytes| then(topic, bytes)).err();
+            (unsent, String::new())
         }
         Outcome::Error(error, text) => {
             let error = TypedError { code: ErrorReply::FAILED, text: &text, data: error };
-            encoded_error(endpoint, to, &error, &mut then).err()
+            (encoded_error(endpoint, to, topic, &error, &mut then).err(), text)
         }
         Outcome::ErrorReply(error_reply) => {
-            let unsent = encoded_error(endpoint, to, error_reply, &mut then).err();
+            let unsent = encoded_error(endpoint, to, topic, error_reply, &mut then).err();
             if unsent.is_some() {
                 // The code alone is shorter, and says most.
                 code_only(endpoint, to, topic, error_reply.clone(), &mut then);
@@ -270,10 +272,16 @@ fn encoded_reply<'t, R: Serialize, X: Serialize>(
     };
     if let Some(error) = &unsent {
         warn(topic, error, "a reply can't be sent");
-        let error_reply = ErrorReply::new(ErrorReply::FAILED, error.to_string());
-        if encoded_error(endpoint, to, &error_reply, &mut then).is_err() {
-            code_only(endpoint, to, topic, error_reply, &mut then);
+        // The text of an error says what happened, also without its data. If it is itself too long, it is left out.
+        let reason = error.to_string();
+        let with_text = (!text.is_empty()).then(|| format!("{text} (sent without its data: {reason})"));
+        for text in with_text.into_iter().chain([reason]) {
+            let error_reply = ErrorReply::new(ErrorReply::FAILED, text);
+            if encoded_error(endpoint, to, topic, &error_reply, &mut then).is_ok() {
+                return unsent;
+            }
         }
+        code_only(endpoint, to, topic, ErrorReply::new(ErrorReply::FAILED, ""), &mut then);
     }
     unsent
 }
@@ -285,25 +293,27 @@ fn code_only<'t>(
     error_reply: ErrorReply,
     then: &mut impl FnMut(TopicName<'t>, &[u8]),
 ) {
-    if let Err(error) = encoded_error(endpoint, to, &error_reply.code_only(), then) {
+    if let Err(error) = encoded_error(endpoint, to, topic, &error_reply.code_only(), then) {
         warn(topic, &error, "a request gets no reply");
     }
 }
 
+/// Encodes an error reply to a request of `topic`.
 fn encoded_error<'t>(
     endpoint: &impl EndpointState,
     to: &ReplyTo,
+    topic: TopicName<'_>,
     error: &impl Serialize,
     then: &mut impl FnMut(TopicName<'t>, &[u8]),
 ) -> Result<(), SendError> {
-    let topic = TopicName::AtRunTime(ERROR_TOPIC);
+    let under = TopicName::AtRunTime(ERROR_TOPIC);
     let re = match to {
         ReplyTo::Request(id) => Some(id),
         ReplyTo::Listeners => None,
         ReplyTo::Nobody => return Ok(()),
     };
     let tail = Tail::Reply { re, is_error: true };
-    encoded(endpoint, tail, ERROR_TOPIC, error, |bytes| then(topic, bytes))
+    encoded_for(endpoint, tail, ERROR_TOPIC, topic.as_str(), error, |bytes| then(under, bytes))
 }
 
 fn warn(topic: TopicName<'_>, error: &SendError, what: &str) {

@@ -96,7 +96,8 @@ impl<I, E> ReplyStream<I, E> {
     /// [`limits::STREAM_WINDOW`](crate::limits::STREAM_WINDOW) (256 KiB) unless set here or by `stream_window` of the
     /// builder. It has no effect once the request is sent.
     ///
-    /// A larger one makes a stream of many small items faster, and allows longer items.
+    /// A larger one makes a stream of many small items faster, and allows longer items. A window of
+    /// 0 is one of 1 byte.
     ///
     /// ```no_run
     /// # use serde::{Deserialize, Serialize};
@@ -115,11 +116,39 @@ impl<I, E> ReplyStream<I, E> {
 
     /// Sets how long the responder may take to begin: `request_timeout` unless set. After that a stream may be silent
     /// for any time, unless [`idle_timeout`](Self::idle_timeout) is set. It has no effect once the request is sent.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use socket_ipc::{Client, Topic};
+    /// # #[derive(Topic, Serialize, Deserialize)]
+    /// # #[topic(name = "list", stream = String)]
+    /// # struct List;
+    /// # async fn example(client: Client) -> Result<(), socket_ipc::RequestError> {
+    /// let mut names = client.request_stream(&List).timeout(Duration::from_secs(1));
+    /// names.started().await?; // `RequestError::Timeout`, if it has not begun after a second
+    /// # Ok(()) }
+    /// ```
     pub fn timeout(self, timeout: Duration) -> Self {
         self.with(|options| options.timeout = timeout)
     }
 
-    /// Sets how long each item may take, from when it is waited for: any time unless set.
+    /// Sets how long each item may take, from when it is waited for: any time unless set. The wait for the first one is
+    /// bounded by [`timeout`](Self::timeout) until the responder has begun.
+    ///
+    /// Once an item has taken longer, the stream ends with [`RequestError::Timeout`], and the responder's is dropped.
+    ///
+    /// ```no_run
+    /// # use std::time::Duration;
+    /// # use serde::{Deserialize, Serialize};
+    /// # use socket_ipc::{Client, Topic};
+    /// # #[derive(Topic, Serialize, Deserialize)]
+    /// # #[topic(name = "list", stream = String)]
+    /// # struct List;
+    /// # fn example(client: Client) {
+    /// let names = client.request_stream(&List).idle_timeout(Duration::from_secs(30));
+    /// # }
+    /// ```
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         if let Phase::Open(stream) = &mut self.phase {
             stream.set_idle_timeout(timeout);
@@ -144,6 +173,26 @@ impl<I, E> ReplyStream<I, E> {
     /// # Cancel safety
     ///
     /// Dropping the future loses nothing.
+    ///
+    /// # Examples
+    ///
+    /// What the responder tells from now on is an item of the stream:
+    ///
+    /// ```no_run
+    /// # use serde::{Deserialize, Serialize};
+    /// # use socket_ipc::{Client, RequestError, Topic};
+    /// # #[derive(Topic, Serialize, Deserialize)]
+    /// # #[topic(name = "list", stream = String)]
+    /// # struct List;
+    /// # async fn example(client: Client) -> Result<(), RequestError> {
+    /// let mut names = client.request_stream(&List);
+    /// names.started().await?;
+    /// client.send_raw("add", &"crussell52")?;
+    /// while let Some(name) = names.next().await {
+    ///     println!("{}", name?);
+    /// }
+    /// # Ok(()) }
+    /// ```
     pub async fn started(&mut self) -> Result<(), RequestError<E>> {
         self.send();
         if let Phase::Open(stream) = &mut self.phase {
@@ -163,6 +212,27 @@ impl<I, E> ReplyStream<I, E> {
     }
 
     /// Waits for the next item; `None` once the stream has ended. An error is the last item.
+    ///
+    /// It is the `next` of `StreamExt`, for programs that use nothing else of it.
+    ///
+    /// # Errors
+    ///
+    /// [`RequestError`], for every end but that of the responder's stream; [streams](crate::guide::streams) has them all.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use serde::{Deserialize, Serialize};
+    /// # use socket_ipc::{Client, RequestError, Topic};
+    /// # #[derive(Topic, Serialize, Deserialize)]
+    /// # #[topic(name = "list", stream = String)]
+    /// # struct List;
+    /// # async fn example(client: Client) -> Result<(), RequestError> {
+    /// let mut names = client.request_stream(&List);
+    /// let first = names.next().await.transpose()?;
+    /// println!("the first of the list is {first:?}");
+    /// # Ok(()) }
+    /// ```
     pub async fn next(&mut self) -> Option<Result<I, RequestError<E>>> {
         poll_fn(|cx| self.poll(cx)).await
     }

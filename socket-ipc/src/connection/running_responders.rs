@@ -12,6 +12,7 @@ use super::EndpointState;
 use super::closing::polled;
 use super::context::ConnectionContext;
 use super::open_window::OpenWindow;
+use super::turn_waker::TurnWaker;
 use crate::listener::caught;
 use crate::router::{OnCancel, ResponderCall};
 use crate::wire::RequestId;
@@ -19,7 +20,7 @@ use crate::wire::RequestId;
 /// The running responders, up to a limit.
 pub(super) struct RunningResponders<E: EndpointState> {
     /// Made when first needed: most connections have none, and it takes memory.
-    running: Option<FuturesUnordered<Running<E>>>,
+    running: Option<Set<E>>,
     count: usize,
     /// The bytes that the responders and their requests take.
     len: usize,
@@ -27,6 +28,18 @@ pub(super) struct RunningResponders<E: EndpointState> {
     /// The windows of the streams among them. Made when first needed.
     // Boxed: most connections have none, and the map itself takes 48 bytes.
     streams: Option<Box<Streams>>,
+}
+
+/// The responders, and the waker that they are polled with.
+struct Set<E: EndpointState> {
+    responders: FuturesUnordered<Running<E>>,
+    waker: TurnWaker,
+}
+
+impl<E: EndpointState> Set<E> {
+    fn new() -> Self {
+        Self { responders: FuturesUnordered::new(), waker: TurnWaker::new() }
+    }
 }
 
 type Streams = HashMap<RequestId, Arc<OpenWindow>, RandomState>;
@@ -47,7 +60,7 @@ impl<E: EndpointState> RunningResponders<E> {
         if let Some((id, window)) = call.stream() {
             self.streams.get_or_insert_default().insert(id.clone(), Arc::clone(window));
         }
-        self.running.get_or_insert_default().push(Running {
+        self.running.get_or_insert_with(Set::new).responders.push(Running {
             call,
             context: context.clone(),
             len,
@@ -57,15 +70,27 @@ impl<E: EndpointState> RunningResponders<E> {
 
     /// Polls the responders that were woken.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) {
-        let Some(running) = self.running.as_mut().filter(|_| self.count > 0) else { return };
-        while let Poll::Ready(Some(Finished { len, stream })) = Pin::new(&mut *running).poll_next(cx) {
-            self.count -= 1;
-            self.len -= len;
-            if let (Some(id), Some(streams)) = (stream, &mut self.streams) {
-                streams.remove(&id);
-                self.streams.take_if(|streams| streams.is_empty());
+        self.poll_after(cx, |_| {});
+    }
+
+    /// Polls the responders that `wake` wakes, and those that were woken.
+    fn poll_after(&mut self, cx: &mut Context<'_>, wake: impl FnOnce(&mut FuturesUnordered<Running<E>>)) {
+        let Self { running, count, len, streams, .. } = self;
+        let Some(Set { responders, waker }) = running.as_mut().filter(|_| *count > 0) else { return };
+        let mut wake = Some(wake);
+        waker.poll(cx, |cx| {
+            if let Some(wake) = wake.take() {
+                wake(responders);
             }
-        }
+            while let Poll::Ready(Some(finished)) = Pin::new(&mut *responders).poll_next(cx) {
+                *count -= 1;
+                *len -= finished.len;
+                if let (Some(id), Some(map)) = (finished.stream, streams.as_mut()) {
+                    map.remove(&id);
+                    streams.take_if(|streams| streams.is_empty());
+                }
+            }
+        });
     }
 
     /// Whether any stream is running.
@@ -80,14 +105,14 @@ impl<E: EndpointState> RunningResponders<E> {
 
     /// Whether any responder replies to the request with this id.
     pub(super) fn replies_to(&self, id: &RequestId) -> bool {
-        self.running.iter().flatten().any(|running| running.call.replies_to(id))
+        self.running.iter().flat_map(|set| &set.responders).any(|running| running.call.replies_to(id))
     }
 
     /// Opens the window of the stream with this id, and says whether there is one.
     pub(super) fn open_window(&mut self, id: &RequestId, bytes: u64, cx: &mut Context<'_>) -> bool {
-        let Some(window) = self.streams.as_ref().and_then(|streams| streams.get(id)) else { return false };
-        window.open(bytes);
-        self.poll(cx);
+        let window = self.streams.as_ref().and_then(|streams| streams.get(id)).map(Arc::clone);
+        let Some(window) = window else { return false };
+        self.poll_after(cx, |_| window.open(bytes));
         true
     }
 
@@ -98,15 +123,11 @@ impl<E: EndpointState> RunningResponders<E> {
 
     /// Cancels the responders that reply to the request with this id, and says whether there are any.
     pub(super) fn cancel(&mut self, id: &RequestId, cx: &mut Context<'_>) -> bool {
-        let mut found = false;
-        for running in self.running.iter_mut().flat_map(FuturesUnordered::iter_mut) {
-            if running.call.replies_to(id) {
-                running.cancel();
-                found = true;
-            }
-        }
+        let found = self.replies_to(id);
         if found {
-            self.poll(cx);
+            self.poll_after(cx, |responders| {
+                responders.iter_mut().filter(|running| running.call.replies_to(id)).for_each(Running::cancel);
+            });
         }
         found
     }

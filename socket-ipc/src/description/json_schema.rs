@@ -23,12 +23,20 @@ pub(super) fn json_schema(description: &Description) -> Value {
             Direction::TowardServer => (&mut to_server, &mut to_client, &mut errors_to_client),
             Direction::TowardClient => (&mut to_client, &mut to_server, &mut errors_to_server),
         };
-        there.push(envelope(&topic.topic, key, add(&topic.schema, &topic.topic), []));
-        let Some(reply_topic) = &topic.reply else { continue };
-        let message = add(&topic.reply_schema, &format!("{} reply", topic.topic));
-        let reply = envelope(reply_topic, key, message, [("re", re(*reply_topic != topic.topic))]);
-        if !back.contains(&reply) {
-            back.push(reply);
+        let message = add(&topic.schema, &topic.topic);
+        if topic.stream {
+            let window = json!({"type": ["integer", "null"], "minimum": 0});
+            there.push(envelope(&topic.topic, key, message, [("window", window), ("id", id())]));
+            let item = add(&topic.item_schema, &format!("{} item", topic.topic));
+            back.extend(lines_of_stream(&topic.topic, key, item));
+        } else {
+            there.push(envelope(&topic.topic, key, message, []));
+            let Some(reply_topic) = &topic.reply else { continue };
+            let message = add(&topic.reply_schema, &format!("{} reply", topic.topic));
+            let reply = envelope(reply_topic, key, message, [("re", re(*reply_topic != topic.topic))]);
+            if !back.contains(&reply) {
+                back.push(reply);
+            }
         }
         let errors: &mut Vec<Value> = errors.get_or_insert_default();
         if topic.error_schema.is_some() {
@@ -58,14 +66,33 @@ pub(super) fn json_schema(description: &Description) -> Value {
     schema
 }
 
-/// The schema of an envelope. All of its keys are required.
+/// The schemas of the lines that belong to a stream, beside its error reply: its start, an item, and its end.
+fn lines_of_stream(topic: &str, key: &str, item: Value) -> [Value; 3] {
+    let flag = || json!({"const": true});
+    [
+        line(topic, [("started", flag()), ("re", id())]),
+        envelope(topic, key, item, [("more", flag()), ("re", id())]),
+        envelope(topic, key, json!({"type": "null"}), [("re", id())]),
+    ]
+}
+
+/// The schema of an envelope with a message. All of its keys are required.
 fn envelope<const N: usize>(topic: &str, key: &str, message: Value, others: [(&str, Value); N]) -> Value {
+    line(topic, std::iter::once((key, message)).chain(others))
+}
+
+fn line<'k, I: IntoIterator<Item = (&'k str, Value)>>(topic: &str, others: I) -> Value {
     let mut properties = Map::new();
     properties.insert("topic".to_owned(), json!({"const": topic}));
-    properties.insert(key.to_owned(), message);
+    let others = others.into_iter();
     properties.extend(others.map(|(key, value)| (key.to_owned(), value)));
     let required: Vec<_> = properties.keys().cloned().collect();
     json!({"type": "object", "properties": properties, "required": required})
+}
+
+/// The schema of the number of a request, which its reply repeats.
+fn id() -> Value {
+    re(false)
 }
 
 /// The schema of the number of a reply: that of its request, or `null` where the request has none.

@@ -58,6 +58,7 @@
 //!
 //! A protocol's topics of both directions come first, in the order in which the protocol lists them. A reply is part of
 //! the description of its request: `reply` is the topic that it travels under, that of the request or its `reply_topic`.
+//! The request of a stream has `stream` in its place, and its items travel under its own topic.
 //! The other topics that have a listener or a responder at the time of the request follow; without a protocol they are
 //! all there is. A listener of every message adds no topic. Topics that a server without a protocol sends are listed
 //! only if [`describe_as`](crate::ServerBuilder::describe_as) names them.
@@ -71,7 +72,7 @@
 //!
 //! Yes, with the feature `schema`, for topics that also derive `JsonSchema` of the crate
 //! [schemars](https://docs.rs/schemars), version 1. `Chat::schema()` describes a whole protocol with the JSON schemas
-//! (draft 2020-12) of all messages, replies and errors, and needs no socket. It exists if all topics of the protocol have a
+//! (draft 2020-12) of all messages, replies, items and errors, and needs no socket. It exists if all topics of the protocol have a
 //! schema. A server that is built with `describe_as(Chat::schema())` in place of `describe()` sends the schemas in its
 //! description. A server without a protocol lists its topics one by one:
 //! `Description::new().receives::<Hello>().sends::<Greeting>()`.
@@ -110,11 +111,13 @@
 //! |---|---|---|
 //! | `ToServer`, `ToClient` | the topic of a message | the message |
 //! | `Replies` | the topic of a request | the reply |
+//! | `Streams` | the topic of a request with a `stream = …` | an item |
 //! | `Errors` | the topic of a request with an `error = …` | the `data` of its error replies |
 //! | `ReplyTopics` | the topic of a request with a `reply_topic` | that topic |
 //!
 //! The function `typed` gives a `Client` of the Node library the types of its messages. That library sends requests as
-//! plain messages, and gets a reply, or the message `error`, where the request names a `reply_topic`.
+//! plain messages, and gets a reply, or the message `error`, where the request names a `reply_topic`. It has no streams:
+//! `Streams` is for programs that speak JSON lines.
 //!
 //! ```ts
 //! import {typed} from './topics';

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{Description, Direction, TopicDescription};
 use crate::error::error_reply::ErrorReply;
-use crate::topic::Exchange;
+use crate::topic::{Exchange, Request, StreamRequest, kind};
 
 /// Whether a schema describes text that is read or text that is written. A field with a default may be missing when it
 /// is read, and is never missing when it is written.
@@ -25,21 +25,27 @@ pub trait SchemaIn<S> {
     fn schema(contract: Contract) -> Value;
 }
 
-/// What a method for a topic returns, as the schemas of the reply and of the error.
+/// The kind of the topic `T`: it adds the schemas of what comes back.
 #[doc(hidden)]
-pub trait OutcomeIn<S> {
-    fn schemas(contract: Contract) -> (Option<Value>, Option<Value>);
+pub trait RepliesIn<S, T> {
+    fn describe(topic: &mut TopicDescription, contract: Contract);
 }
 
-impl<S> OutcomeIn<S> for () {
-    fn schemas(_: Contract) -> (Option<Value>, Option<Value>) {
-        (None, None)
+impl<S, T> RepliesIn<S, T> for kind::Message {
+    fn describe(_: &mut TopicDescription, _: Contract) {}
+}
+
+impl<S, T: Request<Reply: SchemaIn<S>, Error: ErrorIn<S>>> RepliesIn<S, T> for kind::Request {
+    fn describe(topic: &mut TopicDescription, contract: Contract) {
+        topic.reply_schema = Some(T::Reply::schema(contract));
+        topic.error_schema = T::Error::error_schema(contract);
     }
 }
 
-impl<S, R: SchemaIn<S>, E: ErrorIn<S>> OutcomeIn<S> for Result<R, E> {
-    fn schemas(contract: Contract) -> (Option<Value>, Option<Value>) {
-        (Some(R::schema(contract)), E::error_schema(contract))
+impl<S, T: StreamRequest<Item: SchemaIn<S>, Error: ErrorIn<S>>> RepliesIn<S, T> for kind::Stream {
+    fn describe(topic: &mut TopicDescription, contract: Contract) {
+        topic.item_schema = Some(T::Item::schema(contract));
+        topic.error_schema = T::Error::error_schema(contract);
     }
 }
 
@@ -63,7 +69,7 @@ impl<E: schemars::JsonSchema> ErrorIn<Schemas> for E {
     }
 }
 
-/// A topic with a schema of the kind `S`, for its messages and for its replies.
+/// A topic with a schema of the kind `S`, for its messages and for its replies or items.
 // `Topic` is no supertrait: for a type that is not a topic, the compiler would report the same mistake twice.
 #[doc(hidden)]
 pub trait DescribedIn<S> {
@@ -72,7 +78,7 @@ pub trait DescribedIn<S> {
 
 impl<S, T> DescribedIn<S> for T
 where
-    T: Exchange<Outcome: OutcomeIn<S>> + SchemaIn<S>,
+    T: Exchange<Kind: RepliesIn<S, T>> + SchemaIn<S>,
 {
     fn describe(direction: Direction) -> TopicDescription {
         // The schemas are for a peer without the Rust types, usually a client: it writes what the server reads.
@@ -80,14 +86,14 @@ where
             Direction::TowardServer => (Contract::Read, Contract::Written),
             Direction::TowardClient => (Contract::Written, Contract::Read),
         };
-        let (reply_schema, error_schema) = T::Outcome::schemas(back);
-        TopicDescription {
+        let mut topic = TopicDescription {
             reply: T::REPLY.map(str::to_owned),
+            stream: T::IS_STREAM,
             schema: Some(T::schema(there)),
-            reply_schema,
-            error_schema,
             ..TopicDescription::new(T::NAME, direction)
-        }
+        };
+        T::Kind::describe(&mut topic, back);
+        topic
     }
 }
 
@@ -135,7 +141,7 @@ impl<T: schemars::JsonSchema> SchemaIn<Schemas> for T {
 #[cfg(feature = "schema")]
 impl Description {
     /// Adds a topic that travels to the server, with its schema. If the topic is a request, adds the topic and the
-    /// schema of the reply, too.
+    /// schema of the reply, too, or the schema of the items.
     ///
     /// This is for servers without a protocol. A protocol describes all its topics with
     /// [`schema`](crate::Protocol::schema).
@@ -163,7 +169,7 @@ impl Description {
     }
 
     /// Adds a topic that travels to clients, with its schema. If the topic is a request, adds the topic and the schema
-    /// of the reply, too. [`receives`](Self::receives) has an example.
+    /// of the reply, too, or the schema of the items. [`receives`](Self::receives) has an example.
     #[must_use]
     pub fn sends<T: DescribedIn<Schemas>>(mut self) -> Self {
         self.describe::<Schemas, T>(Direction::TowardClient);

@@ -400,6 +400,13 @@ fn typescript_topics_replies_and_errors_are_listed() {
             request("are you \"there\"?", Direction::TowardClient, "yes"),
             request("who are you", Direction::TowardClient, "who are you"),
             TopicDescription {
+                stream: true,
+                item_schema: Some(written::<Point>()),
+                error_schema: Some(json!({"enum": ["NoSuchJob"]})),
+                ..TopicDescription::new("follow", Direction::TowardServer)
+            },
+            TopicDescription { stream: true, ..TopicDescription::new("log", Direction::TowardClient) },
+            TopicDescription {
                 schema: Some(read::<u8>()),
                 ..TopicDescription::new("sum", Direction::TowardClient)
             },
@@ -409,6 +416,7 @@ fn typescript_topics_replies_and_errors_are_listed() {
     let file = description.typescript();
     assert!(file.starts_with("/**\n * The topics of `Chat *\\/ evil()\n * `, as socket-ipc "), "{file}");
     assert!(file.contains("export type SubmitError = \"QueueFull\";\n"), "{file}");
+    assert!(file.contains("export type FollowError = \"NoSuchJob\";\n"), "{file}");
     let maps =
         file.split_once("\n/** The messages to the").unwrap().1.split_once("\n/** The part of").unwrap().0;
     assert_eq!(
@@ -416,6 +424,7 @@ fn typescript_topics_replies_and_errors_are_listed() {
         r#" server, by topic. */
 export interface ToServer {
     "add": unknown;
+    "follow": unknown;
     "submit": unknown;
     "yes": unknown;
 }
@@ -424,6 +433,7 @@ export interface ToServer {
 export interface ToClient {
     "are you \"there\"?": unknown;
     "error": ErrorReply;
+    "log": unknown;
     "sum": unknown;
     "who are you": unknown;
 }
@@ -436,8 +446,15 @@ export interface Replies {
     "who are you": unknown;
 }
 
+/** The items of each stream, by the topic of its request. */
+export interface Streams {
+    "follow": Point;
+    "log": unknown;
+}
+
 /** The `data` of the error replies to each request, by the topic of the request. */
 export interface Errors {
+    "follow": FollowError;
     "submit": SubmitError;
 }
 
@@ -524,4 +541,47 @@ fn json_schema_has_envelopes_of_both_directions() {
         })
     );
     assert_eq!(Description::new().json_schema()["$defs"], json!({"ToServer": false, "ToClient": false}));
+}
+
+#[test]
+fn json_schema_of_stream_has_its_lines() {
+    let point = json!({"title": "Point", "type": "string"});
+    let mut description = Description::new();
+    description.wire.message_key = "data".to_owned();
+    description.topics.push(TopicDescription {
+        stream: true,
+        item_schema: Some(point),
+        error_schema: Some(json!({"title": "FollowError", "type": "null"})),
+        ..TopicDescription::new("follow", Direction::TowardServer)
+    });
+    let schema = description.json_schema();
+    let line = |properties: Value, required: &[&str]| json!({"type": "object", "properties": properties, "required": required});
+    let (topic, number) = (json!({"const": "follow"}), json!({"type": ["integer", "string"]}));
+    assert_eq!(
+        schema["$defs"]["ToServer"]["anyOf"],
+        json!([line(
+            json!({
+                "topic": topic, "data": true, "window": {"type": ["integer", "null"], "minimum": 0}, "id": number,
+            }),
+            &["data", "id", "topic", "window"],
+        )])
+    );
+    let lines = schema["$defs"]["ToClient"]["anyOf"].as_array().unwrap();
+    assert_eq!(
+        lines[..3],
+        [
+            line(
+                json!({"topic": topic, "started": {"const": true}, "re": number}),
+                &["re", "started", "topic"]
+            ),
+            line(
+                json!({"topic": topic, "data": {"$ref": "#/$defs/Point"}, "more": {"const": true}, "re": number}),
+                &["data", "more", "re", "topic"],
+            ),
+            line(json!({"topic": topic, "data": {"type": "null"}, "re": number}), &["data", "re", "topic"]),
+        ]
+    );
+    assert_eq!(lines.len(), 4);
+    let data = &lines[3]["properties"]["data"]["properties"]["data"];
+    assert_eq!(*data, json!({"anyOf": [{"$ref": "#/$defs/FollowError"}]}));
 }

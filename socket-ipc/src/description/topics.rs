@@ -16,12 +16,18 @@ pub struct TopicDescription {
     /// The topic of the replies, which travel back, where this one is a request: its own, or its `reply_topic`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply: Option<String>,
+    /// Whether this one is a request whose reply is a stream of items. They travel back under this topic.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub stream: bool,
     /// The JSON schema of its messages, draft 2020-12, if it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema: Option<Value>,
     /// The JSON schema of the replies, if the topic is a request and the schema is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reply_schema: Option<Value>,
+    /// The JSON schema of the items, if the reply is a stream and the schema is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub item_schema: Option<Value>,
     /// The JSON schema of the request's own type of errors, the `data` of its error replies, if it has one and that is
     /// known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -42,8 +48,10 @@ impl TopicDescription {
             topic: topic.into(),
             direction,
             reply: None,
+            stream: false,
             schema: None,
             reply_schema: None,
+            item_schema: None,
             error_schema: None,
         }
     }
@@ -51,6 +59,15 @@ impl TopicDescription {
 
 impl From<&Travels> for TopicDescription {
     fn from(travels: &Travels) -> Self {
-        Self { reply: travels.reply.map(str::to_owned), ..Self::new(travels.topic, travels.direction) }
+        Self {
+            reply: travels.reply.map(str::to_owned),
+            stream: travels.is_stream,
+            ..Self::new(travels.topic, travels.direction)
+        }
     }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }

@@ -19,6 +19,21 @@ pub(crate) fn closed<E: Endpoint>(endpoint: &Arc<E>) -> Closing {
     Closing::new(endpoint.core().lifecycle.subscribe(), identity, Phase::Closing, Phase::Closed)
 }
 
+/// Waits until closing begins.
+pub(crate) async fn begun<E: Endpoint>(endpoint: &Arc<E>) {
+    let mut phase = endpoint.core().lifecycle.subscribe();
+    // An error is not possible: the endpoint is here.
+    let _ = phase.wait_for(|phase| *phase >= Phase::Closing).await;
+}
+
+/// Waits until a connection takes no more messages.
+pub(crate) async fn disconnected<E: Endpoint>(endpoint: &Arc<E>, peer: E::Peer) {
+    if let Some(outbox) = endpoint.reply_outbox(peer) {
+        // It is always an error: nothing else is waited for.
+        let _ = outbox.wait_until(|_| false).await;
+    }
+}
+
 /// Begins closing; returns the phase before. `None` if closing has begun before.
 pub(crate) fn begin<E: Endpoint>(endpoint: &E) -> Option<Phase> {
     // Before the phase changes: a responder that awaits the close is released only if it finds both the phase changed

@@ -14,7 +14,7 @@ use crate::error::RegisterError;
 use crate::events::stream::EventStream;
 use crate::listener::ListenerId;
 use crate::router::{
-    Audience, CallResult, Detach, Owned, Raw, RawWaiting, Subscription, Typed, subscription,
+    Audience, CallResult, Detach, Listener, Owned, Raw, RawWaiting, Subscription, Typed, subscription,
 };
 use crate::topic::Topic;
 use crate::wire::raw_message::RawMessage;
@@ -52,9 +52,28 @@ where
     T: Topic + DeserializeOwned + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let call =
-        Owned::<T, _>::new(move |message, _len, peer| CallResult::Wait(Box::pin(listener(message, peer))));
-    endpoint.core().router.attach(Audience::Topic(T::NAME), call)
+    endpoint.core().router.attach(Audience::Topic(T::NAME), waiting(listener))
+}
+
+/// [`on_async`] under a token that other listeners may have, too.
+pub(crate) fn on_async_as<T, E: Endpoint, F>(
+    endpoint: &Arc<E>,
+    token: ListenerId,
+    listener: impl Fn(T, E::Peer) -> F + Send + Sync + 'static,
+) -> Result<(), RegisterError>
+where
+    T: Topic + DeserializeOwned + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    endpoint.core().router.attach_as(token, T::NAME, waiting(listener))
+}
+
+fn waiting<T, P, F>(listener: impl Fn(T, P) -> F + Send + Sync + 'static) -> Box<dyn Listener<P>>
+where
+    T: DeserializeOwned + 'static,
+    F: Future<Output = ()> + Send + 'static,
+{
+    Owned::<T, _>::new(move |message, _len, peer| CallResult::Wait(Box::pin(listener(message, peer))))
 }
 
 pub(crate) fn on_topic<E: Endpoint>(

@@ -158,7 +158,9 @@ macro_rules! common_options {
             /// responders may run for it: [`limits::MAX_REQUESTS`](crate::limits::MAX_REQUESTS) (1024) unless set.
             ///
             /// A further `request` fails with `TooManyRequests`. A further request that arrives waits until one of the
-            /// responders has replied, and so does everything behind it.
+            /// responders has replied, and so does everything behind it. Streams take places, too, until they end. While
+            /// at least one does and no place is left, a request that arrives is rejected at once (code
+            /// [`too_many_requests`](crate::ErrorReply::TOO_MANY_REQUESTS)).
             pub fn max_requests(mut self, requests: usize) -> Self {
                 self.options.limits.max_requests = requests;
                 self
@@ -177,7 +179,8 @@ macro_rules! common_options {
             /// [`limits::STREAM_WINDOW`](crate::limits::STREAM_WINDOW) (256 KiB) unless set.
             ///
             /// The peer sends no more until they are read. An item is at most as long as the window.
-            /// [`ReplyStream::window`](crate::ReplyStream::window) sets it for one stream.
+            /// [`ReplyStream::window`](crate::ReplyStream::window) sets it for one stream. It is an option of the
+            /// requester: the streams that peers request have the windows that they ask for.
             pub fn stream_window(mut self, bytes: u64) -> Self {
                 self.options.limits.stream_window = bytes;
                 self

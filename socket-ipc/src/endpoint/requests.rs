@@ -59,6 +59,21 @@ where
     T: Request<Reply: Serialize + Send, Error: Serialize + Send> + DeserializeOwned + 'static,
     F: Future<Output = Result<T::Reply, T::Error>> + Send + 'static,
 {
+    let token = ListenerId::next();
+    respond_async_as(endpoint, token, responder)?;
+    Ok(token)
+}
+
+/// [`respond_async`] under a token that other listeners may have, too.
+pub(crate) fn respond_async_as<T, E: Endpoint, F>(
+    endpoint: &Arc<E>,
+    token: ListenerId,
+    responder: impl Fn(T, E::Peer) -> F + Send + Sync + 'static,
+) -> Result<(), RegisterError>
+where
+    T: Request<Reply: Serialize + Send, Error: Serialize + Send> + DeserializeOwned + 'static,
+    F: Future<Output = Result<T::Reply, T::Error>> + Send + 'static,
+{
     let weak = Arc::downgrade(endpoint);
     let call = Responding::<T, _>::new(move |request, peer, to: ReplyTo| {
         let (span, kept) = (request_span(T::NAME, &to), to.clone());
@@ -76,7 +91,7 @@ where
         let on_cancel = if T::IS_CANCELLED { OnCancel::Drop } else { OnCancel::Nothing };
         CallResult::Responding { wait, to: kept, on_cancel }
     });
-    attach(endpoint, T::NAME, call)
+    endpoint.core().router.attach_as(token, T::NAME, call)
 }
 
 pub(crate) fn respond_with<T, E: Endpoint>(

@@ -26,6 +26,21 @@ where
     T: StreamRequest<Item: Serialize, Error: Serialize> + DeserializeOwned + Send + 'static,
     S: Stream<Item = Result<T::Item, T::Error>> + Send + 'static,
 {
+    let token = ListenerId::next();
+    respond_stream_as(endpoint, token, responder)?;
+    Ok(token)
+}
+
+/// [`respond_stream`] under a token that other listeners may have, too.
+pub(crate) fn respond_stream_as<T, E: Endpoint, S>(
+    endpoint: &Arc<E>,
+    token: ListenerId,
+    responder: impl Fn(T, E::Peer) -> S + Send + Sync + 'static,
+) -> Result<(), RegisterError>
+where
+    T: StreamRequest<Item: Serialize, Error: Serialize> + DeserializeOwned + Send + 'static,
+    S: Stream<Item = Result<T::Item, T::Error>> + Send + 'static,
+{
     check_wire(endpoint, T::NAME)?;
     let (weak, responder) = (Arc::downgrade(endpoint), Arc::new(responder));
     let call = RespondingStream::<T, _>::new(move |request: T, peer, id, window| {
@@ -35,7 +50,7 @@ where
             Box::pin(sender.run(TopicName::OfType(T::NAME), make, outcome_of::<T>))
         })
     });
-    attach(endpoint, T::NAME, call)
+    endpoint.core().router.attach_as(token, T::NAME, call)
 }
 
 pub(crate) fn respond_stream_raw<M, E: Endpoint, S>(

@@ -35,12 +35,13 @@ pub enum RequestError<E = ErrorReply> {
         /// `max_requests`.
         limit: usize,
     },
-    /// No reply came in time. The responder may still be running.
+    /// No reply came in time, a stream did not begin in time, or its next item took longer than `idle_timeout`. The
+    /// responder is told, and may still be running.
     #[error("no reply to `{topic}` within {timeout:?}")]
     Timeout {
         /// The topic of the request.
         topic: String,
-        /// `request_timeout`, or what `timeout` was given.
+        /// `request_timeout`, or what `timeout` or `idle_timeout` was given.
         timeout: Duration,
     },
     /// No reply can be read. The connection was not read from for a second, because all connections of this endpoint

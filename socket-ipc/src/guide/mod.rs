@@ -4,11 +4,13 @@
 //! |---|---|
 //! | [messaging] | which listener is called and in which order, callbacks or loops, pacing, when a message is lost, runtimes |
 //! | [requests] | requests and replies, how they fail, how many may be in flight |
-//! | [protocols] | a whole protocol checked by the compiler, listeners as methods of a struct |
+//! | [streams] | replies of many items: writing and reading them, how they end, windows, slow readers |
+//! | [protocols] | a whole protocol checked by the compiler |
+//! | [handlers] | the topics of a server or a client as methods of a struct |
 //! | [events] | connections that come and go, reconnecting, why `connect` waits |
 //! | [guarantees] | what is guaranteed, and which tests hold it |
 //! | [limits] | every limit with its default and its option, the most memory a server takes |
-//! | [wire] | the bytes of messages, requests and replies |
+//! | [wire] | the bytes of messages, requests, replies and streams |
 //! | [languages] | shell, Python, Node, TypeScript |
 //! | [blocking] | a client for scripts and threads |
 //! | [command] | the command `socket-ipc` |
@@ -42,8 +44,8 @@ macro_rules! chapters {
 }
 
 chapters! {
-    messaging requests protocols events guarantees limits wire languages command deployment versioning
-    observability testing performance comparison troubleshooting attributes generated contributing
+    messaging requests streams protocols handlers events guarantees limits wire languages command deployment
+    versioning observability testing performance comparison troubleshooting attributes generated contributing
 }
 
 pub mod blocking {

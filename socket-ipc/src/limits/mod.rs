@@ -12,8 +12,10 @@
 //! | [`SUBSCRIPTION_LEN`] | 256 messages | the clients that send the topic wait in turn |
 //! | [`SUBSCRIPTION_BYTES`] | 8 MiB a subscription | the same; an empty one takes any message |
 //! | [`EVENT_STREAM_LEN`] | 256 events | a further event is counted, and the count takes its place |
-//! | [`MAX_REQUESTS`] | 1024 a connection | `request` fails with `TooManyRequests`; requests that arrive wait until one has its reply |
-//! | [`REQUEST_TIMEOUT`] | 10 s | `request` fails with `Timeout` |
+//! | [`MAX_REQUESTS`] | 1024 a connection | `request` fails with `TooManyRequests`; requests that arrive wait until one has its reply, and are rejected while streams take places |
+//! | [`STREAM_WINDOW`] | 256 KiB of unread items a stream | the responder's stream is not polled until its requester has read; an item that is longer than the window ends the stream |
+//! | [`ITEM_COST`] | 64 bytes | what an item takes of a window at least |
+//! | [`REQUEST_TIMEOUT`] | 10 s | `request` fails with `Timeout`, and so does a stream that has not begun by then |
 //! | [`WRITE_STALL`] | 10 s without progress | the peer is disconnected as a slow consumer; one that takes 80 KB in that time never is |
 //! | [`INCOMPLETE_TIMEOUT`] | 30 s | the incomplete message is reported and the connection ends |
 //! | [`MAX_CLIENTS`] | 4096, at most three quarters of the limit of open files | a further client is accepted, closed at once and reported |
@@ -128,7 +130,9 @@ pub const SUBSCRIPTION_BYTES: usize = 8 * 1024 * 1024;
 /// println!("an event stream holds {} events", socket_ipc::limits::EVENT_STREAM_LEN);
 /// ```
 pub const EVENT_STREAM_LEN: usize = 256;
-/// How many requests may be pending over one connection, and how many asynchronous responders may run for it.
+/// How many requests may be pending over one connection, streams included, and how many asynchronous responders may run
+/// for it. A further request waits; while at least one place is taken by a stream, which may run for ever, it is
+/// rejected.
 ///
 /// The option [`max_requests`](crate::ClientBuilder::max_requests) changes it:
 ///
@@ -137,7 +141,11 @@ pub const EVENT_STREAM_LEN: usize = 256;
 /// let client = Client::builder("/tmp/myApp.sock").max_requests(2 * limits::MAX_REQUESTS).build();
 /// ```
 pub const MAX_REQUESTS: usize = 1024;
-/// How many bytes of items of a stream the requester takes unread: the length of their lines.
+/// How many bytes of items of a stream the requester takes unread: the length of their lines, each at least
+/// [`ITEM_COST`].
+///
+/// The responder's stream is polled only while something is left of it. The last item may take more than what is left,
+/// so a little less than twice as much may lie unread. An item that is longer than the whole window ends the stream.
 ///
 /// The option [`stream_window`](crate::ClientBuilder::stream_window) changes it, and
 /// [`window`](crate::ReplyStream::window) does for one stream:
@@ -154,7 +162,7 @@ pub const STREAM_WINDOW: u64 = 256 * 1024;
 /// println!("a window holds at most {most} items");
 /// ```
 pub const ITEM_COST: usize = 64;
-/// How long a request waits for its reply.
+/// How long a request waits for its reply, and a stream until it has begun.
 ///
 /// The option [`request_timeout`](crate::ClientBuilder::request_timeout) changes it:
 ///

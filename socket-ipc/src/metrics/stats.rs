@@ -40,7 +40,7 @@ pub struct Stats {
     pub outbox_peak: u64,
     /// How many connections ended because the peer did not read.
     pub slow_consumers: u64,
-    /// How many replies came after their requests had ended, or to no request.
+    /// How many replies, and lines of streams, came after their requests had ended, or to no request.
     pub late_replies: u64,
     /// How many replies were dropped, because the request had no id and its topic names no `reply_topic`.
     #[serde(default)]

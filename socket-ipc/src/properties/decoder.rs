@@ -1,13 +1,18 @@
 //! Envelopes are read as serde_json reads them.
 
+use std::marker::PhantomData;
+
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use super::dispatch::{TOPIC_LEN, check_dispatch};
+use super::streams::check_stream;
 use super::wire;
+use crate::connection::Control;
 use crate::wire::{
-    Envelope, EnvelopeKind, RequestId, Tail, Wire, count_delimiters, reply_id_at_end, request_id_at_end,
-    topic_or_none,
+    Envelope, EnvelopeKind, RequestId, StreamPart, Tail, Wire, count_delimiters, reply_id_at_end,
+    request_id_at_end, topic_or_none,
 };
 
 /// Errors of serde_json for text that is well-formed JSON, but that it can't turn into a tree.
@@ -26,10 +31,13 @@ pub fn decoder(data: &[u8]) {
     let wire = wire(*number);
     let read = wire.decode(bytes);
     match (reference(wire, bytes), &read) {
-        (Ok((topic, message)), Ok(envelope)) => {
-            assert_eq!(envelope.topic, topic);
-            assert_eq!(envelope.message.to_value().ok(), Some(message));
+        (Ok(reference), Ok(envelope)) => {
+            assert_eq!(envelope.topic, reference.topic);
+            assert_eq!(envelope.message.to_value().ok(), Some(reference.message));
+            check_keys(envelope, &reference.keys);
             check_ids(wire, bytes, envelope);
+            check_stream(wire, bytes, envelope);
+            check_control(wire, bytes, envelope, &reference.names);
         }
         (Err(_), Err(_)) => {}
         (Ok(_), Err(error)) => panic!("an envelope was rejected: {error}"),
@@ -79,36 +87,110 @@ fn check_ids(wire: Wire, bytes: &[u8], envelope: &Envelope<'_>) {
     }
 }
 
-/// The topic and message of an envelope, by way of a tree.
-fn reference(wire: Wire, bytes: &[u8]) -> Result<(String, Value), String> {
+/// The keys beside topic and message say what an envelope is.
+fn check_keys(envelope: &Envelope<'_>, keys: &[(String, String)]) {
+    let value = |name| keys.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
+    let (id, re) = (value("id").and_then(RequestId::read), value("re").and_then(RequestId::read));
+    let is_reply = re.is_some();
+    let kind = match (id, re) {
+        (_, Some(re)) => EnvelopeKind::Reply(re),
+        (Some(id), None) => EnvelopeKind::Request(id),
+        (None, None) => EnvelopeKind::Message,
+    };
+    assert_eq!(envelope.kind, kind);
+    // Of several the last counts.
+    let flags = ["error", "started", "more"];
+    let says =
+        keys.iter().rfind(|(key, value)| flags.contains(&&**key) && value == "true").map(|(key, _)| &**key);
+    assert_eq!(
+        envelope.is_error,
+        is_reply && says == Some("error"),
+        "an error reply is a reply that says so"
+    );
+    assert_eq!(
+        envelope.stream == StreamPart::Started,
+        is_reply && says == Some("started"),
+        "the start of a stream"
+    );
+    assert_eq!(envelope.stream == StreamPart::Item, is_reply && says == Some("more"), "an item of a stream");
+    let replies_to_none = value("id").is_none() && value("re") == Some("null");
+    assert_eq!(envelope.replies_to_none, replies_to_none, "a reply to a request without an id");
+    let odd_id = value("id").filter(|_| envelope.kind == EnvelopeKind::Message);
+    assert_eq!(envelope.odd_id, odd_id, "an id of no valid form");
+}
+
+/// A control line is a reply to the id 0 under one of two topics. With the topic first or `"re":0` last, it is noticed.
+fn check_control(wire: Wire, bytes: &[u8], envelope: &Envelope<'_>, names: &[String]) {
+    let read = Control::read(wire, bytes);
+    let is_reply_to_0 = matches!(&envelope.kind, EnvelopeKind::Reply(re) if re.number() == Some(0));
+    let id = RequestId::read(envelope.message.as_str());
+    match &read {
+        Some(Control::Cancel(id)) => {
+            assert!(is_reply_to_0 && envelope.topic == "socket-ipc.cancel", "no cancel: {envelope:?}");
+            assert_eq!(Some(id), RequestId::read(envelope.message.as_str()).as_ref());
+        }
+        Some(Control::More(..)) => {
+            assert!(is_reply_to_0 && envelope.topic == "socket-ipc.more", "no renewal: {envelope:?}");
+        }
+        None => {}
+    }
+    let is_cancel = is_reply_to_0 && envelope.topic == "socket-ipc.cancel" && id.is_some();
+    let is_usual = !bytes.contains(&b'\\')
+        && (names.first().is_some_and(|name| name == "topic") || bytes.ends_with(b"\"re\":0}"))
+        && bytes.starts_with(b"{");
+    assert!(read.is_some() || !is_cancel || !is_usual, "a cancel that is not noticed");
+}
+
+/// An envelope, by way of a tree.
+struct Reference {
+    topic: String,
+    message: Value,
+    /// The names of all keys, in order.
+    names: Vec<String>,
+    /// The keys beside topic and message, and their JSON text.
+    keys: Vec<(String, String)>,
+}
+
+fn reference(wire: Wire, bytes: &[u8]) -> Result<Reference, String> {
     let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
-    let Pairs(pairs) = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let Pairs::<Value>(pairs) = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let all = |key| pairs.iter().filter(move |(name, _)| name == key).map(|(_, value)| value);
     let topic = match all("topic").collect::<Vec<_>>()[..] {
         [Value::String(topic)] => topic_or_none(topic).to_owned(),
         _ => return Err("not one topic".to_owned()),
     };
-    match all(wire.message_key()).collect::<Vec<_>>()[..] {
-        [] => Ok((topic, Value::Null)),
-        [message] => Ok((topic, message.clone())),
-        _ => Err("two messages".to_owned()),
+    let message = match all(wire.message_key()).collect::<Vec<_>>()[..] {
+        [] => Value::Null,
+        [message] => message.clone(),
+        _ => return Err("two messages".to_owned()),
+    };
+    if all("id").count() > 1 || all("re").count() > 1 {
+        return Err("two ids".to_owned());
     }
+    let Pairs::<Box<RawValue>>(texts) = serde_json::from_str(text).map_err(|error| error.to_string())?;
+    let keys = texts.into_iter().filter(|(name, _)| name != "topic" && name != wire.message_key());
+    Ok(Reference {
+        topic,
+        message,
+        names: pairs.iter().map(|(name, _)| name.clone()).collect(),
+        keys: keys.map(|(name, value)| (name, value.get().to_owned())).collect(),
+    })
 }
 
 /// An object with all its pairs; a tree would keep only the last pair of a name.
-struct Pairs(Vec<(String, Value)>);
+struct Pairs<V>(Vec<(String, V)>);
 
-impl<'de> Deserialize<'de> for Pairs {
+impl<'de, V: Deserialize<'de>> Deserialize<'de> for Pairs<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PairsVisitor;
-        impl<'de> Visitor<'de> for PairsVisitor {
-            type Value = Pairs;
+        struct PairsVisitor<V>(PhantomData<V>);
+        impl<'de, V: Deserialize<'de>> Visitor<'de> for PairsVisitor<V> {
+            type Value = Pairs<V>;
 
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs<V>, A::Error> {
                 let mut pairs = Vec::new();
                 while let Some(pair) = map.next_entry()? {
                     pairs.push(pair);
@@ -116,6 +198,6 @@ impl<'de> Deserialize<'de> for Pairs {
                 Ok(Pairs(pairs))
             }
         }
-        deserializer.deserialize_map(PairsVisitor)
+        deserializer.deserialize_map(PairsVisitor(PhantomData))
     }
 }

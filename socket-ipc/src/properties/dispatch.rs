@@ -6,10 +6,11 @@ use serde_json::Value;
 
 use crate::error::error_reply::ErrorReply;
 use crate::error::{MessageError, MessageErrorKind};
+use crate::listener::ListenerId;
 use crate::metrics::Metrics;
-use crate::router::{Audience, CallResult, Owned, Raw, Report, Router};
+use crate::router::{Audience, CallResult, Owned, Raw, Report, RespondingRaw, Router};
 use crate::sync::lock;
-use crate::wire::{EnvelopeKind, ReplyTo, RequestId, Wire};
+use crate::wire::{EnvelopeKind, ReplyTo, RequestId, StreamPart, Wire};
 
 /// The longest topic that the router accepts.
 pub(super) const TOPIC_LEN: usize = 64;
@@ -50,16 +51,37 @@ impl Report<()> for Log {
     fn send_error_reply(&self, _: &ReplyTo, _: &str, _: ErrorReply, (): ()) {}
 }
 
+fn router(wire: Wire) -> Router<()> {
+    let reports = crate::listener::DropReport::default();
+    Router::new(wire, TOPIC_LEN, usize::MAX, Metrics::new(), reports)
+}
+
+/// A responder is called for requests with a valid id, and for messages without one that are no replies.
+fn check_responder(wire: Wire, topic: &str, bytes: &[u8]) {
+    let (log, router) = (Log::default(), router(wire));
+    let called = log.clone();
+    let responder = RespondingRaw::new(Some("sum".into()), move |_, (), to| {
+        called.note(format!("called: {to:?}"));
+        CallResult::Done
+    });
+    assert!(router.attach_as(ListenerId::next(), topic, responder).is_ok(), "it is the first responder");
+    let mut cached = router.cached();
+    assert!(router.dispatch(&mut cached, bytes, (), &log).is_none(), "the responder is not asynchronous");
+    let called: Vec<_> = log.taken().into_iter().filter(|note| note.starts_with("called")).collect();
+    let to = wire.decode(bytes).ok().and_then(|envelope| match envelope.kind {
+        EnvelopeKind::Request(id) => (envelope.stream == StreamPart::None).then_some(ReplyTo::Request(id)),
+        EnvelopeKind::Message => {
+            (!envelope.replies_to_none && envelope.odd_id.is_none()).then_some(ReplyTo::Listeners)
+        }
+        EnvelopeKind::Reply(_) => None,
+    });
+    assert_eq!(called, to.map(|to| format!("called: {to:?}")).into_iter().collect::<Vec<_>>());
+}
+
 /// A listener receives the same message alone, after another one, beside a second listener, and beside a raw one.
 pub(super) fn check_dispatch(wire: Wire, topic: &str, bytes: &[u8]) {
-    let log = Log::default();
-    let router = Router::<()>::new(
-        wire,
-        TOPIC_LEN,
-        usize::MAX,
-        Metrics::new(),
-        crate::listener::DropReport::default(),
-    );
+    check_responder(wire, topic, bytes);
+    let (log, router) = (Log::default(), router(wire));
     let attach_typed = || {
         let log = log.clone();
         let listener = Owned::<Value, _>::new(move |message, _, ()| {

@@ -9,7 +9,10 @@ mod decoder;
 mod dispatch;
 mod encoder;
 mod framer;
+#[cfg(test)]
+mod lines;
 mod path;
+mod streams;
 #[cfg(test)]
 mod tests;
 

@@ -58,6 +58,17 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
         b",\"id\":",
         b",\"re\":",
         b",\"error\":",
+        b",\"window\":",
+        b",\"window\":null,\"id\":7}",
+        b",\"started\":true",
+        b",\"more\":true",
+        b",\"more\":true,\"re\":7}",
+        b"{\"topic\":\"socket-ipc.more\",\"message\":[7,64],\"re\":0}",
+        b",\"error\":true",
+        b",\"re\":null",
+        b",\"re\":0}",
+        b"socket-ipc.cancel",
+        b",\"data\":",
         b"7",
         b"7.0",
         b"70e-1",
@@ -77,8 +88,9 @@ fn bytes() -> impl Strategy<Value = Vec<u8>> {
         1 => proptest::collection::vec(any::<u8>(), 0..8),
     ];
     let start = proptest::collection::vec(any::<u8>(), 0..4);
-    (start, proptest::collection::vec(piece, 0..12))
-        .prop_map(|(start, pieces)| [start, pieces.concat()].concat())
+    let pieces = (start, proptest::collection::vec(piece, 0..12))
+        .prop_map(|(start, pieces)| [start, pieces.concat()].concat());
+    prop_oneof![2 => pieces, 1 => lines::line()]
 }
 
 /// Checks every property with this many inputs.

@@ -1,7 +1,6 @@
 //! A protocol: one type that says which topics travel in which direction. `#[derive(Protocol)]` implements it.
 
 pub(crate) mod checks;
-pub(crate) mod hears;
 
 use std::path::Path;
 

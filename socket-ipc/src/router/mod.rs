@@ -44,6 +44,7 @@ pub(crate) use stream_responder::{RespondingRawStream, RespondingStream, Streami
 pub use subscription::Subscription;
 pub(crate) use subscription::{Detach, subscription};
 use table::Table;
+pub(crate) use topics::ComesBack;
 
 /// The listeners of an endpoint. `F` says where a message is from: a client's id on a server, nothing on a client.
 pub(crate) struct Router<F> {
@@ -240,16 +241,19 @@ impl<F> Router<F> {
         self.sweeping.store(false, Ordering::Release);
     }
 
-    /// The topics that have a listener, in alphabetical order, each with the topic of its replies.
-    pub(crate) fn topics(&self) -> Vec<(Arc<str>, Option<String>)> {
+    /// The topics that have a listener, in alphabetical order, each with what comes back.
+    pub(crate) fn topics(&self) -> Vec<(Arc<str>, ComesBack)> {
         let table = Arc::clone(&lock(&self.current).table);
         let mut topics: Vec<_> = table
             .topics
             .iter()
             .map(|(topic, entries)| {
                 let responder = entries.iter().find(|entry| entry.listener.responds());
-                let reply = responder.map(|entry| entry.listener.reply_topic().unwrap_or(topic));
-                (Arc::clone(topic), reply.map(str::to_owned))
+                let comes_back = responder.map_or(ComesBack::Nothing, |entry| match &entry.listener {
+                    listener if listener.streams() => ComesBack::Stream,
+                    listener => ComesBack::ReplyUnder(listener.reply_topic().unwrap_or(topic).to_owned()),
+                });
+                (Arc::clone(topic), comes_back)
             })
             .collect();
         topics.sort();

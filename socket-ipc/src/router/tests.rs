@@ -820,12 +820,16 @@ fn router_topics_names_the_reply_of_a_responder_only() {
     let fixture = Fixture::new();
     fixture.typed("typed");
     let topics = || fixture.router.topics().into_iter().map(|(_, reply)| reply).collect::<Vec<_>>();
-    assert_eq!(topics(), [None]);
+    let reply_under = |topic: &str| ComesBack::ReplyUnder(topic.to_owned());
+    assert_eq!(topics(), [ComesBack::Nothing]);
     fixture.router.attach_as(ListenerId::next(), "number", doubling(&fixture)).unwrap();
-    assert_eq!(topics(), [Some("number".to_owned())]);
+    assert_eq!(topics(), [reply_under("number")]);
     let raw = RespondingRaw::new(Some("raw reply".into()), |_: RawMessage<'_>, _: u64, _| CallResult::Done);
     fixture.router.attach_as(ListenerId::next(), "raw", raw).unwrap();
-    assert_eq!(topics(), [Some("number".to_owned()), Some("raw reply".to_owned())]);
+    assert_eq!(topics(), [reply_under("number"), reply_under("raw reply")]);
+    let stream = RespondingRawStream::new(|_: RawMessage<'_>, _: u64, _, _| CallResult::Done);
+    fixture.router.attach_as(ListenerId::next(), "stream", stream).unwrap();
+    assert_eq!(topics()[2], ComesBack::Stream);
 }
 
 #[test]

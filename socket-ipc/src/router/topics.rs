@@ -12,6 +12,15 @@ use crate::listener::ListenerId;
 /// How many topics a part holds on average at most. A change copies one part and the list of parts.
 const PART: usize = 64;
 
+/// What comes back for the messages of a topic.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum ComesBack {
+    Nothing,
+    /// A reply, under this topic.
+    ReplyUnder(String),
+    Stream,
+}
+
 type Part<F> = HashMap<Arc<str>, Vec<Arc<Entry<F>>>, FixedState>;
 
 /// The listeners of each topic that has any, in the order in which they were attached.

@@ -1,8 +1,11 @@
 //! A connection from its admission to the report of its end.
 
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::{Poll, ready};
 
 use tokio::runtime::Handle;
 use tracing::{Instrument as _, Span};
@@ -169,17 +172,27 @@ impl Drop for Attended {
 }
 
 /// Runs one connection: reports it, dispatches its messages, and reports its end.
-async fn attend<S>(attended: Attended, stream: S)
+fn attend<S>(attended: Attended, stream: S) -> impl Future<Output = ()>
 where
     S: Transport,
 {
+    // Not an `async fn`: its future would have room for the stream and for `attended` twice.
     let Attended { state, id, client } = &attended;
-    client.announced.store(true, Ordering::Release);
-    state.core.events.report_connection(*id);
     let link = client.link.clone();
-    let reason = Session::new(stream, Arc::clone(state), *id, link, CloseCause::SlowClient).run().await;
-    state.clients.remove(*id);
-    state.report_end(*id, client, &reason);
+    let session = Session::new(stream, Arc::clone(state), *id, link, CloseCause::SlowClient);
+    // In this order: the session gives up what it holds before the end is reported.
+    let mut running = (session.run(), attended);
+    poll_fn(move |cx| {
+        let (session, Attended { state, id, client }) = &mut running;
+        if !client.announced.load(Ordering::Relaxed) {
+            client.announced.store(true, Ordering::Release);
+            state.core.events.report_connection(*id);
+        }
+        let reason = ready!(Pin::new(session).poll(cx));
+        state.clients.remove(*id);
+        state.report_end(*id, client, &reason);
+        Poll::Ready(())
+    })
 }
 
 /// How many clients may be connected: at most the option, and at most three quarters of the files that the process may

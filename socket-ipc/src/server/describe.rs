@@ -11,7 +11,7 @@ use crate::description::{
 };
 use crate::endpoint::requests;
 use crate::listener::ListenerId;
-use crate::router::{CallResult, RespondingRaw};
+use crate::router::{CallResult, ComesBack, RespondingRaw};
 use crate::topic::TopicName;
 use crate::wire::raw_message::RawMessage;
 
@@ -64,7 +64,7 @@ pub(super) fn respond(state: &Arc<State>) {
     }
 }
 
-/// Attaches one of them. Its reply travels under the topic itself, named so that a request without a number is answered.
+/// Attaches one of them. Its reply travels under the topic itself, named so that a request without an id is answered.
 fn respond_to<M: serde::Serialize>(
     state: &Arc<State>,
     topic: &'static str,
@@ -91,11 +91,16 @@ impl State {
         description.version = Description::new().version;
         description.limits = Limits::new(options.max_message_len, options.max_topic_len);
         description.wire = Framing::of(options.wire);
-        for (topic, reply) in self.core.router.topics() {
+        for (topic, comes_back) in self.core.router.topics() {
             let is_known = description.topic(&topic, Direction::TowardServer).is_some();
             if !is_known && !RESERVED.contains(&&*topic) {
-                let topic = TopicDescription::new(&*topic, Direction::TowardServer);
-                description.topics.push(TopicDescription { reply, ..topic });
+                let mut topic = TopicDescription::new(&*topic, Direction::TowardServer);
+                match comes_back {
+                    ComesBack::Nothing => {}
+                    ComesBack::ReplyUnder(reply) => topic.reply = Some(reply),
+                    ComesBack::Stream => topic.stream = true,
+                }
+                description.topics.push(topic);
             }
         }
         description

@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::state::State;
 use crate::client_id::ClientId;
 use crate::connection::{CloseCommand, Closing};
-use crate::endpoint::closing;
+use crate::endpoint::{Endpoint, closing};
 use crate::error::Error;
 use crate::events::CloseCause;
 use crate::metrics::stats::Stats;
@@ -144,7 +144,8 @@ impl<P> ServerHandle<P> {
     /// are no new connections. No further message listener starts. The queues are written, for `drain` at most;
     /// meanwhile incoming bytes are read and discarded. Each connection ends when the client has closed its end, too,
     /// or a second later. `on_close` is called last. Running asynchronous listeners may finish within the drain, except
-    /// those that await the closing themselves. The path is free for another server once the future resolves.
+    /// those that await the closing themselves. Streams end at once, and their requesters get an error reply
+    /// ([`CLOSING`](crate::ErrorReply::CLOSING)). The path is free for another server once the future resolves.
     ///
     /// It may be called in every state, inside listeners, and any number of times.
     pub fn close(&self) -> Closing {
@@ -155,6 +156,29 @@ impl<P> ServerHandle<P> {
     /// Waits until the server is closed, by this handle or another, or dropped.
     pub fn closed(&self) -> Closing {
         closing::closed(&self.state)
+    }
+
+    /// Waits until the server begins to close. A listener or a responder that waits for much else may end early by it,
+    /// and the drain with it.
+    ///
+    /// ```
+    /// use socket_ipc::ServerHandle;
+    /// use std::time::Duration;
+    ///
+    /// async fn nap(server: ServerHandle) {
+    ///     tokio::select! {
+    ///         () = tokio::time::sleep(Duration::from_secs(60)) => println!("slept well"),
+    ///         () = server.closing() => println!("woken early"),
+    ///     }
+    /// }
+    /// ```
+    pub async fn closing(&self) {
+        closing::begun(&self.state).await;
+    }
+
+    /// The endpoint itself, for what is the same on servers and clients.
+    pub(crate) fn endpoint(&self) -> &Arc<impl Endpoint<Peer = ClientId> + use<P>> {
+        &self.state
     }
 
     pub(super) fn fmt_as(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {

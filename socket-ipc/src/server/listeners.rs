@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use super::handle::ServerHandle;
 use crate::client_id::ClientId;
 use crate::endpoint::listeners;
-use crate::error::{Error, MessageError, RegisterError};
+use crate::error::{Error, MessageError};
 use crate::events::CloseReason;
 use crate::listener::ListenerId;
 use crate::router::Subscription;
@@ -77,19 +77,6 @@ impl<P> ServerHandle<P> {
         for<'m> T::Message<'m>: Deserialize<'m>,
     {
         listeners::on::<T, _>(&self.state, listener)
-    }
-
-    /// [`on`](Self::on) under a token that other listeners may have, too.
-    pub(crate) fn on_as<T>(
-        &self,
-        token: ListenerId,
-        listener: impl for<'m> Fn(T::Message<'m>, ClientId) + Send + Sync + 'static,
-    ) -> Result<(), RegisterError>
-    where
-        T: Topic + 'static,
-        for<'m> T::Message<'m>: Deserialize<'m>,
-    {
-        listeners::on_as::<T, _>(&self.state, token, listener)
     }
 
     #[doc = include_str!("../endpoint/docs/on_async.md")]

@@ -14,7 +14,7 @@ use crate::error::RegisterError;
 use crate::error::error_reply::ErrorReply;
 use crate::listener::ListenerId;
 use crate::topic::direction::{ToClient, ToServer};
-use crate::topic::{Replies, Request, TopicName};
+use crate::topic::{Received, Replies, Request, TopicName};
 use crate::wire::raw_message::RawMessage;
 use crate::wire::topic_or_none;
 
@@ -134,7 +134,7 @@ impl<P> ServerHandle<P> {
     pub fn request<T>(&self, request: &T, client_id: ClientId) -> ReplyFuture<T::Reply, T::Error>
     where
         P: ToClient<T>,
-        T: Request<Reply: DeserializeOwned, Error: DeserializeOwned> + Serialize,
+        T: Request<Reply: Received, Error: Received> + Serialize,
     {
         send::request(
             &*self.state,
@@ -200,18 +200,6 @@ impl<P> ServerHandle<P> {
         T: Request<Reply: Serialize, Error: Serialize> + DeserializeOwned + 'static,
     {
         requests::respond(&self.state, replying(responder))
-    }
-
-    /// [`respond`](Self::respond) under a token that other listeners may have, too.
-    pub(crate) fn respond_as<T>(
-        &self,
-        token: ListenerId,
-        responder: impl Fn(T, ClientId) -> Result<T::Reply, T::Error> + Send + Sync + 'static,
-    ) -> Result<(), RegisterError>
-    where
-        T: Request<Reply: Serialize, Error: Serialize> + DeserializeOwned + 'static,
-    {
-        requests::respond_as(&self.state, token, responder)
     }
 
     #[doc = include_str!("../endpoint/docs/respond_async.md")]

@@ -85,15 +85,16 @@ pub struct Travels {
     pub topic: &'static str,
     pub direction: Direction,
     pub reply: Option<&'static str>,
+    pub is_stream: bool,
 }
 
 impl Travels {
     // Constants rather than a type parameter, whose bound would report a type that is no topic a second time.
-    pub const fn to_server(topic: &'static str, reply: Option<&'static str>) -> Self {
-        Self { topic, direction: Direction::TowardServer, reply }
+    pub const fn to_server(topic: &'static str, reply: Option<&'static str>, is_stream: bool) -> Self {
+        Self { topic, direction: Direction::TowardServer, reply, is_stream }
     }
 
-    pub const fn to_client(topic: &'static str, reply: Option<&'static str>) -> Self {
-        Self { topic, direction: Direction::TowardClient, reply }
+    pub const fn to_client(topic: &'static str, reply: Option<&'static str>, is_stream: bool) -> Self {
+        Self { topic, direction: Direction::TowardClient, reply, is_stream }
     }
 }

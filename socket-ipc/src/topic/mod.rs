@@ -6,7 +6,7 @@ pub mod kind;
 pub(crate) mod request;
 pub(crate) mod stream_request;
 
-pub use request::{Fails, Replies, Request};
+pub use request::{Fails, Received, Replies, Request};
 pub use stream_request::{Items, StreamRequest};
 
 /// A message type that knows its topic. Implemented with [`#[derive(Topic)]`](macro@crate::Topic).
@@ -41,36 +41,27 @@ pub trait Topic {
     /// [describes itself](crate::description).
     const REPLY: Option<&'static str> = None;
 
+    /// Whether this is a request whose reply is a stream of items.
+    ///
+    /// Written by the derive for every [`StreamRequest`]; an impl by hand says it here, for the same reason.
+    const IS_STREAM: bool = false;
+
     /// `Self` with its lifetime parameter, if it has one, replaced by `'m`: the type that a listener receives,
     /// which may borrow from the bytes it arrived in.
     type Message<'m>;
 }
 
-/// What a method for a topic returns: nothing, or the reply where the topic is a request.
+/// A topic and the kind that it is of, which says what comes back for a message.
 ///
-/// Implemented with [`#[derive(Topic)]`](macro@crate::Topic); see [`Hears`](crate::Hears).
-///
-/// ```
-/// use serde::{Deserialize, Serialize};
-/// use socket_ipc::{ErrorReply, Exchange, Topic};
-///
-/// #[derive(Topic, Serialize, Deserialize)]
-/// #[topic(name = "add", reply = i64)]
-/// struct Add { left: i64, right: i64 }
-///
-/// let outcome: <Add as Exchange>::Outcome = Ok::<i64, ErrorReply>(5);
-/// ```
+/// Implemented with [`#[derive(Topic)]`](macro@crate::Topic). [`kind`] has an example.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a topic",
     label = "not a topic",
     note = "add `#[derive(Topic)]` and `#[topic = \"…\"]` to the declaration of `{Self}`"
 )]
 pub trait Exchange: Topic {
-    /// What comes back: one of the types of [`kind`].
-    type Kind;
-
-    /// `()` for a topic, `Result<Reply, Error>` for a [`Request`].
-    type Outcome;
+    /// One of the types of [`kind`].
+    type Kind: kind::Kind<Self>;
 }
 
 /// The topic of a message to send.

@@ -1,5 +1,7 @@
 //! Requests: the types of their replies and errors, and what a responder may return.
 
+use serde::de::DeserializeOwned;
+
 use crate::error::error_reply::ErrorReply;
 use crate::topic::Topic;
 
@@ -33,7 +35,8 @@ use crate::topic::Topic;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a request",
     label = "has no reply",
-    note = "name the type of its reply: `#[topic(name = \"…\", reply = …)]` above `{Self}`"
+    note = "name the type of its reply: `#[topic(name = \"…\", reply = …)]` above `{Self}`",
+    note = "a topic with `stream = …` has no single reply: it is for `request_stream` and `respond_stream`"
 )]
 pub trait Request: Topic {
     /// The type of the reply.
@@ -98,6 +101,19 @@ pub trait Replies<R>: Request {
     /// The error of the responder.
     fn into_reply(returned: R) -> Result<Self::Reply, Self::Error>;
 }
+
+/// A type that can be received as the reply or the error of a request, or as an item of a stream.
+///
+/// Implemented for every type that serde can read without borrowing; there is nothing to implement.
+// A trait of our own, so that the compiler's message about a missing `Deserialize` is our own, too.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be received: it has no `Deserialize`",
+    label = "`{Self}` is the type of the reply, of the items, or of the error",
+    note = "add `#[derive(Deserialize)]` above `{Self}`"
+)]
+pub trait Received: DeserializeOwned {}
+
+impl<T: DeserializeOwned> Received for T {}
 
 /// A request whose responder may fail with an `E`, which becomes an `F`: the `error = …` of the request, or an
 /// [`ErrorReply`].

@@ -31,7 +31,8 @@ use crate::topic::Topic;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not the request of a stream",
     label = "has no stream",
-    note = "name the type of its items: `#[topic(name = \"…\", stream = …)]` above `{Self}`"
+    note = "name the type of its items: `#[topic(name = \"…\", stream = …)]` above `{Self}`",
+    note = "a topic with `reply = …` has a single reply: it is for `request` and `respond`"
 )]
 pub trait StreamRequest: Topic {
     /// The type of the items.

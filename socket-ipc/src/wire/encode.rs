@@ -65,7 +65,7 @@ pub(crate) enum Tail<'k> {
     Message,
     Request(&'k RequestId),
     Reply {
-        /// `None` where the request has no number.
+        /// `None` where the request has no id.
         re: Option<&'k RequestId>,
         is_error: bool,
     },
@@ -203,7 +203,7 @@ impl Wire {
         if size > limit { Err(EncodeError::TooLarge { size, limit }) } else { Ok(()) }
     }
 
-    /// Makes a request of a stream out of an encoded message.
+    /// Makes a request of a stream out of an encoded message, which is all that `buffer` holds.
     pub(crate) fn complete_stream_request(&self, window: Window, id: &RequestId, buffer: &mut Vec<u8>) {
         // The brace at the end of the envelope.
         buffer.truncate(buffer.len() - self.delimiter.len() - 1);
@@ -214,8 +214,9 @@ impl Wire {
         }
         json.id(ID, id);
         json.text.put("}");
-        // No delimiter can be part of this: it holds numbers and known keys.
         buffer.extend_from_slice(self.delimiter.as_bytes());
+        // One could begin in the message and end in what follows it.
+        self.keep_delimiter_out(0, buffer);
     }
 
     /// Appends the line that says that the stream with this id has begun, and the delimiter.

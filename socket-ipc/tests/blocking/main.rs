@@ -7,6 +7,7 @@ mod calls;
 mod closing;
 mod listeners;
 mod runtimes;
+mod streams;
 mod subscriptions;
 
 use std::path::{Path, PathBuf};

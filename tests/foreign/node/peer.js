@@ -69,7 +69,9 @@ const takeCommands = ({send, close}) => {
     const lines = readline.createInterface({input: process.stdin});
     lines.on('line', (line) => {
         const [command, ...args] = line.split(' ');
-        if (command === 'close') {
+        if (command === 'say') {
+            send(args[0], JSON.parse(args.slice(1).join(' ')));
+        } else if (command === 'close') {
             // Without standard input, the process ends by itself once the library holds nothing open.
             closing = true;
             lines.close();

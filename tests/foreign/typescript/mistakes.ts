@@ -1,6 +1,6 @@
 // The compiler rejects the lines that end in `mistake`, and no others.
 
-import {Errors, Replies, ReplyTopics, typed} from './topics';
+import {Errors, Replies, ReplyTopics, Streams, typed} from './topics';
 
 declare const client: any;
 const chat = typed(client);
@@ -26,5 +26,10 @@ const number: Replies['submit'] = {id: 7};
 const text: Replies['submit'] = {id: 'seven'}; // mistake
 const full: Errors['submit'] = {QueueFull: {max: 100}};
 const other: Errors['submit'] = {QueueFull: {most: 100}}; // mistake
+const event: Streams['follow'] = {Ended: {status: 0}};
+const ended: Streams['follow'] = {Ended: {status: 'well'}}; // mistake
+const job: Errors['follow'] = 'NoSuchJob';
+const reply: Replies['follow'] = event; // mistake
+const single: Streams['submit'] = {id: 7}; // mistake
 const untyped: Errors['add'] = 7; // mistake
 const without: ReplyTopics['submit'] = 'submit'; // mistake

@@ -21,7 +21,8 @@ pub(crate) struct Arguments {
 
 const STATUSES: &str = "\
 Exit status:
-  0  well done; also when Ctrl-C, SIGTERM, or the end of the program that reads it ends `listen` or `serve`
+  0  well done; also when Ctrl-C, SIGTERM, or the end of the program that reads it ends `listen`,
+     `serve`, or the stream of a `request`
   1  any other error
   2  a mistake in the arguments
   3  no connection, or it was lost
@@ -41,7 +42,7 @@ pub(crate) enum Command {
     /// Send a message, or one for each line of standard input
     #[command(after_help = SEND)]
     Send(Send),
-    /// Send a request to the server, and print its reply
+    /// Send a request to the server, and print its reply, or the items of its stream
     #[command(after_help = REQUEST)]
     Request(Request),
     /// Be a server: print every message, and broadcast standard input
@@ -104,7 +105,8 @@ pub(crate) struct Send {
 
 const REQUEST: &str = "\
 The server replies with a responder (`respond`). One that uses the Node library has none:
-`send --wait` is for that.
+`send --wait` is for that. The items of a stream are printed as they come, one a line, until it
+ends, or Ctrl-C ends it.
 
 Example: socket-ipc request /tmp/myApp.sock add '{\"left\":2,\"right\":3}'";
 
@@ -117,7 +119,7 @@ pub(crate) struct Request {
     /// The request as JSON; `-` is all of standard input
     #[arg(value_name = "JSON", default_value = "null", allow_negative_numbers = true)]
     pub(crate) request: Given,
-    /// How long the reply may take, in seconds
+    /// How long the reply, or the start of a stream, may take, in seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
     pub(crate) timeout: Duration,
     #[command(flatten)]

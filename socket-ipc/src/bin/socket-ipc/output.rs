@@ -130,7 +130,7 @@ pub(crate) fn print(output: &Output) -> Result<(), Failure> {
     write(output).or_else(|error| unwritten(&error))
 }
 
-/// Prints messages from inside listeners, and notes when that fails.
+/// Prints messages and items as they come, and notes when that fails.
 #[derive(Debug)]
 pub(crate) struct Printer {
     reader: Reader,
@@ -145,7 +145,16 @@ impl Printer {
     }
 
     pub(crate) fn message(&self, client_id: Option<ClientId>, topic: &str, message: &RawMessage<'_>) {
-        if let Err(error) = write(&self.reader.message(client_id, topic, message)) {
+        self.print(&self.reader.message(client_id, topic, message));
+    }
+
+    /// Prints JSON as a line.
+    pub(crate) fn json(&self, text: &str) {
+        self.print(&self.reader.json(text));
+    }
+
+    fn print(&self, output: &Output) {
+        if let Err(error) = write(output) {
             // The first error ends the command, so further ones are dropped.
             let _ = self.broken.try_send(error);
         }

@@ -1,23 +1,79 @@
-//! `request`: a request, and its reply.
+//! `request`: a request, and its reply or the items of its stream.
 
-use crate::arguments::Request;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+use socket_ipc::{ErrorReply, RequestError};
+
+use crate::arguments::{Patience, Place, Request};
 use crate::failure::Failure;
 use crate::json::{self, Given};
-use crate::output::{self, Reader};
+use crate::output::{self, Printer, Reader};
 use crate::{lines, reach, running};
 
 pub(crate) fn run(arguments: Request) -> Result<(), Failure> {
-    let request = match arguments.request {
-        Given::Text(request) => request,
+    let Request { server, topic, request, timeout, patience } = arguments;
+    let message = match request {
+        Given::Text(message) => message,
         Given::Input => json::parse(&lines::all()?)
             .map_err(|reason| Failure::other(format!("standard input: expected JSON: {reason}")))?,
     };
-    running::to_the_end(async move {
-        let client = reach::client(&arguments.server, &arguments.patience);
+    let call = Call { server, topic, message, timeout, patience };
+    match running::to_the_end(call.single())? {
+        Outcome::Replied => Ok(()),
+        Outcome::IsAStream => call.stream(),
+    }
+}
+
+/// What is requested, and of which server.
+struct Call {
+    server: Place,
+    topic: String,
+    message: Box<RawValue>,
+    timeout: Duration,
+    patience: Patience,
+}
+
+/// What came of a request for a single reply.
+enum Outcome {
+    /// The reply is printed.
+    Replied,
+    /// The topic replies with a stream only, and nothing has run.
+    IsAStream,
+}
+
+impl Call {
+    async fn single(&self) -> Result<Outcome, Failure> {
+        let client = reach::client(&self.server, &self.patience);
         client.connect().await?;
-        let reply = client.request_raw(&arguments.topic, &*request).timeout(arguments.timeout).await?;
-        output::print(&Reader::find().json(reply.as_str()))?;
+        let outcome = match client.request_raw(&self.topic, &*self.message).timeout(self.timeout).await {
+            Ok(reply) => {
+                output::print(&Reader::find().json(reply.as_str()))?;
+                Outcome::Replied
+            }
+            Err(RequestError::Rejected { reply, .. }) if reply.code() == ErrorReply::STREAM => {
+                Outcome::IsAStream
+            }
+            Err(error) => return Err(error.into()),
+        };
         client.close().await;
-        Ok(())
-    })
+        Ok(outcome)
+    }
+
+    /// Prints items as they come. A signal ends an endless stream, as does the end of the program that reads it.
+    fn stream(self) -> Result<(), Failure> {
+        let (printer, broken) = Printer::new();
+        let work = async move {
+            let client = reach::client(&self.server, &self.patience);
+            client.connect().await?;
+            let mut items = client.request_stream_raw(&self.topic, &*self.message).timeout(self.timeout);
+            while let Some(item) = items.next().await {
+                printer.json(item?.as_str());
+            }
+            client.close().await;
+            Ok(())
+        };
+        // Nothing is queued, so the connection may end with this process.
+        running::until_told(work, broken, async {})
+    }
 }

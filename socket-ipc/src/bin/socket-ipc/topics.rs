@@ -38,5 +38,8 @@ fn put_line(lines: &mut Shown, topic: &TopicDescription) {
         lines.put(", reply under ");
         lines.put_topic(reply);
     }
+    if topic.stream {
+        lines.put(", a stream");
+    }
     lines.end_line();
 }

@@ -4,6 +4,7 @@ mod connect;
 mod listeners;
 mod requests;
 mod send;
+mod streams;
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -3,14 +3,13 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use super::Client;
 use crate::blocking::wait::{deadline, wait_until};
 use crate::connection::ReplyFuture;
 use crate::error::RequestError;
-use crate::topic::Request;
 use crate::topic::direction::ToServer;
+use crate::topic::{Received, Request};
 use crate::wire::raw_message::RawMessage;
 
 /// # Requesting
@@ -46,7 +45,7 @@ impl<P> Client<P> {
     pub fn request<T>(&self, request: &T) -> Result<T::Reply, RequestError<T::Error>>
     where
         P: ToServer<T>,
-        T: Request<Reply: DeserializeOwned, Error: DeserializeOwned> + Serialize,
+        T: Request<Reply: Received, Error: Received> + Serialize,
     {
         self.request_within(request, self.request_timeout)
     }
@@ -79,7 +78,7 @@ impl<P> Client<P> {
     ) -> Result<T::Reply, RequestError<T::Error>>
     where
         P: ToServer<T>,
-        T: Request<Reply: DeserializeOwned, Error: DeserializeOwned> + Serialize,
+        T: Request<Reply: Received, Error: Received> + Serialize,
     {
         self.wait_for_reply(T::NAME, timeout, || self.client.request(request))
     }

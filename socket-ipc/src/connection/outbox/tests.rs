@@ -742,7 +742,7 @@ fn broadcast_by_several_threads_loses_and_reorders_nothing() {
             }
         }
     };
-    let hear = &|outbox: &Outbox| {
+    let receive = &|outbox: &Outbox| {
         let mut next = [0; 3];
         while next != [COUNT; 3] {
             for segment in drain(outbox) {
@@ -766,7 +766,7 @@ fn broadcast_by_several_threads_loses_and_reorders_nothing() {
             scope.spawn(move || send(from));
         }
         for outbox in &outboxes {
-            scope.spawn(move || hear(outbox));
+            scope.spawn(move || receive(outbox));
         }
     });
     assert_eq!(queued(&total, &outboxes), 0);

@@ -132,8 +132,8 @@ impl PendingRequests {
         Ok((id, receiver))
     }
 
-    /// Registers a request of a stream that is about to be sent, and returns its number. `timeout` is how long it may
-    /// take to begin.
+    /// Registers a request of a stream that is about to be sent, and returns its id. `timeout` is how long it may take
+    /// to begin.
     pub(super) fn begin_stream(
         self: &Arc<Self>,
         items: Arc<ItemQueue>,

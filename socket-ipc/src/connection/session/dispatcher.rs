@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use super::held_requests::HeldRequests;
 use super::reader::Reader;
-use super::refusals::{no_place, no_room, refused_beside_streams, report_in_flight, report_too_long};
+use super::rejections::{no_place, no_room, refused_beside_streams, report_in_flight, report_too_long};
 use crate::connection::closing::polled;
 use crate::connection::context::ConnectionContext;
 use crate::connection::control::Control;
@@ -31,8 +31,8 @@ pub(super) struct Dispatcher<E: EndpointState> {
     peer_reads: bool,
     /// How many responders have begun in this turn.
     begun: usize,
-    /// The requests among the messages that are held back.
-    held_requests: HeldRequests,
+    /// The requests among the messages that are held back. Made when first needed: it takes memory.
+    held_requests: Option<Box<HeldRequests>>,
 }
 
 /// The message at the front of the read buffer, while one of its listeners is running.
@@ -66,7 +66,7 @@ impl<E: EndpointState> Dispatcher<E> {
             responders: RunningResponders::new(endpoint.limits().max_requests),
             peer_reads: true,
             begun: 0,
-            held_requests: HeldRequests::default(),
+            held_requests: None,
         }
     }
 
@@ -305,12 +305,15 @@ impl<E: EndpointState> Dispatcher<E> {
         context: &ConnectionContext<E>,
     ) -> Poll<()> {
         let Some(skip) = self.held_back(context) else {
-            self.held_requests.clear();
+            if let Some(held_requests) = &mut self.held_requests {
+                held_requests.clear();
+            }
             return Poll::Pending;
         };
         let router = context.endpoint.router();
         let Limits { wire, max_requests, .. } = *context.limits();
         let Self { held, held_requests, responders, .. } = self;
+        let held_requests = held_requests.get_or_insert_default();
         held_requests.forget_before(reader.consumed());
         let (mut acted, mut blanks, mut others) = (false, Vec::new(), Vec::new());
         reader.extract(skip, |bytes, at| {

@@ -46,6 +46,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: EndpointState> Session<S, E> {
         if self.found_empty && self.account.is_none() && self.writer.ended().is_none() {
             return Poll::Pending;
         }
+        let waited = self.dispatcher.waits_for_room(&self.context);
         match self.poll_intake(cx) {
             Intake::Bytes(0) => self.end_reading(CloseCause::PeerClosed, cx),
             Intake::Bytes(count) => *intake = intake.saturating_sub(count),
@@ -57,7 +58,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: EndpointState> Session<S, E> {
                 Some(cause) => self.end_reading(cause, cx),
                 None => {
                     self.found_empty = true;
-                    return Poll::Pending;
+                    // The memory that the read buffer gives back may be the room that a message waits for.
+                    let has_room = waited && !self.dispatcher.waits_for_room(&self.context);
+                    return if has_room { Poll::Ready(()) } else { Poll::Pending };
                 }
             },
             Intake::NoRoom => {

@@ -44,7 +44,7 @@ mod dispatcher;
 mod held_requests;
 mod intake;
 mod reader;
-mod refusals;
+mod rejections;
 mod shutdown;
 #[cfg(test)]
 mod walk;

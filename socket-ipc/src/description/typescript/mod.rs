@@ -23,7 +23,7 @@ use crate::error::error_reply::ERROR_TOPIC;
 
 /// The names that the file exports beside the types.
 const RESERVED: &[&str] =
-    &["ToServer", "ToClient", "Replies", "Errors", "ReplyTopics", "NodeClient", "TypedClient"];
+    &["ToServer", "ToClient", "Replies", "Streams", "Errors", "ReplyTopics", "NodeClient", "TypedClient"];
 
 /// The end of the file.
 const WRAPPER: &str = r"
@@ -55,8 +55,8 @@ type Topics<'d> = BTreeMap<&'d str, Vec<Value>>;
 pub(super) fn typescript(description: &Description) -> String {
     let mut definitions = Definitions::new(RESERVED);
     let (mut to_server, mut to_client): (Topics<'_>, Topics<'_>) = Default::default();
-    let (mut replies, mut errors, mut reply_topics): (Topics<'_>, Topics<'_>, Topics<'_>) =
-        Default::default();
+    let (mut replies, mut streams): (Topics<'_>, Topics<'_>) = Default::default();
+    let (mut errors, mut reply_topics): (Topics<'_>, Topics<'_>) = Default::default();
     let mut errors_to_client = false;
     for topic in &description.topics {
         let (there, back) = match topic.direction {
@@ -67,15 +67,19 @@ pub(super) fn typescript(description: &Description) -> String {
             schema.as_ref().map_or(Value::Bool(true), |schema| definitions.add(schema, &name_for(name)))
         };
         there.entry(&topic.topic).or_default().push(add(&topic.schema, &topic.topic));
-        let Some(reply_topic) = &topic.reply else { continue };
-        let reply = add(&topic.reply_schema, &format!("{} reply", topic.topic));
-        if let Some(error) = &topic.error_schema {
-            errors
-                .entry(&topic.topic)
-                .or_default()
-                .push(add(&Some(error.clone()), &format!("{} error", topic.topic)));
+        // The Node library has no streams, so their lines are no messages of either direction.
+        if topic.stream {
+            let item = add(&topic.item_schema, &format!("{} item", topic.topic));
+            streams.entry(&topic.topic).or_default().push(item);
         }
-        // The Node library has no numbers. It gets a reply only as a message of a topic of its own.
+        let reply_topic = topic.reply.as_ref().filter(|_| !topic.stream);
+        let reply = reply_topic.map(|_| add(&topic.reply_schema, &format!("{} reply", topic.topic)));
+        if topic.error_schema.is_some() && (topic.stream || reply.is_some()) {
+            let error = add(&topic.error_schema, &format!("{} error", topic.topic));
+            errors.entry(&topic.topic).or_default().push(error);
+        }
+        let (Some(reply_topic), Some(reply)) = (reply_topic, reply) else { continue };
+        // The Node library has no ids. It gets a reply only as a message of a topic of its own.
         if *reply_topic != topic.topic {
             back.entry(reply_topic).or_default().push(reply.clone());
             reply_topics.entry(&topic.topic).or_default().push(json!({"const": reply_topic}));
@@ -105,6 +109,7 @@ pub(super) fn typescript(description: &Description) -> String {
         ("ToServer", &to_server, "The messages to the server, by topic."),
         ("ToClient", &to_client, "The messages from the server, by topic."),
         ("Replies", &replies, "The reply to each request, by the topic of the request."),
+        ("Streams", &streams, "The items of each stream, by the topic of its request."),
         ("Errors", &errors, "The `data` of the error replies to each request, by the topic of the request."),
         (
             "ReplyTopics",

@@ -20,6 +20,15 @@ pub(super) struct Parts<'m> {
     pub(super) stream: StreamPart<'m>,
 }
 
+/// What a key of a reply says of it, where its value is `true`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Says {
+    Nothing,
+    Error,
+    Started,
+    Item,
+}
+
 pub(super) struct EnvelopeVisitor {
     pub(super) message_key: &'static str,
 }
@@ -34,7 +43,7 @@ impl<'m> Visitor<'m> for EnvelopeVisitor {
     fn visit_map<A: MapAccess<'m>>(self, mut map: A) -> Result<Parts<'m>, A::Error> {
         let (mut topic, mut message) = (None, None);
         let (mut id, mut re): (Option<&str>, Option<&str>) = (None, None);
-        let (mut is_error, mut is_start, mut is_item, mut window) = (false, false, false, None);
+        let (mut says, mut window) = (Says::Nothing, None);
         while let Some(Text(key)) = map.next_key()? {
             if key == "topic" {
                 let Topic(text) = map.next_value()?;
@@ -52,12 +61,14 @@ impl<'m> Visitor<'m> for EnvelopeVisitor {
                     return Err(de::Error::duplicate_field(name));
                 }
             } else if key == ERROR || key == STARTED || key == MORE {
-                let flag = match &*key {
-                    ERROR => &mut is_error,
-                    STARTED => &mut is_start,
-                    _ => &mut is_item,
-                };
-                *flag |= map.next_value::<&RawValue>()?.get() == "true";
+                // Of several the last counts: that is what is seen at the end of an envelope.
+                if map.next_value::<&RawValue>()?.get() == "true" {
+                    says = match &*key {
+                        ERROR => Says::Error,
+                        STARTED => Says::Started,
+                        _ => Says::Item,
+                    };
+                }
             } else if key == WINDOW {
                 window = Some(map.next_value::<&RawValue>()?.get());
             } else {
@@ -81,15 +92,13 @@ impl<'m> Visitor<'m> for EnvelopeVisitor {
         // Invalid ids are ignored, as unknown keys are.
         let kind = EnvelopeKind::of(id.and_then(RequestId::read), re.and_then(RequestId::read));
         let odd_id = id.filter(|_| kind == EnvelopeKind::Message);
-        let is_error = is_error && matches!(kind, EnvelopeKind::Reply(_));
-        let stream = match (&kind, window) {
-            (EnvelopeKind::Request(_), Some(window)) => {
+        let is_error = says == Says::Error && matches!(kind, EnvelopeKind::Reply(_));
+        let stream = match (&kind, window, says) {
+            (EnvelopeKind::Request(_), Some(window), _) => {
                 Window::read(window).map_or(StreamPart::OddWindow(window), StreamPart::Request)
             }
-            // What says more counts: an error, an item, a start.
-            (EnvelopeKind::Reply(_), _) if is_error => StreamPart::None,
-            (EnvelopeKind::Reply(_), _) if is_item => StreamPart::Item,
-            (EnvelopeKind::Reply(_), _) if is_start => StreamPart::Started,
+            (EnvelopeKind::Reply(_), _, Says::Item) => StreamPart::Item,
+            (EnvelopeKind::Reply(_), _, Says::Started) => StreamPart::Started,
             _ => StreamPart::None,
         };
         Ok(Parts { topic, message, kind, is_error, odd_id, replies_to_none: false, stream })

@@ -41,7 +41,7 @@ pub struct Envelope<'m> {
     pub is_error: bool,
     /// An invalid `id`, in an envelope that is no reply: whether it was meant as a request depends on its topic.
     pub(crate) odd_id: Option<&'m str>,
-    /// A message that replies to a request without a number: its `re` is `null`.
+    /// A message that replies to a request without an id: its `re` is `null`.
     pub(crate) replies_to_none: bool,
     /// What it says of a stream.
     pub(crate) stream: StreamPart<'m>,

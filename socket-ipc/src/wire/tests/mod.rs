@@ -10,6 +10,7 @@ use super::*;
 mod decode;
 mod encode;
 mod framer;
+mod streams;
 
 const WIRES: [Wire; 6] = [
     Wire::JSON_LINES,
@@ -187,7 +188,7 @@ fn wire_delimiter_of_json_text_returns_error() {
 
 #[test]
 fn wire_key_of_envelope_returns_error() {
-    for key in ["", "topic", "id", "re", "error"] {
+    for key in ["", "topic", "id", "re", "error", "window", "started", "more", "trace"] {
         assert_eq!(Wire::new("\n", key), Err(WireError::MessageKey));
     }
 }

@@ -1,0 +1,11 @@
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Server, Topic};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "count", stream = u64)]
+struct Count;
+
+fn main() {
+    let server = Server::new("/tmp/myApp.sock");
+    let _ = server.respond_stream::<Count>(|_, _client_id| vec![1, 2]);
+}

@@ -1,0 +1,7 @@
+use socket_ipc::Topic;
+
+#[derive(Topic)]
+#[topic(name = "follow", reply = u64, stream = u64)]
+struct Follow;
+
+fn main() {}

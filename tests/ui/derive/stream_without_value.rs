@@ -1,0 +1,7 @@
+use socket_ipc::Topic;
+
+#[derive(Topic)]
+#[topic(name = "follow", stream)]
+struct Follow;
+
+fn main() {}

@@ -1,0 +1,7 @@
+use socket_ipc::handlers;
+
+
+#[handlers]
+struct Desk;
+
+fn main() {}

@@ -1,0 +1,19 @@
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Context, Protocol, Topic, handlers};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "note"]
+struct Note;
+
+#[derive(Protocol)]
+#[protocol(to_server(Note))]
+struct Jobs;
+
+struct Desk;
+
+#[handlers(server = Jobs)]
+impl Desk {
+    fn note(&self, _: Note, _: Context<'_>) {}
+}
+
+fn main() {}

@@ -1,0 +1,15 @@
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Topic, handlers};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "note"]
+struct Note;
+
+struct Desk;
+
+#[handlers]
+impl Desk {
+    fn note(self: std::sync::Arc<Self>, _: Note) {}
+}
+
+fn main() {}

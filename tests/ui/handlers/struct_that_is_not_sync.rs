@@ -1,0 +1,23 @@
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Topic, handlers};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "note"]
+struct Note;
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "add", reply = i64)]
+struct Add;
+
+struct Desk(std::cell::Cell<u8>);
+
+#[handlers]
+impl Desk {
+    fn note(&self, _: Note) {}
+
+    fn add(&self, _: Add) -> i64 {
+        5
+    }
+}
+
+fn main() {}

@@ -1,0 +1,17 @@
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Topic, handlers};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "note"]
+struct Note;
+
+struct Desk;
+
+#[handlers]
+impl Desk {
+    fn note(&self, _: Note) {}
+
+    async fn note_again(&self, _: Note) {}
+}
+
+fn main() {}

@@ -1,0 +1,19 @@
+use serde::{Deserialize, Serialize};
+use socket_ipc::{Protocol, Topic};
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "follow", stream = u64)]
+struct Follow;
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "log", stream = u64)]
+struct Log;
+
+#[derive(Protocol)]
+#[protocol(to_server(Follow), to_client(Log))]
+struct Chat;
+
+fn main() {
+    let client = Chat::client("/tmp/myApp.sock").build();
+    let _ = client.request_stream(&Log);
+}
