@@ -163,7 +163,7 @@ support::both_flavours! {
         server.on_topic("other", move |_, client_id| report(client_id));
         let mut opened = Events::new();
         let open = opened.reporter();
-        server.on_connection(move |id| open(id));
+        server.on_connection(open);
         let mut second = RawPeer::connect(place.socket()).await;
         second.write("{\"topic\":\"other\"}\n".to_owned() + &word("hello")).await;
         // The client is connected all the same: it receives.
@@ -185,7 +185,7 @@ support::both_flavours! {
         let (mut closed, mut opened, mut errors) = (Events::new(), Events::new(), Events::new());
         let (close, open, error) = (closed.reporter(), opened.reporter(), errors.reporter());
         server.on_connection_close(move |id, _| close(id));
-        server.on_connection(move |id| open(id));
+        server.on_connection(open);
         server.on_error(move |found| error(matches!(found, Error::TooManyClients { limit: MOST, .. })));
         server.listen().await.unwrap();
         let (mut events, first) = full(&place, &server).await;
@@ -216,7 +216,7 @@ support::both_flavours! {
         let (events, mut first) = full(&place, &server).await;
         let mut opened = Events::new();
         let open = opened.reporter();
-        server.on_connection(move |id| open(id));
+        server.on_connection(open);
         first.write(word("has no room")).await;
         let _second = RawPeer::connect(place.socket()).await;
         opened.next().await;
@@ -317,7 +317,7 @@ support::both_flavours! {
         assert_eq!(next(&mut events, on_client, 1).await, ["disconnected: PeerClosed"]);
         let (server, mut opened) = (Server::new(place.socket()), Events::new());
         let open = opened.reporter();
-        server.on_connection(move |id| open(id));
+        server.on_connection(open);
         server.listen().await.unwrap();
         let id = opened.next().await;
         while !client.is_connected() {

@@ -36,6 +36,16 @@ fn guarantee_of_the_chapter_names_existing_tests() {
 }
 
 #[test]
+fn promise_of_the_cluster_chapter_names_existing_tests() {
+    let chapter = document("socket-ipc/src/guide/cluster.md");
+    let promises = chapter.split("\n# ").find(|section| section.starts_with("What is promised?")).unwrap();
+    assert!(rows(promises).len() >= 11, "the table of promises was not found");
+    for row in rows(promises) {
+        assert!(!tests_named(row).is_empty(), "no test for this promise: {row}");
+    }
+}
+
+#[test]
 fn catalogue_case_names_existing_tests() {
     let catalogue = document("tests/README.md");
     let all = rows(&catalogue);

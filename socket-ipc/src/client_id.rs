@@ -16,9 +16,25 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId(u64);
 
+/// More connections than a server ever has. JavaScript still reads such a number exactly.
+#[cfg(feature = "nats")]
+const FIRST_REMOTE: u64 = 1 << 52;
+
 impl ClientId {
     pub(crate) fn new(number: u64) -> Self {
         Self(number)
+    }
+
+    /// The id of a requester beyond this machine, which reached the server over NATS.
+    #[cfg(feature = "nats")]
+    pub(crate) fn remote(number: u64) -> Self {
+        Self(FIRST_REMOTE + number)
+    }
+
+    /// Whether it is that of a requester beyond this machine. No local connection ever has such an id.
+    #[cfg(feature = "nats")]
+    pub(crate) fn is_remote(self) -> bool {
+        self.0 >= FIRST_REMOTE
     }
 
     /// Returns the id as a number.

@@ -75,6 +75,7 @@
 //! | topics known only at run time | [`RawMessage`], [`on_message`](ServerHandle::on_message), [`send_raw`](ServerHandle::send_raw), [`request_raw`](ClientHandle::request_raw), [`request_stream_raw`](ClientHandle::request_stream_raw) |
 //! | connections | [`events`](ServerHandle::events), [`connection_events`](ServerHandle::connection_events), [`CloseReason`], [`Peer`] |
 //! | options and limits | [`ServerBuilder`], [`ClientBuilder`], [`limits`] |
+//! | several machines | `socket_ipc::cluster`, with the feature `nats` |
 //! | programs without a runtime | `socket_ipc::blocking`, with the feature `blocking` |
 //! | other programs | [`Wire`], the command `socket-ipc` |
 //!
@@ -83,8 +84,9 @@
 //! The book ([`guide`]) has a chapter for each subject: [messaging](guide::messaging), [groups](guide::groups),
 //! [requests](guide::requests), [streams](guide::streams), [protocols](guide::protocols),
 //! [handlers](guide::handlers), [events](guide::events), [guarantees](guide::guarantees), [limits](guide::limits),
-//! the [wire](guide::wire), [other languages](guide::languages), the [blocking](guide::blocking) client, the [command](guide::command),
-//! [deployment](guide::deployment), [versioning](guide::versioning), [observability](guide::observability),
+//! the [wire](guide::wire), [other languages](guide::languages), the [blocking](guide::blocking) client, the
+//! [command](guide::command), [deployment](guide::deployment), [clusters](guide::cluster) of servers,
+//! [versioning](guide::versioning), [observability](guide::observability),
 //! [testing](guide::testing), [performance](guide::performance), [comparison](guide::comparison),
 //! [troubleshooting](guide::troubleshooting) by error message, the [attributes](guide::attributes) of the macros,
 //! [what they generate](guide::generated), and [contributing](guide::contributing). Begin with
@@ -96,6 +98,7 @@
 //! |---|---|
 //! | `blocking` | `socket_ipc::blocking::Client`, whose calls wait |
 //! | `schema` | JSON schemas in descriptions, of types that implement schemars' `JsonSchema` |
+//! | `nats` | `socket_ipc::cluster`: servers on several machines, joined over NATS |
 //! | `cli` | the command `socket-ipc` |
 //!
 //! None is on by default. Linux is tested; [deployment](guide::deployment) describes the other systems. The library
@@ -114,6 +117,8 @@ compile_error!(
 pub mod blocking;
 mod client;
 mod client_id;
+#[cfg(feature = "nats")]
+pub mod cluster;
 mod connection;
 pub mod description;
 mod endpoint;

@@ -7,6 +7,7 @@ struct Readme;
 
 #[path = "../foreign/support.rs"]
 pub mod foreign;
+pub mod nats;
 #[path = "../foreign/ours.rs"]
 pub mod ours;
 pub mod preparation;

@@ -60,6 +60,11 @@ impl Peer {
         std::iter::repeat_with(|| self.line()).find(|line| line.starts_with(start)).unwrap()
     }
 
+    /// The next line that the process has printed, if there is one.
+    pub fn line_now(&self) -> Option<String> {
+        self.lines.try_recv().ok()
+    }
+
     pub fn tell(&mut self, line: &str) {
         writeln!(self.input.as_mut().unwrap(), "{line}").unwrap();
     }

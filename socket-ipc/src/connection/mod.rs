@@ -57,6 +57,8 @@ pub(crate) use reply::{
     NotReplied, Outcome, reply, reply_paced, reply_with_room, reply_within, request_span,
 };
 pub use reply_future::ReplyFuture;
+#[cfg(feature = "nats")]
+pub(crate) use reply_future::typed_error;
 pub(crate) use reply_future::{Read, read_raw, read_typed};
 pub use reply_stream::ReplyStream;
 pub(crate) use session::Session;

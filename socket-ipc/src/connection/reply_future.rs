@@ -288,7 +288,7 @@ pub(crate) fn read_raw(
 }
 
 /// The error of a request whose errors may be of the type `E`.
-pub(super) fn typed_error<E: DeserializeOwned>(
+pub(crate) fn typed_error<E: DeserializeOwned>(
     request: &str,
     reply: ErrorReply,
     has_typed_error: bool,

@@ -118,6 +118,12 @@ impl<E> EventStream<E> {
 }
 
 impl<E> EventSender<E> {
+    /// Whether its stream is still there.
+    #[cfg(feature = "nats")]
+    pub(crate) fn is_read(&self) -> bool {
+        Arc::strong_count(&self.queue) > 1
+    }
+
     /// Pushes an event, or counts it where there is no room. Never waits.
     pub(crate) fn push(&self, event: E) {
         let waker = {

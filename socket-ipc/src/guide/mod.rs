@@ -16,6 +16,7 @@
 //! | [blocking] | a client for scripts and threads |
 //! | [command] | the command `socket-ipc` |
 //! | [deployment] | shutdown, socket files, who may connect, systemd, containers, systems |
+//! | [cluster] | servers on several machines, joined over NATS |
 //! | [versioning] | old and new programs side by side |
 //! | [observability] | statistics and traces |
 //! | [testing] | tests of a program that uses the library |
@@ -45,7 +46,7 @@ macro_rules! chapters {
 }
 
 chapters! {
-    messaging groups requests streams protocols handlers events guarantees limits wire languages command deployment
+    messaging groups requests streams protocols handlers events guarantees limits wire languages command deployment cluster
     versioning observability testing performance comparison troubleshooting attributes generated contributing
 }
 

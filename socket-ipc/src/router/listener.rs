@@ -73,6 +73,12 @@ pub(crate) trait Listener<F>: Send + Sync {
         false
     }
 
+    /// Whether it replies only while its topic has no other responder.
+    #[cfg(feature = "nats")]
+    fn yields(&self) -> bool {
+        false
+    }
+
     /// Whether it replies with streams.
     fn streams(&self) -> bool {
         false

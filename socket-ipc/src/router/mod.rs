@@ -7,6 +7,8 @@ mod cached;
 mod calls;
 mod dispatch;
 mod entry;
+#[cfg(feature = "nats")]
+mod fallback_responders;
 mod listener;
 mod report;
 mod responder;
@@ -33,6 +35,8 @@ use crate::wire::Wire;
 pub(crate) use cached::Cached;
 pub(crate) use calls::{PendingCall, ResponderCall};
 use entry::Entry;
+#[cfg(feature = "nats")]
+use fallback_responders::FallbackResponders;
 pub(crate) use listener::{CallResult, Listener, OnCancel, Owned, Raw, RawWaiting, Typed, Wait};
 pub(crate) use report::Report;
 pub(crate) use responder::{Responding, RespondingRaw};
@@ -63,6 +67,20 @@ struct Current<F> {
     table: Arc<Table<F>>,
     /// Several listeners may have one token.
     places: HashMap<ListenerId, Vec<Place>, FixedState>,
+    /// The fallback responders of topics that have another one.
+    #[cfg(feature = "nats")]
+    fallbacks: FallbackResponders<F>,
+}
+
+impl<F> Current<F> {
+    fn empty() -> Self {
+        Self {
+            table: Arc::new(Table::empty()),
+            places: HashMap::default(),
+            #[cfg(feature = "nats")]
+            fallbacks: FallbackResponders::default(),
+        }
+    }
 }
 
 /// Where in the table a listener is.
@@ -92,7 +110,7 @@ impl<F> Router<F> {
         report: DropReport,
     ) -> Self {
         Self {
-            current: Mutex::new(Current { table: Arc::new(Table::empty()), places: HashMap::default() }),
+            current: Mutex::new(Current::empty()),
             generation: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             sweeping: AtomicBool::new(false),
@@ -122,6 +140,10 @@ impl<F> Router<F> {
     ) -> Result<(), RegisterError> {
         let entry = self.entry(token, Audience::Topic(topic), listener);
         let mut current = lock(&self.current);
+        #[cfg(feature = "nats")]
+        if !current.make_way(topic, &entry) {
+            return Ok(());
+        }
         let taken = current.table.topics.get(topic).into_iter().flatten().find(|entry| entry.responds());
         if let Some(taken) = taken.filter(|_| entry.responds()) {
             let (existing, rejected) = (taken.listener.type_name(), entry.listener.type_name());
@@ -169,7 +191,7 @@ impl<F> Router<F> {
             return;
         }
         let entry = Arc::clone(entry);
-        let Current { table, places } = current;
+        let Current { table, places, .. } = current;
         let (table, token) = (Arc::make_mut(table), entry.token);
         let place = match (entry.topic.clone(), audience) {
             (Some(topic), _) => {
@@ -197,7 +219,13 @@ impl<F> Router<F> {
     pub(crate) fn off(&self, token: ListenerId) -> bool {
         let is_it = |entry: &mut Arc<Entry<F>>| entry.token == token;
         let mut current = lock(&self.current);
-        let Current { table, places } = &mut *current;
+        #[cfg(feature = "nats")]
+        if let Some(fallback) = current.fallbacks.take(token) {
+            drop(current);
+            fallback.attached.store(false, Ordering::Release);
+            return true;
+        }
+        let Current { table, places, .. } = &mut *current;
         let Some(places) = places.remove(&token) else { return false };
         let table = Arc::make_mut(table);
         let mut removed = Vec::new();
@@ -208,6 +236,8 @@ impl<F> Router<F> {
                 Place::Fallback => removed.extend(table.fallback.extract_if(.., is_it)),
             }
         }
+        #[cfg(feature = "nats")]
+        current.restore_fallbacks(&removed);
         self.generation.fetch_add(1, Ordering::Release);
         drop(current);
         // The listeners themselves are dropped here, without the lock: that may run code of the user.
@@ -259,8 +289,7 @@ impl<F> Router<F> {
     /// Drops every listener, for good.
     pub(crate) fn clear(&self) {
         self.close();
-        let empty = Current { table: Arc::new(Table::empty()), places: HashMap::default() };
-        let before = std::mem::replace(&mut *lock(&self.current), empty);
+        let before = std::mem::replace(&mut *lock(&self.current), Current::empty());
         self.generation.fetch_add(1, Ordering::Release);
         drop(before);
     }

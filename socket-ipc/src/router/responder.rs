@@ -70,6 +70,8 @@ where
 pub(crate) struct RespondingRaw<L> {
     respond: L,
     reply_topic: Option<Arc<str>>,
+    #[cfg(feature = "nats")]
+    yields: bool,
 }
 
 impl<L> RespondingRaw<L> {
@@ -79,7 +81,21 @@ impl<L> RespondingRaw<L> {
     where
         L: Fn(RawMessage<'_>, F, ReplyTo) -> CallResult,
     {
-        Box::new(Self { respond, reply_topic })
+        Box::new(Self {
+            respond,
+            reply_topic,
+            #[cfg(feature = "nats")]
+            yields: false,
+        })
+    }
+
+    /// The same as a fallback: it replies only while its topic has no other responder.
+    #[cfg(feature = "nats")]
+    pub(crate) fn fallback<F>(reply_topic: Option<Arc<str>>, respond: L) -> Box<Self>
+    where
+        L: Fn(RawMessage<'_>, F, ReplyTo) -> CallResult,
+    {
+        Box::new(Self { respond, reply_topic, yields: true })
     }
 }
 
@@ -99,6 +115,11 @@ where
 
     fn responds(&self) -> bool {
         true
+    }
+
+    #[cfg(feature = "nats")]
+    fn yields(&self) -> bool {
+        self.yields
     }
 
     fn reply_topic(&self) -> Option<&str> {

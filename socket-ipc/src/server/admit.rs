@@ -112,6 +112,38 @@ impl State {
         Ok(Some(id))
     }
 
+    /// Lets a connection in memory in, over which requests from other machines come. It is no client: it is in no list,
+    /// gets no broadcast, and is reported by no event. `None` where the server closes.
+    #[cfg(feature = "nats")]
+    pub(super) fn admit_remote<S>(self: &Arc<Self>, stream: S) -> Option<ClientId>
+    where
+        S: Transport + Send,
+    {
+        let runtime = Handle::current();
+        let _ = self.core.runtime.set(runtime.clone());
+        let client = ConnectedClient::new(self.core.new_link(&self.options.limits, runtime.clone()), None);
+        let mut remote = self.clients.lock_remote();
+        // Checked under the lock: closing begins by telling the clients that are in the table.
+        if self.core.lifecycle.phase() >= Phase::Closing {
+            return None;
+        }
+        let id = self.clients.next_remote_id();
+        remote.insert(id, Arc::clone(&client));
+        let attended = Attended::new(Arc::clone(self), id, Arc::clone(&client));
+        drop(remote);
+        let span = self.connection_span(id, None);
+        let attend = async move {
+            let Attended { state, id, client } = &attended;
+            let (state, link) = (Arc::clone(state), client.link.clone());
+            // Its end is known by the stream's.
+            Session::new(stream, state, *id, link, CloseCause::SlowClient).run().await;
+        };
+        let task = runtime.spawn(attend.instrument(span));
+        // Set once, here.
+        let _ = client.task.set(task.abort_handle());
+        Some(id)
+    }
+
     fn connection_span(&self, id: ClientId, peer: Option<Peer>) -> Span {
         let (user, process) = (peer.map(|peer| peer.uid), peer.and_then(|peer| peer.pid));
         tracing::debug_span!(parent: self.span(), "connection", client = id.get(), user, process)

@@ -41,9 +41,21 @@ impl State {
     ) -> Result<usize, SendError> {
         self.check_open(topic.as_str())?;
         encoded(self, Tail::Message, topic.as_str(), message, |bytes| {
-            self.check_total(to, topic, bytes.len(), counted_for(bytes.len(), to.len()), except)?;
-            Ok(self.push_to_all(to, topic, bytes, except, false))
+            self.broadcast_encoded(to, topic, bytes, except)
         })?
+    }
+
+    /// Broadcasts an encoded message.
+    #[inline]
+    pub(super) fn broadcast_encoded(
+        &self,
+        to: &impl Recipients,
+        topic: TopicName<'_>,
+        bytes: &[u8],
+        except: Option<ClientId>,
+    ) -> Result<usize, SendError> {
+        self.check_total(to, topic, bytes.len(), counted_for(bytes.len(), to.len()), except)?;
+        Ok(self.push_to_all(to, topic, bytes, except, false))
     }
 
     /// `recipients` gives the clients that it is for at the moment of the call.
@@ -71,13 +83,7 @@ impl State {
             Err(waiting) => waiting,
         };
         loop {
-            match wait {
-                Wait::Total => {
-                    let counted = counted_for(bytes.len(), recipients().len());
-                    self.core.outbox_budget.wait_for_room(counted).await;
-                }
-                Wait::Client(slow) => self.wait_for_client(&recipients, &slow, bytes.len()).await,
-            }
+            self.wait_out(&recipients, wait, bytes.len()).await;
             self.check_open(topic.as_str())?;
             let to = recipients();
             match self.wait_for(&*to, bytes.len(), except) {
@@ -87,6 +93,43 @@ impl State {
                 None => return Ok(self.push_to_all(&*to, topic, &bytes, except, true)),
                 Some(next) => wait = next,
             }
+        }
+    }
+
+    /// Broadcasts an encoded message, once there is room.
+    #[cfg(feature = "nats")]
+    pub(super) async fn broadcast_encoded_async<R: Deref<Target: Recipients>>(
+        &self,
+        recipients: impl Fn() -> R,
+        topic: TopicName<'_>,
+        bytes: &[u8],
+        except: Option<ClientId>,
+    ) -> Result<usize, SendError> {
+        loop {
+            self.check_open(topic.as_str())?;
+            let wait = {
+                let to = recipients();
+                match self.wait_for(&*to, bytes.len(), except) {
+                    None => return Ok(self.push_to_all(&*to, topic, bytes, except, true)),
+                    Some(wait) => wait,
+                }
+            };
+            self.wait_out(&recipients, wait, bytes.len()).await;
+        }
+    }
+
+    async fn wait_out<R: Deref<Target: Recipients>>(
+        &self,
+        recipients: &impl Fn() -> R,
+        wait: Wait,
+        len: usize,
+    ) {
+        match wait {
+            Wait::Total => {
+                let counted = counted_for(len, recipients().len());
+                self.core.outbox_budget.wait_for_room(counted).await;
+            }
+            Wait::Client(slow) => self.wait_for_client(recipients, &slow, len).await,
         }
     }
 

@@ -20,6 +20,12 @@ pub(super) type ById = HashMap<ClientId, Arc<ConnectedClient>, FixedState>;
 pub(super) struct Clients {
     /// Locked only to look up, add and remove.
     connected: RwLock<ById>,
+    /// The connections in memory over which requests from other machines come. They are no clients: nothing is sent to
+    /// them but replies.
+    #[cfg(feature = "nats")]
+    remote: RwLock<ById>,
+    #[cfg(feature = "nats")]
+    next_remote: AtomicU64,
     next_id: AtomicU64,
     /// Connections that have not reported their end.
     attended: AtomicUsize,
@@ -53,6 +59,10 @@ impl Clients {
     pub(super) fn new() -> Self {
         Self {
             connected: RwLock::default(),
+            #[cfg(feature = "nats")]
+            remote: RwLock::default(),
+            #[cfg(feature = "nats")]
+            next_remote: AtomicU64::new(1),
             next_id: AtomicU64::new(1),
             attended: AtomicUsize::new(0),
             none_left: Notify::new(),
@@ -67,6 +77,10 @@ impl Clients {
     }
 
     pub(super) fn outbox(&self, id: ClientId) -> Option<Arc<Outbox>> {
+        #[cfg(feature = "nats")]
+        if id.is_remote() {
+            return read(&self.remote).get(&id).map(|client| Arc::clone(&client.link.outbox));
+        }
         read(&self.connected).get(&id).map(|client| Arc::clone(&client.link.outbox))
     }
 
@@ -74,17 +88,38 @@ impl Clients {
         read(&self.connected).get(&id).and_then(|client| client.peer)
     }
 
-    /// All clients, including clients that take no more messages.
+    /// All clients, including clients that take no more messages, and the connections from other machines.
     pub(super) fn all(&self) -> Vec<(ClientId, Arc<ConnectedClient>)> {
-        read(&self.connected).iter().map(|(id, client)| (*id, Arc::clone(client))).collect()
+        let all = |table: &RwLock<ById>| -> Vec<_> {
+            read(table).iter().map(|(id, client)| (*id, Arc::clone(client))).collect()
+        };
+        #[cfg(feature = "nats")]
+        return [all(&self.connected), all(&self.remote)].concat();
+        #[cfg(not(feature = "nats"))]
+        all(&self.connected)
     }
 
     pub(super) fn take_all(&self) -> impl Iterator<Item = Arc<ConnectedClient>> {
-        std::mem::take(&mut *write(&self.connected)).into_values()
+        let clients = std::mem::take(&mut *write(&self.connected)).into_values();
+        #[cfg(feature = "nats")]
+        return clients.chain(std::mem::take(&mut *write(&self.remote)).into_values());
+        #[cfg(not(feature = "nats"))]
+        clients
     }
 
     pub(super) fn remove(&self, id: ClientId) {
+        #[cfg(feature = "nats")]
+        if id.is_remote() {
+            write(&self.remote).remove(&id);
+            return;
+        }
         write(&self.connected).remove(&id);
+    }
+
+    /// Locks the table of the connections from other machines, to add one.
+    #[cfg(feature = "nats")]
+    pub(super) fn lock_remote(&self) -> RwLockWriteGuard<'_, ById> {
+        write(&self.remote)
     }
 
     /// Locks the table, to add a client.
@@ -94,6 +129,11 @@ impl Clients {
 
     pub(super) fn next_id(&self) -> ClientId {
         ClientId::new(self.next_id.fetch_add(1, Ordering::Relaxed))
+    }
+
+    #[cfg(feature = "nats")]
+    pub(super) fn next_remote_id(&self) -> ClientId {
+        ClientId::remote(self.next_remote.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Notes a connection that will report its end.

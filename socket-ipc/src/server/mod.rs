@@ -14,6 +14,8 @@ mod latest;
 mod listeners;
 mod ordered_events;
 mod recipients;
+#[cfg(feature = "nats")]
+mod remote;
 mod requests;
 mod send;
 mod socket;

@@ -1,0 +1,170 @@
+//! How a server joins a domain.
+
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_nats::{Subject, Subscriber};
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc};
+
+use super::error::JoinError;
+use super::events::{ClusterEvent, Hub};
+use super::link::{self, Link};
+use super::members::Members;
+use super::node::NodeId;
+use super::offers::Offers;
+use super::options::ClusterOptions;
+use super::outgoing::Outgoing;
+use super::pending::Pending;
+use super::requests::Sent;
+use super::shared::Shared;
+use super::subject::Subjects;
+use super::taken::Taken;
+use super::{Cluster, Owner, inbox, incoming, own_clients, publisher, silence};
+use crate::events::stream::EventStream;
+use crate::server::ServerHandle;
+
+/// How long the NATS server may take to reply for the first time.
+const FIRST_REPLY: Duration = Duration::from_secs(5);
+
+/// What a node is subscribed to.
+struct Subscriptions {
+    broadcasts: Subscriber,
+    own_clients: Subscriber,
+    inbox: Subscriber,
+}
+
+impl<P> Cluster<P> {
+    /// Joins a domain. Once this resolves, the NATS server has accepted what the node subscribes to.
+    ///
+    /// # Errors
+    ///
+    /// - [`JoinError::Name`], [`JoinError::NoUrl`], [`JoinError::CredentialsInUrl`]: the options.
+    /// - [`JoinError::Connect`]: no NATS server can be reached, or it does not let this node in.
+    /// - [`JoinError::Refused`], [`JoinError::Timeout`]: it lacks a permission, or the server does not reply.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, on which the node then runs.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped before it resolves, the server has not joined.
+    pub async fn join(server: &ServerHandle<P>, options: ClusterOptions) -> Result<Self, JoinError> {
+        options.check()?;
+        let node = NodeId::new(&options.name, fastrand::u64(..));
+        let (pending, cancels) = Pending::new(options.max_requests);
+        let (link, hub) = (Arc::new(Link::new()), Arc::new(Hub::default()));
+        let mut problems = hub.stream();
+        let on_event = {
+            let (link, pending, hub) = (Arc::clone(&link), Arc::clone(&pending), Arc::clone(&hub));
+            move |event: &async_nats::Event| link.on_event(event, &pending, &hub)
+        };
+        let nats = link::connect(&options, &node, on_event).await?;
+        let shared = Arc::new(Shared {
+            server: server.untyped(),
+            nats,
+            subjects: Subjects::new(&options.domain, node.clone()),
+            node,
+            silence: options.silence,
+            incoming_len: options.incoming_len,
+            accepts_foreign_inboxes: options.accepts_foreign_inboxes,
+            link,
+            hub,
+            pending,
+            members: Mutex::new(Members::default()),
+            outgoing: Outgoing::new(options.outgoing_len),
+            taken: Taken::default(),
+            offers: Offers::default(),
+            sequence: AtomicU64::new(0),
+            beat_now: Notify::new(),
+            has_left: AtomicBool::new(false),
+            forwarders: Mutex::default(),
+            runtime: Handle::current(),
+            tasks: Mutex::default(),
+        });
+        // From here on, dropping it ends what has begun.
+        let owner = Arc::new(Owner(Arc::clone(&shared)));
+        let subscriptions = shared.subscribe().await.map_err(|reason| refused(&options, reason))?;
+        shared.start(subscriptions, cancels);
+        shared.check(&options, &mut problems).await?;
+        Ok(Self { shared, server: server.clone(), owner })
+    }
+}
+
+fn refused(options: &ClusterOptions, reason: String) -> JoinError {
+    JoinError::Refused { domain: options.domain.clone(), urls: options.urls.join(", "), reason }
+}
+
+impl Shared {
+    async fn subscribe(&self) -> Result<Subscriptions, String> {
+        let subscribe =
+            async |subject: String| self.nats.subscribe(subject).await.map_err(|error| error.to_string());
+        Ok(Subscriptions {
+            broadcasts: subscribe(self.subjects.broadcasts()).await?,
+            own_clients: subscribe(self.subjects.own_clients()).await?,
+            inbox: subscribe(self.subjects.own_inbox()).await?,
+        })
+    }
+
+    /// Starts the tasks of the node.
+    fn start(self: &Arc<Self>, subscriptions: Subscriptions, cancels: mpsc::UnboundedReceiver<Subject>) {
+        let Subscriptions { broadcasts, own_clients, inbox } = subscriptions;
+        let shared = || Arc::clone(self);
+        let (to_publish, to_receive, to_serve, to_settle) = (shared(), shared(), shared(), shared());
+        self.spawn(async move { publisher::run(&to_publish, cancels).await });
+        self.spawn(async move { incoming::run(&to_receive, broadcasts).await });
+        self.spawn(async move { own_clients::run(&to_serve, own_clients).await });
+        self.spawn(async move { inbox::run(&to_settle, inbox).await });
+        let (signing, looking, closing) = (shared(), shared(), shared());
+        self.spawn(async move { publisher::give_signs(&signing).await });
+        self.spawn(async move { silence::run(&looking).await });
+        self.spawn(async move {
+            closing.server.closed().await;
+            closing.leave().await;
+        });
+    }
+
+    /// Waits until the NATS server has seen the subscriptions: it replies to a request that nobody subscribes to after
+    /// that. What it refuses it says before.
+    async fn check(
+        &self,
+        options: &ClusterOptions,
+        problems: &mut EventStream<ClusterEvent>,
+    ) -> Result<(), JoinError> {
+        let round_trips = async {
+            self.publish_beat(false).await;
+            // The reply and the problem come on two ways; after the second reply the problem is here, too.
+            for _ in 0..2 {
+                match self.request(self.subjects.nobody(), 0, b"null".to_vec()).await {
+                    Sent::Nobody => {}
+                    Sent::Lost { .. } => return Err(None),
+                    Sent::LinkDown => return Err(Some("the connection was lost".to_owned())),
+                    _ => return Err(Some("an unexpected reply".to_owned())),
+                }
+            }
+            Ok(())
+        };
+        let problem = async {
+            loop {
+                if let Some(ClusterEvent::Error(reason)) = problems.next().await {
+                    return reason;
+                }
+            }
+        };
+        let outcome = tokio::select! {
+            biased;
+            reason = problem => Err(Some(reason)),
+            outcome = tokio::time::timeout(FIRST_REPLY, round_trips) => outcome.unwrap_or(Err(None)),
+        };
+        outcome.map_err(|reason| match reason {
+            Some(reason) => refused(options, reason),
+            None => JoinError::Timeout {
+                domain: options.domain.clone(),
+                urls: options.urls.join(", "),
+                timeout: FIRST_REPLY,
+            },
+        })
+    }
+}

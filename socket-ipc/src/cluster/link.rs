@@ -1,0 +1,123 @@
+//! The connection to the NATS server: whether it is there, and what its client reports.
+
+use std::time::Duration;
+
+use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use tokio::sync::watch;
+
+use super::error::JoinError;
+use super::events::{ClusterEvent, Hub};
+use super::node::NodeId;
+use super::options::{ClusterOptions, Credentials};
+use super::pending::Pending;
+
+/// How many messages the NATS client holds for one subscription. They are taken from there at once.
+const SUBSCRIPTION_CAPACITY: usize = 8192;
+
+/// How long the NATS client waits for a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Whether there is a connection. It is known to everything that would wait for it.
+pub(super) struct Link {
+    up: watch::Sender<bool>,
+}
+
+impl Link {
+    pub(super) fn new() -> Self {
+        Self { up: watch::Sender::new(true) }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        *self.up.borrow()
+    }
+
+    /// Waits until there is no connection.
+    pub(super) async fn down(&self) {
+        // An error is not possible: the sender is here.
+        let _ = self.up.subscribe().wait_for(|up| !up).await;
+    }
+
+    /// Waits for a future of the NATS client, which may wait for a connection. `None` once there is none.
+    pub(super) async fn while_up<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        if !self.is_up() {
+            return None;
+        }
+        tokio::select! {
+            biased;
+            value = future => Some(value),
+            () = self.down() => None,
+        }
+    }
+
+    /// Acts on what the NATS client reports.
+    pub(super) fn on_event(&self, event: &Event, pending: &Pending, hub: &Hub) {
+        match event {
+            Event::Connected => self.set(true, pending, hub),
+            Event::Disconnected | Event::Closed => self.set(false, pending, hub),
+            Event::Draining => {}
+            Event::LameDuckMode => hub.report(ClusterEvent::Error("the NATS server shuts down".to_owned())),
+            // What is lost by it is counted.
+            Event::SlowConsumer(_) => tracing::debug!("the NATS client dropped messages of a subscription"),
+            Event::ServerError(error) => hub.report(ClusterEvent::Error(error.to_string())),
+            Event::ClientError(error) => hub.report(ClusterEvent::Error(error.to_string())),
+        }
+    }
+
+    pub(super) fn set(&self, up: bool, pending: &Pending, hub: &Hub) {
+        if self.up.send_replace(up) == up {
+            return;
+        }
+        if !up {
+            pending.fail_all();
+        }
+        hub.report(if up { ClusterEvent::LinkUp } else { ClusterEvent::LinkDown });
+    }
+}
+
+/// Connects to the NATS server.
+pub(super) async fn connect(
+    options: &ClusterOptions,
+    node: &NodeId,
+    on_event: impl Fn(&Event) + Send + Sync + 'static,
+) -> Result<Client, JoinError> {
+    let connect = match &options.credentials {
+        Credentials::None => ConnectOptions::new(),
+        Credentials::User(user, password) => {
+            ConnectOptions::with_user_and_password(user.clone(), password.clone())
+        }
+        Credentials::Token(token) => ConnectOptions::with_token(token.clone()),
+        Credentials::NKey(seed) => ConnectOptions::with_nkey(seed.clone()),
+    };
+    connect
+        .name(node)
+        .no_echo()
+        .connection_timeout(CONNECT_TIMEOUT)
+        .subscription_capacity(SUBSCRIPTION_CAPACITY)
+        .reconnect_delay_callback(reconnect_delay)
+        .event_callback(move |event| {
+            on_event(&event);
+            std::future::ready(())
+        })
+        .connect(&options.urls[..])
+        .await
+        .map_err(|error| connect_error(options, &error))
+}
+
+/// The first attempts come soon, as the next of several servers may be there.
+fn reconnect_delay(attempts: usize) -> Duration {
+    match attempts {
+        0..2 => Duration::from_millis(50),
+        _ => Duration::from_millis(fastrand::u64(200..300)),
+    }
+}
+
+fn connect_error(options: &ClusterOptions, error: &async_nats::ConnectError) -> JoinError {
+    let reason = match error.kind() {
+        ConnectErrorKind::AuthorizationViolation => {
+            "the NATS server refuses these credentials (authorization violation)".to_owned()
+        }
+        ConnectErrorKind::TimedOut => format!("no connection within {CONNECT_TIMEOUT:?}"),
+        _ => error.to_string(),
+    };
+    JoinError::Connect { domain: options.domain.clone(), urls: options.urls.join(", "), reason }
+}

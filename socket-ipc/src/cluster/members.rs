@@ -1,0 +1,208 @@
+//! The other nodes of the domain: who is there, and how much of what they broadcast arrived. No I/O, no clock.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::events::ClusterEvent;
+use super::node::{Node, NodeId};
+
+/// How many nodes are remembered, those that are down included.
+const MAX_NODES: usize = 4096;
+
+/// What a node says of itself every second.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Beat {
+    /// How many broadcasts it has sent.
+    pub(super) sequence: u64,
+    /// How many clients are connected to it.
+    pub(super) clients: u64,
+    /// The topics that it offers.
+    #[serde(default)]
+    pub(super) offers: Vec<String>,
+    /// It leaves.
+    #[serde(default)]
+    pub(super) goodbye: bool,
+}
+
+#[derive(Default)]
+pub(super) struct Members {
+    nodes: HashMap<NodeId, Member>,
+}
+
+struct Member {
+    up: bool,
+    last_sign: Instant,
+    /// The sequence number of the last beat; `None` before the first.
+    sequence: Option<u64>,
+    /// How many broadcasts arrived since that beat.
+    received: u64,
+    lagged: u64,
+    clients: u64,
+    offers: Vec<String>,
+}
+
+impl Members {
+    /// Notes a sign of life. Returns what is to be reported.
+    pub(super) fn sign(&mut self, node: &NodeId, now: Instant) -> Option<ClusterEvent> {
+        if let Some(member) = self.nodes.get_mut(node) {
+            member.last_sign = now;
+            let was_up = std::mem::replace(&mut member.up, true);
+            return (!was_up).then(|| ClusterEvent::NodeUp(node.clone()));
+        }
+        self.make_room();
+        let member = Member {
+            up: true,
+            last_sign: now,
+            sequence: None,
+            received: 0,
+            lagged: 0,
+            clients: 0,
+            offers: Vec::new(),
+        };
+        self.nodes.insert(node.clone(), member);
+        Some(ClusterEvent::NodeUp(node.clone()))
+    }
+
+    /// Counts broadcasts of a node that arrived.
+    pub(super) fn received(&mut self, node: &NodeId, count: u64) {
+        if let Some(member) = self.nodes.get_mut(node) {
+            member.received += count;
+        }
+    }
+
+    /// Compares what arrived with what a node says that it sent. Returns what is to be reported.
+    pub(super) fn beat(&mut self, node: &NodeId, beat: Beat) -> Option<ClusterEvent> {
+        let member = self.nodes.get_mut(node)?;
+        (member.clients, member.offers) = (beat.clients, beat.offers);
+        let received = std::mem::take(&mut member.received);
+        // What came before the first beat is not known: this node may have joined in between.
+        let before = member.sequence.replace(beat.sequence)?;
+        let count = beat.sequence.saturating_sub(before).saturating_sub(received);
+        member.lagged += count;
+        (count > 0).then(|| ClusterEvent::Lagged { node: node.clone(), count })
+    }
+
+    /// Forgets a node that said goodbye. Returns what is to be reported.
+    pub(super) fn goodbye(&mut self, node: &NodeId) -> Option<ClusterEvent> {
+        let member = self.nodes.remove(node)?;
+        member.up.then(|| ClusterEvent::NodeDown(node.clone()))
+    }
+
+    /// The nodes that have been silent for longer than `limit`. From now on they are down. They are remembered: what
+    /// one that comes back sent meanwhile counts.
+    pub(super) fn take_silent(&mut self, now: Instant, limit: Duration) -> Vec<NodeId> {
+        let silent = |member: &Member| member.up && now.duration_since(member.last_sign) > limit;
+        let silent = self.nodes.iter_mut().filter(|(_, member)| silent(member));
+        silent
+            .map(|(node, member)| {
+                member.up = false;
+                node.clone()
+            })
+            .collect()
+    }
+
+    /// Begins the silence of all nodes anew: nothing could be received until now.
+    pub(super) fn excuse_all(&mut self, now: Instant) {
+        for member in self.nodes.values_mut().filter(|member| member.up) {
+            member.last_sign = now;
+        }
+    }
+
+    pub(super) fn is_up(&self, node: &NodeId) -> bool {
+        self.nodes.get(node).is_some_and(|member| member.up)
+    }
+
+    /// The nodes that are up, in the order of their ids.
+    pub(super) fn nodes(&self) -> Vec<Node> {
+        let up = self.nodes.iter().filter(|(_, member)| member.up);
+        let mut nodes: Vec<_> = up
+            .map(|(id, member)| Node {
+                id: id.clone(),
+                clients: member.clients,
+                offers: member.offers.clone(),
+                broadcasts: member.sequence.unwrap_or_default(),
+                lagged: member.lagged,
+            })
+            .collect();
+        nodes.sort_by(|one, other| one.id.cmp(&other.id));
+        nodes
+    }
+
+    /// Forgets the node that was silent for longest, if too many are remembered.
+    fn make_room(&mut self) {
+        if self.nodes.len() < MAX_NODES {
+            return;
+        }
+        let by_age = |(_, member): &(&NodeId, &Member)| (member.up, member.last_sign);
+        if let Some(oldest) = self.nodes.iter().min_by_key(by_age).map(|(node, _)| node.clone()) {
+            self.nodes.remove(&oldest);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn node(number: u64) -> NodeId {
+        NodeId::new("host", number)
+    }
+
+    fn beat(sequence: u64) -> Beat {
+        Beat { sequence, ..Beat::default() }
+    }
+
+    #[test]
+    fn beat_counts_exactly_what_did_not_arrive() {
+        let (mut members, now, host) = (Members::default(), Instant::now(), node(1));
+        let lagged = |count| Some(ClusterEvent::Lagged { node: host.clone(), count });
+        assert_eq!(members.sign(&host, now), Some(ClusterEvent::NodeUp(host.clone())));
+        assert_eq!(members.sign(&host, now), None);
+        members.received(&host, 5);
+        assert_eq!(members.beat(&host, beat(1000)), None, "what came before is not known");
+        members.received(&host, 7);
+        assert_eq!(members.beat(&host, beat(1010)), lagged(3));
+        assert_eq!(members.beat(&host, beat(1010)), None);
+        members.received(&host, 9);
+        assert_eq!(members.beat(&host, beat(1019)), None);
+        // A node that counts backwards is no reason to count.
+        assert_eq!(members.beat(&host, beat(3)), None);
+        assert_eq!(members.beat(&host, beat(4)), lagged(1));
+        assert_eq!(members.nodes()[0].lagged, 4);
+    }
+
+    #[test]
+    fn silent_node_is_down_once_and_what_it_sent_meanwhile_counts() {
+        let (mut members, start, host) = (Members::default(), Instant::now(), node(1));
+        members.sign(&host, start);
+        members.beat(&host, beat(10));
+        assert!(members.take_silent(start + 3 * SECOND, 3 * SECOND).is_empty());
+        assert_eq!(members.take_silent(start + 4 * SECOND, 3 * SECOND), std::slice::from_ref(&host));
+        assert!(members.take_silent(start + 5 * SECOND, 3 * SECOND).is_empty());
+        assert!(members.nodes().is_empty() && !members.is_up(&host));
+        assert_eq!(members.sign(&host, start + 6 * SECOND), Some(ClusterEvent::NodeUp(host.clone())));
+        assert_eq!(
+            members.beat(&host, beat(30)),
+            Some(ClusterEvent::Lagged { node: host.clone(), count: 20 })
+        );
+        members.excuse_all(start + 60 * SECOND);
+        assert!(members.take_silent(start + 62 * SECOND, 3 * SECOND).is_empty());
+        assert_eq!(members.goodbye(&host), Some(ClusterEvent::NodeDown(host.clone())));
+        assert_eq!(members.goodbye(&host), None);
+    }
+
+    #[test]
+    fn many_made_up_nodes_are_not_all_remembered() {
+        let (mut members, start) = (Members::default(), Instant::now());
+        for number in 0..2 * MAX_NODES as u64 {
+            members.sign(&node(number), start + Duration::from_millis(number));
+        }
+        assert_eq!(members.nodes().len(), MAX_NODES);
+        assert!(members.is_up(&node(2 * MAX_NODES as u64 - 1)));
+    }
+}

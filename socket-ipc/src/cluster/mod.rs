@@ -1,0 +1,208 @@
+//! Servers on several machines, joined over NATS. With the feature `nats`.
+//!
+//! Each machine runs its server for the programs on it. Servers that have joined the same domain, over a
+//! [NATS](https://docs.nats.io) server that they all reach, broadcast to the clients of all of them, send to a client of
+//! any of them, and reply to each other's requests. [The book](crate::guide::cluster) has what is promised, the subjects
+//! and the permissions.
+//!
+//! ```no_run
+//! use serde::{Deserialize, Serialize};
+//! use socket_ipc::cluster::{Cluster, ClusterOptions};
+//! use socket_ipc::{Server, Topic};
+//!
+//! #[derive(Topic, Serialize, Deserialize)]
+//! #[topic = "news"]
+//! struct News { text: String }
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let server = Server::new("/tmp/myApp.sock");
+//! server.listen().await?;
+//! let options = ClusterOptions::new("nats://127.0.0.1:4222", "myApp").name("host-a");
+//! let cluster = Cluster::join(&server, options).await?;
+//! cluster.broadcast(&News { text: "to the clients of every machine".into() })?;
+//! # Ok(()) }
+//! ```
+//!
+//! ```text
+//!   broadcast ─▶ Outgoing ─▶ publisher ─▶ NATS ─▶ incoming ─▶ clients       D.b.N.TOPIC
+//!   a client's request ─▶ forward ─▶ Pending ─▶ NATS ─▶ offers ─▶ responder  D.q.TOPIC
+//!   send, request ─▶ Pending ─▶ NATS ─▶ own_clients ─▶ a client              D.n.N.CLIENT.TOPIC
+//!                    Pending ◀─ inbox ◀─ NATS ◀─ Taken                       D.i.N.>
+//! ```
+
+mod broadcast;
+mod direct;
+mod error;
+mod events;
+mod forward;
+mod headers;
+mod inbox;
+mod incoming;
+mod join;
+mod leave;
+mod line;
+mod link;
+mod members;
+mod node;
+mod offers;
+mod options;
+mod outgoing;
+mod own_clients;
+mod pending;
+mod publisher;
+mod remote_connection;
+mod requests;
+mod shared;
+mod silence;
+mod subject;
+mod taken;
+mod topics;
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use crate::client_id::ClientId;
+use crate::error::RegisterError;
+use crate::events::stream::EventStream;
+use crate::server::ServerHandle;
+use crate::sync::lock;
+use crate::topic::direction::AnyTopic;
+
+pub use error::{BroadcastError, ClusterError, JoinError, OfferError};
+pub use events::ClusterEvent;
+pub use node::{ClientRef, Node, NodeId, NodeIdError};
+pub use options::ClusterOptions;
+use shared::Shared;
+pub use topics::{ForwardedRequests, OfferedTopics};
+
+/// A server's place in a domain: broadcasts to the clients of all nodes, and sends to any of them.
+///
+/// Cheap to clone. [`leave`](Self::leave) ends it in good order. When the last clone is dropped, the node is gone at
+/// once, and the others notice it by its silence. When the server closes, the node leaves.
+pub struct Cluster<P = AnyTopic> {
+    shared: Arc<Shared>,
+    server: ServerHandle<P>,
+    /// Ends the tasks of the node with the last clone.
+    owner: Arc<Owner>,
+}
+
+struct Owner(Arc<Shared>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.end();
+    }
+}
+
+impl<P> Cluster<P> {
+    /// Returns the id of this node.
+    #[must_use]
+    pub fn node(&self) -> &NodeId {
+        &self.shared.node
+    }
+
+    /// Returns the name of a client of this server for the whole domain.
+    #[must_use]
+    pub fn client_ref(&self, client_id: ClientId) -> ClientRef {
+        ClientRef { node: self.shared.node.clone(), client: client_id.get() }
+    }
+
+    /// Returns the other nodes that are up.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<Node> {
+        lock(&self.shared.members).nodes()
+    }
+
+    /// Whether there is a connection to the NATS server.
+    #[must_use]
+    pub fn is_linked(&self) -> bool {
+        self.shared.link.is_up() && !self.shared.has_left.load(Ordering::Acquire)
+    }
+
+    /// Returns what happens in the domain as a bounded stream, from now on.
+    ///
+    /// It never slows down anything: events that have no room are counted
+    /// ([`EventsLagged`](ClusterEvent::EventsLagged)). It ends when the node leaves.
+    pub fn events(&self) -> EventStream<ClusterEvent> {
+        self.shared.hub.stream()
+    }
+
+    /// Has the responders of this server reply to requests of the whole domain, and its listeners receive messages.
+    ///
+    /// NATS hands each request to one of the nodes that offer its topic. Only offered topics can be reached from
+    /// outside. In a responder the requester has a [`ClientId`] that no local connection ever has, and nothing but
+    /// the reply can be sent to it. The other nodes know of the offer a moment later.
+    ///
+    /// # Errors
+    ///
+    /// [`OfferError`], where the server has neither responder nor listener for a topic, or the node has left. Then none
+    /// of the topics is offered.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use serde::{Deserialize, Serialize};
+    /// # use socket_ipc::{Server, Topic, cluster::Cluster};
+    /// # #[derive(Topic, Serialize, Deserialize)] #[topic(name = "add", reply = i64)] struct Add(i64, i64);
+    /// # #[derive(Topic, Serialize, Deserialize)] #[topic(name = "double", reply = i64)] struct Double(i64);
+    /// # fn example(server: &Server, cluster: &Cluster) -> Result<(), Box<dyn std::error::Error>> {
+    /// server.respond::<Add>(|Add(left, right), _client_id| left + right)?;
+    /// server.respond::<Double>(|Double(number), _client_id| 2 * number)?;
+    /// cluster.offer::<(Add, Double)>()?;
+    /// # Ok(()) }
+    /// ```
+    pub fn offer<T: OfferedTopics<P>>(&self) -> Result<(), OfferError> {
+        let topics = T::names();
+        if self.shared.has_left.load(Ordering::Acquire) {
+            return Err(OfferError::Left { topic: topics.concat() });
+        }
+        if let Some(topic) = topics.iter().find(|topic| !self.server.takes(topic)) {
+            return Err(OfferError::NoResponder { topic: (*topic).to_owned() });
+        }
+        topics.iter().for_each(|topic| offers::offer(&self.shared, topic));
+        Ok(())
+    }
+
+    /// Has nodes that offer a topic reply to the requests of this server's clients, for as long as this server has no
+    /// responder of its own for it.
+    ///
+    /// Typed errors and cancellation cross. What can go wrong between the nodes is an error reply with a code:
+    /// `no_responder` where no node offers the topic, `lost` where the node that has the request is silent, `link_down`
+    /// where there is no connection to NATS. A request that came from another node is never forwarded.
+    ///
+    /// # Errors
+    ///
+    /// [`RegisterError::AlreadyRegistered`] for a topic that is forwarded already.
+    ///
+    /// # Examples
+    ///
+    /// ```no_run
+    /// # use serde::{Deserialize, Serialize};
+    /// # use socket_ipc::{RegisterError, Topic, cluster::Cluster};
+    /// # #[derive(Topic, Serialize, Deserialize)] #[topic(name = "add", reply = i64)] struct Add(i64, i64);
+    /// # fn example(cluster: &Cluster) -> Result<(), RegisterError> {
+    /// cluster.forward::<Add>()
+    /// # }
+    /// ```
+    pub fn forward<T: ForwardedRequests<P>>(&self) -> Result<(), RegisterError> {
+        T::attach(&topics::Attaching(&self.shared))
+    }
+}
+
+// Not derived: the protocol itself need not be `Clone`.
+impl<P> Clone for Cluster<P> {
+    fn clone(&self) -> Self {
+        let (shared, owner) = (Arc::clone(&self.shared), Arc::clone(&self.owner));
+        Self { shared, server: self.server.clone(), owner }
+    }
+}
+
+impl<P> fmt::Debug for Cluster<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cluster")
+            .field("node", &self.shared.node)
+            .field("is_linked", &self.is_linked())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,183 @@
+//! The topics that this node offers to the domain: its responders reply to requests of any node.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex};
+
+use async_nats::{Message, Subject, Subscriber};
+use futures_util::StreamExt as _;
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+
+use super::headers::Kind;
+use super::node::NodeId;
+use super::remote_connection::RemoteConnection;
+use super::shared::Shared;
+use super::taken::Responder;
+use crate::error::error_reply::ErrorReply;
+use crate::sync::lock;
+
+/// NATS hands each request to one of the subscribers of this group.
+const QUEUE_GROUP: &str = "socket-ipc";
+
+#[derive(Default)]
+pub(super) struct Offers {
+    topics: Mutex<BTreeMap<String, ()>>,
+    connections: Mutex<Connections>,
+    /// Tells the tasks that take requests to take no more.
+    ends: watch::Sender<bool>,
+}
+
+/// The connections in memory to this server.
+#[derive(Default)]
+struct Connections {
+    /// One for each node that is known, so that none keeps another's requests waiting.
+    nodes: HashMap<NodeId, Arc<RemoteConnection>>,
+    /// For everyone else.
+    others: Option<Arc<RemoteConnection>>,
+}
+
+impl Offers {
+    pub(super) fn topics(&self) -> Vec<String> {
+        lock(&self.topics).keys().cloned().collect()
+    }
+
+    /// Takes no further request.
+    pub(super) fn end(&self) {
+        self.ends.send_replace(true);
+        lock(&self.topics).clear();
+    }
+
+    /// A node is gone, and so is what it requested.
+    pub(super) fn forget(&self, node: &NodeId) {
+        let connection = lock(&self.connections).nodes.remove(node);
+        drop(connection);
+    }
+}
+
+/// Subscribes to the requests of a topic, and takes them until the node leaves.
+pub(super) fn offer(shared: &Arc<Shared>, topic: &str) {
+    let is_new = lock(&shared.offers.topics).insert(topic.to_owned(), ()).is_none();
+    if !is_new {
+        return;
+    }
+    let (taking, topic) = (Arc::clone(shared), topic.to_owned());
+    shared.spawn(async move {
+        let subject = taking.subjects.requests(&topic);
+        match taking.nats.queue_subscribe(subject, QUEUE_GROUP.to_owned()).await {
+            Ok(requests) => take_all(&taking, &topic, requests).await,
+            Err(error) => {
+                taking.hub.report(super::ClusterEvent::Error(format!("cannot offer `{topic}`: {error}")))
+            }
+        }
+    });
+}
+
+async fn take_all(shared: &Arc<Shared>, topic: &str, mut requests: Subscriber) {
+    // The other nodes are told at once.
+    shared.beat_now.notify_one();
+    let mut ends = shared.offers.ends.subscribe();
+    loop {
+        tokio::select! {
+            biased;
+            message = requests.next() => match message {
+                Some(message) => take(shared, topic, message).await,
+                None => return,
+            },
+            // An error is not possible: the sender is here.
+            () = async { drop(ends.wait_for(|ends| *ends).await) } => break,
+        }
+    }
+    // What NATS has handed to this node is still taken.
+    if shared.link.while_up(requests.drain()).await.is_some() {
+        while let Some(message) = requests.next().await {
+            take(shared, topic, message).await;
+        }
+    }
+}
+
+async fn take(shared: &Arc<Shared>, topic: &str, message: Message) {
+    let kind = Kind::of(&message);
+    let requester = match message.reply.as_deref().map(|reply| shared.check_reply(reply)).transpose() {
+        Ok(requester) => requester.flatten(),
+        Err(reason) => return shared.hub.report_refused(&message.subject, reason),
+    };
+    if let Err((reply, error)) = hand_over(shared, topic, kind, requester, &message) {
+        match reply {
+            Some(reply) => shared.reply_error(reply, &error).await,
+            None => shared.hub.report_refused(&message.subject, error.text()),
+        }
+    }
+}
+
+/// Hands a message or request to the server. `Err` says why not, and whom to tell.
+fn hand_over(
+    shared: &Arc<Shared>,
+    topic: &str,
+    kind: Kind,
+    requester: Option<NodeId>,
+    message: &Message,
+) -> Result<(), (Option<Subject>, ErrorReply)> {
+    let reply = message.reply.clone();
+    let refused = |error| (reply.clone(), error);
+    let text: &RawValue = serde_json::from_slice(&message.payload).map_err(|error| {
+        refused(ErrorReply::new(ErrorReply::UNDECODABLE, format!("the payload is not JSON: {error}")))
+    })?;
+    let connection = shared
+        .connection_of(requester.as_ref())
+        .ok_or_else(|| refused(ErrorReply::new(ErrorReply::CLOSING, "the server closes")))?;
+    match (kind, &reply) {
+        (Kind::Message, _) => connection.message(topic, text).map_err(refused),
+        (Kind::Request, Some(to)) => {
+            let number = shared.taken.number();
+            // Before it is handed over: the reply may come at once.
+            shared.taken.begin(number, to.clone(), requester, Responder::Server(Arc::clone(&connection)));
+            connection.request(topic, text, number).map_err(|error| {
+                shared.taken.finish(number);
+                refused(error)
+            })
+        }
+        (Kind::Request, None) => {
+            Err(refused(ErrorReply::new(ErrorReply::FAILED, "a request without a reply subject")))
+        }
+        (Kind::Cancel | Kind::Other, _) => {
+            Err(refused(ErrorReply::new(ErrorReply::FAILED, "a kind that has no meaning here")))
+        }
+    }
+}
+
+impl Shared {
+    /// The node that a reply subject names; `None` for the inbox of a program without this library. `Err` says why a
+    /// subject is refused: a requester could have this node publish whatever it is allowed to.
+    pub(super) fn check_reply(&self, reply: &str) -> Result<Option<NodeId>, String> {
+        if let Some((node, _)) = self.subjects.read_reply(reply) {
+            return Ok(Some(node));
+        }
+        match (reply.starts_with("_INBOX."), self.accepts_foreign_inboxes) {
+            (true, true) => Ok(None),
+            (true, false) => Err(format!(
+                "the reply subject `{reply}` is of a program without this library: see `accept_foreign_inboxes`"
+            )),
+            (false, _) => Err(format!("the reply subject `{reply}` is no inbox of this domain")),
+        }
+    }
+
+    /// The connection for the requests of a node, or of a program without this library. It is made where there is none.
+    fn connection_of(self: &Arc<Self>, requester: Option<&NodeId>) -> Option<Arc<RemoteConnection>> {
+        // Anyone may make up nodes that never give a sign of life. They share a connection.
+        let node = requester.filter(|node| lock(&self.members).is_up(node));
+        let mut connections = lock(&self.offers.connections);
+        let existing = match node {
+            Some(node) => connections.nodes.get(node),
+            None => connections.others.as_ref(),
+        };
+        if let Some(existing) = existing.filter(|connection| !connection.has_ended()) {
+            return Some(Arc::clone(existing));
+        }
+        let made = RemoteConnection::open(self)?;
+        match node {
+            Some(node) => drop(connections.nodes.insert(node.clone(), Arc::clone(&made))),
+            None => connections.others = Some(Arc::clone(&made)),
+        }
+        Some(made)
+    }
+}

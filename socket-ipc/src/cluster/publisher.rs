@@ -1,0 +1,103 @@
+//! Publishes what this node has to say: broadcasts, beats, replies, signs of life, cancels.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use async_nats::{HeaderMap, Subject};
+use tokio::sync::mpsc;
+use tokio::time::MissedTickBehavior;
+
+use super::headers;
+use super::members::Beat;
+use super::outgoing::Batch;
+use super::shared::Shared;
+use crate::error::error_reply::ErrorReply;
+
+/// How often a node says that it is there.
+pub(super) const BEAT: Duration = Duration::from_secs(1);
+
+/// Publishes the broadcasts and the beats, in one task: the number in a beat is that of the broadcasts before it.
+pub(super) async fn run(shared: &Shared, mut cancels: mpsc::UnboundedReceiver<Subject>) {
+    let mut beats = tokio::time::interval(BEAT);
+    beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            biased;
+            _ = beats.tick() => shared.publish_beat(false).await,
+            () = shared.beat_now.notified() => shared.publish_beat(false).await,
+            Some(control) = cancels.recv() => shared.publish(control, Some(headers::cancel()), Vec::new()).await,
+            batch = shared.outgoing.next() => shared.publish_batch(batch).await,
+        }
+    }
+}
+
+impl Shared {
+    /// Publishes, unless there is no connection.
+    pub(super) async fn publish(&self, subject: Subject, headers: Option<HeaderMap>, payload: Vec<u8>) {
+        let publish = async {
+            match headers {
+                None => self.nats.publish(subject, payload.into()).await,
+                Some(headers) => self.nats.publish_with_headers(subject, headers, payload.into()).await,
+            }
+        };
+        if let Some(Err(error)) = self.link.while_up(publish).await {
+            tracing::warn!(%error, "could not publish to NATS");
+        }
+    }
+
+    /// Publishes a batch of broadcasts. Those that leave while there is no connection count as sent: the other nodes
+    /// are told how many they have missed.
+    pub(super) async fn publish_batch(&self, batch: Batch) {
+        self.sequence.fetch_add(batch.count, Ordering::AcqRel);
+        self.publish(self.subjects.broadcast(&batch.topic).into(), None, batch.lines).await;
+        // What is queued until the bytes are written becomes the next batch.
+        if let Some(Err(error)) = self.link.while_up(self.nats.flush()).await {
+            tracing::debug!(%error, "could not flush to NATS");
+        }
+    }
+
+    pub(super) async fn publish_beat(&self, goodbye: bool) {
+        let beat = Beat {
+            sequence: self.sequence.load(Ordering::Acquire),
+            clients: self.server.client_count() as u64,
+            offers: self.offers.topics(),
+            goodbye,
+        };
+        let Ok(payload) = serde_json::to_vec(&beat) else { return };
+        self.publish(self.subjects.beat().into(), None, payload).await;
+    }
+
+    /// Publishes the reply to a request.
+    pub(super) async fn reply(&self, reply: Subject, payload: Vec<u8>) {
+        let (len, limit) = (payload.len(), self.max_payload());
+        if len > limit {
+            let text = format!("a reply of {len} bytes is over the NATS server's `max_payload` of {limit}");
+            return self.reply_error(reply, &ErrorReply::new(ErrorReply::FAILED, text)).await;
+        }
+        self.publish(reply, None, payload).await;
+    }
+
+    pub(super) async fn reply_error(&self, reply: Subject, error: &ErrorReply) {
+        let fits = |payload: &Vec<u8>| payload.len() <= self.max_payload();
+        let payload = serde_json::to_vec(error).ok().filter(fits);
+        let payload = payload.or_else(|| serde_json::to_vec(&error.clone().code_only()).ok());
+        self.publish(reply, Some(headers::error()), payload.unwrap_or_default()).await;
+    }
+
+    /// Says that a request is being worked on, and where its requester may cancel it.
+    pub(super) async fn publish_sign(&self, number: u64, reply: Subject) {
+        let control = self.subjects.control(number);
+        let publish =
+            self.nats.publish_with_reply_and_headers(reply, control, headers::working(), Vec::new().into());
+        let _ = self.link.while_up(publish).await;
+    }
+}
+
+/// Gives the signs of life of the requests that this node has taken.
+pub(super) async fn give_signs(shared: &Shared) {
+    loop {
+        for (number, reply) in shared.taken.due().await {
+            shared.publish_sign(number, reply).await;
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! A connection in memory between the requests of another node and this server.
+//!
+//! The server reads from it what it would read from a client: lines of its wire. So everything that holds for the
+//! requests of clients holds for those of other nodes: limits, budgets, cancellation, panics that are caught.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use memchr::memmem;
+use serde_json::value::RawValue;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf};
+use tokio::sync::mpsc;
+
+use super::shared::Shared;
+use crate::error::error_reply::ErrorReply;
+use crate::wire::{EnvelopeKind, RequestId, Tail, Wire};
+
+/// How much of the lines is between the two ends, in bytes.
+const PIPE_LEN: usize = 64 * 1024;
+
+/// How many lines may wait to be written.
+const LINES: usize = 1024;
+
+/// One connection. Its number in the server is that of a requester beyond this machine.
+pub(super) struct RemoteConnection {
+    lines: mpsc::Sender<Vec<u8>>,
+    wire: Wire,
+    max_message_len: usize,
+    /// How many requests it has in flight, and how many it may have.
+    in_flight: AtomicUsize,
+    max_requests: usize,
+}
+
+impl RemoteConnection {
+    /// Makes a connection, and runs it. `None` where the server closes.
+    pub(super) fn open(shared: &Arc<Shared>) -> Option<Arc<Self>> {
+        let limits = shared.server.limits();
+        let (ours, theirs) = tokio::io::duplex(PIPE_LEN);
+        shared.server.admit_remote(theirs)?;
+        let (lines, to_write) = mpsc::channel(LINES);
+        let connection = Arc::new(Self {
+            lines,
+            wire: limits.wire,
+            max_message_len: limits.max_message_len,
+            in_flight: AtomicUsize::new(0),
+            max_requests: limits.max_requests,
+        });
+        let (reader, writer) = tokio::io::split(ours);
+        shared.spawn(write(writer, to_write));
+        let (reading, to) = (Arc::clone(shared), Arc::clone(&connection));
+        shared.spawn(async move { read(&reading, &to, reader).await });
+        Some(connection)
+    }
+
+    /// Whether it has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        self.lines.is_closed()
+    }
+
+    /// Hands a message to the listeners of the server.
+    pub(super) fn message(&self, topic: &str, message: &RawValue) -> Result<(), ErrorReply> {
+        self.push(topic, message, Tail::Message)
+    }
+
+    /// Hands a request to the responder of the server.
+    pub(super) fn request(&self, topic: &str, message: &RawValue, number: u64) -> Result<(), ErrorReply> {
+        if self.in_flight.fetch_add(1, Ordering::AcqRel) >= self.max_requests {
+            self.in_flight.fetch_sub(1, Ordering::AcqRel);
+            let text = format!(
+                "{} requests of one node are in flight, the most that `max_requests` allows",
+                self.max_requests
+            );
+            return Err(ErrorReply::new(ErrorReply::TOO_MANY_REQUESTS, text));
+        }
+        let pushed = self.push(topic, message, Tail::Request(&RequestId::from(number)));
+        if pushed.is_err() {
+            self.in_flight.fetch_sub(1, Ordering::AcqRel);
+        }
+        pushed
+    }
+
+    /// Nobody waits for the reply to a request any more.
+    pub(super) fn cancel(&self, number: u64) {
+        self.in_flight.fetch_sub(1, Ordering::AcqRel);
+        if !self.wire.has_control_lines() {
+            return;
+        }
+        let mut line = format!(r#"{{"topic":"socket-ipc.cancel","message":{number},"re":0}}"#).into_bytes();
+        line.extend_from_slice(self.wire.delimiter().as_bytes());
+        // Without room the responder runs on, and its reply is dropped.
+        let _ = self.lines.try_send(line);
+    }
+
+    fn push(&self, topic: &str, message: &RawValue, tail: Tail<'_>) -> Result<(), ErrorReply> {
+        let mut line = Vec::with_capacity(topic.len() + message.get().len() + 64);
+        self.wire
+            .encode_within(self.max_message_len, tail, topic, message, &mut line)
+            .map_err(|error| ErrorReply::new(ErrorReply::UNDECODABLE, error.to_string()))?;
+        self.lines.try_send(line).map_err(|_| {
+            ErrorReply::new(ErrorReply::TOO_MANY_REQUESTS, "too many requests wait for this server")
+        })
+    }
+}
+
+async fn write(mut writer: WriteHalf<DuplexStream>, mut lines: mpsc::Receiver<Vec<u8>>) {
+    while let Some(line) = lines.recv().await {
+        if writer.write_all(&line).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// Publishes the replies of the server, and, when it ends the connection, that there are no more.
+async fn read(shared: &Shared, connection: &Arc<RemoteConnection>, mut reader: ReadHalf<DuplexStream>) {
+    let delimiter = memmem::Finder::new(connection.wire.delimiter().as_bytes()).into_owned();
+    let (mut buffer, mut searched) = (Vec::with_capacity(PIPE_LEN), 0_usize);
+    while reader.read_buf(&mut buffer).await.is_ok_and(|count| count > 0) {
+        let mut begin = 0;
+        while let Some(at) = delimiter.find(&buffer[searched..]) {
+            let end = searched + at;
+            reply(shared, connection, &buffer[begin..end]).await;
+            begin = end + delimiter.needle().len();
+            searched = begin;
+        }
+        buffer.drain(..begin);
+        searched = (buffer.len() + 1).saturating_sub(delimiter.needle().len());
+    }
+    let error = ErrorReply::new(ErrorReply::CLOSING, "the server closes");
+    for reply in shared.taken.take_of(connection) {
+        shared.reply_error(reply, &error).await;
+    }
+}
+
+/// Publishes one reply of the server. Everything else that it writes is for clients.
+async fn reply(shared: &Shared, connection: &RemoteConnection, line: &[u8]) {
+    let Ok(envelope) = connection.wire.decode(line) else { return };
+    let EnvelopeKind::Reply(re) = &envelope.kind else { return };
+    // One that was cancelled is no longer in the table.
+    let Some(reply) = re.number().and_then(|number| shared.taken.finish(number)) else { return };
+    connection.in_flight.fetch_sub(1, Ordering::AcqRel);
+    let payload = envelope.message.as_str().as_bytes().to_vec();
+    if !envelope.is_error {
+        return shared.reply(reply, payload).await;
+    }
+    match envelope.message.decode::<ErrorReply>() {
+        Ok(error) => shared.reply_error(reply, &error).await,
+        Err(_) => {
+            shared.reply_error(reply, &ErrorReply::new(ErrorReply::FAILED, envelope.message.as_str())).await
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! The requests of other nodes that this one has taken: each gets signs of life until it is replied to, and may be
+//! cancelled.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_nats::Subject;
+use tokio::sync::Notify;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+
+use super::node::NodeId;
+use super::remote_connection::RemoteConnection;
+use crate::sync::lock;
+
+/// How long a request may run before its first sign. Most are replied to earlier, and cost no sign.
+const FIRST_SIGN: Duration = Duration::from_millis(20);
+
+/// How often a request that runs gives a sign.
+const SIGN: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+pub(super) struct Taken {
+    next: AtomicU64,
+    requests: Mutex<HashMap<u64, TakenRequest>>,
+    /// Tells the task that gives signs that there is a request again.
+    filled: Notify,
+}
+
+struct TakenRequest {
+    reply: Subject,
+    /// The node that sent it; `None` for a program without this library.
+    requester: Option<NodeId>,
+    sign_due: Instant,
+    responder: Responder,
+}
+
+/// What replies to a request.
+pub(super) enum Responder {
+    /// This server, over a connection in memory.
+    Server(Arc<RemoteConnection>),
+    /// A client of this server. The task waits for its reply.
+    Client(AbortHandle),
+}
+
+impl Taken {
+    /// The number of the next request.
+    pub(super) fn number(&self) -> u64 {
+        self.next.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(super) fn begin(&self, number: u64, reply: Subject, requester: Option<NodeId>, responder: Responder) {
+        let sign_due = Instant::now() + FIRST_SIGN;
+        let is_first = {
+            let mut requests = lock(&self.requests);
+            requests.insert(number, TakenRequest { reply, requester, sign_due, responder });
+            requests.len() == 1
+        };
+        if is_first {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Where the reply to a request goes, unless it was cancelled. The request is done.
+    pub(super) fn finish(&self, number: u64) -> Option<Subject> {
+        lock(&self.requests).remove(&number).map(|request| request.reply)
+    }
+
+    /// The requester has given up.
+    pub(super) fn cancel(&self, number: u64) {
+        let request = lock(&self.requests).remove(&number);
+        if let Some(request) = request {
+            request.responder.cancel(number);
+        }
+    }
+
+    /// All requests of a node are cancelled: it is gone.
+    pub(super) fn cancel_of(&self, node: &NodeId) {
+        let is_of = |request: &TakenRequest| request.requester.as_ref() == Some(node);
+        let gone: Vec<_> = lock(&self.requests).extract_if(|_, request| is_of(request)).collect();
+        for (number, request) in gone {
+            request.responder.cancel(number);
+        }
+    }
+
+    /// Takes the requests of a connection that has ended, and returns where their replies go.
+    pub(super) fn take_of(&self, connection: &Arc<RemoteConnection>) -> Vec<Subject> {
+        let is_of = |request: &TakenRequest| matches!(&request.responder, Responder::Server(server) if Arc::ptr_eq(server, connection));
+        lock(&self.requests)
+            .extract_if(|_, request| is_of(request))
+            .map(|(_, request)| request.reply)
+            .collect()
+    }
+
+    /// Waits for the time of the next signs, and returns the requests that give one.
+    pub(super) async fn due(&self) -> Vec<(u64, Subject)> {
+        loop {
+            let next = lock(&self.requests).values().map(|request| request.sign_due).min();
+            match next {
+                None => self.filled.notified().await,
+                // A request that comes meanwhile may be due earlier. However many come, this looks no more often.
+                Some(next) if next > Instant::now() => tokio::time::sleep(FIRST_SIGN).await,
+                Some(_) => break,
+            }
+        }
+        let now = Instant::now();
+        let mut requests = lock(&self.requests);
+        let due = requests.iter_mut().filter(|(_, request)| request.sign_due <= now);
+        due.map(|(number, request)| {
+            request.sign_due = now + SIGN;
+            (*number, request.reply.clone())
+        })
+        .collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        lock(&self.requests).is_empty()
+    }
+}
+
+impl Responder {
+    fn cancel(self, number: u64) {
+        match self {
+            Self::Server(connection) => connection.cancel(number),
+            Self::Client(task) => task.abort(),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What the servers of other machines need of a server: a way in for their requests, and a way out for its own.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+use tracing::Instrument as _;
+
+use super::handle::ServerHandle;
+use super::recipients::Recipients as _;
+use crate::client_id::ClientId;
+use crate::connection::Transport;
+use crate::connection::{self, Limits, request_span};
+use crate::endpoint::Endpoint as _;
+use crate::error::error_reply::ErrorReply;
+use crate::error::{RegisterError, SendError};
+use crate::listener::ListenerId;
+use crate::router::{CallResult, OnCancel, RespondingRaw};
+use crate::topic::{Request, Topic, TopicName};
+use crate::wire::raw_message::RawMessage;
+use crate::wire::{ReplyTo, Tail};
+
+/// What a forwarded request is replied with: text that another server wrote.
+enum Forwarded {}
+
+impl Topic for Forwarded {
+    const NAME: &'static str = "forwarded";
+    type Message<'m> = Self;
+}
+
+impl Request for Forwarded {
+    type Reply = RawMessage<'static>;
+    type Error = ErrorReply;
+
+    fn error_reply(error: &ErrorReply) -> Option<&ErrorReply> {
+        Some(error)
+    }
+}
+
+impl<P> ServerHandle<P> {
+    /// The same server, whatever its protocol.
+    pub(crate) fn untyped(&self) -> ServerHandle {
+        ServerHandle::new(Arc::clone(&self.state))
+    }
+
+    /// How many clients are connected.
+    pub(crate) fn client_count(&self) -> usize {
+        self.state.clients.len()
+    }
+
+    /// Serves a connection in memory over which requests from other machines come. `None` where the server closes.
+    pub(crate) fn admit_remote<S: Transport + Send>(&self, stream: S) -> Option<ClientId> {
+        self.state.admit_remote(stream)
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.state.options.limits
+    }
+
+    /// Whether the topic has a listener or a responder here.
+    pub(crate) fn takes(&self, topic: &str) -> bool {
+        self.state.core.router.topics().iter().any(|(name, _)| **name == *topic)
+    }
+
+    /// Encodes a message as a line of the server's wire.
+    pub(crate) fn encode<M: Serialize + ?Sized>(
+        &self,
+        topic: &str,
+        message: &M,
+    ) -> Result<Vec<u8>, SendError> {
+        connection::encoded(&*self.state, Tail::Message, topic, message, <[u8]>::to_vec)
+    }
+
+    /// Broadcasts a message that [`encode`](Self::encode) wrote.
+    pub(crate) fn broadcast_line(
+        &self,
+        topic: TopicName<'_>,
+        line: &[u8],
+        except: Option<ClientId>,
+    ) -> Result<usize, SendError> {
+        self.state.check_open(topic.as_str())?;
+        self.state.broadcast_encoded(&self.state.clients, topic, line, except)
+    }
+
+    /// The same once there is room.
+    pub(crate) async fn broadcast_line_async(
+        &self,
+        topic: TopicName<'_>,
+        line: &[u8],
+    ) -> Result<usize, SendError> {
+        self.state.broadcast_encoded_async(|| &self.state.clients, topic, line, None).await
+    }
+
+    /// Attaches a responder that gets the JSON text of the requests of `T` for which there is no other responder.
+    pub(crate) fn respond_fallback<T: Request, F>(
+        &self,
+        responder: impl Fn(RawMessage<'static>, ClientId) -> F + Send + Sync + 'static,
+    ) -> Result<ListenerId, RegisterError>
+    where
+        F: Future<Output = Result<RawMessage<'static>, ErrorReply>> + Send + 'static,
+    {
+        let weak = Arc::downgrade(&self.state);
+        let reply_topic = TopicName::OfType(T::REPLY_TOPIC.unwrap_or(T::NAME));
+        let call = move |request: RawMessage<'_>, peer: ClientId, to: ReplyTo| {
+            let (span, kept) = (request_span(T::NAME, &to), to.clone());
+            let (outcome, weak) = (span.in_scope(|| responder(request.into_owned(), peer)), weak.clone());
+            let wait = async move {
+                let outcome = outcome.await;
+                let Some(state) = weak.upgrade() else { return };
+                if let Some(outbox) = state.reply_outbox(peer) {
+                    connection::reply_paced::<Forwarded>(&*state, &outbox, &to, reply_topic, outcome).await;
+                }
+            };
+            let on_cancel = if T::IS_CANCELLED { OnCancel::Drop } else { OnCancel::Nothing };
+            CallResult::Responding { wait: Box::pin(wait.instrument(span)), to: kept, on_cancel }
+        };
+        let token = ListenerId::next();
+        let responder = RespondingRaw::fallback(T::REPLY_TOPIC.map(Into::into), call);
+        self.state.core.router.attach_as(token, T::NAME, responder)?;
+        Ok(token)
+    }
+}

@@ -1,0 +1,81 @@
+//! What works when all is well.
+
+use socket_ipc::RequestError;
+use socket_ipc::cluster::{ClusterError, ClusterEvent};
+use support::nats::Nats;
+use support::{Events, soon};
+
+use crate::nodes::{Divide, DivideError, News, Node, Who, news};
+
+support::both_flavours! {
+    async fn broadcast_reaches_clients_of_all_nodes_in_order() {
+        let Some(nats) = Nats::start() else { return };
+        let (one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);
+        one.knows(&other, &[]).await;
+        other.knows(&one, &[]).await;
+        let mut received = Vec::new();
+        let mut clients = Vec::new();
+        for node in [&one, &other] {
+            let (client, events) = (node.client().await, Events::new());
+            let report = events.reporter();
+            client.on::<News>(move |news| report(news.number));
+            received.push(events);
+            clients.push(client);
+        }
+        const COUNT: u64 = 2000;
+        for number in 0..COUNT {
+            assert_eq!(one.cluster.broadcast_async(&news(number)).await.unwrap(), 1);
+        }
+        for received in &mut received {
+            assert_eq!(received.take(COUNT as usize).await, (0..COUNT).collect::<Vec<_>>());
+        }
+        other.cluster.broadcast(&news(COUNT)).unwrap();
+        for received in &mut received {
+            assert_eq!(received.next().await, COUNT);
+        }
+    }
+
+    async fn request_of_a_client_is_replied_to_by_another_node() {
+        let Some(nats) = Nats::start() else { return };
+        let (one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);
+        other.responds_to_divide();
+        one.cluster.forward::<Divide>().unwrap();
+        one.knows(&other, &["divide"]).await;
+        let client = one.client().await;
+        let divide = |dividend, divisor| client.request(&Divide { dividend, divisor });
+        assert_eq!(soon("the reply", divide(42, 6)).await.unwrap(), 7);
+        let error = soon("the error", divide(42, 0)).await.unwrap_err();
+        let by_zero = DivideError::ByZero { dividend: 42 };
+        assert!(matches!(error, RequestError::Failed { error, .. } if error == by_zero));
+    }
+
+    async fn client_of_another_node_is_sent_to_and_replies() {
+        let Some(nats) = Nats::start() else { return };
+        let (one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);
+        let (client, mut received) = (other.client().await, Events::new());
+        let report = received.reporter();
+        client.on::<News>(move |news| report(news.number));
+        client.respond::<Who>(|_| "the client of the other".to_owned()).unwrap();
+        let to = other.cluster.client_ref(other.server.clients()[0]);
+        soon("the acknowledgement", one.cluster.send(&news(5), &to)).await.unwrap();
+        assert_eq!(received.next().await, 5);
+        let reply = soon("the reply", one.cluster.request(&Who, &to)).await.unwrap();
+        assert_eq!(reply, "the client of the other");
+        let gone = socket_ipc::cluster::ClientRef { client: 99, ..to };
+        let error = one.cluster.send(&news(6), &gone).await.unwrap_err();
+        assert!(matches!(error, ClusterError::UnknownClient { client, .. } if client == gone));
+        let nowhere = socket_ipc::cluster::ClientRef { node: "x.0000000000000000".parse().unwrap(), client: 1 };
+        let error = one.cluster.send(&news(6), &nowhere).await.unwrap_err();
+        assert!(matches!(error, ClusterError::UnknownNode { .. }), "{error}");
+    }
+
+    async fn node_that_leaves_says_goodbye() {
+        let Some(nats) = Nats::start() else { return };
+        let (mut one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);
+        let id = other.cluster.node().clone();
+        one.event(|event| *event == ClusterEvent::NodeUp(id.clone())).await;
+        soon("leaving", other.cluster.leave()).await;
+        one.event(|event| *event == ClusterEvent::NodeDown(id.clone())).await;
+        assert!(one.cluster.nodes().is_empty());
+    }
+}

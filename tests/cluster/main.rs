@@ -1,0 +1,9 @@
+//! Servers that are joined over a real NATS server.
+
+mod basics;
+mod failures;
+mod foreign;
+mod join;
+mod nodes;
+mod requests;
+mod trust;

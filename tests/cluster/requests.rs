@@ -1,0 +1,209 @@
+//! Requests that take long, are given up, or find nobody.
+
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use socket_ipc::cluster::{ClusterError, ClusterOptions, OfferError};
+use socket_ipc::{ErrorReply, RequestError, Topic};
+use support::nats::Nats;
+use support::{Events, soon};
+
+use crate::nodes::{Divide, DivideError, News, Node, OnDrop, Wait, Who, news};
+
+/// A request that is replied to after so many milliseconds.
+#[derive(Topic, Serialize, Deserialize, Debug)]
+#[topic(name = "slow", reply = u64)]
+struct Slow(u64);
+
+/// `Divide` as a newer version has it.
+#[derive(Topic, Serialize, Deserialize, Debug)]
+#[topic(name = "divide", reply = i64)]
+struct NewerDivide {
+    numerator: i64,
+}
+
+fn code<E: std::fmt::Debug>(error: &RequestError<E>) -> &str {
+    match error {
+        RequestError::Rejected { reply, .. } => reply.code(),
+        error => panic!("{error:?}"),
+    }
+}
+
+support::both_flavours! {
+    async fn request_nobody_responds_to_fails_at_once() {
+        let Some(nats) = Nats::start() else { return };
+        let one = Node::join(&nats, "one").await;
+        one.cluster.forward::<(Divide, Wait)>().unwrap();
+        let client = one.client().await;
+        let begun = Instant::now();
+        let error = soon("the error", client.request(&Wait)).await.unwrap_err();
+        assert!(matches!(error, RequestError::NoResponder { topic } if topic == "wait"));
+        assert!(begun.elapsed() < Duration::from_secs(1));
+    }
+
+    async fn slow_responder_is_waited_for_as_long_as_the_deadline_says() {
+        let Some(nats) = Nats::start() else { return };
+        let options = |name| ClusterOptions::new(nats.url(), "desk").name(name).silence(Duration::from_millis(1500));
+        let (one, other) = (Node::with(options("one")).await, Node::with(options("other")).await);
+        let slow = |Slow(milliseconds), _| async move {
+            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+            milliseconds
+        };
+        other.server.respond_async::<Slow>(slow).unwrap();
+        other.cluster.offer::<Slow>().unwrap();
+        one.cluster.forward::<Slow>().unwrap();
+        one.knows(&other, &["slow"]).await;
+        let client = one.client().await;
+        // Far longer than the silence limit.
+        assert_eq!(soon("the reply", client.request(&Slow(3500))).await.unwrap(), 3500);
+        let begun = Instant::now();
+        let error = client.request(&Slow(60_000)).timeout(Duration::from_millis(300)).await.unwrap_err();
+        assert!(matches!(error, RequestError::Timeout { .. }));
+        assert!(begun.elapsed() < Duration::from_secs(2));
+    }
+
+    async fn request_given_up_drops_the_responder_of_another_node() {
+        let Some(nats) = Nats::start() else { return };
+        let (one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);
+        let mut waits = other.waits();
+        one.cluster.forward::<Wait>().unwrap();
+        one.knows(&other, &["wait"]).await;
+        let client = one.client().await;
+        let request = client.request(&Wait);
+        assert_eq!(waits.next().await, "began");
+        drop(request);
+        assert_eq!(waits.next().await, "dropped");
+        // And where the client is gone altogether.
+        let another = one.client().await;
+        let _request = another.request(&Wait);
+        assert_eq!(waits.next().await, "began");
+        soon("closing", another.close()).await;
+        assert_eq!(waits.next().await, "dropped");
+    }
+
+    async fn request_to_a_client_given_up_drops_its_responder() {
+        let Some(nats) = Nats::start() else { return };
+        let (one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);
+        let (client, mut waits) = (other.client().await, Events::new());
+        let report = waits.reporter();
+        client
+            .respond_async::<Wait>(move |Wait| {
+                let report = report.clone();
+                async move {
+                    report("began");
+                    let _dropped = OnDrop(move || report("dropped"));
+                    std::future::pending::<()>().await;
+                }
+            })
+            .unwrap();
+        let to = other.cluster.client_ref(other.server.clients()[0]);
+        let cluster = one.cluster.clone();
+        let request = tokio::spawn(async move { cluster.request(&Wait, &to).await });
+        assert_eq!(waits.next().await, "began");
+        request.abort();
+        assert_eq!(waits.next().await, "dropped");
+        let to = other.cluster.client_ref(other.server.clients()[0]);
+        let error = one.cluster.request(&Who, &to).await.unwrap_err();
+        assert!(matches!(error, ClusterError::Request(RequestError::NoResponder { .. })), "{error:?}");
+    }
+
+    async fn request_of_another_version_is_an_error_that_names_the_field() {
+        let Some(nats) = Nats::start() else { return };
+        let (one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);
+        other.responds_to_divide();
+        one.cluster.forward::<Divide>().unwrap();
+        one.knows(&other, &["divide"]).await;
+        let client = one.client().await;
+        let error = client.request(&NewerDivide { numerator: 4 }).await.unwrap_err();
+        assert!(
+            matches!(&error, RequestError::RequestUndecodable { text, .. } if text.contains("missing field `dividend`")),
+            "{error}"
+        );
+    }
+
+    async fn responder_that_panics_fails_the_request_alone() {
+        let Some(nats) = Nats::start() else { return };
+        let (one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);
+        other.server.respond::<Slow>(|Slow(number), _| { assert!(number != 7); number }).unwrap();
+        other.cluster.offer::<Slow>().unwrap();
+        one.cluster.forward::<Slow>().unwrap();
+        one.knows(&other, &["slow"]).await;
+        let client = one.client().await;
+        let error = client.request(&Slow(7)).await.unwrap_err();
+        assert!(matches!(error, RequestError::ResponderPanicked { .. }), "{error}");
+        assert_eq!(client.request(&Slow(8)).await.unwrap(), 8);
+    }
+
+    async fn own_responder_comes_before_the_forwarder() {
+        let Some(nats) = Nats::start() else { return };
+        let (one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);
+        other.responds_to_divide();
+        one.knows(&other, &["divide"]).await;
+        let own = one.server.respond::<Divide>(|_, _| Ok::<i64, DivideError>(-1)).unwrap();
+        one.cluster.forward::<Divide>().unwrap();
+        assert!(one.cluster.forward::<Divide>().is_ok(), "it is kept aside once");
+        let client = one.client().await;
+        let divide = Divide { dividend: 6, divisor: 2 };
+        assert_eq!(client.request(&divide).await.unwrap(), -1);
+        assert!(one.server.off(own));
+        assert_eq!(client.request(&divide).await.unwrap(), 3);
+        one.server.respond::<Divide>(|_, _| Ok::<i64, DivideError>(-2)).unwrap();
+        assert_eq!(client.request(&divide).await.unwrap(), -2);
+    }
+
+    async fn requester_beyond_this_machine_is_no_client() {
+        let Some(nats) = Nats::start() else { return };
+        let (one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);
+        let (server, mut seen) = (other.server.handle(), Events::new());
+        let report = seen.reporter();
+        other.server.on_connection(|_| panic!("a requester beyond this machine is no connection"));
+        other
+            .server
+            .respond::<Slow>(move |_, id| {
+                let is_client = server.clients().contains(&id) || server.disconnect(id);
+                report((is_client, server.peer(id).is_some(), server.send(&news(1), id).is_ok(), id.get() > 1 << 50));
+                Ok::<u64, ErrorReply>(server.broadcast(&news(2))? as u64)
+            })
+            .unwrap();
+        other.cluster.offer::<Slow>().unwrap();
+        one.cluster.forward::<Slow>().unwrap();
+        one.knows(&other, &["slow"]).await;
+        assert_eq!(one.client().await.request(&Slow(1)).await.unwrap(), 0);
+        assert_eq!(seen.next().await, (false, false, false, true));
+    }
+
+    async fn many_requests_at_once_are_bounded_and_each_has_an_outcome() {
+        let Some(nats) = Nats::start() else { return };
+        let (one, other) = (Node::join(&nats, "one").await, Node::with_limit(&nats, "other", 8).await);
+        let mut waits = other.waits();
+        one.cluster.forward::<Wait>().unwrap();
+        one.knows(&other, &["wait"]).await;
+        let client = one.client().await;
+        let requests: Vec<_> = (0..20).map(|_| client.request(&Wait)).collect();
+        let mut refused = 0;
+        let mut pending = Vec::new();
+        for request in requests {
+            match support::in_time(Duration::from_millis(if refused < 12 { 500 } else { 0 }), request).await {
+                Some(outcome) => {
+                    assert_eq!(code(&outcome.unwrap_err()), ErrorReply::TOO_MANY_REQUESTS);
+                    refused += 1;
+                }
+                None => pending.push(()),
+            }
+        }
+        assert_eq!((refused, pending.len()), (12, 8));
+        for _ in 0..8 {
+            assert_eq!(waits.next().await, "began");
+        }
+    }
+
+    async fn offer_without_responder_is_an_error() {
+        let Some(nats) = Nats::start() else { return };
+        let one = Node::join(&nats, "one").await;
+        let error = one.cluster.offer::<(Divide, News)>().unwrap_err();
+        assert_eq!(error, OfferError::NoResponder { topic: "divide".into() });
+        one.cluster.leave().await;
+        one.server.on::<News>(|_, _| {});
+        assert!(matches!(one.cluster.offer::<News>(), Err(OfferError::Left { .. })));
+    }
+}
