@@ -102,13 +102,13 @@ fn requests_take_no_more_calls_than_a_loop_by_hand(flavour: &str) {
 }
 
 /// The kernel takes at most about 200 KB at a time, and the server yields every 64 KiB: the counts depend on the bytes,
-/// not on the messages.
+/// not on the messages. They vary with how two threads share the processors: one write for 80 messages was the most.
 fn one_way_flood_takes_few_calls(flavour: &str) {
     const NOTES: u64 = 200_000;
     if let Some(processes) = calls(flavour, "notes", NOTES) {
         for process in &processes {
             for name in ["futex", "sendto", "recvfrom", "epoll_wait", "write"] {
-                assert_calls(process, name, NOTES, 0.01);
+                assert_calls(process, name, NOTES, 0.02);
             }
         }
     }
