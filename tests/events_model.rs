@@ -12,8 +12,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use socket_ipc::limits::SUBSCRIPTION_LEN;
 use socket_ipc::{
-    Client, ClientEvent, ClientHandle, ClientId, CloseCause, Server, ServerEvent, ServerHandle, Topic,
-    TopicSet,
+    Client, ClientEvent, ClientHandle, ClientId, CloseCause, Server, ServerEvent, ServerHandle, Subscription,
+    Topic, TopicSet,
 };
 use support::{Place, within};
 
@@ -59,7 +59,7 @@ macro_rules! send {
     }};
 }
 
-/// A connection, as one side has seen it.
+/// A connection, as one end has seen it.
 #[derive(Debug, Default, Clone)]
 struct Seen {
     /// The messages that were sent to the peer.
@@ -68,7 +68,7 @@ struct Seen {
     received: u64,
     /// Those that were queued and not sent, once it has ended.
     unsent: u64,
-    /// Why it ended.
+    /// Why it ended; `None` where this end closed meanwhile.
     cause: Option<CloseCause>,
 }
 
@@ -115,9 +115,21 @@ fn drain(random: &mut fastrand::Rng) -> Duration {
     Duration::from_millis(if random.u8(..4) == 0 { random.u64(1..20) } else { 5_000 })
 }
 
+/// What a loop has beside its events.
+struct Reader {
+    world: Arc<World>,
+    random: fastrand::Rng,
+    /// Closing has begun. What arrives meanwhile is dropped, even if it is the peer that ends the connection first.
+    is_closing: Arc<AtomicBool>,
+}
+
 /// A server's loop, to the end of its events.
-async fn serve(world: Arc<World>, number: u64, server: ServerHandle, mut random: fastrand::Rng) {
-    let mut events = server.events::<Either>();
+async fn serve(
+    number: u64,
+    server: ServerHandle,
+    mut events: Subscription<ServerEvent<Either>>,
+    Reader { world, mut random, is_closing }: Reader,
+) {
     // The next number of each client's messages, and how many were sent to it.
     let mut open: HashMap<ClientId, (Option<u64>, Seen)> = HashMap::new();
     while let Some(event) = events.next().await {
@@ -140,7 +152,7 @@ async fn serve(world: Arc<World>, number: u64, server: ServerHandle, mut random:
             ServerEvent::Disconnected(id, reason) => {
                 let (_, mut seen) = open.remove(&id).expect("the end of no connection");
                 seen.unsent = reason.unsent_messages;
-                seen.cause = Some(reason.cause);
+                seen.cause = (!is_closing.load(Ordering::Relaxed)).then_some(reason.cause);
                 world.on_servers.lock().unwrap().insert((number, id.get()), seen);
                 continue;
             }
@@ -161,8 +173,11 @@ async fn serve(world: Arc<World>, number: u64, server: ServerHandle, mut random:
 }
 
 /// A client's loop, to the end of its events.
-async fn talk(world: Arc<World>, client: ClientHandle, mut random: fastrand::Rng) {
-    let mut events = client.events::<Either>();
+async fn talk(
+    client: ClientHandle,
+    mut events: Subscription<ClientEvent<Either>>,
+    Reader { world, mut random, is_closing }: Reader,
+) {
     let (mut connection, mut connections, mut number) = (None, 0, 0);
     while let Some(event) = events.next().await {
         match event {
@@ -186,11 +201,11 @@ async fn talk(world: Arc<World>, client: ClientHandle, mut random: fastrand::Rng
                 (seen.unsent, seen.cause) = (unsent, Some(reason.cause));
                 let before = world.on_clients.lock().unwrap().insert(id, seen);
                 assert!(before.is_none(), "{id:?} twice");
-                if is_own {
+                if is_closing.load(Ordering::Relaxed) {
                     world.left.lock().unwrap().push(id);
-                    if connections == 1 {
-                        world.orderly.lock().unwrap().push((id, number - unsent));
-                    }
+                }
+                if is_own && connections == 1 {
+                    world.orderly.lock().unwrap().push((id, number - unsent));
                 }
                 continue;
             }
@@ -211,6 +226,13 @@ async fn talk(world: Arc<World>, client: ClientHandle, mut random: fastrand::Rng
     assert!(connection.is_none(), "a connection without an end");
 }
 
+fn reader(world: &Arc<World>, random: &mut fastrand::Rng) -> (Reader, Arc<AtomicBool>) {
+    let is_closing = Arc::new(AtomicBool::new(false));
+    let reader =
+        Reader { world: Arc::clone(world), random: random.fork(), is_closing: Arc::clone(&is_closing) };
+    (reader, is_closing)
+}
+
 /// One server after the other at the same path, until the world is over.
 async fn servers(world: Arc<World>, path: PathBuf, mut random: fastrand::Rng) {
     for number in 0.. {
@@ -219,11 +241,14 @@ async fn servers(world: Arc<World>, path: PathBuf, mut random: fastrand::Rng) {
             return;
         }
         let server = Server::builder(&path).drain(drain(&mut random)).build();
-        let reading = tokio::spawn(serve(Arc::clone(&world), number, server.handle(), random.fork()));
-        // The loop has its stream before the first client can connect, or has the clients that are there.
+        // Made before the first client can connect, so that every message comes after it.
+        let events = server.events();
+        let (reader, is_closing) = reader(&world, &mut random);
+        let reading = tokio::spawn(serve(number, server.handle(), events, reader));
         server.listen().await.unwrap();
         let life = Duration::from_millis(random.u64(20..250));
         tokio::time::sleep(life).await;
+        is_closing.store(true, Ordering::Relaxed);
         server.close().await;
         reading.await.unwrap();
     }
@@ -238,9 +263,12 @@ async fn clients(world: Arc<World>, path: PathBuf, count: usize, mut random: fas
             .retry_delay(delay)
             .reconnect_delay(delay)
             .build();
-        let reading = tokio::spawn(talk(Arc::clone(&world), client.handle(), random.fork()));
+        let events = client.events();
+        let (reader, is_closing) = reader(&world, &mut random);
+        let reading = tokio::spawn(talk(client.handle(), events, reader));
         client.connect().await.unwrap();
         tokio::time::sleep(Duration::from_millis(random.u64(5..150))).await;
+        is_closing.store(true, Ordering::Relaxed);
         client.close().await;
         reading.await.unwrap();
     }
