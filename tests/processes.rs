@@ -1,6 +1,6 @@
 //! Whole processes: killed, stopped, starved, racing, and of another user.
 //!
-//! They take longer than `cargo test` should: `cargo test --test 'processes*' -- --ignored`.
+//! They take longer than `cargo test` should: `cargo test --features nats --test 'processes*' -- --ignored`.
 
 use std::os::unix::process::CommandExt;
 use std::process::Command;

@@ -2,7 +2,7 @@
 //!
 //! strace counts them, so the counts do not depend on how busy the machine is, as times do.
 //!
-//! These tests take longer than `cargo test` should: `cargo test --test 'processes*' -- --ignored`.
+//! These tests take longer than `cargo test` should: `cargo test --features nats --test 'processes*' -- --ignored`.
 
 use std::collections::HashMap;
 use std::fs;

@@ -1,6 +1,6 @@
 //! Whole processes of a cluster: nodes and NATS servers that are killed, stopped and continued.
 //!
-//! They take longer than `cargo test` should: `cargo test --features nats --test processes_cluster -- --ignored`.
+//! They take longer than `cargo test` should: `cargo test --features nats --test 'processes*' -- --ignored`.
 
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
 //! Thousands of peers that come and go, never read, or leave at the worst moment, and what remains of them.
 //!
-//! They take longer than `cargo test` should: `cargo test --test 'processes*' -- --ignored`.
+//! They take longer than `cargo test` should: `cargo test --features nats --test 'processes*' -- --ignored`.
 
 use std::io::{Read, Write};
 use std::net::Shutdown;

@@ -1,6 +1,6 @@
 //! Whole processes: their system calls fail, another program acts in between, or their children outlive them.
 //!
-//! They take longer than `cargo test` should: `cargo test --test 'processes*' -- --ignored`.
+//! They take longer than `cargo test` should: `cargo test --features nats --test 'processes*' -- --ignored`.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{Read, Write};

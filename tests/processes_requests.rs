@@ -1,6 +1,6 @@
 //! Requests between whole processes, one of which is killed.
 //!
-//! They take longer than `cargo test` should: `cargo test --test 'processes*' -- --ignored`.
+//! They take longer than `cargo test` should: `cargo test --features nats --test 'processes*' -- --ignored`.
 
 use std::future::ready;
 use std::time::{Duration, Instant};

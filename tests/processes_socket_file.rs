@@ -1,6 +1,6 @@
 //! What others do to the socket file: forked children, links in its place, mounts, namespaces.
 //!
-//! They take longer than `cargo test` should: `cargo test --test 'processes*' -- --ignored`.
+//! They take longer than `cargo test` should: `cargo test --features nats --test 'processes*' -- --ignored`.
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};

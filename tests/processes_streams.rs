@@ -1,6 +1,6 @@
 //! Streams between whole processes, one of which is killed.
 //!
-//! They take longer than `cargo test` should: `cargo test --test 'processes*' -- --ignored`.
+//! They take longer than `cargo test` should: `cargo test --features nats --test 'processes*' -- --ignored`.
 
 use std::time::Duration;
 

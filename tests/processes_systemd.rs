@@ -1,6 +1,6 @@
 //! Servers whose sockets are passed to them: by systemd, with the example units, and as systemd passes them.
 //!
-//! They take longer than `cargo test` should: `cargo test --test 'processes*' -- --ignored`.
+//! They take longer than `cargo test` should: `cargo test --features nats --test 'processes*' -- --ignored`.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

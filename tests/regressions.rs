@@ -241,3 +241,34 @@ async fn server_dropped_reports_no_event() {
     }
     assert_eq!(reports.load(Ordering::SeqCst), 0);
 }
+
+/// A program that tries again at once, until it works, lets the connection be made meanwhile.
+#[tokio::test]
+async fn failing_calls_in_a_loop_let_other_tasks_run() {
+    #[derive(Topic, Serialize, Deserialize)]
+    #[topic(name = "ask", reply = usize)]
+    struct Ask;
+    #[derive(Topic, Serialize, Deserialize)]
+    #[topic(name = "list", stream = usize)]
+    struct List;
+
+    let client = Client::new("nowhere");
+    let server = Server::new("in memory");
+    for (call, name) in
+        ["request", "request_stream", "started", "send_async", "broadcast_async"].iter().enumerate()
+    {
+        let other = tokio::spawn(async {});
+        let mut tries = 0;
+        while !other.is_finished() {
+            tries += 1;
+            assert!(tries < 100_000, "{name} starves the other tasks");
+            match call {
+                0 => assert!(client.request(&Ask).await.is_err()),
+                1 => assert!(client.request_stream(&List).next().await.unwrap().is_err()),
+                2 => assert!(client.request_stream(&List).started().await.is_err()),
+                3 => assert!(client.send_async(&Work(1)).await.is_err()),
+                _ => assert_eq!(server.broadcast_async(&Work(1)).await.unwrap(), 0),
+            }
+        }
+    }
+}

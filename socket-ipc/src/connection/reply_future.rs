@@ -1,13 +1,14 @@
 //! The reply to a request, as a future.
 
 use std::fmt;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
+use tokio::task::consume_budget;
 use tokio::time::Instant;
 
 use super::pending_requests::{BeginError, NoReply, Outcome, PendingRequests};
@@ -160,7 +161,12 @@ impl<R, E> Future for ReplyFuture<R, E> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outcome = match &mut self.progress {
             Progress::Waiting(request) => ready!(request.poll(cx)),
-            Progress::Failed(_) | Progress::Done => Err(NoReply::TimedOut),
+            // Otherwise a program that tries again in a loop would let no other task run.
+            Progress::Failed(_) => {
+                ready!(pin!(consume_budget()).poll(cx));
+                Err(NoReply::TimedOut)
+            }
+            Progress::Done => Err(NoReply::TimedOut),
         };
         match std::mem::replace(&mut self.progress, Progress::Done) {
             Progress::Waiting(request) => Poll::Ready(match outcome {

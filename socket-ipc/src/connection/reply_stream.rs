@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_core::{FusedStream, Stream};
+use tokio::task::consume_budget;
 
 use super::Limits;
 use super::open_stream::{OpenStream, ReadItems, StreamOptions};
@@ -203,7 +204,10 @@ impl<I, E> ReplyStream<I, E> {
             return started;
         }
         match std::mem::replace(&mut self.phase, Phase::Done) {
-            Phase::Failed(error) => Err(error),
+            Phase::Failed(error) => {
+                consume_budget().await;
+                Err(error)
+            }
             phase => {
                 self.phase = phase;
                 Ok(())
@@ -253,6 +257,8 @@ impl<I, E> ReplyStream<I, E> {
         let stream = match &mut self.phase {
             Phase::Open(stream) => stream,
             _ => {
+                // Otherwise a program that tries again in a loop would let no other task run.
+                ready!(pin!(consume_budget()).poll(cx));
                 return match std::mem::replace(&mut self.phase, Phase::Done) {
                     Phase::Failed(error) => Poll::Ready(Some(Err(error))),
                     _ => Poll::Ready(None),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use serde::Serialize;
+use tokio::task::consume_budget;
 
 use super::peer_id::PeerId as _;
 use super::state::Endpoint;
@@ -29,7 +30,14 @@ pub(crate) async fn send_async<M: Serialize + ?Sized, E: Endpoint>(
     message: &M,
     to: E::Peer,
 ) -> Result<(), SendError> {
-    let connection = connection(endpoint, topic, to)?;
+    let connection = match connection(endpoint, topic, to) {
+        Ok(connection) => connection,
+        Err(error) => {
+            // Otherwise a program that tries again in a loop would let no other task run.
+            consume_budget().await;
+            return Err(error);
+        }
+    };
     let queued = queue_paced(endpoint, &E::link(&connection).outbox, topic, message).await?;
     if queued { Ok(()) } else { Err(endpoint.unreachable(topic.as_str(), to)) }
 }

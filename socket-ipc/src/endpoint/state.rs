@@ -18,7 +18,7 @@ use crate::listener::DropReport;
 use crate::metrics::Metrics;
 use crate::metrics::stats::Stats;
 use crate::router::Router;
-use crate::wire::RequestId;
+use crate::wire::{RequestId, Wire};
 
 /// A server or a client: what its handles and its connections share.
 pub(crate) trait Endpoint: Send + Sync + Sized + 'static {
@@ -56,6 +56,8 @@ pub(crate) struct Core<P, E> {
     /// The budget of the bytes that all its connections have received.
     pub(crate) inbox_budget: Arc<InboxBudget>,
     pub(crate) lifecycle: Lifecycle,
+    /// The wire of its connections, which share it.
+    wire: Arc<Wire>,
     /// The span of the endpoint's own work, set when it begins to listen or to connect.
     pub(crate) span: OnceLock<Span>,
     /// The runtime that `close` spawns on, since `close` may be called outside a runtime.
@@ -78,6 +80,7 @@ pub(crate) fn build<E: Endpoint>(
         outbox_budget,
         inbox_budget,
         lifecycle: Lifecycle::new(),
+        wire: Arc::new(wire),
         span: OnceLock::new(),
         runtime: OnceLock::new(),
     };
@@ -95,7 +98,7 @@ impl<P, E> Core<P, E> {
     pub(crate) fn new_link(&self, limits: &Limits, runtime: Handle) -> Link {
         let (total, metrics) = (Arc::clone(&self.outbox_budget), Arc::clone(&self.metrics));
         let outbox = Arc::new(Outbox::new(limits.outbox_len, total, metrics));
-        let cancels = Cancels::new(&outbox, limits.wire);
+        let cancels = Cancels::new(&outbox, &self.wire);
         Link { pending_requests: PendingRequests::new(limits.max_requests, cancels, runtime), outbox }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use tokio::runtime::Handle;
+use tokio::task::consume_budget;
 use tokio::time::Instant;
 
 use super::clients::ConnectedClient;
@@ -79,7 +80,13 @@ impl State {
             }
         })?;
         let (bytes, mut wait) = match attempt {
-            Ok(reached) => return Ok(reached),
+            Ok(reached) => {
+                if reached == 0 {
+                    // Otherwise a program that broadcasts in a loop would let nobody connect.
+                    consume_budget().await;
+                }
+                return Ok(reached);
+            }
             Err(waiting) => waiting,
         };
         loop {

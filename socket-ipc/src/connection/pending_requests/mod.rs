@@ -63,12 +63,13 @@ pub(crate) struct PendingRequests {
 #[derive(Debug)]
 pub(crate) struct Cancels {
     outbox: Arc<Outbox>,
-    wire: Wire,
+    /// Shared by all connections of the endpoint: an idle connection has to be small.
+    wire: Arc<Wire>,
 }
 
 impl Cancels {
-    pub(crate) fn new(outbox: &Arc<Outbox>, wire: Wire) -> Option<Self> {
-        wire.has_control_lines().then(|| Self { outbox: Arc::clone(outbox), wire })
+    pub(crate) fn new(outbox: &Arc<Outbox>, wire: &Arc<Wire>) -> Option<Self> {
+        wire.has_control_lines().then(|| Self { outbox: Arc::clone(outbox), wire: Arc::clone(wire) })
     }
 }
 
@@ -194,14 +195,14 @@ impl PendingRequests {
     /// Tells the peer that nobody waits for the replies to a request any more.
     pub(super) fn cancel_id(&self, id: u64) {
         if let Some(Cancels { outbox, wire }) = &self.cancels {
-            control::cancel(outbox, *wire, id);
+            control::cancel(outbox, **wire, id);
         }
     }
 
     /// Tells the peer that the requester of a stream takes so many bytes more. Returns where the renewal ends in the
     /// outbox.
     pub(super) fn renew(&self, id: u64, bytes: u64) -> u64 {
-        self.cancels.as_ref().map_or(0, |Cancels { outbox, wire }| control::more(outbox, *wire, id, bytes))
+        self.cancels.as_ref().map_or(0, |Cancels { outbox, wire }| control::more(outbox, **wire, id, bytes))
     }
 
     /// Whether the kernel has taken the renewal that ends there.

@@ -24,10 +24,11 @@ pub async fn play(endpoint: Endpoint, count: u64, path: &Path) -> Done {
 
 async fn echo(mut stream: UnixStream) -> Done {
     let mut line = [0; 80];
-    loop {
-        stream.read_exact(&mut line).await?;
+    // Until the client goes.
+    while stream.read_exact(&mut line).await.is_ok() {
         stream.write_all(&line).await?;
     }
+    std::future::pending().await
 }
 
 async fn ping(mut stream: UnixStream, count: u64) -> Done {
