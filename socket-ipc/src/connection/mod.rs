@@ -54,7 +54,7 @@ pub(crate) use outbox::{
 };
 pub(crate) use pending_requests::{Cancels, PendingRequests};
 pub(crate) use reply::{
-    NotReplied, Outcome, reply, reply_paced, reply_with_room, reply_within, request_span,
+    NotReplied, Outcome, reply, reply_or_hold, reply_with_room, reply_within, request_span,
 };
 pub use reply_future::ReplyFuture;
 #[cfg(feature = "nats")]

@@ -66,39 +66,49 @@ where
     unsendable
 }
 
-/// Queues the reply once there is room for it, unless too many wait already. Returns an error if the reply can't be
-/// sent at all: then the requester gets an error reply.
-pub(crate) async fn reply_paced<T>(
+/// Queues the reply of a running responder, if there is room for it. Otherwise, unless too many wait already, returns
+/// it, to be queued once there is room.
+// Not asynchronous itself: the future of a responder would hold the outcome once more.
+pub(crate) fn reply_or_hold<'o, T>(
     endpoint: &impl EndpointState,
-    outbox: &Outbox,
+    outbox: &'o Outbox,
     to: &ReplyTo,
-    topic: TopicName<'_>,
-    outcome: Result<T::Reply, T::Error>,
-) -> Option<SendError>
+    topic: TopicName<'static>,
+    outcome: &Result<T::Reply, T::Error>,
+) -> Option<WaitingReply<'o>>
 where
     T: Request,
     T::Reply: Serialize,
     T::Error: Serialize,
 {
     let mut waiting = None;
-    let unsendable = encoded_reply(endpoint, to, topic, Outcome::of::<T>(&outcome), |topic, reply| {
+    encoded_reply(endpoint, to, topic, Outcome::of::<T>(outcome), |topic, reply| {
         // An outbox that is about to end takes it at once: the drain still writes it.
         if outbox.has_ended() || outbox.has_room(reply.len()) {
             return queue(endpoint, outbox, to, topic, reply);
         }
         match outbox.hold_reply(reply.to_vec()) {
-            Ok(held) => waiting = Some((topic, held)),
+            Ok(reply) => waiting = Some(WaitingReply { topic, reply }),
             Err(error) => reject(endpoint, outbox, to, topic, reply.len(), error),
         }
     });
-    drop(outcome);
-    if let Some((topic, held)) = waiting {
-        match HeldReply::queue(held).await {
-            Some(len) => endpoint.metrics().sent(topic, 1, len),
-            None => lost(topic),
+    waiting
+}
+
+/// A reply that waits for room in the outbox.
+pub(crate) struct WaitingReply<'o> {
+    topic: TopicName<'static>,
+    reply: HeldReply<'o>,
+}
+
+impl WaitingReply<'_> {
+    /// Queues the reply once there is room.
+    pub(crate) async fn queue(self, endpoint: &impl EndpointState) {
+        match self.reply.queue().await {
+            Some(len) => endpoint.metrics().sent(self.topic, 1, len),
+            None => lost(self.topic),
         }
     }
-    unsendable
 }
 
 /// Why a reply was not queued.

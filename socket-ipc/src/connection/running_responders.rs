@@ -52,8 +52,18 @@ impl<E: EndpointState> RunningResponders<E> {
         Self { running: None, count: 0, len: 0, limit: limit.max(1), streams: None }
     }
 
-    /// Takes on a responder that was called with a request of `len` bytes.
-    pub(super) fn begin(&mut self, call: ResponderCall<E::From>, context: &ConnectionContext<E>, len: usize) {
+    /// Takes on a responder that was called with a request of `len` bytes, unless it finishes at once.
+    pub(super) fn begin(
+        &mut self,
+        mut call: ResponderCall<E::From>,
+        context: &ConnectionContext<E>,
+        len: usize,
+    ) {
+        // Many have nothing to wait for. One that has is polled again, with the others that wait.
+        let mut at_once = Context::from_waker(Waker::noop());
+        if call.stream().is_none() && call.poll(&mut at_once, context.from, context).is_ready() {
+            return;
+        }
         let len = LEN.saturating_add(len);
         self.count += 1;
         self.len += len;

@@ -74,7 +74,7 @@ where
     T: DeserializeOwned + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    Owned::<T, _>::new(move |message, _len, peer| CallResult::Wait(Box::pin(listener(message, peer))))
+    Owned::<T, _>::new(move |message, _len, peer| CallResult::of(listener(message, peer)))
 }
 
 pub(crate) fn on_topic<E: Endpoint>(

@@ -42,9 +42,9 @@ where
 {
     let weak = Arc::downgrade(endpoint);
     let call = Responding::<T, _>::new(move |request, peer, to| {
-        let outcome = request_span(T::NAME, &to).in_scope(|| responder(request, peer));
+        let outcome = request_span(T::NAME, to).in_scope(|| responder(request, peer));
         if let Some(endpoint) = weak.upgrade() {
-            reply(&*endpoint, peer, &to, reply_topic::<T>(), Outcome::of::<T>(&outcome));
+            reply(&*endpoint, peer, to, reply_topic::<T>(), Outcome::of::<T>(&outcome));
         }
         CallResult::Done
     });
@@ -75,15 +75,20 @@ where
     F: Future<Output = Result<T::Reply, T::Error>> + Send + 'static,
 {
     let weak = Arc::downgrade(endpoint);
-    let call = Responding::<T, _>::new(move |request, peer, to: ReplyTo| {
-        let (span, kept) = (request_span(T::NAME, &to), to.clone());
+    let call = Responding::<T, _>::new(move |request, peer, to: &ReplyTo| {
+        let (span, kept, to) = (request_span(T::NAME, to), to.clone(), to.clone());
         let (outcome, weak) = (span.in_scope(|| responder(request, peer)), weak.clone());
         let wait = Box::pin(
             async move {
                 let outcome = outcome.await;
                 let Some(endpoint) = weak.upgrade() else { return };
-                if let Some(outbox) = endpoint.reply_outbox(peer) {
-                    connection::reply_paced::<T>(&*endpoint, &outbox, &to, reply_topic::<T>(), outcome).await;
+                let Some(outbox) = endpoint.reply_outbox(peer) else { return };
+                let waiting =
+                    connection::reply_or_hold::<T>(&*endpoint, &outbox, &to, reply_topic::<T>(), &outcome);
+                drop(outcome);
+                if let Some(waiting) = waiting {
+                    // Boxed: it is rare, and each responder would take room for it.
+                    Box::pin(waiting.queue(&*endpoint)).await;
                 }
             }
             .instrument(span),
@@ -104,12 +109,14 @@ where
         + 'static,
 {
     let weak = Arc::downgrade(endpoint);
-    let call = Responding::<T, _>::new(move |request, peer, to: ReplyTo| {
+    let call = Responding::<T, _>::new(move |request, peer, to: &ReplyTo| {
         let Some(outbox) = weak.upgrade().and_then(|endpoint| endpoint.reply_outbox(peer)) else {
             return CallResult::Done;
         };
-        let span = request_span(T::NAME, &to);
-        span.in_scope(|| deferred(weak.clone(), outbox, peer, to, |sender| responder(request, sender)))
+        let span = request_span(T::NAME, to);
+        span.in_scope(|| {
+            deferred(weak.clone(), outbox, peer, to.clone(), |sender| responder(request, sender))
+        })
     });
     attach(endpoint, T::NAME, call)
 }
@@ -124,13 +131,14 @@ pub(crate) fn respond_raw<M: Serialize, E: Endpoint>(
     let reply_topic: Option<Arc<str>> = reply_topic.map(|topic| topic_or_none(topic).into());
     let (weak, name) = (Arc::downgrade(endpoint), Arc::clone(&topic));
     let sent_as = reply_topic.clone().unwrap_or_else(|| Arc::clone(&topic));
-    let call = RespondingRaw::new(reply_topic, move |request: RawMessage<'_>, peer: E::Peer, to| {
-        let outcome = request_span(&name, &to).in_scope(|| responder(request, peer));
-        if let Some(endpoint) = weak.upgrade() {
-            reply(&*endpoint, peer, &to, TopicName::AtRunTime(&sent_as), Outcome::untyped(&outcome));
-        }
-        CallResult::Done
-    });
+    let call =
+        RespondingRaw::new(reply_topic, move |request: RawMessage<'_>, peer: E::Peer, to: &ReplyTo| {
+            let outcome = request_span(&name, to).in_scope(|| responder(request, peer));
+            if let Some(endpoint) = weak.upgrade() {
+                reply(&*endpoint, peer, to, TopicName::AtRunTime(&sent_as), Outcome::untyped(&outcome));
+            }
+            CallResult::Done
+        });
     attach(endpoint, &topic, call)
 }
 

@@ -60,7 +60,7 @@ fn router(wire: Wire) -> Router<()> {
 fn check_responder(wire: Wire, topic: &str, bytes: &[u8]) {
     let (log, router) = (Log::default(), router(wire));
     let called = log.clone();
-    let responder = RespondingRaw::new(Some("sum".into()), move |_, (), to| {
+    let responder = RespondingRaw::new(Some("sum".into()), move |_, (), to: &ReplyTo| {
         called.note(format!("called: {to:?}"));
         CallResult::Done
     });

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -34,6 +35,18 @@ pub(crate) enum CallResult {
         to: Option<ReplyTo>,
         panic: String,
     },
+}
+
+impl CallResult {
+    /// The result of calling an asynchronous listener, which returned a future.
+    pub(crate) fn of(future: impl Future<Output = ()> + Send + 'static) -> Self {
+        let mut wait: Wait = Box::pin(future);
+        // Many have nothing to wait for. One that has is polled again, in the task of its connection.
+        match wait.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(()) => Self::Done,
+            Poll::Pending => Self::Wait(wait),
+        }
+    }
 }
 
 /// What becomes of a running responder whose requester gives up.

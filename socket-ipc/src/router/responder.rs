@@ -21,7 +21,7 @@ impl<T, L> Responding<T, L> {
     /// `respond` is given the request, its sender, and whom the reply is for.
     pub(crate) fn new<F>(respond: L) -> Box<Self>
     where
-        L: Fn(T, F, ReplyTo) -> CallResult,
+        L: Fn(T, F, &ReplyTo) -> CallResult,
     {
         Box::new(Self { respond, request: PhantomData })
     }
@@ -30,7 +30,7 @@ impl<T, L> Responding<T, L> {
 impl<F, T, L> Listener<F> for Responding<T, L>
 where
     T: Request + DeserializeOwned,
-    L: Fn(T, F, ReplyTo) -> CallResult + Send + Sync,
+    L: Fn(T, F, &ReplyTo) -> CallResult + Send + Sync,
 {
     fn call(
         &self,
@@ -79,7 +79,7 @@ impl<L> RespondingRaw<L> {
     /// under the topic of the request.
     pub(crate) fn new<F>(reply_topic: Option<Arc<str>>, respond: L) -> Box<Self>
     where
-        L: Fn(RawMessage<'_>, F, ReplyTo) -> CallResult,
+        L: Fn(RawMessage<'_>, F, &ReplyTo) -> CallResult,
     {
         Box::new(Self {
             respond,
@@ -93,7 +93,7 @@ impl<L> RespondingRaw<L> {
     #[cfg(feature = "nats")]
     pub(crate) fn fallback<F>(reply_topic: Option<Arc<str>>, respond: L) -> Box<Self>
     where
-        L: Fn(RawMessage<'_>, F, ReplyTo) -> CallResult,
+        L: Fn(RawMessage<'_>, F, &ReplyTo) -> CallResult,
     {
         Box::new(Self { respond, reply_topic, yields: true })
     }
@@ -101,7 +101,7 @@ impl<L> RespondingRaw<L> {
 
 impl<F, L> Listener<F> for RespondingRaw<L>
 where
-    L: Fn(RawMessage<'_>, F, ReplyTo) -> CallResult + Send + Sync,
+    L: Fn(RawMessage<'_>, F, &ReplyTo) -> CallResult + Send + Sync,
 {
     fn call(
         &self,
@@ -128,7 +128,6 @@ where
 }
 
 /// Calls a responder. If it panics, whom its reply is for is kept, for the error reply.
-fn called(to: ReplyTo, respond: impl FnOnce(ReplyTo) -> CallResult) -> CallResult {
-    let for_panic = to.clone();
-    caught(|| respond(to)).unwrap_or_else(|panic| CallResult::Panicked { to: Some(for_panic), panic })
+fn called(to: ReplyTo, respond: impl FnOnce(&ReplyTo) -> CallResult) -> CallResult {
+    caught(|| respond(&to)).unwrap_or_else(|panic| CallResult::Panicked { to: Some(to), panic })
 }

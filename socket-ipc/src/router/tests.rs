@@ -399,7 +399,7 @@ fn doubling(fixture: &Fixture) -> Box<dyn Listener<u64>> {
             1 => CallResult::Done,
             _ => {
                 let wait = Box::pin(async move { assert_ne!(n, 14, "late") });
-                CallResult::Responding { wait, to, on_cancel: OnCancel::Drop }
+                CallResult::Responding { wait, to: to.clone(), on_cancel: OnCancel::Drop }
             }
         }
     })
@@ -483,7 +483,7 @@ fn router_second_responder_returns_error() {
     let fixture = Fixture::new();
     let first = ListenerId::next();
     fixture.router.attach_as(first, "number", doubling(&fixture)).unwrap();
-    let raw = RespondingRaw::new(None, |_: RawMessage<'_>, _: u64, _| CallResult::Done);
+    let raw = RespondingRaw::new(None, |_: RawMessage<'_>, _: u64, _: &_| CallResult::Done);
     let error = fixture.router.attach_as(ListenerId::next(), "number", raw).unwrap_err();
     let text = error.to_string();
     assert!(
@@ -644,7 +644,7 @@ fn router_running_responder_refused_is_dropped_and_gets_error_reply() {
     let mut fixture = Fixture::new();
     let responder = Responding::<Number, _>::new(|_, _: u64, to| CallResult::Responding {
         wait: panics_in_drop(),
-        to,
+        to: to.clone(),
         on_cancel: OnCancel::Drop,
     });
     fixture.router.attach_as(ListenerId::next(), "number", responder).unwrap();
@@ -824,7 +824,8 @@ fn router_topics_names_the_reply_of_a_responder_only() {
     assert_eq!(topics(), [ComesBack::Nothing]);
     fixture.router.attach_as(ListenerId::next(), "number", doubling(&fixture)).unwrap();
     assert_eq!(topics(), [reply_under("number")]);
-    let raw = RespondingRaw::new(Some("raw reply".into()), |_: RawMessage<'_>, _: u64, _| CallResult::Done);
+    let raw =
+        RespondingRaw::new(Some("raw reply".into()), |_: RawMessage<'_>, _: u64, _: &_| CallResult::Done);
     fixture.router.attach_as(ListenerId::next(), "raw", raw).unwrap();
     assert_eq!(topics(), [reply_under("number"), reply_under("raw reply")]);
     let stream = RespondingRawStream::new(|_: RawMessage<'_>, _: u64, _, _| CallResult::Done);

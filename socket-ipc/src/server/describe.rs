@@ -13,6 +13,7 @@ use crate::endpoint::requests;
 use crate::listener::ListenerId;
 use crate::router::{CallResult, ComesBack, RespondingRaw};
 use crate::topic::TopicName;
+use crate::wire::ReplyTo;
 use crate::wire::raw_message::RawMessage;
 
 /// # Describing itself
@@ -71,14 +72,16 @@ fn respond_to<M: serde::Serialize>(
     reply: impl Fn(&State) -> M + Send + Sync + 'static,
 ) {
     let weak = Arc::downgrade(state);
-    let responder =
-        RespondingRaw::new(Some(topic.into()), move |_: RawMessage<'_>, client_id: ClientId, to| {
+    let responder = RespondingRaw::new(
+        Some(topic.into()),
+        move |_: RawMessage<'_>, client_id: ClientId, to: &ReplyTo| {
             if let Some(state) = weak.upgrade() {
                 let reply = Ok(reply(&state));
-                requests::reply(&*state, client_id, &to, TopicName::OfType(topic), Outcome::untyped(&reply));
+                requests::reply(&*state, client_id, to, TopicName::OfType(topic), Outcome::untyped(&reply));
             }
             CallResult::Done
-        });
+        },
+    );
     // There can be no other responder yet: the server is about to be made.
     let _ = state.core.router.attach_as(ListenerId::next(), topic, responder);
 }

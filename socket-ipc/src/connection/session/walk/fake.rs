@@ -238,8 +238,8 @@ impl Fake {
         fake.router.attach(Audience::Topic("wait"), Owned::new(wait));
         fake.attach_stream(outbox);
         let (endpoint, outbox) = (Arc::downgrade(&fake), Arc::clone(outbox));
-        let respond = move |_: crate::RawMessage<'_>, (), to: ReplyTo| {
-            let requester = to.clone();
+        let respond = move |_: crate::RawMessage<'_>, (), to: &ReplyTo| {
+            let (to, requester) = (to.clone(), to.clone());
             let (endpoint, outbox, pass) = (endpoint.clone(), Arc::clone(&outbox), responding.enter());
             let wait = Box::pin(async move {
                 pass.await;
