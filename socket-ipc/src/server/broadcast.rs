@@ -35,7 +35,7 @@ enum Wait {
 impl State {
     pub(super) fn broadcast<M: Serialize + ?Sized>(
         &self,
-        to: &impl Recipients,
+        to: &Recipients,
         topic: TopicName<'_>,
         message: &M,
         except: Option<ClientId>,
@@ -50,7 +50,7 @@ impl State {
     #[inline]
     pub(super) fn broadcast_encoded(
         &self,
-        to: &impl Recipients,
+        to: &Recipients,
         topic: TopicName<'_>,
         bytes: &[u8],
         except: Option<ClientId>,
@@ -69,13 +69,14 @@ impl State {
     ) -> Result<usize, SendError>
     where
         M: Serialize + ?Sized,
-        R: Deref<Target: Recipients>,
+        R: Deref<Target: AsRef<Recipients>>,
     {
         self.check_open(topic.as_str())?;
         let attempt = encoded(self, Tail::Message, topic.as_str(), message, |bytes| {
             let to = recipients();
-            match self.wait_for(&*to, bytes.len(), except) {
-                None => Ok(self.push_to_all(&*to, topic, bytes, except, true)),
+            let to = to.as_ref();
+            match self.wait_for(to, bytes.len(), except) {
+                None => Ok(self.push_to_all(to, topic, bytes, except, true)),
                 Some(wait) => Err((bytes.to_vec(), wait)),
             }
         })?;
@@ -93,11 +94,12 @@ impl State {
             self.wait_out(&recipients, wait, bytes.len()).await;
             self.check_open(topic.as_str())?;
             let to = recipients();
-            match self.wait_for(&*to, bytes.len(), except) {
+            let to = to.as_ref();
+            match self.wait_for(to, bytes.len(), except) {
                 // No wait comes between the check and the queueing: the broadcast goes to all clients or, if its future
                 // is dropped before, to none. A faster sender may have filled an outbox again, which is no reason to
                 // end its connection.
-                None => return Ok(self.push_to_all(&*to, topic, &bytes, except, true)),
+                None => return Ok(self.push_to_all(to, topic, &bytes, except, true)),
                 Some(next) => wait = next,
             }
         }
@@ -105,7 +107,7 @@ impl State {
 
     /// Broadcasts an encoded message, once there is room.
     #[cfg(feature = "nats")]
-    pub(super) async fn broadcast_encoded_async<R: Deref<Target: Recipients>>(
+    pub(super) async fn broadcast_encoded_async<R: Deref<Target: AsRef<Recipients>>>(
         &self,
         recipients: impl Fn() -> R,
         topic: TopicName<'_>,
@@ -116,8 +118,9 @@ impl State {
             self.check_open(topic.as_str())?;
             let wait = {
                 let to = recipients();
-                match self.wait_for(&*to, bytes.len(), except) {
-                    None => return Ok(self.push_to_all(&*to, topic, bytes, except, true)),
+                let to = to.as_ref();
+                match self.wait_for(to, bytes.len(), except) {
+                    None => return Ok(self.push_to_all(to, topic, bytes, except, true)),
                     Some(wait) => wait,
                 }
             };
@@ -125,7 +128,7 @@ impl State {
         }
     }
 
-    async fn wait_out<R: Deref<Target: Recipients>>(
+    async fn wait_out<R: Deref<Target: AsRef<Recipients>>>(
         &self,
         recipients: &impl Fn() -> R,
         wait: Wait,
@@ -133,7 +136,7 @@ impl State {
     ) {
         match wait {
             Wait::Total => {
-                let counted = counted_for(len, recipients().len());
+                let counted = counted_for(len, recipients().as_ref().len());
                 self.core.outbox_budget.wait_for_room(counted).await;
             }
             Wait::Client(slow) => self.wait_for_client(recipients, &slow, len).await,
@@ -142,7 +145,7 @@ impl State {
 
     fn push_to_all(
         &self,
-        to: &impl Recipients,
+        to: &Recipients,
         topic: TopicName<'_>,
         bytes: &[u8],
         except: Option<ClientId>,
@@ -169,7 +172,7 @@ impl State {
     /// `Err` if a broadcast of `len` bytes, of which the total would count `counted`, has no room in it.
     pub(super) fn check_total(
         &self,
-        to: &impl Recipients,
+        to: &Recipients,
         topic: TopicName<'_>,
         len: usize,
         counted: usize,
@@ -186,7 +189,7 @@ impl State {
 
     /// Whether a broadcast of this length needs room in the total, which has none. A client that is to blame for the
     /// full total does not count: its connection ends.
-    fn needs_total(&self, to: &impl Recipients, len: usize, except: Option<ClientId>) -> bool {
+    fn needs_total(&self, to: &Recipients, len: usize, except: Option<ClientId>) -> bool {
         let (now, stall) = (Instant::now(), self.options.limits.write_stall);
         let mut needs = false;
         to.for_each(|id, client| {
@@ -204,7 +207,7 @@ impl State {
     }
 
     /// What a paced broadcast of this length has to wait for.
-    fn wait_for(&self, to: &impl Recipients, len: usize, except: Option<ClientId>) -> Option<Wait> {
+    fn wait_for(&self, to: &Recipients, len: usize, except: Option<ClientId>) -> Option<Wait> {
         let mut slow = None;
         to.for_each(|id, client| {
             let outbox = &client.link.outbox;
@@ -220,7 +223,7 @@ impl State {
     }
 
     /// Waits until this client has room or has ended, or until the time to wait for it is over.
-    async fn wait_for_client<R: Deref<Target: Recipients>>(
+    async fn wait_for_client<R: Deref<Target: AsRef<Recipients>>>(
         &self,
         recipients: &impl Fn() -> R,
         slow: &ConnectedClient,
@@ -248,7 +251,7 @@ impl State {
         }
         // The wait counts for all clients that have no room, so that many slow clients delay a broadcast no longer than
         // one.
-        recipients().for_each(|_, client| {
+        recipients().as_ref().for_each(|_, client| {
             let outbox = &client.link.outbox;
             if !outbox.has_own_room(len) {
                 outbox.was_waited_for(from, to);

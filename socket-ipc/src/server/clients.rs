@@ -1,25 +1,20 @@
 //! The clients that are connected to a server.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLock, RwLockWriteGuard};
 
-use foldhash::fast::FixedState;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::groups::Memberships;
-use super::recipients::{Recipients, for_each_in};
+use super::recipients::{ById, Recipients};
 use crate::client_id::ClientId;
-use crate::connection::{BroadcastLog, Link, Outbox};
+use crate::connection::{Link, Outbox};
 use crate::sync::{read, write};
 use crate::unix_socket::peer::Peer;
 
-pub(super) type ById = HashMap<ClientId, Arc<ConnectedClient>, FixedState>;
-
 pub(super) struct Clients {
-    /// Locked only to look up, add and remove.
-    connected: RwLock<ById>,
+    all: Recipients,
     /// The connections in memory over which requests from other machines come. They are no clients: nothing is sent to
     /// them but replies.
     #[cfg(feature = "nats")]
@@ -31,7 +26,6 @@ pub(super) struct Clients {
     attended: AtomicUsize,
     /// Tells the task that closes the server that the last connection has reported its end.
     none_left: Notify,
-    log: BroadcastLog,
 }
 
 /// One connected client.
@@ -58,7 +52,7 @@ impl ConnectedClient {
 impl Clients {
     pub(super) fn new() -> Self {
         Self {
-            connected: RwLock::default(),
+            all: Recipients::default(),
             #[cfg(feature = "nats")]
             remote: RwLock::default(),
             #[cfg(feature = "nats")]
@@ -66,14 +60,18 @@ impl Clients {
             next_id: AtomicU64::new(1),
             attended: AtomicUsize::new(0),
             none_left: Notify::new(),
-            log: BroadcastLog::default(),
         }
+    }
+
+    /// All clients, for a broadcast.
+    pub(super) fn recipients(&self) -> &Recipients {
+        &self.all
     }
 
     /// A client that takes messages. A client that has left takes none, though its last messages may still be
     /// dispatched.
     pub(super) fn get(&self, id: ClientId) -> Option<Arc<ConnectedClient>> {
-        read(&self.connected).get(&id).filter(|client| !client.link.outbox.has_ended()).map(Arc::clone)
+        self.all.get(id)
     }
 
     pub(super) fn outbox(&self, id: ClientId) -> Option<Arc<Outbox>> {
@@ -81,26 +79,26 @@ impl Clients {
         if id.is_remote() {
             return read(&self.remote).get(&id).map(|client| Arc::clone(&client.link.outbox));
         }
-        read(&self.connected).get(&id).map(|client| Arc::clone(&client.link.outbox))
+        self.all.read().get(&id).map(|client| Arc::clone(&client.link.outbox))
     }
 
     pub(super) fn peer(&self, id: ClientId) -> Option<Peer> {
-        read(&self.connected).get(&id).and_then(|client| client.peer)
+        self.all.read().get(&id).and_then(|client| client.peer)
     }
 
     /// All clients, including clients that take no more messages, and the connections from other machines.
     pub(super) fn all(&self) -> Vec<(ClientId, Arc<ConnectedClient>)> {
-        let all = |table: &RwLock<ById>| -> Vec<_> {
-            read(table).iter().map(|(id, client)| (*id, Arc::clone(client))).collect()
+        let all = |clients: &ById| -> Vec<_> {
+            clients.iter().map(|(id, client)| (*id, Arc::clone(client))).collect()
         };
         #[cfg(feature = "nats")]
-        return [all(&self.connected), all(&self.remote)].concat();
+        return [all(&self.all.read()), all(&read(&self.remote))].concat();
         #[cfg(not(feature = "nats"))]
-        all(&self.connected)
+        all(&self.all.read())
     }
 
     pub(super) fn take_all(&self) -> impl Iterator<Item = Arc<ConnectedClient>> {
-        let clients = std::mem::take(&mut *write(&self.connected)).into_values();
+        let clients = std::mem::take(&mut *self.all.write()).into_values();
         #[cfg(feature = "nats")]
         return clients.chain(std::mem::take(&mut *write(&self.remote)).into_values());
         #[cfg(not(feature = "nats"))]
@@ -113,7 +111,7 @@ impl Clients {
             write(&self.remote).remove(&id);
             return;
         }
-        write(&self.connected).remove(&id);
+        self.all.write().remove(&id);
     }
 
     /// Locks the table of the connections from other machines, to add one.
@@ -124,7 +122,7 @@ impl Clients {
 
     /// Locks the table, to add a client.
     pub(super) fn lock(&self) -> RwLockWriteGuard<'_, ById> {
-        write(&self.connected)
+        self.all.write()
     }
 
     pub(super) fn next_id(&self) -> ClientId {
@@ -163,19 +161,5 @@ impl Clients {
             }
             left.await;
         }
-    }
-}
-
-impl Recipients for Clients {
-    fn log(&self) -> &BroadcastLog {
-        &self.log
-    }
-
-    fn len(&self) -> usize {
-        read(&self.connected).len()
-    }
-
-    fn for_each(&self, with: impl FnMut(ClientId, &Arc<ConnectedClient>)) {
-        for_each_in(&self.connected, with);
     }
 }

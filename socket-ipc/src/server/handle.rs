@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::recipients::Recipients as _;
 use super::state::State;
 use crate::client_id::ClientId;
 use crate::connection::{CloseCommand, Closing};
@@ -104,7 +103,7 @@ impl<P> ServerHandle<P> {
     #[must_use]
     pub fn clients(&self) -> Vec<ClientId> {
         let mut clients = Vec::new();
-        self.state.clients.for_each(|id, _| clients.push(id));
+        self.state.clients.recipients().for_each(|id, _| clients.push(id));
         clients.sort_unstable();
         clients
     }

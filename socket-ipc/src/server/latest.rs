@@ -75,7 +75,7 @@ impl<P> ServerHandle<P> {
         P: ToClient<T>,
         T: Topic + Serialize,
     {
-        self.state.broadcast_latest(&self.state.clients, TopicName::OfType(T::NAME), message)
+        self.state.broadcast_latest(self.state.clients.recipients(), TopicName::OfType(T::NAME), message)
     }
 
     /// Queues any value of which only the latest matters for every client under a topic known only at run time, as
@@ -89,14 +89,14 @@ impl<P> ServerHandle<P> {
         topic: &str,
         message: &M,
     ) -> Result<Delivery, SendError> {
-        self.state.broadcast_latest(&self.state.clients, TopicName::AtRunTime(topic), message)
+        self.state.broadcast_latest(self.state.clients.recipients(), TopicName::AtRunTime(topic), message)
     }
 }
 
 impl State {
     pub(super) fn broadcast_latest<M: Serialize + ?Sized>(
         &self,
-        to: &impl Recipients,
+        to: &Recipients,
         topic: TopicName<'_>,
         message: &M,
     ) -> Result<Delivery, SendError> {
@@ -108,7 +108,7 @@ impl State {
         })?
     }
 
-    fn push_latest(&self, to: &impl Recipients, topic: TopicName<'_>, bytes: &[u8]) -> Delivery {
+    fn push_latest(&self, to: &Recipients, topic: TopicName<'_>, bytes: &[u8]) -> Delivery {
         let metrics = &self.core.metrics;
         let broadcast = to.log().broadcast(bytes, &self.core.outbox_budget, to.len());
         let latest = LatestBroadcast::new(broadcast, topic_or_none(topic.as_str()), metrics.index_of(topic));

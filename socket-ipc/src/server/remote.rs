@@ -6,7 +6,6 @@ use serde::Serialize;
 use tracing::Instrument as _;
 
 use super::handle::ServerHandle;
-use super::recipients::Recipients as _;
 use crate::client_id::ClientId;
 use crate::connection::Transport;
 use crate::connection::{self, Limits, request_span};
@@ -44,7 +43,7 @@ impl<P> ServerHandle<P> {
 
     /// How many clients are connected.
     pub(crate) fn client_count(&self) -> usize {
-        self.state.clients.len()
+        self.state.clients.recipients().len()
     }
 
     /// Serves a connection in memory over which requests from other machines come. `None` where the server closes.
@@ -78,7 +77,7 @@ impl<P> ServerHandle<P> {
         except: Option<ClientId>,
     ) -> Result<usize, SendError> {
         self.state.check_open(topic.as_str())?;
-        self.state.broadcast_encoded(&self.state.clients, topic, line, except)
+        self.state.broadcast_encoded(self.state.clients.recipients(), topic, line, except)
     }
 
     /// The same once there is room.
@@ -87,7 +86,7 @@ impl<P> ServerHandle<P> {
         topic: TopicName<'_>,
         line: &[u8],
     ) -> Result<usize, SendError> {
-        self.state.broadcast_encoded_async(|| &self.state.clients, topic, line, None).await
+        self.state.broadcast_encoded_async(|| self.state.clients.recipients(), topic, line, None).await
     }
 
     /// Attaches a responder that gets the JSON text of the requests of `T` for which there is no other responder.
@@ -100,14 +99,19 @@ impl<P> ServerHandle<P> {
     {
         let weak = Arc::downgrade(&self.state);
         let reply_topic = TopicName::OfType(T::REPLY_TOPIC.unwrap_or(T::NAME));
-        let call = move |request: RawMessage<'_>, peer: ClientId, to: ReplyTo| {
-            let (span, kept) = (request_span(T::NAME, &to), to.clone());
+        let call = move |request: RawMessage<'_>, peer: ClientId, to: &ReplyTo| {
+            let (span, kept, to) = (request_span(T::NAME, to), to.clone(), to.clone());
             let (outcome, weak) = (span.in_scope(|| responder(request.into_owned(), peer)), weak.clone());
             let wait = async move {
                 let outcome = outcome.await;
                 let Some(state) = weak.upgrade() else { return };
-                if let Some(outbox) = state.reply_outbox(peer) {
-                    connection::reply_paced::<Forwarded>(&*state, &outbox, &to, reply_topic, outcome).await;
+                let Some(outbox) = state.reply_outbox(peer) else { return };
+                let waiting =
+                    connection::reply_or_hold::<Forwarded>(&*state, &outbox, &to, reply_topic, &outcome);
+                drop(outcome);
+                if let Some(waiting) = waiting {
+                    // Boxed: it is rare, and each responder would take room for it.
+                    Box::pin(waiting.queue(&*state)).await;
                 }
             };
             let on_cancel = if T::IS_CANCELLED { OnCancel::Drop } else { OnCancel::Nothing };

@@ -160,7 +160,7 @@ impl<P> ServerHandle<P> {
         P: ToClient<T>,
         T: Topic + Serialize,
     {
-        self.state.broadcast(&self.state.clients, TopicName::OfType(T::NAME), message, None)
+        self.state.broadcast(self.state.clients.recipients(), TopicName::OfType(T::NAME), message, None)
     }
 
     /// [`broadcast`](Self::broadcast) to every client but one.
@@ -173,7 +173,12 @@ impl<P> ServerHandle<P> {
         P: ToClient<T>,
         T: Topic + Serialize,
     {
-        self.state.broadcast(&self.state.clients, TopicName::OfType(T::NAME), message, Some(client_id))
+        self.state.broadcast(
+            self.state.clients.recipients(),
+            TopicName::OfType(T::NAME),
+            message,
+            Some(client_id),
+        )
     }
 
     /// [`broadcast`](Self::broadcast), once little is queued for every client.
@@ -216,7 +221,9 @@ impl<P> ServerHandle<P> {
         P: ToClient<T>,
         T: Topic + Serialize,
     {
-        self.state.broadcast_async(|| &self.state.clients, TopicName::OfType(T::NAME), message, None).await
+        self.state
+            .broadcast_async(|| self.state.clients.recipients(), TopicName::OfType(T::NAME), message, None)
+            .await
     }
 
     /// Queues any value for every client under a topic known only at run time; an empty one becomes `none`.
@@ -225,7 +232,7 @@ impl<P> ServerHandle<P> {
     ///
     /// The errors of [`broadcast`](Self::broadcast).
     pub fn broadcast_raw<M: Serialize + ?Sized>(&self, topic: &str, message: &M) -> Result<usize, SendError> {
-        self.state.broadcast(&self.state.clients, TopicName::AtRunTime(topic), message, None)
+        self.state.broadcast(self.state.clients.recipients(), TopicName::AtRunTime(topic), message, None)
     }
 
     /// Queues any value for every client as [`broadcast_raw`](Self::broadcast_raw) does, once little is queued for
@@ -243,6 +250,8 @@ impl<P> ServerHandle<P> {
         topic: &str,
         message: &M,
     ) -> Result<usize, SendError> {
-        self.state.broadcast_async(|| &self.state.clients, TopicName::AtRunTime(topic), message, None).await
+        self.state
+            .broadcast_async(|| self.state.clients.recipients(), TopicName::AtRunTime(topic), message, None)
+            .await
     }
 }

@@ -9,7 +9,6 @@ use tracing::Span;
 use super::clients::{Clients, ConnectedClient};
 use super::events::ServerEvents;
 use super::groups::Groups;
-use super::recipients::Recipients as _;
 use super::socket::Socket;
 use crate::client_id::ClientId;
 use crate::connection::{CloseCommand, InboxBudget, Limits, Link, Outbox, OutboxBudget, Unsent};
@@ -106,7 +105,7 @@ impl State {
     /// What has been counted.
     pub(super) fn stats(&self) -> Stats {
         let mut open_connections = 0;
-        self.clients.for_each(|_, _| open_connections += 1);
+        self.clients.recipients().for_each(|_, _| open_connections += 1);
         let stats = self.core.stats(open_connections, &self.outboxes());
         self.groups.add_to(stats, self.options.describes_groups)
     }

@@ -4,7 +4,6 @@ use std::cmp::Reverse;
 use std::sync::atomic::Ordering;
 
 use super::super::builder::ServerBuilder;
-use super::super::recipients::Recipients as _;
 use super::Groups;
 use crate::limits::DESCRIBED_GROUPS;
 use crate::metrics::stats::{GroupStats, Stats};
@@ -48,7 +47,7 @@ impl Groups {
     fn largest(&self) -> Vec<GroupStats> {
         let by_name = read(&self.by_name);
         let mut groups: Vec<_> =
-            by_name.iter().map(|(name, members)| (Reverse(members.len()), name)).collect();
+            by_name.iter().map(|(name, members)| (Reverse(members.clients().len()), name)).collect();
         if groups.len() > DESCRIBED_GROUPS {
             groups.select_nth_unstable(DESCRIBED_GROUPS);
             groups.truncate(DESCRIBED_GROUPS);

@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::super::handle::ServerHandle;
-use super::super::recipients::Recipients as _;
 use super::members::Members;
 use super::name::GroupName;
 use crate::client_id::ClientId;
@@ -130,14 +129,14 @@ impl<P> ClientGroup<P> {
     /// Whether a client is a member.
     #[must_use]
     pub fn contains(&self, client_id: ClientId) -> bool {
-        self.recipients().contains(client_id)
+        self.recipients().clients().get(client_id).is_some()
     }
 
     /// Returns the members, in the order in which they connected.
     #[must_use]
     pub fn members(&self) -> Vec<ClientId> {
         let mut members = Vec::new();
-        self.recipients().for_each(|id, _| members.push(id));
+        self.recipients().clients().for_each(|id, _| members.push(id));
         members.sort_unstable();
         members
     }
@@ -146,7 +145,7 @@ impl<P> ClientGroup<P> {
     #[must_use]
     pub fn len(&self) -> usize {
         let mut members = 0;
-        self.recipients().for_each(|_, _| members += 1);
+        self.recipients().clients().for_each(|_, _| members += 1);
         members
     }
 

@@ -41,7 +41,7 @@ impl<P> ClientGroup<P> {
         P: ToClient<T>,
         T: Topic + Serialize,
     {
-        self.server.state.broadcast(&*self.recipients(), TopicName::OfType(T::NAME), message, None)
+        self.server.state.broadcast(self.recipients().clients(), TopicName::OfType(T::NAME), message, None)
     }
 
     /// [`broadcast`](Self::broadcast) to every member but one. The client need not be a member.
@@ -55,7 +55,7 @@ impl<P> ClientGroup<P> {
         T: Topic + Serialize,
     {
         let (to, topic) = (self.recipients(), TopicName::OfType(T::NAME));
-        self.server.state.broadcast(&*to, topic, message, Some(client_id))
+        self.server.state.broadcast(to.clients(), topic, message, Some(client_id))
     }
 
     /// [`broadcast`](Self::broadcast), once little is queued for every member, as
@@ -93,7 +93,7 @@ impl<P> ClientGroup<P> {
         T: Topic + Serialize,
     {
         let topic = TopicName::OfType(T::NAME);
-        self.server.state.broadcast_latest(&*self.recipients(), topic, message)
+        self.server.state.broadcast_latest(self.recipients().clients(), topic, message)
     }
 
     /// Queues any value for every member under a topic known only at run time; an empty one becomes `none`.
@@ -102,7 +102,7 @@ impl<P> ClientGroup<P> {
     ///
     /// The errors of [`broadcast`](Self::broadcast).
     pub fn broadcast_raw<M: Serialize + ?Sized>(&self, topic: &str, message: &M) -> Result<usize, SendError> {
-        self.server.state.broadcast(&*self.recipients(), TopicName::AtRunTime(topic), message, None)
+        self.server.state.broadcast(self.recipients().clients(), TopicName::AtRunTime(topic), message, None)
     }
 
     /// Queues any value for every member as [`broadcast_raw`](Self::broadcast_raw) does, once little is queued for every
@@ -135,6 +135,6 @@ impl<P> ClientGroup<P> {
         topic: &str,
         message: &M,
     ) -> Result<Delivery, SendError> {
-        self.server.state.broadcast_latest(&*self.recipients(), TopicName::AtRunTime(topic), message)
+        self.server.state.broadcast_latest(self.recipients().clients(), TopicName::AtRunTime(topic), message)
     }
 }
