@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::Link;
 use super::item_queue::{Arrival, End, ItemQueue, Lines, cost};
 use super::pending_requests::PendingRequests;
-use super::reply_future::{Read, begin_error, error_reply_of, no_reply_error, raw_error, typed_error};
+use super::reply_future::{begin_error, error_reply_of, no_reply_error, raw_error, typed_error};
 use crate::error::error_reply::ErrorReply;
 use crate::error::{RequestError, SendError};
 use crate::topic::StreamRequest;
@@ -23,8 +23,8 @@ use crate::wire::{Envelope, RequestId, Window, Wire, decode_item, utf8};
 
 /// Decodes the lines of a stream; the text is the topic of the request.
 pub(crate) struct ReadItems<I, E> {
-    /// The envelope of an item.
-    item: Read<I, E>,
+    /// The envelope of an item. It is given how the one before began, up to the item itself.
+    item: fn(Wire, &str, &mut Vec<u8>, &[u8]) -> Result<I, RequestError<E>>,
     error: fn(&str, ErrorReply) -> RequestError<E>,
 }
 
@@ -54,6 +54,8 @@ pub(crate) struct OpenStream {
     items: Arc<ItemQueue>,
     /// Lines that were taken out of the queue.
     lines: Lines,
+    /// How the last item's envelope began, up to the item itself: comparing takes less time than reading the topic.
+    front: Vec<u8>,
     /// What was read and the peer does not know, in bytes of the window.
     unrenewed: u64,
     /// Where the last renewal ends in the outbox.
@@ -93,6 +95,7 @@ impl OpenStream {
             pending_requests: Arc::clone(&link.pending_requests),
             items,
             lines: Lines::default(),
+            front: Vec::new(),
             unrenewed: 0,
             renewal: 0,
             options,
@@ -137,7 +140,7 @@ impl OpenStream {
             self.is_due_to_yield = pin!(consume_budget()).poll(cx).is_pending();
         }
         let Some(line) = self.lines.next() else { return Poll::Ready(None) };
-        let (len, item) = (line.len(), (read.item)(self.wire, &self.topic, line));
+        let (len, item) = (line.len(), (read.item)(self.wire, &self.topic, &mut self.front, line));
         self.has_read(len);
         Poll::Ready(Some(item))
     }
@@ -245,13 +248,26 @@ where
     ReadItems { item: read_item::<T>, error: |topic, reply| typed_error(topic, reply, T::HAS_TYPED_ERROR) }
 }
 
-fn read_item<T>(wire: Wire, request: &str, line: &[u8]) -> Result<T::Item, RequestError<T::Error>>
+fn read_item<T>(
+    wire: Wire,
+    request: &str,
+    front: &mut Vec<u8>,
+    line: &[u8],
+) -> Result<T::Item, RequestError<T::Error>>
 where
     T: StreamRequest<Item: DeserializeOwned>,
 {
+    let known = line.strip_prefix(front.as_slice()).filter(|_| !front.is_empty());
+    if let Some(item) = known.and_then(|rest| decode_item(utf8(rest).ok()?)) {
+        return Ok(item);
+    }
     let failed = |reason: String| undecodable::<T::Item, T::Error>(request, reason);
     let text = utf8(line).map_err(|error| failed(error.to_string()))?;
-    if let Some(item) = wire.head(text).and_then(|head| decode_item(head.rest)) {
+    if let Some(head) = wire.head(text)
+        && let Some(item) = decode_item(head.rest)
+    {
+        front.clear();
+        front.extend_from_slice(&line[..line.len() - head.rest.len()]);
         return Ok(item);
     }
     let envelope = wire.decode(line).map_err(|error| failed(error.to_string()))?;
@@ -266,6 +282,7 @@ pub(crate) fn read_raw_items() -> ReadItems<RawMessage<'static>, RawMessage<'sta
 fn read_raw_item(
     wire: Wire,
     request: &str,
+    _front: &mut Vec<u8>,
     line: &[u8],
 ) -> Result<RawMessage<'static>, RequestError<RawMessage<'static>>> {
     let envelope = wire.decode(line).map_err(|error| RequestError::ReplyUndecodable {

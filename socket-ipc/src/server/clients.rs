@@ -1,7 +1,9 @@
 //! The clients that are connected to a server.
 
+#[cfg(feature = "nats")]
+use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, RwLock, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, OnceLock, RwLockWriteGuard};
 
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -10,6 +12,7 @@ use super::groups::Memberships;
 use super::recipients::{ById, Recipients};
 use crate::client_id::ClientId;
 use crate::connection::{Link, Outbox};
+#[cfg(feature = "nats")]
 use crate::sync::{read, write};
 use crate::unix_socket::peer::Peer;
 

@@ -76,12 +76,14 @@ pub(crate) enum Tail<'k> {
 impl Json<'_> {
     /// Writes an id as the requester wrote it. It holds no control character.
     fn id(&mut self, key: &str, id: &RequestId) {
-        let before = self.text.len();
         match id.text() {
-            Ok(number) => self.further(key, number),
-            Err(text) => self.further(key, text),
+            Ok(number) => self.further_number(key, number),
+            Err(text) => {
+                let before = self.text.len();
+                self.further(key, text);
+                self.text.note_from(before);
+            }
         }
-        self.text.note_from(before);
     }
 }
 
@@ -180,7 +182,7 @@ impl Wire {
             Tail::Request(id) => json.id(ID, id),
             Tail::Reply { re, is_error } => {
                 if is_error {
-                    json.further(ERROR, true);
+                    json.further(ERROR, "true");
                 }
                 match re {
                     Some(re) => json.id(RE, re),
@@ -188,7 +190,7 @@ impl Wire {
                 }
             }
             Tail::Item(re) => {
-                json.further(MORE, true);
+                json.further(MORE, "true");
                 json.id(RE, re);
             }
         }
@@ -209,7 +211,7 @@ impl Wire {
         buffer.truncate(buffer.len() - self.delimiter.len() - 1);
         let mut json = Json::new(Bounded::new(buffer, usize::MAX));
         match window {
-            Window::Bytes(bytes) => json.further(WINDOW, bytes),
+            Window::Bytes(bytes) => json.further_number(WINDOW, bytes),
             Window::Unlimited => json.further(WINDOW, "null"),
         }
         json.id(ID, id);
@@ -225,7 +227,7 @@ impl Wire {
         let mut json = Json::new(Bounded::new(buffer, usize::MAX));
         json.text.put("{\"topic\":");
         json.string(topic_or_none(topic));
-        json.further(STARTED, true);
+        json.further(STARTED, "true");
         json.id(RE, re);
         json.text.put("}");
         buffer.extend_from_slice(self.delimiter.as_bytes());

@@ -23,17 +23,23 @@ pub enum Curve {
     Topics,
     /// Small messages are broadcast to this many clients, 1,280,000 deliveries in total.
     Receivers,
+    /// Small messages are broadcast to a group of 64 of this many clients, which are all in groups of 64.
+    Groups,
     /// This many clients send small messages, 1,000,000 in total.
     Senders,
     /// One client sends texts of this many bytes, up to 500 MB in total.
     Lengths,
 }
 
+/// How many clients each group holds.
+const GROUP: u64 = 64;
+
 impl Curve {
     fn steps(self) -> &'static [u64] {
         match self {
             Self::Topics => &[1, 10, 100, 1_000],
             Self::Receivers => &[1, 8, 64, 512, 4_096],
+            Self::Groups => &[64, 512, 4_096],
             Self::Senders => &[1, 10, 100, 1_000, 10_000],
             Self::Lengths => &[16, 64, 256, 1_024, 4_096, 16_384, 65_536, 262_144, 1_048_576],
         }
@@ -44,19 +50,26 @@ impl Curve {
         match self {
             Self::Topics => 1_000_000,
             Self::Receivers => 1_280_000 / step * step,
+            Self::Groups => 1_280_000,
             Self::Senders => 1_000_000 / step * step,
             Self::Lengths => (500_000_000 / step).clamp(300, 1_000_000),
         }
     }
 
     fn clients(self, step: u64) -> u64 {
-        if matches!(self, Self::Receivers | Self::Senders) { step } else { 1 }
+        if matches!(self, Self::Receivers | Self::Groups | Self::Senders) { step } else { 1 }
+    }
+
+    /// How many clients send, or receive.
+    fn active(self, step: u64) -> u64 {
+        if self == Self::Groups { GROUP } else { self.clients(step) }
     }
 
     fn says(self) -> [&'static str; 3] {
         match self {
             Self::Topics => ["one client sends a million small messages", "topics", "ns a message"],
             Self::Receivers => ["small messages are broadcast", "clients", "ns a delivery"],
+            Self::Groups => ["small messages are broadcast to a group of 64", "clients", "ns a delivery"],
             Self::Senders => ["clients send a million small messages", "clients", "ns a message"],
             Self::Lengths => ["one client sends texts", "bytes", "ns a message"],
         }
@@ -113,8 +126,8 @@ fn measure(curve: Curve, step: u64, runs: usize) -> Result<Point, Failed> {
         }
         let outcome: Outcome = serde_json::from_str(&players.next()?)?;
         let messages = curve.messages(step);
-        let each = messages / curve.clients(step);
-        let expected = curve.clients(step) * (each * (each - 1) / 2);
+        let each = messages / curve.active(step);
+        let expected = curve.active(step) * (each * (each - 1) / 2);
         if outcome.sum != expected {
             return Err(format!("what was received adds up to {}, not {expected}", outcome.sum).into());
         }
@@ -126,9 +139,9 @@ fn measure(curve: Curve, step: u64, runs: usize) -> Result<Point, Failed> {
 
 pub async fn play(endpoint: Endpoint, curve: Curve, step: u64, path: &Path) -> Done {
     match (endpoint, curve) {
-        (Endpoint::Server, Curve::Receivers) => broadcast(curve, step, path).await,
+        (Endpoint::Server, Curve::Receivers | Curve::Groups) => broadcast(curve, step, path).await,
         (Endpoint::Server, _) => add_up(curve, step, path).await,
-        (Endpoint::Client, Curve::Receivers) => receive(curve, step, path).await,
+        (Endpoint::Client, Curve::Receivers | Curve::Groups) => receive(curve, step, path).await,
         (Endpoint::Client, _) => send(curve, step, path).await,
     }
 }
@@ -209,8 +222,14 @@ async fn broadcast(curve: Curve, step: u64, path: &Path) -> Done {
     let server = Server::builder(path).max_clients(20_000).build();
     let (everybody, here) = (Arc::new(Notify::new()), AtomicU64::new(0));
     let told = Arc::clone(&everybody);
-    server.on_connection(move |_| {
-        if here.fetch_add(1, Relaxed) + 1 == step {
+    let groups = server.handle();
+    server.on_connection(move |client_id| {
+        let number = here.fetch_add(1, Relaxed);
+        if curve == Curve::Groups {
+            let group = (number / GROUP).to_string();
+            groups.group(&group).join(client_id).expect("each is in one group");
+        }
+        if number + 1 == step {
             told.notify_one();
         }
     });
@@ -219,11 +238,15 @@ async fn broadcast(curve: Curve, step: u64, path: &Path) -> Done {
     say_ready();
     everybody.notified().await;
     let start = Instant::now();
-    for id in 0..curve.messages(step) / step {
-        server.broadcast_async(&Small::new(id)).await?;
+    let first = server.group("0");
+    for id in 0..curve.messages(step) / curve.active(step) {
+        match curve {
+            Curve::Groups => first.broadcast_async(&Small::new(id)).await?,
+            _ => server.broadcast_async(&Small::new(id)).await?,
+        };
     }
     let mut sum = 0;
-    for _ in 0..step {
+    for _ in 0..curve.active(step) {
         sum += replies.next().await.ok_or("closed before all replies")?.0.sum;
     }
     Outcome::since(start, sum).say();
@@ -232,7 +255,7 @@ async fn broadcast(curve: Curve, step: u64, path: &Path) -> Done {
 }
 
 async fn receive(curve: Curve, step: u64, path: &Path) -> Done {
-    let each = curve.messages(step) / step;
+    let each = curve.messages(step) / curve.active(step);
     let clients: Vec<_> = (0..step).map(|_| Client::new(path)).collect();
     for client in &clients {
         let (reply, sum) = (client.handle(), AtomicU64::new(0));
@@ -252,9 +275,9 @@ async fn receive(curve: Curve, step: u64, path: &Path) -> Done {
 const LINE: RGBColor = RGBColor(0xce, 0x42, 0x2b);
 
 fn draw(curves: &[(Curve, Vec<Point>)], path: &Path) -> Result<(), Failed> {
-    let area = SVGBackend::new(path, (900, 700)).into_drawing_area();
+    let area = SVGBackend::new(path, (900, 1_050)).into_drawing_area();
     area.fill(&WHITE)?;
-    for (part, (curve, points)) in area.split_evenly((2, 2)).iter().zip(curves) {
+    for (part, (curve, points)) in area.split_evenly((3, 2)).iter().zip(curves) {
         draw_one(part, *curve, points)?;
     }
     area.present()?;

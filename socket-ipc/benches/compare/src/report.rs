@@ -195,6 +195,12 @@ pub fn goals(results: &Results) -> String {
     let decoding = Spread::of(results.decoding.clone());
     let of_decoding = ours.map(|system| Some(results.values(Work::W1, system)?.median / decoding?.median));
     row("W1, of decoding alone".to_owned(), "0.6".to_owned(), "0.7".to_owned(), of_decoding, ratio);
+    for (work, least) in [(Work::W3g, "0.95"), (Work::W3h, "0.9"), (Work::W3b, "")] {
+        let of_all = ours.map(|system| {
+            Some(results.values(work, system)?.median / results.values(Work::W3, system)?.median)
+        });
+        row(format!("{work}, of W3"), least.to_owned(), String::new(), of_all, ratio);
+    }
     let peak = ours.map(|system| {
         Some(results.of(Work::W3, system, |measurement| Some(measurement.peak as f64))?.median)
     });

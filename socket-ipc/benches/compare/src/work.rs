@@ -13,6 +13,9 @@ pub enum Work {
     W1,
     W2,
     W3,
+    W3g,
+    W3h,
+    W3b,
     W4,
     W4m,
     W5,
@@ -25,6 +28,9 @@ impl Work {
             Self::W1 => "one client sends a million small messages; each is decoded and added up",
             Self::W2 => "a small message goes back and forth, 30,000 times",
             Self::W3 => "20,000 small messages are broadcast to 64 clients of one process, each decodes all",
+            Self::W3g => "the same, to one group that holds all clients",
+            Self::W3h => "the same, to two groups of 32 clients, in turn",
+            Self::W3b => "the same, in turn to two groups that both hold all clients",
             Self::W4 => "5,000 texts of 64 KiB with some escapes, one way",
             Self::W4m => "300 texts of 1 MiB with some escapes, one way",
             Self::W5 => "1,000 clients of one process send 100 small messages each",
@@ -32,20 +38,25 @@ impl Work {
         }
     }
 
+    /// Whether the server broadcasts.
+    pub fn is_broadcast(self) -> bool {
+        matches!(self, Self::W3 | Self::W3g | Self::W3h | Self::W3b)
+    }
+
     /// The unit of the value. More is better, except for bytes.
     pub fn unit(self) -> &'static str {
         match self {
             Self::W1 | Self::W5 => "messages/s",
             Self::W2 => "round trips/s",
-            Self::W3 => "deliveries/s",
+            _ if self.is_broadcast() => "deliveries/s",
             Self::W4 | Self::W4m => "MB/s",
-            Self::Idle => "bytes a connection",
+            _ => "bytes a connection",
         }
     }
 
     pub fn clients(self) -> u64 {
         match self {
-            Self::W3 => 64,
+            _ if self.is_broadcast() => 64,
             Self::W5 => 1_000,
             Self::Idle => 10_000,
             _ => 1,
@@ -57,7 +68,7 @@ impl Work {
         let count = match self {
             Self::W1 => 1_000_000,
             Self::W2 => 30_000,
-            Self::W3 => 20_000,
+            Self::W3 | Self::W3g | Self::W3h | Self::W3b => 20_000,
             Self::W4 => 5_000,
             Self::W4m => 300,
             Self::W5 => 100,

@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use super::one_pass::{ITEM, REPLY, REQUEST, STARTED, WHITE_SPACE, number};
+use super::one_pass::{ITEM, REPLY, REQUEST, STARTED, WHITE_SPACE, number_of};
 use crate::wire::kind::{RequestId, StreamPart};
 
 /// The number of a reply that is written as this library writes it, at the end of its envelope. Does not check whether
@@ -53,5 +53,5 @@ fn number_at_end(bytes: &[u8], key: &str) -> Option<u64> {
     if !front.ends_with(key.as_bytes()) {
         return None;
     }
-    number(std::str::from_utf8(digits).ok()?).map(|(number, _)| number)
+    number_of(digits)
 }

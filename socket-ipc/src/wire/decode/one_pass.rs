@@ -49,8 +49,18 @@ pub(super) const STARTED: &str = ",\"started\":true";
 #[inline]
 pub(super) fn number(text: &str) -> Option<(u64, &str)> {
     let (digits, after) = text.split_at(text.bytes().take_while(u8::is_ascii_digit).count());
-    let number = digits.parse().ok().filter(|_| digits.len() == 1 || !digits.starts_with('0'))?;
-    Some((number, after))
+    Some((number_of(digits.as_bytes())?, after))
+}
+
+/// The number that is written in these digits, in the same way.
+// `str::parse` takes three times as many instructions, and each item of a stream has two such numbers.
+#[inline]
+pub(super) fn number_of(digits: &[u8]) -> Option<u64> {
+    if let [] | [b'0', _, ..] = digits {
+        return None;
+    }
+    let next = |number: u64, digit: &u8| number.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
+    digits.iter().try_fold(0, next)
 }
 
 /// Decodes the value that the text begins with, and returns the text that follows.

@@ -9,9 +9,6 @@ mod serializer;
 #[cfg(test)]
 mod tests;
 
-use std::fmt::Display;
-use std::io::Write as _;
-
 use serde::ser::{Error as _, Serialize};
 use serde_json::Error;
 
@@ -73,10 +70,13 @@ impl<'b> Json<'b> {
     }
 
     /// Writes a further key of an object, and its value, which is JSON text.
-    pub(super) fn further(&mut self, key: &str, value: impl Display) {
-        self.text.put_all([",\"", key, "\":"]);
-        // Never fails: bytes over the limit are counted.
-        let _ = write!(self.text, "{value}");
+    pub(super) fn further(&mut self, key: &str, value: &str) {
+        self.text.put_all([",\"", key, "\":", value]);
+    }
+
+    /// Writes a further key of an object, and its value.
+    pub(super) fn further_number(&mut self, key: &str, value: u64) {
+        self.further(key, itoa::Buffer::new().format(value));
     }
 
     /// Opens an array or object.

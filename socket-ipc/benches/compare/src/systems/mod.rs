@@ -96,6 +96,8 @@ impl System {
     pub fn does(self, work: Work) -> bool {
         match self {
             Self::SocketIpc | Self::SocketIpcMultiThread => true,
+            // The others have no groups.
+            _ if work.is_broadcast() && work != Work::W3 => false,
             // One connection is enough to compare with.
             Self::ByHand | Self::ByHandMultiThread => !matches!(work, Work::W3 | Work::Idle),
             Self::BareEcho | Self::BareEchoMultiThread => work == Work::W2,

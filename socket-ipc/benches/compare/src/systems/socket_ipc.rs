@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use futures::future::try_join_all;
-use socket_ipc::{Client, Server};
+use socket_ipc::{Client, ClientId, Server, ServerHandle};
 use tokio::sync::{Notify, mpsc};
 
 use super::{Done, Endpoint};
@@ -16,11 +16,15 @@ pub async fn play(endpoint: Endpoint, work: Work, count: u64, path: &Path) -> Do
     match (endpoint, work) {
         (Endpoint::Server, Work::W1 | Work::W5) => add_up_small(work, count, path).await,
         (Endpoint::Server, Work::W2) => echo(path).await,
-        (Endpoint::Server, Work::W3) => broadcast(work, count, path).await,
+        (Endpoint::Server, Work::W3 | Work::W3g | Work::W3h | Work::W3b) => {
+            broadcast(work, count, path).await
+        }
         (Endpoint::Server, Work::W4 | Work::W4m) => add_up_texts(count, path).await,
         (Endpoint::Server, Work::Idle) => wait_for(work, path).await,
         (Endpoint::Client, Work::W2) => ping(count, path).await,
-        (Endpoint::Client, Work::W3) => receive_all(work, count, path).await,
+        (Endpoint::Client, Work::W3 | Work::W3g | Work::W3h | Work::W3b) => {
+            receive_all(work, count, path).await
+        }
         (Endpoint::Client, Work::Idle) => stay(work, path).await,
         (Endpoint::Client, _) => send_all(work, count, path).await,
     }
@@ -68,14 +72,23 @@ async fn echo(path: &Path) -> Done {
 
 async fn broadcast(work: Work, count: u64, path: &Path) -> Done {
     let server = Server::new(path);
-    let everybody = here(&server, work.clients());
+    let groups = server.handle();
+    let everybody =
+        here_as(&server, work.clients(), move |client_id, number| join(&groups, work, client_id, number));
     let mut replies = server.subscribe::<Checksum>();
     server.listen().await?;
     say_ready();
     everybody.notified().await;
     let start = Instant::now();
+    let (one, other) = (server.group("one"), server.group("other"));
     for id in 0..count {
-        server.broadcast_async(&Small::new(id)).await?;
+        let small = Small::new(id);
+        match work {
+            Work::W3g => one.broadcast_async(&small).await?,
+            Work::W3h => one.broadcast_async(&small).await? + other.broadcast_async(&small).await?,
+            Work::W3b => if id % 2 == 0 { &one } else { &other }.broadcast_async(&small).await?,
+            _ => server.broadcast_async(&small).await?,
+        };
     }
     let mut sum = 0;
     for _ in 0..work.clients() {
@@ -98,12 +111,36 @@ async fn wait_for(work: Work, path: &Path) -> Done {
     Ok(())
 }
 
+/// Puts a client into the groups of a work.
+fn join(server: &ServerHandle, work: Work, client_id: ClientId, number: u64) {
+    let groups: &[&str] = match work {
+        Work::W3g => &["one"],
+        Work::W3h => &[["one", "other"][number as usize % 2]],
+        Work::W3b => &["one", "other"],
+        _ => &[],
+    };
+    for group in groups {
+        server.group(group).join(client_id).expect("the names are short and the groups few");
+    }
+}
+
 /// Notified once the expected number of clients is connected.
 fn here(server: &Server, awaited: u64) -> Arc<Notify> {
+    here_as(server, awaited, |_, _| {})
+}
+
+/// The same; `each` is called with each client and its number.
+fn here_as(
+    server: &Server,
+    awaited: u64,
+    each: impl Fn(ClientId, u64) + Send + Sync + 'static,
+) -> Arc<Notify> {
     let everybody = Arc::new(Notify::new());
     let (told, here) = (Arc::clone(&everybody), AtomicU64::new(0));
-    server.on_connection(move |_| {
-        if here.fetch_add(1, Relaxed) + 1 == awaited {
+    server.on_connection(move |client_id| {
+        let number = here.fetch_add(1, Relaxed);
+        each(client_id, number);
+        if number + 1 == awaited {
             told.notify_one();
         }
     });
