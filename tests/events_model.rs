@@ -328,7 +328,7 @@ async fn seeds() {
 }
 
 support::both_flavours! {
-    async fn events_model_views_of_both_sides_agree() {
+    async fn events_model_views_of_both_ends_agree() {
         seeds().await;
     }
 }

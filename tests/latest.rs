@@ -228,7 +228,7 @@ support::both_flavours! {
         let (mut number, mut random) = (0, fastrand::Rng::with_seed(5));
         let mut all = Delivery::default();
         for burst in 0..BURSTS {
-            // The first is more than a socket and an outbox below the mark hold.
+            // The first is more than a socket and an outbox below the high-water mark hold.
             for _ in 0..if burst == 0 { 600 } else { random.usize(1..300) } {
                 number += 1;
                 let Delivery { queued, deferred, replaced, .. } = scene.latest(number, random.usize(0..3_000));

@@ -391,7 +391,7 @@ support::both_flavours! {
         assert_eq!(server.stats().late_replies, 0);
     }
 
-    async fn actor_behind_a_channel_answers_later() {
+    async fn actor_behind_a_channel_replies_later() {
         let (_place, server, client) = connected().await;
         let (jobs, mut submitted) = tokio::sync::mpsc::channel::<(Job, ReplySender<Job>)>(1_000);
         tokio::spawn(async move {

@@ -182,7 +182,7 @@ impl State {
         if total.has_room(counted) || !self.needs_total(to, len, except) {
             return Ok(());
         }
-        total.refuse(counted);
+        total.reject(counted);
         let full = (total.queued(), total.limit());
         Err(SendError::outbox_total_full(topic.as_str(), counted, full))
     }
