@@ -37,7 +37,7 @@ struct Scene {
 impl Scene {
     async fn new(options: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
         let (place, connected, gone) = (Place::new(), Events::new(), Events::new());
-        // The tests decide who is too slow.
+        // The tests decide which client is too slow.
         let options = options(Server::builder(place.socket()).write_stall(Duration::from_secs(3_600)));
         let server = options.build();
         server.on_connection(connected.reporter());

@@ -1,4 +1,4 @@
-//! Who is a member of a group.
+//! Which clients are members of a group.
 
 use std::sync::{Arc, Mutex};
 

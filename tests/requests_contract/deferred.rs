@@ -273,7 +273,7 @@ support::both_flavours! {
             peer.write(format!("{{\"topic\":\"job\",\"message\":{id},\"id\":{id}}}\n")).await;
         }
         let (first, second) = (given.next().await.1, given.next().await.1);
-        // A cancel frees nothing: the ping behind the third request is not answered.
+        // A cancel frees nothing: the ping behind the third request gets no reply.
         peer.write("{\"topic\":\"socket-ipc.cancel\",\"message\":1,\"re\":0}\n").await;
         soon("the cancel", first.cancelled()).await;
         let mut other = RawPeer::connect(place.socket()).await;
