@@ -243,7 +243,7 @@ mod tests {
             (Stored::Open, Stored::Open, Stored::Open)
         );
         assert!(queue.open(164));
-        assert_eq!(item(&queue, 1), Stored::Aborted, "the bytes that the last one took beyond the window count");
+        assert_eq!(item(&queue, 1), Stored::Aborted, "what the last one took beyond it counts");
         assert_eq!(item(&queue, 1), Stored::Aborted, "nothing is stored behind the end");
         let queue = ItemQueue::new(Some(200));
         assert_eq!(item(&queue, 201), Stored::Aborted, "it is longer than the whole window");

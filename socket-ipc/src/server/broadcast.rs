@@ -83,7 +83,7 @@ impl State {
         let (bytes, mut wait) = match attempt {
             Ok(reached) => {
                 if reached == 0 {
-                    // Otherwise a program that broadcasts in a loop would let nobody connect.
+                    // Otherwise a program that broadcasts in a loop would let no client connect.
                     consume_budget().await;
                 }
                 return Ok(reached);
