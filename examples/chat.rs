@@ -21,7 +21,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 #[protocol(to_server(Join, Say), to_client(News))]
 struct Chat;
 
-/// Who joins which room.
+/// A guest joins a room.
 #[derive(Topic, Serialize, Deserialize, Clone, Debug)]
 #[topic(name = "join", reply = News)]
 struct Join {
@@ -39,7 +39,8 @@ struct Say(String);
 #[topic = "news"]
 struct News(String);
 
-/// The handlers of the server, with the room and the name of each guest. The library knows who is in which group.
+/// The handlers of the server, with the room and the name of each guest. The library knows which client is in which
+/// group.
 #[derive(Default)]
 struct Rooms(Mutex<BTreeMap<ClientId, Join>>);
 

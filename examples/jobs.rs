@@ -66,7 +66,7 @@ enum JobEvent {
     },
     Finished,
     Cancelled,
-    /// The follower was too slow for so many events.
+    /// The follower was too slow, and this many events were dropped.
     Missed {
         events: u64,
     },

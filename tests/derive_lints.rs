@@ -254,7 +254,7 @@ impl<T: Display + Send + Sync + 'static> Handlers<T> {
     }
 }
 
-/// Those of a client, from a macro.
+/// The handlers of a client, from a macro.
 #[derive(Debug)]
 pub struct ClientHandlers(pub u8);
 
@@ -271,7 +271,7 @@ macro_rules! handlers_from_a_macro {
 }
 handlers_from_a_macro!(ClientHandlers, received, Received, ClientContext<'_, Desk>);
 
-/// Those of a server without a protocol.
+/// The handlers of a server without a protocol.
 #[derive(Debug)]
 pub struct OpenHandlers(pub u8);
 

@@ -64,9 +64,9 @@ macro_rules! send {
 struct Seen {
     /// The messages that were sent to the peer.
     sent: u64,
-    /// Those that came from it.
+    /// The messages that came from it.
     received: u64,
-    /// Those that were queued and not sent, once it has ended.
+    /// The messages that were queued and not sent, once it has ended.
     unsent: u64,
     /// Why it ended; `None` where this end closed meanwhile.
     cause: Option<CloseCause>,
@@ -328,7 +328,7 @@ async fn seeds() {
 }
 
 support::both_flavours! {
-    async fn events_model_views_of_both_sides_agree() {
+    async fn events_model_views_of_both_ends_agree() {
         seeds().await;
     }
 }

@@ -95,7 +95,7 @@ macro_rules! attach {
     };
 }
 
-/// Has a program of Node request by plain messages. There is a reply where the topic has a `reply_topic`.
+/// Makes a program of Node request by plain messages. There is a reply where the topic has a `reply_topic`.
 async fn requests_by_plain_messages(theirs: &mut Peer) {
     theirs.command("say add [2,3]").await;
     assert_eq!(theirs.plain().await, ("received".into(), "sum".into(), json!(5)));

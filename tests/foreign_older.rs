@@ -210,7 +210,7 @@ async fn cancel_at_earlier_version_is_a_late_reply(theirs: Role) {
     pair.end().await;
 }
 
-/// A message without an id is answered by a plain message with `"re":null`, where there is a `reply_topic`.
+/// The reply to a message without an id is a plain message with `"re":null`, where there is a `reply_topic`.
 async fn re_null_at_earlier_version_is_a_plain_message(theirs: Role) {
     let Some(mut pair) = pair("a reply without an id to an earlier version", theirs).await else { return };
     pair.theirs.command("send add [2,3]").await;

@@ -37,7 +37,7 @@ struct Scene {
 impl Scene {
     async fn new(options: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
         let (place, connected, gone) = (Place::new(), Events::new(), Events::new());
-        // The tests decide who is too slow.
+        // The tests decide which client is too slow.
         let options = options(Server::builder(place.socket()).write_stall(Duration::from_secs(3_600)));
         let server = options.build();
         server.on_connection(connected.reporter());
@@ -228,7 +228,7 @@ support::both_flavours! {
         let (mut number, mut random) = (0, fastrand::Rng::with_seed(5));
         let mut all = Delivery::default();
         for burst in 0..BURSTS {
-            // The first is more than a socket and an outbox below the mark hold.
+            // The first is more than a socket and an outbox below the high-water mark hold.
             for _ in 0..if burst == 0 { 600 } else { random.usize(1..300) } {
                 number += 1;
                 let Delivery { queued, deferred, replaced, .. } = scene.latest(number, random.usize(0..3_000));

@@ -94,7 +94,7 @@ impl Scene {
     }
 }
 
-/// The most that may be queued for so many clients.
+/// The most that may be queued for this many clients.
 fn bound(clients: usize) -> usize {
     TOTAL + clients * 2 * limits::OUTBOX_HIGH_WATER
 }

@@ -120,7 +120,7 @@ fn is_code(error: &RequestError, code: &str) -> bool {
     matches!(error, RequestError::Rejected { reply, .. } if reply.code() == code)
 }
 
-/// Waits until a node in a process has received or counted so many broadcasts. Returns the numbers and the count.
+/// Waits until a node in a process has received or counted this many broadcasts. Returns the numbers and the count.
 async fn received_or_counted(
     process: &Process,
     received: &mut Events<u64>,

@@ -102,8 +102,8 @@ use syn::{DeriveInput, parse_macro_input};
 /// replies_with::<Submit>();
 /// ```
 ///
-/// The request, its reply and its error are owned types, without lifetimes. A responder may run longer than the buffer
-/// lives that the request arrived in, and the requester keeps the reply. The reply of a generic request may use its
+/// The request, its reply and its error are owned types, without lifetimes. A responder may still run when the buffer
+/// that the request arrived in is gone, and the requester keeps the reply. The reply of a generic request may use its
 /// parameters: `reply = Found<T>`. `error` needs `reply` or `stream`; `reply_topic` and `no_cancel` need `reply`.
 ///
 /// With `stream` in place of `reply` a topic is the request of a stream: the type implements `StreamRequest`, too, and its
@@ -124,7 +124,7 @@ use syn::{DeriveInput, parse_macro_input};
 /// streams::<Follow>();
 /// ```
 ///
-/// `reply_topic = "sum"` is for programs that request without a number, such as those of the Node library: they are
+/// `reply_topic = "sum"` is for programs that request without an `id`, such as those of the Node library: they are
 /// replied to by a message of that topic, and otherwise not at all.
 ///
 /// # Which names are allowed
@@ -489,7 +489,7 @@ pub fn handlers(attribute: TokenStream, item: TokenStream) -> TokenStream {
 /// # Which types are allowed?
 ///
 /// Enums without generics, whose variants hold one topic each, as `News(News)`. The topics are owned types: a
-/// subscription keeps messages longer than the buffer lives that they arrived in.
+/// subscription keeps messages after the buffer that they arrived in is gone.
 ///
 /// # Can two variants have the same topic?
 ///

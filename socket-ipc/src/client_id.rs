@@ -25,13 +25,13 @@ impl ClientId {
         Self(number)
     }
 
-    /// The id of a requester beyond this machine, which reached the server over NATS.
+    /// The id of a requester on another machine, which reached the server over NATS.
     #[cfg(feature = "nats")]
     pub(crate) fn remote(number: u64) -> Self {
         Self(FIRST_REMOTE + number)
     }
 
-    /// Whether it is that of a requester beyond this machine. No local connection ever has such an id.
+    /// Whether it is that of a requester on another machine. No local connection ever has such an id.
     #[cfg(feature = "nats")]
     pub(crate) fn is_remote(self) -> bool {
         self.0 >= FIRST_REMOTE

@@ -17,7 +17,7 @@ pub enum Event {
     Received(String, String),
     /// A message error: the kind, the bytes that are kept, and how many there were.
     Error(MessageErrorKind, Vec<u8>, u64),
-    /// The connection of the peer ended, with so many bytes of an unfinished message.
+    /// The connection of the peer ended, with this many bytes of an unfinished message.
     Ended(String, u64),
 }
 

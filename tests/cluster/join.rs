@@ -1,4 +1,4 @@
-//! Who is let into a domain, and what one is told who is not.
+//! Which servers are let into a domain, and which error the others get.
 
 use socket_ipc::Server;
 use socket_ipc::cluster::{Cluster, ClusterEvent, ClusterOptions, JoinError};

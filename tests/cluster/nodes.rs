@@ -74,7 +74,7 @@ impl Node {
         Self { server, cluster, events, place }
     }
 
-    /// A node whose server takes so many requests at once.
+    /// A node whose server takes this many requests at once.
     pub async fn with_limit(nats: &Nats, name: &str, max_requests: usize) -> Self {
         let place = Place::new();
         let server = Server::builder(place.socket()).max_requests(max_requests).build();
@@ -128,7 +128,8 @@ impl Node {
         nodes.iter().find(|node| node.id == *other.cluster.node()).map_or(0, |node| node.lagged)
     }
 
-    /// Waits until another node has told that it has sent so many broadcasts: those that are missing are counted then.
+    /// Waits until another node has told that it has sent this many broadcasts: the ones that are missing are counted
+    /// then.
     pub async fn settled(&self, other: &Self, sent: u64) {
         let is_told = || {
             let nodes = self.cluster.nodes();
@@ -142,7 +143,7 @@ impl Node {
         .await;
     }
 
-    /// Has this server respond to [`Wait`], and reports when a responder begins and when it is dropped.
+    /// Makes this server respond to [`Wait`], and reports when a responder begins and when it is dropped.
     pub fn waits(&self) -> Events<&'static str> {
         let events = Events::new();
         let report = events.reporter();

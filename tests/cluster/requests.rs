@@ -1,4 +1,4 @@
-//! Requests that take long, are given up, or find nobody.
+//! Requests that take long, are given up, or find no responder.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use support::{Events, soon};
 
 use crate::nodes::{Divide, DivideError, News, Node, OnDrop, Wait, Who, news};
 
-/// A request that is replied to after so many milliseconds.
+/// A request that is replied to after this many milliseconds.
 #[derive(Topic, Serialize, Deserialize, Debug)]
 #[topic(name = "slow", reply = u64)]
 struct Slow(u64);

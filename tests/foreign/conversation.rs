@@ -52,7 +52,7 @@ pub fn text(n: u32) -> String {
     (0..n * 7 % 40).map(|k| alphabet[(n * 31 + k * 17) % alphabet.len()].as_str()).collect()
 }
 
-/// A text of so many bytes in UTF-8.
+/// A text of this many bytes in UTF-8.
 pub fn big(bytes: usize) -> String {
     const UNIT: &str = "a megabyte of ☃ and é ";
     UNIT.repeat(bytes / UNIT.len()) + &"x".repeat(bytes % UNIT.len())
@@ -67,7 +67,7 @@ pub enum Batch {
     Delimiters,
     /// Numbered messages.
     Count(Range<u32>),
-    /// One message with a text of so many bytes.
+    /// One message with a text of this many bytes.
     Big(usize),
     /// A topic and no message.
     Missing,

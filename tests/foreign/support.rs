@@ -8,7 +8,7 @@
 //! | `values` | each of `values` in `speech.json`, under the topic `value` |
 //! | `delimiters` | each of `delimiters` in `speech.json`: text that looks like a delimiter, in every place |
 //! | `count 0 5000` | `{"n":0,"text":…}` to `{"n":4999,"text":…}` under `count`; [`text`] is the rule for the text |
-//! | `big 1048576` | `{"text":…}` under `big`, with a text of so many bytes; [`big`] is the rule for the text |
+//! | `big 1048576` | `{"text":…}` under `big`, with a text of this many bytes; [`big`] is the rule for the text |
 //! | `missing` | nothing at all, under `missing` |
 //! | `none` | a text under the empty topic |
 //! | `untopical` | a message that has no topic: not an envelope |

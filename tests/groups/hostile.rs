@@ -11,7 +11,7 @@ use super::{Number, Scene, line};
 #[topic(name = "join", reply = bool)]
 struct Join(String);
 
-/// Has clients join the groups that they name.
+/// Lets clients join the groups that they name.
 fn let_join(server: &Server) {
     let rooms = server.handle();
     server.respond::<Join>(move |Join(name), id| rooms.group(name).join(id)).unwrap();

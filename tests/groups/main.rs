@@ -1,4 +1,4 @@
-//! Groups of clients, sentence by sentence: who is a member, what members are sent, and what is left of them.
+//! Groups of clients, sentence by sentence: which clients are members, what members are sent, and what is left of them.
 
 mod broadcasts;
 mod concurrent;

@@ -1,4 +1,4 @@
-//! Who is a member of a group.
+//! Which clients are members of a group.
 
 use std::sync::{Arc, Mutex};
 
@@ -113,7 +113,7 @@ support::both_flavours! {
             error.to_string(),
             format!(
                 "client {id} can't join the group `one \\\"more\\\"\\n`: it is in 1024 groups, the limit; \
-                 have it leave one first"
+                 remove it from one first"
             )
         );
         assert!(matches!(

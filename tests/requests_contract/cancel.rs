@@ -351,7 +351,7 @@ support::both_flavours! {
         peer.write([cancel("8"), cancel("9")].concat()).await;
         raw_ping(&mut peer).await;
         assert_eq!((guards.begun(), guards.dropped()), (4, 4));
-        // Without a cancel each is answered.
+        // Without a cancel each gets a reply.
         peer.write("{\"topic\":\"ping\",\"message\":1,\"id\":7}\n{\"topic\":\"ping\",\"message\":2,\"id\":7}\n").await;
         assert_eq!(peer.line().await, r#"{"topic":"ping","message":1,"re":7}"#);
         assert_eq!(peer.line().await, r#"{"topic":"ping","message":2,"re":7}"#);

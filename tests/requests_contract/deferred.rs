@@ -273,7 +273,7 @@ support::both_flavours! {
             peer.write(format!("{{\"topic\":\"job\",\"message\":{id},\"id\":{id}}}\n")).await;
         }
         let (first, second) = (given.next().await.1, given.next().await.1);
-        // A cancel frees nothing: the ping behind the third request is not answered.
+        // A cancel frees nothing: the ping behind the third request gets no reply.
         peer.write("{\"topic\":\"socket-ipc.cancel\",\"message\":1,\"re\":0}\n").await;
         soon("the cancel", first.cancelled()).await;
         let mut other = RawPeer::connect(place.socket()).await;
@@ -391,7 +391,7 @@ support::both_flavours! {
         assert_eq!(server.stats().late_replies, 0);
     }
 
-    async fn actor_behind_a_channel_answers_later() {
+    async fn actor_behind_a_channel_replies_later() {
         let (_place, server, client) = connected().await;
         let (jobs, mut submitted) = tokio::sync::mpsc::channel::<(Job, ReplySender<Job>)>(1_000);
         tokio::spawn(async move {

@@ -175,7 +175,7 @@ support::both_flavours! {
         }
         assert!(called.rest().is_empty(), "no responder was called");
         assert_eq!(server.stats().dropped_replies, 0);
-        // The same without the key is answered.
+        // The same without the key gets a reply.
         peer.write("{\"topic\":\"sum\",\"message\":5}\n").await;
         assert_eq!(peer.line().await, r#"{"topic":"sum","message":1,"re":null}"#);
     }

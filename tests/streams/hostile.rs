@@ -120,7 +120,7 @@ support::both_flavours! {
         });
         while !hostile.is_finished() {
             ping(&client).await;
-            // Those dropped first, so that a stream that ends in between is not counted twice.
+            // The dropped ones are counted first, so that a stream that ends in between is not counted twice.
             let dropped = guards.dropped();
             assert!(guards.begun() - dropped <= 100 * 16);
         }

@@ -65,7 +65,7 @@ impl Nats {
         (self.child, self.lines, self.port) = (child, Mutex::new(lines), port);
     }
 
-    /// Has the server read its configuration again, and waits until it has.
+    /// Makes the server read its configuration again, and waits until it has.
     pub fn reload(&self, config: &str) {
         std::fs::write(&self.config, config).unwrap();
         self.signal(Signal::HUP);

@@ -89,7 +89,7 @@ impl Peer {
         assert!(self.lines.iter().all(|line| !line.starts_with(start)));
     }
 
-    /// Has a client ping until it gets the reply, and again after each loss of the connection. Returns the number of
+    /// Makes a client ping until it gets the reply, and again after each loss of the connection. Returns the number of
     /// losses.
     pub fn pings(&mut self, number: u64) -> usize {
         for losses in 0.. {

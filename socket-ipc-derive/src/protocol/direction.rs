@@ -24,9 +24,9 @@ impl Direction<'_> {
     pub(super) fn travels(&self, input: &DeriveInput) -> TokenStream {
         let (marker, ident) = (&self.marker, &input.ident);
         let topics = self.topics;
-        // From a single impl the compiler would conclude that every message is of its type, and report another one as
-        // mismatched, with no word of the protocol; and where there is none, it would not wait to learn the type it
-        // names. So there are two at least, if of types that are no topics and that cannot be sent.
+        // There are at least two impls, the missing ones for types that are no topics and cannot be sent. From a single
+        // impl the compiler would conclude that every message is of its type, and its error for another type would not
+        // name the protocol. Without an impl it would report an error before it knows the type of the message.
         let others = [quote!(::core::convert::Infallible), quote!(::core::marker::PhantomPinned)];
         let others = others.into_iter().take(2_usize.saturating_sub(topics.len()));
         quote! {

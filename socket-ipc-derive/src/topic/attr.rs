@@ -24,7 +24,7 @@ const STREAM: &str = "stream";
 const ERROR: &str = "error";
 /// The topic of the reply, where it is not that of the request.
 const REPLY_TOPIC: &str = "reply_topic";
-/// Has the responder run on when the requester gives up.
+/// Makes the responder run on when the requester gives up.
 const NO_CANCEL: &str = "no_cancel";
 /// The keys of the long form. A new key stands here, in [`Keys`] and in [`read_key`].
 const LANGUAGE: Language =
@@ -131,7 +131,7 @@ fn read_long(attribute: &Attribute, list: &MetaList, errors: &mut Vec<Error>) ->
     }
 }
 
-/// Checks that the keys which say something of a request stand beside what makes one.
+/// Checks that the keys that belong to a request come with `reply` or `stream`, which make the topic one.
 fn check_request(keys: &mut Keys, errors: &mut Vec<Error>) {
     if let [_, second, ..] = &keys.kinds[..] {
         errors.push(Error::new(
@@ -175,7 +175,7 @@ struct Keys {
     krate: Option<Option<Path>>,
     /// `reply` and `stream`, in the order in which they stand.
     kinds: Vec<Ident>,
-    /// Those that only a request has.
+    /// The keys that only a request has.
     of_requests: Vec<Ident>,
 }
 

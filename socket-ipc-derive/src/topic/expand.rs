@@ -70,7 +70,7 @@ fn check_types_are_static(generics: &Generics, errors: &mut Vec<Error>) {
     }));
 }
 
-/// Rejects a lifetime on a request: a responder may run longer than the buffer lives that the request arrived in.
+/// Rejects a lifetime on a request: a responder may still run when the buffer that the request arrived in is gone.
 fn check_request_is_owned(generics: &Generics, attribute: &TopicAttribute, errors: &mut Vec<Error>) {
     let key = match (&attribute.reply, &attribute.stream) {
         (Some(_), _) => "reply",

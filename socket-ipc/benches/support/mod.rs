@@ -253,7 +253,7 @@ async fn send<M: Topic + Serialize>(clients: usize, messages: usize, message: &M
 }
 
 fn admit(server: &Server, memory: Memory) -> ClientId {
-    server.serve_connection(memory).expect("anybody may come").expect("the server is open")
+    server.serve_connection(memory).expect("every client is let in").expect("the server is open")
 }
 
 /// A client in memory: it sends `block` `blocks` times, then closes, and reads everything that is written to it.

@@ -8,9 +8,9 @@ use super::thread::Own;
 use super::wait::{deadline, wait, wait_until};
 use crate::router::Subscription;
 
-/// The messages of one topic, of a [set](crate::TopicSet) of topics, or of all, as an iterator that waits for the next one:
-/// what [`subscribe`](super::Client::subscribe) and [`subscribe_raw`](super::Client::subscribe_raw) return. That of
-/// [`events`](super::Client::events) has connections and messages.
+/// The messages of one topic, of a [set](crate::TopicSet) of topics, or of all, as an iterator that waits for the next
+/// one: what [`subscribe`](super::Client::subscribe) and [`subscribe_raw`](super::Client::subscribe_raw) return. The
+/// iterator that [`events`](super::Client::events) returns has connections, too.
 ///
 /// It yields every message that arrives after it was made, in the order in which the server sent them, also over later
 /// connections. Each of several iterators yields every message. An iterator holds at most

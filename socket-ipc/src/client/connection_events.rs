@@ -78,8 +78,8 @@ impl<P> ClientHandle<P> {
     pub fn connection_events(&self) -> EventStream<ClientConnectionEvent> {
         let (disconnected, stream) = event_stream(ClientConnectionEvent::Lagged);
         let (failed, connected) = (Arc::clone(&disconnected), Arc::clone(&disconnected));
-        // The end first: a connection that is made and lost meanwhile then seems to have been there before, and not to
-        // stay.
+        // The listener of ends is attached first. Of a connection that is made and lost in between, the stream then has
+        // the end alone, as of one that was there before. In the other order it would have the beginning alone.
         let events = &self.state.core.events.own;
         let attached = vec![
             events.disconnect.attach(Box::new(move |reason, _holds| {

@@ -124,8 +124,7 @@ async fn connect(path: &Path) -> io::Result<UnixStream> {
     }
 }
 
-/// Says what is at the path where it is no socket that takes a connection: the error of the operating system is that of a
-/// dead server, or names no file.
+/// Says what is at the path if it is no socket: the operating system's error would be that of a dead server.
 fn explained(error: io::Error, path: &Path) -> io::Error {
     let found = match error.kind() {
         io::ErrorKind::ConnectionRefused => std::fs::metadata(path).ok().and_then(|found| no_socket(&found)),

@@ -33,8 +33,8 @@ impl<P> ClientHandle<P> {
     }
 }
 
-/// Reads it otherwise than a typed reply: a description is no topic, so that the compiler does not suggest it where a
-/// topic is missing.
+/// Reads a description, which is no typed reply: it is no topic, so that the compiler does not suggest it where a topic
+/// is missing.
 fn read_description(wire: Wire, topic: &str, envelope: &[u8]) -> Result<Description, RequestError> {
     let text = read_raw(wire, topic, envelope)?;
     text.decode().map_err(|error| RequestError::ReplyUndecodable {

@@ -1,4 +1,4 @@
-//! A client's handle: sends, looks around and closes, from anywhere.
+//! A client's handle: sends, tells about the connection and counts, and closes, from anywhere.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -14,8 +14,8 @@ use crate::metrics::stats::Stats;
 use crate::topic::direction::{AnyTopic, ToServer};
 use crate::topic::{Topic, TopicName};
 
-/// A handle to a client, for its listeners and the rest of the program: attaches listeners, sends, looks around,
-/// closes.
+/// A handle to a client, for its listeners and the rest of the program: attaches listeners, sends, tells whether it is
+/// connected, closes.
 ///
 /// Cheap to clone. It keeps neither the client nor a listener alive, so a listener may own one. Once the
 /// client is closed or dropped, sending is [`SendError::Closed`].
@@ -94,7 +94,7 @@ impl<P> ClientHandle<P> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, nothing was queued.
+    /// If it is dropped before it resolves, nothing was queued.
     ///
     /// # Examples
     ///
@@ -138,7 +138,7 @@ impl<P> ClientHandle<P> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, nothing was queued.
+    /// If it is dropped before it resolves, nothing was queued.
     pub async fn send_raw_async<M: Serialize + ?Sized>(
         &self,
         topic: &str,
@@ -216,8 +216,8 @@ impl<P> ClientHandle<P> {
         closing::closed(&self.state)
     }
 
-    /// Waits until the client begins to close. A listener or a responder that waits for much else may end early by it,
-    /// and the drain with it.
+    /// Waits until the client begins to close. A listener or a responder that waits for something else can end once
+    /// this resolves, and so end the drain early.
     pub async fn closing(&self) {
         closing::begun(&self.state).await;
     }

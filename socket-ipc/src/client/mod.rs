@@ -124,7 +124,7 @@ impl<P> Client<P> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, it leaves the client as if it had not been called.
+    /// If it is dropped before it resolves, it leaves the client as if it had not been called.
     ///
     /// # Examples
     ///

@@ -59,7 +59,7 @@ pub enum ClientEvent<M> {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ConnectFailures {
-    /// How many there were since the entry before. 1 where the stream is read as fast as they fail.
+    /// How many attempts failed since the entry before: 1 where the stream is read as fast as they fail.
     pub attempts: u64,
     /// Why the last of them failed.
     pub error: Arc<ConnectError>,
@@ -159,8 +159,8 @@ impl<P> ClientHandle<P> {
                 begin.begin((), ClientEvent::Connected { again }, holds);
             })),
         ];
-        // Behind these: a connection that begins or ends from now on reports it to them. Before the messages: each of
-        // them finds the beginning of its connection sent.
+        // After these listeners are attached, because a connection that begins or ends from now on is reported to them.
+        // Before the listeners of messages, because the beginning of a connection is sent before its messages.
         let state = &self.state;
         message.existing(
             || read(&state.link).iter().map(|_| ()).collect(),

@@ -56,7 +56,7 @@ impl<P> Cluster<P> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, either no client gets the message, or the clients of this node alone.
+    /// If it is dropped before it resolves, either no client gets the message, or the clients of this node alone.
     pub async fn broadcast_async<T>(&self, message: &T) -> Result<usize, BroadcastError>
     where
         P: ToClient<T>,

@@ -26,7 +26,7 @@ impl<P> Cluster<P> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, the message may have been sent.
+    /// If it is dropped before it resolves, the message may have been sent.
     pub async fn send<T>(&self, message: &T, to: &ClientRef) -> Result<(), ClusterError>
     where
         P: ToClient<T>,
@@ -46,7 +46,8 @@ impl<P> Cluster<P> {
 
     /// Sends a request to a client of any node, and waits for the reply, for `request_timeout` of this server.
     ///
-    /// Signs of life of its node keep the request alive until then. Dropped before it resolves, it cancels the request.
+    /// Signs of life of its node keep the request alive until then. Dropping the future before it resolves cancels the
+    /// request.
     ///
     /// # Errors
     ///

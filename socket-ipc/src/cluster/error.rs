@@ -37,7 +37,7 @@ pub enum JoinError {
         /// The URL behind its credentials.
         host: String,
     },
-    /// The NATS server can't be reached, or does not let this one in.
+    /// The NATS server can't be reached, or does not let this node in.
     #[error("cannot join the domain `{domain}` at {urls}: {reason}")]
     Connect {
         /// The domain.
@@ -47,7 +47,7 @@ pub enum JoinError {
         /// What the NATS client says.
         reason: String,
     },
-    /// The NATS server let this one in, and refuses what a node needs.
+    /// The NATS server let this node in, and refuses what a node needs.
     #[error(
         "cannot join the domain `{domain}` at {urls}: {reason}; the permissions of a node are in the book"
     )]
@@ -59,14 +59,14 @@ pub enum JoinError {
         /// What the NATS server says.
         reason: String,
     },
-    /// The NATS server let this one in, and did not reply to it.
+    /// The NATS server let this node in, and did not reply to it.
     #[error("cannot join the domain `{domain}` at {urls}: no reply within {timeout:?}")]
     Timeout {
         /// The domain.
         domain: String,
         /// The URLs that were tried.
         urls: String,
-        /// How long it was waited for.
+        /// How long the node waited.
         timeout: Duration,
     },
 }
@@ -198,7 +198,7 @@ pub enum ClusterError<E = ErrorReply> {
         /// `request_timeout` of the server.
         timeout: Duration,
     },
-    /// The message could not be written as JSON, or a client of this very node could not be sent to.
+    /// The message could not be written as JSON, or it could not be sent to a client of this node.
     #[error(transparent)]
     Send(#[from] SendError),
     /// The client replied with an error, or with something else than the reply.

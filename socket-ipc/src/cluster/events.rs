@@ -8,7 +8,7 @@ use crate::sync::lock;
 
 /// What happens in a domain: the items of [`Cluster::events`](super::Cluster::events).
 ///
-/// Where nobody reads events, those that tell of a loss or a mistake are `tracing` warnings.
+/// While no stream of events is open, an event that tells of a loss or a mistake is a `tracing` warning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ClusterEvent {

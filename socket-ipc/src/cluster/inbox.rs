@@ -1,4 +1,4 @@
-//! What arrives for the requests of this node, and for those that it has taken.
+//! What arrives for the requests of this node, and for the requests that it has taken.
 
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt as _;

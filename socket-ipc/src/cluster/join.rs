@@ -50,7 +50,7 @@ impl<P> Cluster<P> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, the server has not joined.
+    /// If it is dropped before it resolves, the server has not joined.
     pub async fn join(server: &ServerHandle<P>, options: ClusterOptions) -> Result<Self, JoinError> {
         options.check()?;
         let node = NodeId::new(&options.name, fastrand::u64(..));
@@ -126,8 +126,8 @@ impl Shared {
         });
     }
 
-    /// Waits until the NATS server has seen the subscriptions: it replies to a request that nobody subscribes to after
-    /// that. What it refuses it says before.
+    /// Waits until the NATS server has seen the subscriptions: after that, it replies to a request that nobody
+    /// subscribes to. If it rejects a subscription, it says so before it replies.
     async fn check(
         &self,
         options: &ClusterOptions,
@@ -135,7 +135,7 @@ impl Shared {
     ) -> Result<(), JoinError> {
         let round_trips = async {
             self.publish_beat(false).await;
-            // The reply and the problem come on two ways; after the second reply the problem is here, too.
+            // The reply and an error come over two channels. Once the second reply is here, so is the error.
             for _ in 0..2 {
                 match self.request(self.subjects.nobody(), 0, b"null".to_vec()).await {
                     Sent::Nobody => {}

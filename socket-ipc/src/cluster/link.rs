@@ -17,7 +17,7 @@ const SUBSCRIPTION_CAPACITY: usize = 8192;
 /// How long the NATS client waits for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whether there is a connection. It is known to everything that would wait for it.
+/// Whether there is a connection. What would wait for one is told at once that there is none.
 pub(super) struct Link {
     up: watch::Sender<bool>,
 }

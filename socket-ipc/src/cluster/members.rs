@@ -1,4 +1,4 @@
-//! The other nodes of the domain: who is there, and how much of what they broadcast arrived. No I/O, no clock.
+//! The other nodes of the domain: which of them are up, and how many of their broadcasts arrived. No I/O, no clock.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -170,7 +170,7 @@ mod tests {
         assert_eq!(members.beat(&host, beat(1010)), None);
         members.received(&host, 9);
         assert_eq!(members.beat(&host, beat(1019)), None);
-        // A node that counts backwards is no reason to count.
+        // A number that goes backwards counts nothing as lost.
         assert_eq!(members.beat(&host, beat(3)), None);
         assert_eq!(members.beat(&host, beat(4)), lagged(1));
         assert_eq!(members.nodes()[0].lagged, 4);

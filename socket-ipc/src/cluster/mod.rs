@@ -128,7 +128,7 @@ impl<P> Cluster<P> {
         self.shared.hub.stream()
     }
 
-    /// Has the responders of this server reply to requests of the whole domain, and its listeners receive messages.
+    /// Makes the responders of this server reply to requests of the whole domain, and its listeners receive messages.
     ///
     /// NATS hands each request to one of the nodes that offer its topic. Only offered topics can be reached from
     /// outside. In a responder the requester has a [`ClientId`] that no local connection ever has, and nothing but
@@ -164,8 +164,8 @@ impl<P> Cluster<P> {
         Ok(())
     }
 
-    /// Has nodes that offer a topic reply to the requests of this server's clients, for as long as this server has no
-    /// responder of its own for it.
+    /// Makes the nodes that offer a topic reply to the requests of this server's clients, for as long as this server
+    /// has no responder of its own for it.
     ///
     /// Typed errors and cancellation cross. What can go wrong between the nodes is an error reply with a code:
     /// `no_responder` where no node offers the topic, `lost` where the node that has the request is silent, `link_down`

@@ -32,7 +32,7 @@ pub(super) struct Offers {
 struct Connections {
     /// One for each node that is known, so that none keeps another's requests waiting.
     nodes: HashMap<NodeId, Arc<RemoteConnection>>,
-    /// For everyone else.
+    /// The one for all other requesters.
     others: Option<Arc<RemoteConnection>>,
 }
 
@@ -109,7 +109,8 @@ async fn take(shared: &Arc<Shared>, topic: &str, message: Message) {
     }
 }
 
-/// Hands a message or request to the server. `Err` says why not, and whom to tell.
+/// Hands a message or request to the server. `Err` has the error, and the subject that it is replied to, if there is
+/// one.
 fn hand_over(
     shared: &Arc<Shared>,
     topic: &str,

@@ -38,7 +38,7 @@ pub(super) struct Batch {
     pub(super) count: u64,
 }
 
-/// There is no room: so many bytes wait, of so many that may.
+/// There is no room: this many bytes wait, and no more than `limit` may.
 pub(super) struct Full {
     pub(super) queued: usize,
     pub(super) limit: usize,
@@ -77,7 +77,7 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Waits until so many bytes have room.
+    /// Waits until this many bytes have room.
     pub(super) async fn wait_for_room(&self, len: usize) {
         loop {
             let mut emptied = std::pin::pin!(self.emptied.notified());
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn full_queue_refuses_and_room_is_waited_for() {
+    async fn outgoing_full_rejects_and_waits_for_room() {
         let outgoing = Outgoing::new(1000);
         assert!(outgoing.push("a", &[b'x'; 5000], usize::MAX).is_ok(), "one always has room");
         let full = outgoing.push("a", b"x", usize::MAX).unwrap_err();

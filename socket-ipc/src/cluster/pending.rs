@@ -63,7 +63,7 @@ impl Pending {
             request.last_sign = Instant::now();
             request.control = control.or(request.control.take());
         } else if let Some(control) = control {
-            // The requester gave up before it was known whom to tell.
+            // The requester gave up before the node that has the request was known.
             let _ = self.cancels.send(control);
         }
     }

@@ -15,13 +15,13 @@ use super::shared::Shared;
 use crate::error::error_reply::ErrorReply;
 use crate::wire::{EnvelopeKind, RequestId, Tail, Wire};
 
-/// How much of the lines is between the two ends, in bytes.
+/// How many bytes of lines may be between the two ends.
 const PIPE_LEN: usize = 64 * 1024;
 
 /// How many lines may wait to be written.
 const LINES: usize = 1024;
 
-/// One connection. Its number in the server is that of a requester beyond this machine.
+/// One connection. In the server it has the number of a requester on another machine.
 pub(super) struct RemoteConnection {
     lines: mpsc::Sender<Vec<u8>>,
     wire: Wire,

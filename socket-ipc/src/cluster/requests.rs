@@ -34,7 +34,7 @@ pub(super) enum Sent {
 
 impl Shared {
     /// Sends a request of a client of this node, or of this server itself (0), and waits for what becomes of it.
-    /// Dropped before, it cancels the request: the responder decides whether it acts on that.
+    /// If it is dropped before, it cancels the request: the responder decides whether it acts on that.
     pub(super) async fn request(&self, subject: String, client: u64, payload: Vec<u8>) -> Sent {
         self.send(subject, client, payload, None).await
     }

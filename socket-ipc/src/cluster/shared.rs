@@ -40,7 +40,7 @@ pub(super) struct Shared {
     pub(super) offers: Offers,
     /// How many broadcasts were published.
     pub(super) sequence: AtomicU64,
-    /// Has the publisher send a beat.
+    /// Tells the publisher to send a beat.
     pub(super) beat_now: Notify,
     pub(super) has_left: AtomicBool,
     /// The responders that forward.

@@ -1,4 +1,4 @@
-//! Looks several times a second who has been silent for too long.
+//! Checks several times a second which nodes have been silent for too long.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use super::events::ClusterEvent;
 use super::shared::Shared;
 use crate::sync::lock;
 
-/// How often it looks.
+/// How often it checks.
 const INTERVAL: Duration = Duration::from_millis(200);
 
-/// After so long a pause this process itself stood still, and nobody else was silent.
+/// After a longer pause than this between two checks, this process itself stood still: no other node counts as silent.
 const STOOD_STILL: Duration = Duration::from_secs(1);
 
 pub(super) async fn run(shared: &Shared) {

@@ -21,7 +21,7 @@ const MORE: &str = "socket-ipc.more";
 pub(crate) enum Control {
     /// Nobody waits for the reply to the request with this id any more.
     Cancel(RequestId),
-    /// The requester of the stream with this id takes so many bytes more.
+    /// The requester of the stream with this id takes this many more bytes.
     More(RequestId, u64),
 }
 
@@ -98,7 +98,7 @@ pub(super) fn cancel(outbox: &Outbox, wire: Wire, id: u64) {
     send(outbox, wire, CANCEL, &id);
 }
 
-/// Tells the peer that the requester of a stream takes so many bytes more. Returns where the line ends in the outbox.
+/// Tells the peer that the requester of a stream takes this many more bytes. Returns where the line ends in the outbox.
 pub(super) fn more(outbox: &Outbox, wire: Wire, id: u64, bytes: u64) -> u64 {
     send(outbox, wire, MORE, &[id, bytes])
 }

@@ -19,7 +19,7 @@ struct Arrived {
     lines: Lines,
     /// The largest number of bytes that the peer may send unread; `None` is any.
     window: Option<u64>,
-    /// What is left of it: an item may take more than is left, the last one.
+    /// What is left of it. The last item may take more than is left: then this is negative.
     left: i64,
     /// The peer has begun to reply.
     has_started: bool,
@@ -47,8 +47,8 @@ pub(super) enum Stored {
     Open,
     /// It was the last one.
     Ended,
-    /// It has broken the rules: the stream has ended, and the peer does not know.
-    Cut,
+    /// The line broke the rules, so the stream has ended. The peer does not know yet.
+    Aborted,
 }
 
 /// What the reader finds.
@@ -130,7 +130,7 @@ impl ItemQueue {
         lock(&self.0).has_started
     }
 
-    /// Opens the window by so many bytes, and says whether the peer has to know.
+    /// Opens the window by this many bytes, and says whether the peer has to know.
     pub(super) fn open(&self, bytes: u64) -> bool {
         let mut arrived = lock(&self.0);
         arrived.left = arrived.left.saturating_add(signed(bytes));
@@ -143,12 +143,12 @@ impl Arrived {
         let size = line.len() as u64;
         // The reader has an error already, and a line that is on its way is not stored.
         if self.end.is_some() {
-            return Stored::Cut;
+            return Stored::Aborted;
         }
         if let Some(window) = self.window {
             if self.left <= 0 || size > window {
                 self.end = Some(End::BeyondWindow { size, window });
-                return Stored::Cut;
+                return Stored::Aborted;
             }
             self.left = self.left.saturating_sub(signed(cost(line.len())));
         }
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn item_queue_item_beyond_window_cuts() {
+    fn item_queue_item_beyond_window_aborts() {
         let queue = ItemQueue::new(Some(200));
         // A short one takes as much as one of 64 bytes, and the last one may take more than is left.
         assert_eq!(
@@ -243,13 +243,13 @@ mod tests {
             (Stored::Open, Stored::Open, Stored::Open)
         );
         assert!(queue.open(164));
-        assert_eq!(item(&queue, 1), Stored::Cut, "what the last one took beyond is not forgotten");
-        assert_eq!(item(&queue, 1), Stored::Cut, "nothing is stored behind the end");
+        assert_eq!(item(&queue, 1), Stored::Aborted, "what the last one took beyond it counts");
+        assert_eq!(item(&queue, 1), Stored::Aborted, "nothing is stored behind the end");
         let queue = ItemQueue::new(Some(200));
-        assert_eq!(item(&queue, 201), Stored::Cut, "it is longer than the whole window");
+        assert_eq!(item(&queue, 201), Stored::Aborted, "it is longer than the whole window");
         let queue = ItemQueue::new(Some(0));
-        assert_eq!(item(&queue, 0), Stored::Cut);
-        assert!(!queue.open(100), "the peer need not know of a window of what has ended");
+        assert_eq!(item(&queue, 0), Stored::Aborted);
+        assert!(!queue.open(100), "the stream has ended: the peer need not know");
         let queue = ItemQueue::new(None);
         assert_eq!(item(&queue, 100_000), Stored::Open);
     }

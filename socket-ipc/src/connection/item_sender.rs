@@ -48,8 +48,8 @@ impl<E: EndpointState> ItemSender<E> {
         Self { endpoint, outbox, re, window }
     }
 
-    /// Sends the items of the stream that `make` returns, to its end. `outcome_of` is what an error of the stream is as
-    /// a reply.
+    /// Sends the items of the stream that `make` returns, to its end. `outcome_of` makes an error of the stream a
+    /// reply.
     pub(crate) async fn run<M: Serialize, X: Serialize, S: Stream<Item = Result<M, X>>>(
         self,
         topic: TopicName<'_>,

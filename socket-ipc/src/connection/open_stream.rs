@@ -56,7 +56,7 @@ pub(crate) struct OpenStream {
     lines: Lines,
     /// How the last item's envelope began, up to the item itself: comparing takes less time than reading the topic.
     front: Vec<u8>,
-    /// What was read and the peer does not know, in bytes of the window.
+    /// The bytes of the window that were read and that no renewal has told the peer about.
     unrenewed: u64,
     /// Where the last renewal ends in the outbox.
     renewal: u64,
@@ -188,9 +188,9 @@ impl OpenStream {
     /// Counts an item whose line has this length as read, and tells the peer once half of the window is.
     fn has_read(&mut self, len: usize) {
         self.unrenewed = self.unrenewed.saturating_add(cost(len));
-        // While fewer bytes are read the window is not closed, so that the peer never waits for a renewal that does not
-        // come. While a renewal waits in the outbox there is none after it: once the peer has that one, it sends items,
-        // and the next of them that is read brings another.
+        // With less than half of the window read, the window is still open: the peer never waits for a renewal that
+        // does not come. While a renewal waits in the outbox, no other follows it: once the peer has it, it sends
+        // items, and reading the next of them makes another renewal.
         if self.unrenewed >= self.options.window.div_ceil(2)
             && self.pending_requests.has_renewed(self.renewal)
         {

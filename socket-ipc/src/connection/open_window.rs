@@ -47,7 +47,7 @@ impl OpenWindow {
         Self(Mutex::new(State { left, most, is_closing: false, stream: None }))
     }
 
-    /// The requester takes so many bytes more.
+    /// The requester takes this many more bytes.
     pub(super) fn open(&self, bytes: u64) {
         self.change(|state| {
             if let Some(left) = &mut state.left {

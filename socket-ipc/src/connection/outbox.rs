@@ -189,8 +189,8 @@ impl Outbox {
         queue.uncounted.settle_sent(&self.metrics);
     }
 
-    /// Queues a broadcast, if it fits. A `paced` broadcast is queued even if it does not fit, unless the peer is left
-    /// behind. The caller has checked the total for all outboxes at once.
+    /// Queues a broadcast, if it fits. A `paced` broadcast is queued even if it does not fit, unless paced broadcasts
+    /// do not wait for its peer any more. The caller has checked the total for all outboxes at once.
     // A broadcast to all clients and one to a group each call it once for every outbox.
     #[inline(always)]
     pub(crate) fn push_broadcast(&self, broadcast: &Broadcast<'_>, paced: bool) -> Result<(), PushError> {

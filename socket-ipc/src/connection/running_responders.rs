@@ -126,7 +126,7 @@ impl<E: EndpointState> RunningResponders<E> {
         true
     }
 
-    /// Has the streams end, because the endpoint closes.
+    /// Tells the streams to end, because the endpoint closes.
     pub(super) fn close_streams(&self) {
         self.streams.iter().flat_map(|streams| streams.values()).for_each(|window| window.close());
     }
@@ -173,7 +173,7 @@ struct Running<E: EndpointState> {
     call: ResponderCall<E::From>,
     context: ConnectionContext<E>,
     len: usize,
-    /// Has the responder polled, while it is not finished.
+    /// Wakes the set of responders to poll this one. A cancel takes it.
     waker: Option<Waker>,
 }
 

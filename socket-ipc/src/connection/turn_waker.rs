@@ -17,8 +17,8 @@ const WOKEN: u8 = 2;
 ///
 /// A set of futures wakes its task once all of them have been polled, and a cancel wakes the responder that it drops. A
 /// task that is woken while it runs goes to the end of the runtime's queue when it yields, and is polled many times
-/// before the runtime looks for I/O of others. So wakes that come while the task polls the responders are answered by
-/// polling them once more at once.
+/// before the runtime looks for I/O of others. So when a wake comes while the task polls the responders, the task polls
+/// them once more at once.
 #[derive(Debug)]
 pub(super) struct TurnWaker {
     shared: Arc<Shared>,

@@ -64,7 +64,7 @@ impl Writer {
                 }
                 // The peer may have sent something before it left: it is still read.
                 Poll::Ready(Ok(_)) => self.end(CloseCause::PeerClosed),
-                // No error: it is tried again.
+                // Not an error: the call is made again.
                 Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
                 Poll::Ready(Err(error)) => self.end(cause_of(error)),
                 Poll::Pending => {

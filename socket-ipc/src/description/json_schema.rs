@@ -90,12 +90,12 @@ fn line<'k, I: IntoIterator<Item = (&'k str, Value)>>(topic: &str, others: I) ->
     json!({"type": "object", "properties": properties, "required": required})
 }
 
-/// The schema of the number of a request, which its reply repeats.
+/// The schema of the id of a request, which its reply repeats.
 fn id() -> Value {
     re(false)
 }
 
-/// The schema of the number of a reply: that of its request, or `null` where the request has none.
+/// The schema of the `re` of a reply: the id of its request, or `null` where the request has none.
 fn re(may_be_null: bool) -> Value {
     let types: &[&str] = if may_be_null { &["integer", "string", "null"] } else { &["integer", "string"] };
     json!({"type": types})

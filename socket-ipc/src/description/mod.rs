@@ -63,7 +63,7 @@
 //! all there is. A listener of every message adds no topic. Topics that a server without a protocol sends are listed
 //! only if [`describe_as`](crate::ServerBuilder::describe_as) names them.
 //!
-//! # How is a server asked for its statistics?
+//! # How are the statistics requested?
 //!
 //! With the same option the server replies to the request [`socket-ipc.stats`](STATS) with its
 //! [`stats`](crate::ServerHandle::stats).
@@ -72,9 +72,9 @@
 //!
 //! Yes, with the feature `schema`, for topics that also derive `JsonSchema` of the crate
 //! [schemars](https://docs.rs/schemars), version 1. `Chat::schema()` describes a whole protocol with the JSON schemas
-//! (draft 2020-12) of all messages, replies, items and errors, and needs no socket. It exists if all topics of the protocol have a
-//! schema. A server that is built with `describe_as(Chat::schema())` in place of `describe()` sends the schemas in its
-//! description. A server without a protocol lists its topics one by one:
+//! (draft 2020-12) of all messages, replies, items and errors, and needs no socket. It exists if all topics of the
+//! protocol have a schema. A server that is built with `describe_as(Chat::schema())` in place of `describe()` sends the
+//! schemas in its description. A server without a protocol lists its topics one by one:
 //! `Description::new().receives::<Hello>().sends::<Greeting>()`.
 //!
 #![cfg_attr(feature = "schema", doc = "```")]

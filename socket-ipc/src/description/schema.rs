@@ -61,7 +61,7 @@ impl<S> ErrorIn<S> for ErrorReply {
     }
 }
 
-// For the one kind of schema that there is: of `ErrorReply` the compiler knows that it has none of that kind.
+// For the only kind of schema, and not for every kind: the compiler knows that `ErrorReply` has no schema of this one.
 #[cfg(feature = "schema")]
 impl<E: schemars::JsonSchema> ErrorIn<Schemas> for E {
     fn error_schema(contract: Contract) -> Option<Value> {

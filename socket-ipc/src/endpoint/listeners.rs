@@ -198,7 +198,8 @@ pub(crate) fn off<E: Endpoint>(endpoint: &Arc<E>, listener: ListenerId) -> bool 
     true
 }
 
-/// Has every connection look at the table of listeners when it is dropped, which a runtime that is gone does, too.
+/// Makes every connection look at the table of listeners when it is dropped. A task that is dropped with its runtime
+/// does that, too.
 struct Sweep<E: Endpoint>(Weak<E>);
 
 impl<E: Endpoint> Drop for Sweep<E> {

@@ -35,7 +35,8 @@ pub(crate) const ERROR_TOPIC: &str = "error";
 pub struct ErrorReply {
     code: Cow<'static, str>,
     text: String,
-    /// Missing is something else than `null`. Boxed, as errors of requests hold an `ErrorReply` and should stay small.
+    /// A missing value is not the same as `null`. Boxed, as errors of requests hold an `ErrorReply` and should stay
+    /// small.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     data: Option<Box<RawMessage<'static>>>,
 }

@@ -21,7 +21,7 @@ use crate::client_id::ClientId;
 pub enum JoinError {
     /// The client is in as many groups as a client may be in.
     #[error(
-        "client {client_id} can't join the group `{}`: it is in {limit} groups, the limit; have it leave one first",
+        "client {client_id} can't join the group `{}`: it is in {limit} groups, the limit; remove it from one first",
         group.escape_debug()
     )]
     TooManyGroups {

@@ -47,8 +47,8 @@ impl Holds {
 /// The sending end of a stream of entries `E`, from connections to peers `P`.
 pub(crate) struct OrderedSender<E, P> {
     queue: Sender<E>,
-    /// The connections whose beginning was sent and whose end was not. Locked while an entry is put into the queue:
-    /// what another thread finds out of a connection meanwhile comes before the entry, or after it.
+    /// The connections whose beginning was sent and whose end was not. Locked while an entry is put into the queue, so
+    /// that the entries of a connection keep their order when several threads send them.
     open: Mutex<HashSet<P, FixedState>>,
 }
 
@@ -165,7 +165,7 @@ mod tests {
     #[test]
     fn ordered_sender_connection_that_existed_begins_once_and_ends_once() {
         let (sender, stream) = stream();
-        // Reported before its connection is found to exist: it may not have been told of.
+        // The end of a connection whose beginning was not sent is not sent either.
         assert!(sender.end(1, ("end", 1), || None).is_none());
         assert!(begin(&sender, 2).is_none());
         sender.existing(|| vec![2, 3], |peer| ("begin", peer));

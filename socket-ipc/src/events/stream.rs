@@ -95,7 +95,7 @@ impl<E> EventStream<E> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, it takes no event.
+    /// If it is dropped before it resolves, it takes no event.
     pub async fn next(&mut self) -> Option<E> {
         std::future::poll_fn(|cx| self.poll(cx)).await
     }

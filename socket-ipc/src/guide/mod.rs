@@ -3,7 +3,7 @@
 //! | chapter | subjects |
 //! |---|---|
 //! | [messaging] | which listener is called and in which order, callbacks or loops, pacing, when a message is lost, runtimes |
-//! | [groups] | rooms and teams: who is in a group, broadcasts to its members; values of which only the latest matters |
+//! | [groups] | rooms and teams: the members of a group, broadcasts to them; values of which only the latest matters |
 //! | [requests] | requests and replies, how they fail, how many may be in flight |
 //! | [streams] | replies of many items: writing and reading them, how they end, windows, slow readers |
 //! | [protocols] | a whole protocol checked by the compiler |

@@ -113,7 +113,7 @@ impl<L, T, E: Endpoint> fmt::Debug for Attaching<'_, L, T, E> {
     }
 }
 
-/// A struct behind an [`Arc`] handles what it handles without: so the program may keep access to it.
+/// A struct behind an [`Arc`] handles the same topics as the struct itself, so a program can keep access to it.
 #[diagnostic::do_not_recommend]
 impl<L: Handles<T, E>, T, E: Endpoint> Handles<T, E> for Arc<L> {
     fn attach(attaching: Attaching<'_, Self, T, E>) -> Result<(), RegisterError> {

@@ -120,7 +120,7 @@ pub trait Listens<R> {
 }
 
 impl<T: ?Sized> Listens<()> for T {
-    /// The same future: another around it would cost each message its instructions.
+    /// The same future. Another one around it would cost instructions for each message.
     type Later<F: Future<Output = ()> + Send + 'static> = F;
 
     #[inline]
@@ -129,7 +129,8 @@ impl<T: ?Sized> Listens<()> for T {
     }
 }
 
-// From a single impl the compiler would conclude that every handler returns `()`, and say no word of the topic.
+// From a single impl the compiler would conclude that every handler returns `()`, and its error would not name the
+// topic.
 #[diagnostic::do_not_recommend]
 impl<T: ?Sized> Listens<PhantomPinned> for T {
     type Later<F: Future<Output = PhantomPinned> + Send + 'static> = Map<F, fn(PhantomPinned)>;

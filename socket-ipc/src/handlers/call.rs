@@ -19,7 +19,7 @@ pub struct WithContext<F>(pub(super) F);
 
 /// A kind of topics by which methods of the type `C` that do not wait are called. What they return may borrow from the
 /// struct (`'h`), and not from the message (`'m`).
-// Of the kind, not of the method: for a type that is no topic there is no kind, and this gives no second error.
+// Implemented for the kind and not for the method: a type that is no topic has no kind, so this gives no second error.
 // `Kind` is no supertrait: where this is a bound, `Outcome` would be an unknown type.
 #[doc(hidden)]
 pub trait Calls<'h, 'm, C, L, T: Topic, E: Endpoint> {

@@ -139,7 +139,7 @@ impl<P> ContextOf<Client<P>> for ClientContext<'_, P> {
 }
 
 /// A kind of topics of which `T` may travel to the endpoint `E`.
-// Of the kind, so that a type that is no topic gives no second error.
+// Implemented for the kind, so that a type that is no topic gives no second error.
 #[doc(hidden)]
 pub trait TravelsTo<T, E> {}
 

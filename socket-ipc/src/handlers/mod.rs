@@ -22,7 +22,7 @@ pub use endpoint::Endpoint;
 ///
 /// [`#[handlers]`](macro@crate::handlers) writes it for each method of a block. `attach` and `attach_topics` of a
 /// [`ServerHandle`](crate::ServerHandle::attach) and a [`ClientHandle`](crate::ClientHandle::attach) attach all of
-/// them. `E` is where the struct handles the topic: [`Server`] unless said, or `Server<Jobs>`, `Client`,
+/// them. `E` is where the struct handles the topic: [`Server`] unless named, or `Server<Jobs>`, `Client`,
 /// `Client<Jobs>`.
 ///
 /// # By hand

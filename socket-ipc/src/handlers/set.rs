@@ -154,7 +154,7 @@ macro_rules! attach {
             ///
             /// # Errors
             ///
-            /// Those of [`attach`](Self::attach).
+            /// The errors of [`attach`](Self::attach).
             pub fn attach_topics<Topics>(
                 &self,
                 handlers: impl HandlesAll<Topics, $endpoint<P>>,

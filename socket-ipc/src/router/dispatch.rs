@@ -8,7 +8,7 @@ use super::cached::{Cached, Front};
 use super::calls::{Left, PendingCall, ResponderCall, Rest, panicked};
 use super::listener::CallResult;
 use super::report::Report;
-use super::stream_responder::{Refused, window_of};
+use super::stream_responder::{Rejection, window_of};
 use super::table::Table;
 use crate::error::error_reply::ErrorReply;
 use crate::error::{MessageError, MessageErrorKind};
@@ -207,11 +207,11 @@ impl<F: Copy> Router<F> {
             }
             let window = match window_of(entry, &envelope) {
                 Ok(window) => window,
-                Err(Refused::Reply(error_reply)) => {
+                Err(Rejection::Reply(error_reply)) => {
                     report.send_error_reply(&kind.reply_to(false), topic, error_reply, from);
                     continue;
                 }
-                Err(Refused::Reported(kind)) => {
+                Err(Rejection::Reported(kind)) => {
                     report_error(kind);
                     continue;
                 }

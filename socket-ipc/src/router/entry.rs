@@ -38,7 +38,7 @@ impl<F> Entry<F> {
         self.listener.responds() && self.is_attached()
     }
 
-    /// Whom the reply to a message of this kind is for.
+    /// The recipient of the reply to a message of this kind.
     pub(super) fn reply_to(&self, kind: &EnvelopeKind) -> ReplyTo {
         kind.reply_to(self.listener.reply_topic().is_some())
     }

@@ -18,7 +18,7 @@ pub(crate) struct Responding<T, L> {
 }
 
 impl<T, L> Responding<T, L> {
-    /// `respond` is given the request, its sender, and whom the reply is for.
+    /// `respond` is given the request, its sender, and the recipient of the reply.
     pub(crate) fn new<F>(respond: L) -> Box<Self>
     where
         L: Fn(T, F, &ReplyTo) -> CallResult,
@@ -75,8 +75,8 @@ pub(crate) struct RespondingRaw<L> {
 }
 
 impl<L> RespondingRaw<L> {
-    /// `respond` is given the request, its sender, and whom the reply is for. The reply travels under `reply_topic`, or
-    /// under the topic of the request.
+    /// `respond` is given the request, its sender, and the recipient of the reply. The reply travels under
+    /// `reply_topic`, or under the topic of the request.
     pub(crate) fn new<F>(reply_topic: Option<Arc<str>>, respond: L) -> Box<Self>
     where
         L: Fn(RawMessage<'_>, F, &ReplyTo) -> CallResult,
@@ -127,7 +127,7 @@ where
     }
 }
 
-/// Calls a responder. If it panics, whom its reply is for is kept, for the error reply.
+/// Calls a responder. If it panics, the recipient of its reply is kept, for the error reply.
 fn called(to: ReplyTo, respond: impl FnOnce(&ReplyTo) -> CallResult) -> CallResult {
     caught(|| respond(&to)).unwrap_or_else(|panic| CallResult::Panicked { to: Some(to), panic })
 }

@@ -22,34 +22,34 @@ pub(crate) struct Streaming {
 }
 
 /// Why a responder is not called.
-pub(super) enum Refused {
+pub(super) enum Rejection {
     /// The requester gets this error reply.
     Reply(ErrorReply),
     /// Nobody can get a reply.
     Reported(MessageErrorKind),
 }
 
-/// Checks that a responder is asked as it replies: with a window for a stream, without one for a single reply. Returns
-/// the id and the window of a stream.
+/// Checks that a request fits what its responder replies with: it has a window for a stream, and none for a single
+/// reply. Returns the id and the window of a stream.
 pub(super) fn window_of<F>(
     entry: &Entry<F>,
     envelope: &Envelope<'_>,
-) -> Result<Option<(RequestId, Window)>, Refused> {
+) -> Result<Option<(RequestId, Window)>, Rejection> {
     let topic = &*envelope.topic;
-    let refused = |text| Err(Refused::Reply(ErrorReply::new(ErrorReply::STREAM, text)));
+    let rejected = |text| Err(Rejection::Reply(ErrorReply::new(ErrorReply::STREAM, text)));
     match (entry.listener.streams(), envelope.stream, &envelope.kind) {
         (true, StreamPart::Request(window), EnvelopeKind::Request(id)) => Ok(Some((id.clone(), window))),
-        (true, StreamPart::OddWindow(window), EnvelopeKind::Request(_)) => refused(format!(
+        (true, StreamPart::OddWindow(window), EnvelopeKind::Request(_)) => rejected(format!(
             "the `window` of `{topic}` is a number of bytes or `null`, not {}",
             shortened(window)
         )),
-        (true, _, EnvelopeKind::Request(_)) => refused(format!(
+        (true, _, EnvelopeKind::Request(_)) => rejected(format!(
             "`{topic}` is a stream: request it with `request_stream`, or with the key `window` beside `id`, a number \
              of bytes or `null`"
         )),
-        (true, ..) => Err(Refused::Reported(MessageErrorKind::StreamWithoutId { topic: topic.to_owned() })),
+        (true, ..) => Err(Rejection::Reported(MessageErrorKind::StreamWithoutId { topic: topic.to_owned() })),
         (false, StreamPart::Request(_) | StreamPart::OddWindow(_), _) if entry.listener.responds() => {
-            refused(format!(
+            rejected(format!(
                 "`{topic}` has a single reply: request it with `request`, or without the key `window`"
             ))
         }

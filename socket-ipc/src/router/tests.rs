@@ -640,7 +640,7 @@ fn router_running_listener_panics_in_drop_is_reported() {
 }
 
 #[test]
-fn router_running_responder_refused_is_dropped_and_gets_error_reply() {
+fn router_running_responder_rejected_is_dropped_and_sends_error_reply() {
     let mut fixture = Fixture::new();
     let responder = Responding::<Number, _>::new(|_, _: u64, to| CallResult::Responding {
         wait: panics_in_drop(),

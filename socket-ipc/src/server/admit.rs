@@ -135,7 +135,7 @@ impl State {
         let attend = async move {
             let Attended { state, id, client } = &attended;
             let (state, link) = (Arc::clone(state), client.link.clone());
-            // Its end is known by the stream's.
+            // Its end is not reported: the other end of the stream in memory notices it.
             Session::new(stream, state, *id, link, CloseCause::SlowClient).run().await;
         };
         let task = runtime.spawn(attend.instrument(span));

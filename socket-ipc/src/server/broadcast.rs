@@ -83,7 +83,7 @@ impl State {
         let (bytes, mut wait) = match attempt {
             Ok(reached) => {
                 if reached == 0 {
-                    // Otherwise a program that broadcasts in a loop would let nobody connect.
+                    // Otherwise a program that broadcasts in a loop would let no client connect.
                     consume_budget().await;
                 }
                 return Ok(reached);
@@ -182,7 +182,7 @@ impl State {
         if total.has_room(counted) || !self.needs_total(to, len, except) {
             return Ok(());
         }
-        total.refuse(counted);
+        total.reject(counted);
         let full = (total.queued(), total.limit());
         Err(SendError::outbox_total_full(topic.as_str(), counted, full))
     }

@@ -73,8 +73,8 @@ impl<P> ServerBuilder<P> {
     }
 
     /// Sets how often the server looks whether its socket file is still there:
-    /// [`limits::WATCH_INTERVAL`](crate::limits::WATCH_INTERVAL) (2 s) unless set, at least a millisecond; `None` has
-    /// it never look.
+    /// [`limits::WATCH_INTERVAL`](crate::limits::WATCH_INTERVAL) (2 s) unless set, at least a millisecond. With `None`
+    /// it never looks.
     ///
     /// A file that is gone (removed by hand or by what cleans `/tmp`, replaced, behind a volume that was mounted over
     /// it) is reported by `on_error` ([`Error::SocketFileGone`](crate::Error::SocketFileGone)) and a `tracing` warning.
@@ -116,7 +116,7 @@ impl<P> ServerBuilder<P> {
     /// A broadcast of 16 KiB and more is shared by the connections and counts once; a shorter one counts for
     /// each that holds it. Replies that wait for room count, and so do the buffers that connections share.
     ///
-    /// Where a message has no room in it, an outbox takes the message only as long as that holds no more than
+    /// Where a message has no room in it, an outbox takes the message only if it then holds no more than
     /// [`limits::OUTBOX_HIGH_WATER`](crate::limits::OUTBOX_HIGH_WATER) (64 KiB). Otherwise:
     ///
     /// - `send`, `request` and `broadcast` fail with [`SendError::OutboxTotalFull`](crate::SendError::OutboxTotalFull).
@@ -190,8 +190,8 @@ impl<P> ServerBuilder<P> {
         self
     }
 
-    /// Has the server listen on a socket that another process has bound and listens on, whose file is its own and is
-    /// never removed. The path then is only a name.
+    /// Sets the socket that the server listens on: one that another process has bound and listens on. The file belongs
+    /// to that process, and the server never removes it. The path then is only a name.
     ///
     /// See [`Server::from_listener`].
     pub fn listener(mut self, listener: UnixListener) -> Self {

@@ -81,8 +81,8 @@ impl<P> ServerHandle<P> {
     pub fn connection_events(&self) -> EventStream<ServerConnectionEvent> {
         let (closed, stream) = event_stream(ServerConnectionEvent::Lagged);
         let opened = Arc::clone(&closed);
-        // The end first: a client that comes and goes meanwhile then seems to have been connected before, and not to
-        // stay.
+        // The listener of ends is attached first. Of a client that comes and goes in between, the stream then has the
+        // end alone, as of a client that was connected before. In the other order it would have the beginning alone.
         let attached = vec![
             self.on_connection_close(move |id, reason| {
                 closed.push(ServerConnectionEvent::Closed(id, reason.clone()));

@@ -65,7 +65,8 @@ pub(super) fn respond(state: &Arc<State>) {
     }
 }
 
-/// Attaches one of them. Its reply travels under the topic itself, named so that a request without an id is answered.
+/// Attaches one of them. The topic is also named as the one that its replies travel under, so that a request without an
+/// id gets a reply.
 fn respond_to<M: serde::Serialize>(
     state: &Arc<State>,
     topic: &'static str,

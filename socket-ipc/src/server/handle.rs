@@ -1,4 +1,4 @@
-//! A server's handle: looks around and closes, from anywhere.
+//! A server's handle: tells about clients and counts, and closes, from anywhere.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -18,8 +18,8 @@ use crate::unix_socket::peer::Peer;
 
 pub use super::listeners::AsyncListener;
 
-/// A handle to a server, for its listeners and the rest of the program: attaches listeners, sends, looks around,
-/// closes.
+/// A handle to a server, for its listeners and the rest of the program: attaches listeners, sends, tells which clients
+/// are connected, closes.
 ///
 /// Cheap to clone. It keeps neither the server nor a listener alive, so a listener may own one. Once the
 /// server is closed or dropped, sending is [`SendError::Closed`](crate::SendError::Closed).
@@ -160,8 +160,8 @@ impl<P> ServerHandle<P> {
         closing::closed(&self.state)
     }
 
-    /// Waits until the server begins to close. A listener or a responder that waits for much else may end early by it,
-    /// and the drain with it.
+    /// Waits until the server begins to close. A listener or a responder that waits for something else can end once
+    /// this resolves, and so end the drain early.
     ///
     /// ```
     /// use socket_ipc::ServerHandle;

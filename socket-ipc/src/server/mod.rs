@@ -170,7 +170,7 @@ impl<P> Server<P> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, it leaves the server as if it had not been called.
+    /// If it is dropped before it resolves, it leaves the server as if it had not been called.
     ///
     /// # Examples
     ///

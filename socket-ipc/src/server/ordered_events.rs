@@ -102,8 +102,8 @@ impl<P> ServerHandle<P> {
                 begin.begin(id, ServerEvent::Connected(id), holds);
             })),
         ];
-        // Behind these: a connection that begins or ends from now on reports it to them. Before the messages: each of
-        // them finds the beginning of its connection sent.
+        // After these listeners are attached, because a connection that begins or ends from now on is reported to them.
+        // Before the listeners of messages, because the beginning of a connection is sent before its messages.
         message.existing(|| self.state.open_connections(), ServerEvent::Connected);
         attached.push(listeners::attach_set(&self.state, move |item: S, len, id| {
             message.message(id, ServerEvent::Message(item, id), len)

@@ -54,7 +54,7 @@ impl<P> ServerHandle<P> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, nothing was queued.
+    /// If it is dropped before it resolves, nothing was queued.
     ///
     /// # Examples
     ///
@@ -119,7 +119,7 @@ impl<P> ServerHandle<P> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, nothing was queued.
+    /// If it is dropped before it resolves, nothing was queued.
     pub async fn send_raw_async<M: Serialize + ?Sized>(
         &self,
         topic: &str,
@@ -133,8 +133,8 @@ impl<P> ServerHandle<P> {
     ///
     /// A client whose outbox has no room is disconnected as a slow consumer. The outbox of a client that keeps up is
     /// never full for long; a program that sends faster than a client can read uses
-    /// [`broadcast_async`](Self::broadcast_async). That all outboxes together have no room is no client's fault alone,
-    /// and an error.
+    /// [`broadcast_async`](Self::broadcast_async). Where all outboxes together have no room, no single client is at
+    /// fault: the call returns an error.
     ///
     /// # Errors
     ///
@@ -197,7 +197,7 @@ impl<P> ServerHandle<P> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, no client gets the message.
+    /// If it is dropped before it resolves, no client gets the message.
     ///
     /// # Examples
     ///
@@ -244,7 +244,7 @@ impl<P> ServerHandle<P> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, no client gets the message.
+    /// If it is dropped before it resolves, no client gets the message.
     pub async fn broadcast_raw_async<M: Serialize + ?Sized>(
         &self,
         topic: &str,

@@ -28,7 +28,7 @@ pub enum EnvelopeKind {
     Reply(RequestId),
 }
 
-/// Whom what a responder returns is for.
+/// The recipient of what a responder returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ReplyTo {
     /// The request with this id.
@@ -231,7 +231,7 @@ impl EnvelopeKind {
         }
     }
 
-    /// Whom the reply to this is for, where replies have a topic of their own or not.
+    /// The recipient of the reply to this. `has_reply_topic` says whether replies have a topic of their own.
     pub(crate) fn reply_to(&self, has_reply_topic: bool) -> ReplyTo {
         match self {
             Self::Request(id) => ReplyTo::Request(id.clone()),

@@ -47,7 +47,7 @@ impl Counts {
     }
 }
 
-/// Has the client reply to such requests, too: never.
+/// Makes the client respond to such requests, too: it never replies.
 pub(super) fn respond(client: &Client) -> Result {
     client.respond_async::<Wait>(|_| std::future::pending::<()>())?;
     Ok(())

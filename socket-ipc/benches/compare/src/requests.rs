@@ -120,7 +120,7 @@ pub async fn play(part: Part, way: Way, count: u64, path: &Path) -> Done {
     }
 }
 
-/// Has `count` echoes come, as many at once as are in flight.
+/// Requests `count` echoes, `at_once` of them in flight at a time.
 async fn in_flight<F>(at_once: u64, count: u64, request: impl Fn(u64) -> F) -> Done
 where
     F: Future<Output = Result<Small, Box<dyn std::error::Error + Send + Sync>>>,

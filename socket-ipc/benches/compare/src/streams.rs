@@ -38,19 +38,19 @@ impl Way {
     fn window(self) -> u64 {
         match self {
             Self::StreamWide => 1024 * 1024,
-            // What the line of an item takes.
+            // The line of an item takes at most 110 bytes.
             Self::StreamNarrow => 64 * 110,
             Self::Messages | Self::Stream => limits::STREAM_WINDOW,
         }
     }
 }
 
-/// So many items.
+/// Requests this many items.
 #[derive(Topic, serde::Serialize, serde::Deserialize)]
 #[topic(name = "items", stream = Small)]
 struct Items(u64);
 
-/// So many messages.
+/// Starts this many messages.
 #[derive(Topic, serde::Serialize, serde::Deserialize)]
 #[topic = "messages"]
 struct Messages(u64);

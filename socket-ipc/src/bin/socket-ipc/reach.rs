@@ -17,7 +17,8 @@ use crate::peer::Peer;
 /// How long to wait before the next attempt when the server's backlog is full.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(10);
 
-/// Makes a client of the server. It gives up after one attempt to connect, unless `--retry` has it wait for the server.
+/// Makes a client of the server. It gives up after one attempt to connect, unless `--retry` makes it wait for the
+/// server.
 pub(crate) fn client(server: &Place, patience: &Patience) -> Client {
     patient(builder(server), patience)
 }

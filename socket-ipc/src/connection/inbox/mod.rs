@@ -8,11 +8,11 @@
 //! reads what its socket holds, up to the end of the unfinished message. The memory for that comes from a reserve, which
 //! holds one message of the maximum length. A turn ends as soon as the socket is empty, so that no peer can hold it.
 //!
-//! Once the reserve is used up, too, connections are aborted to make room for one message. To blame are connections
-//! whose unfinished message takes more than a chunk and whose socket has been empty for [`QUIET`]; the largest is aborted
-//! first. A connection that the endpoint does not read from is never to blame. If no connection is to blame, the one that
-//! has received most may finish its message beyond the reserve, one at a time. So all connections together never hold
-//! more than the limit and two messages.
+//! Once the reserve is used up, too, connections are aborted to make room for one message. A connection is to blame if
+//! its unfinished message takes more than a chunk and its socket has been empty for [`QUIET`]; the largest is aborted
+//! first. A connection that the endpoint does not read from is never to blame. If no connection is to blame, the one
+//! that has received most may finish its message beyond the reserve, one at a time. So all connections together never
+//! hold more than the limit and two messages.
 //!
 //! No request waits for the budget for ever: the pending requests of a connection fail with an error once it has waited
 //! for [`QUIET`].

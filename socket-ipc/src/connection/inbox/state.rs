@@ -45,7 +45,7 @@ pub(super) struct Entry {
 struct Turn {
     number: u64,
     since: Instant,
-    /// It may take as much as its message needs, and no other connection anything, until the message is complete.
+    /// It may take as much as its message needs. Until the message is complete, no other connection may take anything.
     finishes: bool,
 }
 

@@ -32,7 +32,7 @@ pub(crate) struct OutboxBudget {
     /// Tells the waiting senders that one of them may have room.
     room: Notify,
     /// The length of the last message that found no room.
-    refused: AtomicUsize,
+    rejected: AtomicUsize,
 }
 
 impl OutboxBudget {
@@ -46,7 +46,7 @@ impl OutboxBudget {
             outboxes: AtomicUsize::new(0),
             awaited: AtomicUsize::new(NO_SENDER),
             room: Notify::new(),
-            refused: AtomicUsize::new(0),
+            rejected: AtomicUsize::new(0),
         })
     }
 
@@ -91,7 +91,7 @@ impl OutboxBudget {
         let counted = self.counted.fetch_add(len.cast_signed(), Ordering::Relaxed) + len.cast_signed();
         if !must && self.exceeded_by(counted, 0) && self.queued() > len {
             self.subtract(len);
-            self.refuse(len);
+            self.reject(len);
             return false;
         }
         // Mostly the peak is higher, and nothing is written.
@@ -134,19 +134,19 @@ impl OutboxBudget {
     // When it is full
 
     /// Notes that a message of this length found no room.
-    pub(crate) fn refuse(&self, len: usize) {
-        self.refused.store(len, Ordering::Relaxed);
+    pub(crate) fn reject(&self, len: usize) {
+        self.rejected.store(len, Ordering::Relaxed);
     }
 
     /// Whether a message that lately found no room still has none.
     pub(super) fn is_pressed(&self) -> bool {
-        let refused = self.refused.load(Ordering::Relaxed);
-        if refused == 0 {
+        let rejected = self.rejected.load(Ordering::Relaxed);
+        if rejected == 0 {
             return false;
         }
-        let is_pressed = !self.has_room(refused);
+        let is_pressed = !self.has_room(rejected);
         if !is_pressed {
-            self.refused.store(0, Ordering::Relaxed);
+            self.rejected.store(0, Ordering::Relaxed);
         }
         is_pressed
     }
@@ -169,7 +169,7 @@ impl OutboxBudget {
         let mut room = std::pin::pin!(self.room.notified());
         // From here on no notification is missed.
         room.as_mut().enable();
-        self.refuse(len);
+        self.reject(len);
         self.awaited.fetch_min(len, Ordering::SeqCst);
         if !self.has_room(len) {
             room.await;

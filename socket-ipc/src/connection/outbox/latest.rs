@@ -1,8 +1,8 @@
 //! Messages of which only the latest matters: one a topic waits beside the queue while the peer is behind.
 //!
 //! A waiting message counts in its outbox as a queued one does, and is written with the rest in a drain. The next
-//! message of its topic takes its place. It is queued as soon as there is room. An outbox of which nothing is being
-//! written has room, so no message waits in an outbox that nothing else would empty.
+//! message of its topic takes its place. It is queued as soon as there is room. An empty queue always has room, so a
+//! message waits only while something is being written, which makes room.
 
 use std::cell::OnceCell;
 use std::collections::VecDeque;
@@ -174,8 +174,9 @@ impl Outbox {
         }
     }
 
-    /// Whether `len` bytes of the latest message are queued where `queued` bytes are. A long message is counted in the
-    /// total once, whether it waits or is queued. A short one is copied, for which the total may have no room.
+    /// Whether a message of `len` bytes has room behind `queued` bytes. A long message is counted in the total once,
+    /// whether it waits or is queued. A short one is copied into the queue, and the total may have no room for the
+    /// copy.
     fn takes_latest(&self, queued: usize, len: usize) -> bool {
         let after = queued.saturating_add(len);
         queued == 0

@@ -69,7 +69,7 @@ impl Outbox {
         end
     }
 
-    /// Whether as many bytes have been handed to the kernel since the connection began.
+    /// Whether at least this many bytes have been handed to the kernel since the connection began.
     pub(in crate::connection) fn has_handed(&self, bytes: u64) -> bool {
         self.handed.load(Ordering::Acquire) >= bytes
     }

@@ -49,7 +49,7 @@ fn bytes_of(segments: &[Segment]) -> Vec<u8> {
     segments.iter().flat_map(Segment::bytes).copied().collect()
 }
 
-/// What is queued in all outboxes together, of which these have a total that is to be exact.
+/// The bytes that the total counts. They are exact for these outboxes, which settle first.
 fn queued<O: Borrow<Outbox>>(total: &OutboxBudget, outboxes: impl IntoIterator<Item = O>) -> usize {
     outboxes.into_iter().for_each(|outbox| outbox.borrow().settle());
     total.queued()
@@ -123,7 +123,7 @@ fn outbox_empty_takes_any_message_and_then_up_to_its_limit() {
 }
 
 #[test]
-fn outbox_patience_used_up_paced_broadcast_is_refused_by_full_outbox() {
+fn outbox_patience_used_up_paced_broadcast_is_rejected_by_full_outbox() {
     let (patience, start) = (Duration::from_secs(10), Instant::now());
     let log = BroadcastLog::default();
     let full = outbox(100, usize::MAX);
@@ -139,7 +139,7 @@ fn outbox_patience_used_up_paced_broadcast_is_refused_by_full_outbox() {
 }
 
 #[test]
-fn outbox_of_its_share_is_not_to_blame() {
+fn outbox_within_its_share_is_not_to_blame() {
     let (stall, now) = (Duration::from_secs(10), Instant::now());
     let (_, [behind, reading]) = outboxes(1_000);
     behind.queue_up(&message(500)).unwrap();
@@ -195,7 +195,7 @@ fn outbox_overfull_by_the_total_stays_so_until_it_is_empty() {
 }
 
 #[test]
-fn outbox_below_the_mark_has_caught_up() {
+fn outbox_below_high_water_has_caught_up() {
     let (stall, now) = (Duration::from_secs(10), Instant::now());
     let (_, [behind, _other]) = outboxes(1_000);
     behind.queue_up(&message(600)).unwrap();
@@ -207,7 +207,7 @@ fn outbox_below_the_mark_has_caught_up() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn outbox_sender_that_waits_for_room_is_told_once_it_is_written() {
+async fn outbox_sender_waiting_for_room_is_woken_once_it_is_written() {
     let outbox = Arc::new(outbox(usize::MAX, usize::MAX));
     outbox.queue_up(&message(OUTBOX_HIGH_WATER + 10)).unwrap();
     assert!(!outbox.is_empty());
@@ -553,7 +553,7 @@ fn outbox_reply_within_both_limits_does_not_make_it_overfull() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn outbox_total_full_paced_sender_below_the_mark_does_not_wait() {
+async fn outbox_total_full_paced_sender_below_high_water_does_not_wait() {
     let (_, [full, other]) = outboxes(MANY);
     full.queue_up(&message(MANY)).unwrap();
     let room = timeout(Duration::from_secs(1), other.wait_for_room(OUTBOX_HIGH_WATER));

@@ -51,7 +51,7 @@ pub(crate) struct PendingRequests {
     /// How many wait, readable without the lock.
     count: AtomicUsize,
     limit: usize,
-    /// Where the peer is told that nobody waits for a reply any more, if it may know that.
+    /// Where cancels and renewals go; `None` on a wire without control lines.
     cancels: Option<Cancels>,
     /// Runs the task that keeps the deadlines.
     runtime: Handle,
@@ -59,7 +59,7 @@ pub(crate) struct PendingRequests {
     earlier: Notify,
 }
 
-/// Where cancels go.
+/// Where cancels and renewals go, and the wire that they are written for.
 #[derive(Debug)]
 pub(crate) struct Cancels {
     outbox: Arc<Outbox>,
@@ -199,7 +199,7 @@ impl PendingRequests {
         }
     }
 
-    /// Tells the peer that the requester of a stream takes so many bytes more. Returns where the renewal ends in the
+    /// Tells the peer that the requester of a stream takes this many more bytes. Returns where the renewal ends in the
     /// outbox.
     pub(super) fn renew(&self, id: u64, bytes: u64) -> u64 {
         self.cancels.as_ref().map_or(0, |Cancels { outbox, wire }| control::more(outbox, **wire, id, bytes))
@@ -221,12 +221,12 @@ impl PendingRequests {
             Some(Requester { awaits: Awaits::Reply(_), .. }) => waiting.requesters.remove(&re),
             Some(Requester { awaits: Awaits::Items(items), deadline, .. }) => {
                 let (stored, reader) = items.store(self.part_of(envelope), envelope);
-                // It bounds the wait for this line.
+                // The deadline was for this line, which has arrived.
                 *deadline = None;
                 let requester = if stored == Stored::Open { None } else { waiting.requesters.remove(&re) };
                 self.counted(&waiting);
                 drop(waiting);
-                if let Some(requester) = requester.filter(|_| stored == Stored::Cut) {
+                if let Some(requester) = requester.filter(|_| stored == Stored::Aborted) {
                     self.cancel(re, &requester);
                 }
                 // Without the lock.
@@ -244,7 +244,7 @@ impl PendingRequests {
         }
     }
 
-    /// What a line is of a stream.
+    /// Which part of a stream a line is.
     fn part_of(&self, envelope: &[u8]) -> StreamPart<'static> {
         match (reply_part_at_end(envelope), &self.cancels) {
             // Other programs may write the keys in any order.

@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 
 use super::held_requests::HeldRequests;
 use super::reader::Reader;
-use super::rejections::{no_place, no_room, refused_beside_streams, report_in_flight, report_too_long};
+use super::rejections::{no_place, no_room, rejected_beside_streams, report_in_flight, report_too_long};
 use crate::connection::closing::polled;
 use crate::connection::context::ConnectionContext;
 use crate::connection::control::Control;
@@ -70,8 +70,8 @@ impl<E: EndpointState> Dispatcher<E> {
         }
     }
 
-    /// Holds back the first message of the connection until `wait` has finished. It takes the place of a message, of no
-    /// bytes, whose listener is running.
+    /// Holds back the first message of the connection until `wait` has finished. `wait` is held as a message of no
+    /// bytes whose listener is running.
     pub(super) fn hold(&mut self, wait: Wait) {
         let pending = PendingCall::before_first(wait);
         self.held = Some(HeldMessage { pending, len: 0, taken: 0, request: OnceCell::new() });
@@ -174,7 +174,7 @@ impl<E: EndpointState> Dispatcher<E> {
             reader.consume(taken);
             return Poll::Ready(());
         }
-        if refused_beside_streams(&self.responders, context, bytes) {
+        if rejected_beside_streams(&self.responders, context, bytes) {
             reader.consume(taken);
             return Poll::Ready(());
         }
@@ -266,7 +266,7 @@ impl<E: EndpointState> Dispatcher<E> {
         self.poll_responders(cx, self.peer_reads);
     }
 
-    /// Has the running streams end, because the endpoint closes.
+    /// Tells the running streams to end, because the endpoint closes.
     pub(super) fn close_streams(&self) {
         self.responders.close_streams();
     }

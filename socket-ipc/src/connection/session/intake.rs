@@ -41,8 +41,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: EndpointState> Session<S, E> {
             }
             return Poll::Pending;
         }
-        // A poll reads an empty stream again in two cases only: an account has to learn what later steps have changed,
-        // and the end of writing may be the end of reading.
+        // An empty stream is read again in the same poll in two cases only: the connection has an account, which has to
+        // learn what later steps have changed; or writing has ended, which may be the end of reading, too.
         if self.found_empty && self.account.is_none() && self.writer.ended().is_none() {
             return Poll::Pending;
         }
@@ -50,7 +50,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin, E: EndpointState> Session<S, E> {
         match self.poll_intake(cx) {
             Intake::Bytes(0) => self.end_reading(CloseCause::PeerClosed, cx),
             Intake::Bytes(count) => *intake = intake.saturating_sub(count),
-            // No error: it is tried again.
+            // Not an error: the call is made again.
             Intake::Failed(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Intake::Failed(error) => self.end_reading(cause_of(error), cx),
             // A peer that neither reads nor has sent anything more is gone.

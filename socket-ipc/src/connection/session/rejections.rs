@@ -9,8 +9,8 @@ use crate::error::{MessageError, MessageErrorKind};
 use crate::router::Report as _;
 use crate::wire::{ReplyTo, RequestId, reply_id_at_end, request_id_at_end};
 
-/// Refuses a request that must not be dispatched beside the running streams, and says whether it did.
-pub(super) fn refused_beside_streams<E: EndpointState>(
+/// Rejects a request that must not be dispatched beside the running streams, and says whether it did.
+pub(super) fn rejected_beside_streams<E: EndpointState>(
     responders: &RunningResponders<E>,
     context: &ConnectionContext<E>,
     bytes: &[u8],
@@ -34,7 +34,7 @@ pub(super) fn refused_beside_streams<E: EndpointState>(
     true
 }
 
-/// Why a request is refused while all places are taken.
+/// Why a request is rejected while all places are taken.
 pub(super) fn no_place(limits: &Limits) -> String {
     let places = limits.max_requests;
     format!(
@@ -42,7 +42,7 @@ pub(super) fn no_place(limits: &Limits) -> String {
     )
 }
 
-/// Why a long request is refused while the inbox budget is full.
+/// Why a long request is rejected while the inbox budget is full.
 pub(super) fn no_room(limit: usize) -> String {
     format!(
         "received messages and running requests take {limit} bytes, the limit of `inbox_total_len`: try again later"

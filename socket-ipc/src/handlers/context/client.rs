@@ -62,7 +62,7 @@ impl<'h, P> ClientContext<'h, P> {
     ///
     /// # Errors
     ///
-    /// Those of [`ClientHandle::send`].
+    /// The errors of [`ClientHandle::send`].
     pub fn send<M>(&self, message: &M) -> Result<(), SendError>
     where
         P: ToServer<M>,

@@ -80,7 +80,7 @@ impl<'h, P> Context<'h, P> {
     ///
     /// # Errors
     ///
-    /// Those of [`ServerHandle::send`].
+    /// The errors of [`ServerHandle::send`].
     pub fn send<M>(&self, message: &M) -> Result<(), SendError>
     where
         P: ToClient<M>,
@@ -94,7 +94,7 @@ impl<'h, P> Context<'h, P> {
     ///
     /// # Errors
     ///
-    /// Those of [`ClientGroup::join`](crate::ClientGroup::join).
+    /// The errors of [`ClientGroup::join`](crate::ClientGroup::join).
     ///
     /// # Examples
     ///

@@ -1,4 +1,4 @@
-//! A handle to a group: who joins, who leaves, who is in it.
+//! A handle to a group: adds, removes and lists its members.
 
 use std::fmt;
 use std::sync::Arc;
@@ -53,7 +53,7 @@ pub struct ClientGroup<P = AnyTopic> {
 impl<P> ServerHandle<P> {
     /// Returns the group of this name. Every name of at most
     /// [`limits::GROUP_NAME_LEN`](crate::limits::GROUP_NAME_LEN) (256) bytes is that of a group, which has no members
-    /// until a client joins it. A longer one is no group's: joining it is an error.
+    /// until a client joins it. A longer one is the name of no group: joining it is an error.
     ///
     /// ```
     /// use socket_ipc::Server;

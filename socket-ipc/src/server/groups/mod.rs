@@ -1,4 +1,4 @@
-//! Groups of a server's clients: who is in which, and broadcasts to the members of one.
+//! Groups of a server's clients: which client is in which group, and broadcasts to the members of one.
 //!
 //! A group is a table of its members, found by its name. The table is made for the first member and dropped with the
 //! last, so a group without members takes no memory. Each client has the list of its groups, so that it leaves them

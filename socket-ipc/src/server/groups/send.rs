@@ -68,7 +68,7 @@ impl<P> ClientGroup<P> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, no member gets the message.
+    /// If it is dropped before it resolves, no member gets the message.
     pub async fn broadcast_async<T>(&self, message: &T) -> Result<usize, SendError>
     where
         P: ToClient<T>,
@@ -114,7 +114,7 @@ impl<P> ClientGroup<P> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped before it resolves, no member gets the message.
+    /// If it is dropped before it resolves, no member gets the message.
     pub async fn broadcast_raw_async<M: Serialize + ?Sized>(
         &self,
         topic: &str,

@@ -106,7 +106,7 @@ async fn last_member_leaves_beside_a_join_member_is_found() {
                         "a member of the group of that name"
                     );
                     assert!(groups.leave(&name, *id, client));
-                    assert!(!groups.members(&name).clients().get(*id).is_some());
+                    assert!(groups.members(&name).clients().get(*id).is_none());
                 }
             });
         }

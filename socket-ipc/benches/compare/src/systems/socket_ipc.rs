@@ -193,7 +193,7 @@ async fn ping(count: u64, path: &Path) -> Done {
     client.on::<Small>(move |message| {
         let sum = sum.fetch_add(message.adds(), Relaxed) + message.adds();
         let (mut sent, mut trips) =
-            (sent.lock().expect("no listener panics"), trips.lock().expect("nor here"));
+            (sent.lock().expect("no listener panics"), trips.lock().expect("no listener panics"));
         trips.push(sent.elapsed());
         if message.id + 1 == count {
             let _ = ended.send(Outcome::of_round_trips(start, sum, std::mem::take(&mut trips)));
