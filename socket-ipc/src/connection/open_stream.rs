@@ -23,10 +23,13 @@ use crate::wire::{Envelope, RequestId, Window, Wire, decode_item, utf8};
 
 /// Decodes the lines of a stream; the text is the topic of the request.
 pub(crate) struct ReadItems<I, E> {
-    /// The envelope of an item. It is given how the one before began, up to the item itself.
-    item: fn(Wire, &str, &mut Vec<u8>, &[u8]) -> Result<I, RequestError<E>>,
+    item: ReadItem<I, E>,
     error: fn(&str, ErrorReply) -> RequestError<E>,
 }
+
+/// Decodes the envelope of an item. The text is the topic of the request; the buffer holds how the envelope before it
+/// began, up to the item itself.
+type ReadItem<I, E> = fn(Wire, &str, &mut Vec<u8>, &[u8]) -> Result<I, RequestError<E>>;
 
 impl<I, E> Copy for ReadItems<I, E> {}
 
