@@ -46,17 +46,15 @@ impl Viewer {
         Ok(Self { client, drawn })
     }
 
-    /// How many readings have been drawn, once the last one is.
-    async fn finish(mut self) -> usize {
-        let mut count = 0;
-        while let Some(number) = self.drawn.recv().await {
-            count += 1;
-            if number == READINGS {
-                break;
-            }
+    /// How many readings were drawn, and the number of the last one. It waits for the last one of the gauge.
+    async fn finish(mut self) -> (usize, u64) {
+        let (mut count, mut last) = (0, 0);
+        while last < READINGS {
+            let Some(number) = self.drawn.recv().await else { break };
+            (count, last) = (count + 1, number);
         }
         self.client.close().await;
-        count
+        (count, last)
     }
 }
 
@@ -85,8 +83,13 @@ async fn main() -> Result<(), Box<dyn Error>> {
     println!(
         "the gauge: {READINGS} readings to 2 viewers, {queued} queued at once, {skipped} replaced by later ones"
     );
-    println!("the fast viewer: {} readings, the last one is reading {READINGS}", fast.finish().await);
-    println!("the slow viewer: {} readings, the last one is reading {READINGS}", slow.finish().await);
+    for (name, viewer) in [("fast", fast), ("slow", slow)] {
+        let (count, last) = viewer.finish().await;
+        println!("the {name} viewer ends with reading {last}, and has drawn {count}");
+    }
     server.close().await;
+    if skipped == 0 {
+        return Err("the slow viewer has kept up, so no reading was replaced".into());
+    }
     Ok(())
 }
