@@ -1,5 +1,6 @@
 //! Joins, leaves, broadcasts and ends of connections at the same time.
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::thread;
 
@@ -34,6 +35,8 @@ support::both_flavours! {
             togglers.push(scene.client().await);
         }
         let (begun, ended, over) = (AtomicU64::new(0), AtomicU64::new(0), AtomicBool::new(false));
+        // All of them are members before the first broadcast.
+        let joined = Barrier::new(togglers.len() + 1);
         let room = scene.server.group("room 5");
         let reading = tokio::spawn(async move { (numbers(stays).await, numbers(outside).await) });
         let readers: Vec<_> = togglers.into_iter().map(|(peer, id)| (tokio::spawn(numbers(peer)), id)).collect();
@@ -43,13 +46,20 @@ support::both_flavours! {
                 let toggling: Vec<_> = ids
                     .iter()
                     .map(|id| {
-                        let (room, begun, ended, over) = (&room, &begun, &ended, &over);
+                        let (room, begun, ended, over, joined) = (&room, &begun, &ended, &over, &joined);
                         scope.spawn(move || {
                             let mut memberships = Vec::new();
                             while !over.load(SeqCst) {
                                 let from_perhaps = ended.load(SeqCst);
                                 assert_eq!(room.join(*id), Ok(true));
                                 let from_surely = begun.load(SeqCst);
+                                if memberships.is_empty() {
+                                    joined.wait();
+                                    // The first one lasts for a broadcast at least.
+                                    while ended.load(SeqCst) <= from_surely {
+                                        thread::yield_now();
+                                    }
+                                }
                                 thread::yield_now();
                                 let to_surely = ended.load(SeqCst);
                                 assert!(room.leave(*id));
@@ -63,6 +73,7 @@ support::both_flavours! {
                         })
                     })
                     .collect();
+                joined.wait();
                 for number in 0..COUNT {
                     begun.store(number + 1, SeqCst);
                     assert!((1..=3).contains(&room.broadcast(&Number(number)).unwrap()));
@@ -82,6 +93,8 @@ support::both_flavours! {
             let received = reader.await.unwrap();
             assert!(received.is_sorted_by(|one, next| one < next), "each once, in order");
             let holds = |number: &u64| received.binary_search(number).is_ok();
+            let sure = memberships.iter().filter(|Membership { surely: (from, to), .. }| from < to).count();
+            assert!(sure > 0 && !received.is_empty(), "{sure} memberships with broadcasts");
             for membership in &memberships {
                 let (from, to) = membership.surely;
                 assert!((from..to).all(|number| holds(&number)), "{membership:?}");
@@ -90,7 +103,7 @@ support::both_flavours! {
                 memberships.iter().any(|Membership { perhaps: (from, to), .. }| (*from..*to).contains(&number))
             };
             assert!(received.iter().all(|number| allowed(*number)));
-            println!("{} memberships, {} messages", memberships.len(), received.len());
+            println!("{} memberships, {sure} of them with broadcasts; {} messages", memberships.len(), received.len());
         }
     }
 
