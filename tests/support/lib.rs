@@ -97,7 +97,7 @@ macro_rules! whole_processes {
 /// Runs a test on a runtime. What [`both_flavours`] expands to.
 pub fn run(mut runtime: tokio::runtime::Builder, test: impl Future<Output = ()>) {
     // With one of these variables a run may take hours, so it has no deadline.
-    let long = ["SOCKET_IPC_PEERS", "SOCKET_IPC_PAIRS", "SOCKET_IPC_LARGE_REPLIES"];
+    let long = ["SOCKET_IPC_PEERS", "SOCKET_IPC_PAIRS", "SOCKET_IPC_LARGE_REPLIES", "SOCKET_IPC_GROUPS"];
     let is_long = long.iter().any(|variable| std::env::var_os(variable).is_some());
     let deadline = if is_long { Duration::MAX } else { 6 * DEADLINE };
     runtime.enable_all().build().unwrap().block_on(async {

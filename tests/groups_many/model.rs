@@ -1,54 +1,14 @@
-//! Very many groups: every broadcast reaches exactly the members at its moment, and nothing is left of them. These tests
-//! have a process of their own, because they measure its memory.
-//!
-//! `SOCKET_IPC_GROUPS=1 cargo test --release --test groups_many` runs them in full, part of `.ci/long`.
+//! A model of groups in one task, which knows the members at the moment of every broadcast.
 
 use std::collections::BTreeSet;
 
 use fastrand::Rng;
-use serde::{Deserialize, Serialize};
-use socket_ipc::{ClientId, Server, Topic};
+use socket_ipc::{ClientId, Server};
 use support::{Events, soon};
-use tokio::io::{AsyncBufReadExt as _, BufReader, DuplexStream, duplex};
-use tokio::sync::Mutex;
+use tokio::io::duplex;
 use tokio::task::JoinHandle;
 
-/// The tests of this file measure the same memory.
-static ONE_AT_A_TIME: Mutex<()> = Mutex::const_new(());
-
-const MIB: usize = 1024 * 1024;
-
-#[derive(Topic, Serialize, Deserialize)]
-#[topic = "number"]
-struct Number(u64);
-
-/// How much is done.
-#[derive(Clone, Copy)]
-struct Size {
-    groups: usize,
-    clients: usize,
-    steps: usize,
-}
-
-impl Size {
-    /// How many members a group has, on average.
-    const MEMBERS: usize = 10;
-
-    fn of_this_run() -> Self {
-        if std::env::var_os("SOCKET_IPC_GROUPS").is_some() {
-            Self { groups: 10_000, clients: 1_000, steps: 1_000_000 }
-        } else {
-            Self { groups: 500, clients: 50, steps: 20_000 }
-        }
-    }
-}
-
-/// The memory of this process, in bytes.
-fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<usize>().unwrap() * 1024
-}
+use super::{MIB, Number, Size, read, resident};
 
 /// A sequence of numbers, of which only the length and a hash are kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -66,17 +26,6 @@ impl Sequence {
     }
 }
 
-/// Reads all numbers up to the end of the connection.
-async fn read(stream: DuplexStream) -> Sequence {
-    let mut sequence = Sequence::default();
-    let mut lines = BufReader::new(stream).lines();
-    while let Some(line) = lines.next_line().await.unwrap() {
-        let number = line.strip_prefix(r#"{"topic":"number","message":"#).unwrap().strip_suffix('}').unwrap();
-        sequence.push(number.parse().unwrap());
-    }
-    sequence
-}
-
 /// A client as it should be.
 struct Member {
     id: ClientId,
@@ -86,35 +35,34 @@ struct Member {
 }
 
 /// The server, and what it should know and do.
-struct Model {
+pub(super) struct Model {
     server: Server,
     gone: Events<ClientId>,
     clients: Vec<Member>,
     /// For each group the places of its members in `clients`.
     members: Vec<BTreeSet<usize>>,
     random: Rng,
-    number: u64,
+    /// That of the last broadcast.
+    pub(super) number: u64,
 }
 
 impl Model {
-    fn new(size: Size) -> Self {
+    pub(super) fn new(size: Size) -> Self {
         let (server, gone) = (Server::new("in memory"), Events::new());
         let report = gone.reporter();
         server.on_connection_close(move |id, _| report(id));
         let members = vec![BTreeSet::new(); size.groups];
-        let mut model =
-            Self { server, gone, clients: Vec::new(), members, random: Rng::with_seed(5), number: 0 };
-        for _ in 0..size.clients {
-            let member = model.connect();
-            model.clients.push(member);
-        }
-        model
+        Self { server, gone, clients: Vec::new(), members, random: Rng::with_seed(5), number: 0 }
     }
 
     fn connect(&self) -> Member {
         let (ours, theirs) = duplex(16 * 1024);
         let id = self.server.serve_connection(ours).unwrap().unwrap();
-        let reader = tokio::spawn(read(theirs));
+        let reader = tokio::spawn(async move {
+            let mut sequence = Sequence::default();
+            read(theirs, |number| sequence.push(number)).await;
+            sequence
+        });
         Member { id, groups: Vec::new(), expected: Sequence::default(), reader }
     }
 
@@ -203,71 +151,42 @@ impl Model {
         let members = self.members.iter().map(BTreeSet::len).sum::<usize>();
         assert_eq!((stats.groups, stats.group_members), (groups as u64, members as u64));
     }
-}
 
-support::both_flavours! {
-    async fn broadcast_reaches_exactly_the_members_at_its_moment() {
-        let _alone = ONE_AT_A_TIME.lock().await;
-        let size = Size::of_this_run();
-        let mut model = Model::new(size);
-        while model.members.iter().map(BTreeSet::len).sum::<usize>() < Size::MEMBERS * size.groups {
-            model.join();
+    /// Clients connect, join and leave at random beside broadcasts and ends of connections, and are disconnected. Returns
+    /// the memory at each tenth of it, in MiB.
+    pub(super) async fn round(&mut self, size: Size) -> Vec<usize> {
+        self.clients = std::iter::repeat_with(|| self.connect()).take(size.clients).collect();
+        while self.members.iter().map(BTreeSet::len).sum::<usize>() < Size::MEMBERS * size.groups {
+            self.join();
         }
         let mut memory = Vec::new();
         for step in 0..size.steps {
             // As many joins as leaves, so that the groups keep their size.
-            if model.random.bool() { model.join() } else { model.leave() }
-            match model.random.u16(..2_000) {
-                0..200 => model.broadcast().await,
-                200..220 => model.look(),
-                220 => model.replace().await,
+            if self.random.bool() {
+                self.join()
+            } else {
+                self.leave()
+            }
+            match self.random.u16(..2_000) {
+                0..200 => self.broadcast().await,
+                200..220 => self.look(),
+                220 => self.replace().await,
                 _ => {}
             }
             if step % 64 == 0 {
                 tokio::task::yield_now().await;
             }
             if step % (size.steps / 10) == 0 {
-                model.check();
+                self.check();
                 memory.push(resident() / MIB);
             }
         }
-        println!("{} broadcasts, MiB: {memory:?}", model.number);
-        let (before, after) = (memory[3], memory[9]);
-        assert!(after <= before + before / 4 + 4, "the memory grows: {memory:?} MiB");
-        for client in std::mem::take(&mut model.clients) {
-            client.groups.iter().for_each(|group| model.members[*group].clear());
-            model.disconnect(client).await;
+        for client in std::mem::take(&mut self.clients) {
+            client.groups.iter().for_each(|group| self.members[*group].clear());
+            self.disconnect(client).await;
         }
-        model.members.iter_mut().for_each(BTreeSet::clear);
-        model.check();
-    }
-
-    async fn million_groups_come_and_go_memory_stays() {
-        let _alone = ONE_AT_A_TIME.lock().await;
-        let Size { steps, .. } = Size::of_this_run();
-        let server = Server::new("in memory");
-        let (ours, theirs) = duplex(1024);
-        let id = server.serve_connection(ours).unwrap().unwrap();
-        let reader = tokio::spawn(read(theirs));
-        let come_and_go = async |from: usize| {
-            for number in from..from + steps {
-                let room = server.group(format!("room {number}, and a name that is rather long"));
-                assert_eq!(room.join(id), Ok(true));
-                assert_eq!(room.broadcast(&Number(1)).unwrap(), 1);
-                assert!(room.leave(id));
-                if number % 64 == 0 {
-                    assert_eq!(server.stats().groups, 0);
-                    tokio::task::yield_now().await;
-                }
-            }
-        };
-        come_and_go(0).await;
-        let before = resident();
-        come_and_go(steps).await;
-        let grown = resident().saturating_sub(before);
-        println!("{steps} groups, then as many others: {grown} bytes more");
-        assert!(grown < 4 * MIB, "{grown} bytes for {steps} groups");
-        server.disconnect(id);
-        assert_eq!(soon("the end", reader).await.unwrap().len as usize, 2 * steps);
+        self.members.iter_mut().for_each(BTreeSet::clear);
+        self.check();
+        memory
     }
 }
