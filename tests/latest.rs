@@ -148,6 +148,7 @@ support::both_flavours! {
         }
         let kept = scene.server.stats().outbox_len - before;
         assert!((150..300).contains(&kept), "two messages are kept, and {kept} bytes");
+        assert_eq!(scene.server.stats().replaced_messages, 2 * 499);
         for _ in 0..blocks {
             assert_eq!(read(&slow.line().await).0, "block");
         }

@@ -16,6 +16,10 @@ struct Double(u64);
 #[topic = "doubled"]
 struct Doubled(u64);
 
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "enter", reply = bool)]
+struct Enter(String);
+
 /// The trace as text.
 #[derive(Clone, Default)]
 struct Traced(Arc<Mutex<Vec<u8>>>);
@@ -66,6 +70,8 @@ async fn events_are_traced_in_spans_of_endpoint_connection_and_request() {
             Doubled(2 * number)
         })
         .unwrap();
+    let rooms = server.handle();
+    server.respond::<Enter>(move |Enter(room), id| rooms.group(room).join(id)).unwrap();
     server.listen().await.unwrap();
     let client = Client::new(place.socket());
     client
@@ -78,6 +84,8 @@ async fn events_are_traced_in_spans_of_endpoint_connection_and_request() {
     client.connect().await.unwrap();
     soon("the reply", client.request(&Double(1))).await.unwrap();
     let id = server.clients()[0];
+    assert!(soon("the reply", client.request(&Enter("room 5".into()))).await.unwrap());
+    assert!(server.group("room 5").leave(id));
     soon("the reply", server.request(&Double(1), id)).await.unwrap();
 
     let path = place.socket().display().to_string();
@@ -89,6 +97,14 @@ async fn events_are_traced_in_spans_of_endpoint_connection_and_request() {
     let line = traced.line_with("later");
     let spans = format!("client{{path={path}}}:connection:request{{topic=\"double\" id=1}}");
     assert!(line.contains(&spans), "{line}");
+
+    let group = r#"client=1 group="room 5""#;
+    let line = traced.line_with("a client joined a group");
+    assert!(line.contains(group) && line.trim_start().contains(" DEBUG "), "{line}");
+    assert!(line.contains(&format!("server{{path={path}}}:connection{{client=1 user=")), "{line}");
+    assert!(line.contains(r#":request{topic="enter" id="#), "{line}");
+    let line = traced.line_with("a client left a group");
+    assert!(line.contains(group) && line.trim_start().contains(" DEBUG "), "{line}");
 
     let mut peer = RawPeer::connect(place.socket()).await;
     peer.write("no message\n{\"topic\":\"double\",\"message\":1}\n").await;

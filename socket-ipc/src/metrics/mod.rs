@@ -61,6 +61,8 @@ pub(crate) struct Metrics {
     pub(crate) late_replies: AtomicU64,
     /// Replies that were dropped, because the request had no id and its topic names no `reply_topic`.
     pub(crate) dropped_replies: AtomicU64,
+    /// Messages of `broadcast_latest` that clients did not get, because a later one of the topic took their place.
+    pub(crate) replaced_messages: AtomicU64,
 }
 
 /// How many topics' counters are allocated together.
@@ -91,6 +93,7 @@ impl Metrics {
             slow_consumers: AtomicU64::new(0),
             late_replies: AtomicU64::new(0),
             dropped_replies: AtomicU64::new(0),
+            replaced_messages: AtomicU64::new(0),
         })
     }
 
@@ -164,6 +167,7 @@ impl Metrics {
             slow_consumers: count(&self.slow_consumers),
             late_replies: count(&self.late_replies),
             dropped_replies: count(&self.dropped_replies),
+            replaced_messages: count(&self.replaced_messages),
             ..Stats::of_topics(self.topics())
         }
     }

@@ -45,6 +45,10 @@ pub struct Stats {
     /// How many replies were dropped, because the request had no id and its topic names no `reply_topic`.
     #[serde(default)]
     pub dropped_replies: u64,
+    /// How many messages of [`broadcast_latest`](crate::ServerHandle::broadcast_latest) clients did not get, because a
+    /// later one of the topic took their place: a message counts once for each of these clients. On a client it is 0.
+    #[serde(default)]
+    pub replaced_messages: u64,
     /// How many groups have members. On a client, which has no groups, this and the next are 0.
     #[serde(default)]
     pub groups: u64,

@@ -1,5 +1,7 @@
 //! Messages of which only the latest matters, to the outboxes of clients.
 
+use std::sync::atomic::Ordering;
+
 use serde::Serialize;
 
 use super::handle::ServerHandle;
@@ -37,7 +39,9 @@ pub struct Delivery {
 /// # Sending the latest value
 impl<P> ServerHandle<P> {
     /// Queues a message of which only the latest matters for every client, and says where it has gone: a reading, a
-    /// position, a progress. Encodes once, never waits, and does not disconnect a client that is slow.
+    /// position, a progress. Encodes once, never waits, and does not disconnect a client that is slow, except where the
+    /// bounds of all sends do: a client that accepts no bytes for `write_stall`, and one that is to blame for all
+    /// outboxes together being full (`outbox_total_len`).
     ///
     /// A client that has more than [`limits::OUTBOX_HIGH_WATER`](crate::limits::OUTBOX_HIGH_WATER) (64 KiB) queued, or
     /// no room for the message, keeps it beside its queue instead, one message a topic. The next message of the topic
@@ -46,8 +50,9 @@ impl<P> ServerHandle<P> {
     /// connection ends. A topic whose values are also sent by other calls has no such order.
     ///
     /// What a client keeps is counted as queued for it, in `outbox_len` as well as in the
-    /// [`CloseReason`](crate::CloseReason), and is written when the connection is drained. A client is disconnected as
-    /// a slow consumer where it keeps messages of several topics, and another one would exceed `outbox_len`.
+    /// [`CloseReason`](crate::CloseReason), and is written when the connection is drained. A client is also disconnected
+    /// as a slow consumer where it keeps messages of several topics, and another one would exceed `outbox_len`.
+    /// [`Stats::replaced_messages`](crate::Stats::replaced_messages) counts the messages that clients have skipped.
     ///
     /// # Errors
     ///
@@ -125,6 +130,7 @@ impl State {
         });
         // What is deferred is counted when it is queued.
         metrics.sent(topic, delivery.queued, bytes.len());
+        metrics.replaced_messages.fetch_add(delivery.replaced as u64, Ordering::Relaxed);
         delivery
     }
 }
