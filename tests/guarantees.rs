@@ -57,6 +57,7 @@ fn catalogue_case_names_existing_tests() {
         ("L", 14, Some("L4b")),
         ("S", 18, None),
         ("Q", 25, None),
+        ("G", 8, None),
     ] {
         let ids = (1..=last).map(|number| format!("{letter}{number}"));
         for id in ids.chain(beside.map(str::to_owned)) {
