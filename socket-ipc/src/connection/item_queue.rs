@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
 use super::pending_requests::NoReply;
-use crate::limits::ITEM_COST;
+use crate::router::{cost, signed};
 use crate::sync::lock;
 use crate::wire::StreamPart;
 
@@ -163,16 +163,6 @@ impl Arrived {
             _ => self.reader = Some(cx.waker().clone()),
         }
     }
-}
-
-/// What an item whose line has this length takes of the window.
-pub(super) fn cost(len: usize) -> u64 {
-    len.max(ITEM_COST) as u64
-}
-
-/// A number of bytes that can be subtracted from; at most `i64::MAX`.
-pub(super) fn signed(bytes: u64) -> i64 {
-    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 /// Lines, one after another in one buffer, each behind its length.

@@ -9,11 +9,11 @@ use futures_core::Stream;
 use serde::Serialize;
 use tokio::task::yield_now;
 
-use super::open_window::{MaySend, OpenWindow, TooLong};
 use super::outbox::{Outbox, PushError};
 use super::reply::{Outcome, reply};
 use super::{EndpointState, encoded};
 use crate::error::error_reply::ErrorReply;
+use crate::router::{MaySend, OpenWindow, TooLong};
 use crate::topic::TopicName;
 use crate::wire::{ReplyTo, RequestId, Tail};
 

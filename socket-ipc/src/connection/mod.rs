@@ -19,7 +19,6 @@ mod inbox;
 mod item_queue;
 mod item_sender;
 mod open_stream;
-mod open_window;
 mod outbox;
 mod pending_requests;
 mod read_buffer;
@@ -48,7 +47,6 @@ pub(crate) use encode::{encoded, queue_paced};
 pub(crate) use inbox::InboxBudget;
 pub(crate) use item_sender::ItemSender;
 pub(crate) use open_stream::{OpenStream, ReadItems, read_items, read_raw_items};
-pub(crate) use open_window::OpenWindow;
 pub(crate) use outbox::{
     BroadcastLog, CloseCommand, LatestBroadcast, Outbox, OutboxBudget, Placed, PushError, Unsent, counted_for,
 };

@@ -12,11 +12,12 @@ use tokio::task::consume_budget;
 use tokio::time::Instant;
 
 use super::Link;
-use super::item_queue::{Arrival, End, ItemQueue, Lines, cost};
+use super::item_queue::{Arrival, End, ItemQueue, Lines};
 use super::pending_requests::PendingRequests;
 use super::reply_future::{begin_error, error_reply_of, no_reply_error, raw_error, typed_error};
 use crate::error::error_reply::ErrorReply;
 use crate::error::{RequestError, SendError};
+use crate::router::cost;
 use crate::topic::StreamRequest;
 use crate::wire::raw_message::RawMessage;
 use crate::wire::{Envelope, RequestId, Window, Wire, decode_item, utf8};

@@ -11,10 +11,9 @@ use futures_util::stream::{FuturesUnordered, Stream};
 use super::EndpointState;
 use super::closing::polled;
 use super::context::ConnectionContext;
-use super::open_window::OpenWindow;
 use super::turn_waker::TurnWaker;
 use crate::listener::caught;
-use crate::router::{OnCancel, ResponderCall};
+use crate::router::{OnCancel, OpenWindow, ResponderCall};
 use crate::wire::RequestId;
 
 /// The running responders, up to a limit.

@@ -9,11 +9,11 @@ use tracing::Instrument as _;
 
 use super::requests::attach;
 use super::state::Endpoint;
-use crate::connection::{ItemSender, OpenWindow, Outcome, request_span};
+use crate::connection::{ItemSender, Outcome, request_span};
 use crate::error::RegisterError;
 use crate::error::error_reply::ErrorReply;
 use crate::listener::ListenerId;
-use crate::router::{CallResult, RespondingRawStream, RespondingStream, Streaming, Wait};
+use crate::router::{CallResult, OpenWindow, RespondingRawStream, RespondingStream, Streaming, Wait};
 use crate::topic::{StreamRequest, TopicName};
 use crate::wire::raw_message::RawMessage;
 use crate::wire::{ReplyTo, RequestId, Window, topic_or_none};

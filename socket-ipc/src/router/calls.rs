@@ -6,10 +6,10 @@ use std::task::{Context, Poll};
 
 use super::entry::{Entry, listens_for};
 use super::listener::{OnCancel, Wait};
+use super::open_window::OpenWindow;
 use super::report::Report;
 use super::stream_responder::Streaming;
 use super::table::Table;
-use crate::connection::OpenWindow;
 use crate::error::error_reply::ErrorReply;
 use crate::listener::caught;
 use crate::wire::{ReplyTo, RequestId, Wire};

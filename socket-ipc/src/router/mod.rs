@@ -10,6 +10,7 @@ mod entry;
 #[cfg(feature = "nats")]
 mod fallback_responders;
 mod listener;
+mod open_window;
 mod report;
 mod responder;
 mod stream_responder;
@@ -38,6 +39,7 @@ use entry::Entry;
 #[cfg(feature = "nats")]
 use fallback_responders::FallbackResponders;
 pub(crate) use listener::{CallResult, Listener, OnCancel, Owned, Raw, RawWaiting, Typed, Wait};
+pub(crate) use open_window::{MaySend, OpenWindow, TooLong, cost, signed};
 pub(crate) use report::Report;
 pub(crate) use responder::{Responding, RespondingRaw};
 pub(crate) use stream_responder::{RespondingRawStream, RespondingStream, Streaming};

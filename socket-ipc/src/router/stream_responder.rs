@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 
 use super::entry::Entry;
 use super::listener::{CallResult, Listener, Wait};
-use crate::connection::OpenWindow;
+use super::open_window::OpenWindow;
 use crate::error::MessageErrorKind;
 use crate::error::error_reply::ErrorReply;
 use crate::wire::raw_message::RawMessage;

@@ -9,13 +9,13 @@ use std::task::{Context, Poll, Wake, Waker};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::connection::reply::{Outcome, reply};
-use crate::connection::{EndpointState, InboxBudget, ItemSender, Limits, OpenWindow, Outbox};
+use crate::connection::{EndpointState, InboxBudget, ItemSender, Limits, Outbox};
 use crate::error::error_reply::ErrorReply;
 use crate::error::{Error, MessageError};
 use crate::listener::DropReport;
 use crate::metrics::Metrics;
 use crate::router::{
-    Audience, CallResult, OnCancel, Owned, RespondingRaw, RespondingRawStream, Router, Streaming,
+    Audience, CallResult, OnCancel, OpenWindow, Owned, RespondingRaw, RespondingRawStream, Router, Streaming,
 };
 use crate::sync::lock;
 use crate::topic::TopicName;

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 use std::task::{Context, Poll, Waker};
 
-use super::item_queue::{cost, signed};
+use crate::limits::ITEM_COST;
 use crate::sync::lock;
 use crate::wire::Window;
 
@@ -48,7 +48,7 @@ impl OpenWindow {
     }
 
     /// The requester takes this many more bytes.
-    pub(super) fn open(&self, bytes: u64) {
+    pub(crate) fn open(&self, bytes: u64) {
         self.change(|state| {
             if let Some(left) = &mut state.left {
                 *left = left.saturating_add(signed(bytes));
@@ -58,7 +58,7 @@ impl OpenWindow {
     }
 
     /// The stream has to end, because the endpoint closes.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.change(|state| state.is_closing = true);
     }
 
@@ -97,6 +97,16 @@ impl OpenWindow {
         }
         Ok(())
     }
+}
+
+/// What an item whose line has this length takes of the window.
+pub(crate) fn cost(len: usize) -> u64 {
+    len.max(ITEM_COST) as u64
+}
+
+/// A number of bytes that can be subtracted from; at most `i64::MAX`.
+pub(crate) fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]
