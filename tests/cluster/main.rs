@@ -5,5 +5,6 @@ mod failures;
 mod foreign;
 mod join;
 mod nodes;
+mod remote;
 mod requests;
 mod trust;

@@ -1,10 +1,14 @@
 //! Nodes of a domain, in one process.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use socket_ipc::cluster::{Cluster, ClusterEvent, ClusterOptions};
-use socket_ipc::{Client, EventStream, Server, Topic};
+use socket_ipc::{Client, EventStream, Server, ServerBuilder, Topic};
 use support::nats::Nats;
 use support::{Events, Place, soon};
+use tokio::sync::Semaphore;
 
 #[derive(Topic, Serialize, Deserialize, Debug, PartialEq, Eq)]
 #[topic = "news of/the day.*"]
@@ -34,6 +38,53 @@ pub struct Who;
 #[derive(Topic, Serialize, Deserialize, Debug)]
 #[topic(name = "wait", reply = ())]
 pub struct Wait;
+
+/// A request that is replied to after so many milliseconds.
+#[derive(Topic, Serialize, Deserialize, Debug)]
+#[topic(name = "slow", reply = u64)]
+pub struct Slow(pub u64);
+
+/// A request that is replied to once the test says so.
+#[derive(Topic, Serialize, Deserialize, Debug)]
+#[topic(name = "held", reply = u64)]
+pub struct Held;
+
+/// The responder to [`Held`]: what it reports, and what lets a reply go.
+pub struct Gate {
+    pub begun: Events<&'static str>,
+    open: Arc<Semaphore>,
+}
+
+impl Gate {
+    fn new() -> Self {
+        Self { begun: Events::new(), open: Arc::new(Semaphore::new(0)) }
+    }
+
+    /// Lets a reply go.
+    pub fn open(&self) {
+        self.open.add_permits(1);
+    }
+
+    fn responder(&self) -> Box<dyn Fn() -> futures::future::BoxFuture<'static, u64> + Send + Sync> {
+        let (report, open) = (self.begun.reporter(), Arc::clone(&self.open));
+        Box::new(move || {
+            let (report, open) = (report.clone(), Arc::clone(&open));
+            Box::pin(async move {
+                report("begun");
+                open.acquire().await.unwrap().forget();
+                5
+            })
+        })
+    }
+
+    /// The gate of a client.
+    pub fn of(client: &Client) -> Self {
+        let gate = Self::new();
+        let respond = gate.responder();
+        client.respond_async::<Held>(move |Held| respond()).unwrap();
+        gate
+    }
+}
 
 /// Calls a closure when it is dropped.
 pub struct OnDrop<F: FnMut()>(pub F);
@@ -74,11 +125,11 @@ impl Node {
         Self { server, cluster, events, place }
     }
 
-    /// A node whose server takes this many requests at once.
-    pub async fn with_limit(nats: &Nats, name: &str, max_requests: usize) -> Self {
+    /// A node whose server has options of its own.
+    pub async fn built(options: ClusterOptions, with: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Self {
         let place = Place::new();
-        let server = Server::builder(place.socket()).max_requests(max_requests).build();
-        Self::of(place, server, ClusterOptions::new(nats.url(), "desk").name(name)).await
+        let server = with(Server::builder(place.socket())).build();
+        Self::of(place, server, options).await
     }
 
     pub async fn client(&self) -> Client {
@@ -158,6 +209,24 @@ impl Node {
         self.server.respond_async::<Wait>(wait).unwrap();
         self.cluster.offer::<Wait>().unwrap();
         events
+    }
+
+    /// Has this server respond to [`Held`], and offers it.
+    pub fn holds(&self) -> Gate {
+        let gate = Gate::new();
+        let respond = gate.responder();
+        self.server.respond_async::<Held>(move |Held, _| respond()).unwrap();
+        self.cluster.offer::<Held>().unwrap();
+        gate
+    }
+
+    pub fn responds_slowly(&self) {
+        let slow = |Slow(milliseconds), _| async move {
+            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+            milliseconds
+        };
+        self.server.respond_async::<Slow>(slow).unwrap();
+        self.cluster.offer::<Slow>().unwrap();
     }
 
     pub fn responds_to_divide(&self) {

@@ -8,12 +8,7 @@ use socket_ipc::{ErrorReply, RequestError, Topic};
 use support::nats::Nats;
 use support::{Events, soon};
 
-use crate::nodes::{Divide, DivideError, News, Node, OnDrop, Wait, Who, news};
-
-/// A request that is replied to after this many milliseconds.
-#[derive(Topic, Serialize, Deserialize, Debug)]
-#[topic(name = "slow", reply = u64)]
-struct Slow(u64);
+use crate::nodes::{Divide, DivideError, News, Node, OnDrop, Slow, Wait, Who, news};
 
 /// `Divide` as a newer version has it.
 #[derive(Topic, Serialize, Deserialize, Debug)]
@@ -45,12 +40,7 @@ support::both_flavours! {
         let Some(nats) = Nats::start() else { return };
         let options = |name| ClusterOptions::new(nats.url(), "desk").name(name).silence(Duration::from_millis(1500));
         let (one, other) = (Node::with(options("one")).await, Node::with(options("other")).await);
-        let slow = |Slow(milliseconds), _| async move {
-            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
-            milliseconds
-        };
-        other.server.respond_async::<Slow>(slow).unwrap();
-        other.cluster.offer::<Slow>().unwrap();
+        other.responds_slowly();
         one.cluster.forward::<Slow>().unwrap();
         one.knows(&other, &["slow"]).await;
         let client = one.client().await;
@@ -174,7 +164,9 @@ support::both_flavours! {
 
     async fn many_requests_at_once_are_bounded_and_each_has_an_outcome() {
         let Some(nats) = Nats::start() else { return };
-        let (one, other) = (Node::join(&nats, "one").await, Node::with_limit(&nats, "other", 8).await);
+        let options = ClusterOptions::new(nats.url(), "desk").name("other");
+        let other = Node::built(options, |server| server.max_requests(8)).await;
+        let one = Node::join(&nats, "one").await;
         let mut waits = other.waits();
         one.cluster.forward::<Wait>().unwrap();
         one.knows(&other, &["wait"]).await;

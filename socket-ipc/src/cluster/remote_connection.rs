@@ -3,8 +3,8 @@
 //! The server reads from it what it would read from a client: lines of its wire. So everything that holds for the
 //! requests of clients holds for those of other nodes: limits, budgets, cancellation, panics that are caught.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Weak};
 
 use memchr::memmem;
 use serde_json::value::RawValue;
@@ -21,7 +21,9 @@ const PIPE_LEN: usize = 64 * 1024;
 /// How many lines may wait to be written.
 const LINES: usize = 1024;
 
-/// One connection. In the server it has the number of a requester on another machine.
+/// One connection. Its number in the server is that of a requester beyond this machine.
+///
+/// It ends with its last owner: what is queued is written, and the server then finds the end of the stream.
 pub(super) struct RemoteConnection {
     lines: mpsc::Sender<Vec<u8>>,
     wire: Wire,
@@ -47,7 +49,8 @@ impl RemoteConnection {
         });
         let (reader, writer) = tokio::io::split(ours);
         shared.spawn(write(writer, to_write));
-        let (reading, to) = (Arc::clone(shared), Arc::clone(&connection));
+        // Not an owner: the connection would keep itself.
+        let (reading, to) = (Arc::clone(shared), Arc::downgrade(&connection));
         shared.spawn(async move { read(&reading, &to, reader).await });
         Some(connection)
     }
@@ -108,25 +111,32 @@ async fn write(mut writer: WriteHalf<DuplexStream>, mut lines: mpsc::Receiver<Ve
             return;
         }
     }
+    // An error means that the server has ended the connection before.
+    let _ = writer.shutdown().await;
 }
 
 /// Publishes the replies of the server, and, when it ends the connection, that there are no more.
-async fn read(shared: &Shared, connection: &Arc<RemoteConnection>, mut reader: ReadHalf<DuplexStream>) {
-    let delimiter = memmem::Finder::new(connection.wire.delimiter().as_bytes()).into_owned();
+async fn read(shared: &Shared, connection: &Weak<RemoteConnection>, mut reader: ReadHalf<DuplexStream>) {
+    let wire = shared.server.limits().wire;
+    let delimiter = memmem::Finder::new(wire.delimiter().as_bytes()).into_owned();
     let (mut buffer, mut searched) = (Vec::with_capacity(PIPE_LEN), 0_usize);
     while reader.read_buf(&mut buffer).await.is_ok_and(|count| count > 0) {
         let mut begin = 0;
         while let Some(at) = delimiter.find(&buffer[searched..]) {
             let end = searched + at;
-            reply(shared, connection, &buffer[begin..end]).await;
+            // Without an owner nobody waits for a reply.
+            if let Some(connection) = connection.upgrade() {
+                reply(shared, &connection, &buffer[begin..end]).await;
+            }
             begin = end + delimiter.needle().len();
             searched = begin;
         }
         buffer.drain(..begin);
         searched = (buffer.len() + 1).saturating_sub(delimiter.needle().len());
     }
+    let Some(connection) = connection.upgrade() else { return };
     let error = ErrorReply::new(ErrorReply::CLOSING, "the server closes");
-    for reply in shared.taken.take_of(connection) {
+    for reply in shared.taken.take_of(&connection) {
         shared.reply_error(reply, &error).await;
     }
 }

@@ -1,0 +1,45 @@
+//! Requests and messages from beyond this machine, as the server that has them sees them.
+
+use futures::StreamExt as _;
+use socket_ipc::ServerEvent;
+use socket_ipc::cluster::{ClusterEvent, ClusterOptions, NodeId};
+use support::nats::Nats;
+use support::soon;
+
+use crate::nodes::{News, Node};
+
+const DIVIDE: &str = r#"{"dividend":6,"divisor":2}"#;
+
+support::both_flavours! {
+    async fn nodes_that_come_and_go_leave_no_task_behind() {
+        let Some(nats) = Nats::start() else { return };
+        let (mut one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);
+        one.responds_to_divide();
+        other.knows(&one, &["divide"]).await;
+        let plain = async_nats::connect(nats.url()).await.unwrap();
+        let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        let mut before = 0;
+        for round in 0..100 {
+            let node: NodeId = format!("plain.{round:016x}").parse().unwrap();
+            let mut replies = plain.subscribe(format!("desk.i.{node}.>")).await.unwrap();
+            let beat = format!("desk.b.{node}");
+            plain.publish(beat.clone(), r#"{"sequence":0,"clients":0}"#.into()).await.unwrap();
+            one.event(|event| *event == ClusterEvent::NodeUp(node.clone())).await;
+            let inbox = format!("desk.i.{node}.0.1");
+            plain.publish_with_reply("desk.q.divide", inbox, DIVIDE.into()).await.unwrap();
+            assert_eq!(&soon("the reply", replies.next()).await.unwrap().payload[..], b"3");
+            let goodbye = r#"{"sequence":0,"clients":0,"goodbye":true}"#;
+            plain.publish(beat, goodbye.into()).await.unwrap();
+            one.event(|event| *event == ClusterEvent::NodeDown(node.clone())).await;
+            if round == 0 {
+                before = tasks();
+            }
+        }
+        soon("the end of the tasks", async {
+            while tasks() > before {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+    }
+}
