@@ -4,6 +4,7 @@ mod basics;
 mod failures;
 mod foreign;
 mod join;
+mod leaving;
 mod nodes;
 mod remote;
 mod requests;

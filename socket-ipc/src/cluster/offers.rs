@@ -10,9 +10,8 @@ use tokio::sync::watch;
 
 use super::headers::Kind;
 use super::node::NodeId;
-use super::remote_connection::RemoteConnection;
+use super::remote_connection::{RemoteConnection, server_closes};
 use super::shared::Shared;
-use super::taken::Responder;
 use crate::error::error_reply::ErrorReply;
 use crate::sync::lock;
 
@@ -123,19 +122,11 @@ fn hand_over(
     let text: &RawValue = serde_json::from_slice(&message.payload).map_err(|error| {
         refused(ErrorReply::new(ErrorReply::UNDECODABLE, format!("the payload is not JSON: {error}")))
     })?;
-    let connection = shared
-        .connection_of(requester.as_ref())
-        .ok_or_else(|| refused(ErrorReply::new(ErrorReply::CLOSING, "the server closes")))?;
+    let connection = shared.connection_of(requester.as_ref()).ok_or_else(|| refused(server_closes()))?;
     match (kind, &reply) {
         (Kind::Message, _) => connection.message(topic, text).map_err(refused),
         (Kind::Request, Some(to)) => {
-            let number = shared.taken.number();
-            // Before it is handed over: the reply may come at once.
-            shared.taken.begin(number, to.clone(), requester, Responder::Server(Arc::clone(&connection)));
-            connection.request(topic, text, number).map_err(|error| {
-                shared.taken.finish(number);
-                refused(error)
-            })
+            connection.request(&shared.taken, topic, text, to.clone(), requester).map_err(refused)
         }
         (Kind::Request, None) => {
             Err(refused(ErrorReply::new(ErrorReply::FAILED, "a request without a reply subject")))

@@ -3,15 +3,18 @@
 //! The server reads from it what it would read from a client: lines of its wire. So everything that holds for the
 //! requests of clients holds for those of other nodes: limits, budgets, cancellation, panics that are caught.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};
 
+use async_nats::Subject;
 use memchr::memmem;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
 
+use super::node::NodeId;
 use super::shared::Shared;
+use super::taken::{Responder, Taken};
 use crate::error::error_reply::ErrorReply;
 use crate::wire::{EnvelopeKind, RequestId, Tail, Wire};
 
@@ -31,6 +34,8 @@ pub(super) struct RemoteConnection {
     /// How many requests it has in flight, and how many it may have.
     in_flight: AtomicUsize,
     max_requests: usize,
+    /// The server has ended it: no further reply comes.
+    ended: AtomicBool,
 }
 
 impl RemoteConnection {
@@ -46,6 +51,7 @@ impl RemoteConnection {
             max_message_len: limits.max_message_len,
             in_flight: AtomicUsize::new(0),
             max_requests: limits.max_requests,
+            ended: AtomicBool::new(false),
         });
         let (reader, writer) = tokio::io::split(ours);
         shared.spawn(write(writer, to_write));
@@ -57,7 +63,7 @@ impl RemoteConnection {
 
     /// Whether it has ended.
     pub(super) fn has_ended(&self) -> bool {
-        self.lines.is_closed()
+        self.ended.load(Ordering::Acquire) || self.lines.is_closed()
     }
 
     /// Hands a message to the listeners of the server.
@@ -65,8 +71,16 @@ impl RemoteConnection {
         self.push(topic, message, Tail::Message)
     }
 
-    /// Hands a request to the responder of the server.
-    pub(super) fn request(&self, topic: &str, message: &RawValue, number: u64) -> Result<(), ErrorReply> {
+    /// Hands a request to the responder of the server. `Err` says why it is not there.
+    pub(super) fn request(
+        self: &Arc<Self>,
+        taken: &Taken,
+        topic: &str,
+        message: &RawValue,
+        reply: Subject,
+        requester: Option<NodeId>,
+    ) -> Result<(), ErrorReply> {
+        // Before anything else: whatever takes the request out of the table counts it back.
         if self.in_flight.fetch_add(1, Ordering::AcqRel) >= self.max_requests {
             self.in_flight.fetch_sub(1, Ordering::AcqRel);
             let text = format!(
@@ -75,11 +89,21 @@ impl RemoteConnection {
             );
             return Err(ErrorReply::new(ErrorReply::TOO_MANY_REQUESTS, text));
         }
-        let pushed = self.push(topic, message, Tail::Request(&RequestId::from(number)));
-        if pushed.is_err() {
-            self.in_flight.fetch_sub(1, Ordering::AcqRel);
+        // Before it is handed over: the reply may come at once.
+        let number = taken.number();
+        taken.begin(number, reply, requester, Responder::Server(Arc::clone(self)));
+        let mut pushed = self.push(topic, message, Tail::Request(&RequestId::from(number)));
+        // Looked at behind `begin`: the end is noted before the requests are taken out.
+        if self.has_ended() {
+            pushed = Err(server_closes());
         }
-        pushed
+        let Err(error) = pushed else { return Ok(()) };
+        if taken.finish(number).is_none() {
+            // It was cancelled, or told of the end, meanwhile.
+            return Ok(());
+        }
+        self.in_flight.fetch_sub(1, Ordering::AcqRel);
+        Err(error)
     }
 
     /// Nobody waits for the reply to a request any more.
@@ -135,10 +159,15 @@ async fn read(shared: &Shared, connection: &Weak<RemoteConnection>, mut reader: 
         searched = (buffer.len() + 1).saturating_sub(delimiter.needle().len());
     }
     let Some(connection) = connection.upgrade() else { return };
-    let error = ErrorReply::new(ErrorReply::CLOSING, "the server closes");
+    connection.ended.store(true, Ordering::Release);
     for reply in shared.taken.take_of(&connection) {
-        shared.reply_error(reply, &error).await;
+        shared.reply_error(reply, &server_closes()).await;
     }
+}
+
+/// The error reply to a request that comes too late.
+pub(super) fn server_closes() -> ErrorReply {
+    ErrorReply::new(ErrorReply::CLOSING, "the server closes")
 }
 
 /// Publishes one reply of the server. Everything else that it writes is for clients.
