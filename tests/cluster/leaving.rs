@@ -14,6 +14,19 @@ use crate::nodes::{Divide, Gate, Held, News, Node, news};
 const DIVIDE: Divide = Divide { dividend: 6, divisor: 2 };
 
 support::both_flavours! {
+    async fn goodbye_counts_what_did_not_arrive() {
+        let Some(nats) = Nats::start() else { return };
+        let mut one = Node::join(&nats, "one").await;
+        let plain = async_nats::connect(nats.url()).await.unwrap();
+        let node: NodeId = "plain.0123456789abcdef".parse().unwrap();
+        for beat in [r#"{"sequence":3,"clients":0}"#, r#"{"sequence":10,"clients":0,"goodbye":true}"#] {
+            plain.publish(format!("desk.b.{node}"), beat.into()).await.unwrap();
+        }
+        let is_it = |event: &ClusterEvent| matches!(event, ClusterEvent::Lagged { .. } | ClusterEvent::NodeDown(_));
+        assert_eq!(one.event(is_it).await, ClusterEvent::Lagged { node: node.clone(), count: 7 });
+        assert_eq!(one.event(is_it).await, ClusterEvent::NodeDown(node));
+    }
+
     async fn request_to_a_server_that_closes_has_an_outcome_at_once() {
         let Some(nats) = Nats::start() else { return };
         let (one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);

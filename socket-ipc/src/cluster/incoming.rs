@@ -78,10 +78,13 @@ async fn deliver_all(shared: &Shared, mut arrived: mpsc::UnboundedReceiver<Arriv
                 lock(&shared.members).received(&node, count);
                 queued.fetch_sub(message.payload.len() + COST, Ordering::AcqRel);
             }
-            Arrived::Beat { node, beat } if beat.goodbye => shared.node_left(&node),
             Arrived::Beat { node, beat } => {
+                let is_goodbye = beat.goodbye;
                 let event = lock(&shared.members).beat(&node, beat);
                 event.into_iter().for_each(|event| shared.hub.report(event));
+                if is_goodbye {
+                    shared.node_left(&node);
+                }
             }
         }
     }
