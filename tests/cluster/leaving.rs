@@ -14,6 +14,80 @@ use crate::nodes::{Divide, Gate, Held, News, Node, news};
 const DIVIDE: Divide = Divide { dividend: 6, divisor: 2 };
 
 support::both_flavours! {
+    async fn node_that_leaves_finishes_what_is_in_flight_and_begins_nothing() {
+        let Some(nats) = Nats::start() else { return };
+        let (one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);
+        let mut far = other.holds();
+        one.cluster.forward::<Held>().unwrap();
+        one.knows(&other, &["held"]).await;
+        other.knows(&one, &[]).await;
+        let (client, listening, mut received) = (one.client().await, other.client().await, Events::new());
+        let report = received.reporter();
+        listening.on::<News>(move |news| report(news.number));
+        let mut near = Gate::of(&client);
+        // A request of its client that the other node has, and one of the other node that its client has.
+        let sent = client.request(&Held);
+        assert_eq!(far.begun.next().await, "begun");
+        let (cluster, to) = (other.cluster.clone(), one.cluster.client_ref(one.server.clients()[0]));
+        let taken = tokio::spawn(async move { cluster.request(&Held, &to).await });
+        assert_eq!(near.begun.next().await, "begun");
+        one.cluster.broadcast(&news(1)).unwrap();
+
+        let begun = Instant::now();
+        let mut leaving = std::pin::pin!(one.cluster.leave());
+        assert!(leaving.as_mut().now_or_never().is_none());
+        // What would begin now would be in the way of the end.
+        let error = soon("the error", client.request(&Held)).await.unwrap_err();
+        assert!(matches!(&error, RequestError::Rejected { reply, .. } if reply.code() == "link_down"), "{error}");
+        let error = one.cluster.broadcast(&news(2)).unwrap_err();
+        assert!(matches!(error, BroadcastError::Left { local: 1, .. }), "{error}");
+        far.open();
+        near.open();
+        soon("leaving", leaving).await;
+        assert!(begun.elapsed() < Duration::from_secs(3), "not the whole drain: {:?}", begun.elapsed());
+        assert_eq!(soon("the reply", sent).await.unwrap(), 5);
+        assert_eq!(soon("the reply", taken).await.unwrap().unwrap(), 5);
+        assert_eq!(received.next().await, 1);
+    }
+
+    async fn goodbye_is_the_last_sign_of_a_node() {
+        let Some(nats) = Nats::start() else { return };
+        let one = Node::join(&nats, "one").await;
+        let plain = async_nats::connect(nats.url()).await.unwrap();
+        let mut signs = plain.subscribe("desk.b.>").await.unwrap();
+        // The engine has acted on the subscription.
+        assert!(plain.request("desk.q.nobody", "".into()).await.is_err());
+        let (cluster, beat) = (one.cluster.clone(), format!("desk.b.{}", one.cluster.node()));
+        let flood = tokio::spawn(async move {
+            while cluster.broadcast_async(&news(1)).await.is_ok() {
+                tokio::task::yield_now().await;
+            }
+        });
+        while soon("a broadcast", signs.next()).await.unwrap().subject.as_str() == beat {}
+        let mut lines = None;
+        let leave = one.cluster.leave();
+        let read = async {
+            loop {
+                let sign = signs.next().await.unwrap();
+                if sign.subject.as_str() != beat {
+                    lines = lines.map(|lines| lines + sign.payload.iter().filter(|byte| **byte == b'\n').count() as u64);
+                    continue;
+                }
+                let beat: Value = serde_json::from_slice(&sign.payload).unwrap();
+                let sequence = beat["sequence"].as_u64().unwrap();
+                assert_eq!(lines.unwrap_or(sequence), sequence, "a beat counts what came before it");
+                if beat["goodbye"] == Value::Bool(true) {
+                    break;
+                }
+                lines = Some(sequence);
+            }
+        };
+        soon("the goodbye", async { tokio::join!(leave, read) }).await;
+        soon("the end of the flood", flood).await.unwrap();
+        let ghost = in_time(Duration::from_millis(300), signs.next()).await;
+        assert!(ghost.is_none(), "{ghost:?}");
+    }
+
     async fn goodbye_counts_what_did_not_arrive() {
         let Some(nats) = Nats::start() else { return };
         let mut one = Node::join(&nats, "one").await;
@@ -25,6 +99,29 @@ support::both_flavours! {
         let is_it = |event: &ClusterEvent| matches!(event, ClusterEvent::Lagged { .. } | ClusterEvent::NodeDown(_));
         assert_eq!(one.event(is_it).await, ClusterEvent::Lagged { node: node.clone(), count: 7 });
         assert_eq!(one.event(is_it).await, ClusterEvent::NodeDown(node));
+    }
+
+    async fn broadcast_that_waits_for_room_ends_when_the_node_leaves() {
+        let Some(nats) = Nats::start() else { return };
+        let options = ClusterOptions::new(nats.url(), "desk").name("one").outgoing_len(1);
+        let one = Node::built(options, |server| server.drain(Duration::from_millis(300))).await;
+        nats.signal(rustix::process::Signal::STOP);
+        let (cluster, mut sent) = (one.cluster.clone(), Events::new());
+        let report = sent.reporter();
+        let flood = tokio::spawn(async move {
+            let large = News { number: 1, text: "x".repeat(500_000) };
+            loop {
+                match cluster.broadcast_async(&large).await {
+                    Ok(_) => report(()),
+                    Err(error) => return error,
+                }
+            }
+        });
+        // Until the engine takes no more.
+        while in_time(Duration::from_millis(500), sent.next()).await.is_some() {}
+        soon("leaving", one.cluster.leave()).await;
+        let error = soon("the error", flood).await.unwrap();
+        assert!(matches!(error, BroadcastError::Left { .. }), "{error}");
     }
 
     async fn request_to_a_server_that_closes_has_an_outcome_at_once() {
@@ -44,6 +141,31 @@ support::both_flavours! {
                 Ok(quotient) => assert_eq!(quotient, 3),
                 Err(error) => assert!(is_expected(&error), "{error}"),
             }
+        }
+        closing.end().await;
+    }
+
+    async fn server_that_closes_is_handed_no_further_request() {
+        let Some(nats) = Nats::start() else { return };
+        let (one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);
+        let third = Node::join(&nats, "third").await;
+        for node in [&other, &third] {
+            node.responds_to_divide();
+            one.knows(node, &["divide"]).await;
+        }
+        one.cluster.forward::<Divide>().unwrap();
+        let (client, closing) = (one.client().await, Closing::begins(&other).await);
+        soon("the end of the offers", async {
+            let offers_nothing = |node: &socket_ipc::cluster::Node| {
+                node.id == *other.cluster.node() && !node.offers.iter().any(|topic| topic == "divide")
+            };
+            while !one.cluster.nodes().iter().any(offers_nothing) {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        for _ in 0..50 {
+            assert_eq!(soon("the reply", client.request(&DIVIDE)).await.unwrap(), 3);
         }
         closing.end().await;
     }

@@ -1,7 +1,5 @@
 //! Broadcasts to the clients of all nodes.
 
-use std::sync::atomic::Ordering;
-
 use serde::Serialize;
 
 use super::Cluster;
@@ -142,7 +140,7 @@ impl Shared {
     /// Queues a broadcast for the other nodes.
     fn queue(&self, topic: &str, line: &Line, local: usize) -> Result<(), BroadcastError> {
         let topic_name = || topic.to_owned();
-        if self.has_left.load(Ordering::Acquire) {
+        if self.is_leaving() {
             return Err(BroadcastError::Left { topic: topic_name(), local });
         }
         if !self.link.is_up() {

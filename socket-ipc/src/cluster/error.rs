@@ -216,8 +216,8 @@ pub enum OfferError {
         /// The topic.
         topic: String,
     },
-    /// This node has left the domain.
-    #[error("cannot offer `{topic}`: this node has left the domain")]
+    /// This node leaves the domain, or has left it.
+    #[error("cannot offer `{topic}`: this node leaves the domain or has left it; join again")]
     Left {
         /// The topic.
         topic: String,

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::error::JoinError;
 use super::events::{ClusterEvent, Hub};
+use super::leave::Goodbye;
 use super::link::{self, Link};
 use super::members::Members;
 use super::node::NodeId;
@@ -79,7 +80,9 @@ impl<P> Cluster<P> {
             offers: Offers::default(),
             sequence: AtomicU64::new(0),
             beat_now: Notify::new(),
+            leaving: AtomicBool::new(false),
             has_left: AtomicBool::new(false),
+            goodbye: Goodbye::default(),
             forwarders: Mutex::default(),
             runtime: Handle::current(),
             tasks: Mutex::default(),
@@ -121,6 +124,9 @@ impl Shared {
         self.spawn(async move { publisher::give_signs(&signing).await });
         self.spawn(async move { silence::run(&looking).await });
         self.spawn(async move {
+            closing.server.closing().await;
+            // From now on the server takes nothing that another node could have.
+            closing.offers.end();
             closing.server.closed().await;
             closing.leave().await;
         });

@@ -3,6 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
@@ -13,11 +14,24 @@ use crate::sync::lock;
 /// How often it looks whether everything is done.
 const INTERVAL: Duration = Duration::from_millis(5);
 
+/// How long the goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(1);
+
+/// The goodbye is said by the task that publishes broadcasts and beats, as its last act: after it no sign of this node
+/// comes.
+#[derive(Default)]
+pub(super) struct Goodbye {
+    pub(super) now: Notify,
+    pub(super) said: Notify,
+}
+
 impl<P> Cluster<P> {
-    /// Leaves the domain: takes no further request, finishes those in flight and what is queued, for `drain` of the
-    /// server at most, and says goodbye.
+    /// Leaves the domain: finishes the requests in flight, those of other nodes and of this one, and what is queued, for
+    /// `drain` of the server at most, and says goodbye.
     ///
-    /// The server and its clients go on. It may be called any number of times.
+    /// From the call on nothing new begins: no request of another node is taken, and what this node would broadcast,
+    /// send, request, offer or forward fails with `Left`. Requests that its clients want forwarded get an error reply with
+    /// the code `link_down`. The server and its clients go on. It may be called any number of times.
     pub async fn leave(&self) {
         self.shared.leave().await;
     }
@@ -28,6 +42,7 @@ impl Shared {
         if self.has_left.load(Ordering::Acquire) {
             return;
         }
+        self.leaving.store(true, Ordering::Release);
         self.offers.end();
         let drained = async {
             while !(self.taken.is_empty() && self.pending.is_empty() && self.outgoing.is_empty()) {
@@ -40,18 +55,23 @@ impl Shared {
         if self.has_left.swap(true, Ordering::AcqRel) {
             return;
         }
-        let goodbye = async {
-            self.publish_beat(true).await;
-            self.link.while_up(self.nats.flush()).await
-        };
-        let _ = tokio::time::timeout(Duration::from_secs(1), goodbye).await;
+        self.goodbye.now.notify_one();
+        // An error means that the NATS server takes nothing: the other nodes notice the silence.
+        let _ = tokio::time::timeout(GOODBYE, self.goodbye.said.notified()).await;
         self.end();
+    }
+
+    /// Whether leaving has begun.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.leaving.load(Ordering::Acquire)
     }
 
     /// Ends everything at once.
     pub(super) fn end(&self) {
+        self.leaving.store(true, Ordering::Release);
         self.has_left.store(true, Ordering::Release);
         self.offers.end();
+        self.outgoing.end();
         for forwarder in std::mem::take(&mut *lock(&self.forwarders)) {
             self.server.off(forwarder);
         }

@@ -136,8 +136,8 @@ impl<P> Cluster<P> {
     ///
     /// # Errors
     ///
-    /// [`OfferError`], where the server has neither responder nor listener for a topic, or the node has left. Then none
-    /// of the topics is offered.
+    /// [`OfferError`], where the server has neither responder nor listener for a topic, or the node leaves the domain,
+    /// which it also does when its server closes. Then none of the topics is offered.
     ///
     /// # Examples
     ///
@@ -154,7 +154,7 @@ impl<P> Cluster<P> {
     /// ```
     pub fn offer<T: OfferedTopics<P>>(&self) -> Result<(), OfferError> {
         let topics = T::names();
-        if self.shared.has_left.load(Ordering::Acquire) {
+        if self.shared.offers.have_ended() {
             return Err(OfferError::Left { topic: topics.concat() });
         }
         if let Some(topic) = topics.iter().find(|topic| !self.server.takes(topic)) {

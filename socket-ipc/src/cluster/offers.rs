@@ -43,7 +43,11 @@ impl Offers {
     /// Takes no further request.
     pub(super) fn end(&self) {
         self.ends.send_replace(true);
-        lock(&self.topics).clear();
+    }
+
+    /// Whether no further request is taken.
+    pub(super) fn have_ended(&self) -> bool {
+        *self.ends.borrow()
     }
 
     /// A node is gone, and so is what it requested.
@@ -86,8 +90,12 @@ async fn take_all(shared: &Arc<Shared>, topic: &str, mut requests: Subscriber) {
             () = async { drop(ends.wait_for(|ends| *ends).await) } => break,
         }
     }
+    let drained = shared.link.while_up(requests.drain()).await;
+    // Behind the end of the subscription: where this beat is known, requests go elsewhere.
+    lock(&shared.offers.topics).remove(topic);
+    shared.beat_now.notify_one();
     // What NATS has handed to this node is still taken.
-    if shared.link.while_up(requests.drain()).await.is_some() {
+    if drained.is_some() {
         while let Some(message) = requests.next().await {
             take(shared, topic, message).await;
         }

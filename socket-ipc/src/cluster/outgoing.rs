@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::Notify;
 
@@ -23,6 +24,8 @@ pub(super) struct Outgoing {
     filled: Notify,
     /// Wakes the paced senders.
     emptied: Notify,
+    /// Nothing is taken out any more.
+    ended: AtomicBool,
 }
 
 #[derive(Default)]
@@ -46,7 +49,14 @@ pub(super) struct Full {
 
 impl Outgoing {
     pub(super) fn new(limit: usize) -> Self {
-        Self { queue: Mutex::default(), limit, filled: Notify::new(), emptied: Notify::new() }
+        let (filled, emptied) = (Notify::new(), Notify::new());
+        Self { queue: Mutex::default(), limit, filled, emptied, ended: AtomicBool::new(false) }
+    }
+
+    /// Wakes the paced senders: there is no room to wait for.
+    pub(super) fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.emptied.notify_waiters();
     }
 
     /// Queues the line of a broadcast. A batch grows no longer than `max_payload`.
@@ -77,13 +87,13 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Waits until this many bytes have room.
+    /// Waits until so many bytes have room, or until the end.
     pub(super) async fn wait_for_room(&self, len: usize) {
         loop {
             let mut emptied = std::pin::pin!(self.emptied.notified());
             emptied.as_mut().enable();
             let queued = lock(&self.queue).len;
-            if queued == 0 || queued + len <= self.limit {
+            if queued == 0 || queued + len <= self.limit || self.ended.load(Ordering::Acquire) {
                 return;
             }
             emptied.await;
@@ -157,5 +167,10 @@ mod tests {
         assert!(room.as_mut().now_or_never().is_none());
         assert_eq!(outgoing.next().await.count, 1);
         room.await;
+        assert!(outgoing.push("a", &[b'x'; 5000], usize::MAX).is_ok());
+        let mut room = std::pin::pin!(outgoing.wait_for_room(1));
+        assert!(room.as_mut().now_or_never().is_none());
+        outgoing.end();
+        assert!(room.now_or_never().is_some(), "there is none to wait for");
     }
 }

@@ -16,7 +16,8 @@ use crate::error::error_reply::ErrorReply;
 /// How often a node says that it is there.
 pub(super) const BEAT: Duration = Duration::from_secs(1);
 
-/// Publishes the broadcasts and the beats, in one task: the number in a beat is that of the broadcasts before it.
+/// Publishes the broadcasts and the beats, in one task: the number in a beat is that of the broadcasts before it. Ends
+/// with the goodbye.
 pub(super) async fn run(shared: &Shared, mut cancels: mpsc::UnboundedReceiver<Subject>) {
     let mut beats = tokio::time::interval(BEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -27,11 +28,22 @@ pub(super) async fn run(shared: &Shared, mut cancels: mpsc::UnboundedReceiver<Su
             () = shared.beat_now.notified() => shared.publish_beat(false).await,
             Some(control) = cancels.recv() => shared.publish(control, Some(headers::cancel()), Vec::new()).await,
             batch = shared.outgoing.next() => shared.publish_batch(batch).await,
+            () = shared.goodbye.now.notified() => break,
         }
     }
+    shared.publish_beat(true).await;
+    shared.flush().await;
+    shared.goodbye.said.notify_one();
 }
 
 impl Shared {
+    /// Waits until the bytes of what was published are written.
+    async fn flush(&self) {
+        if let Some(Err(error)) = self.link.while_up(self.nats.flush()).await {
+            tracing::debug!(%error, "could not flush to NATS");
+        }
+    }
+
     /// Publishes, unless there is no connection.
     pub(super) async fn publish(&self, subject: Subject, headers: Option<HeaderMap>, payload: Vec<u8>) {
         let publish = async {
@@ -51,9 +63,7 @@ impl Shared {
         self.sequence.fetch_add(batch.count, Ordering::AcqRel);
         self.publish(self.subjects.broadcast(&batch.topic).into(), None, batch.lines).await;
         // What is queued until the bytes are written becomes the next batch.
-        if let Some(Err(error)) = self.link.while_up(self.nats.flush()).await {
-            tracing::debug!(%error, "could not flush to NATS");
-        }
+        self.flush().await;
     }
 
     pub(super) async fn publish_beat(&self, goodbye: bool) {

@@ -9,7 +9,6 @@ use super::pending::NoReply;
 use super::shared::Shared;
 use crate::error::error_reply::ErrorReply;
 use crate::wire::raw_message::RawMessage;
-use std::sync::atomic::Ordering;
 
 /// What became of a request.
 pub(super) enum Sent {
@@ -51,7 +50,7 @@ impl Shared {
         payload: Vec<u8>,
         headers: Option<async_nats::HeaderMap>,
     ) -> Sent {
-        if self.has_left.load(Ordering::Acquire) {
+        if self.is_leaving() {
             return Sent::Left;
         }
         let (len, limit) = (payload.len(), self.max_payload());

@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::events::Hub;
+use super::leave::Goodbye;
 use super::link::Link;
 use super::members::Members;
 use super::node::NodeId;
@@ -42,7 +43,10 @@ pub(super) struct Shared {
     pub(super) sequence: AtomicU64,
     /// Tells the publisher to send a beat.
     pub(super) beat_now: Notify,
+    /// Leaving has begun: nothing new begins.
+    pub(super) leaving: AtomicBool,
     pub(super) has_left: AtomicBool,
+    pub(super) goodbye: Goodbye,
     /// The responders that forward.
     pub(super) forwarders: Mutex<Vec<ListenerId>>,
     pub(super) runtime: Handle,
