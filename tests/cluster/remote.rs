@@ -42,4 +42,17 @@ support::both_flavours! {
         })
         .await;
     }
+
+    async fn message_reaches_the_events_of_the_server() {
+        let Some(nats) = Nats::start() else { return };
+        let (one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);
+        let mut events = one.server.events::<News>();
+        one.cluster.offer::<News>().unwrap();
+        other.knows(&one, &["news of/the day.*"]).await;
+        let plain = async_nats::connect(nats.url()).await.unwrap();
+        let message = r#"{"number":9,"text":"from outside"}"#;
+        plain.publish("desk.q.news%20of%2Fthe%20day.%2A", message.into()).await.unwrap();
+        let event = soon("the message", events.next()).await;
+        assert!(matches!(event, Some(ServerEvent::Message(News { number: 9, .. }, id)) if id.get() > 1 << 50), "{event:?}");
+    }
 }

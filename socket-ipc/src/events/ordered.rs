@@ -92,6 +92,13 @@ impl<E: Send + 'static, P: Copy + Eq + Hash> OrderedSender<E, P> {
         finish(put).map_or(CallResult::Done, CallResult::Wait)
     }
 
+    /// Sends a message that belongs to no connection.
+    #[cfg(feature = "nats")]
+    pub(crate) fn of_no_connection(&self, message: E, len: usize) -> CallResult {
+        let put = self.queue.put(message, len, Stay::WhileAwaited);
+        finish(put).map_or(CallResult::Done, CallResult::Wait)
+    }
+
     /// Sends the end of a connection. What it returns waits for its room, and may be dropped. `counted` is held while it
     /// has none.
     pub(crate) fn end(&self, peer: P, end: E, counted: impl FnOnce() -> Option<Counted>) -> Option<Wait> {

@@ -44,7 +44,8 @@ impl<P> ServerHandle<P> {
     ///
     /// Of each client it has [`Connected`](ServerEvent::Connected), its messages in the order in which it sent them, and
     /// [`Disconnected`](ServerEvent::Disconnected), each once and in this order. The clients that are connected already
-    /// come first.
+    /// come first. A message of a server or program of another machine, over [NATS](crate::guide::cluster), has neither:
+    /// its sender is no connection.
     ///
     /// # What happens if the loop is slow?
     ///
@@ -106,6 +107,10 @@ impl<P> ServerHandle<P> {
         // Before the listeners of messages, because the beginning of a connection is sent before its messages.
         message.existing(|| self.state.open_connections(), ServerEvent::Connected);
         attached.push(listeners::attach_set(&self.state, move |item: S, len, id| {
+            #[cfg(feature = "nats")]
+            if id.is_remote() {
+                return message.of_no_connection(ServerEvent::Message(item, id), len);
+            }
             message.message(id, ServerEvent::Message(item, id), len)
         }));
         subscription.attached(listeners::detach_from(&self.state), attached)
