@@ -5,7 +5,7 @@ use socket_ipc::cluster::{Cluster, ClusterEvent, ClusterOptions, JoinError};
 use support::nats::Nats;
 use support::{Events, Place, soon};
 
-use crate::nodes::{News, Node, news};
+use crate::nodes::{Held, News, Node, news};
 
 /// The pair of keys in the documentation of NATS.
 const NKEY: &str = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
@@ -53,6 +53,24 @@ support::both_flavours! {
             let error = refused(ClusterOptions::new(&url, "desk")).await;
             assert!(matches!(&error, JoinError::Connect { urls, .. } if *urls == url), "{error}");
         }
+    }
+
+    async fn server_that_closes_is_an_error_of_join() {
+        let Some(nats) = Nats::start() else { return };
+        let one = Node::join(&nats, "one").await;
+        let mut gate = one.holds();
+        let client = one.client().await;
+        let held = client.request(&Held);
+        assert_eq!(gate.begun.next().await, "begun");
+        let closing = one.server.close();
+        let options = || ClusterOptions::new(nats.url(), "desk").name("one");
+        let error = soon("the error", Cluster::join(&one.server, options())).await.unwrap_err();
+        assert!(error.to_string().contains("is closed or closes"), "{error}");
+        gate.open();
+        assert_eq!(soon("the reply", held).await.unwrap(), 5);
+        soon("closing", closing).await;
+        let error = soon("the error", Cluster::join(&one.server, options())).await.unwrap_err();
+        assert!(error.to_string().contains("is closed or closes"), "{error}");
     }
 
     async fn missing_permission_is_an_error_of_join_that_names_the_subject() {

@@ -1,5 +1,6 @@
 //! Why something between the nodes of a domain failed: one type for each operation.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::node::{ClientRef, NodeId};
@@ -37,7 +38,17 @@ pub enum JoinError {
         /// The URL behind its credentials.
         host: String,
     },
-    /// The NATS server can't be reached, or does not let this node in.
+    /// The server that is to join closes, or is closed.
+    #[error(
+        "cannot join the domain `{domain}`: the server at {} is closed or closes; join with one that runs", path.display()
+    )]
+    Closed {
+        /// The domain.
+        domain: String,
+        /// The path of the server.
+        path: PathBuf,
+    },
+    /// The NATS server can't be reached, or does not let this one in.
     #[error("cannot join the domain `{domain}` at {urls}: {reason}")]
     Connect {
         /// The domain.
@@ -204,6 +215,24 @@ pub enum ClusterError<E = ErrorReply> {
     /// The client replied with an error, or with something else than the reply.
     #[error(transparent)]
     Request(RequestError<E>),
+}
+
+/// Why a node can't forward a topic.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ForwardError {
+    /// The topic is forwarded already, by this or another membership of the server.
+    #[error("cannot forward `{topic}`: it is forwarded already")]
+    AlreadyForwarded {
+        /// The topic.
+        topic: String,
+    },
+    /// This node leaves the domain, or has left it.
+    #[error("cannot forward `{topic}`: this node leaves the domain or has left it; join again")]
+    Left {
+        /// The topic.
+        topic: String,
+    },
 }
 
 /// Why a node can't offer a topic.

@@ -42,6 +42,7 @@ impl<P> Cluster<P> {
     /// # Errors
     ///
     /// - [`JoinError::Name`], [`JoinError::NoUrl`], [`JoinError::CredentialsInUrl`]: the options.
+    /// - [`JoinError::Closed`]: the server closes, or is closed.
     /// - [`JoinError::Connect`]: no NATS server can be reached, or it does not let this node in.
     /// - [`JoinError::Refused`], [`JoinError::Timeout`]: it lacks a permission, or the server does not reply.
     ///
@@ -54,6 +55,10 @@ impl<P> Cluster<P> {
     /// If it is dropped before it resolves, the server has not joined.
     pub async fn join(server: &ServerHandle<P>, options: ClusterOptions) -> Result<Self, JoinError> {
         options.check()?;
+        let closed = || JoinError::Closed { domain: options.domain.clone(), path: server.path().to_owned() };
+        if server.is_closing() {
+            return Err(closed());
+        }
         let node = NodeId::new(&options.name, fastrand::u64(..));
         let (pending, cancels) = Pending::new(options.max_requests);
         let (link, hub) = (Arc::new(Link::new()), Arc::new(Hub::default()));
@@ -91,7 +96,11 @@ impl<P> Cluster<P> {
         let owner = Arc::new(Owner(Arc::clone(&shared)));
         let subscriptions = shared.subscribe().await.map_err(|reason| refused(&options, reason))?;
         shared.start(subscriptions, cancels);
-        shared.check(&options, &mut problems).await?;
+        let checked = shared.check(&options, &mut problems).await;
+        if server.is_closing() {
+            return Err(closed());
+        }
+        checked?;
         Ok(Self { shared, server: server.clone(), owner })
     }
 }
@@ -154,8 +163,11 @@ impl Shared {
         };
         let problem = async {
             loop {
-                if let Some(ClusterEvent::Error(reason)) = problems.next().await {
-                    return reason;
+                match problems.next().await {
+                    Some(ClusterEvent::Error(reason)) => return reason,
+                    Some(_) => {}
+                    // The node has left, as its server closes: the round trips say so.
+                    None => std::future::pending().await,
                 }
             }
         };

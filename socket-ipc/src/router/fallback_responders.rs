@@ -29,6 +29,11 @@ impl<F> FallbackResponders<F> {
 }
 
 impl<F> Current<F> {
+    /// The fallback responder that is kept aside, where `entry` is another of its topic.
+    pub(super) fn fallback_in_the_way_of(&self, topic: &str, entry: &Entry<F>) -> Option<&Arc<Entry<F>>> {
+        self.fallbacks.0.get(topic).filter(|_| entry.listener.yields())
+    }
+
     /// Puts a fallback responder aside where `entry` is another responder of its topic, and `entry` itself where it is
     /// the fallback. Says whether `entry` goes into the table.
     pub(super) fn make_way(&mut self, topic: &str, entry: &Arc<Entry<F>>) -> bool {
@@ -46,7 +51,7 @@ impl<F> Current<F> {
                 true
             }
             (false, true) => {
-                self.fallbacks.0.entry(topic.into()).or_insert_with(|| Arc::clone(entry));
+                self.fallbacks.0.insert(topic.into(), Arc::clone(entry));
                 false
             }
             _ => true,

@@ -141,15 +141,22 @@ impl<F> Router<F> {
         listener: Box<dyn Listener<F>>,
     ) -> Result<(), RegisterError> {
         let entry = self.entry(token, Audience::Topic(topic), listener);
+        let already_registered = |taken: &Entry<F>| {
+            let (existing, rejected) = (taken.listener.type_name(), entry.listener.type_name());
+            Err(RegisterError::AlreadyRegistered { topic: topic.to_owned(), existing, rejected })
+        };
         let mut current = lock(&self.current);
+        #[cfg(feature = "nats")]
+        if let Some(taken) = current.fallback_in_the_way_of(topic, &entry) {
+            return already_registered(taken);
+        }
         #[cfg(feature = "nats")]
         if !current.make_way(topic, &entry) {
             return Ok(());
         }
         let taken = current.table.topics.get(topic).into_iter().flatten().find(|entry| entry.responds());
         if let Some(taken) = taken.filter(|_| entry.responds()) {
-            let (existing, rejected) = (taken.listener.type_name(), entry.listener.type_name());
-            return Err(RegisterError::AlreadyRegistered { topic: topic.to_owned(), existing, rejected });
+            return already_registered(taken);
         }
         self.add(&mut current, Audience::Topic(topic), &entry);
         Ok(())
@@ -277,6 +284,13 @@ impl<F> Router<F> {
             .collect();
         topics.sort();
         topics
+    }
+
+    /// Whether a topic has a listener, or a responder that is no fallback.
+    #[cfg(feature = "nats")]
+    pub(crate) fn takes(&self, topic: &str) -> bool {
+        let table = Arc::clone(&lock(&self.current).table);
+        table.topics.get(topic).into_iter().flatten().any(|entry| !entry.listener.yields())
     }
 
     /// From now on no listener is called.

@@ -1,5 +1,6 @@
 //! What the servers of other machines need of a server: a way in for their requests, and a way out for its own.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -10,6 +11,7 @@ use crate::client_id::ClientId;
 use crate::connection::Transport;
 use crate::connection::{self, Limits, request_span};
 use crate::endpoint::Endpoint as _;
+use crate::endpoint::lifecycle::Phase;
 use crate::error::error_reply::ErrorReply;
 use crate::error::{RegisterError, SendError};
 use crate::listener::ListenerId;
@@ -55,9 +57,19 @@ impl<P> ServerHandle<P> {
         &self.state.options.limits
     }
 
-    /// Whether the topic has a listener or a responder here.
+    /// Whether closing has begun.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.state.core.lifecycle.phase() >= Phase::Closing
+    }
+
+    /// Where the server listens.
+    pub(crate) fn path(&self) -> &Path {
+        &self.state.options.path
+    }
+
+    /// Whether the topic has a listener here, or a responder other than a fallback.
     pub(crate) fn takes(&self, topic: &str) -> bool {
-        self.state.core.router.topics().iter().any(|(name, _)| **name == *topic)
+        self.state.core.router.takes(topic)
     }
 
     /// Encodes a message as a line of the server's wire.
