@@ -124,6 +124,22 @@ support::both_flavours! {
         assert!(matches!(error, BroadcastError::Left { .. }), "{error}");
     }
 
+    async fn node_that_has_left_has_no_events_and_forwards_nothing() {
+        let Some(nats) = Nats::start() else { return };
+        let (one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);
+        other.responds_to_divide();
+        one.cluster.leave().await;
+        assert_eq!(soon("the end", one.cluster.events().next()).await, None);
+        let error = one.cluster.forward::<Divide>().unwrap_err();
+        assert_eq!(error.to_string(), "cannot forward `divide`: this node leaves the domain or has left it; join again");
+        // It is not in the way of the same server's next membership.
+        let options = ClusterOptions::new(nats.url(), "desk").name("one");
+        let again = soon("joining", Cluster::join(&one.server, options)).await.unwrap();
+        again.forward::<Divide>().unwrap();
+        let client = one.client().await;
+        soon("a reply", async { while client.request(&DIVIDE).await.ok() != Some(3) {} }).await;
+    }
+
     async fn request_to_a_server_that_closes_has_an_outcome_at_once() {
         let Some(nats) = Nats::start() else { return };
         let (one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use socket_ipc::cluster::{ClusterError, ClusterOptions, OfferError};
+use socket_ipc::cluster::{ClusterError, ClusterOptions, ForwardError, OfferError};
 use socket_ipc::{ErrorReply, RequestError, Topic};
 use support::nats::Nats;
 use support::{Events, soon};
@@ -131,7 +131,8 @@ support::both_flavours! {
         one.knows(&other, &["divide"]).await;
         let own = one.server.respond::<Divide>(|_, _| Ok::<i64, DivideError>(-1)).unwrap();
         one.cluster.forward::<Divide>().unwrap();
-        assert!(one.cluster.forward::<Divide>().is_ok(), "it is kept aside once");
+        let error = one.cluster.forward::<Divide>().unwrap_err();
+        assert_eq!(error, ForwardError::AlreadyForwarded { topic: "divide".into() });
         let client = one.client().await;
         let divide = Divide { dividend: 6, divisor: 2 };
         assert_eq!(client.request(&divide).await.unwrap(), -1);
@@ -194,6 +195,11 @@ support::both_flavours! {
         let one = Node::join(&nats, "one").await;
         let error = one.cluster.offer::<(Divide, News)>().unwrap_err();
         assert_eq!(error, OfferError::NoResponder { topic: "divide".into() });
+        // A forwarder replies to no other node.
+        one.cluster.forward::<Divide>().unwrap();
+        let error = one.cluster.offer::<Divide>().unwrap_err();
+        assert_eq!(error, OfferError::NoResponder { topic: "divide".into() });
+        one.responds_to_divide();
         one.cluster.leave().await;
         one.server.on::<News>(|_, _| {});
         assert!(matches!(one.cluster.offer::<News>(), Err(OfferError::Left { .. })));

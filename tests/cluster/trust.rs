@@ -5,7 +5,7 @@ use socket_ipc::cluster::{ClusterEvent, ClusterOptions};
 use support::nats::Nats;
 use support::{Events, soon};
 
-use crate::nodes::{Divide, News, Node, news};
+use crate::nodes::{Divide, DivideError, News, Node, news};
 
 /// Nodes may do what nodes do. `one` and `other` are nodes, `outsider` a node of another name, `root` may do anything.
 const CONFIG: &str = r#"
@@ -157,7 +157,10 @@ support::both_flavours! {
         let (one, other) = (Node::with(options("one")).await, Node::with(options("other")).await);
         for node in [&one, &other] {
             node.cluster.forward::<Divide>().unwrap();
+            // The responder goes, and the offer stays.
+            let own = node.server.respond::<Divide>(|_, _| Ok::<i64, DivideError>(-1)).unwrap();
             node.cluster.offer::<Divide>().unwrap();
+            assert!(node.server.off(own));
         }
         one.knows(&other, &["divide"]).await;
         other.knows(&one, &["divide"]).await;

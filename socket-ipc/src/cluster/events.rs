@@ -43,23 +43,32 @@ pub enum ClusterEvent {
 /// The event streams of a node.
 #[derive(Default)]
 pub(super) struct Hub {
-    streams: Mutex<Vec<Arc<EventSender<ClusterEvent>>>>,
+    streams: Mutex<Streams>,
+}
+
+#[derive(Default)]
+struct Streams {
+    senders: Vec<Arc<EventSender<ClusterEvent>>>,
+    /// The node has left: there are no further events.
+    ended: bool,
 }
 
 impl Hub {
     pub(super) fn stream(&self) -> EventStream<ClusterEvent> {
         let (sender, stream) = event_stream(ClusterEvent::EventsLagged);
         let mut streams = lock(&self.streams);
-        streams.retain(|sender| sender.is_read());
-        streams.push(sender);
+        streams.senders.retain(|sender| sender.is_read());
+        if !streams.ended {
+            streams.senders.push(sender);
+        }
         stream
     }
 
     pub(super) fn report(&self, event: ClusterEvent) {
         let readers: Vec<_> = {
             let mut streams = lock(&self.streams);
-            streams.retain(|sender| sender.is_read());
-            streams.clone()
+            streams.senders.retain(|sender| sender.is_read());
+            streams.senders.clone()
         };
         if readers.is_empty() {
             return log(&event);
@@ -74,9 +83,10 @@ impl Hub {
         self.report(ClusterEvent::Refused { subject: subject.to_owned(), reason: reason.into() });
     }
 
-    /// Ends all streams.
+    /// Ends all streams, and those that are made from now on.
     pub(super) fn end(&self) {
-        let ended = std::mem::take(&mut *lock(&self.streams));
+        let ended =
+            std::mem::replace(&mut *lock(&self.streams), Streams { senders: Vec::new(), ended: true });
         drop(ended);
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use super::error::ForwardError;
 use super::requests::Sent;
 use super::shared::Shared;
 use crate::client_id::ClientId;
-use crate::error::RegisterError;
 use crate::error::error_reply::ErrorReply;
 use crate::sync::lock;
 use crate::topic::Request;
@@ -18,7 +18,7 @@ const LOST: &str = "lost";
 const LINK_DOWN: &str = "link_down";
 
 /// Attaches a responder that forwards the requests of `T`, for as long as this server has no other.
-pub(super) fn attach<T: Request>(shared: &Arc<Shared>) -> Result<(), RegisterError> {
+pub(super) fn attach<T: Request>(shared: &Arc<Shared>) -> Result<(), ForwardError> {
     let weak = Arc::downgrade(shared);
     let forward = move |request: RawMessage<'static>, client: ClientId| {
         let weak = weak.clone();
@@ -31,8 +31,15 @@ pub(super) fn attach<T: Request>(shared: &Arc<Shared>) -> Result<(), RegisterErr
             read(T::NAME, shared.request(subject, client.get(), payload).await)
         }
     };
-    let forwarder = shared.server.respond_fallback::<T, _>(forward)?;
-    lock(&shared.forwarders).push(forwarder);
+    // Under the lock: what leaves removes those that are in the list.
+    let mut forwarders = lock(&shared.forwarders);
+    if shared.is_leaving() {
+        return Err(ForwardError::Left { topic: T::NAME.to_owned() });
+    }
+    let attached = shared.server.respond_fallback::<T, _>(forward);
+    // Only another forwarder is in its way.
+    let already = |_| ForwardError::AlreadyForwarded { topic: T::NAME.to_owned() };
+    forwarders.push(attached.map_err(already)?);
     Ok(())
 }
 

@@ -72,7 +72,8 @@ impl Shared {
         self.has_left.store(true, Ordering::Release);
         self.offers.end();
         self.outgoing.end();
-        for forwarder in std::mem::take(&mut *lock(&self.forwarders)) {
+        let forwarders = std::mem::take(&mut *lock(&self.forwarders));
+        for forwarder in forwarders {
             self.server.off(forwarder);
         }
         self.pending.fail_all();

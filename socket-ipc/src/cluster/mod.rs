@@ -63,13 +63,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::client_id::ClientId;
-use crate::error::RegisterError;
 use crate::events::stream::EventStream;
 use crate::server::ServerHandle;
 use crate::sync::lock;
 use crate::topic::direction::AnyTopic;
 
-pub use error::{BroadcastError, ClusterError, JoinError, OfferError};
+pub use error::{BroadcastError, ClusterError, ForwardError, JoinError, OfferError};
 pub use events::ClusterEvent;
 pub use node::{ClientRef, Node, NodeId, NodeIdError};
 pub use options::ClusterOptions;
@@ -173,19 +172,20 @@ impl<P> Cluster<P> {
     ///
     /// # Errors
     ///
-    /// [`RegisterError::AlreadyRegistered`] for a topic that is forwarded already.
+    /// [`ForwardError`], where a topic is forwarded already, or the node leaves the domain. The topics before it in a
+    /// tuple are forwarded then.
     ///
     /// # Examples
     ///
     /// ```no_run
     /// # use serde::{Deserialize, Serialize};
-    /// # use socket_ipc::{RegisterError, Topic, cluster::Cluster};
+    /// # use socket_ipc::{Topic, cluster::Cluster, cluster::ForwardError};
     /// # #[derive(Topic, Serialize, Deserialize)] #[topic(name = "add", reply = i64)] struct Add(i64, i64);
-    /// # fn example(cluster: &Cluster) -> Result<(), RegisterError> {
+    /// # fn example(cluster: &Cluster) -> Result<(), ForwardError> {
     /// cluster.forward::<Add>()
     /// # }
     /// ```
-    pub fn forward<T: ForwardedRequests<P>>(&self) -> Result<(), RegisterError> {
+    pub fn forward<T: ForwardedRequests<P>>(&self) -> Result<(), ForwardError> {
         T::attach(&topics::Attaching(&self.shared))
     }
 }

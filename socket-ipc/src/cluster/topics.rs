@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::error::ForwardError;
 use super::forward;
 use super::shared::Shared;
-use crate::error::RegisterError;
 use crate::topic::Request;
 use crate::topic::Topic;
 use crate::topic::direction::ToServer;
@@ -22,7 +22,7 @@ pub trait OfferedTopics<P> {
 /// It is implemented for all of them; there is nothing to implement.
 pub trait ForwardedRequests<P> {
     #[doc(hidden)]
-    fn attach(to: &Attaching<'_>) -> Result<(), RegisterError>;
+    fn attach(to: &Attaching<'_>) -> Result<(), ForwardError>;
 }
 
 /// Where responders are attached that forward.
@@ -42,7 +42,7 @@ impl<P: ToServer<T>, T: Topic> OfferedTopics<P> for T {
 }
 
 impl<P: ToServer<T>, T: Request> ForwardedRequests<P> for T {
-    fn attach(to: &Attaching<'_>) -> Result<(), RegisterError> {
+    fn attach(to: &Attaching<'_>) -> Result<(), ForwardError> {
         forward::attach::<T>(to.0)
     }
 }
@@ -56,7 +56,7 @@ macro_rules! for_tuples {
         }
 
         impl<P, $($topic: ForwardedRequests<P>),+> ForwardedRequests<P> for ($($topic,)+) {
-            fn attach(to: &Attaching<'_>) -> Result<(), RegisterError> {
+            fn attach(to: &Attaching<'_>) -> Result<(), ForwardError> {
                 $($topic::attach(to)?;)+
                 Ok(())
             }
