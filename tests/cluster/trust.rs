@@ -110,6 +110,25 @@ support::both_flavours! {
         domain.one.event(|event| *event == ClusterEvent::NodeUp(node.clone())).await;
     }
 
+    async fn made_up_nodes_of_one_name_push_out_no_other() {
+        let Some(mut domain) = Domain::new().await else { return };
+        let long = format!(r#"{{"sequence":0,"clients":0,"offers":["{}"]}}"#, "x".repeat(100_000));
+        domain.outsider.publish("desk.b.outsider.0000000000000000", long.into()).await.unwrap();
+        let is_it = |event: &ClusterEvent| {
+            matches!(event, ClusterEvent::Refused { reason, .. } if reason.contains("a beat of 100041 bytes"))
+        };
+        domain.one.event(is_it).await;
+        for number in 0..5000 {
+            let beat = r#"{"sequence":0,"clients":0}"#;
+            domain.outsider.publish(format!("desk.b.outsider.{number:016x}"), beat.into()).await.unwrap();
+        }
+        domain.outsider_is_done().await;
+        domain.nothing_was_received().await;
+        let nodes = domain.one.cluster.nodes();
+        assert!(nodes.len() < 1000, "{}", nodes.len());
+        assert!(nodes.iter().any(|node| node.id == *domain.other.cluster.node()));
+    }
+
     async fn reply_subject_that_is_no_inbox_is_refused() {
         let Some(mut domain) = Domain::new().await else { return };
         domain.other.responds_to_divide();

@@ -2,7 +2,7 @@
 //!
 //! One task takes them from the NATS client at once, so that signs of life are seen however slow the clients are;
 //! another waits for room at the clients. What would wait beyond the bound between them is dropped, and counted with the
-//! next beat of its node.
+//! next beat of its node that has room.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,7 +13,7 @@ use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use super::members::Beat;
+use super::members::{BEAT_LEN, Beat, NoRoom};
 use super::node::NodeId;
 use super::shared::Shared;
 use crate::sync::lock;
@@ -29,54 +29,78 @@ enum Arrived {
     Beat { node: NodeId, beat: Beat },
 }
 
-/// Takes broadcasts and beats from the NATS client.
-pub(super) async fn run(shared: &Arc<Shared>, mut messages: Subscriber) {
-    let (queue, arrived) = mpsc::unbounded_channel();
-    let queued = Arc::new(AtomicUsize::new(0));
-    let (delivering, count) = (Arc::clone(shared), Arc::clone(&queued));
-    shared.spawn(async move { deliver_all(&delivering, arrived, &count).await });
-    while let Some(message) = messages.next().await {
-        take(shared, message, &queue, &queued);
+/// The queue between the two tasks, with what each entry costs.
+#[derive(Clone)]
+struct Queue {
+    entries: mpsc::UnboundedSender<(usize, Arrived)>,
+    len: Arc<AtomicUsize>,
+    limit: usize,
+}
+
+impl Queue {
+    /// Queues what arrived, unless it has no room: a broadcast is counted then, and the next beat says what this one does.
+    fn push(&self, cost: usize, arrived: Arrived) {
+        let len = self.len.load(Ordering::Acquire);
+        if len > 0 && len + cost > self.limit {
+            return;
+        }
+        self.len.fetch_add(cost, Ordering::AcqRel);
+        // An error means that everything ends.
+        let _ = self.entries.send((cost, arrived));
     }
 }
 
-fn take(shared: &Shared, message: Message, queue: &mpsc::UnboundedSender<Arrived>, queued: &AtomicUsize) {
+/// Takes broadcasts and beats from the NATS client.
+pub(super) async fn run(shared: &Arc<Shared>, mut messages: Subscriber) {
+    let (entries, arrived) = mpsc::unbounded_channel();
+    let queue = Queue { entries, len: Arc::default(), limit: shared.incoming_len };
+    let (delivering, len) = (Arc::clone(shared), Arc::clone(&queue.len));
+    shared.spawn(async move { deliver_all(&delivering, arrived, &len).await });
+    while let Some(message) = messages.next().await {
+        take(shared, message, &queue);
+    }
+}
+
+fn take(shared: &Shared, message: Message, queue: &Queue) {
     let Some((node, topic)) = shared.subjects.read_broadcast(&message.subject) else {
         return shared.hub.report_refused(&message.subject, "it names no node");
     };
     if node == shared.node {
         return shared.hub.report_refused(&message.subject, "it is not from this node, whose subject it has");
     }
-    let arrived = match topic {
-        Some(topic) => {
-            let cost = message.payload.len() + COST;
-            if queued.load(Ordering::Acquire) + cost > shared.incoming_len {
-                shared.sign(&node);
-                return;
-            }
-            queued.fetch_add(cost, Ordering::AcqRel);
-            Arrived::Broadcasts { node, topic, message }
-        }
-        None => match serde_json::from_slice(&message.payload) {
-            Ok(beat) => Arrived::Beat { node, beat },
-            Err(error) => {
-                return shared.hub.report_refused(&message.subject, format!("it is no beat: {error}"));
-            }
-        },
+    let cost = message.payload.len() + COST;
+    let Some(topic) = topic else {
+        let beat = read_beat(&message.payload).and_then(|beat| {
+            shared.sign(&node).map_err(|no_room| no_room.to_string())?;
+            Ok(beat)
+        });
+        return match beat {
+            Ok(beat) => queue.push(cost, Arrived::Beat { node, beat }),
+            Err(reason) => shared.hub.report_refused(&message.subject, reason),
+        };
     };
-    let (Arrived::Broadcasts { node, .. } | Arrived::Beat { node, .. }) = &arrived;
-    shared.sign(node);
-    // An error means that everything ends.
-    let _ = queue.send(arrived);
+    // Its beats tell of a node that has no room.
+    let _ = shared.sign(&node);
+    queue.push(cost, Arrived::Broadcasts { node, topic, message });
 }
 
-async fn deliver_all(shared: &Shared, mut arrived: mpsc::UnboundedReceiver<Arrived>, queued: &AtomicUsize) {
-    while let Some(arrived) = arrived.recv().await {
+fn read_beat(payload: &[u8]) -> Result<Beat, String> {
+    if payload.len() > BEAT_LEN {
+        return Err(format!("it is a beat of {} bytes; {BEAT_LEN} are allowed", payload.len()));
+    }
+    serde_json::from_slice(payload).map_err(|error| format!("it is no beat: {error}"))
+}
+
+async fn deliver_all(
+    shared: &Shared,
+    mut arrived: mpsc::UnboundedReceiver<(usize, Arrived)>,
+    len: &AtomicUsize,
+) {
+    while let Some((cost, arrived)) = arrived.recv().await {
         match arrived {
             Arrived::Broadcasts { node, topic, message } => {
                 let count = deliver(shared, &topic, &message).await;
                 lock(&shared.members).received(&node, count);
-                queued.fetch_sub(message.payload.len() + COST, Ordering::AcqRel);
             }
             Arrived::Beat { node, beat } => {
                 let is_goodbye = beat.goodbye;
@@ -87,6 +111,7 @@ async fn deliver_all(shared: &Shared, mut arrived: mpsc::UnboundedReceiver<Arriv
                 }
             }
         }
+        len.fetch_sub(cost, Ordering::AcqRel);
     }
 }
 
@@ -120,9 +145,10 @@ async fn deliver_line(shared: &Shared, topic: &str, line: &[u8]) -> Result<(), S
 
 impl Shared {
     /// A node has given a sign of life.
-    fn sign(&self, node: &NodeId) {
-        let event = lock(&self.members).sign(node, Instant::now());
+    fn sign(&self, node: &NodeId) -> Result<(), NoRoom> {
+        let event = lock(&self.members).sign(node, Instant::now())?;
         event.into_iter().for_each(|event| self.hub.report(event));
+        Ok(())
     }
 
     /// A node has said goodbye.

@@ -12,6 +12,13 @@ use super::node::{Node, NodeId};
 /// How many nodes are remembered, those that are down included.
 const MAX_NODES: usize = 4096;
 
+/// How many of them may have one name. A program that may speak for one name pushes out no node of another, whatever
+/// random parts it makes up.
+const MAX_OF_NAME: usize = 256;
+
+/// The longest beat, in bytes.
+pub(super) const BEAT_LEN: usize = 64 * 1024;
+
 /// What a node says of itself every second.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Beat {
@@ -25,6 +32,17 @@ pub(super) struct Beat {
     /// It leaves.
     #[serde(default)]
     pub(super) goodbye: bool,
+}
+
+/// A node is not remembered: too many are up.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum NoRoom {
+    #[error(
+        "{MAX_OF_NAME} nodes of this name are up, the most of one name that are remembered: name them apart"
+    )]
+    OfName,
+    #[error("{MAX_NODES} nodes are up, the most that are remembered")]
+    OfAll,
 }
 
 #[derive(Default)]
@@ -46,13 +64,13 @@ struct Member {
 
 impl Members {
     /// Notes a sign of life. Returns what is to be reported.
-    pub(super) fn sign(&mut self, node: &NodeId, now: Instant) -> Option<ClusterEvent> {
+    pub(super) fn sign(&mut self, node: &NodeId, now: Instant) -> Result<Option<ClusterEvent>, NoRoom> {
         if let Some(member) = self.nodes.get_mut(node) {
             member.last_sign = now;
             let was_up = std::mem::replace(&mut member.up, true);
-            return (!was_up).then(|| ClusterEvent::NodeUp(node.clone()));
+            return Ok((!was_up).then(|| ClusterEvent::NodeUp(node.clone())));
         }
-        self.make_room();
+        self.make_room(node)?;
         let member = Member {
             up: true,
             last_sign: now,
@@ -63,7 +81,7 @@ impl Members {
             offers: Vec::new(),
         };
         self.nodes.insert(node.clone(), member);
-        Some(ClusterEvent::NodeUp(node.clone()))
+        Ok(Some(ClusterEvent::NodeUp(node.clone())))
     }
 
     /// Counts broadcasts of a node that arrived.
@@ -131,15 +149,24 @@ impl Members {
         nodes
     }
 
-    /// Forgets the node that was silent for longest, if too many are remembered.
-    fn make_room(&mut self) {
-        if self.nodes.len() < MAX_NODES {
-            return;
+    /// Forgets the node that is down for longest, if too many are remembered. One that is up stays: what it sends is
+    /// counted.
+    fn make_room(&mut self, node: &NodeId) -> Result<(), NoRoom> {
+        let has_name = |other: &NodeId| other.name_token() == node.name_token();
+        if self.nodes.keys().filter(|other| has_name(other)).count() >= MAX_OF_NAME {
+            self.forget_oldest(has_name).ok_or(NoRoom::OfName)?;
         }
-        let by_age = |(_, member): &(&NodeId, &Member)| (member.up, member.last_sign);
-        if let Some(oldest) = self.nodes.iter().min_by_key(by_age).map(|(node, _)| node.clone()) {
-            self.nodes.remove(&oldest);
+        if self.nodes.len() >= MAX_NODES {
+            self.forget_oldest(|_| true).ok_or(NoRoom::OfAll)?;
         }
+        Ok(())
+    }
+
+    fn forget_oldest(&mut self, is_one: impl Fn(&NodeId) -> bool) -> Option<()> {
+        let down = self.nodes.iter().filter(|(node, member)| !member.up && is_one(node));
+        let oldest = down.min_by_key(|(_, member)| member.last_sign)?.0.clone();
+        self.nodes.remove(&oldest);
+        Some(())
     }
 }
 
@@ -161,8 +188,8 @@ mod tests {
     fn beat_counts_exactly_what_did_not_arrive() {
         let (mut members, now, host) = (Members::default(), Instant::now(), node(1));
         let lagged = |count| Some(ClusterEvent::Lagged { node: host.clone(), count });
-        assert_eq!(members.sign(&host, now), Some(ClusterEvent::NodeUp(host.clone())));
-        assert_eq!(members.sign(&host, now), None);
+        assert_eq!(members.sign(&host, now), Ok(Some(ClusterEvent::NodeUp(host.clone()))));
+        assert_eq!(members.sign(&host, now), Ok(None));
         members.received(&host, 5);
         assert_eq!(members.beat(&host, beat(1000)), None, "what came before is not known");
         members.received(&host, 7);
@@ -179,13 +206,13 @@ mod tests {
     #[test]
     fn silent_node_is_down_once_and_what_it_sent_meanwhile_counts() {
         let (mut members, start, host) = (Members::default(), Instant::now(), node(1));
-        members.sign(&host, start);
+        members.sign(&host, start).unwrap();
         members.beat(&host, beat(10));
         assert!(members.take_silent(start + 3 * SECOND, 3 * SECOND).is_empty());
         assert_eq!(members.take_silent(start + 4 * SECOND, 3 * SECOND), std::slice::from_ref(&host));
         assert!(members.take_silent(start + 5 * SECOND, 3 * SECOND).is_empty());
         assert!(members.nodes().is_empty() && !members.is_up(&host));
-        assert_eq!(members.sign(&host, start + 6 * SECOND), Some(ClusterEvent::NodeUp(host.clone())));
+        assert_eq!(members.sign(&host, start + 6 * SECOND), Ok(Some(ClusterEvent::NodeUp(host.clone()))));
         assert_eq!(
             members.beat(&host, beat(30)),
             Some(ClusterEvent::Lagged { node: host.clone(), count: 20 })
@@ -197,12 +224,28 @@ mod tests {
     }
 
     #[test]
-    fn many_made_up_nodes_are_not_all_remembered() {
+    fn made_up_nodes_push_out_none_that_is_up() {
         let (mut members, start) = (Members::default(), Instant::now());
-        for number in 0..2 * MAX_NODES as u64 {
-            members.sign(&node(number), start + Duration::from_millis(number));
+        let of_name = |name: usize, number: u64| NodeId::new(&format!("host-{name}"), number);
+        for number in 0..MAX_OF_NAME as u64 {
+            assert!(members.sign(&of_name(0, number), start).is_ok());
         }
-        assert_eq!(members.nodes().len(), MAX_NODES);
-        assert!(members.is_up(&node(2 * MAX_NODES as u64 - 1)));
+        assert_eq!(members.sign(&of_name(0, 9999), start).unwrap_err(), NoRoom::OfName);
+        assert!(members.sign(&of_name(1, 0), start).is_ok());
+        // Those that are down make room, the oldest first, for their name.
+        let later = start + 4 * SECOND;
+        members.sign(&of_name(0, 1), later).unwrap();
+        members.sign(&of_name(1, 0), later).unwrap();
+        assert_eq!(members.take_silent(later, 3 * SECOND).len(), MAX_OF_NAME - 1);
+        assert!(members.sign(&of_name(0, 9999), later).is_ok());
+        assert!(members.is_up(&of_name(0, 1)) && members.is_up(&of_name(1, 0)));
+        assert_eq!(members.nodes.len(), MAX_OF_NAME + 1);
+        for name in 2..=MAX_NODES / MAX_OF_NAME {
+            for number in 0..MAX_OF_NAME as u64 {
+                let _ = members.sign(&of_name(name, number), later);
+            }
+        }
+        assert_eq!(members.nodes.len(), MAX_NODES);
+        assert!(members.is_up(&of_name(0, 1)) && members.is_up(&of_name(1, 0)));
     }
 }

@@ -38,8 +38,12 @@ impl NodeId {
     /// The name that the server was given.
     #[must_use]
     pub fn name(&self) -> String {
-        let token = self.0.split('.').next().unwrap_or_default();
-        subject::decoded(token).unwrap_or_default()
+        subject::decoded(self.name_token()).unwrap_or_default()
+    }
+
+    /// The name as a token of a subject.
+    pub(super) fn name_token(&self) -> &str {
+        self.0.split('.').next().unwrap_or_default()
     }
 
     /// The node that the first two tokens of a subject name, and the tokens behind them.

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
 use super::headers;
-use super::members::Beat;
+use super::members::{BEAT_LEN, Beat};
 use super::outgoing::Batch;
 use super::shared::Shared;
 use crate::error::error_reply::ErrorReply;
@@ -67,13 +67,19 @@ impl Shared {
     }
 
     pub(super) async fn publish_beat(&self, goodbye: bool) {
-        let beat = Beat {
+        let mut beat = Beat {
             sequence: self.sequence.load(Ordering::Acquire),
             clients: self.server.client_count() as u64,
             offers: self.offers.topics(),
             goodbye,
         };
-        let Ok(payload) = serde_json::to_vec(&beat) else { return };
+        let Ok(mut payload) = serde_json::to_vec(&beat) else { return };
+        if payload.len() > BEAT_LEN.min(self.nats.max_payload()) {
+            // A list without room is left out: that the node is there matters more.
+            beat.offers.clear();
+            let Ok(shorter) = serde_json::to_vec(&beat) else { return };
+            payload = shorter;
+        }
         self.publish(self.subjects.beat().into(), None, payload).await;
     }
 
