@@ -91,6 +91,7 @@ pub(super) async fn connect(
     connect
         .name(node)
         .no_echo()
+        .retain_servers_order()
         .connection_timeout(CONNECT_TIMEOUT)
         .subscription_capacity(SUBSCRIPTION_CAPACITY)
         .reconnect_delay_callback(reconnect_delay)

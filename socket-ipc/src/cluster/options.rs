@@ -62,7 +62,7 @@ impl ClusterOptions {
         }
     }
 
-    /// Adds the URL of another server of the same NATS, for when the first is down.
+    /// Adds the URL of another server of the same NATS, for when those before it are down.
     pub fn url(mut self, url: impl Into<String>) -> Self {
         self.urls.push(url.into());
         self
