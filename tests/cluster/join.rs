@@ -1,11 +1,13 @@
 //! Which servers are let into a domain, and which error the others get.
 
-use socket_ipc::Server;
+use std::time::Duration;
+
 use socket_ipc::cluster::{Cluster, ClusterEvent, ClusterOptions, JoinError};
+use socket_ipc::{RequestError, Server};
 use support::nats::Nats;
 use support::{Events, Place, soon};
 
-use crate::nodes::{Held, News, Node, news};
+use crate::nodes::{Divide, Held, News, Node, news};
 
 /// The pair of keys in the documentation of NATS.
 const NKEY: &str = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
@@ -88,17 +90,37 @@ support::both_flavours! {
         }
     }
 
+    async fn request_without_permission_is_lost_and_an_event_names_the_subject() {
+        let all = permissions(r#"["desk.b.one.>", "desk.n.>"]"#, r#"["desk.>"]"#);
+        let Some(nats) = Nats::with(&all) else { return };
+        let options = ClusterOptions::new(nats.url(), "desk").name("one").silence(Duration::from_millis(1500));
+        let mut one = Node::with(options.user_and_password("desk", "secret")).await;
+        one.cluster.forward::<Divide>().unwrap();
+        let client = one.client().await;
+        let error = soon("the error", client.request(&Divide { dividend: 1, divisor: 1 })).await.unwrap_err();
+        assert!(matches!(&error, RequestError::Rejected { reply, .. } if reply.code() == "lost"), "{error}");
+        let is_it = |event: &ClusterEvent| matches!(event, ClusterEvent::Error(error) if error.contains("desk.q.divide"));
+        one.event(is_it).await;
+    }
+
     async fn permission_that_is_missing_later_is_an_event_by_name() {
         let all = permissions(r#"["desk.b.one.>", "desk.n.>"]"#, r#"["desk.b.>", "desk.n.>", "desk.i.>"]"#);
         let Some(nats) = Nats::with(&all) else { return };
         let options = ClusterOptions::new(nats.url(), "desk").name("one");
-        let mut one = Node::with(options.user_and_password("desk", "secret")).await;
+        let options = options.user_and_password("desk", "secret");
+        let (mut one, same) = (Node::with(options.clone()).await, Node::with(options).await);
         one.server.on::<News>(|_, _| {});
         one.cluster.offer::<News>().unwrap();
         let is_it = |event: &ClusterEvent| {
             matches!(event, ClusterEvent::Error(error) if error.contains("desk.q.news%20of%2Fthe%20day.%2A"))
         };
         one.event(is_it).await;
+        // From then on no beat tells of the offer.
+        one.cluster.broadcast(&news(1)).unwrap();
+        same.settled(&one, 1).await;
+        let nodes = same.cluster.nodes();
+        let node = nodes.iter().find(|node| node.id == *one.cluster.node()).unwrap();
+        assert!(node.offers.is_empty(), "{node:?}");
     }
 
     async fn permissions_of_the_book_are_enough() {

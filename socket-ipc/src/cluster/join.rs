@@ -61,11 +61,12 @@ impl<P> Cluster<P> {
         }
         let node = NodeId::new(&options.name, fastrand::u64(..));
         let (pending, cancels) = Pending::new(options.max_requests);
-        let (link, hub) = (Arc::new(Link::new()), Arc::new(Hub::default()));
+        let (link, hub, offers) = (Arc::new(Link::new()), Arc::new(Hub::default()), Arc::<Offers>::default());
         let mut problems = hub.stream();
         let on_event = {
-            let (link, pending, hub) = (Arc::clone(&link), Arc::clone(&pending), Arc::clone(&hub));
-            move |event: &async_nats::Event| link.on_event(event, &pending, &hub)
+            let (link, pending) = (Arc::clone(&link), Arc::clone(&pending));
+            let (hub, offers) = (Arc::clone(&hub), Arc::clone(&offers));
+            move |event: &async_nats::Event| link.on_event(event, &pending, &offers, &hub)
         };
         let nats = link::connect(&options, &node, on_event).await?;
         let shared = Arc::new(Shared {
@@ -82,7 +83,7 @@ impl<P> Cluster<P> {
             members: Mutex::new(Members::default()),
             outgoing: Outgoing::new(options.outgoing_len),
             taken: Taken::default(),
-            offers: Offers::default(),
+            offers,
             sequence: AtomicU64::new(0),
             beat_now: Notify::new(),
             leaving: AtomicBool::new(false),

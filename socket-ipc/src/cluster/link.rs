@@ -1,5 +1,6 @@
 //! The connection to the NATS server: whether it is there, and what its client reports.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
@@ -8,6 +9,7 @@ use tokio::sync::watch;
 use super::error::JoinError;
 use super::events::{ClusterEvent, Hub};
 use super::node::NodeId;
+use super::offers::Offers;
 use super::options::{ClusterOptions, Credentials};
 use super::pending::Pending;
 
@@ -17,14 +19,20 @@ const SUBSCRIPTION_CAPACITY: usize = 8192;
 /// How long the NATS client waits for a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whether there is a connection. What would wait for one is told at once that there is none.
+/// What is reported where the NATS client drops messages.
+const SLOW: &str = "the NATS client dropped messages, as this node takes them too slowly: broadcasts among them are \
+                    counted with the next beats, messages and requests are lost";
+
+/// Whether there is a connection. It is known to everything that would wait for it.
 pub(super) struct Link {
     up: watch::Sender<bool>,
+    /// The NATS client dropped messages, and that was reported a moment ago.
+    slow: AtomicBool,
 }
 
 impl Link {
     pub(super) fn new() -> Self {
-        Self { up: watch::Sender::new(true) }
+        Self { up: watch::Sender::new(true), slow: AtomicBool::new(false) }
     }
 
     pub(super) fn is_up(&self) -> bool {
@@ -50,17 +58,30 @@ impl Link {
     }
 
     /// Acts on what the NATS client reports.
-    pub(super) fn on_event(&self, event: &Event, pending: &Pending, hub: &Hub) {
+    pub(super) fn on_event(&self, event: &Event, pending: &Pending, offers: &Offers, hub: &Hub) {
         match event {
             Event::Connected => self.set(true, pending, hub),
             Event::Disconnected | Event::Closed => self.set(false, pending, hub),
             Event::Draining => {}
             Event::LameDuckMode => hub.report(ClusterEvent::Error("the NATS server shuts down".to_owned())),
-            // What is lost by it is counted.
-            Event::SlowConsumer(_) => tracing::debug!("the NATS client dropped messages of a subscription"),
-            Event::ServerError(error) => hub.report(ClusterEvent::Error(error.to_string())),
+            // It comes once for each message: one of them is enough.
+            Event::SlowConsumer(_) => {
+                if !self.slow.swap(true, Ordering::AcqRel) {
+                    hub.report(ClusterEvent::Error(SLOW.to_owned()));
+                }
+            }
+            Event::ServerError(error) => {
+                let error = error.to_string();
+                offers.on_error(&error);
+                hub.report(ClusterEvent::Error(error));
+            }
             Event::ClientError(error) => hub.report(ClusterEvent::Error(error.to_string())),
         }
+    }
+
+    /// Lets the next messages that the NATS client drops be reported.
+    pub(super) fn forget_slow(&self) {
+        self.slow.store(false, Ordering::Release);
     }
 
     pub(super) fn set(&self, up: bool, pending: &Pending, hub: &Hub) {
@@ -121,4 +142,25 @@ fn connect_error(options: &ClusterOptions, error: &async_nats::ConnectError) -> 
         _ => error.to_string(),
     };
     JoinError::Connect { domain: options.domain.clone(), urls: options.urls.join(", "), reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[test]
+    fn dropped_messages_are_reported_once_at_a_time() {
+        let (link, hub, (pending, _cancels)) = (Link::new(), Hub::default(), Pending::new(1));
+        let mut events = hub.stream();
+        let drop_one = || link.on_event(&Event::SlowConsumer(1), &pending, &Offers::default(), &hub);
+        let mut next = || events.next().now_or_never().flatten();
+        drop_one();
+        drop_one();
+        assert_eq!((next(), next()), (Some(ClusterEvent::Error(SLOW.to_owned())), None));
+        link.forget_slow();
+        drop_one();
+        assert!(next().is_some());
+    }
 }

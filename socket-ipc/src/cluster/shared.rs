@@ -38,7 +38,7 @@ pub(super) struct Shared {
     pub(super) members: Mutex<Members>,
     pub(super) outgoing: Outgoing,
     pub(super) taken: Taken,
-    pub(super) offers: Offers,
+    pub(super) offers: Arc<Offers>,
     /// How many broadcasts were published.
     pub(super) sequence: AtomicU64,
     /// Tells the publisher to send a beat.

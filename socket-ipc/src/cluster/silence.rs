@@ -24,6 +24,7 @@ pub(super) async fn run(shared: &Shared) {
         // An event of the NATS client may be lost, its state is not.
         let is_connected = shared.nats.connection_state() == State::Connected;
         shared.link.set(is_connected, &shared.pending, &shared.hub);
+        shared.link.forget_slow();
         let now = Instant::now();
         let stood_still = now.duration_since(std::mem::replace(&mut last, now)) > STOOD_STILL;
         if stood_still || !is_connected {
