@@ -55,4 +55,33 @@ support::both_flavours! {
         let event = soon("the message", events.next()).await;
         assert!(matches!(event, Some(ServerEvent::Message(News { number: 9, .. }, id)) if id.get() > 1 << 50), "{event:?}");
     }
+
+    async fn request_of_a_plain_program_is_given_up_after_the_timeout_of_the_server() {
+        let Some(nats) = Nats::start() else { return };
+        let options = ClusterOptions::new(nats.url(), "desk").name("one").accept_foreign_inboxes();
+        let timeout = std::time::Duration::from_millis(300);
+        let one = Node::built(options, |server| server.request_timeout(timeout)).await;
+        let other = Node::join(&nats, "other").await;
+        let mut waits = one.waits();
+        other.knows(&one, &["wait"]).await;
+        let plain = async_nats::connect(nats.url()).await.unwrap();
+        let mut replies = plain.subscribe("_INBOX.plain").await.unwrap();
+        plain.publish_with_reply("desk.q.wait", "_INBOX.plain", "null".into()).await.unwrap();
+        assert_eq!(waits.next().await, "began");
+        assert_eq!(waits.next().await, "dropped");
+        // Behind the signs that it is being worked on.
+        let is_error = |reply: &async_nats::Message| {
+            reply.headers.as_ref().is_some_and(|headers| headers.get("Socket-Ipc-Error").is_some())
+        };
+        let reply = soon("the error", async {
+            loop {
+                let reply = replies.next().await.unwrap();
+                if is_error(&reply) {
+                    return reply;
+                }
+            }
+        })
+        .await;
+        assert!(std::str::from_utf8(&reply.payload).unwrap().contains("no reply within 300ms"), "{reply:?}");
+    }
 }

@@ -4,11 +4,11 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use socket_ipc::cluster::{ClusterError, ClusterOptions, ForwardError, OfferError};
-use socket_ipc::{ErrorReply, RequestError, Topic};
+use socket_ipc::{CloseCause, ErrorReply, RequestError, Topic};
 use support::nats::Nats;
 use support::{Events, soon};
 
-use crate::nodes::{Divide, DivideError, News, Node, OnDrop, Slow, Wait, Who, news};
+use crate::nodes::{Divide, DivideError, Gate, Held, News, Node, OnDrop, Slow, Wait, Who, news};
 
 /// `Divide` as a newer version has it.
 #[derive(Topic, Serialize, Deserialize, Debug)]
@@ -50,6 +50,53 @@ support::both_flavours! {
         let error = client.request(&Slow(60_000)).timeout(Duration::from_millis(300)).await.unwrap_err();
         assert!(matches!(error, RequestError::Timeout { .. }));
         assert!(begun.elapsed() < Duration::from_secs(2));
+    }
+
+    async fn slow_client_of_another_node_is_waited_for_as_long_as_the_requester_says() {
+        let Some(nats) = Nats::start() else { return };
+        let options = ClusterOptions::new(nats.url(), "desk").name("other");
+        let timeout = Duration::from_millis(300);
+        let other = Node::built(options, |server| server.request_timeout(timeout)).await;
+        let one = Node::join(&nats, "one").await;
+        other.knows(&one, &[]).await;
+        let (client, slow) = (other.client().await, |Slow(milliseconds)| async move {
+            tokio::time::sleep(Duration::from_millis(milliseconds)).await;
+            milliseconds
+        });
+        client.respond_async::<Slow>(slow).unwrap();
+        let to = other.cluster.client_ref(other.server.clients()[0]);
+        assert_eq!(soon("the reply", one.cluster.request(&Slow(1000), &to)).await.unwrap(), 1000);
+    }
+
+    async fn request_to_a_client_fails_as_on_one_machine() {
+        let Some(nats) = Nats::start() else { return };
+        let (one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);
+        let client = other.client().await;
+        // A code of the responder's own is not the node's word.
+        client.respond::<Slow>(|Slow(_)| Err::<u64, _>(ErrorReply::new("unknown_client", "it is mine"))).unwrap();
+        let to = other.cluster.client_ref(other.server.clients()[0]);
+        let error = soon("the error", one.cluster.request(&Slow(1), &to)).await.unwrap_err();
+        assert!(matches!(&error, ClusterError::Request(error) if code(error) == "unknown_client"), "{error}");
+        let mut gate = Gate::of(&client);
+        let (cluster, of) = (one.cluster.clone(), to.clone());
+        let request = tokio::spawn(async move { cluster.request(&Held, &of).await });
+        assert_eq!(gate.begun.next().await, "begun");
+        assert!(other.server.disconnect(other.server.clients()[0]));
+        let error = soon("the error", request).await.unwrap().unwrap_err();
+        let cause = match error {
+            ClusterError::Request(RequestError::ConnectionLost { cause, .. }) => cause,
+            error => panic!("{error}"),
+        };
+        assert!(matches!(cause, CloseCause::Disconnected), "{cause}");
+        drop(client);
+        soon("the end of the connection", async {
+            while !other.server.clients().is_empty() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let error = soon("the error", one.cluster.request(&Slow(1), &to)).await.unwrap_err();
+        assert!(matches!(&error, ClusterError::UnknownClient { client, .. } if *client == to), "{error}");
     }
 
     async fn request_given_up_drops_the_responder_of_another_node() {

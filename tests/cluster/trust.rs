@@ -115,7 +115,7 @@ support::both_flavours! {
         let long = format!(r#"{{"sequence":0,"clients":0,"offers":["{}"]}}"#, "x".repeat(100_000));
         domain.outsider.publish("desk.b.outsider.0000000000000000", long.into()).await.unwrap();
         let is_it = |event: &ClusterEvent| {
-            matches!(event, ClusterEvent::Refused { reason, .. } if reason.contains("a beat of 100041 bytes"))
+            matches!(event, ClusterEvent::Refused { reason, .. } if reason.contains("it is a beat of 1000"))
         };
         domain.one.event(is_it).await;
         for number in 0..5000 {

@@ -4,10 +4,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::Cluster;
+use super::client_errors;
 use super::error::ClusterError;
 use super::line::Line;
 use super::node::ClientRef;
-use super::own_clients::UNKNOWN_CLIENT;
 use super::requests::Sent;
 use crate::client_id::ClientId;
 use crate::connection::typed_error;
@@ -96,9 +96,11 @@ impl<P> Cluster<P> {
         let topic = topic.to_owned();
         match sent {
             Sent::Nobody => ClusterError::UnknownNode { topic, node: to.node.clone() },
-            Sent::Error(error) if error.code() == UNKNOWN_CLIENT => {
-                ClusterError::UnknownClient { topic, client: to.clone() }
-            }
+            Sent::UnknownClient => ClusterError::UnknownClient { topic, client: to.clone() },
+            Sent::ConnectionLost(error) => ClusterError::Request(RequestError::ConnectionLost {
+                topic,
+                cause: client_errors::cause_of(error.code()),
+            }),
             Sent::Error(error) => ClusterError::Request(read(&topic, error)),
             Sent::Left => ClusterError::Left { topic },
             Sent::LinkDown => ClusterError::LinkDown { topic },

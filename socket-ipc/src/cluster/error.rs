@@ -152,13 +152,16 @@ pub enum ClusterError<E = ErrorReply> {
         topic: String,
     },
     /// It is longer than the NATS server allows. Nothing was sent.
-    #[error("cannot send `{topic}`: its {len} bytes are over the NATS server's `max_payload` of {limit}")]
+    #[error(
+        "cannot send `{topic}`: its {len} bytes are over the {limit} that the NATS server's `max_payload` leaves for a \
+         message"
+    )]
     TooLarge {
         /// The topic.
         topic: String,
         /// Its length, in bytes.
         len: usize,
-        /// The most that it may be, in bytes.
+        /// The most that it may be, in bytes: `max_payload` without room for headers.
         limit: usize,
     },
     /// As many requests to other nodes are pending as the options allow. Nothing was sent.
@@ -186,12 +189,6 @@ pub enum ClusterError<E = ErrorReply> {
         topic: String,
         /// The client.
         client: ClientRef,
-    },
-    /// No node responds to the topic.
-    #[error("no node responds to `{topic}`")]
-    NoResponder {
-        /// The topic.
-        topic: String,
     },
     /// The node that has it gave no sign of life for as long as the options allow.
     #[error("no reply to `{topic}`: its node gave no sign of life for {silence:?}")]

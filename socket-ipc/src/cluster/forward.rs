@@ -51,8 +51,9 @@ fn no_responder(topic: &str) -> ErrorReply {
 fn read(topic: &str, sent: Sent) -> Result<RawMessage<'static>, ErrorReply> {
     match sent {
         Sent::Reply(reply) => Ok(reply),
-        Sent::Error(error) => Err(error),
-        Sent::Nobody => Err(no_responder(topic)),
+        // The node of a client says the second of a request for that client alone.
+        Sent::Error(error) | Sent::ConnectionLost(error) => Err(error),
+        Sent::Nobody | Sent::UnknownClient => Err(no_responder(topic)),
         Sent::Left => Err(ErrorReply::new(LINK_DOWN, "this node has left the domain")),
         Sent::LinkDown => Err(ErrorReply::new(
             LINK_DOWN,
@@ -64,7 +65,9 @@ fn read(topic: &str, sent: Sent) -> Result<RawMessage<'static>, ErrorReply> {
         )),
         Sent::TooLarge { len, limit } => Err(ErrorReply::new(
             ErrorReply::FAILED,
-            format!("`{topic}`: its {len} bytes are over the NATS server's `max_payload` of {limit}"),
+            format!(
+                "`{topic}`: its {len} bytes are over the {limit} that the NATS server's `max_payload` leaves for a message"
+            ),
         )),
         Sent::TooMany { limit } => Err(ErrorReply::new(
             ErrorReply::TOO_MANY_REQUESTS,

@@ -5,7 +5,7 @@ use async_nats::{HeaderMap, Message, StatusCode};
 /// What a message is: `message`, `request`, or `cancel`. Without it, it is a request if it has a reply subject.
 const KIND: &str = "Socket-Ipc-Kind";
 
-/// The payload is an error reply.
+/// The payload is an error reply. The value says whose it is.
 const ERROR: &str = "Socket-Ipc-Error";
 
 /// The request is being worked on.
@@ -19,6 +19,22 @@ pub(super) enum Kind {
     /// One that this version does not know.
     Other,
 }
+
+/// Whose error reply it is. The codes of a responder are its own, so they can't say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ErrorFrom {
+    Responder,
+    /// The node: the client is not connected.
+    UnknownClient,
+    /// The node: the connection to the client was lost before the reply came.
+    ConnectionLost,
+}
+
+const ERRORS_FROM: [(&str, ErrorFrom); 3] = [
+    ("true", ErrorFrom::Responder),
+    ("unknown-client", ErrorFrom::UnknownClient),
+    ("connection-lost", ErrorFrom::ConnectionLost),
+];
 
 impl Kind {
     pub(super) fn of(message: &Message) -> Self {
@@ -47,8 +63,9 @@ pub(super) fn cancel() -> HeaderMap {
     one(KIND, "cancel")
 }
 
-pub(super) fn error() -> HeaderMap {
-    one(ERROR, "true")
+pub(super) fn error(from: ErrorFrom) -> HeaderMap {
+    let from = ERRORS_FROM.iter().find(|(_, other)| *other == from);
+    one(ERROR, from.map_or("true", |(name, _)| name))
 }
 
 pub(super) fn working() -> HeaderMap {
@@ -63,8 +80,11 @@ pub(super) fn is_working(message: &Message) -> bool {
     has(message, WORKING)
 }
 
-pub(super) fn is_error(message: &Message) -> bool {
-    has(message, ERROR)
+/// Whose error reply the payload is; `None` where it is none.
+pub(super) fn error_from(message: &Message) -> Option<ErrorFrom> {
+    let value = message.headers.as_ref()?.get(ERROR)?.as_str();
+    let known = ERRORS_FROM.iter().find(|(name, _)| *name == value);
+    Some(known.map_or(ErrorFrom::Responder, |(_, from)| *from))
 }
 
 /// Whether NATS itself says that nobody subscribes to the subject.

@@ -18,7 +18,7 @@ fn take(shared: &Shared, message: Message) {
     match shared.subjects.read_inbox(&message.subject) {
         None => shared.hub.report_refused(&message.subject, "it is neither a reply nor a control"),
         Some(Inbox::Control(number)) => match Kind::of(&message) {
-            Kind::Cancel => shared.taken.cancel(number),
+            Kind::Cancel => drop(shared.taken.cancel(number)),
             _ => shared.hub.report_refused(&message.subject, "a control of a kind that has no meaning here"),
         },
         Some(Inbox::Reply(number)) if headers::is_working(&message) => {

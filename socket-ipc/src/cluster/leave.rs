@@ -32,6 +32,9 @@ impl<P> Cluster<P> {
     /// From the call on nothing new begins: no request of another node is taken, and what this node would broadcast,
     /// send, request, offer or forward fails with `Left`. Requests that its clients want forwarded get an error reply with
     /// the code `link_down`. The server and its clients go on. It may be called any number of times.
+    ///
+    /// A request that NATS hands to this node in the moment in which its offers end is not seen by it: its requester is
+    /// told that it is lost after the silence limit.
     pub async fn leave(&self) {
         self.shared.leave().await;
     }

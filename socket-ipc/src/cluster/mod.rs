@@ -31,6 +31,7 @@
 //! ```
 
 mod broadcast;
+mod client_errors;
 mod direct;
 mod error;
 mod events;

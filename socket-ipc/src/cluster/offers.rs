@@ -7,6 +7,7 @@ use async_nats::{Message, Subject, Subscriber};
 use futures_util::StreamExt as _;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::headers::Kind;
 use super::node::NodeId;
@@ -20,7 +21,8 @@ const QUEUE_GROUP: &str = "socket-ipc";
 
 #[derive(Default)]
 pub(super) struct Offers {
-    topics: Mutex<BTreeMap<String, ()>>,
+    /// With the subject of the requests of each.
+    topics: Mutex<BTreeMap<String, String>>,
     connections: Mutex<Connections>,
     /// Tells the tasks that take requests to take no more.
     ends: watch::Sender<bool>,
@@ -45,6 +47,13 @@ impl Offers {
         self.ends.send_replace(true);
     }
 
+    /// The NATS server reports an error. A topic whose subscription it refuses is not offered.
+    pub(super) fn on_error(&self, error: &str) {
+        if let Some((_, refused)) = error.split_once("Permissions Violation for Subscription to ") {
+            lock(&self.topics).retain(|_, subject| !refused.starts_with(&format!("\"{subject}\"")));
+        }
+    }
+
     /// Whether no further request is taken.
     pub(super) fn have_ended(&self) -> bool {
         *self.ends.borrow()
@@ -59,13 +68,13 @@ impl Offers {
 
 /// Subscribes to the requests of a topic, and takes them until the node leaves.
 pub(super) fn offer(shared: &Arc<Shared>, topic: &str) {
-    let is_new = lock(&shared.offers.topics).insert(topic.to_owned(), ()).is_none();
+    let subject = shared.subjects.requests(topic);
+    let is_new = lock(&shared.offers.topics).insert(topic.to_owned(), subject.clone()).is_none();
     if !is_new {
         return;
     }
     let (taking, topic) = (Arc::clone(shared), topic.to_owned());
     shared.spawn(async move {
-        let subject = taking.subjects.requests(&topic);
         match taking.nats.queue_subscribe(subject, QUEUE_GROUP.to_owned()).await {
             Ok(requests) => take_all(&taking, &topic, requests).await,
             Err(error) => {
@@ -94,7 +103,8 @@ async fn take_all(shared: &Arc<Shared>, topic: &str, mut requests: Subscriber) {
     // Behind the end of the subscription: where this beat is known, requests go elsewhere.
     lock(&shared.offers.topics).remove(topic);
     shared.beat_now.notify_one();
-    // What NATS has handed to this node is still taken.
+    // What is here is still taken. What NATS hands over until it knows of the end is dropped by its client, which does
+    // not wait for that: such a request is lost after the silence limit.
     if drained.is_some() {
         while let Some(message) = requests.next().await {
             take(shared, topic, message).await;
@@ -134,7 +144,10 @@ fn hand_over(
     match (kind, &reply) {
         (Kind::Message, _) => connection.message(topic, text).map_err(refused),
         (Kind::Request, Some(to)) => {
-            connection.request(&shared.taken, topic, text, to.clone(), requester).map_err(refused)
+            let timeout = shared.server.limits().request_timeout;
+            let until =
+                if shared.is_up(requester.as_ref()) { None } else { Instant::now().checked_add(timeout) };
+            connection.request(&shared.taken, topic, text, to.clone(), requester, until).map_err(refused)
         }
         (Kind::Request, None) => {
             Err(refused(ErrorReply::new(ErrorReply::FAILED, "a request without a reply subject")))
@@ -161,10 +174,15 @@ impl Shared {
         }
     }
 
+    /// Whether a requester is a node that is up: one that cancels its requests, and is missed when it is gone.
+    pub(super) fn is_up(&self, requester: Option<&NodeId>) -> bool {
+        requester.is_some_and(|node| lock(&self.members).is_up(node))
+    }
+
     /// The connection for the requests of a node, or of a program without this library. It is made where there is none.
     fn connection_of(self: &Arc<Self>, requester: Option<&NodeId>) -> Option<Arc<RemoteConnection>> {
         // Anyone may make up nodes that never give a sign of life. They share a connection.
-        let node = requester.filter(|node| lock(&self.members).is_up(node));
+        let node = requester.filter(|node| self.is_up(Some(node)));
         let mut connections = lock(&self.offers.connections);
         let existing = match node {
             Some(node) => connections.nodes.get(node),

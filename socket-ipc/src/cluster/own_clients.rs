@@ -1,22 +1,19 @@
 //! Messages and requests of other nodes to the clients of this one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_nats::{Message, Subject, Subscriber};
 use futures_util::StreamExt as _;
 use serde_json::value::RawValue;
 
-use super::headers::Kind;
+use super::client_errors;
+use super::headers::{ErrorFrom, Kind};
 use super::node::NodeId;
 use super::shared::Shared;
 use super::taken::Responder;
 use crate::client_id::ClientId;
 use crate::error::error_reply::ErrorReply;
-use crate::error::{RequestError, SendError};
-use crate::wire::raw_message::RawMessage;
-
-/// The code of the error reply that names a client that is not connected.
-pub(super) const UNKNOWN_CLIENT: &str = "unknown_client";
 
 /// Takes what other nodes have for the clients of this one.
 pub(super) async fn run(shared: &Arc<Shared>, mut messages: Subscriber) {
@@ -36,24 +33,28 @@ async fn take(shared: &Arc<Shared>, message: Message) {
     let (kind, reply) = (Kind::of(&message), message.reply.clone());
     let done = match (serde_json::from_slice::<&RawValue>(&message.payload), kind, &reply) {
         (Err(error), ..) => {
-            Err(ErrorReply::new(ErrorReply::UNDECODABLE, format!("the payload is not JSON: {error}")))
+            let text = format!("the payload is not JSON: {error}");
+            Err((ErrorFrom::Responder, ErrorReply::new(ErrorReply::UNDECODABLE, text)))
         }
         (Ok(text), Kind::Message, _) => {
             let sent = shared.server.send_raw(&topic, text, ClientId::new(client));
-            sent.map(|()| true).map_err(|error| send_error(&error))
+            sent.map(|()| true).map_err(|error| client_errors::of_send(&error))
         }
         (Ok(text), Kind::Request, Some(reply)) => {
             request(shared, &topic, text, ClientId::new(client), reply.clone(), requester);
             Ok(false)
         }
-        _ => Err(ErrorReply::new(ErrorReply::FAILED, "neither a message nor a request with a reply subject")),
+        _ => {
+            let text = "neither a message nor a request with a reply subject";
+            Err((ErrorFrom::Responder, ErrorReply::new(ErrorReply::FAILED, text)))
+        }
     };
     match (done, reply) {
         // The sender waits for this: the message is queued.
         (Ok(true), Some(reply)) => shared.reply(reply, b"null".to_vec()).await,
         (Ok(_), _) => {}
-        (Err(error), Some(reply)) => shared.reply_error(reply, &error).await,
-        (Err(error), None) => shared.hub.report_refused(&message.subject, error.text()),
+        (Err((from, error)), Some(reply)) => shared.reply_error_from(from, reply, &error).await,
+        (Err((_, error)), None) => shared.hub.report_refused(&message.subject, error.text()),
     }
 }
 
@@ -67,7 +68,11 @@ fn request(
     requester: Option<NodeId>,
 ) {
     let number = shared.taken.number();
-    let outcome = shared.server.request_raw(topic, text, client);
+    let mut outcome = shared.server.request_raw(topic, text, client);
+    if shared.is_up(requester.as_ref()) {
+        // Its deadline is the one that holds: it cancels the request then, or is found to be gone.
+        outcome = outcome.timeout(Duration::MAX);
+    }
     let (replying, begun) = (Arc::clone(shared), tokio::sync::oneshot::channel::<()>());
     let (begin, may_begin) = begun;
     let task = shared.spawn(async move {
@@ -78,32 +83,12 @@ fn request(
         let Some(reply) = replying.taken.finish(number) else { return };
         match outcome {
             Ok(message) => replying.reply(reply, message.as_str().as_bytes().to_vec()).await,
-            Err(error) => replying.reply_error(reply, &request_error(error)).await,
+            Err(error) => {
+                let (from, error) = client_errors::of_request(error);
+                replying.reply_error_from(from, reply, &error).await;
+            }
         }
     });
-    shared.taken.begin(number, reply, requester, Responder::Client(task));
+    shared.taken.begin(number, reply, requester, None, Responder::Client(task));
     let _ = begin.send(());
-}
-
-fn send_error(error: &SendError) -> ErrorReply {
-    let code = match error {
-        SendError::UnknownClient { .. } => UNKNOWN_CLIENT,
-        _ => ErrorReply::FAILED,
-    };
-    ErrorReply::new(code, error.to_string())
-}
-
-/// The error reply of a request that failed here, as the requester's node reads it.
-fn request_error(error: RequestError<RawMessage<'static>>) -> ErrorReply {
-    match error {
-        RequestError::Send(error) => send_error(&error),
-        RequestError::NoResponder { .. } => ErrorReply::new(ErrorReply::NO_RESPONDER, error.to_string()),
-        RequestError::RequestUndecodable { text, .. } => ErrorReply::new(ErrorReply::UNDECODABLE, text),
-        RequestError::ResponderPanicked { .. } => ErrorReply::new(ErrorReply::PANICKED, error.to_string()),
-        RequestError::Failed { text, error, .. } => {
-            ErrorReply::new(ErrorReply::FAILED, text).with_data(error)
-        }
-        RequestError::Rejected { reply, .. } => reply,
-        error => ErrorReply::new(ErrorReply::FAILED, error.to_string()),
-    }
 }

@@ -7,7 +7,7 @@ use async_nats::{HeaderMap, Subject};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
-use super::headers;
+use super::headers::{self, ErrorFrom};
 use super::members::{BEAT_LEN, Beat};
 use super::outgoing::Batch;
 use super::shared::Shared;
@@ -87,17 +87,23 @@ impl Shared {
     pub(super) async fn reply(&self, reply: Subject, payload: Vec<u8>) {
         let (len, limit) = (payload.len(), self.max_payload());
         if len > limit {
-            let text = format!("a reply of {len} bytes is over the NATS server's `max_payload` of {limit}");
+            let text = format!(
+                "a reply of {len} bytes is over the {limit} that the NATS server's `max_payload` leaves for it"
+            );
             return self.reply_error(reply, &ErrorReply::new(ErrorReply::FAILED, text)).await;
         }
         self.publish(reply, None, payload).await;
     }
 
     pub(super) async fn reply_error(&self, reply: Subject, error: &ErrorReply) {
+        self.reply_error_from(ErrorFrom::Responder, reply, error).await;
+    }
+
+    pub(super) async fn reply_error_from(&self, from: ErrorFrom, reply: Subject, error: &ErrorReply) {
         let fits = |payload: &Vec<u8>| payload.len() <= self.max_payload();
         let payload = serde_json::to_vec(error).ok().filter(fits);
         let payload = payload.or_else(|| serde_json::to_vec(&error.clone().code_only()).ok());
-        self.publish(reply, Some(headers::error()), payload.unwrap_or_default()).await;
+        self.publish(reply, Some(headers::error(from)), payload.unwrap_or_default()).await;
     }
 
     /// Says that a request is being worked on, and where its requester may cancel it.
@@ -109,11 +115,22 @@ impl Shared {
     }
 }
 
-/// Gives the signs of life of the requests that this node has taken.
+/// Gives the signs of life of the requests that this node has taken, and ends those that nobody would cancel.
 pub(super) async fn give_signs(shared: &Shared) {
     loop {
-        for (number, reply) in shared.taken.due().await {
+        let due = shared.taken.due().await;
+        for (number, reply) in due.signs {
             shared.publish_sign(number, reply).await;
+        }
+        for (number, requester) in due.overdue {
+            if shared.is_up(requester.as_ref()) {
+                // It had given no sign of life when the request came.
+                shared.taken.keep(number);
+            } else if let Some(reply) = shared.taken.cancel(number) {
+                let timeout = shared.server.limits().request_timeout;
+                let text = format!("no reply within {timeout:?}, the `request_timeout` of the server");
+                shared.reply_error(reply, &ErrorReply::new(ErrorReply::FAILED, text)).await;
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use memchr::memmem;
 use serde_json::value::RawValue;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::node::NodeId;
 use super::shared::Shared;
@@ -79,6 +80,7 @@ impl RemoteConnection {
         message: &RawValue,
         reply: Subject,
         requester: Option<NodeId>,
+        until: Option<Instant>,
     ) -> Result<(), ErrorReply> {
         // Before anything else: whatever takes the request out of the table counts it back.
         if self.in_flight.fetch_add(1, Ordering::AcqRel) >= self.max_requests {
@@ -91,7 +93,7 @@ impl RemoteConnection {
         }
         // Before it is handed over: the reply may come at once.
         let number = taken.number();
-        taken.begin(number, reply, requester, Responder::Server(Arc::clone(self)));
+        taken.begin(number, reply, requester, until, Responder::Server(Arc::clone(self)));
         let mut pushed = self.push(topic, message, Tail::Request(&RequestId::from(number)));
         // Looked at behind `begin`: the end is noted before the requests are taken out.
         if self.has_ended() {

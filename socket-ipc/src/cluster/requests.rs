@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_nats::Message;
 
-use super::headers;
+use super::headers::{self, ErrorFrom};
 use super::pending::NoReply;
 use super::shared::Shared;
 use crate::error::error_reply::ErrorReply;
@@ -14,6 +14,10 @@ use crate::wire::raw_message::RawMessage;
 pub(super) enum Sent {
     Reply(RawMessage<'static>),
     Error(ErrorReply),
+    /// The client that it is for is not connected.
+    UnknownClient,
+    /// The connection to that client was lost before the reply came. The code says why.
+    ConnectionLost(ErrorReply),
     /// Nobody subscribes to its subject.
     Nobody,
     Left,
@@ -93,11 +97,15 @@ fn read(message: &Message) -> Sent {
     if headers::is_nobody(message) {
         return Sent::Nobody;
     }
-    if headers::is_error(message) {
-        let error = serde_json::from_slice(&message.payload);
-        return Sent::Error(error.unwrap_or_else(|_| {
+    if let Some(from) = headers::error_from(message) {
+        let error = serde_json::from_slice(&message.payload).unwrap_or_else(|_| {
             ErrorReply::new(ErrorReply::FAILED, String::from_utf8_lossy(&message.payload))
-        }));
+        });
+        return match from {
+            ErrorFrom::Responder => Sent::Error(error),
+            ErrorFrom::UnknownClient => Sent::UnknownClient,
+            ErrorFrom::ConnectionLost => Sent::ConnectionLost(error),
+        };
     }
     match serde_json::from_slice(&message.payload) {
         Ok(reply) => Sent::Reply(reply),

@@ -34,7 +34,18 @@ struct TakenRequest {
     /// The node that sent it; `None` for a program without this library.
     requester: Option<NodeId>,
     sign_due: Instant,
+    /// When it is overdue: of a requester that no node is, which would never cancel it.
+    until: Option<Instant>,
     responder: Responder,
+}
+
+/// The requests whose time has come.
+#[derive(Default)]
+pub(super) struct Due {
+    /// Those that give a sign, and where.
+    pub(super) signs: Vec<(u64, Subject)>,
+    /// Those that are overdue, and who sent them.
+    pub(super) overdue: Vec<(u64, Option<NodeId>)>,
 }
 
 /// What replies to a request.
@@ -51,11 +62,18 @@ impl Taken {
         self.next.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    pub(super) fn begin(&self, number: u64, reply: Subject, requester: Option<NodeId>, responder: Responder) {
+    pub(super) fn begin(
+        &self,
+        number: u64,
+        reply: Subject,
+        requester: Option<NodeId>,
+        until: Option<Instant>,
+        responder: Responder,
+    ) {
         let sign_due = Instant::now() + FIRST_SIGN;
         let is_first = {
             let mut requests = lock(&self.requests);
-            requests.insert(number, TakenRequest { reply, requester, sign_due, responder });
+            requests.insert(number, TakenRequest { reply, requester, sign_due, until, responder });
             requests.len() == 1
         };
         if is_first {
@@ -68,11 +86,17 @@ impl Taken {
         lock(&self.requests).remove(&number).map(|request| request.reply)
     }
 
-    /// The requester has given up.
-    pub(super) fn cancel(&self, number: u64) {
-        let request = lock(&self.requests).remove(&number);
-        if let Some(request) = request {
-            request.responder.cancel(number);
+    /// The requester has given up, or is overdue. Returns where the reply would have gone.
+    pub(super) fn cancel(&self, number: u64) -> Option<Subject> {
+        let request = lock(&self.requests).remove(&number)?;
+        request.responder.cancel(number);
+        Some(request.reply)
+    }
+
+    /// The requester of a request is a node: it cancels it itself.
+    pub(super) fn keep(&self, number: u64) {
+        if let Some(request) = lock(&self.requests).get_mut(&number) {
+            request.until = None;
         }
     }
 
@@ -94,10 +118,13 @@ impl Taken {
             .collect()
     }
 
-    /// Waits for the time of the next signs, and returns the requests that give one.
-    pub(super) async fn due(&self) -> Vec<(u64, Subject)> {
+    /// Waits for the time of the next signs, or of a request that is overdue.
+    pub(super) async fn due(&self) -> Due {
+        let when = |request: &TakenRequest| {
+            request.until.map_or(request.sign_due, |until| until.min(request.sign_due))
+        };
         loop {
-            let next = lock(&self.requests).values().map(|request| request.sign_due).min();
+            let next = lock(&self.requests).values().map(when).min();
             match next {
                 None => self.filled.notified().await,
                 // A request that comes meanwhile may be due earlier. However many come, this looks no more often.
@@ -106,13 +133,16 @@ impl Taken {
             }
         }
         let now = Instant::now();
-        let mut requests = lock(&self.requests);
-        let due = requests.iter_mut().filter(|(_, request)| request.sign_due <= now);
-        due.map(|(number, request)| {
-            request.sign_due = now + SIGN;
-            (*number, request.reply.clone())
-        })
-        .collect()
+        let mut due = Due::default();
+        for (number, request) in lock(&self.requests).iter_mut() {
+            if request.until.is_some_and(|until| until <= now) {
+                due.overdue.push((*number, request.requester.clone()));
+            } else if request.sign_due <= now {
+                request.sign_due = now + SIGN;
+                due.signs.push((*number, request.reply.clone()));
+            }
+        }
+        due
     }
 
     pub(super) fn is_empty(&self) -> bool {
