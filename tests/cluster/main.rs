@@ -1,11 +1,15 @@
 //! Servers that are joined over a real NATS server.
 
 mod basics;
+mod batches;
+mod domain;
 mod failures;
 mod foreign;
 mod join;
 mod leaving;
 mod nodes;
+mod protocol;
 mod remote;
 mod requests;
 mod trust;
+mod trust_requests;

@@ -191,14 +191,19 @@ support::both_flavours! {
 
     async fn requester_beyond_this_machine_is_no_client() {
         let Some(nats) = Nats::start() else { return };
-        let (one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);
+        let options = ClusterOptions::new(nats.url(), "desk").name("other");
+        // It is offered to the domain: the users of this machine are not asked.
+        let other = Node::built(options, |server| server.same_user_only()).await;
+        let one = Node::join(&nats, "one").await;
         let (server, mut seen) = (other.server.handle(), Events::new());
         let report = seen.reporter();
         other.server.on_connection(|_| panic!("a requester beyond this machine is no connection"));
         other
             .server
             .respond::<Slow>(move |_, id| {
-                let is_client = server.clients().contains(&id) || server.disconnect(id);
+                let room = server.group("room 5");
+                let is_member = room.join(id).unwrap() || !room.members().is_empty();
+                let is_client = server.clients().contains(&id) || server.disconnect(id) || is_member;
                 report((is_client, server.peer(id).is_some(), server.send(&news(1), id).is_ok(), id.get() > 1 << 50));
                 Ok::<u64, ErrorReply>(server.broadcast(&news(2))? as u64)
             })

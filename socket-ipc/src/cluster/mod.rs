@@ -80,6 +80,64 @@ pub use topics::{ForwardedRequests, OfferedTopics};
 ///
 /// Cheap to clone. [`leave`](Self::leave) ends it in good order. When the last clone is dropped, the node is gone at
 /// once, and the others notice it by its silence. When the server closes, the node leaves.
+///
+/// On a server of a [protocol](crate::Protocol) it takes the topics of the right direction alone:
+///
+/// ```
+/// # use serde::{Deserialize, Serialize};
+/// # use socket_ipc::{Protocol, Topic, cluster::Cluster};
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic = "news"]
+/// struct News;
+///
+/// #[derive(Topic, Serialize, Deserialize)]
+/// #[topic(name = "submit", reply = u64)]
+/// struct Submit;
+///
+/// #[derive(Protocol)]
+/// #[protocol(to_server(Submit), to_client(News))]
+/// struct Jobs;
+///
+/// fn use_it(cluster: &Cluster<Jobs>) -> Result<(), Box<dyn std::error::Error>> {
+///     cluster.offer::<Submit>()?;
+///     cluster.forward::<Submit>()?;
+///     cluster.broadcast(&News)?;
+///     Ok(())
+/// }
+/// ```
+///
+/// ```compile_fail
+/// # use serde::{Deserialize, Serialize};
+/// # use socket_ipc::{Protocol, Topic, cluster::Cluster};
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic(name = "news", reply = u64)] struct News;
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic(name = "submit", reply = u64)] struct Submit;
+/// # #[derive(Protocol)] #[protocol(to_server(Submit), to_client(News))] struct Jobs;
+/// fn use_it(cluster: &Cluster<Jobs>) {
+///     let _ = cluster.broadcast(&Submit); // to the server
+/// }
+/// ```
+///
+/// ```compile_fail
+/// # use serde::{Deserialize, Serialize};
+/// # use socket_ipc::{Protocol, Topic, cluster::Cluster};
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic(name = "news", reply = u64)] struct News;
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic(name = "submit", reply = u64)] struct Submit;
+/// # #[derive(Protocol)] #[protocol(to_server(Submit), to_client(News))] struct Jobs;
+/// fn use_it(cluster: &Cluster<Jobs>) {
+///     let _ = cluster.offer::<News>(); // to the clients
+/// }
+/// ```
+///
+/// ```compile_fail
+/// # use serde::{Deserialize, Serialize};
+/// # use socket_ipc::{Protocol, Topic, cluster::Cluster};
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic(name = "news", reply = u64)] struct News;
+/// # #[derive(Topic, Serialize, Deserialize)] #[topic(name = "submit", reply = u64)] struct Submit;
+/// # #[derive(Protocol)] #[protocol(to_server(Submit), to_client(News))] struct Jobs;
+/// fn use_it(cluster: &Cluster<Jobs>) {
+///     let _ = cluster.forward::<News>(); // to the clients
+/// }
+/// ```
 pub struct Cluster<P = AnyTopic> {
     shared: Arc<Shared>,
     server: ServerHandle<P>,
