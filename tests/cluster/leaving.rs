@@ -147,15 +147,11 @@ support::both_flavours! {
         one.cluster.forward::<Divide>().unwrap();
         one.knows(&other, &["divide"]).await;
         let (client, closing) = (one.client().await, Closing::begins(&other).await);
-        let mut lost = 0;
         for _ in 0..200 {
             match soon("the outcome", client.request(&DIVIDE)).await {
                 Ok(quotient) => assert_eq!(quotient, 3),
                 Err(RequestError::NoResponder { .. }) => {}
-                Err(RequestError::Rejected { reply, .. }) if reply.code() == ErrorReply::CLOSING => {}
-                // What NATS hands over while the subscription ends is dropped by its client.
-                Err(RequestError::Rejected { reply, .. }) if reply.code() == "lost" && lost == 0 => lost += 1,
-                Err(error) => panic!("{error}"),
+                Err(error) => assert!(is_closing(&error), "{error}"),
             }
         }
         closing.end().await;
@@ -170,21 +166,31 @@ support::both_flavours! {
             one.knows(node, &["divide"]).await;
         }
         one.cluster.forward::<Divide>().unwrap();
+        other.knows(&third, &["divide"]).await;
         let (client, closing) = (one.client().await, Closing::begins(&other).await);
+        let offers_it = |node: &socket_ipc::cluster::Node| {
+            node.id == *other.cluster.node() && node.offers.iter().any(|topic| topic == "divide")
+        };
         soon("the end of the offers", async {
-            let offers_nothing = |node: &socket_ipc::cluster::Node| {
-                node.id == *other.cluster.node() && !node.offers.iter().any(|topic| topic == "divide")
-            };
-            while !one.cluster.nodes().iter().any(offers_nothing) {
-                tokio::task::yield_now().await;
+            while one.cluster.nodes().iter().any(offers_it) {
+                match client.request(&DIVIDE).await {
+                    Ok(quotient) => assert_eq!(quotient, 3),
+                    // What the server had when it began to close.
+                    Err(error) => assert!(is_closing(&error), "{error}"),
+                }
             }
         })
         .await;
-        for _ in 0..50 {
+        assert!(one.cluster.nodes().iter().any(|node| node.id == *other.cluster.node()), "it still closes");
+        for _ in 0..200 {
             assert_eq!(soon("the reply", client.request(&DIVIDE)).await.unwrap(), 3);
         }
         closing.end().await;
     }
+}
+
+fn is_closing<E>(error: &RequestError<E>) -> bool {
+    matches!(error, RequestError::Rejected { reply, .. } if reply.code() == ErrorReply::CLOSING)
 }
 
 /// A server that closes, and waits for the reply to a request of a client of its own.

@@ -52,7 +52,7 @@ support::both_flavours! {
         assert!(begun.elapsed() < Duration::from_secs(2));
     }
 
-    async fn slow_client_of_another_node_is_waited_for_as_long_as_the_requester_says() {
+    async fn slow_client_of_another_node_is_waited_for_until_the_deadline() {
         let Some(nats) = Nats::start() else { return };
         let options = ClusterOptions::new(nats.url(), "desk").name("other");
         let timeout = Duration::from_millis(300);

@@ -29,12 +29,9 @@ impl<P> Cluster<P> {
     /// Leaves the domain: finishes the requests in flight, those of other nodes and of this one, and what is queued, for
     /// `drain` of the server at most, and says goodbye.
     ///
-    /// From the call on nothing new begins: no request of another node is taken, and what this node would broadcast,
+    /// From the call on nothing new begins: requests of other nodes go to others that offer the topic, and what this node would broadcast,
     /// send, request, offer or forward fails with `Left`. Requests that its clients want forwarded get an error reply with
     /// the code `link_down`. The server and its clients go on. It may be called any number of times.
-    ///
-    /// A request that NATS hands to this node in the moment in which its offers end is not seen by it: its requester is
-    /// told that it is lost after the silence limit.
     pub async fn leave(&self) {
         self.shared.leave().await;
     }
@@ -48,7 +45,8 @@ impl Shared {
         self.leaving.store(true, Ordering::Release);
         self.offers.end();
         let drained = async {
-            while !(self.taken.is_empty() && self.pending.is_empty() && self.outgoing.is_empty()) {
+            let is_done = || self.taken.is_empty() && self.pending.is_empty() && self.outgoing.is_empty();
+            while !(self.offers.are_closed() && is_done()) {
                 tokio::time::sleep(INTERVAL).await;
             }
         };

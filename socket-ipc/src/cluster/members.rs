@@ -129,6 +129,12 @@ impl Members {
         }
     }
 
+    /// Whether a node that is up offers a topic.
+    pub(super) fn is_offered(&self, topic: &str) -> bool {
+        let offers = |member: &Member| member.offers.iter().any(|other| other == topic);
+        self.nodes.values().any(|member| member.up && offers(member))
+    }
+
     pub(super) fn is_up(&self, node: &NodeId) -> bool {
         self.nodes.get(node).is_some_and(|member| member.up)
     }

@@ -45,6 +45,7 @@ mod line;
 mod link;
 mod members;
 mod node;
+mod offer_end;
 mod offers;
 mod options;
 mod outgoing;

@@ -1,6 +1,7 @@
 //! The topics that this node offers to the domain: its responders reply to requests of any node.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_nats::{Message, Subject, Subscriber};
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 
 use super::headers::Kind;
 use super::node::NodeId;
+use super::offer_end;
 use super::remote_connection::{RemoteConnection, server_closes};
 use super::shared::Shared;
 use crate::error::error_reply::ErrorReply;
@@ -26,6 +28,24 @@ pub(super) struct Offers {
     connections: Mutex<Connections>,
     /// Tells the tasks that take requests to take no more.
     ends: watch::Sender<bool>,
+    /// How many of these tasks there are.
+    open: AtomicUsize,
+}
+
+/// A task that takes requests.
+pub(super) struct Open(Arc<Offers>);
+
+impl Open {
+    fn new(shared: &Shared) -> Self {
+        shared.offers.open.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(&shared.offers))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::AcqRel);
+    }
 }
 
 /// The connections in memory to this server.
@@ -54,9 +74,14 @@ impl Offers {
         }
     }
 
-    /// Whether no further request is taken.
+    /// Whether the end has begun.
     pub(super) fn have_ended(&self) -> bool {
         *self.ends.borrow()
+    }
+
+    /// Whether NATS hands over nothing more.
+    pub(super) fn are_closed(&self) -> bool {
+        self.open.load(Ordering::Acquire) == 0
     }
 
     /// A node is gone, and so is what it requested.
@@ -74,9 +99,10 @@ pub(super) fn offer(shared: &Arc<Shared>, topic: &str) {
         return;
     }
     let (taking, topic) = (Arc::clone(shared), topic.to_owned());
+    let open = Open::new(shared);
     shared.spawn(async move {
         match taking.nats.queue_subscribe(subject, QUEUE_GROUP.to_owned()).await {
-            Ok(requests) => take_all(&taking, &topic, requests).await,
+            Ok(requests) => take_all(&taking, &topic, requests, open).await,
             Err(error) => {
                 taking.hub.report(super::ClusterEvent::Error(format!("cannot offer `{topic}`: {error}")))
             }
@@ -84,35 +110,30 @@ pub(super) fn offer(shared: &Arc<Shared>, topic: &str) {
     });
 }
 
-async fn take_all(shared: &Arc<Shared>, topic: &str, mut requests: Subscriber) {
+async fn take_all(shared: &Arc<Shared>, topic: &str, mut requests: Subscriber, open: Open) {
     // The other nodes are told at once.
     shared.beat_now.notify_one();
-    let mut ends = shared.offers.ends.subscribe();
+    let (mut ends, mut received) = (shared.offers.ends.subscribe(), 0);
     loop {
         tokio::select! {
             biased;
-            message = requests.next() => match message {
-                Some(message) => take(shared, topic, message).await,
-                None => return,
-            },
             // An error is not possible: the sender is here.
             () = async { drop(ends.wait_for(|ends| *ends).await) } => break,
+            message = requests.next() => match message {
+                Some(message) => {
+                    received += 1;
+                    take(shared, topic, message).await;
+                }
+                None => return,
+            },
         }
     }
-    let drained = shared.link.while_up(requests.drain()).await;
-    // Behind the end of the subscription: where this beat is known, requests go elsewhere.
     lock(&shared.offers.topics).remove(topic);
     shared.beat_now.notify_one();
-    // What is here is still taken. What NATS hands over until it knows of the end is dropped by its client, which does
-    // not wait for that: such a request is lost after the silence limit.
-    if drained.is_some() {
-        while let Some(message) = requests.next().await {
-            take(shared, topic, message).await;
-        }
-    }
+    offer_end::end(shared, topic, requests, received, open).await;
 }
 
-async fn take(shared: &Arc<Shared>, topic: &str, message: Message) {
+pub(super) async fn take(shared: &Arc<Shared>, topic: &str, message: Message) {
     let kind = Kind::of(&message);
     let requester = match message.reply.as_deref().map(|reply| shared.check_reply(reply)).transpose() {
         Ok(requester) => requester.flatten(),

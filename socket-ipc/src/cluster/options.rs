@@ -68,7 +68,8 @@ impl ClusterOptions {
         self
     }
 
-    /// Sets the name of this node: `node` unless set. Its permissions in NATS are for this name.
+    /// Sets the name of this node: `node` unless set. Its permissions in NATS are for this name. Of one name, 256 nodes
+    /// that are up are known to the others.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
@@ -110,7 +111,7 @@ impl ClusterOptions {
         self
     }
 
-    /// Sets how much of the other nodes' broadcasts may wait for room at the clients of this one, in bytes: 64 MiB
+    /// Sets how much of the other nodes' broadcasts and beats may wait for room at the clients of this one, in bytes: 64 MiB
     /// unless set.
     ///
     /// Beyond it broadcasts are dropped, and counted by [`Lagged`](super::ClusterEvent::Lagged).
