@@ -77,7 +77,7 @@ support::both_flavours! {
         for (from, to) in [(&one, &far), (&other, &near)] {
             let mut received = Events::new();
             let report = received.reporter();
-            to.on::<News>(move |news| report(news));
+            to.on::<News>(report);
             from.cluster.broadcast(&news(1)).unwrap();
             assert_eq!(received.next().await, news(1));
         }
