@@ -39,7 +39,7 @@ pub struct Who;
 #[topic(name = "wait", reply = ())]
 pub struct Wait;
 
-/// A request that is replied to after so many milliseconds.
+/// A request that is replied to after this many milliseconds.
 #[derive(Topic, Serialize, Deserialize, Debug)]
 #[topic(name = "slow", reply = u64)]
 pub struct Slow(pub u64);

@@ -48,7 +48,7 @@ pub enum JoinError {
         /// The path of the server.
         path: PathBuf,
     },
-    /// The NATS server can't be reached, or does not let this one in.
+    /// The NATS server can't be reached, or does not let this node in.
     #[error("cannot join the domain `{domain}` at {urls}: {reason}")]
     Connect {
         /// The domain.

@@ -23,7 +23,7 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const SLOW: &str = "the NATS client dropped messages, as this node takes them too slowly: broadcasts among them are \
                     counted with the next beats, messages and requests are lost";
 
-/// Whether there is a connection. It is known to everything that would wait for it.
+/// Whether there is a connection. What would wait for one is told at once that there is none.
 pub(super) struct Link {
     up: watch::Sender<bool>,
     /// The NATS client dropped messages, and that was reported a moment ago.

@@ -87,7 +87,7 @@ impl Outgoing {
         Ok(())
     }
 
-    /// Waits until so many bytes have room, or until the end.
+    /// Waits until this many bytes have room, or until the end.
     pub(super) async fn wait_for_room(&self, len: usize) {
         loop {
             let mut emptied = std::pin::pin!(self.emptied.notified());

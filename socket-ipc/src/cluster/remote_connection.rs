@@ -25,7 +25,7 @@ const PIPE_LEN: usize = 64 * 1024;
 /// How many lines may wait to be written.
 const LINES: usize = 1024;
 
-/// One connection. Its number in the server is that of a requester beyond this machine.
+/// One connection. In the server it has the number of a requester on another machine.
 ///
 /// It ends with its last owner: what is queued is written, and the server then finds the end of the stream.
 pub(super) struct RemoteConnection {
