@@ -58,6 +58,8 @@ pub use reply_future::ReplyFuture;
 #[cfg(feature = "nats")]
 pub(crate) use reply_future::typed_error;
 pub(crate) use reply_future::{Read, read_raw, read_typed};
+#[cfg(any(test, fuzzing))]
+pub(crate) use reply_scanner::may_be_reply;
 pub use reply_stream::ReplyStream;
 pub(crate) use session::Session;
 pub(crate) use transport::Transport;

@@ -77,7 +77,7 @@ impl ReplyScanner {
 }
 
 /// Whether bytes could be a reply: they hold its key, or a letter of it as an escape.
-pub(super) fn may_be_reply(bytes: &[u8]) -> bool {
+pub(crate) fn may_be_reply(bytes: &[u8]) -> bool {
     [&b"\"re\""[..], b"\\u0072", b"\\u0065"]
         .into_iter()
         .any(|part| memchr::memmem::find(bytes, part).is_some())

@@ -7,6 +7,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::dispatch::{TOPIC_LEN, check_dispatch};
+use super::replies::check_reply;
 use super::streams::check_stream;
 use super::wire;
 use crate::connection::Control;
@@ -37,6 +38,7 @@ pub fn decoder(data: &[u8]) {
             check_keys(envelope, &reference.keys);
             check_ids(wire, bytes, envelope);
             check_stream(wire, bytes, envelope);
+            check_reply(wire, bytes, envelope);
             check_control(wire, bytes, envelope, &reference.names);
         }
         (Err(_), Err(_)) => {}
@@ -124,21 +126,33 @@ fn check_control(wire: Wire, bytes: &[u8], envelope: &Envelope<'_>, names: &[Str
     let read = Control::read(wire, bytes);
     let is_reply_to_0 = matches!(&envelope.kind, EnvelopeKind::Reply(re) if re.number() == Some(0));
     let id = RequestId::read(envelope.message.as_str());
+    let renewal = envelope.message.decode::<[Value; 2]>().ok();
     match &read {
         Some(Control::Cancel(id)) => {
             assert!(is_reply_to_0 && envelope.topic == "socket-ipc.cancel", "no cancel: {envelope:?}");
             assert_eq!(Some(id), RequestId::read(envelope.message.as_str()).as_ref());
         }
-        Some(Control::More(..)) => {
+        Some(Control::More(id, bytes)) => {
             assert!(is_reply_to_0 && envelope.topic == "socket-ipc.more", "no renewal: {envelope:?}");
+            let parts = envelope.message.decode::<[&RawValue; 2]>();
+            assert!(parts.is_ok_and(|[read, _]| RequestId::read(read.get()).as_ref() == Some(id)));
+            let number = renewal.as_ref().and_then(|[_, number]| number.as_f64()).unwrap_or(f64::NAN);
+            // The largest number stands for every larger one.
+            let read = *bytes as f64;
+            assert!(
+                (read - number).abs() <= read * 2.0 * f64::EPSILON || *bytes == u64::MAX && number > read
+            );
         }
         None => {}
     }
     let is_cancel = is_reply_to_0 && envelope.topic == "socket-ipc.cancel" && id.is_some();
+    let is_more = is_reply_to_0
+        && envelope.topic == "socket-ipc.more"
+        && renewal.is_some_and(|[id, bytes]| id.is_u64() && bytes.is_u64());
     let is_usual = !bytes.contains(&b'\\')
         && (names.first().is_some_and(|name| name == "topic") || bytes.ends_with(b"\"re\":0}"))
         && bytes.starts_with(b"{");
-    assert!(read.is_some() || !is_cancel || !is_usual, "a cancel that is not noticed");
+    assert!(read.is_some() || !(is_cancel || is_more) || !is_usual, "a control line that is not noticed");
 }
 
 /// An envelope, by way of a tree.

@@ -4,27 +4,44 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::wire;
-use crate::wire::{Wire, count_delimiters, topic_or_none};
+use crate::wire::{EnvelopeKind, RequestId, StreamPart, Tail, Wire, count_delimiters, topic_or_none};
 
 /// Whatever a message holds, the delimiter follows it and does not appear inside it, and the message reads back as it
-/// was. The first bytes of `data` choose the wire and the length of the topic.
+/// was, and as what it was. The first bytes of `data` choose the wire, what the message is, and the length of the topic.
 pub fn encoder(data: &[u8]) {
     let [number, topic_len, rest @ ..] = data else { return };
-    let wire = wire(*number);
+    let (wire, kind) = (wire(*number), *number / 7);
     let (topic, message) = rest.split_at(usize::from(*topic_len).min(rest.len()));
     let (topic, message) = (String::from_utf8_lossy(topic), String::from_utf8_lossy(message));
-    reads_back(wire, &topic, &message, &Value::from(&*message));
+    reads_back(wire, kind, &topic, &message, &Value::from(&*message));
     if let Ok(tree) = serde_json::from_str::<Value>(&message) {
-        reads_back(wire, &topic, &tree, &tree);
+        reads_back(wire, kind, &topic, &tree, &tree);
         if let Ok(verbatim) = serde_json::from_str::<&RawValue>(&message) {
-            reads_back(wire, &topic, verbatim, &tree);
+            reads_back(wire, kind, &topic, verbatim, &tree);
         }
     }
 }
 
-fn reads_back<M: serde::Serialize + ?Sized>(wire: Wire, topic: &str, message: &M, expected: &Value) {
+fn reads_back<M: serde::Serialize + ?Sized>(
+    wire: Wire,
+    kind: u8,
+    topic: &str,
+    message: &M,
+    expected: &Value,
+) {
     let mut bytes = b"before".to_vec();
-    if let Err(error) = wire.encode(topic, message, &mut bytes) {
+    let id = match kind / 6 % 2 {
+        0 => RequestId::from(7),
+        _ => RequestId::read("\"%EOM%%<EOM>§\"").unwrap_or_else(|| panic!("no id")),
+    };
+    let tail = match kind % 6 {
+        0 => Tail::Message,
+        1 | 2 => Tail::Request(&id),
+        3 => Tail::Reply { re: Some(&id), is_error: false },
+        4 => Tail::Reply { re: Some(&id), is_error: true },
+        _ => Tail::Item(&id),
+    };
+    if let Err(error) = wire.encode_within(usize::MAX, tail, topic, message, &mut bytes) {
         assert_eq!(bytes, b"before", "a failed encoding left bytes behind");
         panic!("not encoded: {error}");
     }
@@ -34,6 +51,16 @@ fn reads_back<M: serde::Serialize + ?Sized>(wire: Wire, topic: &str, message: &M
     assert!(bytes.ends_with(wire.delimiter().as_bytes()), "no delimiter after a message");
     let envelope = wire.decode(&bytes[..len]).unwrap_or_else(|error| panic!("not read back: {error}"));
     assert_eq!(envelope.topic, topic_or_none(topic));
+    let text = |id: &RequestId| serde_json::from_str::<Value>(&id.to_string()).ok();
+    let is_kept = match (&tail, &envelope.kind) {
+        (Tail::Message, kind) => *kind == EnvelopeKind::Message,
+        (Tail::Request(_), EnvelopeKind::Request(read)) => text(read) == text(&id),
+        (Tail::Reply { .. } | Tail::Item(_), EnvelopeKind::Reply(read)) => text(read) == text(&id),
+        _ => false,
+    };
+    assert!(is_kept, "{tail:?} is read as {:?}", envelope.kind);
+    assert_eq!(envelope.is_error, matches!(tail, Tail::Reply { is_error: true, .. }));
+    assert_eq!(envelope.stream == StreamPart::Item, matches!(tail, Tail::Item(_)));
     let read = envelope.message.to_value().unwrap_or_else(|error| panic!("not decoded: {error}"));
     assert!(is_same(&read, expected), "{read} is not {expected}");
 }

@@ -51,7 +51,7 @@ pub(super) fn line() -> impl Strategy<Value = Vec<u8>> {
         1 => (Just("started"), select(vec!["true", "false"])),
         1 => (Just("more"), select(vec!["true", "false"])),
         1 => (Just("window"), select(vec!["262144", "null", "-1", "\"1\""])),
-        1 => (Just("unknown"), select(MESSAGES.to_vec())),
+        1 => (select(vec!["trace", "unknown"]), select(MESSAGES.to_vec())),
     ];
     let any = (select(topics.to_vec()), select(MESSAGES.to_vec()), vec(key, 0..4));
     let control = (

@@ -12,6 +12,7 @@ mod framer;
 #[cfg(test)]
 mod lines;
 mod path;
+mod replies;
 mod streams;
 #[cfg(test)]
 mod tests;
