@@ -118,6 +118,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn has_blank_any_byte_at_any_place_is_that_of_white_space_and_control_characters() {
+        for others in [[b'x'; 8], [b'!'; 8], *b"\"re\":0}}", [0xff; 8]] {
+            for at in 0..8 {
+                for byte in 0..=u8::MAX {
+                    let mut bytes = others;
+                    bytes[at] = byte;
+                    assert_eq!(has_blank(bytes), byte <= b' ', "{bytes:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn control_line_in_any_form_is_read() {
         let read = |line: &str| Control::read(Wire::JSON_LINES, line.as_bytes());
         for (line, id) in [

@@ -196,7 +196,17 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::task::Wake;
+
     use super::*;
+
+    /// Each task has its own.
+    struct Task;
+
+    impl Wake for Task {
+        fn wake(self: Arc<Self>) {}
+    }
 
     fn item(queue: &ItemQueue, len: usize) -> Stored {
         queue.store(StreamPart::Item, &vec![b'x'; len]).0
@@ -265,5 +275,33 @@ mod tests {
         assert!(queue.poll_started(&Context::from_waker(Waker::noop())).is_ready());
         assert_eq!(queue.store(StreamPart::None, b"end").0, Stored::Ended);
         assert!(matches!(read(&queue), Poll::Ready(Arrival::End { has_started: true, .. })));
+    }
+
+    #[test]
+    fn item_queue_start_or_end_ends_the_wait_for_the_start() {
+        let cx = Context::from_waker(Waker::noop());
+        let queue = ItemQueue::new(Some(100));
+        assert!(!queue.has_started());
+        queue.end(NoReply::TimedOut);
+        let Poll::Ready(Some(end)) = queue.poll_started(&cx) else { panic!("no end before the start") };
+        assert!(matches!(end, End::NoReply(NoReply::TimedOut)));
+        assert!(!queue.has_started());
+        let queue = ItemQueue::new(Some(100));
+        assert_eq!(item(&queue, 1), Stored::Open, "an item is a start, too");
+        queue.end(NoReply::TimedOut);
+        assert!(matches!(queue.poll_started(&cx), Poll::Ready(None)), "the end is read after the items");
+        assert!(queue.has_started());
+    }
+
+    #[test]
+    fn item_queue_wakes_the_task_that_waited_last() {
+        let queue = ItemQueue::new(Some(100));
+        let [first, last] = [(); 2].map(|()| Waker::from(Arc::new(Task)));
+        for waker in [&first, &last] {
+            assert!(queue.poll_read(&Context::from_waker(waker)).is_pending());
+        }
+        let woken = queue.store(StreamPart::Item, b"one").1;
+        assert!(woken.is_some_and(|woken| woken.will_wake(&last)));
+        assert!(queue.store(StreamPart::Item, b"two").1.is_none(), "it is woken once");
     }
 }

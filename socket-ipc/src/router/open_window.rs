@@ -111,6 +111,9 @@ pub(crate) fn signed(bytes: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::task::Wake;
+
     use super::*;
 
     fn may_send(window: &OpenWindow) -> Poll<MaySend> {
@@ -147,5 +150,20 @@ mod tests {
         let window = OpenWindow::new(Window::Unlimited);
         assert_eq!(window.take(usize::MAX), Ok(()));
         assert_eq!(may_send(&window), Poll::Ready(MaySend::Item));
+    }
+
+    #[test]
+    fn open_window_wakes_the_task_that_waited_last() {
+        struct Task;
+        impl Wake for Task {
+            fn wake(self: Arc<Self>) {}
+        }
+        let window = OpenWindow::new(Window::Bytes(0));
+        let [first, last] = [(); 2].map(|()| Waker::from(Arc::new(Task)));
+        for waker in [&first, &last] {
+            assert!(window.poll_open(&Context::from_waker(waker)).is_pending());
+        }
+        let woken = lock(&window.0).stream.take();
+        assert!(woken.is_some_and(|woken| woken.will_wake(&last)));
     }
 }

@@ -191,3 +191,48 @@ impl Reader {
         self.framer.unfinished(self.received.unread())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::wire::Wire;
+
+    fn reader(wire: Wire) -> Reader {
+        Reader::new(&Limits { wire, max_message_len: 10, ..Limits::default() })
+    }
+
+    fn receive(reader: &mut Reader, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let read = reader.poll_fill(&mut bytes, &mut Context::from_waker(Waker::noop()), 64);
+            assert!(matches!(read, Poll::Ready(Ok(1..))), "{read:?}");
+        }
+    }
+
+    #[test]
+    fn reader_extract_on_its_wire_takes_messages_within_its_limit() {
+        let mut reader = reader(Wire::NODE_0_2);
+        receive(&mut reader, b"held%EOM%one%EOM%longer than ten%EOM%ten\nbytes!%EOM%th");
+        let mut seen = Vec::new();
+        reader.extract(9, |message, at| {
+            seen.push((String::from_utf8_lossy(message).into_owned(), at));
+            message == b"one"
+        });
+        // What was taken out before a message counts as never sent.
+        assert_eq!(seen, [("one".to_owned(), 9), ("ten\nbytes!".to_owned(), 29)]);
+        assert_eq!(reader.unread(), b"held%EOM%longer than ten%EOM%ten\nbytes!%EOM%th");
+    }
+
+    #[test]
+    fn reader_extract_of_searched_front_finds_the_next_message_whole() {
+        let mut reader = reader(Wire::JSON_LINES);
+        receive(&mut reader, b"a reply");
+        assert_eq!(reader.next_frame(), Frame::Incomplete);
+        receive(&mut reader, b"\nno");
+        reader.extract(0, |message, _| message == b"a reply");
+        assert_eq!(reader.unread(), b"no");
+        receive(&mut reader, b"\nte\n");
+        assert_eq!(reader.next_frame(), Frame::Message { len: 2, taken: 3 });
+    }
+}

@@ -197,3 +197,20 @@ fn wire_key_of_envelope_returns_error() {
 fn wire_delimiter_with_backslash_returns_error() {
     assert_eq!(Wire::new("%\\u0025", "message"), Err(WireError::DelimiterInsideMessages));
 }
+
+#[test]
+fn wire_control_lines_are_for_all_but_node() {
+    for wire in [Wire::NODE_0_4, Wire::NODE_0_2, Wire::NODE_0_1] {
+        assert!(!wire.has_control_lines(), "{wire:?}");
+    }
+    for wire in [Wire::JSON_LINES, Wire { delimiter: "%%", message_key: "message", plain_key: true }] {
+        assert!(wire.has_control_lines(), "{wire:?}");
+    }
+}
+
+#[test]
+fn raw_message_equality_is_that_of_its_text() {
+    let text = raw_message::RawMessage::borrowed("[1]");
+    assert_eq!(text, text.clone().into_owned());
+    assert_ne!(text, raw_message::RawMessage::borrowed("[1.0]"));
+}
