@@ -108,4 +108,12 @@ mod tests {
             assert_eq!(requests.requests.len(), most);
         }
     }
+
+    #[test]
+    fn held_requests_clear_leaves_none_and_no_memory() {
+        let mut requests = HeldRequests::default();
+        requests.note(WIRE, br#"{"topic":"add","message":1,"id":7}"#, 0, 1);
+        requests.clear();
+        assert_eq!((requests.take(&RequestId::from(7)), requests.requests.capacity()), (Vec::new(), 0));
+    }
 }

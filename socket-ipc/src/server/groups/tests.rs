@@ -52,6 +52,19 @@ async fn groups_without_members_take_no_memory() {
 }
 
 #[tokio::test]
+async fn client_that_was_in_many_groups_gives_back_its_list() {
+    let (groups, (id, client)) = (Groups::default(), client(1));
+    for number in 0..64 {
+        assert_eq!(groups.join(&room(number), id, &client), Ok(true));
+    }
+    for number in 0..60 {
+        assert!(groups.leave(&room(number), id, &client));
+    }
+    let capacity = lock(&client.memberships).0.as_ref().unwrap().capacity();
+    assert!(capacity <= 20, "room for {capacity} groups, where it is in 4");
+}
+
+#[tokio::test]
 async fn group_that_was_large_gives_back_its_table() {
     let groups = Groups::default();
     let clients: Vec<_> = (0..1_000).map(client).collect();
