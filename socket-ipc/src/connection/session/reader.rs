@@ -222,6 +222,38 @@ mod tests {
         // What was taken out before a message counts as never sent.
         assert_eq!(seen, [("one".to_owned(), 9), ("ten\nbytes!".to_owned(), 29)]);
         assert_eq!(reader.unread(), b"held%EOM%longer than ten%EOM%ten\nbytes!%EOM%th");
+        receive(&mut reader, b"ree%EOM%fourthpar");
+        let mut seen = Vec::new();
+        reader.extract(9, |message, at| {
+            seen.push((String::from_utf8_lossy(message).into_owned(), at));
+            false
+        });
+        assert_eq!(seen, [("three".to_owned(), 44)]);
+        // The message whose beginning was scanned is dispatched whole.
+        reader.discard();
+        receive(&mut reader, b"t%EOM%x%EOM%");
+        assert_eq!(reader.next_frame(), Frame::Message { len: 10, taken: 15 });
+        reader.consume(15);
+        reader.extract(0, |message, _| message == b"x");
+        assert_eq!(reader.unread(), b"");
+    }
+
+    #[test]
+    fn reader_extract_after_excess_skips_the_rest_of_the_long_message() {
+        let limits = Limits { max_message_len: 100, raw_len: 0, ..Limits::default() };
+        let mut reader = Reader::new(&limits);
+        receive(&mut reader, &[b'x'; 5_000]);
+        assert_eq!(reader.next_frame(), Frame::Incomplete);
+        reader.extract(0, |_, _| panic!("no message has arrived"));
+        reader.remove_excess();
+        assert!(reader.unread().len() <= 100);
+        receive(&mut reader, b"x\nnext\n");
+        let mut seen = Vec::new();
+        reader.extract(0, |message, _| {
+            seen.push(String::from_utf8_lossy(message).into_owned());
+            false
+        });
+        assert_eq!(seen, ["next"]);
     }
 
     #[test]
