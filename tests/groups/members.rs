@@ -16,7 +16,7 @@ support::both_flavours! {
         assert!(room.is_empty() && !room.contains(first) && !room.leave(first));
         assert_eq!((room.join(second), room.join(first), room.join(first)), (Ok(true), Ok(true), Ok(true)));
         assert_eq!((room.members(), room.len()), (vec![first, second], 2));
-        assert!(room.contains(first) && room.contains(second));
+        assert!(room.contains(first) && room.contains(second) && !room.is_empty());
         assert_eq!(scene.counts(), (1, 2));
         assert!(room.leave(first) && !room.leave(first));
         assert_eq!((room.members(), room.len(), room.contains(first)), (vec![second], 1, false));

@@ -67,7 +67,7 @@ async fn pending_requests_moved_deadline_fails_request_in_time() {
 /// Requests on a wire with control lines, at most `limit` of them, and where these lines go.
 fn with_control_lines(limit: usize) -> (Arc<PendingRequests>, Arc<Outbox>) {
     let outbox = Arc::new(Outbox::new(1_000, OutboxBudget::new(1_000_000), Metrics::new()));
-    let cancels = Cancels::new(&outbox, Wire::JSON_LINES);
+    let cancels = Cancels::new(&outbox, &Arc::new(Wire::JSON_LINES));
     (PendingRequests::new(limit, cancels, Handle::current()), outbox)
 }
 
