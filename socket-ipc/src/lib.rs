@@ -75,9 +75,11 @@
 //! | topics known only at run time | [`RawMessage`], [`on_message`](ServerHandle::on_message), [`send_raw`](ServerHandle::send_raw), [`request_raw`](ClientHandle::request_raw), [`request_stream_raw`](ClientHandle::request_stream_raw) |
 //! | connections | [`events`](ServerHandle::events), [`connection_events`](ServerHandle::connection_events), [`CloseReason`], [`Peer`] |
 //! | options and limits | [`ServerBuilder`], [`ClientBuilder`], [`limits`] |
-//! | several machines | `socket_ipc::cluster`, with the feature `nats` |
-//! | programs without a runtime | `socket_ipc::blocking`, with the feature `blocking` |
-//! | other programs | [`Wire`], the command `socket-ipc` |
+//! | several machines | `socket_ipc::cluster`, with the feature `nats`: [clusters](guide::cluster) |
+//! | programs without a runtime | `socket_ipc::blocking`, with the feature `blocking`: the [blocking client](guide::blocking) |
+//! | other programs | [`Wire`], [other languages](guide::languages), the [command](guide::command) `socket-ipc` |
+//! | systemd | [`activated_listener`], [deployment](guide::deployment) |
+//! | tests without a socket file | [`serve_connection`](ServerHandle::serve_connection), [`connector`](ClientBuilder::connector), [testing](guide::testing) |
 //!
 //! # The book
 //!

@@ -1,4 +1,5 @@
-//! A client whose calls wait, for scripts, tests and threads (feature `blocking`).
+//! A client whose calls wait, for scripts, tests and threads (feature `blocking`). [The book](crate::guide::blocking) has
+//! a whole script.
 //!
 //! ```
 //! use serde::{Deserialize, Serialize};

@@ -66,6 +66,9 @@ pub use streams::ClientStreamResponder;
 ///
 /// `P` says which topics travel in which direction. [`AnyTopic`], which is what [`Client::new`] makes, lets every topic
 /// travel both ways; [`Protocol::client`](crate::Protocol::client) makes a client of a protocol.
+///
+/// The [book](crate::guide) has a chapter for each subject, among them [messaging](crate::guide::messaging), and
+/// [events](crate::guide::events) with the reason why `connect` waits.
 pub struct Client<P = AnyTopic> {
     handle: ClientHandle<P>,
 }

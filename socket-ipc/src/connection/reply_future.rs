@@ -60,6 +60,8 @@ use crate::wire::{Envelope, RequestId, StreamPart, Wire, decode_any_kind, utf8};
 /// }
 /// # Ok(()) }
 /// ```
+///
+/// The chapter [requests](crate::guide::requests) has more.
 #[must_use = "the request has been sent; awaiting this waits for its reply"]
 pub struct ReplyFuture<R, E = ErrorReply> {
     progress: Progress<E>,

@@ -53,6 +53,8 @@ use crate::error::error_reply::ErrorReply;
 /// }
 /// # Ok(()) }
 /// ```
+///
+/// The chapter [streams](crate::guide::streams) has more.
 #[must_use = "the request is sent when the stream is polled"]
 pub struct ReplyStream<I, E = ErrorReply> {
     phase: Phase<E>,

@@ -3,7 +3,8 @@
 //! A server that is built with [`describe`](crate::ServerBuilder::describe) replies to the request
 //! [`socket-ipc.describe`](DESCRIBE) with a [`Description`]. It holds the version of the library, the protocol, the
 //! limits, the wire, and every topic with its direction and the topic of its replies. Without that option there is no
-//! responder, and the request fails at once.
+//! responder, and the request fails at once. The book has [protocols](crate::guide::protocols), and what programs in
+//! [other languages](crate::guide::languages) make of a description.
 //!
 //! # How is it requested?
 //!

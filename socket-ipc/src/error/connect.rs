@@ -13,6 +13,8 @@ use std::time::Duration;
 /// let client = Client::new("/tmp/myApp.sock");
 /// client.on_connect_error(|error| eprintln!("{error}; trying again"));
 /// ```
+///
+/// [Troubleshooting](crate::guide::troubleshooting#when-a-client-does-not-connect) has what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {

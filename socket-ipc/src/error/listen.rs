@@ -13,6 +13,8 @@ use std::path::PathBuf;
 /// assert!(matches!(server.listen().await, Err(ListenError::InvalidPath { .. })));
 /// # }
 /// ```
+///
+/// [Troubleshooting](crate::guide::troubleshooting#when-listen-fails) has what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ListenError {

@@ -21,6 +21,8 @@ use crate::wire::raw_message::RawMessage;
 /// assert!(matches!(error, RequestError::Send(SendError::NotConnected { .. })));
 /// # }
 /// ```
+///
+/// [Troubleshooting](crate::guide::troubleshooting#when-a-request-fails) has what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum RequestError<E = ErrorReply> {

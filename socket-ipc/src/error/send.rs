@@ -14,6 +14,8 @@ use crate::wire::EncodeError;
 /// let error = client.send_raw("hello", &"world").unwrap_err();
 /// assert!(matches!(error, SendError::NotConnected { .. }));
 /// ```
+///
+/// [Troubleshooting](crate::guide::troubleshooting#when-a-send-fails) has what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SendError {

@@ -27,10 +27,18 @@
 //! | [generated] | what the macros generate |
 //! | [contributing] | the modules of the code, where a new feature goes |
 //!
+//! The examples of the book use a few crates beside the library, `serde` and `tokio`:
+//!
+//! ```sh
+//! cargo add thiserror                    # errors with a text
+//! cargo add futures-util async-stream    # replies that are streams
+//! ```
+//!
+//! A figure in the book is that of the code: tests compare them.
+//!
 //! ```
 //! use socket_ipc::limits;
 //!
-//! // A figure in the book is that of the code: tests compare them.
 //! assert_eq!(limits::MESSAGE_LEN, 4 * 1024 * 1024);
 //! ```
 

@@ -1,37 +1,39 @@
 //! The default of every limit.
 //!
-//! | limit | default | what happens beyond it |
-//! |---|---|---|
-//! | [`MESSAGE_LEN`] | 4 MiB | `send` fails with `TooLarge`; one that arrives is reported and skipped |
-//! | [`TOPIC_LEN`] | 256 bytes | `send` fails with `TopicTooLong`; one that arrives is reported |
-//! | [`OUTBOX_LEN`] | 8 MiB a connection | `send` fails with `OutboxFull`, `send_async` waits, `broadcast` ends the connection |
-//! | [`OUTBOX_TOTAL_LEN`] | 512 MiB a server | an outbox holds no more than 64 KiB: `send` and `broadcast` fail with `OutboxTotalFull`, paced sends wait, a reply becomes an error reply; a client that holds more than its share for `write_stall` is disconnected as a slow consumer |
-//! | [`INBOX_TOTAL_LEN`] | 512 MiB a server | connections with more than 64 KiB unread are read in turns; the largest that send nothing more are closed |
-//! | [`OUTBOX_HIGH_WATER`] | 64 KiB a connection | `send_async` and `broadcast_async` wait, `broadcast_async` for one client no longer than `write_stall` in all |
-//! | [`READ_AHEAD_LEN`] | 1 MiB a connection | reading waits while a listener, a full subscription, or replies without room hold messages back |
-//! | [`SUBSCRIPTION_LEN`] | 256 messages | the clients that send the topic wait in turn |
-//! | [`SUBSCRIPTION_BYTES`] | 8 MiB a subscription | the same; an empty one takes any message |
-//! | [`EVENT_STREAM_LEN`] | 256 events | a further event is counted, and the count takes its place |
-//! | [`MAX_REQUESTS`] | 1024 a connection | `request` fails with `TooManyRequests`; requests that arrive wait until one has its reply, and are rejected while streams take places |
-//! | [`STREAM_WINDOW`] | 256 KiB of unread items a stream | the responder's stream is not polled until its requester has read; an item that is longer than the window ends the stream |
-//! | [`ITEM_COST`] | 64 bytes | what an item takes of a window at least |
-//! | [`REQUEST_TIMEOUT`] | 10 s | `request` fails with `Timeout`, and so does a stream that has not begun by then |
-//! | [`WRITE_STALL`] | 10 s without progress | the peer is disconnected as a slow consumer; one that takes 80 KB in that time never is |
-//! | [`INCOMPLETE_TIMEOUT`] | 30 s | the incomplete message is reported and the connection ends |
-//! | [`MAX_CLIENTS`] | 4096, at most three quarters of the limit of open files | a further client is accepted, closed at once and reported |
-//! | [`MAX_GROUPS`] | 1024 a client | `join` fails with `TooManyGroups` |
-//! | [`GROUP_NAME_LEN`] | 256 bytes | `join` fails with `NameTooLong` |
-//! | [`DESCRIBED_GROUPS`] | 100 | `stats` names the groups that have the most members, where `describe_groups` is set |
-//! | [`ACCEPT_PAUSE`] | 10 ms, doubling to 1 s | the pause after a connection that could not be accepted |
-//! | [`CONNECT_TIMEOUT`] | 5 s | the attempt fails and is made again |
-//! | [`RECONNECT_DELAY`] | 100 to 200 ms | the pause before the first attempt after a connection was lost |
-//! | [`RETRY_DELAY`] | 1 to 1.25 s | the pause between attempts |
-//! | [`DRAIN`] | 5 s | what `close` and `disconnect` have not written by then is lost, and reported |
-//! | [`LINGER`] | 1 s | a connection of which everything is written ends, whether or not the peer has closed its end |
-//! | [`PROBE_INTERVAL`] | 1 s | a connection that is not read from (enough is read ahead, or the peer has finished sending) is probed this often |
-//! | [`WATCH_INTERVAL`] | 2 s | how long a socket file may be gone before the server notices, reports it and binds the path again |
-//! | [`RAW_LEN`] | 64 KiB | a `MessageError` keeps no more of the bytes |
-//! | [`MODE`] | 0600 | the permissions of the socket file |
+//! [The book](crate::guide::limits) has what happens beyond each limit, and the option that changes it.
+//!
+//! | limit | default |
+//! |---|---|
+//! | [`MESSAGE_LEN`] | 4 MiB |
+//! | [`TOPIC_LEN`] | 256 bytes |
+//! | [`OUTBOX_LEN`] | 8 MiB a connection |
+//! | [`OUTBOX_TOTAL_LEN`] | 512 MiB a server |
+//! | [`INBOX_TOTAL_LEN`] | 512 MiB a server |
+//! | [`OUTBOX_HIGH_WATER`] | 64 KiB a connection |
+//! | [`READ_AHEAD_LEN`] | 1 MiB a connection |
+//! | [`SUBSCRIPTION_LEN`] | 256 messages |
+//! | [`SUBSCRIPTION_BYTES`] | 8 MiB a subscription |
+//! | [`EVENT_STREAM_LEN`] | 256 events |
+//! | [`MAX_REQUESTS`] | 1024 a connection |
+//! | [`STREAM_WINDOW`] | 256 KiB of unread items a stream |
+//! | [`ITEM_COST`] | 64 bytes |
+//! | [`REQUEST_TIMEOUT`] | 10 s |
+//! | [`WRITE_STALL`] | 10 s without progress |
+//! | [`INCOMPLETE_TIMEOUT`] | 30 s |
+//! | [`MAX_CLIENTS`] | 4096, at most three quarters of the limit of open files |
+//! | [`MAX_GROUPS`] | 1024 a client |
+//! | [`GROUP_NAME_LEN`] | 256 bytes |
+//! | [`DESCRIBED_GROUPS`] | 100 |
+//! | [`ACCEPT_PAUSE`] | 10 ms, doubling to 1 s |
+//! | [`CONNECT_TIMEOUT`] | 5 s |
+//! | [`RECONNECT_DELAY`] | 100 to 200 ms |
+//! | [`RETRY_DELAY`] | 1 to 1.25 s |
+//! | [`DRAIN`] | 5 s |
+//! | [`LINGER`] | 1 s |
+//! | [`PROBE_INTERVAL`] | 1 s |
+//! | [`WATCH_INTERVAL`] | 2 s |
+//! | [`RAW_LEN`] | 64 KiB |
+//! | [`MODE`] | 0600 |
 //!
 //! ```
 //! use socket_ipc::{Server, limits};

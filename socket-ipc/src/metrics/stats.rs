@@ -14,6 +14,8 @@ use serde::{Deserialize, Serialize};
 /// let stats = server.stats();
 /// println!("{} clients, {} messages received, {} bytes queued", stats.open_connections, stats.received.messages, stats.outbox_len);
 /// ```
+///
+/// The chapter [observability](crate::guide::observability) has more.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Stats {

@@ -79,6 +79,8 @@ use crate::topic::direction::Travels;
 /// server.on::<Greeting>(|msg, _client_id| println!("{}", msg.text));
 /// // error: `Greeting` never travels from client to server in `Chat`
 /// ```
+///
+/// The chapter [protocols](crate::guide::protocols) has more.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a protocol",
     label = "not a protocol",

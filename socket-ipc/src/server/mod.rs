@@ -86,6 +86,9 @@ pub use streams::StreamResponder;
 ///
 /// `P` says which topics travel in which direction. [`AnyTopic`], which is what [`Server::new`] makes, lets every topic
 /// travel both ways; [`Protocol::server`](crate::Protocol::server) makes a server of a protocol.
+///
+/// The [book](crate::guide) has a chapter for each subject, among them [messaging](crate::guide::messaging) and
+/// [deployment](crate::guide::deployment).
 pub struct Server<P = AnyTopic> {
     handle: ServerHandle<P>,
 }

@@ -59,6 +59,8 @@ const MAX_DELIMITER_LEN: usize = 64;
 /// assert_eq!(buffer, br#"{"topic":"discount","message":"100\u0025EOM%"}%EOM%"#);
 /// # Ok::<(), socket_ipc::EncodeError>(())
 /// ```
+///
+/// The chapter on the [wire](crate::guide::wire) has the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Wire {
     delimiter: &'static str,

@@ -43,6 +43,8 @@ use crate::unix_socket::peer::Peer;
 /// server.attach(Board)?;
 /// # Ok::<(), socket_ipc::RegisterError>(())
 /// ```
+///
+/// The chapter [handlers](crate::guide::handlers) has more.
 pub struct Context<'h, P = AnyTopic> {
     server: Handle<'h, ServerHandle<P>>,
     client_id: ClientId,

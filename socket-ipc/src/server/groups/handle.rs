@@ -45,6 +45,8 @@ use crate::topic::direction::AnyTopic;
 ///     }
 /// });
 /// ```
+///
+/// The chapter [groups](crate::guide::groups) has more.
 pub struct ClientGroup<P = AnyTopic> {
     pub(super) server: ServerHandle<P>,
     name: GroupName,
