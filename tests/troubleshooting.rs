@@ -33,10 +33,11 @@ fn variants(source: &str) -> Vec<String> {
 fn chapter_names_every_variant_of_every_error() {
     let chapter = document("socket-ipc/src/guide/troubleshooting.md");
     let sources = [
+        "cluster/error.rs",
         "endpoint/reply_error.rs",
         "error/connect.rs",
         "error/fault.rs",
-        "error/join.rs",
+        "error/group.rs",
         "error/listen.rs",
         "error/message.rs",
         "error/register.rs",

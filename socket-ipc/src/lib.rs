@@ -154,7 +154,7 @@ pub use endpoint::reply_error::ReplyError;
 pub use endpoint::reply_sender::ReplySender;
 pub use error::error_reply::ErrorReply;
 pub use error::{
-    ConnectError, Error, FlushError, JoinError, ListenError, MessageError, MessageErrorKind, RegisterError,
+    ConnectError, Error, FlushError, GroupError, ListenError, MessageError, MessageErrorKind, RegisterError,
     RequestError, SendError,
 };
 pub use events::stream::EventStream;

@@ -1,7 +1,7 @@
 //! Groups in the methods of a struct.
 
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Context, ErrorReply, JoinError, Topic, handlers, limits};
+use socket_ipc::{Context, ErrorReply, GroupError, Topic, handlers, limits};
 
 use super::{Number, Scene, line};
 
@@ -17,7 +17,7 @@ struct House;
 
 #[handlers]
 impl House {
-    fn enter(&self, Enter(room): Enter, context: Context<'_>) -> Result<bool, JoinError> {
+    fn enter(&self, Enter(room): Enter, context: Context<'_>) -> Result<bool, GroupError> {
         context.join(room)
     }
 

@@ -1,7 +1,7 @@
 //! Clients that join groups by strings of their own.
 
 use serde::{Deserialize, Serialize};
-use socket_ipc::{JoinError, Server, Topic, limits};
+use socket_ipc::{GroupError, Server, Topic, limits};
 use support::soon;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 
@@ -94,7 +94,7 @@ support::both_flavours! {
         for number in 0..TRIED {
             match scene.server.group(format!("room {number}")).join(id) {
                 Ok(is_member) => assert!(is_member && number < limits::MAX_GROUPS),
-                Err(JoinError::TooManyGroups { .. }) => refused += 1,
+                Err(GroupError::TooManyGroups { .. }) => refused += 1,
                 Err(error) => panic!("{error}"),
             }
         }

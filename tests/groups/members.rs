@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use socket_ipc::{JoinError, Server, limits};
+use socket_ipc::{GroupError, Server, limits};
 use support::Events;
 
 use super::{Number, Scene, assert_nothing_before, line};
@@ -118,7 +118,7 @@ support::both_flavours! {
         );
         assert!(matches!(
             error,
-            JoinError::TooManyGroups { group, client_id, limit: limits::MAX_GROUPS }
+            GroupError::TooManyGroups { group, client_id, limit: limits::MAX_GROUPS }
                 if group == further.name() && client_id == id
         ));
         assert!(further.is_empty());
@@ -137,7 +137,7 @@ support::both_flavours! {
         let error = long.join(id).unwrap_err();
         assert!(matches!(
             &error,
-            JoinError::NameTooLong { group, client_id, size: 257, limit: limits::GROUP_NAME_LEN }
+            GroupError::NameTooLong { group, client_id, size: 257, limit: limits::GROUP_NAME_LEN }
                 if *group == most && *client_id == id
         ));
         assert!(error.to_string().ends_with("the name takes 257 bytes, over the limit of 256; shorten it"));
@@ -145,7 +145,7 @@ support::both_flavours! {
         assert_eq!(long.broadcast(&Number(1)).unwrap(), 0);
         assert_eq!((long.name(), scene.counts()), (&*most, (1, 1)));
         let nobody = Server::new("never listens").group("x".repeat(300)).join(id);
-        assert!(matches!(nobody, Err(JoinError::NameTooLong { .. })));
+        assert!(matches!(nobody, Err(GroupError::NameTooLong { .. })));
     }
 
     async fn stats_name_groups_only_where_describe_groups_is_set() {

@@ -4,7 +4,7 @@ pub(crate) mod error_reply;
 
 mod connect;
 mod fault;
-mod join;
+mod group;
 mod listen;
 mod message;
 mod register;
@@ -13,7 +13,7 @@ mod send;
 
 pub use connect::ConnectError;
 pub use fault::Error;
-pub use join::JoinError;
+pub use group::GroupError;
 pub use listen::ListenError;
 pub use message::{MessageError, MessageErrorKind};
 pub use register::RegisterError;

@@ -1,18 +1,19 @@
 //! From received messages to their listeners and responders.
 
+mod scan;
+
 use std::cell::OnceCell;
 use std::task::{Context, Poll};
 
 use super::held_requests::HeldRequests;
 use super::reader::Reader;
 use super::rejections::{no_place, no_room, rejected_beside_streams, report_in_flight, report_too_long};
+use crate::connection::EndpointState;
 use crate::connection::closing::polled;
 use crate::connection::context::ConnectionContext;
 use crate::connection::control::Control;
 use crate::connection::read_buffer::CHUNK;
-use crate::connection::reply_scanner::may_be_reply;
 use crate::connection::running_responders::RunningResponders;
-use crate::connection::{EndpointState, Limits};
 use crate::router::{Cached, PendingCall, Wait};
 use crate::wire::{EnvelopeKind, Frame, RequestId, Wire, reply_id_at_end};
 
@@ -300,63 +301,6 @@ impl<E: EndpointState> Dispatcher<E> {
     /// What the running responders take, in bytes.
     pub(super) fn responders_len(&self) -> usize {
         self.responders.len()
-    }
-
-    /// Acts on replies, cancels and renewals behind held-back messages: the listener that holds them back may wait for
-    /// such a reply, a cancel frees a place among the responders, and a stream goes on. `Ready` if a cancel or a renewal
-    /// has found a running responder.
-    pub(super) fn scan(
-        &mut self,
-        cx: &mut Context<'_>,
-        reader: &mut Reader,
-        context: &ConnectionContext<E>,
-    ) -> Poll<()> {
-        let Some(skip) = self.held_back(context) else {
-            if let Some(held_requests) = &mut self.held_requests {
-                held_requests.clear();
-            }
-            return Poll::Pending;
-        };
-        let router = context.endpoint.router();
-        let Limits { wire, max_requests, .. } = *context.limits();
-        let Self { held, held_requests, responders, .. } = self;
-        let held_requests = held_requests.get_or_insert_default();
-        held_requests.forget_before(reader.consumed());
-        let (mut acted, mut blanks, mut others) = (false, Vec::new(), Vec::new());
-        reader.extract(skip, |bytes, at| {
-            if take_reply(bytes, context) {
-                return true;
-            }
-            match Control::read(wire, bytes) {
-                Some(Control::Cancel(id)) => {
-                    router.count_reply(bytes);
-                    acted |= responders.cancel(&id, cx);
-                    let before = blanks.len();
-                    blanks.extend(held_requests.take(&id));
-                    if blanks.len() == before {
-                        others.push(id);
-                    }
-                    return true;
-                }
-                Some(Control::More(id, more)) => {
-                    router.count_reply(bytes);
-                    acted |= responders.open_window(&id, more, cx);
-                    return true;
-                }
-                None => {}
-            }
-            held_requests.note(wire, bytes, at, max_requests);
-            may_be_reply(bytes) && router.take_reply(bytes, context.from, context)
-        });
-        for (at, len) in blanks {
-            reader.blank(at, len);
-        }
-        if let Some(held) = held
-            && !others.is_empty()
-        {
-            held.cancel(wire, &reader.unread()[..held.len], &others);
-        }
-        if acted { Poll::Ready(()) } else { Poll::Pending }
     }
 
     /// Whether no listener or responder is running.

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::{Handle, OfCall};
 use crate::client_id::ClientId;
 use crate::endpoint::closing::disconnected;
-use crate::error::{JoinError, SendError};
+use crate::error::{GroupError, SendError};
 use crate::server::ServerHandle;
 use crate::topic::Topic;
 use crate::topic::direction::{AnyTopic, ToClient};
@@ -102,7 +102,7 @@ impl<'h, P> Context<'h, P> {
     ///
     /// ```
     /// use serde::{Deserialize, Serialize};
-    /// use socket_ipc::{Context, JoinError, Topic, handlers};
+    /// use socket_ipc::{Context, GroupError, Topic, handlers};
     ///
     /// #[derive(Topic, Serialize, Deserialize)]
     /// #[topic(name = "enter", reply = bool)]
@@ -112,12 +112,12 @@ impl<'h, P> Context<'h, P> {
     ///
     /// #[handlers]
     /// impl House {
-    ///     fn enter(&self, enter: Enter, context: Context<'_>) -> Result<bool, JoinError> {
+    ///     fn enter(&self, enter: Enter, context: Context<'_>) -> Result<bool, GroupError> {
     ///         context.join(&enter.room)
     ///     }
     /// }
     /// ```
-    pub fn join(&self, group: impl AsRef<str>) -> Result<bool, JoinError> {
+    pub fn join(&self, group: impl AsRef<str>) -> Result<bool, GroupError> {
         self.server.group(group).join(self.client_id)
     }
 

@@ -7,7 +7,7 @@ use super::super::handle::ServerHandle;
 use super::members::Members;
 use super::name::GroupName;
 use crate::client_id::ClientId;
-use crate::error::JoinError;
+use crate::error::GroupError;
 use crate::topic::direction::AnyTopic;
 
 /// A group of a server's clients, by its name: a room, a team, the viewers of a page.
@@ -90,13 +90,13 @@ impl<P> ClientGroup<P> {
     ///
     /// # Errors
     ///
-    /// [`JoinError`]: `NameTooLong`, or `TooManyGroups` for a client that is in
+    /// [`GroupError`]: `NameTooLong`, or `TooManyGroups` for a client that is in
     /// [`limits::MAX_GROUPS`](crate::limits::MAX_GROUPS) (1024) other groups. The client has not joined then.
     ///
     /// # Examples
     ///
     /// ```
-    /// use socket_ipc::{JoinError, Server};
+    /// use socket_ipc::{GroupError, Server};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// let server = Server::new("in memory");
@@ -107,10 +107,10 @@ impl<P> ClientGroup<P> {
     /// assert_eq!(room.members(), [client_id]);
     ///
     /// let error = server.group("x".repeat(300)).join(client_id).unwrap_err();
-    /// assert!(matches!(error, JoinError::NameTooLong { size: 300, limit: 256, .. }));
+    /// assert!(matches!(error, GroupError::NameTooLong { size: 300, limit: 256, .. }));
     /// # Ok(()) }
     /// ```
-    pub fn join(&self, client_id: ClientId) -> Result<bool, JoinError> {
+    pub fn join(&self, client_id: ClientId) -> Result<bool, GroupError> {
         let state = &self.server.state;
         match state.clients.get(client_id) {
             Some(client) => state.groups.join(&self.name, client_id, &client),

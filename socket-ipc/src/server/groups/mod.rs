@@ -33,7 +33,7 @@ use self::members::Members;
 use self::name::GroupName;
 use super::clients::ConnectedClient;
 use crate::client_id::ClientId;
-use crate::error::JoinError;
+use crate::error::GroupError;
 use crate::limits::MAX_GROUPS;
 use crate::sync::{lock, read, write};
 
@@ -60,7 +60,7 @@ impl Default for Memberships {
 
 impl Groups {
     /// Adds a client to a group, and says whether it is a member now. It is none if its connection has ended.
-    fn join(&self, name: &GroupName, id: ClientId, client: &Arc<ConnectedClient>) -> Result<bool, JoinError> {
+    fn join(&self, name: &GroupName, id: ClientId, client: &Arc<ConnectedClient>) -> Result<bool, GroupError> {
         let name = name.valid().ok_or_else(|| name.too_long(id))?;
         let mut memberships = lock(&client.memberships);
         let Some(groups) = &mut memberships.0 else { return Ok(false) };
@@ -69,7 +69,7 @@ impl Groups {
         }
         if groups.len() >= MAX_GROUPS {
             let (group, limit) = (name.to_string(), MAX_GROUPS);
-            return Err(JoinError::TooManyGroups { group, client_id: id, limit });
+            return Err(GroupError::TooManyGroups { group, client_id: id, limit });
         }
         groups.push(self.add(name, id, client));
         self.memberships.fetch_add(1, Ordering::Relaxed);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::client_id::ClientId;
-use crate::error::JoinError;
+use crate::error::GroupError;
 use crate::limits::GROUP_NAME_LEN;
 
 /// The name that a handle was made with. One that is over the limit is the name of no group.
@@ -33,8 +33,8 @@ impl GroupName {
     }
 
     /// The error of joining a group of this name, which is over the limit.
-    pub(super) fn too_long(&self, client_id: ClientId) -> JoinError {
+    pub(super) fn too_long(&self, client_id: ClientId) -> GroupError {
         let (group, size) = (self.kept.to_string(), self.len);
-        JoinError::NameTooLong { group, client_id, size, limit: GROUP_NAME_LEN }
+        GroupError::NameTooLong { group, client_id, size, limit: GROUP_NAME_LEN }
     }
 }

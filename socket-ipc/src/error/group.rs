@@ -5,20 +5,20 @@ use crate::client_id::ClientId;
 /// Why a client did not join a group. It stays in the groups that it is in.
 ///
 /// ```
-/// use socket_ipc::{ClientId, JoinError, ServerHandle};
+/// use socket_ipc::{ClientId, GroupError, ServerHandle};
 ///
 /// fn enter(server: &ServerHandle, room: &str, client_id: ClientId) {
 ///     match server.group(room).join(client_id) {
 ///         Ok(true) => println!("{client_id} is in {room}"),
 ///         Ok(false) => println!("{client_id} has gone"),
-///         Err(JoinError::TooManyGroups { limit, .. }) => println!("{client_id} is in {limit} rooms already"),
+///         Err(GroupError::TooManyGroups { limit, .. }) => println!("{client_id} is in {limit} rooms already"),
 ///         Err(error) => println!("{error}"),
 ///     }
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
-pub enum JoinError {
+pub enum GroupError {
     /// The client is in as many groups as a client may be in.
     #[error(
         "client {client_id} can't join the group `{}`: it is in {limit} groups, the limit; remove it from one first",
