@@ -8,11 +8,11 @@ use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::{collection, proptest};
 use tokio::time::{Instant, timeout};
 
+use super::broadcast::SHARE_FROM;
 use super::replies::{HELD_REPLIES, SHORT_REPLY};
 use super::uncounted::STEP;
 use super::{
-    BroadcastLog, CloseCommand, Outbox, OutboxBudget, PushError, Replied, SHARE_FROM, Segment, Unsent,
-    counted_for,
+    BroadcastLog, CloseCommand, Outbox, OutboxBudget, PushError, Replied, Segment, Unsent, counted_for,
 };
 use crate::events::CloseCause;
 use crate::limits::OUTBOX_HIGH_WATER;

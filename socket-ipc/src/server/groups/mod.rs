@@ -60,7 +60,12 @@ impl Default for Memberships {
 
 impl Groups {
     /// Adds a client to a group, and says whether it is a member now. It is none if its connection has ended.
-    fn join(&self, name: &GroupName, id: ClientId, client: &Arc<ConnectedClient>) -> Result<bool, GroupError> {
+    fn join(
+        &self,
+        name: &GroupName,
+        id: ClientId,
+        client: &Arc<ConnectedClient>,
+    ) -> Result<bool, GroupError> {
         let name = name.valid().ok_or_else(|| name.too_long(id))?;
         let mut memberships = lock(&client.memberships);
         let Some(groups) = &mut memberships.0 else { return Ok(false) };
