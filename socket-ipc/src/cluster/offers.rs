@@ -1,5 +1,6 @@
 //! The topics that this node offers to the domain: its responders reply to requests of any node.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,13 +24,20 @@ const QUEUE_GROUP: &str = "socket-ipc";
 
 #[derive(Default)]
 pub(super) struct Offers {
-    /// With the subject of the requests of each.
-    topics: Mutex<BTreeMap<String, String>>,
+    topics: Mutex<BTreeMap<String, Offer>>,
     connections: Mutex<Connections>,
     /// Tells the tasks that take requests to take no more.
     ends: watch::Sender<bool>,
     /// How many of these tasks there are.
     open: AtomicUsize,
+}
+
+/// A topic that is offered.
+struct Offer {
+    /// The subject of its requests.
+    subject: String,
+    /// This node has subscribed to it. Until then no other node is told of it: its requests would find nobody.
+    is_subscribed: bool,
 }
 
 /// A task that takes requests.
@@ -58,8 +66,10 @@ struct Connections {
 }
 
 impl Offers {
+    /// The topics that other nodes are told of.
     pub(super) fn topics(&self) -> Vec<String> {
-        lock(&self.topics).keys().cloned().collect()
+        let topics = lock(&self.topics);
+        topics.iter().filter(|(_, offer)| offer.is_subscribed).map(|(topic, _)| topic.clone()).collect()
     }
 
     /// Takes no further request.
@@ -70,7 +80,8 @@ impl Offers {
     /// The NATS server reports an error. A topic whose subscription it refuses is not offered.
     pub(super) fn on_error(&self, error: &str) {
         if let Some((_, refused)) = error.split_once("Permissions Violation for Subscription to ") {
-            lock(&self.topics).retain(|_, subject| !refused.starts_with(&format!("\"{subject}\"")));
+            lock(&self.topics)
+                .retain(|_, Offer { subject, .. }| !refused.starts_with(&format!("\"{subject}\"")));
         }
     }
 
@@ -94,10 +105,10 @@ impl Offers {
 /// Subscribes to the requests of a topic, and takes them until the node leaves.
 pub(super) fn offer(shared: &Arc<Shared>, topic: &str) {
     let subject = shared.subjects.requests(topic);
-    let is_new = lock(&shared.offers.topics).insert(topic.to_owned(), subject.clone()).is_none();
-    if !is_new {
-        return;
-    }
+    match lock(&shared.offers.topics).entry(topic.to_owned()) {
+        Entry::Occupied(_) => return,
+        Entry::Vacant(new) => new.insert(Offer { subject: subject.clone(), is_subscribed: false }),
+    };
     let (taking, topic) = (Arc::clone(shared), topic.to_owned());
     let open = Open::new(shared);
     shared.spawn(async move {
@@ -112,6 +123,9 @@ pub(super) fn offer(shared: &Arc<Shared>, topic: &str) {
 
 async fn take_all(shared: &Arc<Shared>, topic: &str, mut requests: Subscriber, open: Open) {
     // The other nodes are told at once.
+    if let Some(offer) = lock(&shared.offers.topics).get_mut(topic) {
+        offer.is_subscribed = true;
+    }
     shared.beat_now.notify_one();
     let (mut ends, mut received) = (shared.offers.ends.subscribe(), 0);
     loop {
