@@ -54,8 +54,8 @@ pub(crate) fn type_path(ty: &Type) -> Option<TypePath> {
     }
 }
 
-/// What travels between processes and outlives the buffer it arrived in does not borrow from it. `what` is said of it
-/// in the message.
+/// Rejects a type that borrows: what is received and kept can't borrow from the buffer that its message arrived in.
+/// `what` names the type in the error.
 pub(crate) fn check_owned(what: &str, ty: &impl ToTokens, errors: &mut Vec<Error>) {
     if let Some(lifetime) = lifetimes(ty).into_iter().find(|lifetime| lifetime.ident != "static") {
         errors.push(Error::new_spanned(
