@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use futures::stream::{self, Stream, StreamExt};
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Client, RequestError, Server, Topic};
+use socket_ipc::{Client, RequestError, Server, Topic, handlers};
 
 /// How many rows the table has.
 const ROWS: u64 = 100_000;
@@ -40,13 +40,24 @@ enum ListError {
 #[topic(name = "ping", reply = ())]
 struct Ping;
 
+/// The handlers of the server.
+struct Tables;
+
+#[handlers]
+impl Tables {
+    fn list(&self, list: List) -> impl Stream<Item = Result<Row, ListError>> {
+        rows(list)
+    }
+
+    fn ping(&self, _: Ping) {}
+}
+
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let directory = tempfile::tempdir()?;
     let path = directory.path().join("streams.sock");
     let server = Server::new(&path);
-    server.respond_stream::<List>(|list, _client_id| rows(list))?;
-    server.respond::<Ping>(|Ping, _client_id| ())?;
+    server.attach(Tables)?;
     server.listen().await?;
 
     let client = Client::new(&path);
