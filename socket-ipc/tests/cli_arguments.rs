@@ -132,9 +132,11 @@ fn server_missing_error_says_why_and_what_to_do() {
 fn server_without_permission_error_names_user_and_path() {
     let place = Place::new();
     let path = place.socket();
-    // The superuser may connect to everything, so another user tries, with a copy of the binary that it may read.
+    // The superuser may connect to everything, so another user tries, with a copy of the binary that it may read. `cp`
+    // writes it: a file that this process writes may be open in a child that another test starts, and then cannot be run.
     let binary = place.file("socket-ipc");
-    std::fs::copy(env!("CARGO_BIN_EXE_socket-ipc"), &binary).unwrap();
+    let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_socket-ipc")).arg(&binary).status().unwrap();
+    assert!(copied.success());
     std::fs::set_permissions(binary.parent().unwrap(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let _listener = UnixListener::bind(&path).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o000)).unwrap();
