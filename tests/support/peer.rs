@@ -1,6 +1,8 @@
 //! One process of the tests of whole processes: a server, a client or a racer. It reads commands on its standard input,
 //! and prints its events on its standard output, a line each.
 
+#[path = "peer/daemon.rs"]
+mod daemon;
 #[path = "peer/streams.rs"]
 mod streams;
 #[path = "peer/waits.rs"]
@@ -110,6 +112,7 @@ async fn run(arguments: Vec<String>) -> Result {
             flood(path, clients.parse()?, blocks.parse()?, len.parse()?, input).await
         }
         ["client", path] => client(path, input).await,
+        ["daemon", path] => daemon::serve(path).await,
         ["traffic", path, kind, count] => traffic(path, kind, count.parse()?).await,
         ["racer", path] => racer(path, input).await,
         ["starts", path, count, mode] => starts(path, count.parse()?, u32::from_str_radix(mode, 8)?).await,
