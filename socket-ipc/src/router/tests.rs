@@ -36,7 +36,7 @@ impl Report<u64> for Log {
     fn message_error(&self, error: MessageError, from: u64) {
         let kind = match error.kind() {
             MessageErrorKind::Decode { line, column, type_name, .. } => {
-                format!("decode {} at {line}:{column}", type_name.rsplit("::").next().unwrap_or_default())
+                format!("decode {} at {line}:{column}", type_name)
             }
             MessageErrorKind::Envelope(_) => "envelope".to_owned(),
             MessageErrorKind::TopicTooLong { size, limit } => format!("topic {size} over {limit}"),
@@ -167,7 +167,7 @@ fn router_decode_error_is_reported_and_others_called() {
     fixture.raw(Some("number"), "raw");
     fixture.slow("second");
     let text = r#"{"topic":"number","message":"five"}"#;
-    let error = format!("7: error decode Number at 1:34: {text}");
+    let error = format!("7: error decode Number at 1:6: {text}");
     assert_eq!(fixture.dispatch(text), [error.clone(), "7: raw number \"five\"".to_owned(), error]);
 }
 
