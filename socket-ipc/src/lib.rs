@@ -102,6 +102,7 @@
 //! | `blocking` | `socket_ipc::blocking::Client`, whose calls wait |
 //! | `schema` | JSON schemas in descriptions, of types that implement schemars' `JsonSchema` |
 //! | `signal` | `socket_ipc::shutdown_signal`: SIGINT and SIGTERM, for [`listen_until`](Server::listen_until) |
+//! | `otel` | requests carry the trace of OpenTelemetry that they are sent in: [observability](guide::observability) |
 //! | `nats` | `socket_ipc::cluster`: servers on several machines, joined over NATS |
 //! | `cli` | the command `socket-ipc` |
 //!
@@ -144,6 +145,8 @@ mod server;
 mod shutdown_signal;
 mod sync;
 mod topic;
+#[cfg(feature = "otel")]
+mod trace;
 mod unix_socket;
 mod wire;
 

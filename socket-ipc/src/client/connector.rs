@@ -61,6 +61,16 @@ impl Connector {
         Some(ConnectError::InvalidPath { path: options.path.clone(), reason })
     }
 
+    /// The user of the server at the other end, where it is known.
+    pub(super) fn server_user(&self, connected: &Connected) -> Option<u32> {
+        match (connected, self) {
+            // The user that listens on the socket, as the kernel tells it.
+            (Connected::Unix(stream), _) => stream.peer_cred().ok().map(|credentials| credentials.uid()),
+            (Connected::Custom(_), Self::Custom { server_user, .. }) => *server_user,
+            (Connected::Custom(_), Self::Path(_)) => None,
+        }
+    }
+
     pub(super) async fn attempt(&self, options: &ClientOptions) -> Result<Connected, ConnectError> {
         let path = || options.path.clone();
         let opening = async {
@@ -76,12 +86,8 @@ impl Connector {
             Err(_) => return Err(ConnectError::Timeout { path: path(), timeout: options.connect_timeout }),
         };
         if let Some(expected) = options.expected_server_user {
-            let found = match (&connected, self) {
-                // The user that listens on the socket, as the kernel tells it; nothing was sent yet.
-                (Connected::Unix(stream), _) => stream.peer_cred().ok().map(|credentials| credentials.uid()),
-                (Connected::Custom(_), Self::Custom { server_user, .. }) => *server_user,
-                (Connected::Custom(_), Self::Path(_)) => None,
-            };
+            // Nothing was sent yet.
+            let found = self.server_user(&connected);
             if found != Some(expected) {
                 return Err(ConnectError::WrongUser { path: path(), expected, found });
             }

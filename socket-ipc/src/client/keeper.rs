@@ -94,6 +94,14 @@ impl State {
         }
     }
 
+    /// Notes whether the server is a process of this process's own user.
+    #[cfg(feature = "otel")]
+    fn note_server(&self, connected: &Connected) {
+        let own = rustix::process::geteuid().as_raw();
+        let is_own = self.connector.server_user(connected) == Some(own);
+        self.server_is_own.store(is_own, Ordering::Relaxed);
+    }
+
     /// Notes that there is a connection, and reports it. `None` if the client was closed meanwhile. Beside the link it
     /// returns what has to finish before the first message is dispatched.
     pub(super) fn connected(&self, again: bool) -> Option<(Link, Option<Wait>)> {
@@ -139,6 +147,8 @@ pub(super) struct Failures {
 async fn keep(finish: Finish<State>, mut connected: Connected, mut link: (Link, Option<Wait>)) {
     let state = &finish.0;
     loop {
+        #[cfg(feature = "otel")]
+        state.note_server(&connected);
         let reason = match connected {
             Connected::Unix(stream) => attend(state, stream, link).await,
             Connected::Custom(stream) => attend(state, stream, link).await,

@@ -1,5 +1,7 @@
 //! What a client, its handles and its connection share.
 
+#[cfg(feature = "otel")]
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use tokio::task::AbortHandle;
@@ -24,6 +26,9 @@ pub(super) struct State {
     /// The current connection. The code that takes it out reports its end, so that the end is reported once. Behind one
     /// count, as each message that is sent takes the link and drops it again.
     pub(super) link: RwLock<Option<Arc<Link>>>,
+    /// Whether the server is a process of this process's own user.
+    #[cfg(feature = "otel")]
+    pub(super) server_is_own: AtomicBool,
     /// The task that keeps the client connected.
     pub(super) keeper: Mutex<Option<AbortHandle>>,
 }
@@ -41,6 +46,11 @@ impl Endpoint for State {
     #[inline]
     fn limits(&self) -> &Limits {
         &self.options.limits
+    }
+
+    #[cfg(feature = "otel")]
+    fn is_own_user(&self, (): ()) -> bool {
+        self.server_is_own.load(Ordering::Relaxed)
     }
 
     fn user_of(&self, (): ()) -> Option<u32> {
@@ -91,6 +101,8 @@ impl State {
             options,
             connector,
             link: RwLock::new(None),
+            #[cfg(feature = "otel")]
+            server_is_own: AtomicBool::new(false),
             keeper: Mutex::new(None),
         })
     }

@@ -94,7 +94,8 @@ impl RemoteConnection {
         // Before it is handed over: the reply may come at once.
         let number = taken.number();
         taken.begin(number, reply, requester, until, Responder::Server(Arc::clone(self)));
-        let mut pushed = self.push(topic, message, Tail::Request(&RequestId::from(number)));
+        let mut pushed =
+            self.push(topic, message, Tail::Request { id: &RequestId::from(number), trace: None });
         // Looked at behind `begin`: the end is noted before the requests are taken out.
         if self.has_ended() {
             pushed = Err(server_closes());

@@ -50,6 +50,12 @@ impl<E: EndpointState> Report<E::From> for ConnectionContext<E> {
         }
     }
 
+    #[cfg(feature = "otel")]
+    fn trace(&self, trace: &str, from: E::From) -> Option<crate::trace::Dispatching> {
+        let accepts = self.limits().accepts_traces;
+        accepts.then(|| crate::trace::dispatching(trace, self.endpoint.is_own_user(from)))
+    }
+
     fn send_error_reply(&self, to: &ReplyTo, topic: &str, error_reply: ErrorReply, _from: E::From) {
         let outcome = Err(error_reply);
         let outcome = Outcome::<()>::untyped(&outcome);

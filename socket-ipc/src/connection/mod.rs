@@ -84,6 +84,11 @@ pub(crate) trait EndpointState: Send + Sync + 'static {
     }
     /// The user of a peer, where it is known.
     fn user_of(&self, from: Self::From) -> Option<u32>;
+    /// Whether a peer is known to be a process of this process's own user.
+    #[cfg(feature = "otel")]
+    fn is_own_user(&self, _from: Self::From) -> bool {
+        false
+    }
     fn message_error(&self, error: MessageError, from: Self::From);
     fn listener_panicked(&self, listens_for: String, from: Self::From, panic: String);
     fn error(&self, error: Error);
@@ -117,6 +122,9 @@ pub(crate) struct Limits {
     pub(crate) request_timeout: Duration,
     /// How many bytes of a message a `MessageError` keeps.
     pub(crate) raw_len: usize,
+    /// Whether requests of peers continue their traces here.
+    #[cfg(feature = "otel")]
+    pub(crate) accepts_traces: bool,
 }
 
 impl Default for Limits {
@@ -135,6 +143,8 @@ impl Default for Limits {
             stream_window: limits::STREAM_WINDOW,
             request_timeout: limits::REQUEST_TIMEOUT,
             raw_len: limits::RAW_LEN,
+            #[cfg(feature = "otel")]
+            accepts_traces: false,
         }
     }
 }

@@ -333,5 +333,8 @@ fn warn(topic: TopicName<'_>, error: &SendError, what: &str) {
 /// The span in which a responder runs.
 pub(crate) fn request_span(topic: &str, to: &ReplyTo) -> Span {
     let id = if let ReplyTo::Request(id) = to { Some(tracing::field::display(id)) } else { None };
-    tracing::debug_span!("request", topic, id)
+    let span = tracing::debug_span!("request", topic, id);
+    #[cfg(feature = "otel")]
+    let span = crate::trace::continued(span);
+    span
 }

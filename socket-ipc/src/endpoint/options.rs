@@ -192,6 +192,19 @@ macro_rules! common_options {
                 self
             }
 
+            /// Lets the requests of peers continue their traces here: off unless set. Needs the feature `otel`.
+            ///
+            /// A request or a stream that is sent inside a span of `tracing-opentelemetry` carries the span, in the
+            /// form of the W3C's `traceparent`. With this option the responder's span is a child of it. Without the
+            /// option, and where the text is malformed, the responder's span begins a trace of its own. The flag
+            /// `sampled` counts only if the peer is a process of this process's own user: another user could make this
+            /// process record every request.
+            #[cfg(feature = "otel")]
+            pub fn accept_traces(mut self) -> Self {
+                self.options.limits.accepts_traces = true;
+                self
+            }
+
             /// Sets how many bytes of a message a `MessageError` keeps:
             /// [`limits::RAW_LEN`](crate::limits::RAW_LEN) (64 KiB) unless set.
             ///

@@ -53,7 +53,11 @@ pub(crate) fn request<M: Serialize + ?Sized, R, X, E: Endpoint>(
 ) -> ReplyFuture<R, X> {
     match connection(endpoint, topic, to) {
         Ok(connection) => {
-            let send = |id: &RequestId| push(endpoint, &connection, Tail::Request(id), topic, request, to);
+            let trace = current_trace();
+            let send = |id: &RequestId| {
+                let tail = Tail::Request { id, trace: trace.as_deref() };
+                push(endpoint, &connection, tail, topic, request, to)
+            };
             let (link, limits) = (E::link(&connection), endpoint.limits());
             ReplyFuture::begin(link, limits, topic.as_str(), send, read, is_cancelled)
         }
@@ -77,14 +81,15 @@ pub(crate) fn request_stream<M: Serialize + ?Sized, R: 'static, X: 'static, E: E
         Ok(line) => line,
         Err(error) => return ReplyStream::failed(error, read),
     };
-    let (endpoint, name, topic) = (Arc::clone(endpoint), name.to_owned(), topic.of_type());
+    let (endpoint, name, topic, trace) =
+        (Arc::clone(endpoint), name.to_owned(), topic.of_type(), current_trace());
     ReplyStream::new(limits, read, move |options| {
         let topic = topic.map_or(TopicName::AtRunTime(&name), TopicName::OfType);
         let connection = connection(&*endpoint, topic, to)?;
         let Limits { wire, max_message_len: limit, .. } = *endpoint.limits();
         let (link, outbox) = (E::link(&connection), &E::link(&connection).outbox);
         OpenStream::begin(link, wire, &name, options, |window, id| {
-            wire.complete_stream_request(window, id, &mut line);
+            wire.complete_stream_request(window, trace.as_deref(), id, &mut line);
             let size = line.len() - wire.delimiter().len();
             if size > limit {
                 return Err(SendError::TooLarge { topic: name.clone(), size, limit });
@@ -94,6 +99,15 @@ pub(crate) fn request_stream<M: Serialize + ?Sized, R: 'static, X: 'static, E: E
                 .map_err(|error| not_queued(&*endpoint, &name, to, outbox, line.len(), error))
         })
     })
+}
+
+/// The JSON text of the trace that a request is sent in.
+#[inline]
+fn current_trace() -> Option<String> {
+    #[cfg(feature = "otel")]
+    return crate::trace::current();
+    #[cfg(not(feature = "otel"))]
+    None
 }
 
 fn connection<E: Endpoint>(

@@ -41,6 +41,11 @@ pub(crate) trait Endpoint: Send + Sync + Sized + 'static {
     fn authorize(&self, _topic: &str, _kind: AttemptKind, _from: Self::Peer) -> Result<(), ErrorReply> {
         Ok(())
     }
+    /// Whether a peer is known to be a process of this process's own user.
+    #[cfg(feature = "otel")]
+    fn is_own_user(&self, peer: Self::Peer) -> bool {
+        self.user_of(peer) == Some(rustix::process::geteuid().as_raw())
+    }
     /// The connection to a peer, while it takes messages.
     fn connection(&self, peer: Self::Peer) -> Option<Self::Connection>;
     fn link(connection: &Self::Connection) -> &Link;
@@ -153,6 +158,11 @@ impl<E: Endpoint> EndpointState for E {
 
     fn user_of(&self, from: E::Peer) -> Option<u32> {
         Endpoint::user_of(self, from)
+    }
+
+    #[cfg(feature = "otel")]
+    fn is_own_user(&self, from: E::Peer) -> bool {
+        Endpoint::is_own_user(self, from)
     }
 
     fn message_error(&self, error: MessageError, from: E::Peer) {

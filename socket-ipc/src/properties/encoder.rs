@@ -6,6 +6,9 @@ use serde_json::value::RawValue;
 use super::wire;
 use crate::wire::{EnvelopeKind, RequestId, StreamPart, Tail, Wire, count_delimiters, topic_or_none};
 
+/// A trace that a request is sent in.
+const TRACE: &str = r#""00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01""#;
+
 /// Whatever a message holds, the delimiter follows it and does not appear inside it, and the message reads back as it
 /// was, and as what it was. The first bytes of `data` choose the wire, what the message is, and the length of the topic.
 pub fn encoder(data: &[u8]) {
@@ -36,7 +39,8 @@ fn reads_back<M: serde::Serialize + ?Sized>(
     };
     let tail = match kind % 6 {
         0 => Tail::Message,
-        1 | 2 => Tail::Request(&id),
+        1 => Tail::Request { id: &id, trace: None },
+        2 => Tail::Request { id: &id, trace: Some(TRACE) },
         3 => Tail::Reply { re: Some(&id), is_error: false },
         4 => Tail::Reply { re: Some(&id), is_error: true },
         _ => Tail::Item(&id),
@@ -54,7 +58,9 @@ fn reads_back<M: serde::Serialize + ?Sized>(
     let text = |id: &RequestId| serde_json::from_str::<Value>(&id.to_string()).ok();
     let is_kept = match (&tail, &envelope.kind) {
         (Tail::Message, kind) => *kind == EnvelopeKind::Message,
-        (Tail::Request(_), EnvelopeKind::Request(read)) => text(read) == text(&id),
+        (Tail::Request { trace, .. }, EnvelopeKind::Request(read)) => {
+            envelope.trace == trace && text(read) == text(&id)
+        }
         (Tail::Reply { .. } | Tail::Item(_), EnvelopeKind::Reply(read)) => text(read) == text(&id),
         _ => false,
     };

@@ -39,7 +39,7 @@ fn check_written(wire: Wire, envelope: &Envelope<'_>) {
     if wire.encode(topic, message, &mut request).is_err() {
         return;
     }
-    wire.complete_stream_request(window, id, &mut request);
+    wire.complete_stream_request(window, None, id, &mut request);
     wire.encode_started(topic, id, &mut start);
     let is_written = wire.encode_within(usize::MAX, Tail::Item(id), topic, message, &mut item).is_ok();
     assert!(is_written, "an item that is not written");

@@ -171,6 +171,8 @@ impl<F: Copy> Router<F> {
             );
         };
         let is_request = matches!(kind, EnvelopeKind::Request(_));
+        #[cfg(feature = "otel")]
+        let _trace = envelope.trace.and_then(|trace| report.trace(trace, from));
         let responds =
             (is_request || envelope.odd_id.is_some()) && of_topic.iter().any(|entry| entry.responds());
         if is_request && is_first && !responds {

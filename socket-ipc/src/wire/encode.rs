@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::bounded::Bounded;
 use super::error_text::shortened;
 use super::json::{Fault, Json, MAX_DEPTH, path_at_end};
-use super::kind::{ERROR, ID, MORE, RE, RequestId, STARTED, WINDOW, Window};
+use super::kind::{ERROR, ID, MORE, RE, RequestId, STARTED, TRACE, WINDOW, Window};
 use super::{NO_TOPIC, Wire, holds_control};
 
 /// Why a message could not be written as an envelope.
@@ -63,7 +63,11 @@ pub enum EncodeError {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Tail<'k> {
     Message,
-    Request(&'k RequestId),
+    Request {
+        id: &'k RequestId,
+        /// The JSON text of the trace that it is sent in.
+        trace: Option<&'k str>,
+    },
     Reply {
         /// `None` where the request has no id.
         re: Option<&'k RequestId>,
@@ -179,7 +183,12 @@ impl Wire {
         }
         match tail {
             Tail::Message => {}
-            Tail::Request(id) => json.id(ID, id),
+            Tail::Request { id, trace } => {
+                if let Some(trace) = trace {
+                    json.further(TRACE, trace);
+                }
+                json.id(ID, id);
+            }
             Tail::Reply { re, is_error } => {
                 if is_error {
                     json.further(ERROR, "true");
@@ -205,14 +214,24 @@ impl Wire {
         if size > limit { Err(EncodeError::TooLarge { size, limit }) } else { Ok(()) }
     }
 
-    /// Makes a request of a stream out of an encoded message, which is all that `buffer` holds.
-    pub(crate) fn complete_stream_request(&self, window: Window, id: &RequestId, buffer: &mut Vec<u8>) {
+    /// Makes a request of a stream out of an encoded message, which is all that `buffer` holds. `trace` is the JSON text of
+    /// the trace that it is sent in.
+    pub(crate) fn complete_stream_request(
+        &self,
+        window: Window,
+        trace: Option<&str>,
+        id: &RequestId,
+        buffer: &mut Vec<u8>,
+    ) {
         // The brace at the end of the envelope.
         buffer.truncate(buffer.len() - self.delimiter.len() - 1);
         let mut json = Json::new(Bounded::new(buffer, usize::MAX));
         match window {
             Window::Bytes(bytes) => json.further_number(WINDOW, bytes),
             Window::Unlimited => json.further(WINDOW, "null"),
+        }
+        if let Some(trace) = trace {
+            json.further(TRACE, trace);
         }
         json.id(ID, id);
         json.text.put("}");

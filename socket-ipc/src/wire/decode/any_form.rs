@@ -7,7 +7,9 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::wire::kind::{ERROR, EnvelopeKind, ID, MORE, RE, RequestId, STARTED, StreamPart, WINDOW, Window};
+use crate::wire::kind::{
+    ERROR, EnvelopeKind, ID, MORE, RE, RequestId, STARTED, StreamPart, TRACE, WINDOW, Window,
+};
 use crate::wire::topic_or_none;
 
 pub(super) struct Parts<'m> {
@@ -18,6 +20,7 @@ pub(super) struct Parts<'m> {
     pub(super) odd_id: Option<&'m str>,
     pub(super) replies_to_none: bool,
     pub(super) stream: StreamPart<'m>,
+    pub(super) trace: Option<&'m str>,
 }
 
 /// What a key of a reply says of it, where its value is `true`.
@@ -43,7 +46,7 @@ impl<'m> Visitor<'m> for EnvelopeVisitor {
     fn visit_map<A: MapAccess<'m>>(self, mut map: A) -> Result<Parts<'m>, A::Error> {
         let (mut topic, mut message) = (None, None);
         let (mut id, mut re): (Option<&str>, Option<&str>) = (None, None);
-        let (mut says, mut window) = (Says::Nothing, None);
+        let (mut says, mut window, mut trace) = (Says::Nothing, None, None);
         while let Some(Text(key)) = map.next_key()? {
             if key == "topic" {
                 let Topic(text) = map.next_value()?;
@@ -71,6 +74,8 @@ impl<'m> Visitor<'m> for EnvelopeVisitor {
                 }
             } else if key == WINDOW {
                 window = Some(map.next_value::<&RawValue>()?.get());
+            } else if key == TRACE {
+                trace = Some(map.next_value::<&RawValue>()?.get());
             } else {
                 map.next_value::<IgnoredAny>()?;
             }
@@ -87,6 +92,7 @@ impl<'m> Visitor<'m> for EnvelopeVisitor {
                 odd_id: None,
                 replies_to_none,
                 stream,
+                trace: None,
             });
         }
         // Invalid ids are ignored, as unknown keys are.
@@ -101,7 +107,7 @@ impl<'m> Visitor<'m> for EnvelopeVisitor {
             (EnvelopeKind::Reply(_), _, Says::Started) => StreamPart::Started,
             _ => StreamPart::None,
         };
-        Ok(Parts { topic, message, kind, is_error, odd_id, replies_to_none: false, stream })
+        Ok(Parts { topic, message, kind, is_error, odd_id, replies_to_none: false, stream, trace })
     }
 }
 

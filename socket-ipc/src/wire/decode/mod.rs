@@ -47,6 +47,9 @@ pub struct Envelope<'m> {
     pub(crate) stream: StreamPart<'m>,
     /// Whether it has a message at all.
     pub(crate) has_message: bool,
+    /// The JSON text of the trace that a request belongs to.
+    #[cfg_attr(not(feature = "otel"), allow(dead_code, reason = "traces are a feature"))]
+    pub(crate) trace: Option<&'m str>,
 }
 
 impl Envelope<'_> {
@@ -147,6 +150,7 @@ impl Wire {
                 replies_to_none: false,
                 stream: StreamPart::None,
                 has_message: true,
+                trace: None,
             });
         }
         self.decode_any_form(text)
@@ -164,8 +168,8 @@ impl Wire {
             })?;
         let has_message = parts.message.is_some();
         let message = RawMessage::borrowed(parts.message.map_or("null", RawValue::get));
-        let Parts { topic, kind, is_error, odd_id, replies_to_none, stream, .. } = parts;
-        Ok(Envelope { topic, message, kind, is_error, odd_id, replies_to_none, stream, has_message })
+        let Parts { topic, kind, is_error, odd_id, replies_to_none, stream, trace, .. } = parts;
+        Ok(Envelope { topic, message, kind, is_error, odd_id, replies_to_none, stream, has_message, trace })
     }
 
     /// Reads the topic of an envelope that is written as every peer writes it: topic first, nothing to unescape. Does

@@ -173,7 +173,7 @@ fn encode_request_and_reply_write_id_after_message() {
     let within = |limit| {
         Wire::JSON_LINES.encode_within(
             limit,
-            Tail::Request(&RequestId::from(u64::MAX)),
+            Tail::Request { id: &RequestId::from(u64::MAX), trace: None },
             "add",
             &[1, 2],
             &mut Vec::new(),
@@ -197,7 +197,7 @@ fn encode_line_end_at_any_place_is_escaped() {
     let json_lines = Wire::JSON_LINES;
     for line in [
         line(json_lines, Tail::Message, text, &1),
-        line(json_lines, Tail::Request(&id), "t", &1),
+        line(json_lines, Tail::Request { id: &id, trace: None }, "t", &1),
         line(Wire::new("\n", text).unwrap(), Tail::Message, "t", &1),
         line(json_lines, Tail::Message, "t", &raw),
         line(json_lines, Tail::Message, "t", &keys),

@@ -24,7 +24,7 @@ const WIRES: [Wire; 6] = [
 fn tail_of(kind: &EnvelopeKind) -> Tail<'_> {
     match kind {
         EnvelopeKind::Message => Tail::Message,
-        EnvelopeKind::Request(id) => Tail::Request(id),
+        EnvelopeKind::Request(id) => Tail::Request { id, trace: None },
         EnvelopeKind::Reply(re) => Tail::Reply { re: Some(re), is_error: false },
     }
 }

@@ -144,7 +144,7 @@ proptest! {
         wire in wires(), topic in text(), message in message(), window in windows(), id in ids(),
     ) {
         let mut line = encoded(wire, &topic, &message);
-        wire.complete_stream_request(window, &id, &mut line);
+        wire.complete_stream_request(window, None, &id, &mut line);
         let line = undelimited(wire, line);
         let envelope = wire.decode(&line).unwrap();
         prop_assert_eq!(envelope.topic.as_ref(), topic_or_none(&topic));
@@ -184,7 +184,7 @@ fn complete_stream_request_never_holds_delimiter() {
     for delimiter in ["%\",\"window", "%\",\"window\":6", "%\"}"] {
         let wire = Wire::new(delimiter, "message").unwrap();
         let mut line = encoded(wire, "t", &"a%");
-        wire.complete_stream_request(Window::Bytes(64), &7.into(), &mut line);
+        wire.complete_stream_request(Window::Bytes(64), None, &7.into(), &mut line);
         let line = undelimited(wire, line);
         let envelope = wire.decode(&line).unwrap();
         assert_eq!(
