@@ -20,8 +20,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Server, Topic, activated_listener};
-use tokio::signal::unix::{SignalKind, signal};
+use socket_ipc::{Server, Topic, activated_listener, shutdown_signal};
 
 #[derive(Topic, Serialize, Deserialize)]
 #[topic = "hello"]
@@ -67,14 +66,8 @@ async fn serve(activated: Option<UnixListener>) -> Result<(), Box<dyn Error>> {
     server.on_message_error(|error, client_id| println!("{client_id} sent {error}"));
     server.on_connection_close(|client_id, reason| println!("{client_id} left: {reason}"));
 
-    server.listen().await?;
-    println!("listening at {}", path.display());
-    let mut terminated = signal(SignalKind::terminate())?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted?,
-        _ = terminated.recv() => {}
-    }
-    server.close().await;
+    server.on_listening(move || println!("listening at {}", path.display()));
+    server.listen_until(shutdown_signal()).await?;
     Ok(())
 }
 

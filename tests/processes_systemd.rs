@@ -30,13 +30,12 @@ fn is_here(program: &str) -> bool {
     found
 }
 
-/// The greeting server, which cargo builds beside the tests.
-fn hello_server() -> PathBuf {
-    let status =
-        Command::new(env!("CARGO")).args(["build", "-q", "--locked", "--example", "hello_server"]).status();
+/// An example, which cargo builds beside the tests.
+fn example(name: &str) -> PathBuf {
+    let status = Command::new(env!("CARGO")).args(["build", "-q", "--locked", "--example", name]).status();
     assert!(status.expect("cargo can be run").success());
     let beside = std::env::current_exe().unwrap();
-    beside.ancestors().nth(2).unwrap().join("examples/hello_server")
+    beside.ancestors().nth(2).unwrap().join("examples").join(name)
 }
 
 struct Killed(Child);
@@ -56,18 +55,22 @@ fn example_units_pass_systemd_analyze_verify() {
     }
     let place = Place::new();
     let units = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/systemd");
-    for unit in ["hello.socket", "hello.service"] {
-        let text = std::fs::read_to_string(units.join(unit)).unwrap();
-        let text = text.replace("/usr/local/bin/hello_server", hello_server().to_str().unwrap());
-        std::fs::write(place.directory().join(unit), text).unwrap();
+    for (name, program) in [("hello", "hello_server"), ("notes", "daemon")] {
+        let files = [format!("{name}.socket"), format!("{name}.service")];
+        for unit in &files {
+            let text = std::fs::read_to_string(units.join(unit)).unwrap();
+            let text = text.replace(&format!("/usr/local/bin/{program}"), example(program).to_str().unwrap());
+            std::fs::write(place.directory().join(unit), text).unwrap();
+        }
+        let verified = Command::new("systemd-analyze")
+            .args(["verify", "--man=no"])
+            .args(&files)
+            .current_dir(place.directory())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&verified.stderr);
+        assert!(verified.status.success() && !said.contains(&format!("{name}.")), "{said}");
     }
-    let verified = Command::new("systemd-analyze")
-        .args(["verify", "--man=no", "hello.socket", "hello.service"])
-        .current_dir(place.directory())
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&verified.stderr);
-    assert!(verified.status.success() && !said.contains("hello."), "{said}");
 }
 
 #[test]
@@ -80,7 +83,7 @@ fn socket_activation_first_client_starts_server_and_gets_reply() {
     let activating = Command::new("systemd-socket-activate")
         .arg("-l")
         .arg(place.socket())
-        .arg(hello_server())
+        .arg(example("hello_server"))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()

@@ -79,7 +79,8 @@
 //! | programs without a runtime | `socket_ipc::blocking`, with the feature `blocking`: the [blocking client](guide::blocking) |
 //! | other programs | [`Wire`], [other languages](guide::languages), the [command](guide::command) `socket-ipc` |
 //! | systemd | [`activated_listener`], [deployment](guide::deployment) |
-//! | tests without a socket file | [`serve_connection`](ServerHandle::serve_connection), [`connector`](ClientBuilder::connector), [testing](guide::testing) |
+//! | a daemon | [`listen_until`](Server::listen_until), [`authorize`](ServerBuilder::authorize), [`per_client`](ServerHandle::per_client), [`closing`](ServerHandle::closing) |
+//! | tests without a socket file | [`in_memory_client`](ServerHandle::in_memory_client), [testing](guide::testing) |
 //!
 //! # The book
 //!
@@ -100,6 +101,7 @@
 //! |---|---|
 //! | `blocking` | `socket_ipc::blocking::Client`, whose calls wait |
 //! | `schema` | JSON schemas in descriptions, of types that implement schemars' `JsonSchema` |
+//! | `signal` | `socket_ipc::shutdown_signal`: SIGINT and SIGTERM, for [`listen_until`](Server::listen_until) |
 //! | `nats` | `socket_ipc::cluster`: servers on several machines, joined over NATS |
 //! | `cli` | the command `socket-ipc` |
 //!
@@ -138,6 +140,8 @@ pub mod properties;
 mod protocol;
 mod router;
 mod server;
+#[cfg(feature = "signal")]
+mod shutdown_signal;
 mod sync;
 mod topic;
 mod unix_socket;
@@ -150,6 +154,7 @@ pub use client::{
 pub use client_id::ClientId;
 pub use connection::{Closing, ReplyFuture, ReplyStream};
 pub use description::Description;
+pub use endpoint::attempt::Attempt;
 pub use endpoint::reply_error::ReplyError;
 pub use endpoint::reply_sender::ReplySender;
 pub use error::error_reply::ErrorReply;
@@ -166,9 +171,11 @@ pub use metrics::stats::{GroupStats, Stats, TopicTraffic, Traffic};
 pub use protocol::Protocol;
 pub use router::Subscription;
 pub use server::{
-    AsyncListener, AsyncResponder, ClientGroup, Delivery, Responder, Server, ServerBuilder,
+    AsyncListener, AsyncResponder, ClientGroup, Delivery, PerClient, Responder, Server, ServerBuilder,
     ServerConnectionEvent, ServerEvent, ServerHandle, StreamResponder,
 };
+#[cfg(feature = "signal")]
+pub use shutdown_signal::{ShutdownSignal, shutdown_signal};
 pub use socket_ipc_derive::{Protocol, Topic, TopicSet, handlers};
 pub use topic::direction::{AnyTopic, ToClient, ToServer};
 pub use topic::set::{SetToClient, SetToServer, TopicSet};
@@ -177,7 +184,7 @@ pub use unix_socket::activation::{ActivatedListener, activated_listener, activat
 pub use unix_socket::group::Group;
 pub use unix_socket::peer::Peer;
 pub use wire::raw_message::RawMessage;
-pub use wire::{EncodeError, Envelope, EnvelopeError, EnvelopeKind, RequestId, Wire, WireError};
+pub use wire::{AttemptKind, EncodeError, Envelope, EnvelopeError, EnvelopeKind, RequestId, Wire, WireError};
 
 /// What the code that the derives write names, beside the public API.
 #[doc(hidden)]

@@ -96,26 +96,32 @@ impl<P> ClientBuilder<P> {
     /// If the function panics, so does [`connect`](Client::connect); when a lost connection is made again, the panic
     /// is a failed attempt. A stream that panics ends its connection with [`CloseCause::Io`](crate::CloseCause::Io).
     ///
+    /// [`in_memory_client`](crate::ServerHandle::in_memory_client) joins a client to a server of the same process.
+    ///
     /// # Examples
     ///
-    /// A server and a client joined in memory, which is how to test listeners: no file, no kernel, and
-    /// [paused time](https://docs.rs/tokio/1/tokio/time/fn.pause.html) works.
+    /// A client over TCP, of a server that passes what it accepts to
+    /// [`serve_connection`](crate::ServerHandle::serve_connection):
     ///
     /// ```
     /// use socket_ipc::{Client, Server};
-    /// use std::io;
+    /// use tokio::net::{TcpListener, TcpStream};
     ///
     /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// let server = Server::new("in memory");
+    /// let server = Server::new("over TCP");
     /// let mut sums = server.subscribe::<Sum>();
+    /// let listener = TcpListener::bind("127.0.0.1:0").await?;
+    /// let address = listener.local_addr()?;
+    /// let clients = server.handle();
+    /// tokio::spawn(async move {
+    ///     while let Ok((stream, _address)) = listener.accept().await {
+    ///         if let Err(error) = clients.serve_connection(stream) {
+    ///             eprintln!("{error}");
+    ///         }
+    ///     }
+    /// });
     ///
-    /// let acceptor = server.handle();
-    /// let connector = move || {
-    ///     let (ours, theirs) = tokio::io::duplex(64 * 1024);
-    ///     let served = acceptor.serve_connection(theirs).map_err(io::Error::other);
-    ///     async move { served.map(|_client_id| ours) }
-    /// };
-    /// let client = Client::builder("in memory").connector(connector).build();
+    /// let client = Client::builder("over TCP").connector(move || TcpStream::connect(address)).build();
     /// client.connect().await?;
     /// client.send(&Sum(3))?;
     /// assert_eq!(sums.next().await.map(|(sum, _client_id)| sum), Some(Sum(3)));
@@ -130,7 +136,21 @@ impl<P> ClientBuilder<P> {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         F: Future<Output = io::Result<S>> + Send + 'static,
     {
-        self.connector = Connector::custom(open);
+        self.connector = Connector::custom(open, None);
+        self
+    }
+
+    /// Sets a function that opens connections to a server of this process, which runs as `server_user`.
+    pub(crate) fn in_process<S, F>(
+        mut self,
+        server_user: u32,
+        open: impl Fn() -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        F: Future<Output = io::Result<S>> + Send + 'static,
+    {
+        self.connector = Connector::custom(open, Some(server_user));
         self
     }
 

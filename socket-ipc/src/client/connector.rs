@@ -29,8 +29,8 @@ type Opening = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>;
 pub(super) enum Connector {
     /// By the path of its options, made absolute at the first attempt: the process may change its directory later.
     Path(OnceLock<PathBuf>),
-    /// By code of the user.
-    Custom(Box<dyn Fn() -> Opening + Send + Sync>),
+    /// By code of the user. The server's user is known where the server is in this process.
+    Custom { open: Box<dyn Fn() -> Opening + Send + Sync>, server_user: Option<u32> },
 }
 
 /// A connection that was made.
@@ -40,22 +40,23 @@ pub(super) enum Connected {
 }
 
 impl Connector {
-    pub(super) fn custom<S, F>(open: impl Fn() -> F + Send + Sync + 'static) -> Self
+    pub(super) fn custom<S, F>(open: impl Fn() -> F + Send + Sync + 'static, server_user: Option<u32>) -> Self
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         F: Future<Output = io::Result<S>> + Send + 'static,
     {
-        Self::Custom(Box::new(move || {
+        let open = move || -> Opening {
             let opening = open();
             Box::pin(async move { opening.await.map(|stream| Box::new(stream) as Stream) })
-        }))
+        };
+        Self::Custom { open: Box::new(open), server_user }
     }
 
     /// The mistake in the options with which no attempt can succeed, if there is one.
     pub(super) fn invalid_options(&self, options: &ClientOptions) -> Option<ConnectError> {
         let reason = match self {
             Self::Path(_) => path_error(&options.path)?,
-            Self::Custom(_) => return None,
+            Self::Custom { .. } => return None,
         };
         Some(ConnectError::InvalidPath { path: options.path.clone(), reason })
     }
@@ -67,18 +68,19 @@ impl Connector {
                 Self::Path(found) => {
                     connect(found.get_or_init(|| absolute(&options.path))).await.map(Connected::Unix)
                 }
-                Self::Custom(open) => open().await.map(Connected::Custom),
+                Self::Custom { open, .. } => open().await.map(Connected::Custom),
             }
         };
         let connected = match tokio::time::timeout(options.connect_timeout, opening).await {
-            Ok(opened) => opened.map_err(|cause| ConnectError::Io { path: path(), cause })?,
+            Ok(opened) => opened.map_err(|cause| ConnectError::Io { path: path(), cause: cause.into() })?,
             Err(_) => return Err(ConnectError::Timeout { path: path(), timeout: options.connect_timeout }),
         };
         if let Some(expected) = options.expected_server_user {
-            let found = match &connected {
+            let found = match (&connected, self) {
                 // The user that listens on the socket, as the kernel tells it; nothing was sent yet.
-                Connected::Unix(stream) => stream.peer_cred().ok().map(|credentials| credentials.uid()),
-                Connected::Custom(_) => None,
+                (Connected::Unix(stream), _) => stream.peer_cred().ok().map(|credentials| credentials.uid()),
+                (Connected::Custom(_), Self::Custom { server_user, .. }) => *server_user,
+                (Connected::Custom(_), Self::Path(_)) => None,
             };
             if found != Some(expected) {
                 return Err(ConnectError::WrongUser { path: path(), expected, found });
@@ -98,7 +100,7 @@ pub(super) async fn guarded<T>(
     poll_fn(|cx| {
         caught(|| attempt.as_mut().poll(cx)).unwrap_or_else(|panic| {
             let source = io::Error::other(format!("the transport panicked: {panic}"));
-            Poll::Ready(Err(ConnectError::Io { path: options.path.clone(), cause: source }))
+            Poll::Ready(Err(ConnectError::Io { path: options.path.clone(), cause: source.into() }))
         })
     })
     .await

@@ -33,10 +33,14 @@ impl Events {
         holds.into_wait()
     }
 
-    pub(super) fn report_connect_error(&self, error: &Arc<ConnectError>) {
+    /// Reports an attempt that failed. If no listener takes it, the first of several in a row is a warning.
+    pub(super) fn report_connect_error(&self, error: &Arc<ConnectError>, is_first: bool) {
         let event = &self.own.connect_error;
-        if !self.fire(event, "the connect error event", None, |call| call(error)) {
-            tracing::warn!(error = &**error as &dyn std::error::Error, "an attempt to connect failed");
+        let taken = self.fire(event, "the connect error event", None, |call| call(error));
+        if !taken && is_first {
+            tracing::warn!(%error, "an attempt to connect failed; the client tries again");
+        } else {
+            tracing::debug!(%error, "an attempt to connect failed");
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tracing::Instrument as _;
@@ -24,12 +25,14 @@ impl State {
     }
 
     /// Tries until there is a connection, the client is closed, or it gives up. Waits for `first` before the first
-    /// attempt.
-    pub(super) async fn establish(&self, first: Option<Delay>) -> Result<Connected, ConnectError> {
-        let path = || self.options.path.clone();
+    /// attempt. `failures` are those of the attempts before, and of these.
+    pub(super) async fn establish(
+        &self,
+        first: Option<Delay>,
+        failures: &mut Failures,
+    ) -> Result<Connected, ConnectError> {
         let mut phase = self.core.lifecycle.subscribe();
         let mut delay = first;
-        let mut attempts = 0u32;
         loop {
             let attempt = async {
                 if let Some(delay) = delay {
@@ -44,18 +47,48 @@ impl State {
             };
             let error = tokio::select! {
                 biased;
-                _ = phase.wait_for(|phase| *phase >= Phase::Closing) => return Err(ConnectError::Closed { path: path() }),
+                _ = phase.wait_for(|phase| *phase >= Phase::Closing) => {
+                    return Err(ConnectError::Closed { path: self.options.path.clone() });
+                }
                 attempt = attempt => match attempt {
                     Ok(connected) => return Ok(connected),
                     Err(error) => Arc::new(error),
                 },
             };
-            self.core.events.report_connect_error(&error);
-            attempts = attempts.saturating_add(1);
-            if self.options.give_up_after.is_some_and(|most| attempts >= most) {
-                return Err(ConnectError::GaveUp { path: path(), attempts, cause: error });
+            self.core.events.report_connect_error(&error, failures.count == 0);
+            failures.count = failures.count.saturating_add(1);
+            failures.last = Some(Arc::clone(&error));
+            if self.options.give_up_after.is_some_and(|most| failures.count >= most) {
+                let (path, attempts) = (self.options.path.clone(), failures.count);
+                return Err(ConnectError::GaveUp { path, attempts, cause: error });
             }
             delay = Some(self.options.retry_delay);
+        }
+    }
+
+    /// Tries once.
+    pub(super) async fn establish_once(&self) -> Result<Connected, ConnectError> {
+        let mut phase = self.core.lifecycle.subscribe();
+        let attempt = tokio::select! {
+            biased;
+            _ = phase.wait_for(|phase| *phase >= Phase::Closing) => {
+                return Err(ConnectError::Closed { path: self.options.path.clone() });
+            }
+            attempt = self.connector.attempt(&self.options) => attempt,
+        };
+        // The caller gets the error, so nothing is logged.
+        attempt.inspect_err(|error| self.core.events.report_connect_error(&Arc::new(error.clone()), false))
+    }
+
+    /// Tries until there is a connection, but no longer than `timeout`.
+    pub(super) async fn establish_within(&self, timeout: Duration) -> Result<Connected, ConnectError> {
+        let mut failures = Failures::default();
+        match tokio::time::timeout(timeout, self.establish(None, &mut failures)).await {
+            Ok(established) => established,
+            Err(_) => {
+                let path = self.options.path.clone();
+                Err(ConnectError::DeadlineExceeded { path, timeout, cause: failures.last })
+            }
         }
     }
 
@@ -91,6 +124,13 @@ impl State {
     }
 }
 
+/// The attempts in a row that have failed.
+#[derive(Default)]
+pub(super) struct Failures {
+    count: u32,
+    last: Option<Arc<ConnectError>>,
+}
+
 /// The life of a client from its first connection on: each connection to its end, then the next.
 async fn keep(finish: Finish<State>, mut connected: Connected, mut link: (Link, Option<Wait>)) {
     let state = &finish.0;
@@ -110,7 +150,8 @@ async fn keep(finish: Finish<State>, mut connected: Connected, mut link: (Link, 
         if state.core.lifecycle.phase() >= Phase::Closing {
             return;
         }
-        connected = match state.establish(Some(state.options.reconnect_delay)).await {
+        connected = match state.establish(Some(state.options.reconnect_delay), &mut Failures::default()).await
+        {
             Ok(connected) => connected,
             Err(gave_up @ ConnectError::GaveUp { .. }) => {
                 state.core.events.report_error(&Error::GaveUp(gave_up));

@@ -16,6 +16,7 @@ mod streams;
 use std::fmt;
 use std::ops::Deref;
 use std::path::Path;
+use std::time::Duration;
 
 use tracing::Instrument as _;
 
@@ -26,8 +27,9 @@ use crate::topic::direction::AnyTopic;
 
 pub use builder::ClientBuilder;
 pub use connection_events::ClientConnectionEvent;
-use connector::Connector;
+use connector::{Connected, Connector};
 pub use handle::ClientHandle;
+use keeper::Failures;
 pub use listeners::AsyncClientListener;
 pub use ordered_events::{ClientEvent, ConnectFailures};
 pub use requests::{AsyncClientResponder, ClientResponder};
@@ -139,6 +141,71 @@ impl<P> Client<P> {
     /// # Ok(()) }
     /// ```
     pub async fn connect(&self) -> Result<(), ConnectError> {
+        self.connect_by(self.handle.state.establish(None, &mut Failures::default())).await
+    }
+
+    /// Connects as [`connect`](Self::connect) does, but for at most this long: for a program that has something else to
+    /// do where there is no server.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::DeadlineExceeded`], with the error of the last attempt: the client is as before the call, and
+    /// may be connected again. And the errors of [`connect`](Self::connect).
+    ///
+    /// # Panics
+    ///
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use socket_ipc::{Client, ConnectError};
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let client = Client::new("/nowhere/to/be/found.sock");
+    /// match client.connect_within(Duration::from_millis(50)).await {
+    ///     Ok(()) => println!("connected"),
+    ///     Err(error @ ConnectError::DeadlineExceeded { .. }) => println!("{error}; working without it"),
+    ///     Err(error) => println!("{error}"),
+    /// }
+    /// # }
+    /// ```
+    pub async fn connect_within(&self, timeout: Duration) -> Result<(), ConnectError> {
+        self.connect_by(self.handle.state.establish_within(timeout)).await
+    }
+
+    /// Connects by a single attempt, which takes `connect_timeout` (5 s) at most. Once it has succeeded, the client
+    /// reconnects by itself, as after [`connect`](Self::connect).
+    ///
+    /// # Errors
+    ///
+    /// What the attempt failed with: the client is as before the call, and may be connected again. And the errors of
+    /// [`connect`](Self::connect) but for [`ConnectError::GaveUp`].
+    ///
+    /// # Panics
+    ///
+    /// As [`connect`](Self::connect).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() {
+    /// let client = socket_ipc::Client::new("/nowhere/to/be/found.sock");
+    /// if let Err(error) = client.connect_once().await {
+    ///     println!("{error}; starting the server");
+    /// }
+    /// # }
+    /// ```
+    pub async fn connect_once(&self) -> Result<(), ConnectError> {
+        self.connect_by(self.handle.state.establish_once()).await
+    }
+
+    /// Connects by what `establish` makes. If it fails, or this is dropped, the client may connect again.
+    async fn connect_by(
+        &self,
+        establish: impl Future<Output = Result<Connected, ConnectError>>,
+    ) -> Result<(), ConnectError> {
         let state = &self.handle.state;
         let path = || state.options.path.clone();
         let starting = state.core.lifecycle.start().map_err(|phase| match phase {
@@ -148,7 +215,7 @@ impl<P> Client<P> {
         if let Some(error) = state.invalid_options() {
             return Err(error);
         }
-        let connected = match state.establish(None).instrument(state.span().clone()).await {
+        let connected = match establish.instrument(state.span().clone()).await {
             Ok(connected) => connected,
             Err(error) => {
                 if matches!(error, ConnectError::GaveUp { .. }) {

@@ -35,10 +35,11 @@ mod writer;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::error::error_reply::ErrorReply;
 use crate::error::{Error, MessageError};
 use crate::metrics::Metrics;
 use crate::router::Router;
-use crate::wire::{RequestId, Wire};
+use crate::wire::{AttemptKind, RequestId, Wire};
 
 pub use closing::Closing;
 #[cfg(any(test, fuzzing))]
@@ -73,6 +74,10 @@ pub(crate) trait EndpointState: Send + Sync + 'static {
     fn metrics(&self) -> &Metrics;
     /// The budget of the bytes that its connections have received.
     fn inbox(&self) -> &Arc<InboxBudget>;
+    /// Whether the program decides which messages are dispatched.
+    fn authorizes(&self) -> bool;
+    /// Asks the program whether a message may be dispatched. `Err` says why not.
+    fn authorize(&self, topic: &str, kind: AttemptKind, from: Self::From) -> Result<(), ErrorReply>;
     /// The user of a peer, where it is known.
     fn user_of(&self, from: Self::From) -> Option<u32>;
     fn message_error(&self, error: MessageError, from: Self::From);

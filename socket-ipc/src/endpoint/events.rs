@@ -122,7 +122,7 @@ impl<P: PeerId, E> Events<P, E> {
         self.fire(&self.common.close, "the close event", None, |call| call());
     }
 
-    pub(super) fn report_panic(&self, listens_for: &str, peer: Option<P>, panic: String) {
+    pub(crate) fn report_panic(&self, listens_for: &str, peer: Option<P>, panic: String) {
         let client_id = peer.and_then(PeerId::client_id);
         self.report_error(&Error::ListenerPanicked { listens_for: listens_for.to_owned(), client_id, panic });
     }

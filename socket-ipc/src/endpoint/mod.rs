@@ -3,6 +3,7 @@
 //! Both are a [`Core`] and what only one of them has: a server its socket and its clients, a client its connector and
 //! its connection. Nothing here knows which of the two it belongs to; [`Endpoint`] says what differs.
 
+pub(crate) mod attempt;
 pub(crate) mod closing;
 pub(crate) mod events;
 pub(crate) mod lifecycle;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::attempt::Authorize;
 use crate::connection::Limits;
 use crate::description::Description;
 use crate::limits;
@@ -29,6 +30,8 @@ pub(crate) struct ServerOptions {
     /// The description that the server adds its listeners' topics to; `None` if it does not describe itself.
     pub(crate) description: Option<Box<Description>>,
     pub(crate) describes_groups: bool,
+    /// What decides which messages are dispatched; `None` lets every one through.
+    pub(crate) authorize: Option<Authorize>,
 }
 
 impl ServerOptions {
@@ -47,6 +50,7 @@ impl ServerOptions {
             allowed_groups: None,
             description: None,
             describes_groups: false,
+            authorize: None,
         }
     }
 }

@@ -13,12 +13,13 @@ use crate::client_id::ClientId;
 use crate::connection::{
     Cancels, EndpointState, InboxBudget, Limits, Link, Outbox, OutboxBudget, PendingRequests,
 };
+use crate::error::error_reply::ErrorReply;
 use crate::error::{Error, MessageError, SendError};
 use crate::listener::DropReport;
 use crate::metrics::Metrics;
 use crate::metrics::stats::Stats;
 use crate::router::Router;
-use crate::wire::{RequestId, Wire};
+use crate::wire::{AttemptKind, RequestId, Wire};
 
 /// A server or a client: what its handles and its connections share.
 pub(crate) trait Endpoint: Send + Sync + Sized + 'static {
@@ -32,6 +33,10 @@ pub(crate) trait Endpoint: Send + Sync + Sized + 'static {
     fn limits(&self) -> &Limits;
     /// The user of a peer, where it is known.
     fn user_of(&self, peer: Self::Peer) -> Option<u32>;
+    /// Whether the program decides which messages are dispatched.
+    fn authorizes(&self) -> bool;
+    /// Asks the program whether a message may be dispatched. `Err` says why not.
+    fn authorize(&self, topic: &str, kind: AttemptKind, from: Self::Peer) -> Result<(), ErrorReply>;
     /// The connection to a peer, while it takes messages.
     fn connection(&self, peer: Self::Peer) -> Option<Self::Connection>;
     fn link(connection: &Self::Connection) -> &Link;
@@ -131,6 +136,15 @@ impl<E: Endpoint> EndpointState for E {
     #[inline]
     fn inbox(&self) -> &Arc<InboxBudget> {
         &self.core().inbox_budget
+    }
+
+    #[inline]
+    fn authorizes(&self) -> bool {
+        Endpoint::authorizes(self)
+    }
+
+    fn authorize(&self, topic: &str, kind: AttemptKind, from: E::Peer) -> Result<(), ErrorReply> {
+        Endpoint::authorize(self, topic, kind, from)
     }
 
     fn user_of(&self, from: E::Peer) -> Option<u32> {

@@ -15,7 +15,7 @@ use std::time::Duration;
 /// ```
 ///
 /// [Troubleshooting](crate::guide::troubleshooting#when-a-client-does-not-connect) has what to do.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// The path is not valid for a socket. No attempt is made.
@@ -32,7 +32,7 @@ pub enum ConnectError {
         /// The path.
         path: PathBuf,
         /// The error of the operating system, or of the [`connector`](crate::ClientBuilder::connector).
-        cause: io::Error,
+        cause: Arc<io::Error>,
     },
     /// The server listens, but accepted no connection within `connect_timeout`.
     #[error("cannot connect to {}: no connection within {timeout:?}", path.display())]
@@ -62,8 +62,8 @@ pub enum ConnectError {
         /// Why the last one failed.
         cause: Arc<ConnectError>,
     },
-    /// No connection was made within the time that `connect_within` of a [blocking client](crate::blocking) was given.
-    #[cfg(feature = "blocking")]
+    /// No connection was made within the time that [`connect_within`](crate::Client::connect_within) was given. The
+    /// client is as before the call.
     #[error("cannot connect to {}: no connection within {timeout:?}{}", path.display(), last(cause.as_deref()))]
     DeadlineExceeded {
         /// The path.
@@ -80,7 +80,7 @@ pub enum ConnectError {
         /// The path.
         path: PathBuf,
         /// The error of the operating system.
-        cause: io::Error,
+        cause: Arc<io::Error>,
     },
     /// `connect` was called before.
     #[error("cannot connect to {}: this client was told to connect before", path.display())]
@@ -97,7 +97,6 @@ pub enum ConnectError {
 }
 
 /// Why the last attempt failed, if one did.
-#[cfg(feature = "blocking")]
 fn last(cause: Option<&ConnectError>) -> String {
     match cause {
         None => String::new(),

@@ -63,6 +63,8 @@ impl ErrorReply {
     pub const CLOSING: &'static str = "closing";
     /// The library's code where the requests in flight fill the input budget, or take all places of `max_requests`.
     pub const TOO_MANY_REQUESTS: &'static str = "too_many_requests";
+    /// The library's code where [`authorize`](crate::ServerBuilder::authorize) refuses the request.
+    pub const FORBIDDEN: &'static str = "forbidden";
     /// The library's code where a [`ReplySender`](crate::ReplySender) was dropped without a reply.
     pub const UNANSWERED: &'static str = "unanswered";
 
@@ -86,6 +88,11 @@ impl ErrorReply {
     #[must_use]
     pub fn with_data(self, data: RawMessage<'static>) -> Self {
         Self { data: Some(Box::new(data)), ..self }
+    }
+
+    /// The same with the code [`FORBIDDEN`](Self::FORBIDDEN), unless it has a code of its own.
+    pub(crate) fn or_forbidden(self) -> Self {
+        if self.code == Self::FAILED { Self { code: Self::FORBIDDEN.into(), ..self } } else { self }
     }
 
     /// The same with its code only.

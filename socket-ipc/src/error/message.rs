@@ -100,6 +100,16 @@ pub enum MessageErrorKind {
         /// The JSON text of the `id`.
         id: String,
     },
+    /// [`authorize`](crate::ServerBuilder::authorize) refused the message. No listener is called.
+    #[error("`{topic}` is refused by `authorize`: {text} ({code})")]
+    Forbidden {
+        /// The topic of the message.
+        topic: String,
+        /// The code of the error that `authorize` returned.
+        code: String,
+        /// The text of the error that `authorize` returned.
+        text: String,
+    },
     /// The message does not decode into the type of a listener. The other listeners were called.
     #[error("`{topic}` is not a `{type_name}`: {reason} at line {line} column {column}")]
     Decode {

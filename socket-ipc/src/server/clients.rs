@@ -50,6 +50,11 @@ impl ConnectedClient {
         let (task, memberships) = (OnceLock::new(), Mutex::default());
         Arc::new(Self { link, peer, task, announced, reported, memberships })
     }
+
+    /// Whether the connection has been reported, and its end has not.
+    pub(super) fn is_open(&self) -> bool {
+        self.announced.load(Ordering::Acquire) && !self.reported.load(Ordering::Acquire)
+    }
 }
 
 impl Clients {

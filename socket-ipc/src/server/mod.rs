@@ -2,6 +2,7 @@
 
 mod accept;
 mod admit;
+mod authorize;
 mod broadcast;
 mod builder;
 mod clients;
@@ -10,9 +11,11 @@ mod describe;
 mod events;
 mod groups;
 mod handle;
+mod in_memory;
 mod latest;
 mod listeners;
 mod ordered_events;
+mod per_client;
 mod recipients;
 #[cfg(feature = "nats")]
 mod remote;
@@ -40,6 +43,7 @@ pub use groups::ClientGroup;
 pub use handle::{AsyncListener, ServerHandle};
 pub use latest::Delivery;
 pub use ordered_events::ServerEvent;
+pub use per_client::PerClient;
 pub use requests::{AsyncResponder, Responder};
 use state::State;
 pub use streams::StreamResponder;
@@ -207,6 +211,53 @@ impl<P> Server<P> {
         let passed_file = address.as_ref().and_then(|address| address.as_pathname()).and_then(PassedFile::at);
         inherited.set_nonblocking(true).map_err(io)?;
         state.accept_on(tokio::net::UnixListener::from_std(inherited).map_err(io)?, None, passed_file)
+    }
+
+    /// Listens and serves until `signal` resolves, then closes, and returns once the server is closed: the main function
+    /// of a daemon.
+    ///
+    /// `signal` is any future: `shutdown_signal` of the feature `signal`, a
+    /// [`oneshot`](tokio::sync::oneshot::Receiver), [`ServerHandle::closing`] of another server. It returns likewise
+    /// once the server is closed by a handle. Closing writes what is queued, and takes `drain` (5 s) at most;
+    /// [`close`](ServerHandle::close) says what else it does. Handlers that can stop early wait for
+    /// [`closing`](ServerHandle::closing).
+    ///
+    /// # Errors
+    ///
+    /// Those of [`listen`](Self::listen).
+    ///
+    /// # Panics
+    ///
+    /// As [`listen`](Self::listen).
+    ///
+    /// # Cancel safety
+    ///
+    /// If it is dropped while the server listens, the server goes on.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use socket_ipc::Server;
+    /// use std::time::Duration;
+    ///
+    /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let directory = std::env::temp_dir().join(format!("socket-ipc-doc-until-{}", std::process::id()));
+    /// # std::fs::create_dir_all(&directory)?;
+    /// # let path = directory.join("myApp.sock");
+    /// let server = Server::new(&path);
+    /// server.listen_until(tokio::time::sleep(Duration::from_millis(10))).await?;
+    /// assert!(!path.exists());
+    /// # std::fs::remove_dir_all(directory)?;
+    /// # Ok(()) }
+    /// ```
+    pub async fn listen_until(&self, signal: impl Future) -> Result<(), ListenError> {
+        self.listen().await?;
+        tokio::select! {
+            _ = signal => {}
+            () = self.handle.closing() => {}
+        }
+        self.handle.close().await;
+        Ok(())
     }
 
     /// Returns a handle to the server: cheap to clone, for use inside listeners and elsewhere.

@@ -1,7 +1,6 @@
 //! The connections of a server and the messages of its clients, as one stream.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::handle::ServerHandle;
 use super::state::State;
@@ -120,15 +119,8 @@ impl<P> ServerHandle<P> {
 impl State {
     /// The connections that have been reported, and whose end has not been.
     fn open_connections(&self) -> Vec<ClientId> {
-        let mut open: Vec<_> = self
-            .clients
-            .all()
-            .into_iter()
-            .filter(|(_, client)| {
-                client.announced.load(Ordering::Acquire) && !client.reported.load(Ordering::Acquire)
-            })
-            .map(|(id, _)| id)
-            .collect();
+        let mut open: Vec<_> =
+            self.clients.all().into_iter().filter(|(_, client)| client.is_open()).map(|(id, _)| id).collect();
         open.sort_unstable();
         open
     }

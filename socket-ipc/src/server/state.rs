@@ -9,6 +9,7 @@ use tracing::Span;
 use super::clients::{Clients, ConnectedClient};
 use super::events::ServerEvents;
 use super::groups::Groups;
+use super::per_client::PerClients;
 use super::socket::Socket;
 use crate::client_id::ClientId;
 use crate::connection::{CloseCommand, InboxBudget, Limits, Link, Outbox, OutboxBudget, Unsent};
@@ -16,15 +17,18 @@ use crate::endpoint::closing::{self, Finish, give_up};
 use crate::endpoint::lifecycle::Phase;
 use crate::endpoint::options::ServerOptions;
 use crate::endpoint::{self, Core, Endpoint};
+use crate::error::error_reply::ErrorReply;
 use crate::error::{Error, SendError};
 use crate::events::{CloseCause, CloseReason};
 use crate::metrics::stats::Stats;
+use crate::wire::AttemptKind;
 
 pub(super) struct State {
     pub(super) core: Core<ClientId, ServerEvents>,
     pub(super) options: ServerOptions,
     pub(super) clients: Clients,
     pub(super) groups: Groups,
+    pub(super) per_clients: PerClients,
     pub(super) socket: Socket,
     /// The groups that are let in, by number, from when the server begins to listen.
     pub(super) allowed_groups: OnceLock<Vec<u32>>,
@@ -45,6 +49,15 @@ impl Endpoint for State {
     #[inline]
     fn limits(&self) -> &Limits {
         &self.options.limits
+    }
+
+    #[inline]
+    fn authorizes(&self) -> bool {
+        self.options.authorize.is_some()
+    }
+
+    fn authorize(&self, topic: &str, kind: AttemptKind, id: ClientId) -> Result<(), ErrorReply> {
+        self.may(topic, kind, id)
     }
 
     fn user_of(&self, id: ClientId) -> Option<u32> {
@@ -90,6 +103,7 @@ impl State {
             options,
             clients: Clients::new(),
             groups: Groups::default(),
+            per_clients: PerClients::default(),
             socket: Socket::new(inherited),
             allowed_groups: OnceLock::new(),
             ends_without_room: Arc::default(),
@@ -181,6 +195,7 @@ impl State {
                 task.abort();
             }
         }
+        self.forget_all();
         if messages > 0 {
             tracing::warn!(
                 parent: self.span(), messages, bytes, clients, path = %self.options.path.display(),
@@ -196,6 +211,7 @@ impl State {
             self.core.metrics.ended(reason);
             self.core.events.report_connection_close(id, reason);
         }
+        self.forget(id);
     }
 
     /// Reports the end of a connection that could not do so itself.

@@ -30,6 +30,14 @@ pub struct Peer {
     pub pid: Option<i32>,
 }
 
+impl Peer {
+    /// This process, as the kernel would tell it.
+    pub(crate) fn of_this_process() -> Self {
+        let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
+        Self { uid, gid, pid: Some(rustix::process::getpid().as_raw_pid()) }
+    }
+}
+
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.pid {

@@ -28,6 +28,29 @@ pub enum EnvelopeKind {
     Reply(RequestId),
 }
 
+/// What a peer wants of an endpoint by an envelope.
+///
+/// ```
+/// use socket_ipc::{AttemptKind, ErrorReply, Server};
+///
+/// let server = Server::builder("/tmp/myApp.sock")
+///     .authorize(|attempt| match attempt.kind() {
+///         AttemptKind::Stream => Err(ErrorReply::new(ErrorReply::FORBIDDEN, "no streams here")),
+///         _ => Ok(()),
+///     })
+///     .build();
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AttemptKind {
+    /// To send a message: nothing is expected back.
+    Message,
+    /// To get a reply.
+    Request,
+    /// To get a stream of items.
+    Stream,
+}
+
 /// The recipient of what a responder returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ReplyTo {

@@ -17,7 +17,7 @@ mod tests;
 
 pub use decode::{Envelope, EnvelopeError};
 pub use encode::EncodeError;
-pub use kind::{EnvelopeKind, RequestId};
+pub use kind::{AttemptKind, EnvelopeKind, RequestId};
 pub(crate) use kind::{ReplyTo, StreamPart, Window, byte_count};
 
 pub(crate) use decode::{

@@ -3,6 +3,7 @@
 
 mod blocks;
 mod client;
+mod daemon;
 mod server;
 mod socket_file;
 mod streams;
@@ -108,6 +109,7 @@ async fn run(arguments: Vec<String>) -> Result {
             blocks::flood(path, clients.parse()?, blocks.parse()?, len.parse()?, input).await
         }
         ["client", path] => client::client(path, input).await,
+        ["daemon", path] => daemon::serve(path).await,
         ["traffic", path, kind, count] => client::traffic(path, kind, count.parse()?).await,
         ["racer", path] => socket_file::racer(path, input).await,
         ["starts", path, count, mode] => {

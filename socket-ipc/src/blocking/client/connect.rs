@@ -1,16 +1,12 @@
 //! Connecting: attempts until there is a connection.
 
 use std::panic::resume_unwind;
-use std::path::PathBuf;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
-
 use super::Client;
 use crate::blocking::wait::wait;
-use crate::client::{self, ClientConnectionEvent};
+use crate::client;
 use crate::error::ConnectError;
 
 /// # Connecting
@@ -29,7 +25,7 @@ impl<P: 'static> Client<P> {
     ///
     /// Inside a listener of the same client.
     pub fn connect(&self) -> Result<(), ConnectError> {
-        self.connecting(None)
+        self.connecting(|client| async move { client.connect().await })
     }
 
     /// Connects as [`connect`](Self::connect) does, but for at most this long.
@@ -60,26 +56,44 @@ impl<P: 'static> Client<P> {
     /// }
     /// ```
     pub fn connect_within(&self, timeout: Duration) -> Result<(), ConnectError> {
-        self.connecting(Some(timeout))
+        self.connecting(move |client| async move { client.connect_within(timeout).await })
     }
 
-    fn connecting(&self, within: Option<Duration>) -> Result<(), ConnectError> {
+    /// Connects by a single attempt, which takes `connect_timeout` (5 s) at most.
+    ///
+    /// # Errors
+    ///
+    /// The errors of [`Client::connect_once`](crate::Client::connect_once): the client may be connected again. And
+    /// [`ConnectError::Thread`].
+    ///
+    /// # Panics
+    ///
+    /// Inside a listener of the same client.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// let client = socket_ipc::blocking::Client::new("/nowhere/to/be/found.sock");
+    /// let error = client.connect_once().unwrap_err();
+    /// assert!(error.to_string().starts_with("cannot connect to /nowhere/to/be/found.sock: "));
+    /// ```
+    pub fn connect_once(&self) -> Result<(), ConnectError> {
+        self.connecting(|client| async move { client.connect_once().await })
+    }
+
+    fn connecting<F>(&self, connect: impl FnOnce(Arc<client::Client<P>>) -> F) -> Result<(), ConnectError>
+    where
+        F: Future<Output = Result<(), ConnectError>> + Send + 'static,
+    {
         self.thread.own().must_not_wait();
         let path = || self.path.clone();
         let runtime = self
             .thread
             .runtime(self.client.closed())
-            .map_err(|cause| ConnectError::Thread { path: path(), cause })?;
-        let (client, target) = (Arc::clone(&self.client), path());
+            .map_err(|cause| ConnectError::Thread { path: path(), cause: cause.into() })?;
         // The client connects on its own thread from the first attempt on. The runtime can't end while this runs,
         // because only closing the client ends the runtime.
-        let connecting = runtime.spawn(async move {
-            match within {
-                Some(within) => connect_within(&client, target, within).await,
-                None => client.connect().await,
-            }
-        });
-        match wait(connecting) {
+        match wait(runtime.spawn(connect(Arc::clone(&self.client)))) {
             Ok(outcome) => outcome,
             Err(ended) => match ended.try_into_panic() {
                 // The user's code panicked: without the thread it would have panicked here.
@@ -87,28 +101,5 @@ impl<P: 'static> Client<P> {
                 Err(_) => Err(ConnectError::Closed { path: path() }),
             },
         }
-    }
-}
-
-async fn connect_within<P>(
-    client: &client::Client<P>,
-    path: PathBuf,
-    within: Duration,
-) -> Result<(), ConnectError> {
-    let mut events = client.connection_events();
-    let mut last = None;
-    let mut connecting = pin!(timeout(within, client.connect()));
-    loop {
-        let outcome = tokio::select! {
-            biased;
-            Some(event) = events.next() => {
-                if let ClientConnectionEvent::ConnectFailed(error) = event {
-                    last = Some(error);
-                }
-                continue;
-            }
-            outcome = &mut connecting => outcome,
-        };
-        return outcome.unwrap_or(Err(ConnectError::DeadlineExceeded { path, timeout: within, cause: last }));
     }
 }

@@ -7,7 +7,9 @@ use std::task::{Context, Poll};
 
 use super::held_requests::HeldRequests;
 use super::reader::Reader;
-use super::rejections::{no_place, no_room, rejected_beside_streams, report_in_flight, report_too_long};
+use super::rejections::{
+    is_forbidden, no_place, no_room, rejected_beside_streams, report_in_flight, report_too_long,
+};
 use crate::connection::EndpointState;
 use crate::connection::closing::polled;
 use crate::connection::context::ConnectionContext;
@@ -176,6 +178,10 @@ impl<E: EndpointState> Dispatcher<E> {
             return Poll::Ready(());
         }
         if rejected_beside_streams(&self.responders, context, bytes) {
+            reader.consume(taken);
+            return Poll::Ready(());
+        }
+        if context.endpoint.authorizes() && is_forbidden(context, bytes) {
             reader.consume(taken);
             return Poll::Ready(());
         }

@@ -7,7 +7,7 @@ use crate::connection::{EndpointState, Limits};
 use crate::error::error_reply::ErrorReply;
 use crate::error::{MessageError, MessageErrorKind};
 use crate::router::Report as _;
-use crate::wire::{ReplyTo, RequestId, reply_id_at_end, request_id_at_end};
+use crate::wire::{EnvelopeKind, ReplyTo, RequestId, reply_id_at_end, request_id_at_end};
 
 /// Rejects a request that must not be dispatched beside the running streams, and says whether it did.
 pub(super) fn rejected_beside_streams<E: EndpointState>(
@@ -31,6 +31,29 @@ pub(super) fn rejected_beside_streams<E: EndpointState>(
         return false;
     }
     context.endpoint.router().count_reply(bytes);
+    true
+}
+
+/// Asks the program whether a message may be dispatched. If it may not, rejects the message, and returns `true`.
+#[inline(never)]
+pub(super) fn is_forbidden<E: EndpointState>(context: &ConnectionContext<E>, bytes: &[u8]) -> bool {
+    let limits = context.limits();
+    // What is no envelope, or has too long a topic, reaches no listener. The router reports it.
+    let Ok(envelope) = limits.wire.decode(bytes) else { return false };
+    let (topic, Some(attempt)) = (&*envelope.topic, envelope.attempt()) else { return false };
+    if topic.len() > limits.max_topic_len {
+        return false;
+    }
+    let Err(error_reply) = context.endpoint.authorize(topic, attempt, context.from) else { return false };
+    context.endpoint.router().count_reply(bytes);
+    if let EnvelopeKind::Request(id) = envelope.kind {
+        context.send_error_reply(&ReplyTo::Request(id), topic, error_reply, context.from);
+    } else {
+        let (code, text) = (error_reply.code().to_owned(), error_reply.text().to_owned());
+        let kind = MessageErrorKind::Forbidden { topic: topic.to_owned(), code, text };
+        let error = MessageError::new(kind, bytes, bytes.len() as u64, limits.raw_len);
+        context.endpoint.message_error(error, context.from);
+    }
     true
 }
 

@@ -10,7 +10,7 @@ use serde::de::Deserializer as _;
 use serde_json::value::RawValue;
 
 use super::error_text::error_place;
-use super::kind::{EnvelopeKind, StreamPart};
+use super::kind::{AttemptKind, EnvelopeKind, StreamPart};
 use super::raw_message::RawMessage;
 use super::{Wire, topic_or_none};
 use any_form::{EnvelopeVisitor, Parts};
@@ -45,6 +45,20 @@ pub struct Envelope<'m> {
     pub(crate) replies_to_none: bool,
     /// What it says of a stream.
     pub(crate) stream: StreamPart<'m>,
+}
+
+impl Envelope<'_> {
+    /// What its sender wants. `None` for a reply.
+    pub(crate) fn attempt(&self) -> Option<AttemptKind> {
+        match (&self.kind, self.stream) {
+            (EnvelopeKind::Reply(_), _) => None,
+            (EnvelopeKind::Request(_), StreamPart::Request(_) | StreamPart::OddWindow(_)) => {
+                Some(AttemptKind::Stream)
+            }
+            (EnvelopeKind::Request(_), _) => Some(AttemptKind::Request),
+            (EnvelopeKind::Message, _) => Some(AttemptKind::Message),
+        }
+    }
 }
 
 /// Why bytes are not an envelope.

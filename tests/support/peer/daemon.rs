@@ -1,0 +1,68 @@
+//! A server that serves until a signal asks it to end.
+
+use std::time::Duration;
+
+use futures::stream;
+use serde::{Deserialize, Serialize};
+use socket_ipc::{ErrorReply, Server, Topic, shutdown_signal};
+
+use super::{Result, say};
+
+/// A request that is replied to after some milliseconds, whatever happens meanwhile.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "nap", reply = u64)]
+struct Nap(u64);
+
+/// A request that is replied to as the server begins to close.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "watch", reply = u64)]
+struct Watch;
+
+/// A request that is never replied to.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "forever", reply = u64)]
+struct Forever;
+
+/// A stream of numbers that never ends.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "numbers", stream = u64)]
+struct Numbers;
+
+/// Blocks a thread of the runtime for good.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic = "block thread"]
+struct BlockThread;
+
+pub(super) async fn serve(path: &str) -> Result {
+    let server = Server::builder(path).drain(Duration::from_secs(2)).build();
+    server.respond_async::<Nap>(|Nap(millis), _client_id| async move {
+        tokio::time::sleep(Duration::from_millis(millis)).await;
+        millis
+    })?;
+    let handle = server.handle();
+    server.respond_async::<Watch>(move |Watch, _client_id| {
+        let handle = handle.clone();
+        async move {
+            handle.closing().await;
+            Err(ErrorReply::new("over", "the server closes"))
+        }
+    })?;
+    server.respond_async::<Forever>(|Forever, _client_id| std::future::pending::<u64>())?;
+    server.respond_stream::<Numbers>(|Numbers, _client_id| stream::iter(0u64..))?;
+    server.on::<BlockThread>(|BlockThread, _client_id| {
+        say("blocked");
+        loop {
+            std::thread::park();
+        }
+    });
+    server.on_listening(|| say("listening"));
+    let signal = shutdown_signal();
+    server
+        .listen_until(async {
+            signal.await;
+            say("closing");
+        })
+        .await?;
+    say("closed");
+    Ok(())
+}
