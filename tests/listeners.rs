@@ -274,7 +274,7 @@ support::both_flavours! {
         });
         let mut peer = listening(&server, &place).await;
         peer.write(number(7)).await;
-        let wrong = "number Text 1:29 invalid type: integer `7`, expected a string";
+        let wrong = "number Text 1:1 invalid type: integer `7`, expected a string";
         assert_eq!(received.take(4).await, ["Number(7)", wrong, wrong, "raw 7"]);
     }
 

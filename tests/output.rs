@@ -183,8 +183,9 @@ support::both_flavours! {
         let pair = Pair::new().await;
         let send = pair.client.send_raw("x", &("a", Failing)).unwrap_err();
         assert_eq!(send.to_string(), "cannot encode a message of `x`: does not want to");
-        let listen = Server::new(nowhere.socket().join("missing/s.sock")).listen().await.unwrap_err();
-        assert!(listen.to_string().contains("No such file or directory"), "{listen}");
+        let missing = nowhere.socket().join("missing");
+        let listen = Server::new(missing.join("s.sock")).listen().await.unwrap_err();
+        assert!(listen.to_string().contains(&format!("the directory {} does not exist", missing.display())), "{listen}");
         let denied = || std::io::Error::from(std::io::ErrorKind::PermissionDenied);
         let accept = Error::Accept { path: nowhere.socket(), cause: denied() };
         let remove = Error::Remove { path: nowhere.socket(), cause: denied() };

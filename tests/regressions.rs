@@ -91,14 +91,7 @@ async fn buffering_stream_is_flushed_after_send() {
 fn client_runtime_gone_reports_disconnect_and_close() {
     let (server, reports) = (Server::new("in memory"), Arc::<Mutex<Vec<&str>>>::default());
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let acceptor = server.handle();
-    let client = Client::builder("in memory")
-        .connector(move || {
-            let (ours, theirs) = tokio::io::duplex(64 * 1024);
-            let served = acceptor.serve_connection(theirs).map_err(std::io::Error::other);
-            async move { served.map(|_| ours) }
-        })
-        .build();
+    let client = server.in_memory_client().build();
     let (ends, closes) = (Arc::clone(&reports), Arc::clone(&reports));
     client.on_disconnect(move |_| ends.lock().unwrap().push("disconnect"));
     client.on_close(move || closes.lock().unwrap().push("close"));
@@ -133,16 +126,7 @@ async fn send_async_runtime_of_connection_gone_returns_error() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn flush_while_others_send_completes() {
     let server = Arc::new(Server::new("in memory"));
-    let acceptor = server.handle();
-    let client = Arc::new(
-        Client::builder("in memory")
-            .connector(move || {
-                let (ours, theirs) = tokio::io::duplex(1024);
-                let served = acceptor.serve_connection(theirs).map_err(std::io::Error::other);
-                async move { served.map(|_| ours) }
-            })
-            .build(),
-    );
+    let client = Arc::new(server.in_memory_client().build());
     client.connect().await.unwrap();
     let sender = Arc::clone(&client);
     let sending = tokio::spawn(async move {

@@ -356,9 +356,12 @@ support::both_flavours! {
         let place = Place::new();
         let missing = place.directory().join("missing");
         let error = Server::new(missing.join("test.sock")).listen().await.unwrap_err();
-        let ListenError::Io { cause: source, .. } = &error else { panic!("{error:?}") };
-        assert_eq!(source.kind(), std::io::ErrorKind::NotFound);
+        assert!(matches!(&error, ListenError::NoDirectory { directory, .. } if *directory == missing), "{error:?}");
+        let text = format!("the directory {} does not exist", missing.display());
+        assert!(error.to_string().contains(&text), "{error}");
         assert!(!missing.exists());
+        let error = socket_ipc::Client::new(missing.join("test.sock")).connect_once().await.unwrap_err();
+        assert!(error.to_string().ends_with(&text), "{error}");
     }
 
     async fn listen_foreign_lock_returns_error_and_leaves_it() {

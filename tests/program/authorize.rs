@@ -52,7 +52,7 @@ fn own_user() -> u32 {
 }
 
 support::both_flavours! {
-    async fn authorize_sees_messages_requests_streams_and_topics_of_the_library_but_no_replies() {
+    async fn authorize_sees_all_that_is_attempted_but_no_replies_and_control_lines() {
         let place = Place::new();
         let seen = Arc::new(Mutex::new(Vec::<Seen>::new()));
         let noted = Arc::clone(&seen);

@@ -27,7 +27,7 @@ fn assert_not_found(error: &ConnectError) {
 }
 
 support::both_flavours! {
-    async fn connect_once_fails_returns_its_error_and_client_may_connect_again() {
+    async fn connect_once_fails_returns_its_error_and_may_be_called_again() {
         let place = Place::new();
         let mut failures = Events::new();
         // One failure more than this, and a patient client gives up.
@@ -63,7 +63,7 @@ support::both_flavours! {
         assert_eq!(soon("a reply", client.request(&Double(4))).await.unwrap(), 8);
     }
 
-    async fn connect_within_no_server_returns_last_error_and_client_may_connect_again() {
+    async fn connect_within_no_server_returns_last_error_and_may_be_called_again() {
         let place = Place::new();
         let client = Client::builder(place.socket()).retry_delay(Duration::from_millis(10)).build();
         let error = soon("the deadline", client.connect_within(SOON)).await.unwrap_err();
@@ -112,7 +112,7 @@ support::both_flavours! {
 }
 
 #[test]
-fn blocking_connect_once_fails_returns_its_error_and_client_may_connect_again() {
+fn blocking_connect_once_fails_returns_error_and_may_be_called_again() {
     let place = Place::new();
     let client = blocking::Client::new(place.socket());
     assert_not_found(&client.connect_once().unwrap_err());

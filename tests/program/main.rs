@@ -3,6 +3,7 @@
 
 mod authorize;
 mod connecting;
+mod errors;
 mod in_memory_client;
 mod listen_until;
 mod per_client;

@@ -42,7 +42,7 @@ async fn connected(place: &Place) -> Client {
 }
 
 support::both_flavours! {
-    async fn per_client_value_is_there_for_every_handler_until_after_connection_close() {
+    async fn per_client_value_is_there_for_every_handler_and_connection_close() {
         let place = Place::new();
         let (mut ended, mut closed) = (Events::new(), Events::new());
         let server = Server::new(place.socket());

@@ -186,7 +186,7 @@ support::both_flavours! {
         server.respond_stream_raw("follow", move |_, _| held.guard(items())).unwrap();
         match failed(client.request_stream(&Follow { numbers: 1 })).await {
             RequestError::ReplyUndecodable { topic, type_name, reason } => {
-                assert_eq!((topic.as_str(), type_name), ("follow", "u64"));
+                assert_eq!((topic.as_str(), type_name.as_str()), ("follow", "u64"));
                 assert!(reason.contains("expected u64"), "{reason}");
             }
             other => panic!("{other:?}"),

@@ -15,7 +15,7 @@ use crate::connection::Transport;
 use crate::endpoint::options::ClientOptions;
 use crate::error::ConnectError;
 use crate::listener::caught;
-use crate::unix_socket::socket_file::{no_socket, path_error};
+use crate::unix_socket::socket_file::{missing_directory, no_socket, path_error};
 
 /// The pause before the next system call where the server's backlog was full.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(10);
@@ -126,13 +126,18 @@ async fn connect(path: &Path) -> io::Result<UnixStream> {
     }
 }
 
-/// Says what is at the path if it is no socket: the operating system's error would be that of a dead server.
+/// Says what the operating system's error leaves out: which directory is missing, or what is at the path where it is no
+/// socket, of which the error would be that of a dead server.
 fn explained(error: io::Error, path: &Path) -> io::Error {
-    let found = match error.kind() {
-        io::ErrorKind::ConnectionRefused => std::fs::metadata(path).ok().and_then(|found| no_socket(&found)),
+    let kind = error.kind();
+    let text = match kind {
+        io::ErrorKind::NotFound => missing_directory(path)
+            .map(|directory| format!("the directory {} does not exist", directory.display())),
+        io::ErrorKind::ConnectionRefused => {
+            let found = std::fs::metadata(path).ok().and_then(|found| no_socket(&found));
+            found.map(|found| format!("found {found} there, which is no socket"))
+        }
         _ => None,
     };
-    found.map_or(error, |found| {
-        io::Error::new(io::ErrorKind::ConnectionRefused, format!("found {found} there, which is no socket"))
-    })
+    text.map_or(error, |text| io::Error::new(kind, text))
 }

@@ -4,7 +4,7 @@ use super::handle::ClientHandle;
 use crate::connection::{ReplyFuture, read_raw};
 use crate::description::{DESCRIBE, Description};
 use crate::endpoint::send;
-use crate::error::RequestError;
+use crate::error::{RequestError, type_name};
 use crate::topic::TopicName;
 use crate::wire::Wire;
 
@@ -39,7 +39,7 @@ fn read_description(wire: Wire, topic: &str, envelope: &[u8]) -> Result<Descript
     let text = read_raw(wire, topic, envelope)?;
     text.decode().map_err(|error| RequestError::ReplyUndecodable {
         topic: topic.to_owned(),
-        type_name: std::any::type_name::<Description>(),
+        type_name: type_name::<Description>(),
         reason: error.to_string(),
     })
 }

@@ -33,11 +33,12 @@ impl Events {
         holds.into_wait()
     }
 
-    /// Reports an attempt that failed. If no listener takes it, the first of several in a row is a warning.
-    pub(super) fn report_connect_error(&self, error: &Arc<ConnectError>, is_first: bool) {
+    /// Reports an attempt that failed. Of several in a row, the first that no listener takes is a warning: `warned` says
+    /// whether there was one.
+    pub(super) fn report_connect_error(&self, error: &Arc<ConnectError>, warned: &mut bool) {
         let event = &self.own.connect_error;
         let taken = self.fire(event, "the connect error event", None, |call| call(error));
-        if !taken && is_first {
+        if !taken && !std::mem::replace(warned, true) {
             tracing::warn!(%error, "an attempt to connect failed; the client tries again");
         } else {
             tracing::debug!(%error, "an attempt to connect failed");

@@ -55,7 +55,7 @@ impl State {
                     Err(error) => Arc::new(error),
                 },
             };
-            self.core.events.report_connect_error(&error, failures.count == 0);
+            self.core.events.report_connect_error(&error, &mut failures.warned);
             failures.count = failures.count.saturating_add(1);
             failures.last = Some(Arc::clone(&error));
             if self.options.give_up_after.is_some_and(|most| failures.count >= most) {
@@ -76,8 +76,10 @@ impl State {
             }
             attempt = self.connector.attempt(&self.options) => attempt,
         };
-        // The caller gets the error, so nothing is logged.
-        attempt.inspect_err(|error| self.core.events.report_connect_error(&Arc::new(error.clone()), false))
+        attempt.inspect_err(|error| {
+            // The caller gets the error: that is no news to warn of.
+            self.core.events.report_connect_error(&Arc::new(error.clone()), &mut true);
+        })
     }
 
     /// Tries until there is a connection, but no longer than `timeout`.
@@ -129,6 +131,8 @@ impl State {
 pub(super) struct Failures {
     count: u32,
     last: Option<Arc<ConnectError>>,
+    /// Whether one of them is a warning in the log.
+    warned: bool,
 }
 
 /// The life of a client from its first connection on: each connection to its end, then the next.

@@ -13,11 +13,9 @@ use crate::endpoint::lifecycle::Phase;
 use crate::endpoint::options::ClientOptions;
 use crate::endpoint::{self, Core, Endpoint};
 use crate::error::SendError;
-use crate::error::error_reply::ErrorReply;
 use crate::events::{CloseCause, CloseReason};
 use crate::router::Wait;
 use crate::sync::{lock, read, write};
-use crate::wire::AttemptKind;
 
 pub(super) struct State {
     pub(super) core: Core<(), ClientEvents>,
@@ -43,15 +41,6 @@ impl Endpoint for State {
     #[inline]
     fn limits(&self) -> &Limits {
         &self.options.limits
-    }
-
-    #[inline]
-    fn authorizes(&self) -> bool {
-        false
-    }
-
-    fn authorize(&self, _topic: &str, _kind: AttemptKind, (): ()) -> Result<(), ErrorReply> {
-        Ok(())
     }
 
     fn user_of(&self, (): ()) -> Option<u32> {

@@ -12,7 +12,7 @@ use super::requests::Sent;
 use crate::client_id::ClientId;
 use crate::connection::typed_error;
 use crate::error::error_reply::ErrorReply;
-use crate::error::{RequestError, SendError};
+use crate::error::{RequestError, SendError, type_name};
 use crate::topic::direction::ToClient;
 use crate::topic::{Request, Topic};
 
@@ -75,7 +75,7 @@ impl<P> Cluster<P> {
             Sent::Reply(reply) => reply.decode().map_err(|error| {
                 ClusterError::Request(RequestError::ReplyUndecodable {
                     topic: T::NAME.to_owned(),
-                    type_name: std::any::type_name::<T::Reply>(),
+                    type_name: type_name::<T::Reply>(),
                     reason: error.to_string(),
                 })
             }),
@@ -109,7 +109,7 @@ impl<P> Cluster<P> {
             Sent::TooMany { limit } => ClusterError::TooManyRequests { topic, limit },
             Sent::Undecodable(reason) => ClusterError::Request(RequestError::ReplyUndecodable {
                 topic,
-                type_name: "RawMessage",
+                type_name: "RawMessage".to_owned(),
                 reason,
             }),
             // Whoever calls this has taken a reply out before.

@@ -16,7 +16,7 @@ use super::item_queue::{Arrival, End, ItemQueue, Lines};
 use super::pending_requests::PendingRequests;
 use super::reply_future::{begin_error, error_reply_of, no_reply_error, raw_error, typed_error};
 use crate::error::error_reply::ErrorReply;
-use crate::error::{RequestError, SendError};
+use crate::error::{RequestError, SendError, type_name};
 use crate::router::cost;
 use crate::topic::StreamRequest;
 use crate::wire::raw_message::RawMessage;
@@ -275,7 +275,7 @@ where
         return Ok(item);
     }
     let envelope = wire.decode(line).map_err(|error| failed(error.to_string()))?;
-    envelope.message.decode().map_err(|error| failed(error.to_string()))
+    envelope.decode_message(wire).map_err(failed)
 }
 
 /// Decodes the items and the errors of a stream of a topic that is known only at run time.
@@ -291,14 +291,14 @@ fn read_raw_item(
 ) -> Result<RawMessage<'static>, RequestError<RawMessage<'static>>> {
     let envelope = wire.decode(line).map_err(|error| RequestError::ReplyUndecodable {
         topic: request.to_owned(),
-        type_name: "RawMessage",
+        type_name: "RawMessage".to_owned(),
         reason: error.to_string(),
     })?;
     Ok(envelope.message.into_owned())
 }
 
 fn undecodable<I, E>(topic: &str, reason: String) -> RequestError<E> {
-    RequestError::ReplyUndecodable { topic: topic.to_owned(), type_name: std::any::type_name::<I>(), reason }
+    RequestError::ReplyUndecodable { topic: topic.to_owned(), type_name: type_name::<I>(), reason }
 }
 
 #[cfg(test)]

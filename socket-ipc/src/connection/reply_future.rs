@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::pending_requests::{BeginError, NoReply, Outcome, PendingRequests};
 use super::{Limits, Link};
 use crate::error::error_reply::{ERROR_TOPIC, ErrorReply};
-use crate::error::{RequestError, SendError};
+use crate::error::{RequestError, SendError, type_name};
 use crate::events::CloseCause;
 use crate::topic::Request;
 use crate::wire::raw_message::RawMessage;
@@ -217,7 +217,7 @@ pub(super) fn no_reply_error<R, E>(topic: &str, timeout: Duration, no_reply: NoR
         NoReply::NoRoom { limit } => RequestError::InboxFull { topic, limit },
         NoReply::TooLong { size, limit } => RequestError::ReplyUndecodable {
             topic,
-            type_name: std::any::type_name::<R>(),
+            type_name: type_name::<R>(),
             reason: format!("it takes {size} bytes, over the limit of {limit}: raise `max_message_len`"),
         },
     }
@@ -253,7 +253,7 @@ where
     T: Request<Reply: DeserializeOwned, Error: DeserializeOwned>,
 {
     let undecodable = |reason| {
-        let (topic, type_name) = (request.to_owned(), std::any::type_name::<T::Reply>());
+        let (topic, type_name) = (request.to_owned(), type_name::<T::Reply>());
         RequestError::ReplyUndecodable { topic, type_name, reason }
     };
     let reply_topic = T::REPLY_TOPIC.unwrap_or(T::NAME);
@@ -263,13 +263,12 @@ where
     {
         return Ok(reply);
     }
-    let Envelope { topic, message, is_error, stream, .. } =
-        wire.decode(text.as_bytes()).map_err(|error| undecodable(error.to_string()))?;
-    if stream != StreamPart::None {
+    let envelope = wire.decode(text.as_bytes()).map_err(|error| undecodable(error.to_string()))?;
+    if envelope.stream != StreamPart::None {
         return Err(RequestError::IsAStream { topic: request.to_owned() });
     }
-    match error_reply_of(is_error, &topic, reply_topic, &message) {
-        None => message.decode().map_err(|error| undecodable(error.to_string())),
+    match error_reply_of(envelope.is_error, &envelope.topic, reply_topic, &envelope.message) {
+        None => envelope.decode_message(wire).map_err(undecodable),
         Some(reply) => Err(typed_error(request, reply, T::HAS_TYPED_ERROR)),
     }
 }
@@ -283,7 +282,7 @@ pub(crate) fn read_raw(
     let Envelope { topic, message, is_error, stream, .. } =
         wire.decode(envelope).map_err(|error| RequestError::ReplyUndecodable {
             topic: request.to_owned(),
-            type_name: "RawMessage",
+            type_name: "RawMessage".to_owned(),
             reason: error.to_string(),
         })?;
     if stream != StreamPart::None {

@@ -64,7 +64,7 @@ pub enum Error {
         peer: Option<Peer>,
     },
     /// The client lost its connection, and all attempts that `give_up_after` allows failed. It is closed.
-    #[error("the client is closed: {0}")]
+    #[error("{0}")]
     GaveUp(ConnectError),
     /// The socket file of a listening server is gone: removed, replaced, or hidden by a volume that was mounted over
     /// it. No new client reaches the server; connected clients notice nothing. The server binds the path again, unless

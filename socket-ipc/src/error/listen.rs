@@ -34,6 +34,14 @@ pub enum ListenError {
         /// What was found there, and what can be done about it.
         found: String,
     },
+    /// The directory of the path does not exist. The server makes none.
+    #[error("cannot listen on {}: the directory {} does not exist; make it, or choose another path", path.display(), directory.display())]
+    NoDirectory {
+        /// The path.
+        path: PathBuf,
+        /// The directory.
+        directory: PathBuf,
+    },
     /// Something that is not a socket is at the path; it was left alone.
     #[error("cannot listen on {}: found {found} there, which is no socket; move it, or choose another path", path.display())]
     NotASocket {

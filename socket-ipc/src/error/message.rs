@@ -115,14 +115,25 @@ pub enum MessageErrorKind {
     Decode {
         /// The topic of the message.
         topic: String,
-        /// The Rust type that the listener takes.
-        type_name: &'static str,
-        /// Line of the mistake in the raw bytes, from 1.
+        /// The Rust type that the listener takes, without the path of its module.
+        type_name: String,
+        /// Line of the mistake in the JSON text of the message, from 1.
         line: usize,
-        /// Column of the mistake in the raw bytes, in bytes from 1.
+        /// Column of the mistake in the JSON text of the message, in bytes from 1.
         column: usize,
         /// The error of serde.
         reason: String,
+    },
+    /// The envelope has no message, and the type of a listener is none that `null` decodes into. The other listeners were
+    /// called.
+    #[error("`{topic}` is not a `{type_name}`: the envelope has no `{key}`")]
+    NoMessage {
+        /// The topic of the message.
+        topic: String,
+        /// The Rust type that the listener takes, without the path of its module.
+        type_name: String,
+        /// The key that the message has on this wire.
+        key: &'static str,
     },
 }
 

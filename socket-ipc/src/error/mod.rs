@@ -10,6 +10,7 @@ mod message;
 mod register;
 mod request;
 mod send;
+mod type_name;
 
 pub use connect::ConnectError;
 pub use fault::Error;
@@ -19,3 +20,4 @@ pub use message::{MessageError, MessageErrorKind};
 pub use register::RegisterError;
 pub use request::RequestError;
 pub use send::{FlushError, SendError};
+pub(crate) use type_name::{short_type_name, type_name};

@@ -144,7 +144,7 @@ pub enum RequestError<E = ErrorReply> {
         /// The topic of the request.
         topic: String,
         /// The Rust type of the reply.
-        type_name: &'static str,
+        type_name: String,
         /// The error of serde.
         reason: String,
     },

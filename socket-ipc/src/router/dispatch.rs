@@ -11,10 +11,10 @@ use super::report::Report;
 use super::stream_responder::{Rejection, window_of};
 use super::table::Table;
 use crate::error::error_reply::ErrorReply;
-use crate::error::{MessageError, MessageErrorKind};
+use crate::error::{MessageError, MessageErrorKind, short_type_name};
 use crate::listener::caught;
 use crate::wire::raw_message::RawMessage;
-use crate::wire::{EnvelopeError, EnvelopeKind, EnvelopeText, error_place, shift_place, shortened};
+use crate::wire::{EnvelopeError, EnvelopeKind, EnvelopeText, error_place, shortened};
 
 impl<F: Copy> Router<F> {
     /// Calls the listeners of a message, given as the bytes of its envelope, in order. Where one does not finish at
@@ -121,8 +121,8 @@ impl<F: Copy> Router<F> {
         let report_error = |kind| {
             report.message_error(MessageError::new(kind, bytes, bytes.len() as u64, self.raw_len), from)
         };
-        let (text, envelope) = match read.and_then(|read| Ok((read.text, self.wire.decode_text(read)?))) {
-            Ok(read) => read,
+        let envelope = match read.and_then(|read| self.wire.decode_text(read)) {
+            Ok(envelope) => envelope,
             Err(error) => {
                 report_error(MessageErrorKind::Envelope(error));
                 return None;
@@ -221,7 +221,6 @@ impl<F: Copy> Router<F> {
                 Some((id, window)) => entry.listener.begin_stream(&message, from, id, window),
                 None => entry.listener.call(&message, topic, from, kind),
             });
-            let message = envelope.message.as_str();
             match called {
                 Ok(Ok(CallResult::Done)) => {}
                 Ok(Ok(CallResult::Wait(wait))) => {
@@ -243,27 +242,18 @@ impl<F: Copy> Router<F> {
                     panicked(entry.topic.as_deref(), to.as_ref(), panic, from, report)
                 }
                 Ok(Err(error)) => {
-                    let (line, column, reason) = error_place(&error);
-                    let (line, column) = shift_place(text, offset_in(text, message), line, column);
-                    let type_name = entry.listener.type_name();
+                    let (topic, type_name) = (topic.to_owned(), short_type_name(entry.listener.type_name()));
+                    let error = if envelope.has_message {
+                        let (line, column, reason) = error_place(&error);
+                        MessageErrorKind::Decode { topic, type_name, line, column, reason }
+                    } else {
+                        MessageErrorKind::NoMessage { topic, type_name, key: self.wire.message_key() }
+                    };
                     if entry.responds() {
-                        let text = format!(
-                            "`{topic}` is not a `{type_name}`: {reason} at line {line} column {column}"
-                        );
-                        report.send_error_reply(
-                            &entry.reply_to(kind),
-                            topic,
-                            ErrorReply::new(ErrorReply::UNDECODABLE, text),
-                            from,
-                        );
+                        let reply = ErrorReply::new(ErrorReply::UNDECODABLE, error.to_string());
+                        report.send_error_reply(&entry.reply_to(kind), &envelope.topic, reply, from);
                     }
-                    report_error(MessageErrorKind::Decode {
-                        topic: topic.to_owned(),
-                        type_name,
-                        line,
-                        column,
-                        reason,
-                    });
+                    report_error(error);
                 }
                 Err(panic) if entry.responds() => {
                     panicked(entry.topic.as_deref(), Some(&entry.reply_to(kind)), panic, from, report)
@@ -273,9 +263,4 @@ impl<F: Copy> Router<F> {
         }
         None
     }
-}
-
-/// Where `part`, a slice of `text`, begins in it.
-fn offset_in(text: &str, part: &str) -> usize {
-    (part.as_ptr() as usize).checked_sub(text.as_ptr() as usize).filter(|at| *at <= text.len()).unwrap_or(0)
 }

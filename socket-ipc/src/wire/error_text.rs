@@ -30,11 +30,3 @@ pub(crate) fn shortened(reason: &str) -> String {
     let back = (reason.len() - REASON_END..reason.len()).find(|at| reason.is_char_boundary(*at));
     format!("{} … {}", &reason[..front], &reason[back.unwrap_or(reason.len())..])
 }
-
-/// The place `line`, `column` of a message in the text that holds it from byte `offset` on.
-pub(crate) fn shift_place(text: &str, offset: usize, line: usize, column: usize) -> (usize, usize) {
-    let before = &text.as_bytes()[..offset.min(text.len())];
-    let lines = before.iter().filter(|byte| **byte == b'\n').count();
-    let last_line = before.iter().rev().take_while(|byte| **byte != b'\n').count();
-    (line + lines, if line <= 1 { column + last_line } else { column })
-}

@@ -25,7 +25,7 @@ pub(crate) use decode::{
     request_id_at_end, utf8,
 };
 pub(crate) use encode::{Tail, count_delimiters, topic_or_none};
-pub(crate) use error_text::{error_place, shift_place, shortened};
+pub(crate) use error_text::{error_place, shortened};
 pub(crate) use framer::{Frame, Framer};
 
 /// The topic of a message that was sent under an empty one.

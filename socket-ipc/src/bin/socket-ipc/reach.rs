@@ -122,7 +122,11 @@ fn last(error: &ConnectError) -> &ConnectError {
 fn explain_io(path: &Path, error: &io::Error) -> String {
     let shown = path.display();
     match error.kind() {
-        ErrorKind::NotFound => format!("no server: {shown} does not exist"),
+        ErrorKind::NotFound => {
+            let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+            let missing = directory.filter(|directory| !directory.exists()).unwrap_or(path);
+            format!("no server: {} does not exist", missing.display())
+        }
         ErrorKind::ConnectionRefused if is_socket(path) => {
             format!("no server: {shown} is the socket of one that is gone")
         }

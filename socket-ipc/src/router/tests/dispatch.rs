@@ -47,7 +47,7 @@ fn router_decode_error_is_reported_and_others_called() {
     fixture.raw(Some("number"), "raw");
     fixture.slow("second");
     let text = r#"{"topic":"number","message":"five"}"#;
-    let error = format!("7: error decode Number at 1:34: {text}");
+    let error = format!("7: error decode Number at 1:6: {text}");
     assert_eq!(fixture.dispatch(text), [error.clone(), "7: raw number \"five\"".to_owned(), error]);
 }
 

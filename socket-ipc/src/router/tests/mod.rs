@@ -41,7 +41,7 @@ impl Report<u64> for Log {
     fn message_error(&self, error: MessageError, from: u64) {
         let kind = match error.kind() {
             MessageErrorKind::Decode { line, column, type_name, .. } => {
-                format!("decode {} at {line}:{column}", type_name.rsplit("::").next().unwrap_or_default())
+                format!("decode {} at {line}:{column}", type_name)
             }
             MessageErrorKind::Envelope(_) => "envelope".to_owned(),
             MessageErrorKind::TopicTooLong { size, limit } => format!("topic {size} over {limit}"),

@@ -9,7 +9,7 @@ use rustix::fs::OFlags;
 
 use super::held::{Identity, no_socket};
 use super::holder::{self, Holder};
-use super::{only_ours_to_write, user};
+use super::{missing_directory, only_ours_to_write, user};
 use crate::error::ListenError;
 
 /// How often to try again if the locked file is no longer at its path: each time, the server that held it has just
@@ -106,6 +106,11 @@ struct Attempt<'s> {
 
 impl Attempt<'_> {
     fn io(&self, cause: io::Error) -> ListenError {
+        if cause.kind() == io::ErrorKind::NotFound
+            && let Some(directory) = missing_directory(self.socket)
+        {
+            return ListenError::NoDirectory { path: self.socket.to_owned(), directory };
+        }
         ListenError::Io { path: self.socket.to_owned(), action: "open its lock file", cause }
     }
 

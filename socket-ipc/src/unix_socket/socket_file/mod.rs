@@ -66,6 +66,12 @@ pub(crate) fn path_error(path: &Path) -> Option<String> {
     }
 }
 
+/// The directory of a path, if it does not exist.
+pub(crate) fn missing_directory(path: &Path) -> Option<PathBuf> {
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty())?;
+    matches!(directory.try_exists(), Ok(false)).then(|| directory.to_owned())
+}
+
 /// Binds `path` and listens on it. A dead socket there is reclaimed; any other file is left alone.
 pub(crate) async fn bind(path: &Path, access: Access) -> Result<(UnixListener, SocketFile), ListenError> {
     if let Some(reason) = path_error(path) {

@@ -6,7 +6,7 @@ mod one_pass;
 
 use std::borrow::Cow;
 
-use serde::de::Deserializer as _;
+use serde::de::{DeserializeOwned, Deserializer as _};
 use serde_json::value::RawValue;
 
 use super::error_text::error_place;
@@ -45,6 +45,8 @@ pub struct Envelope<'m> {
     pub(crate) replies_to_none: bool,
     /// What it says of a stream.
     pub(crate) stream: StreamPart<'m>,
+    /// Whether it has a message at all.
+    pub(crate) has_message: bool,
 }
 
 impl Envelope<'_> {
@@ -58,6 +60,12 @@ impl Envelope<'_> {
             (EnvelopeKind::Request(_), _) => Some(AttemptKind::Request),
             (EnvelopeKind::Message, _) => Some(AttemptKind::Message),
         }
+    }
+
+    /// Decodes the message. The error says what is wrong with it.
+    pub(crate) fn decode_message<T: DeserializeOwned>(&self, wire: Wire) -> Result<T, String> {
+        let no_message = || format!("the envelope has no `{}`", wire.message_key());
+        self.message.decode().map_err(|error| if self.has_message { error.to_string() } else { no_message() })
     }
 }
 
@@ -138,6 +146,7 @@ impl Wire {
                 odd_id: None,
                 replies_to_none: false,
                 stream: StreamPart::None,
+                has_message: true,
             });
         }
         self.decode_any_form(text)
@@ -153,9 +162,10 @@ impl Wire {
                 let (line, column, reason) = error_place(&error);
                 EnvelopeError::NotAnEnvelope { line, column, reason }
             })?;
+        let has_message = parts.message.is_some();
         let message = RawMessage::borrowed(parts.message.map_or("null", RawValue::get));
         let Parts { topic, kind, is_error, odd_id, replies_to_none, stream, .. } = parts;
-        Ok(Envelope { topic, message, kind, is_error, odd_id, replies_to_none, stream })
+        Ok(Envelope { topic, message, kind, is_error, odd_id, replies_to_none, stream, has_message })
     }
 
     /// Reads the topic of an envelope that is written as every peer writes it: topic first, nothing to unescape. Does
