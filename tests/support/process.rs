@@ -14,7 +14,7 @@ use crate::DEADLINE;
 /// A message to which the server process replies.
 pub const PING: &[u8] = b"{\"topic\":\"ping\",\"message\":1}\n";
 
-/// The command that starts `tests/support/peer.rs` with a runtime flavour. Only the tests know the path of the binary.
+/// The command that starts `tests/support/peer/main.rs` with a runtime flavour. Only the tests know the path of the binary.
 pub fn command(binary: &str, flavour: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary);
     command.args(arguments).env("PEER_FLAVOUR", flavour);
