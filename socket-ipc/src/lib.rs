@@ -132,6 +132,7 @@ mod events;
 #[cfg(any(doc, doctest))]
 pub mod guide;
 mod handlers;
+mod in_memory;
 pub mod limits;
 mod listener;
 mod metrics;

@@ -103,7 +103,7 @@ support::both_flavours! {
 
     async fn connect_once_client_closed_meanwhile_says_so() {
         let client = Client::builder("in memory")
-            .connector(|| std::future::pending::<std::io::Result<tokio::io::DuplexStream>>())
+            .connector(std::future::pending::<std::io::Result<tokio::io::DuplexStream>>)
             .build();
         let closing = client.handle();
         let (connected, ()) = tokio::join!(client.connect_once(), async move { closing.close().await });

@@ -149,14 +149,7 @@ support::both_flavours! {
 async fn request_timeout_default_and_own_are_kept() {
     let server = Server::new("in memory");
     let _gate = gated(&server);
-    let acceptor = server.handle();
-    let client = Client::builder("in memory")
-        .connector(move || {
-            let (ours, theirs) = tokio::io::duplex(1024);
-            let served = acceptor.serve_connection(theirs).map_err(std::io::Error::other);
-            async move { served.map(|_| ours) }
-        })
-        .build();
+    let client = server.in_memory_client().build();
     client.connect().await.unwrap();
     let start = tokio::time::Instant::now();
     let default = client.request(&Wait(1));

@@ -2,13 +2,14 @@
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::path::Path;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::state::State;
 use crate::client_id::ClientId;
-use crate::connection::{CloseCommand, Closing};
+use crate::connection::{CloseCommand, Closing, Limits};
 use crate::endpoint::{Endpoint, closing};
 use crate::error::Error;
 use crate::events::CloseCause;
@@ -176,6 +177,20 @@ impl<P> ServerHandle<P> {
     /// ```
     pub async fn closing(&self) {
         closing::begun(&self.state).await;
+    }
+
+    /// The same server, whatever its protocol.
+    pub(crate) fn untyped(&self) -> ServerHandle {
+        ServerHandle::new(Arc::clone(&self.state))
+    }
+
+    /// Where the server listens.
+    pub(crate) fn path(&self) -> &Path {
+        &self.state.options.path
+    }
+
+    pub(crate) fn limits(&self) -> &Limits {
+        &self.state.options.limits
     }
 
     /// The endpoint itself, for what is the same on servers and clients.

@@ -1,6 +1,5 @@
 //! What the servers of other machines need of a server: a way in for their requests, and a way out for its own.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -9,7 +8,7 @@ use tracing::Instrument as _;
 use super::handle::ServerHandle;
 use crate::client_id::ClientId;
 use crate::connection::Transport;
-use crate::connection::{self, Limits, request_span};
+use crate::connection::{self, request_span};
 use crate::endpoint::Endpoint as _;
 use crate::endpoint::lifecycle::Phase;
 use crate::error::error_reply::ErrorReply;
@@ -38,11 +37,6 @@ impl Request for Forwarded {
 }
 
 impl<P> ServerHandle<P> {
-    /// The same server, whatever its protocol.
-    pub(crate) fn untyped(&self) -> ServerHandle {
-        ServerHandle::new(Arc::clone(&self.state))
-    }
-
     /// How many clients are connected.
     pub(crate) fn client_count(&self) -> usize {
         self.state.clients.recipients().len()
@@ -53,18 +47,9 @@ impl<P> ServerHandle<P> {
         self.state.admit_remote(stream)
     }
 
-    pub(crate) fn limits(&self) -> &Limits {
-        &self.state.options.limits
-    }
-
     /// Whether closing has begun.
     pub(crate) fn is_closing(&self) -> bool {
         self.state.core.lifecycle.phase() >= Phase::Closing
-    }
-
-    /// Where the server listens.
-    pub(crate) fn path(&self) -> &Path {
-        &self.state.options.path
     }
 
     /// Whether the topic has a listener here, or a responder other than a fallback.
