@@ -59,7 +59,7 @@ fn reads_back<M: serde::Serialize + ?Sized>(
     let is_kept = match (&tail, &envelope.kind) {
         (Tail::Message, kind) => *kind == EnvelopeKind::Message,
         (Tail::Request { trace, .. }, EnvelopeKind::Request(read)) => {
-            envelope.trace == trace && text(read) == text(&id)
+            envelope.trace == *trace && text(read) == text(&id)
         }
         (Tail::Reply { .. } | Tail::Item(_), EnvelopeKind::Reply(read)) => text(read) == text(&id),
         _ => false,
