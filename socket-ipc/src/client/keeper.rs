@@ -13,7 +13,7 @@ use crate::connection::{Link, Session, Transport};
 use crate::endpoint::closing::Finish;
 use crate::endpoint::lifecycle::Phase;
 use crate::error::{ConnectError, Error};
-use crate::events::{CloseCause, CloseReason};
+use crate::events::CloseReason;
 use crate::limits::delay::Delay;
 use crate::router::Wait;
 use crate::sync::{lock, write};
@@ -185,7 +185,7 @@ where
     S: Transport,
 {
     let span = tracing::debug_span!("connection");
-    let mut session = Session::new(stream, Arc::clone(state), (), link, CloseCause::SlowServer).run();
+    let mut session = Session::new(stream, Arc::clone(state), (), link).run();
     if let Some(hold) = hold {
         session.hold(hold);
     }

@@ -38,6 +38,8 @@ impl Endpoint for State {
     type Events = ClientEvents;
     type Connection = Arc<Link>;
 
+    const SLOW_CONSUMER: CloseCause = CloseCause::SlowServer;
+
     #[inline]
     fn core(&self) -> &Core<(), ClientEvents> {
         &self.core

@@ -37,6 +37,7 @@ use std::time::Duration;
 
 use crate::error::error_reply::ErrorReply;
 use crate::error::{Error, MessageError};
+use crate::events::CloseCause;
 use crate::metrics::Metrics;
 use crate::router::Router;
 use crate::wire::{AttemptKind, RequestId, Wire};
@@ -68,6 +69,9 @@ pub(crate) use transport::Transport;
 /// The endpoint of a connection: a server or a client. `From` says where a message is from.
 pub(crate) trait EndpointState: Send + Sync + 'static {
     type From: Copy + Send + Sync + Unpin + 'static;
+
+    /// Why a connection ends whose peer takes no bytes.
+    const SLOW_CONSUMER: CloseCause;
 
     fn router(&self) -> &Router<Self::From>;
     fn limits(&self) -> &Limits;

@@ -19,7 +19,7 @@ use crate::wire::RequestId;
 /// The running responders, up to a limit.
 pub(super) struct RunningResponders<E: EndpointState> {
     /// Made when first needed: most connections have none, and it takes memory.
-    running: Option<Set<E>>,
+    running: Option<Box<Set<E>>>,
     count: usize,
     /// The bytes that the responders and their requests take.
     len: usize,
@@ -36,8 +36,8 @@ struct Set<E: EndpointState> {
 }
 
 impl<E: EndpointState> Set<E> {
-    fn new() -> Self {
-        Self { responders: FuturesUnordered::new(), waker: TurnWaker::new() }
+    fn new() -> Box<Self> {
+        Box::new(Self { responders: FuturesUnordered::new(), waker: TurnWaker::new() })
     }
 }
 
@@ -85,7 +85,7 @@ impl<E: EndpointState> RunningResponders<E> {
     /// Polls the responders that `wake` wakes, and those that were woken.
     fn poll_after(&mut self, cx: &mut Context<'_>, wake: impl FnOnce(&mut FuturesUnordered<Running<E>>)) {
         let Self { running, count, len, streams, .. } = self;
-        let Some(Set { responders, waker }) = running.as_mut().filter(|_| *count > 0) else { return };
+        let Some(Set { responders, waker }) = running.as_deref_mut().filter(|_| *count > 0) else { return };
         let mut wake = Some(wake);
         waker.poll(cx, |cx| {
             if let Some(wake) = wake.take() {

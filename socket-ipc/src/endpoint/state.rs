@@ -15,6 +15,7 @@ use crate::connection::{
 };
 use crate::error::error_reply::ErrorReply;
 use crate::error::{Error, MessageError, SendError};
+use crate::events::CloseCause;
 use crate::listener::DropReport;
 use crate::metrics::Metrics;
 use crate::metrics::stats::Stats;
@@ -28,6 +29,9 @@ pub(crate) trait Endpoint: Send + Sync + Sized + 'static {
     type Events: EventLists;
     /// What it keeps of a connection.
     type Connection;
+
+    /// Why a connection ends whose peer takes no bytes.
+    const SLOW_CONSUMER: CloseCause;
 
     fn core(&self) -> &Core<Self::Peer, Self::Events>;
     fn limits(&self) -> &Limits;
@@ -126,6 +130,8 @@ impl<P, E> Core<P, E> {
 
 impl<E: Endpoint> EndpointState for E {
     type From = E::Peer;
+
+    const SLOW_CONSUMER: CloseCause = E::SLOW_CONSUMER;
 
     #[inline]
     fn router(&self) -> &Router<E::Peer> {

@@ -16,7 +16,6 @@ use crate::client_id::ClientId;
 use crate::connection::{Session, Transport};
 use crate::endpoint::lifecycle::Phase;
 use crate::error::{Error, ListenError};
-use crate::events::CloseCause;
 use crate::unix_socket::group::{Group, is_member};
 use crate::unix_socket::peer::Peer;
 
@@ -136,7 +135,7 @@ impl State {
             let Attended { state, id, client } = &attended;
             let (state, link) = (Arc::clone(state), client.link.clone());
             // Its end is not reported: the other end of the stream in memory notices it.
-            Session::new(stream, state, *id, link, CloseCause::SlowClient).run().await;
+            Session::new(stream, state, *id, link).run().await;
         };
         let task = runtime.spawn(attend.instrument(span));
         // Set once, here.
@@ -181,7 +180,7 @@ where
     // Not an `async fn`: its future would have room for the stream and for `attended` twice.
     let Attended { state, id, client } = &attended;
     let link = client.link.clone();
-    let session = Session::new(stream, Arc::clone(state), *id, link, CloseCause::SlowClient);
+    let session = Session::new(stream, Arc::clone(state), *id, link);
     // In this order: the session gives up what it holds before the end is reported.
     let mut running = (session.run(), attended);
     poll_fn(move |cx| {
@@ -218,7 +217,15 @@ pub(super) fn peer_of(stream: &tokio::net::UnixStream) -> io::Result<Peer> {
 
 #[cfg(test)]
 mod tests {
-    use super::max_clients;
+    use super::*;
+
+    /// An idle connection takes little memory, and this is the largest part of it. Its task has 128 bytes beside, and is
+    /// allocated in steps of 128.
+    #[test]
+    fn session_takes_no_more_than_600_bytes() {
+        let size = size_of::<Session<tokio::net::UnixStream, State>>();
+        assert!(size <= 600, "{size}");
+    }
 
     #[test]
     fn max_clients_many_wanted_leaves_a_quarter_of_open_files() {

@@ -41,6 +41,8 @@ impl Endpoint for State {
     type Events = ServerEvents;
     type Connection = Arc<ConnectedClient>;
 
+    const SLOW_CONSUMER: CloseCause = CloseCause::SlowClient;
+
     #[inline]
     fn core(&self) -> &Core<ClientId, ServerEvents> {
         &self.core

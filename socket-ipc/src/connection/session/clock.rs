@@ -59,7 +59,7 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
         } else if stalled {
             // A stream may be unwritable only because its peer reads slowly.
             if !self.writer.write_regardless(&self.stream) {
-                self.shutdown.abort(self.slow_consumer.clone());
+                self.shutdown.abort(E::SLOW_CONSUMER);
             }
         } else if complete {
             self.report_incomplete();

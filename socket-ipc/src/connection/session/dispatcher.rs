@@ -28,12 +28,13 @@ const SEARCH_COST: usize = 16;
 /// Calls the listeners of the messages of a connection.
 pub(super) struct Dispatcher<E: EndpointState> {
     listeners: Cached<E::From>,
-    held: Option<HeldMessage<E::From>>,
+    // Boxed: most connections hold none, and it takes memory.
+    held: Option<Box<HeldMessage<E::From>>>,
     responders: RunningResponders<E>,
     /// The peer still reads replies.
     peer_reads: bool,
     /// How many responders have begun in this turn.
-    begun: usize,
+    begun: u32,
     /// The requests among the messages that are held back. Made when first needed: it takes memory.
     held_requests: Option<Box<HeldRequests>>,
 }
@@ -48,6 +49,10 @@ struct HeldMessage<F> {
 }
 
 impl<F: Copy> HeldMessage<F> {
+    fn new(pending: PendingCall<F>, len: usize, taken: usize) -> Box<Self> {
+        Box::new(Self { pending, len, taken, request: OnceCell::new() })
+    }
+
     /// Keeps its responder from being called, if the message is one of these requests. `bytes` are the bytes of the
     /// message.
     fn cancel(&mut self, wire: Wire, bytes: &[u8], ids: &[RequestId]) {
@@ -76,8 +81,7 @@ impl<E: EndpointState> Dispatcher<E> {
     /// Holds back the first message of the connection until `wait` has finished. `wait` is held as a message of no
     /// bytes whose listener is running.
     pub(super) fn hold(&mut self, wait: Wait) {
-        let pending = PendingCall::before_first(wait);
-        self.held = Some(HeldMessage { pending, len: 0, taken: 0, request: OnceCell::new() });
+        self.held = Some(HeldMessage::new(PendingCall::before_first(wait), 0, 0));
     }
 
     /// A turn begins.
@@ -125,7 +129,7 @@ impl<E: EndpointState> Dispatcher<E> {
                     if self.dispatch(cx, reader, context, len, taken, turn).is_pending() {
                         return Poll::Pending;
                     }
-                    if self.begun > 0 && self.begun >= context.limits().max_requests {
+                    if self.begun > 0 && self.begun as usize >= context.limits().max_requests {
                         // A client that requests and cancels in a loop begins no more than `max_requests` responders a
                         // turn.
                         *turn = 0;
@@ -194,7 +198,7 @@ impl<E: EndpointState> Dispatcher<E> {
                 Poll::Ready(())
             }
             Some(pending) => {
-                self.held = Some(HeldMessage { pending, len, taken, request: OnceCell::new() });
+                self.held = Some(HeldMessage::new(pending, len, taken));
                 self.poll_held(cx, reader, context)
             }
         }
@@ -207,7 +211,7 @@ impl<E: EndpointState> Dispatcher<E> {
         reader: &mut Reader,
         context: &ConnectionContext<E>,
     ) -> Poll<()> {
-        while let Some(HeldMessage { pending, len, taken, .. }) = &mut self.held {
+        while let Some(HeldMessage { pending, len, taken, .. }) = self.held.as_deref_mut() {
             let (poll, awaits_close) = polled(context.identity(), || pending.poll(cx, context.from, context));
             let router = context.endpoint.router();
             if poll.is_pending() {
@@ -238,7 +242,8 @@ impl<E: EndpointState> Dispatcher<E> {
 
     /// Spawns a listener that waits for the endpoint to close: closing does not wait for it.
     fn release_held(&mut self, reader: &mut Reader, context: &ConnectionContext<E>) {
-        if let Some(HeldMessage { pending, taken, .. }) = self.held.take() {
+        if let Some(held) = self.held.take() {
+            let HeldMessage { pending, taken, .. } = *held;
             let context = context.clone();
             tokio::spawn(async move { pending.run(context.from, &context).await });
             reader.consume(taken);
@@ -327,9 +332,9 @@ impl<E: EndpointState> Dispatcher<E> {
     /// Drops the running listener and responders, unfinished.
     pub(super) fn give_up(&mut self, reader: &mut Reader, context: &ConnectionContext<E>) {
         self.responders.give_up();
-        if let Some(HeldMessage { pending, taken, .. }) = self.held.take() {
-            pending.give_up(context.from, context);
-            reader.consume(taken);
+        if let Some(held) = self.held.take() {
+            held.pending.give_up(context.from, context);
+            reader.consume(held.taken);
         }
     }
 }

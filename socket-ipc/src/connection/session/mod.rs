@@ -82,8 +82,6 @@ const INTAKE: usize = 1024 * 1024;
 pub(crate) struct Session<S, E: EndpointState> {
     context: ConnectionContext<E>,
     stream: S,
-    /// The close cause to report when the peer accepts no bytes.
-    slow_consumer: CloseCause,
     reader: Reader,
     dispatcher: Dispatcher<E>,
     writer: Writer,
@@ -127,13 +125,7 @@ struct Turn {
 }
 
 impl<S: Transport, E: EndpointState> Session<S, E> {
-    pub(crate) fn new(
-        stream: S,
-        endpoint: Arc<E>,
-        from: E::From,
-        link: Link,
-        slow_consumer: CloseCause,
-    ) -> Self {
+    pub(crate) fn new(stream: S, endpoint: Arc<E>, from: E::From, link: Link) -> Self {
         let limits = endpoint.limits();
         Self {
             reader: Reader::new(limits),
@@ -141,7 +133,6 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
             writer: Writer::new(Arc::clone(&link.outbox), limits.write_stall),
             context: ConnectionContext { endpoint, from, link },
             stream,
-            slow_consumer,
             shutdown: Shutdown::Serving,
             account: None,
             probe_at: None,

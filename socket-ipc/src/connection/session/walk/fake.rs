@@ -12,6 +12,7 @@ use crate::connection::reply::{Outcome, reply};
 use crate::connection::{EndpointState, InboxBudget, ItemSender, Limits, Outbox};
 use crate::error::error_reply::ErrorReply;
 use crate::error::{Error, MessageError};
+use crate::events::CloseCause;
 use crate::listener::DropReport;
 use crate::metrics::Metrics;
 use crate::router::{
@@ -286,6 +287,8 @@ impl Fake {
 
 impl EndpointState for Fake {
     type From = ();
+
+    const SLOW_CONSUMER: CloseCause = CloseCause::SlowClient;
 
     fn router(&self) -> &Router<()> {
         &self.router

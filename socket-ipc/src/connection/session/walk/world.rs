@@ -76,8 +76,7 @@ impl World {
         let endpoint = Fake::new(limits, &link.outbox);
         let stream = Stream::default();
         lock(&stream.0).forgets = forgets;
-        let session =
-            Session::new(stream.clone(), Arc::clone(&endpoint), (), link.clone(), CloseCause::SlowClient);
+        let session = Session::new(stream.clone(), Arc::clone(&endpoint), (), link.clone());
         Self {
             socket: stream,
             endpoint,
