@@ -27,7 +27,7 @@ struct Step {
     /// Of one node, in seconds.
     node: Spread,
     /// Of the NATS server, in seconds.
-    engine: f64,
+    nats: f64,
     in_messages: f64,
     out_messages: f64,
     out_bytes: f64,
@@ -36,7 +36,7 @@ struct Step {
 /// Measures idle domains, and prints the table with a line for a domain that is computed.
 pub fn measure(steps: &[u64], seconds: u64) -> Result<(), Failed> {
     println!(
-        "| nodes | beats in, a second | beats out, a second | MB out, a second | a node, % of a core | least | most | NATS server, % of a core |"
+        "| nodes | beats in, a second | beats out, a second | payload out, MB a second | a node, % of a core | least | most | NATS server, % of a core |"
     );
     println!("|---:|---:|---:|---:|---:|---:|---:|---:|");
     let mut measured = Vec::new();
@@ -53,13 +53,13 @@ pub fn measure(steps: &[u64], seconds: u64) -> Result<(), Failed> {
     // A node does the same for itself in every domain, and the same for each beat that it receives. So does NATS.
     let a_beat = (last.node.median - first.node.median) / (last.nodes - first.nodes);
     let alone = first.node.median - a_beat * (first.nodes - 1.0);
-    let a_delivery = (last.engine - first.engine) / (last.out_messages - first.out_messages);
+    let a_delivery = (last.nats - first.nats) / (last.out_messages - first.out_messages);
     let out_messages = COMPUTED * (COMPUTED - 1.0);
     let node = alone + a_beat * (COMPUTED - 1.0);
     let computed = Step {
         nodes: COMPUTED,
         node: Spread { median: node, least: node, most: node },
-        engine: first.engine + a_delivery * (out_messages - first.out_messages),
+        nats: first.nats + a_delivery * (out_messages - first.out_messages),
         in_messages: COMPUTED,
         out_messages,
         out_bytes: out_messages * last.out_bytes / last.out_messages,
@@ -67,7 +67,7 @@ pub fn measure(steps: &[u64], seconds: u64) -> Result<(), Failed> {
     print_row(&computed, ", computed");
     println!(
         "\nA node: {:.0} µs a second, and {:.1} µs for each beat that it receives. The NATS server: {:.1} µs for each beat \
-         that it sends. A beat: {:.0} bytes.",
+         that it sends. A beat: {:.0} bytes of payload.",
         alone * 1e6,
         a_beat * 1e6,
         a_delivery * 1e6,
@@ -87,7 +87,7 @@ fn print_row(step: &Step, note: &str) {
         percent(step.node.median),
         percent(step.node.least),
         percent(step.node.most),
-        percent(step.engine),
+        percent(step.nats),
     );
 }
 
@@ -108,15 +108,15 @@ fn idle(nodes: u64, duration: Duration) -> Result<Step, Failed> {
         let times = players.processes().map(processor_time).collect::<Result<Vec<_>, _>>()?;
         Ok((Instant::now(), times, processor_time(nats.process())?, nats.traffic()?))
     };
-    let (begun, times, engine, traffic) = sample()?;
+    let (begun, times, nats_time, traffic) = sample()?;
     sleep(duration);
-    let (ended, times_then, engine_then, traffic_then) = sample()?;
+    let (ended, times_then, nats_time_then, traffic_then) = sample()?;
     let seconds = (ended - begun).as_secs_f64();
     let each = times.iter().zip(&times_then).map(|(before, then)| (then - before) / seconds);
     Ok(Step {
         nodes: nodes as f64,
         node: Spread::of(each.collect()).ok_or("no nodes")?,
-        engine: (engine_then - engine) / seconds,
+        nats: (nats_time_then - nats_time) / seconds,
         in_messages: (traffic_then.in_msgs - traffic.in_msgs) as f64 / seconds,
         out_messages: (traffic_then.out_msgs - traffic.out_msgs) as f64 / seconds,
         out_bytes: (traffic_then.out_bytes - traffic.out_bytes) as f64 / seconds,
