@@ -1,5 +1,7 @@
 //! Compares socket-ipc with the alternatives: see `README.md`.
 
+#[cfg(feature = "cluster")]
+mod cluster;
 mod curves;
 mod latency;
 mod picture;
@@ -63,6 +65,22 @@ enum Task {
     /// Plays one endpoint of a step of a curve, as a process of its own.
     #[command(hide = true)]
     Step { endpoint: Endpoint, curve: Curve, step: u64, path: PathBuf },
+    /// Plays one part of a comparison of clusters, as a process of its own.
+    #[cfg(feature = "cluster")]
+    #[command(hide = true)]
+    Node {
+        system: System,
+        part: cluster::Part,
+        over: cluster::Over,
+        load: cluster::Load,
+        count: u64,
+        url: String,
+        path: PathBuf,
+    },
+    /// Plays one idle node, as a process of its own.
+    #[cfg(feature = "cluster")]
+    #[command(hide = true)]
+    Idle { number: u64, nodes: u64, url: String, path: PathBuf },
     /// How the cost grows with topics, clients, and the length of messages.
     Curves {
         /// How often each step is measured.
@@ -96,6 +114,9 @@ enum Task {
         #[arg(long, default_value_t = 5)]
         runs: usize,
     },
+    /// Servers joined over NATS, compared with plain async-nats and with one server.
+    #[cfg(feature = "cluster")]
+    Cluster(cluster::Amount),
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -125,6 +146,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             return systems::block_on(false, curves::play(endpoint, curve, step, &path))
                 .map_err(|error| error as _);
         }
+        #[cfg(feature = "cluster")]
+        Some(Task::Node { system, part, over, load, count, url, path }) => {
+            let playing = cluster::play(part, over, load, count, &url, &path);
+            return systems::block_on(system == System::SocketIpcMultiThread, playing)
+                .map_err(|error| error as _);
+        }
+        #[cfg(feature = "cluster")]
+        Some(Task::Idle { number, nodes, url, path }) => {
+            return systems::block_on(false, cluster::stay(number, nodes, &url, &path))
+                .map_err(|error| error as _);
+        }
         Some(Task::Curves { runs, svg }) => {
             println!("{}\n", report::machine());
             return curves::compare(runs, svg.as_deref());
@@ -140,6 +172,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some(Task::Streams { count, runs }) => {
             println!("{}\n", report::machine());
             return streams::compare(count, runs);
+        }
+        #[cfg(feature = "cluster")]
+        Some(Task::Cluster(amount)) => {
+            println!("{}\n", report::machine());
+            return cluster::compare(&amount);
         }
     }
     let or_all = |some: Vec<_>| if some.is_empty() { System::value_variants().to_vec() } else { some };

@@ -54,7 +54,7 @@ impl Way {
 }
 
 /// How many requests are in flight at once, where several are.
-const IN_FLIGHT: u64 = 64;
+pub const IN_FLIGHT: u64 = 64;
 
 /// The part of one process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -66,7 +66,7 @@ pub enum Part {
 /// A [`Small`] as a request.
 #[derive(Topic, serde::Serialize, serde::Deserialize)]
 #[topic(name = "echo", reply = Small)]
-struct EchoRequest(Small);
+pub struct EchoRequest(pub Small);
 
 /// Measures each way on both kinds of runtime, in turns, and prints the table.
 pub fn compare(count: u64, runs: usize) -> Result<(), Failed> {
@@ -121,7 +121,7 @@ pub async fn play(part: Part, way: Way, count: u64, path: &Path) -> Done {
 }
 
 /// Requests `count` echoes, `at_once` of them in flight at a time.
-async fn in_flight<F>(at_once: u64, count: u64, request: impl Fn(u64) -> F) -> Done
+pub async fn in_flight<F>(at_once: u64, count: u64, request: impl Fn(u64) -> F) -> Done
 where
     F: Future<Output = Result<Small, Box<dyn std::error::Error + Send + Sync>>>,
 {

@@ -82,6 +82,12 @@ impl Players {
         }
     }
 
+    /// The ids of the processes.
+    #[cfg(feature = "cluster")]
+    pub fn processes(&self) -> impl Iterator<Item = u32> {
+        self.started.iter().map(|player| player.0.id())
+    }
+
     /// The memory of the first process, as the kernel reports it, in bytes.
     pub fn memory_of_first(&self, field: &str) -> Result<u64, Failed> {
         let first = self.started.first().ok_or("no process was started")?;
@@ -101,6 +107,21 @@ impl Drop for Players {
             drop(player);
         }
     }
+}
+
+/// The processor time that the threads of a process have taken, in seconds. Those that have ended are not counted.
+#[cfg(feature = "cluster")]
+pub fn processor_time(process: u32) -> Result<f64, Failed> {
+    let mut nanoseconds = 0;
+    for thread in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        // A thread may end meanwhile.
+        let Ok(times) = std::fs::read_to_string(thread?.path().join("schedstat")) else { continue };
+        nanoseconds += times.split(' ').next().unwrap_or_default().parse::<u64>()?;
+    }
+    if nanoseconds == 0 {
+        return Err(format!("the kernel does not tell the processor time of {process}").into());
+    }
+    Ok(nanoseconds as f64 / 1e9)
 }
 
 pub fn run(system: System, work: Work, scale: f64, peers: Option<&Path>) -> Result<Measurement, Failed> {
