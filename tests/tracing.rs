@@ -189,6 +189,23 @@ support::both_flavours! {
         warnings.none("no-listener-for-this");
     }
 
+    async fn request_refused_by_authorize_is_no_warning() {
+        let (place, mut warnings) = (Place::new(), Warnings::new());
+        let reason = format!("nothing at {}", place.socket().display());
+        let text = reason.clone();
+        let server = Server::builder(place.socket()).authorize(move |_| Err(text.clone().into())).build();
+        server.listen().await.unwrap();
+        let client = Client::new(place.socket());
+        client.connect().await.unwrap();
+        for _ in 0..100 {
+            client.request_raw("refused", &1).await.unwrap_err();
+        }
+        warnings.none(&reason);
+        // A message is reported, as its sender is not told.
+        client.send_raw("refused", &1).unwrap();
+        warnings.find(&["WARN", &format!("`refused` is refused by `authorize`: {reason} (forbidden)")]).await;
+    }
+
     async fn connect_fails_again_and_again_is_one_warning() {
         let (place, mut warnings) = (Place::new(), Warnings::new());
         let client = Client::builder(place.socket()).retry_delay(Duration::from_millis(1)).give_up_after(5).build();

@@ -43,6 +43,7 @@
 //! |---|---|---|
 //! | [`connect`](Client::connect) | a server | as long as it takes, or as `give_up_after` says |
 //! | [`connect_within`](Client::connect_within) | a server | what it is given |
+//! | [`connect_once`](Client::connect_once) | one attempt | `connect_timeout` (5 s) |
 //! | [`send`](Client::send), [`send_raw`](Client::send_raw), [`flush`](Client::flush) | the server to read | as long as the server reads something every `write_stall` (10 s) |
 //! | [`request`](Client::request), [`request_raw`](Client::request_raw) | the reply | `request_timeout` (10 s) |
 //! | [`request_within`](Client::request_within), [`request_raw_within`](Client::request_raw_within) | the reply | what it is given |
