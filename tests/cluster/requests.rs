@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use socket_ipc::cluster::{ClusterError, ClusterOptions, ForwardError, OfferError};
-use socket_ipc::{CloseCause, ErrorReply, RequestError, Topic};
+use socket_ipc::{AttemptKind, CloseCause, ErrorReply, RequestError, Topic};
 use support::nats::Nats;
 use support::{Events, soon};
 
@@ -50,6 +50,29 @@ support::both_flavours! {
         let error = client.request(&Slow(60_000)).timeout(Duration::from_millis(300)).await.unwrap_err();
         assert!(matches!(error, RequestError::Timeout { .. }));
         assert!(begun.elapsed() < Duration::from_secs(2));
+    }
+
+    async fn authorize_decides_over_requests_of_other_nodes() {
+        let Some(nats) = Nats::start() else { return };
+        let mut seen = Events::new();
+        let report = seen.reporter();
+        let options = ClusterOptions::new(nats.url(), "desk").name("other");
+        let other = Node::built(options, |server| {
+            server.authorize(move |attempt| {
+                report((attempt.topic().to_owned(), attempt.kind(), attempt.peer()));
+                if attempt.peer().is_some() { Ok(()) } else { Err("only on this machine".into()) }
+            })
+        })
+        .await;
+        other.responds_slowly();
+        let one = Node::join(&nats, "one").await;
+        one.cluster.forward::<Slow>().unwrap();
+        one.knows(&other, &["slow"]).await;
+        let error = soon("the error", one.client().await.request(&Slow(1))).await.unwrap_err();
+        assert_eq!(code(&error), ErrorReply::FORBIDDEN);
+        assert_eq!(seen.next().await, ("slow".to_owned(), AttemptKind::Request, None));
+        assert_eq!(soon("the reply", other.client().await.request(&Slow(1))).await.unwrap(), 1);
+        assert!(seen.next().await.2.is_some());
     }
 
     async fn slow_client_of_another_node_is_waited_for_until_the_deadline() {
