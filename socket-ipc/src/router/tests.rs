@@ -1,7 +1,10 @@
 //! Which listeners receive a message, without a socket.
 
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+
+use futures_core::Stream;
 
 use super::*;
 use crate::error::error_reply::ErrorReply;
@@ -893,6 +896,9 @@ async fn subscription_returns_messages_until_it_is_dropped() {
     let message = Arc::new(());
     hand_over(Arc::clone(&message), 1);
     assert!(subscription.next().await.is_some());
+    hand_over(Arc::clone(&message), 1);
+    let as_stream = std::future::poll_fn(|cx| Pin::new(&mut subscription).poll_next(cx));
+    assert!(as_stream.await.is_some());
     hand_over(Arc::clone(&message), 1);
     drop(subscription);
     hand_over(Arc::clone(&message), 1);
