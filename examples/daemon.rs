@@ -3,11 +3,7 @@
 //!
 //! ```text
 //! cargo run --example daemon -- /tmp/notes.sock
-//! ```
 //!
-//! In another terminal:
-//!
-//! ```text
 //! echo '{"topic":"add","message":{"text":"buy milk"},"id":1}' | socat -t 5 - UNIX-CONNECT:/tmp/notes.sock
 //! ```
 //!
@@ -21,9 +17,8 @@ use std::sync::{Arc, Mutex};
 
 use sd_notify::NotifyState;
 use serde::{Deserialize, Serialize};
-use socket_ipc::{
-    ErrorReply, RegisterError, Server, ServerHandle, Topic, activated_listener, shutdown_signal,
-};
+use socket_ipc::{Attempt, ErrorReply, RegisterError, Server, ServerHandle, Topic};
+use socket_ipc::{activated_listener, shutdown_signal};
 use tokio::sync::watch;
 
 /// How many notes a client may add while it is connected.
@@ -58,21 +53,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 #[tokio::main]
 async fn serve(path: &str, passed: Option<UnixListener>) -> Result<(), Box<dyn Error>> {
-    // The kernel tells the user of a client: this process's own user may clear the notes, every other one may not.
-    let own_user = rustix::process::geteuid().as_raw();
-    let mut builder = Server::builder(path).mode(0o666).describe().authorize(move |attempt| {
-        match (attempt.topic(), attempt.peer()) {
-            ("clear", Some(peer)) if peer.uid != own_user => {
-                Err("only the daemon's own user may clear".into())
-            }
-            ("clear", None) => Err("nobody knows who you are".into()),
-            _ => Ok(()),
-        }
-    });
-    if let Some(listener) = passed {
-        builder = builder.listener(listener);
-    }
-    let server = builder.build();
+    let builder = Server::builder(path).mode(0o666).describe().authorize(may);
+    let server = match passed {
+        Some(listener) => builder.listener(listener).build(),
+        None => builder.build(),
+    };
     attach(&server)?;
     server.on_listening(|| notify(NotifyState::Ready));
     let signal = shutdown_signal();
@@ -81,7 +66,16 @@ async fn serve(path: &str, passed: Option<UnixListener>) -> Result<(), Box<dyn E
             signal.await;
             notify(NotifyState::Stopping);
         })
-        .await?;
+        .await
+        .map_err(Into::into)
+}
+
+/// Only this process's own user may clear the notes. The kernel tells the user of a client.
+fn may(attempt: &Attempt<'_>) -> Result<(), ErrorReply> {
+    let is_own = attempt.peer().is_some_and(|peer| peer.uid == rustix::process::geteuid().as_raw());
+    if !is_own && attempt.topic() == "clear" {
+        return Err("only the daemon's own user may clear".into());
+    }
     Ok(())
 }
 
@@ -128,10 +122,9 @@ fn attach(server: &ServerHandle) -> Result<(), RegisterError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
     #[tokio::test]
     async fn add_beyond_quota_is_refused_until_the_client_connects_again() -> Result<(), Box<dyn Error>> {
-        let server = Server::new("in memory");
+        let server = Server::builder("in memory").authorize(may).build();
         attach(&server)?;
         for connection in 0..2 {
             let client = server.in_memory_client().build();
@@ -144,6 +137,10 @@ mod tests {
             assert_eq!(client.request(&Wait(2)).await?, (connection + 1) * QUOTA);
             client.close().await;
         }
+        // A client in memory is a process of this user.
+        let client = server.in_memory_client().build();
+        client.connect().await?;
+        assert_eq!(client.request(&Clear).await?, 2 * QUOTA);
         Ok(())
     }
 }

@@ -126,10 +126,11 @@ support::both_flavours! {
         assert_eq!(spans(trace, "request", 0).await.len(), 0);
     }
 
-    // Also where the request is held back behind a listener that is running, and with the keys in another order.
+    // Also where the request is held back behind a listener that is running.
     async fn trace_of_another_program_is_taken_and_malformed_one_ignored() {
         let place = Place::new();
-        let (_server, _client) = served(&place, ServerBuilder::accept_traces).await;
+        let (server, _client) = served(&place, ServerBuilder::accept_traces).await;
+        server.on_async::<Double>(|_, _| async { tokio::task::yield_now().await });
         let mut peer = RawPeer::connect(place.socket()).await;
         let ids = [fastrand::u128(1..), fastrand::u128(1..)];
         let [first, second] = ids.map(TraceId::from);
@@ -149,21 +150,64 @@ support::both_flavours! {
         // It was not sampled, and the malformed one is of no trace.
         assert_eq!(spans(second, "request", 0).await.len(), 0);
     }
+
+    async fn request_without_a_trace_begins_one_of_its_own() {
+        let place = Place::new();
+        let (_server, _client) = served(&place, ServerBuilder::accept_traces).await;
+        // The ids tell the requests of this test from others.
+        let first = fastrand::u64(1 << 32..1 << 52);
+        let mut peer = RawPeer::connect(place.socket()).await;
+        for id in [first, first + 1] {
+            peer.write(format!("{{\"topic\":\"double\",\"message\":1,\"id\":{id}}}\n")).await;
+            peer.line().await;
+        }
+        let of = |id: u64| {
+            let spans = exported().get_finished_spans().unwrap();
+            let is_it = |pair: &opentelemetry::KeyValue| pair.key.as_str() == "id" && pair.value.as_str() == id.to_string();
+            spans.into_iter().find(|span| span.name == "request" && span.attributes.iter().any(is_it))
+        };
+        let found = async {
+            loop {
+                if let (Some(one), Some(other)) = (of(first), of(first + 1)) {
+                    return [one, other];
+                }
+                tokio::task::yield_now().await;
+            }
+        };
+        let [one, other] = soon("the spans", found).await;
+        assert_eq!((one.parent_span_id, other.parent_span_id), (SpanId::INVALID, SpanId::INVALID));
+        assert_ne!(one.span_context.trace_id(), other.span_context.trace_id());
+    }
 }
 
-/// Of a transport that does not tell its user, the flag `sampled` is not taken.
+/// Of a peer whose user is not known: its span is linked, and does not decide what is recorded.
 #[tokio::test]
-async fn trace_of_an_unknown_user_is_not_recorded() {
+async fn trace_of_an_unknown_user_is_linked() {
     let place = Place::new();
     let (server, _client) = served(&place, ServerBuilder::accept_traces).await;
     let (ours, theirs) = tokio::net::UnixStream::pair().unwrap();
     server.serve_connection(ours).unwrap();
     let mut peer = RawPeer::over(theirs);
     let trace = TraceId::from(fastrand::u128(1..));
-    peer.write(format!(
-        "{{\"topic\":\"double\",\"message\":1,\"trace\":\"00-{trace:032x}-00000000000000ff-01\",\"id\":1}}\n"
-    ))
-    .await;
-    peer.line().await;
+    for flags in ["01", "00"] {
+        peer.write(format!(
+            "{{\"topic\":\"double\",\"message\":1,\"trace\":\"00-{trace:032x}-00000000000000ff-{flags}\",\"id\":1}}\n"
+        ))
+        .await;
+        peer.line().await;
+    }
     assert_eq!(spans(trace, "request", 0).await.len(), 0);
+    let linked = async {
+        loop {
+            let mut spans = exported().get_finished_spans().unwrap();
+            spans.retain(|span| span.links.iter().any(|link| link.span_context.trace_id() == trace));
+            if spans.len() == 2 {
+                return spans;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    for span in soon("the spans", linked).await {
+        assert_eq!((&*span.name, span.parent_span_id), ("request", SpanId::INVALID));
+    }
 }

@@ -11,7 +11,7 @@ impl<P> ServerHandle<P> {
     ///
     /// The client has the protocol and the wire of the server, and the options of every client. It may connect whether
     /// the server listens or not, and connects again after its connection is lost, as every client does.
-    /// [Paused time](https://docs.rs/tokio/1/tokio/time/fn.pause.html) works. To the server it is a client of this
+    /// The server's end runs on the runtime in which the client connects. [Paused time](https://docs.rs/tokio/1/tokio/time/fn.pause.html) works. To the server it is a client of this
     /// process: [`peer`](Self::peer) is this process, [`same_user_only`](crate::ServerBuilder::same_user_only) and
     /// [`allow_users`](crate::ServerBuilder::allow_users) take it as this process's own user, and so does
     /// [`expect_server_user`](ClientBuilder::expect_server_user) take the server.

@@ -18,7 +18,8 @@ use crate::sync::lock;
 ///
 /// It takes the signals from the call on. The first one makes it resolve; another one, of either kind, ends the process
 /// at once, even if the program is stuck. Where several of these wait, the first signal reaches all of them. If it is
-/// dropped before a signal comes, and no other one waits, the signals end the process as they do without it.
+/// dropped before a signal comes, and no other one waits, the signals end the process as they do without it. A program
+/// that calls this again after a signal has come, as all earlier ones are done, waits for a signal anew.
 ///
 /// # Panics
 ///

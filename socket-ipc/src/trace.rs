@@ -10,8 +10,16 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 thread_local! {
-    /// The trace of the request that is being dispatched.
-    static DISPATCHED: RefCell<Option<SpanContext>> = const { RefCell::new(None) };
+    /// The trace of the request that is being dispatched on this thread.
+    static DISPATCHED: RefCell<Option<Remote>> = const { RefCell::new(None) };
+}
+
+/// The trace that a request came with.
+#[derive(Clone, Debug)]
+struct Remote {
+    span: SpanContext,
+    /// Whether the peer may decide what is recorded here.
+    is_trusted: bool,
 }
 
 /// The trace of the current span as the JSON text of a `traceparent`. `None` outside of a span of OpenTelemetry.
@@ -22,34 +30,44 @@ pub(crate) fn current() -> Option<String> {
     span.is_valid().then(|| format!("\"00-{trace:032x}-{parent:016x}-{flags:02x}\""))
 }
 
-/// Makes the trace of a request that of the spans that [`continued`] gets, until the returned value is dropped. `text` is
-/// the JSON text of a `traceparent`; a malformed one is ignored. Of a peer that is not trusted the flag `sampled` is
-/// ignored: it could make this process record every request.
-pub(crate) fn dispatching(text: &str, is_trusted: bool) -> Dispatching {
-    DISPATCHED.set(read(text, is_trusted));
-    Dispatching
+/// Says which trace the spans that [`of_request`] gets belong to, until the returned value is dropped. `text` is the JSON
+/// text of a `traceparent`; a malformed one is ignored, as is none.
+pub(crate) fn dispatching(text: Option<&str>, is_trusted: bool) -> Dispatching {
+    let remote = text.and_then(read).map(|span| Remote { span, is_trusted });
+    Dispatching(DISPATCHED.replace(remote))
 }
 
-/// A request with a trace, while it is dispatched.
-pub(crate) struct Dispatching;
+/// A request, while it is dispatched, and the trace that was there before it: a responder may run another endpoint.
+pub(crate) struct Dispatching(Option<Remote>);
 
 impl Drop for Dispatching {
     fn drop(&mut self) {
-        DISPATCHED.set(None);
+        DISPATCHED.set(self.0.take());
     }
 }
 
-/// Makes a span a child of the request that is being dispatched on this thread, if that has a trace.
-pub(crate) fn continued(span: Span) -> Span {
-    if let Some(parent) = DISPATCHED.with_borrow(Clone::clone) {
-        // An error is a span that no subscriber of OpenTelemetry takes.
-        let _ = span.set_parent(Context::new().with_remote_span_context(parent));
+/// Makes the span of a responder a child of its request's span, or the first of a trace of its own.
+///
+/// A peer that is not trusted does not decide what is recorded: its span is linked, and the trace is one of this
+/// process.
+pub(crate) fn of_request(span: Span) -> Span {
+    let remote = DISPATCHED.with_borrow(Clone::clone);
+    // An error is a span that no subscriber of OpenTelemetry takes. Without a parent it would belong to the span of the
+    // connection, which ends with the connection.
+    let _ = match &remote {
+        Some(Remote { span: parent, is_trusted: true }) => {
+            span.set_parent(Context::new().with_remote_span_context(parent.clone()))
+        }
+        _ => span.set_parent(Context::new()),
+    };
+    if let Some(Remote { span: linked, is_trusted: false }) = remote {
+        span.add_link(linked);
     }
     span
 }
 
 /// Reads a `traceparent`.
-fn read(text: &str, is_trusted: bool) -> Option<SpanContext> {
+fn read(text: &str) -> Option<SpanContext> {
     let text = text.strip_prefix('"')?.strip_suffix('"')?;
     // A later version may have more fields after these.
     let (version, rest) = text.split_at_checked(2)?;
@@ -67,8 +85,7 @@ fn read(text: &str, is_trusted: bool) -> Option<SpanContext> {
     {
         return None;
     }
-    let flags = u8::from_str_radix(flags, 16).ok()? & TraceFlags::SAMPLED.to_u8();
-    let flags = TraceFlags::new(if is_trusted { flags } else { 0 });
+    let flags = TraceFlags::new(u8::from_str_radix(flags, 16).ok()? & TraceFlags::SAMPLED.to_u8());
     let (trace, parent) = (TraceId::from_hex(trace).ok()?, SpanId::from_hex(parent).ok()?);
     let context = SpanContext::new(trace, parent, flags, true, TraceState::default());
     context.is_valid().then_some(context)
@@ -81,18 +98,15 @@ mod tests {
     #[test]
     fn traceparent_well_formed_is_read_and_other_text_is_not() {
         let (trace, parent) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
-        for (text, is_trusted, is_sampled) in [
-            (format!("\"00-{trace}-{parent}-01\""), true, true),
-            (format!("\"00-{trace}-{parent}-01\""), false, false),
-            (format!("\"00-{trace}-{parent}-00\""), true, false),
-            (format!("\"00-{trace}-{parent}-ff\""), true, true),
-            (format!("\"cc-{trace}-{parent}-01-what the future will be like\""), true, true),
+        for (text, is_sampled) in [
+            (format!("\"00-{trace}-{parent}-01\""), true),
+            (format!("\"00-{trace}-{parent}-00\""), false),
+            (format!("\"00-{trace}-{parent}-ff\""), true),
+            (format!("\"cc-{trace}-{parent}-01-what the future will be like\""), true),
         ] {
-            let read = read(&text, is_trusted).unwrap_or_else(|| panic!("{text} was not read"));
-            assert_eq!(
-                (format!("{:032x}", read.trace_id()), format!("{:016x}", read.span_id())),
-                (trace.into(), parent.into())
-            );
+            let read = read(&text).unwrap_or_else(|| panic!("{text} was not read"));
+            let ids = (format!("{:032x}", read.trace_id()), format!("{:016x}", read.span_id()));
+            assert_eq!(ids, (trace.to_owned(), parent.to_owned()));
             assert_eq!((read.is_sampled(), read.is_remote()), (is_sampled, true), "{text}");
         }
         let zeros = "0".repeat(32);
@@ -112,7 +126,7 @@ mod tests {
             "7".to_owned(),
             "{}".to_owned(),
         ] {
-            assert!(read(&text, true).is_none(), "{text} was read");
+            assert!(read(&text).is_none(), "{text} was read");
         }
     }
 }

@@ -45,6 +45,33 @@ struct Double(u64);
 #[topic(name = "count", stream = u64)]
 struct Count(u64);
 
+/// A request whose replies have a topic of their own: plain messages get them, too.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "greet", reply = String, reply_topic = "greeting")]
+struct Greet;
+
+/// Takes anything, also what is no JSON.
+#[derive(Topic)]
+#[topic = "lenient"]
+struct Lenient;
+
+#[derive(Topic)]
+#[topic(name = "lenient request", reply = u64)]
+struct LenientRequest;
+
+macro_rules! takes_anything {
+    ($($type:ident),*) => {$(
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let _ = serde::de::IgnoredAny::deserialize(deserializer);
+                Ok(Self)
+            }
+        }
+    )*};
+}
+
+takes_anything!(Lenient, LenientRequest);
+
 type Seen = (String, AttemptKind, ClientId, Option<Peer>);
 
 fn own_user() -> u32 {
@@ -235,6 +262,49 @@ support::both_flavours! {
             let envelope = Wire::JSON_LINES.decode(line.as_bytes()).unwrap();
             assert!(envelope.is_error && line.ends_with(&format!(r#""error":true,"re":{id}}}"#)), "{topic}: {line}");
         }
+    }
+
+    // A listener that takes what is no JSON: the envelope is refused before anybody looks at it.
+    async fn authorize_is_asked_or_no_listener_is_called() {
+        let place = Place::new();
+        let mut errors = Events::new();
+        let server = Server::builder(place.socket()).authorize(|_| Err("no".into())).build();
+        server.on::<Lenient>(|_, _| panic!("a listener was called"));
+        server.respond::<LenientRequest>(|_, _| -> u64 { panic!("a responder was called") }).unwrap();
+        let report = errors.reporter();
+        server.on_message_error(move |error, _| report(error.kind().clone()));
+        server.listen().await.unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        for topic in ["lenient", "lenient request"] {
+            // The second one begins as the first one does: that is the way by which only the message is read.
+            for message in [r#"{"id":1}"#, r#"{"id":1}"#, " ", "\"a\tb\"", "nonsense"] {
+                peer.write(format!("{{\"topic\":\"{topic}\",\"message\":{message}}}\n")).await;
+                let kind = errors.next().await;
+                let is_refused = matches!(kind, MessageErrorKind::Forbidden { .. });
+                let is_broken = matches!(kind, MessageErrorKind::Envelope(_));
+                assert!(if message.starts_with('{') { is_refused } else { is_broken }, "{message}: {kind}");
+            }
+        }
+    }
+
+    // A message without an id calls the responder of its topic: it is refused like a request.
+    async fn authorize_message_to_a_responder_is_refused() {
+        let place = Place::new();
+        let mut errors = Events::new();
+        let server = Server::builder(place.socket()).authorize(|_| Err("not you".into())).build();
+        server.respond::<Double>(|_, _| -> u64 { panic!("a responder was called") }).unwrap();
+        server.respond::<Greet>(|_, _| -> String { panic!("a responder was called") }).unwrap();
+        let report = errors.reporter();
+        server.on_message_error(move |error, _| report(error.kind().to_string()));
+        server.listen().await.unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        peer.write("{\"topic\":\"double\",\"message\":4}\n{\"topic\":\"greet\",\"message\":null}\n").await;
+        assert_eq!(errors.next().await, "`double` is refused by `authorize`: not you (forbidden)");
+        assert_eq!(errors.next().await, "`greet` is refused by `authorize`: not you (forbidden)");
+        // Where replies have a topic of their own, a plain message gets the error, too.
+        let line = peer.line().await;
+        let expected = r#"{"topic":"error","message":{"code":"forbidden","text":"not you"},"error":true,"re":null}"#;
+        assert_eq!(line, expected);
     }
 
     async fn authorize_refuses_a_million_requests_in_no_memory() {

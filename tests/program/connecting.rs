@@ -92,13 +92,19 @@ support::both_flavours! {
         connected.unwrap();
     }
 
-    async fn connect_within_attempts_used_up_gives_up() {
+    async fn connect_within_does_not_give_up_before_its_time() {
         let place = Place::new();
         let retry = Duration::from_millis(1);
         let client = Client::builder(place.socket()).retry_delay(retry).give_up_after(2).build();
-        let error = soon("an error", client.connect_within(Duration::from_secs(20))).await.unwrap_err();
-        assert!(matches!(error, ConnectError::GaveUp { attempts: 2, .. }), "{error}");
-        soon("the end", client.closed()).await;
+        let mut failures = Events::new();
+        let report = failures.reporter();
+        client.on_connect_error(move |_| report(()));
+        let error = soon("an error", client.connect_within(SOON)).await.unwrap_err();
+        assert!(matches!(error, ConnectError::DeadlineExceeded { .. }), "{error}");
+        failures.take(3).await;
+        let server = server(&place);
+        server.listen().await.unwrap();
+        soon("a connection", client.connect_within(Duration::from_secs(10))).await.unwrap();
     }
 
     async fn connect_once_client_closed_meanwhile_says_so() {
@@ -109,6 +115,21 @@ support::both_flavours! {
         let (connected, ()) = tokio::join!(client.connect_once(), async move { closing.close().await });
         assert!(matches!(connected, Err(ConnectError::Closed { .. })), "{connected:?}");
     }
+}
+
+#[test]
+fn blocking_connect_within_returns_last_error_and_may_be_called_again() {
+    let place = Place::new();
+    let client = blocking::Client::new(place.socket());
+    let error = client.connect_within(SOON).unwrap_err();
+    let ConnectError::DeadlineExceeded { cause: Some(cause), .. } = &error else { panic!("{error}") };
+    assert_not_found(cause);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let server = server(&place);
+    runtime.block_on(server.listen()).unwrap();
+    client.connect_within(Duration::from_secs(10)).unwrap();
+    assert_eq!(client.request(&Double(4)).unwrap(), 8);
+    client.close();
 }
 
 #[test]

@@ -168,7 +168,7 @@ support::both_flavours! {
         server.listen().await.unwrap();
         connected(&place).await.close().await;
         let client_id = closed.next().await;
-        let expected = ("the end of a value of `per_client`".to_owned(), Some(client_id), "at the end".to_owned());
+        let expected = ("`per_client`, as a value was dropped,".to_owned(), Some(client_id), "at the end".to_owned());
         assert_eq!(errors.next().await, expected);
         connected(&place).await.close().await;
         let client_id = closed.next().await;

@@ -17,7 +17,7 @@ use crate::events::stream::{EventStream, event_stream};
 ///     match event {
 ///         ClientConnectionEvent::Connected { again: false } => "connected".into(),
 ///         ClientConnectionEvent::Connected { again: true } => "connected again".into(),
-///         ClientConnectionEvent::ConnectFailed(error) => format!("{error}; trying again"),
+///         ClientConnectionEvent::ConnectFailed(error) => error.to_string(),
 ///         ClientConnectionEvent::Disconnected(reason) => format!("lost the server: {reason}"),
 ///         ClientConnectionEvent::Lagged(count) => format!("{count} events were missed"),
 ///         other => format!("{other:?}"),
@@ -32,7 +32,8 @@ pub enum ClientConnectionEvent {
         /// Whether there was one before.
         again: bool,
     },
-    /// An attempt to connect failed. Another follows, unless `give_up_after` says otherwise; then the stream ends.
+    /// An attempt to connect failed. Another follows while `connect` runs, and after a connection was lost. Once the
+    /// attempts that `give_up_after` allows have failed, the stream ends.
     ConnectFailed(Arc<ConnectError>),
     /// The connection ended, after the last of its messages was dispatched. The reason says which end ended it and why,
     /// and what was lost.

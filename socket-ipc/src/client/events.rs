@@ -39,7 +39,7 @@ impl Events {
         let event = &self.own.connect_error;
         let taken = self.fire(event, "the connect error event", None, |call| call(error));
         if !taken && !std::mem::replace(warned, true) {
-            tracing::warn!(%error, "an attempt to connect failed; the client tries again");
+            tracing::warn!(%error, "an attempt to connect failed");
         } else {
             tracing::debug!(%error, "an attempt to connect failed");
         }

@@ -58,7 +58,7 @@ impl State {
             self.core.events.report_connect_error(&error, &mut failures.warned);
             failures.count = failures.count.saturating_add(1);
             failures.last = Some(Arc::clone(&error));
-            if self.options.give_up_after.is_some_and(|most| failures.count >= most) {
+            if failures.most.is_some_and(|most| failures.count >= most) {
                 let (path, attempts) = (self.options.path.clone(), failures.count);
                 return Err(ConnectError::GaveUp { path, attempts, cause: error });
             }
@@ -84,7 +84,8 @@ impl State {
 
     /// Tries until there is a connection, but no longer than `timeout`.
     pub(super) async fn establish_within(&self, timeout: Duration) -> Result<Connected, ConnectError> {
-        let mut failures = Failures::default();
+        // The time bounds the attempts.
+        let mut failures = Failures::up_to(None);
         match tokio::time::timeout(timeout, self.establish(None, &mut failures)).await {
             Ok(established) => established,
             Err(_) => {
@@ -135,12 +136,19 @@ impl State {
 }
 
 /// The attempts in a row that have failed.
-#[derive(Default)]
 pub(super) struct Failures {
+    /// How many there may be; `None` is any number.
+    most: Option<u32>,
     count: u32,
     last: Option<Arc<ConnectError>>,
     /// Whether one of them is a warning in the log.
     warned: bool,
+}
+
+impl Failures {
+    pub(super) fn up_to(most: Option<u32>) -> Self {
+        Self { most, count: 0, last: None, warned: false }
+    }
 }
 
 /// The life of a client from its first connection on: each connection to its end, then the next.
@@ -164,8 +172,8 @@ async fn keep(finish: Finish<State>, mut connected: Connected, mut link: (Link, 
         if state.core.lifecycle.phase() >= Phase::Closing {
             return;
         }
-        connected = match state.establish(Some(state.options.reconnect_delay), &mut Failures::default()).await
-        {
+        let mut failures = Failures::up_to(state.options.give_up_after);
+        connected = match state.establish(Some(state.options.reconnect_delay), &mut failures).await {
             Ok(connected) => connected,
             Err(gave_up @ ConnectError::GaveUp { .. }) => {
                 state.core.events.report_error(&Error::GaveUp(gave_up));

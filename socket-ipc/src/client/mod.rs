@@ -141,7 +141,8 @@ impl<P> Client<P> {
     /// # Ok(()) }
     /// ```
     pub async fn connect(&self) -> Result<(), ConnectError> {
-        self.connect_by(self.handle.state.establish(None, &mut Failures::default())).await
+        let state = &self.handle.state;
+        self.connect_by(state.establish(None, &mut Failures::up_to(state.options.give_up_after))).await
     }
 
     /// Connects as [`connect`](Self::connect) does, but for at most this long: for a program that has something else to
@@ -150,7 +151,8 @@ impl<P> Client<P> {
     /// # Errors
     ///
     /// [`ConnectError::DeadlineExceeded`], with the error of the last attempt: the client is as before the call, and
-    /// may be connected again. And the errors of [`connect`](Self::connect).
+    /// may be connected again, as `give_up_after` does not count here. And the other errors of
+    /// [`connect`](Self::connect).
     ///
     /// # Panics
     ///

@@ -24,7 +24,7 @@ use crate::topic::set::{SetToClient, TopicSet};
 ///         ClientEvent::Connected { again: true } => "connected again".into(),
 ///         ClientEvent::Message(number) => format!("the server sent {number}"),
 ///         ClientEvent::Disconnected(reason) => format!("lost the server: {reason}"),
-///         ClientEvent::ConnectFailed(failures) => format!("{failures}; trying again"),
+///         ClientEvent::ConnectFailed(failures) => format!("{failures}"),
 ///         other => format!("{other:?}"),
 ///     }
 /// }
@@ -42,8 +42,8 @@ pub enum ClientEvent<M> {
     /// The connection ended. None of its messages comes after this. The reason says which end ended it and why, and what
     /// was lost.
     Disconnected(CloseReason),
-    /// Attempts to connect failed, in a row. Another follows, unless `give_up_after` says otherwise; then the stream
-    /// ends.
+    /// Attempts to connect failed, in a row. Another follows while `connect` runs, and after a connection was lost. Once
+    /// the attempts that `give_up_after` allows have failed, the stream ends.
     ConnectFailed(ConnectFailures),
 }
 
@@ -126,7 +126,7 @@ impl<P> ClientHandle<P> {
     ///         ClientEvent::Message(FromServer::News(news)) => println!("{}", news.text),
     ///         ClientEvent::Message(FromServer::JobEvent(event)) => println!("job {}", event.job),
     ///         ClientEvent::Disconnected(reason) => println!("lost the server: {reason}"),
-    ///         ClientEvent::ConnectFailed(failures) => println!("{failures}; trying again"),
+    ///         ClientEvent::ConnectFailed(failures) => println!("{failures}"),
     ///         _ => {}
     ///     }
     /// }

@@ -51,9 +51,9 @@ impl<E: EndpointState> Report<E::From> for ConnectionContext<E> {
     }
 
     #[cfg(feature = "otel")]
-    fn trace(&self, trace: &str, from: E::From) -> Option<crate::trace::Dispatching> {
-        let accepts = self.limits().accepts_traces;
-        accepts.then(|| crate::trace::dispatching(trace, self.endpoint.is_own_user(from)))
+    fn trace(&self, trace: Option<&str>, from: E::From) -> crate::trace::Dispatching {
+        let trace = trace.filter(|_| self.limits().accepts_traces);
+        crate::trace::dispatching(trace, trace.is_some() && self.endpoint.is_own_user(from))
     }
 
     fn send_error_reply(&self, to: &ReplyTo, topic: &str, error_reply: ErrorReply, _from: E::From) {

@@ -335,6 +335,6 @@ pub(crate) fn request_span(topic: &str, to: &ReplyTo) -> Span {
     let id = if let ReplyTo::Request(id) = to { Some(tracing::field::display(id)) } else { None };
     let span = tracing::debug_span!("request", topic, id);
     #[cfg(feature = "otel")]
-    let span = crate::trace::continued(span);
+    let span = crate::trace::of_request(span);
     span
 }

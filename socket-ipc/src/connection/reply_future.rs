@@ -340,3 +340,23 @@ fn is_error_topic(topic: &str, expected: &str) -> bool {
 fn error_reply(message: &RawMessage<'_>) -> ErrorReply {
     message.decode().unwrap_or_else(|_| ErrorReply::new(ErrorReply::FAILED, message.as_str()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A request whose reply may be any JSON.
+    #[derive(socket_ipc::Topic, serde::Serialize, serde::Deserialize)]
+    #[topic(name = "any", reply = serde_json::Value)]
+    struct Any;
+
+    #[test]
+    fn read_typed_error_reply_without_its_key_is_an_error_for_any_reply_type() {
+        let read = |topic: &str| {
+            let envelope = format!(r#"{{"topic":"{topic}","message":{{"text":"no"}},"re":1}}"#);
+            read_typed::<Any>(Wire::JSON_LINES, "any", envelope.as_bytes())
+        };
+        assert_eq!(read("any").unwrap()["text"], "no");
+        assert!(matches!(read(ERROR_TOPIC), Err(RequestError::Rejected { .. })));
+    }
+}

@@ -215,6 +215,7 @@ pub(super) fn cause_of(error: io::Error) -> CloseCause {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::VecDeque;
     use std::io::Read as _;
     use std::task::Waker;
 
@@ -362,6 +363,53 @@ mod tests {
         assert!(writer.poll_write(&mut stream, &mut Context::from_waker(Waker::noop())).is_pending());
         assert!(!writer.write_regardless(&stream));
         assert!(!writer.slow);
+    }
+
+    /// A transport that does what it is told, in order.
+    #[derive(Default)]
+    struct Scripted {
+        writes: VecDeque<io::Result<usize>>,
+        flushes: VecDeque<Poll<io::Result<()>>>,
+        shutdowns: VecDeque<Poll<io::Result<()>>>,
+    }
+
+    impl AsyncWrite for Scripted {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, _: &[u8]) -> Poll<io::Result<usize>> {
+            Poll::Ready(self.writes.pop_front().unwrap())
+        }
+
+        fn poll_flush(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.flushes.pop_front().unwrap()
+        }
+
+        fn poll_shutdown(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.shutdowns.pop_front().unwrap()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn writer_transport_interrupts_flushes_late_and_shuts_down_late_is_awaited() {
+        let outbox = Arc::new(Outbox::new(usize::MAX, OutboxBudget::new(usize::MAX), Metrics::new()));
+        outbox.push(&[b'x'; 100], TopicName::AtRunTime("bytes")).unwrap();
+        let mut writer = Writer::new(Arc::clone(&outbox), STALL);
+        let cx = &mut Context::from_waker(Waker::noop());
+        let mut transport = Scripted {
+            writes: [Err(io::ErrorKind::Interrupted.into()), Ok(60), Ok(40)].into(),
+            flushes: [Poll::Pending, Poll::Ready(Ok(()))].into(),
+            shutdowns: [Poll::Pending, Poll::Ready(Ok(()))].into(),
+        };
+        assert!(writer.poll_write(&mut transport, cx).is_pending());
+        assert_eq!(writer.stalled_until(), Some(Instant::now() + STALL), "not flushed");
+        assert!(writer.poll_write(&mut transport, cx).is_ready());
+        assert_eq!(writer.stalled_until(), None);
+        assert!(writer.poll_write(&mut transport, cx).is_ready(), "nothing is left to flush");
+        assert!(writer.poll_shutdown(&mut transport, cx).is_pending());
+        assert!(writer.poll_shutdown(&mut transport, cx).is_ready());
+        assert!(writer.ended().is_none());
+        outbox.push(b"more", TopicName::AtRunTime("bytes")).unwrap();
+        transport.writes.push_back(Ok(0));
+        assert!(writer.poll_write(&mut transport, cx).is_ready());
+        assert!(matches!(writer.ended(), Some(CloseCause::PeerClosed)));
     }
 
     #[test]

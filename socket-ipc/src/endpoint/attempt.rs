@@ -30,7 +30,8 @@ impl<'a> Attempt<'a> {
         self.topic
     }
 
-    /// Returns what is attempted: to send a message, to get a reply, or to get a stream.
+    /// Returns what is attempted: to send a message, to get a reply, or to get a stream. A message without an `id` calls
+    /// the responder of its topic, too.
     #[must_use]
     pub fn kind(&self) -> AttemptKind {
         self.kind

@@ -196,9 +196,9 @@ macro_rules! common_options {
             ///
             /// A request or a stream that is sent inside a span of `tracing-opentelemetry` carries the span, in the
             /// form of the W3C's `traceparent`. With this option the responder's span is a child of it. Without the
-            /// option, and where the text is malformed, the responder's span begins a trace of its own. The flag
-            /// `sampled` counts only if the peer is a process of this process's own user: another user could make this
-            /// process record every request.
+            /// option, and where the text is malformed, the responder's span begins a trace of its own. So it does if the
+            /// peer is not known to be a process of this process's own user, and then it has a link to the requester's
+            /// span: what is recorded here is not for another user to decide.
             #[cfg(feature = "otel")]
             pub fn accept_traces(mut self) -> Self {
                 self.options.limits.accepts_traces = true;

@@ -32,6 +32,9 @@ impl<F: Copy> Router<F> {
         }
         let read = match cached.front(self.wire, self.max_topic_len, bytes) {
             Front::Only(only, rest) if only.is_attached() && !self.is_closed() => {
+                // It comes without a trace.
+                #[cfg(feature = "otel")]
+                let _trace = report.trace(None, from);
                 let mut pending = None;
                 let was_called = match caught(|| only.listener.call_one_pass(rest, from)) {
                     Ok(Some(CallResult::Done)) => true,
@@ -172,7 +175,7 @@ impl<F: Copy> Router<F> {
         };
         let is_request = matches!(kind, EnvelopeKind::Request(_));
         #[cfg(feature = "otel")]
-        let _trace = envelope.trace.and_then(|trace| report.trace(trace, from));
+        let _trace = report.trace(envelope.trace, from);
         let responds =
             (is_request || envelope.odd_id.is_some()) && of_topic.iter().any(|entry| entry.responds());
         if is_request && is_first && !responds {

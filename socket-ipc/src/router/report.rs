@@ -11,10 +11,11 @@ pub(crate) trait Report<F> {
     fn listener_panicked(&self, listens_for: String, from: F, panic: String);
     /// A reply to the request `re` arrived, in this envelope.
     fn reply_arrived(&self, re: &RequestId, topic: &str, envelope: &[u8], from: F);
-    /// A request with a trace is about to be dispatched. Its spans belong to the trace while the returned value is there.
+    /// A message is about to be dispatched. The spans of its responders belong to its trace while the returned value is
+    /// there.
     #[cfg(feature = "otel")]
-    fn trace(&self, _trace: &str, _from: F) -> Option<crate::trace::Dispatching> {
-        None
+    fn trace(&self, _trace: Option<&str>, _from: F) -> crate::trace::Dispatching {
+        crate::trace::dispatching(None, false)
     }
     /// A request, or a message whose topic has a responder, fails with this error reply.
     fn send_error_reply(&self, to: &ReplyTo, topic: &str, error_reply: ErrorReply, from: F);

@@ -11,7 +11,8 @@ use crate::wire::AttemptKind;
 impl<P> ServerBuilder<P> {
     /// Sets what decides whether a message, a request or a stream of a client is dispatched: every one is, unless set.
     ///
-    /// `decide` is called with each one before its message is decoded, also where no listener takes its topic, and for
+    /// A message also calls the responder of its topic, so decide by the topic, not by the
+    /// [`kind`](crate::Attempt::kind). `decide` is called with each one before its message is decoded, also where no listener takes its topic, and for
     /// the topics of the library, which begin with `socket-ipc.`. Replies to the server's own requests, and what paces
     /// and cancels a stream that was let through, need no permission. It is called on the connection's task, without a
     /// lock; it should look things up rather than wait for them.
@@ -21,7 +22,8 @@ impl<P> ServerBuilder<P> {
     /// - a request or a stream gets the error as its reply. Its code is [`forbidden`](ErrorReply::FORBIDDEN), unless the
     ///   error is an [`ErrorReply`] with another code than [`failed`](ErrorReply::FAILED);
     /// - a message is reported by `on_message_error`
-    ///   ([`MessageErrorKind::Forbidden`](crate::MessageErrorKind::Forbidden)). Its sender learns nothing.
+    ///   ([`MessageErrorKind::Forbidden`](crate::MessageErrorKind::Forbidden)). Its sender learns of it only where the
+    ///   topic has a responder with a `reply_topic`, which replies to messages.
     ///
     /// The connection lives on. If `decide` panics, the message is refused, and `on_error` reports the panic.
     ///
@@ -62,7 +64,7 @@ impl State {
             Ok(decision) => decision.map_err(ErrorReply::or_forbidden),
             Err(panic) => {
                 self.core.events.report_panic("`authorize`", Some(client_id), panic);
-                Err(ErrorReply::new(ErrorReply::FORBIDDEN, "what decides about it panicked"))
+                Err(ErrorReply::new(ErrorReply::FORBIDDEN, "`authorize` of the server panicked"))
             }
         }
     }

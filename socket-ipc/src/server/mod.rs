@@ -224,7 +224,7 @@ impl<P> Server<P> {
     ///
     /// # Errors
     ///
-    /// Those of [`listen`](Self::listen).
+    /// The errors of [`listen`](Self::listen), which ends before `signal` is waited for.
     ///
     /// # Panics
     ///

@@ -74,7 +74,7 @@ impl<P> ServerHandle<P> {
     /// client is connected.
     ///
     /// [`PerClient::get`] returns it, in every listener and responder of the client, and in the listeners of
-    /// `on_connection` and `on_connection_close`. It is dropped after those of `on_connection_close`. Messages that lie
+    /// `on_connection` and `on_connection_close`. It is dropped once `on_connection_close` has been reported. Messages that lie
     /// in a subscription, and [`ServerEvent::Disconnected`](crate::ServerEvent), may be read later than that, so a loop
     /// over a subscription or over [`events`](Self::events) keeps a map of its own. Requests from other machines have
     /// no value, as they come from no client of this server.
@@ -102,7 +102,8 @@ impl<T> PerClient<T> {
     ///
     /// # Panics
     ///
-    /// Where the closure that makes the value panics. No value is kept then.
+    /// Where the closure that makes the value panics, and then no value is kept; where another call was faster, and the
+    /// value that is not needed panics as it is dropped.
     #[must_use]
     pub fn get(&self, client_id: ClientId) -> Option<Arc<T>> {
         let Values { make, made, server } = &*self.values;
@@ -146,7 +147,11 @@ impl PerClients {
         // No lock is held while values are dropped.
         let all: Vec<_> = lock(&self.all).iter().filter_map(Weak::upgrade).collect();
         for values in all {
-            if let Err(panic) = caught(|| forget(&*values)) {
+            // Inside the guard: these may be the last ones that know the closure that makes values.
+            if let Err(panic) = caught(|| {
+                forget(&*values);
+                drop(values);
+            }) {
                 report(panic);
             }
         }
@@ -161,7 +166,14 @@ impl<T: Send + Sync> Forget for Values<T> {
 
     fn forget_all(&self) {
         let forgotten = std::mem::take(&mut *write(&self.made));
-        drop(forgotten);
+        let mut panicked = None;
+        for value in forgotten.into_values() {
+            // Each by itself: one that panics keeps no other from being dropped.
+            panicked = caught(|| drop(value)).err().or(panicked);
+        }
+        if let Some(panic) = panicked {
+            std::panic::resume_unwind(Box::new(panic));
+        }
     }
 }
 
@@ -182,7 +194,7 @@ impl State {
     }
 
     fn report_panic_of_value(&self, client_id: Option<ClientId>, panic: String) {
-        self.core.events.report_panic("the end of a value of `per_client`", client_id, panic);
+        self.core.events.report_panic("`per_client`, as a value was dropped,", client_id, panic);
     }
 }
 

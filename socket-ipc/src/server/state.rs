@@ -212,8 +212,10 @@ impl State {
         if client.announced.load(Ordering::Acquire) && !client.reported.swap(true, Ordering::AcqRel) {
             self.core.metrics.ended(reason);
             self.core.events.report_connection_close(id, reason);
+            // Here, so that the one that reports the end drops the values: there are none before the connection is
+            // reported.
+            self.forget(id);
         }
-        self.forget(id);
     }
 
     /// Reports the end of a connection that could not do so itself.

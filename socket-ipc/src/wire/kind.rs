@@ -43,11 +43,12 @@ pub enum EnvelopeKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum AttemptKind {
-    /// To send a message: nothing is expected back.
+    /// To send a message without an `id`, to which no reply is expected. The responder of its topic is called, too, if
+    /// there is one: a program that guards a request goes by the topic, and not by this.
     Message,
-    /// To get a reply.
+    /// To get a reply: there is an `id`.
     Request,
-    /// To get a stream of items.
+    /// To get a stream of items: there is an `id` and a `window`.
     Stream,
 }
 

@@ -33,6 +33,13 @@ struct Numbers;
 #[topic = "block thread"]
 struct BlockThread;
 
+/// Waits for a signal no more, and then runs for ever.
+pub(super) async fn waits_for_no_signal() -> Result {
+    drop(shutdown_signal());
+    say("dropped");
+    std::future::pending().await
+}
+
 pub(super) async fn serve(path: &str) -> Result {
     let server = Server::builder(path).drain(Duration::from_secs(2)).build();
     server.respond_async::<Nap>(|Nap(millis), _client_id| async move {

@@ -110,6 +110,8 @@ async fn run(arguments: Vec<String>) -> Result {
         }
         ["client", path] => client::client(path, input).await,
         ["daemon", path] => daemon::serve(path).await,
+        ["daemon", path, other] => tokio::try_join!(daemon::serve(path), daemon::serve(other)).map(drop),
+        ["no signal"] => daemon::waits_for_no_signal().await,
         ["traffic", path, kind, count] => client::traffic(path, kind, count.parse()?).await,
         ["racer", path] => socket_file::racer(path, input).await,
         ["starts", path, count, mode] => {

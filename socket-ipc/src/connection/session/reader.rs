@@ -197,6 +197,7 @@ mod tests {
     use std::task::Waker;
 
     use super::*;
+    use crate::connection::read_buffer::CHUNK;
     use crate::wire::Wire;
 
     fn reader(wire: Wire) -> Reader {
@@ -208,6 +209,49 @@ mod tests {
             let read = reader.poll_fill(&mut bytes, &mut Context::from_waker(Waker::noop()), 64);
             assert!(matches!(read, Poll::Ready(Ok(1..))), "{read:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn reader_unfinished_message_keeps_its_deadline_until_complete_or_excused() {
+        const TIMEOUT: Duration = Duration::from_secs(10);
+        let mut reader = reader(Wire::JSON_LINES);
+        reader.expect_rest(TIMEOUT);
+        assert_eq!(reader.complete_until(), None, "nothing has arrived");
+        receive(&mut reader, b"a");
+        reader.expect_rest(TIMEOUT);
+        let first = Instant::now() + TIMEOUT;
+        assert_eq!(reader.complete_until(), Some(first));
+        tokio::time::advance(Duration::from_secs(1)).await;
+        receive(&mut reader, b"b");
+        assert_eq!(reader.next_frame(), Frame::Incomplete);
+        reader.expect_rest(TIMEOUT);
+        assert_eq!(reader.complete_until(), Some(first));
+        reader.excuse_rest();
+        assert_eq!(reader.complete_until(), None);
+        reader.expect_rest(TIMEOUT);
+        assert_eq!(reader.complete_until(), Some(Instant::now() + TIMEOUT));
+        receive(&mut reader, b"\n");
+        assert_eq!(reader.next_frame(), Frame::Message { len: 2, taken: 3 });
+        assert_eq!(reader.complete_until(), None);
+    }
+
+    #[test]
+    fn reader_counts_bytes_that_are_taken_unfinished_and_allocated() {
+        let mut reader = reader(Wire::JSON_LINES);
+        assert_eq!((reader.consumed(), reader.has_dispatched(), reader.allocated()), (0, false, 0));
+        assert_eq!((reader.growth(), reader.free()), (0, CHUNK), "the first chunk is no growth");
+        receive(&mut reader, b"one\ntwo\nthr");
+        // `receive` grows the buffer by 64 bytes.
+        assert_eq!((reader.allocated(), reader.free()), (CHUNK + 64, CHUNK + 64 - 11));
+        reader.consume(4);
+        reader.consume(4);
+        assert_eq!(reader.consumed(), 8);
+        assert!(reader.has_dispatched() && !reader.has_dispatched());
+        assert_eq!((reader.next_frame(), reader.unfinished()), (Frame::Incomplete, 3));
+        reader.blank(9, 2);
+        assert_eq!(reader.unread(), b"t  ");
+        receive(&mut reader, &[b'x'; CHUNK - 8_000]);
+        assert_eq!(reader.growth(), CHUNK);
     }
 
     #[test]

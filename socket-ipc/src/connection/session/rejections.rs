@@ -38,21 +38,34 @@ pub(super) fn rejected_beside_streams<E: EndpointState>(
 #[inline(never)]
 pub(super) fn is_forbidden<E: EndpointState>(context: &ConnectionContext<E>, bytes: &[u8]) -> bool {
     let limits = context.limits();
-    // What is no envelope, or has too long a topic, reaches no listener. The router reports it.
-    let Ok(envelope) = limits.wire.decode(bytes) else { return false };
+    let report = |kind| {
+        context.endpoint.router().count_reply(bytes);
+        let error = MessageError::new(kind, bytes, bytes.len() as u64, limits.raw_len);
+        context.endpoint.message_error(error, context.from);
+    };
+    let envelope = match limits.wire.decode(bytes) {
+        Ok(envelope) => envelope,
+        Err(error) => {
+            // Not left to the router: a lenient `Deserialize` of its only listener may take what is no JSON.
+            report(MessageErrorKind::Envelope(error));
+            return true;
+        }
+    };
+    // Too long a topic reaches no listener: the router reports it.
     let (topic, Some(attempt)) = (&*envelope.topic, envelope.attempt()) else { return false };
     if topic.len() > limits.max_topic_len {
         return false;
     }
     let Err(error_reply) = context.endpoint.authorize(topic, attempt, context.from) else { return false };
-    context.endpoint.router().count_reply(bytes);
     if let EnvelopeKind::Request(id) = envelope.kind {
+        context.endpoint.router().count_reply(bytes);
         context.send_error_reply(&ReplyTo::Request(id), topic, error_reply, context.from);
     } else {
         let (code, text) = (error_reply.code().to_owned(), error_reply.text().to_owned());
-        let kind = MessageErrorKind::Forbidden { topic: topic.to_owned(), code, text };
-        let error = MessageError::new(kind, bytes, bytes.len() as u64, limits.raw_len);
-        context.endpoint.message_error(error, context.from);
+        report(MessageErrorKind::Forbidden { topic: topic.to_owned(), code, text });
+        if context.endpoint.router().replies_to_messages(topic) {
+            context.send_error_reply(&ReplyTo::Listeners, topic, error_reply, context.from);
+        }
     }
     true
 }

@@ -66,3 +66,35 @@ impl Shutdown {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn shutdown_phases_keep_the_first_cause_and_the_earlier_deadline() {
+        let seconds = |count| Some(Instant::now() + Duration::from_secs(count));
+        let mut shutdown = Shutdown::Serving;
+        shutdown.limit(seconds(1));
+        shutdown.linger(seconds(1));
+        shutdown.expire();
+        assert!(shutdown.is_serving());
+        assert_eq!(shutdown.until(), None);
+        shutdown.drain(CloseCause::PeerClosed, None);
+        assert!(!shutdown.is_serving());
+        assert_eq!(shutdown.until(), None);
+        shutdown.limit(seconds(5));
+        shutdown.drain(CloseCause::Closed, seconds(3));
+        assert_eq!(shutdown.until(), seconds(5));
+        shutdown.linger(seconds(2));
+        assert_eq!(shutdown.until(), seconds(2));
+        assert!(matches!(shutdown, Shutdown::Lingering { cause: CloseCause::PeerClosed, .. }));
+        shutdown.expire();
+        assert!(matches!(shutdown, Shutdown::Aborted(CloseCause::PeerClosed)));
+        assert_eq!(shutdown.until(), None);
+        shutdown.abort(CloseCause::Incomplete);
+        assert!(matches!(shutdown, Shutdown::Aborted(CloseCause::Incomplete)));
+    }
+}

@@ -1,5 +1,9 @@
 //! Which listeners are called, in which order, and how a message is decoded for them.
 
+use std::pin::Pin;
+
+use futures_core::Stream;
+
 use super::*;
 
 #[test]
@@ -224,6 +228,9 @@ async fn subscription_returns_messages_until_it_is_dropped() {
     let message = Arc::new(());
     hand_over(Arc::clone(&message), 1);
     assert!(subscription.next().await.is_some());
+    hand_over(Arc::clone(&message), 1);
+    let as_stream = std::future::poll_fn(|cx| Pin::new(&mut subscription).poll_next(cx));
+    assert!(as_stream.await.is_some());
     hand_over(Arc::clone(&message), 1);
     drop(subscription);
     hand_over(Arc::clone(&message), 1);

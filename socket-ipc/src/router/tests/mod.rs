@@ -23,6 +23,11 @@ struct Number(u64);
 #[topic = "double"]
 struct Double(u64);
 
+/// A request whose replies have a topic of their own.
+#[derive(socket_ipc::Topic, serde::Serialize, serde::Deserialize)]
+#[topic(name = "renamed", reply = Double, reply_topic = "double")]
+struct Renamed(u64);
+
 /// What listeners received and what was reported, in order.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<String>>>);

@@ -62,6 +62,9 @@ fn router_second_responder_returns_error() {
         text.starts_with("`RawMessage` can't respond to `number`: `socket_ipc::router::tests::Number` does"),
         "{text}"
     );
+    let stream = RespondingStream::<Number, _>::new(|_, _: u64, _, _| CallResult::Done);
+    let text = fixture.router.attach_as(ListenerId::next(), "number", stream).unwrap_err().to_string();
+    assert!(text.starts_with("`socket_ipc::router::tests::Number` can't respond to `number`"), "{text}");
     let listener = Typed::<Number, _>::new(|_: Number, _: u64| {});
     fixture.router.attach_as(ListenerId::next(), "number", listener).unwrap();
     assert!(fixture.router.off(first));
@@ -84,6 +87,33 @@ fn router_topics_names_the_reply_of_a_responder_only() {
     let stream = RespondingRawStream::new(|_: RawMessage<'_>, _: u64, _, _| CallResult::Done);
     fixture.router.attach_as(ListenerId::next(), "stream", stream).unwrap();
     assert_eq!(topics()[2], ComesBack::Stream);
+    let renamed = Responding::<Renamed, _>::new(|_, _: u64, _: &_| CallResult::Done);
+    fixture.router.attach_as(ListenerId::next(), "renamed", renamed).unwrap();
+    assert_eq!(topics()[2], reply_under("double"));
+}
+
+#[cfg(feature = "nats")]
+#[test]
+fn router_fallback_responder_removed_while_set_aside_stays_away() {
+    let mut fixture = Fixture::new();
+    let request = r#"{"topic":"number","message":5,"id":1}"#;
+    let responder = |name: &'static str| {
+        let log = fixture.log.clone();
+        move |_: RawMessage<'_>, _: u64, _: &_| {
+            log.note(name);
+            CallResult::Done
+        }
+    };
+    let fallback = RespondingRaw::fallback(None, responder("fallback"));
+    let other = RespondingRaw::new(None, responder("other"));
+    let (fallback_token, other_token) = (ListenerId::next(), ListenerId::next());
+    fixture.router.attach_as(fallback_token, "number", fallback).unwrap();
+    fixture.router.attach_as(other_token, "number", other).unwrap();
+    assert_eq!(fixture.dispatch(request), ["other"]);
+    assert!(fixture.router.off(fallback_token));
+    assert!(!fixture.router.off(fallback_token));
+    assert!(fixture.router.off(other_token));
+    assert!(!fixture.dispatch(request).contains(&"fallback".to_owned()));
 }
 
 #[test]

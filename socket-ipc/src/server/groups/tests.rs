@@ -5,8 +5,9 @@ use tokio::runtime::Handle;
 use super::*;
 use crate::connection::{CloseCommand, Link, Outbox, OutboxBudget, PendingRequests};
 use crate::events::CloseCause;
-use crate::limits::GROUP_NAME_LEN;
+use crate::limits::{DESCRIBED_GROUPS, GROUP_NAME_LEN};
 use crate::metrics::Metrics;
+use crate::metrics::stats::Stats;
 
 fn client(number: u64) -> (ClientId, Arc<ConnectedClient>) {
     let outbox = Arc::new(Outbox::new(usize::MAX, OutboxBudget::new(usize::MAX), Metrics::new()));
@@ -77,6 +78,16 @@ async fn group_that_was_large_gives_back_its_table() {
     let members = groups.members(&room(1));
     assert!(members.capacity() < 20, "{}", members.capacity());
     assert!(members.clients().get(clients[0].0).is_some());
+}
+
+#[tokio::test]
+async fn groups_about_as_many_as_are_described_are_named_up_to_the_limit() {
+    let (groups, (id, client)) = (Groups::default(), client(1));
+    for number in 1..=DESCRIBED_GROUPS + 1 {
+        assert_eq!(groups.join(&room(number), id, &client), Ok(true));
+        let named = groups.add_to(Stats::default(), true).largest_groups;
+        assert_eq!(named.len(), number.min(DESCRIBED_GROUPS));
+    }
 }
 
 #[tokio::test]

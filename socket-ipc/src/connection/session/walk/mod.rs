@@ -11,9 +11,19 @@ mod event;
 mod fake;
 mod world;
 
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use tokio::runtime::Handle;
+
 use self::event::EVENTS;
 use self::event::Event::{self, *};
+use self::fake::{Fake, Stream};
 use self::world::World;
+use super::Session;
+use crate::connection::{Limits, Link, Outbox, OutboxBudget, PendingRequests};
+use crate::metrics::Metrics;
+use crate::sync::lock;
 
 /// Goes through these events in this order, and checks the invariants at the end.
 async fn walk(events: &[Event], max_requests: usize, forgets: bool) -> Result<(), String> {
@@ -133,4 +143,48 @@ async fn walk_events_reach_listeners_responders_and_streams() {
 #[tokio::test(start_paused = true)]
 async fn walk_stream_without_wake_ups_fails() {
     assert!(walk(&[Note], 1, true).await.unwrap_err().contains("a wake-up was lost"));
+}
+
+/// A session counts what it runs until that ends: `held_back`, the inbox budget and the probes go by it.
+#[tokio::test(start_paused = true)]
+async fn session_counts_responders_and_the_listener_until_they_end() {
+    const REQUEST: &str = "{\"topic\":\"request\",\"message\":null,\"id\":1}\n";
+    const STREAM: &str = "{\"topic\":\"stream\",\"message\":null,\"window\":64,\"id\":2}\n";
+    const CANCEL: &str = "{\"topic\":\"socket-ipc.cancel\",\"message\":2,\"re\":0}\n";
+    const WAIT: &str = "{\"topic\":\"wait\",\"message\":null}\n";
+    /// The bytes of a running responder: its own, and those of its request.
+    fn running(request: &str) -> usize {
+        1024 + request.trim_end().len()
+    }
+    let limits = Limits { max_requests: 2, ..Limits::default() };
+    let outbox = Arc::new(Outbox::new(usize::MAX, OutboxBudget::new(usize::MAX), Metrics::new()));
+    let link = Link {
+        pending_requests: PendingRequests::new(1, None, Handle::current()),
+        outbox: Arc::clone(&outbox),
+    };
+    let (stream, endpoint) = (Stream::default(), Fake::new(limits, &outbox));
+    let mut session = Session::new(stream.clone(), Arc::clone(&endpoint), (), link);
+    let mut after = |text: &str| {
+        lock(&stream.0).arriving.extend(text.bytes());
+        assert!(session.poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        let dispatcher = &session.dispatcher;
+        assert_eq!(dispatcher.is_idle(), !dispatcher.has_responders() && !dispatcher.holds_a_message());
+        assert_eq!(dispatcher.has_responders(), dispatcher.responders_len() > 0);
+        (dispatcher.responders_len(), dispatcher.holds_a_message(), dispatcher.held_back(&session.context))
+    };
+    assert_eq!(after(""), (0, false, None));
+    assert_eq!(after(REQUEST), (running(REQUEST), false, None));
+    assert_eq!(after(REQUEST), (2 * running(REQUEST), false, Some(0)), "as many as allowed");
+    endpoint.responding.open(false);
+    assert_eq!(after(""), (running(REQUEST), false, None));
+    endpoint.responding.open(false);
+    assert_eq!(after(""), (0, false, None));
+    assert_eq!(after(STREAM), (running(STREAM), false, None));
+    let both = running(STREAM) + running(REQUEST);
+    assert_eq!(after(REQUEST), (both, false, None), "nothing waits for the place of a stream");
+    assert_eq!(after(CANCEL), (running(REQUEST), false, None));
+    assert_eq!(after(WAIT), (running(REQUEST), true, Some(WAIT.len())));
+    endpoint.listening.open(false);
+    endpoint.responding.open(false);
+    assert_eq!(after(""), (0, false, None));
 }
