@@ -123,7 +123,7 @@ fn connect_impossible_returns_its_own_error() {
         let (_directory, path) = place();
         let client = quick(&path).give_up_after(2).build_blocking();
         let mut messages = client.subscribe::<Number>();
-        assert!(matches!(client.connect_within(DEADLINE), Err(ConnectError::GaveUp { attempts: 2, .. })));
+        assert!(matches!(client.connect(), Err(ConnectError::GaveUp { attempts: 2, .. })));
         assert_eq!(messages.next(), None);
         let closed = blocking::Client::new(&path);
         closed.close();
