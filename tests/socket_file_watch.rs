@@ -147,7 +147,7 @@ support::both_flavours! {
         fs::remove_dir_all(&directory).unwrap();
         assert_eq!(events.next().await, Seen::Gone("nothing".to_owned()));
         let Seen::NotAgain(obstacle) = events.next().await else { panic!("bound without a directory") };
-        assert!(obstacle.contains("lock file"), "{obstacle}");
+        assert!(obstacle.contains("does not exist"), "{obstacle}");
         fs::create_dir(&directory).unwrap();
         assert_eq!(events.next().await, Seen::Again);
         assert_eq!(who(&mut RawPeer::connect(&path).await).await, "server");

@@ -163,6 +163,7 @@ impl<P> Server<P> {
     /// - [`ListenError::InvalidPath`]: empty, with a NUL byte, or over 107 bytes.
     /// - [`ListenError::AddrInUse`]: a server is alive at the path.
     /// - [`ListenError::NotASocket`]: something else is there; it is left alone.
+    /// - [`ListenError::NoDirectory`]: the directory of the path does not exist.
     /// - [`ListenError::Lock`], [`ListenError::Io`]: the lock file or an operating system call is in the way.
     /// - [`ListenError::Mode`], [`ListenError::Group`]: the socket file can't have the mode or the group that the options name.
     /// - [`ListenError::NotListening`]: the socket that was passed is connected, or only bound.
