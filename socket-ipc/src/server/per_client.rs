@@ -20,7 +20,7 @@ use crate::sync::{lock, read, write};
 ///
 /// ```
 /// use serde::{Deserialize, Serialize};
-/// use socket_ipc::{Server, Topic};
+/// use socket_ipc::{ErrorReply, Server, Topic};
 /// use std::sync::Mutex;
 ///
 /// #[derive(Topic, Serialize, Deserialize)]
@@ -34,10 +34,10 @@ use crate::sync::{lock, read, write};
 /// let carts = server.per_client(|_client_id| Cart::default());
 /// let abandoned = carts.clone();
 /// server.respond::<Put>(move |Put { item }, client_id| {
-///     let cart = carts.get(client_id).ok_or("you have left")?;
+///     let cart = carts.get(client_id).ok_or(ErrorReply::new("gone", "you have left"))?;
 ///     let mut items = cart.items.lock().unwrap();
 ///     items.push(item);
-///     Ok(items.len())
+///     Ok::<_, ErrorReply>(items.len())
 /// })?;
 /// server.on_connection_close(move |client_id, _reason| {
 ///     if let Some(cart) = abandoned.get(client_id) {
