@@ -12,8 +12,8 @@
 
 use std::error::Error;
 use std::os::unix::net::UnixListener;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use sd_notify::NotifyState;
 use serde::{Deserialize, Serialize};
@@ -88,40 +88,41 @@ fn notify(state: NotifyState<'_>) {
 
 /// Attaches the handlers: all that a test needs of the daemon.
 fn attach(server: &ServerHandle) -> Result<(), RegisterError> {
-    let notes = Arc::new(Mutex::new(Vec::new()));
-    let count = watch::Sender::new(0);
+    let notes = Arc::new(watch::Sender::new(Vec::new()));
     let added = server.per_client(|_client_id| AtomicUsize::new(0));
 
-    let (all, changed) = (Arc::clone(&notes), count.clone());
+    let all = Arc::clone(&notes);
     server.respond::<Add>(move |Add { text }, client_id| {
         let added = added.get(client_id).ok_or("the client has gone")?;
         if added.fetch_add(1, Ordering::Relaxed) >= QUOTA {
             return Err(ErrorReply::new("quota", format!("{QUOTA} notes are enough")));
         }
-        let mut notes = all.lock().unwrap();
-        notes.push(text);
-        changed.send_replace(notes.len());
-        Ok(notes.len())
+        all.send_modify(|notes| notes.push(text));
+        Ok(all.borrow().len())
     })?;
     let (all, closing) = (Arc::clone(&notes), server.clone());
     server.respond_async::<Wait>(move |Wait(least), _client_id| {
-        let (mut count, closing) = (count.subscribe(), closing.clone());
+        let (mut notes, closing) = (all.subscribe(), closing.clone());
         async move {
             // Without the second arm a wait that never ends would hold up the end of the daemon for `drain`.
             tokio::select! {
-                found = count.wait_for(|count| *count >= least) => found.map(|count| *count).map_err(ErrorReply::from),
+                notes = notes.wait_for(|notes| notes.len() >= least) => Ok(notes?.len()),
                 () = closing.closing() => Err(ErrorReply::new(ErrorReply::CLOSING, "the daemon ends")),
             }
         }
     })?;
-    server.respond::<Notes>(move |Notes, _client_id| notes.lock().unwrap().clone())?;
-    server.respond::<Clear>(move |Clear, _client_id| std::mem::take(&mut *all.lock().unwrap()).len())?;
+    let all = Arc::clone(&notes);
+    server.respond::<Notes>(move |Notes, _client_id| all.borrow().clone())?;
+    server.respond::<Clear>(move |Clear, _client_id| notes.send_replace(Vec::new()).len())?;
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
     #[tokio::test]
     async fn add_beyond_quota_is_refused_until_the_client_connects_again() -> Result<(), Box<dyn Error>> {
         let server = Server::builder("in memory").authorize(may).build();
@@ -141,6 +142,7 @@ mod tests {
         let client = server.in_memory_client().build();
         client.connect().await?;
         assert_eq!(client.request(&Clear).await?, 2 * QUOTA);
+        assert!(client.request(&Wait(1)).timeout(Duration::from_millis(10)).await.is_err());
         Ok(())
     }
 }

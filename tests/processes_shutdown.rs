@@ -6,30 +6,10 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use serde::{Deserialize, Serialize};
-use socket_ipc::{Client, CloseCause, ErrorReply, RequestError, Topic};
+use socket_ipc::{Client, CloseCause, ErrorReply, RequestError};
+use support::daemon::{BlockThread, Forever, Nap, Numbers, Watch};
 use support::process::{Peer, command, once, text};
 use support::{Events, Place, soon};
-
-#[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "nap", reply = u64)]
-struct Nap(u64);
-
-#[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "watch", reply = u64)]
-struct Watch;
-
-#[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "forever", reply = u64)]
-struct Forever;
-
-#[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "numbers", stream = u64)]
-struct Numbers;
-
-#[derive(Topic, Serialize, Deserialize)]
-#[topic = "block thread"]
-struct BlockThread;
 
 /// What the daemon of these tests drains for at most.
 const DRAIN: Duration = Duration::from_secs(2);

@@ -10,11 +10,14 @@ impl<P> ServerHandle<P> {
     /// of handlers, and for parts of a program that are a client of its own server.
     ///
     /// The client has the protocol and the wire of the server, and the options of every client. It may connect whether
-    /// the server listens or not, and connects again after its connection is lost, as every client does.
-    /// The server's end runs on the runtime in which the client connects. [Paused time](https://docs.rs/tokio/1/tokio/time/fn.pause.html) works. To the server it is a client of this
-    /// process: [`peer`](Self::peer) is this process, [`same_user_only`](crate::ServerBuilder::same_user_only) and
-    /// [`allow_users`](crate::ServerBuilder::allow_users) take it as this process's own user, and so does
-    /// [`expect_server_user`](ClientBuilder::expect_server_user) take the server.
+    /// the server listens or not, and connects again after its connection is lost, as every client does. The server's
+    /// end runs on the runtime in which the client connects.
+    /// [Paused time](https://docs.rs/tokio/1/tokio/time/fn.pause.html) works.
+    ///
+    /// To the server it is a client of this process: [`peer`](Self::peer) is this process, and
+    /// [`same_user_only`](crate::ServerBuilder::same_user_only) and [`allow_users`](crate::ServerBuilder::allow_users)
+    /// take it as this process's own user. [`expect_server_user`](ClientBuilder::expect_server_user) takes the server
+    /// as that user, too.
     ///
     /// # Examples
     ///

@@ -1,12 +1,12 @@
 //! What `authorize` sees, and what becomes of what it refuses.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use serde::{Deserialize, Deserializer, Serialize};
 use socket_ipc::{
-    AttemptKind, ClientId, Error, ErrorReply, MessageErrorKind, Peer, Protocol, RequestError, Server, Topic,
-    Wire,
+    AttemptKind, ClientId, Error, ErrorReply, MessageErrorKind, Peer, Protocol, RequestError, Server,
+    ServerHandle, Topic, Wire,
 };
 use support::{Events, Place, RawPeer, soon};
 
@@ -180,6 +180,32 @@ support::both_flavours! {
         assert_eq!(server.stats().message_errors, 1);
         assert_eq!(server.stats().received.messages, 4);
         assert_eq!(others.rest(), Vec::<String>::new());
+    }
+
+    // No lock is held: it may use the server in every way.
+    async fn authorize_may_use_its_server() {
+        let place = Place::new();
+        let (handle, mut seen) = (Arc::new(OnceLock::<ServerHandle>::new()), Events::new());
+        let (used, report) = (Arc::clone(&handle), seen.reporter());
+        let server = Server::builder(place.socket())
+            .authorize(move |attempt| {
+                let (server, client_id) = (used.get().unwrap(), attempt.client_id());
+                let listener = server.on_topic("other", |_, _| ());
+                server.send_raw("seen", &attempt.topic(), client_id).unwrap();
+                server.group("seen").join(client_id).unwrap();
+                let known = (server.clients(), server.peer(client_id) == attempt.peer(), server.stats().open_connections);
+                report((known, server.off(listener)));
+                Ok(())
+            })
+            .build();
+        assert!(handle.set(server.handle()).is_ok());
+        server.respond::<Double>(|Double(number), _client_id| 2 * number).unwrap();
+        server.listen().await.unwrap();
+        let client = socket_ipc::Client::new(place.socket());
+        client.connect().await.unwrap();
+        assert_eq!(soon("a reply", client.request(&Double(4))).await.unwrap(), 8);
+        let [client_id] = accepted(&server).await;
+        assert_eq!(seen.next().await, ((vec![client_id], true, 1), true));
     }
 
     async fn authorize_panics_refuses() {

@@ -118,21 +118,6 @@ support::both_flavours! {
 }
 
 #[test]
-fn blocking_connect_within_returns_last_error_and_may_be_called_again() {
-    let place = Place::new();
-    let client = blocking::Client::new(place.socket());
-    let error = client.connect_within(SOON).unwrap_err();
-    let ConnectError::DeadlineExceeded { cause: Some(cause), .. } = &error else { panic!("{error}") };
-    assert_not_found(cause);
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let server = server(&place);
-    runtime.block_on(server.listen()).unwrap();
-    client.connect_within(Duration::from_secs(10)).unwrap();
-    assert_eq!(client.request(&Double(4)).unwrap(), 8);
-    client.close();
-}
-
-#[test]
 fn blocking_connect_once_fails_returns_error_and_may_be_called_again() {
     let place = Place::new();
     let client = blocking::Client::new(place.socket());

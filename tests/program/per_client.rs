@@ -1,5 +1,6 @@
 //! Values that a server keeps for each client.
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 
@@ -113,11 +114,20 @@ support::both_flavours! {
         let (client_id, _) = ended.next().await;
         assert_eq!(soon("the message", notes.next()).await.map(|(Note(number), from)| (number, from)), Some((1, client_id)));
         assert!(sums.get(client_id).is_none());
+        // So a loop over both keeps a map of its own.
+        let mut noted = HashMap::new();
         loop {
-            if let ServerEvent::Disconnected(gone, _) = soon("an event", events.next()).await.unwrap() {
-                assert_eq!(gone, client_id);
-                assert!(sums.get(gone).is_none());
-                break;
+            match soon("an event", events.next()).await.unwrap() {
+                ServerEvent::Message(Note(number), from) => {
+                    assert!(sums.get(from).is_none());
+                    *noted.entry(from).or_insert(0) += number;
+                }
+                ServerEvent::Disconnected(gone, _) => {
+                    assert!(sums.get(gone).is_none());
+                    assert_eq!((gone, noted.remove(&gone)), (client_id, Some(1)));
+                    break;
+                }
+                _ => {}
             }
         }
     }

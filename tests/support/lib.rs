@@ -5,6 +5,7 @@
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+pub mod daemon;
 #[path = "../foreign/support.rs"]
 pub mod foreign;
 pub mod nats;

@@ -289,9 +289,7 @@ impl<F> Router<F> {
     /// Whether the responder of a topic also replies to plain messages: its replies have a topic of their own.
     pub(crate) fn replies_to_messages(&self, topic: &str) -> bool {
         let table = Arc::clone(&lock(&self.current).table);
-        let responders =
-            |entries: &[Arc<Entry<F>>]| entries.iter().any(|entry| entry.listener.reply_topic().is_some());
-        responders(table.of_topic(topic))
+        table.of_topic(topic).iter().any(|entry| entry.listener.reply_topic().is_some())
     }
 
     /// Whether a topic has a listener, or a responder that is no fallback.

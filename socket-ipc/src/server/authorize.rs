@@ -11,11 +11,11 @@ use crate::wire::AttemptKind;
 impl<P> ServerBuilder<P> {
     /// Sets what decides whether a message, a request or a stream of a client is dispatched: every one is, unless set.
     ///
-    /// A message also calls the responder of its topic, so decide by the topic, not by the
-    /// [`kind`](crate::Attempt::kind). `decide` is called with each one before its message is decoded, also where no listener takes its topic, and for
+    /// `decide` is called with each one before its message is decoded, also where no listener takes its topic, and for
     /// the topics of the library, which begin with `socket-ipc.`. Replies to the server's own requests, and what paces
     /// and cancels a stream that was let through, need no permission. It is called on the connection's task, without a
-    /// lock; it should look things up rather than wait for them.
+    /// lock; it should look things up rather than wait for them. A message without an `id` also calls the responder of
+    /// its topic, so decide by the topic, and not by the [`kind`](crate::Attempt::kind).
     ///
     /// Where it returns an error, no listener is called:
     ///

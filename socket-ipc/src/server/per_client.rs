@@ -1,5 +1,6 @@
 //! Values that a program keeps for each client, while the client is connected.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, RwLock, Weak};
@@ -60,13 +61,13 @@ struct Values<T> {
 /// All values for each client of a server.
 #[derive(Default)]
 pub(super) struct PerClients {
-    all: Mutex<Vec<Weak<dyn Forget>>>,
+    all: Mutex<Vec<Weak<dyn Take>>>,
 }
 
-/// Drops values. A value may panic as it is dropped.
-trait Forget: Send + Sync {
-    fn forget(&self, client_id: ClientId);
-    fn forget_all(&self);
+/// Values whose type is not known here.
+trait Take: Send + Sync {
+    /// Takes the value of a client, or all values, out: they are dropped by the caller, as they may panic.
+    fn take(&self, of: Option<ClientId>) -> Vec<Arc<dyn Any + Send + Sync>>;
 }
 
 impl<P> ServerHandle<P> {
@@ -74,10 +75,10 @@ impl<P> ServerHandle<P> {
     /// client is connected.
     ///
     /// [`PerClient::get`] returns it, in every listener and responder of the client, and in the listeners of
-    /// `on_connection` and `on_connection_close`. It is dropped once `on_connection_close` has been reported. Messages that lie
-    /// in a subscription, and [`ServerEvent::Disconnected`](crate::ServerEvent), may be read later than that, so a loop
-    /// over a subscription or over [`events`](Self::events) keeps a map of its own. Requests from other machines have
-    /// no value, as they come from no client of this server.
+    /// `on_connection` and `on_connection_close`. It is dropped once `on_connection_close` has been reported. Messages
+    /// that lie in a subscription, and [`ServerEvent::Disconnected`](crate::ServerEvent), may be read later than that,
+    /// so a loop over a subscription or over [`events`](Self::events) keeps a map of its own. Requests from other
+    /// machines have no value, as they come from no client of this server.
     ///
     /// No lock is held while `make` runs. Two first uses at one moment may both call it: one of the values is kept, and
     /// the other one is dropped.
@@ -129,50 +130,17 @@ impl PerClients {
     fn add<T: Send + Sync + 'static>(&self, values: &Arc<Values<T>>) {
         let mut all = lock(&self.all);
         all.retain(|values| values.strong_count() > 0);
-        let values: Arc<dyn Forget> = Arc::<Values<T>>::clone(values);
+        let values: Arc<dyn Take> = Arc::<Values<T>>::clone(values);
         all.push(Arc::downgrade(&values));
-    }
-
-    /// Drops the values of a client. `report` gets the panic of a value that panics as it is dropped.
-    pub(super) fn forget(&self, client_id: ClientId, report: impl Fn(String)) {
-        self.each(|values| values.forget(client_id), report);
-    }
-
-    /// Drops all values.
-    pub(super) fn forget_all(&self, report: impl Fn(String)) {
-        self.each(|values| values.forget_all(), report);
-    }
-
-    fn each(&self, forget: impl Fn(&dyn Forget), report: impl Fn(String)) {
-        // No lock is held while values are dropped.
-        let all: Vec<_> = lock(&self.all).iter().filter_map(Weak::upgrade).collect();
-        for values in all {
-            // Inside the guard: these may be the last ones that know the closure that makes values.
-            if let Err(panic) = caught(|| {
-                forget(&*values);
-                drop(values);
-            }) {
-                report(panic);
-            }
-        }
     }
 }
 
-impl<T: Send + Sync> Forget for Values<T> {
-    fn forget(&self, client_id: ClientId) {
-        let forgotten = write(&self.made).remove(&client_id);
-        drop(forgotten);
-    }
-
-    fn forget_all(&self) {
-        let forgotten = std::mem::take(&mut *write(&self.made));
-        let mut panicked = None;
-        for value in forgotten.into_values() {
-            // Each by itself: one that panics keeps no other from being dropped.
-            panicked = caught(|| drop(value)).err().or(panicked);
-        }
-        if let Some(panic) = panicked {
-            std::panic::resume_unwind(Box::new(panic));
+impl<T: Send + Sync + 'static> Take for Values<T> {
+    fn take(&self, of: Option<ClientId>) -> Vec<Arc<dyn Any + Send + Sync>> {
+        let mut made = write(&self.made);
+        match of {
+            Some(client_id) => made.remove(&client_id).into_iter().map(|value| value as _).collect(),
+            None => made.drain().map(|(_, value)| value as _).collect(),
         }
     }
 }
@@ -183,18 +151,20 @@ impl State {
         self.clients.recipients().read().get(&client_id).is_some_and(|client| client.is_open())
     }
 
-    /// Drops what the program keeps for a client.
-    pub(super) fn forget(&self, client_id: ClientId) {
-        self.per_clients.forget(client_id, |panic| self.report_panic_of_value(Some(client_id), panic));
-    }
-
-    /// Drops what the program keeps for all clients.
-    pub(super) fn forget_all(&self) {
-        self.per_clients.forget_all(|panic| self.report_panic_of_value(None, panic));
-    }
-
-    fn report_panic_of_value(&self, client_id: Option<ClientId>, panic: String) {
-        self.core.events.report_panic("`per_client`, as a value was dropped,", client_id, panic);
+    /// Drops what the program keeps for a client, or for all clients.
+    pub(super) fn forget(&self, client_id: Option<ClientId>) {
+        let report = |panic| {
+            self.core.events.report_panic("`per_client`, as a value was dropped,", client_id, panic);
+        };
+        // No lock is held while values are dropped. Each is dropped by itself, so that one that panics keeps no other.
+        let all: Vec<_> = lock(&self.per_clients.all).iter().filter_map(Weak::upgrade).collect();
+        for values in all {
+            for value in values.take(client_id) {
+                let _ = caught(|| drop(value)).map_err(report);
+            }
+            // These may be the last ones that know the closure that makes values.
+            let _ = caught(|| drop(values)).map_err(report);
+        }
     }
 }
 

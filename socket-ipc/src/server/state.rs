@@ -197,7 +197,7 @@ impl State {
                 task.abort();
             }
         }
-        self.forget_all();
+        self.forget(None);
         if messages > 0 {
             tracing::warn!(
                 parent: self.span(), messages, bytes, clients, path = %self.options.path.display(),
@@ -214,7 +214,7 @@ impl State {
             self.core.events.report_connection_close(id, reason);
             // Here, so that the one that reports the end drops the values: there are none before the connection is
             // reported.
-            self.forget(id);
+            self.forget(Some(id));
         }
     }
 

@@ -3,35 +3,10 @@
 use std::time::Duration;
 
 use futures::stream;
-use serde::{Deserialize, Serialize};
-use socket_ipc::{ErrorReply, Server, Topic, shutdown_signal};
+use socket_ipc::{ErrorReply, Server, shutdown_signal};
+use support::daemon::{BlockThread, Forever, Nap, Numbers, Watch};
 
 use super::{Result, say};
-
-/// A request that is replied to after some milliseconds, whatever happens meanwhile.
-#[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "nap", reply = u64)]
-struct Nap(u64);
-
-/// A request that is replied to as the server begins to close.
-#[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "watch", reply = u64)]
-struct Watch;
-
-/// A request that is never replied to.
-#[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "forever", reply = u64)]
-struct Forever;
-
-/// A stream of numbers that never ends.
-#[derive(Topic, Serialize, Deserialize)]
-#[topic(name = "numbers", stream = u64)]
-struct Numbers;
-
-/// Blocks a thread of the runtime for good.
-#[derive(Topic, Serialize, Deserialize)]
-#[topic = "block thread"]
-struct BlockThread;
 
 /// Waits for a signal no more, and then runs for ever.
 pub(super) async fn waits_for_no_signal() -> Result {

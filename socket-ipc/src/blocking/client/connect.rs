@@ -33,7 +33,8 @@ impl<P: 'static> Client<P> {
     /// # Errors
     ///
     /// [`ConnectError::DeadlineExceeded`], with the error of the last attempt: the client is as before the call, and
-    /// may be connected again. And the errors of [`connect`](Self::connect).
+    /// may be connected again, as `give_up_after` does not count here. And the other errors of
+    /// [`connect`](Self::connect).
     ///
     /// # Panics
     ///
