@@ -57,6 +57,9 @@ impl Process {
         let report = received.reporter();
         client.on::<Count>(move |count| report(count.number));
         soon("a connection", client.connect()).await.unwrap();
+        // The kernel connects a client before its server has noticed it, and until then no broadcast is for it.
+        let nobody = soon("an error reply", client.request_raw("nobody", &())).await;
+        assert!(matches!(nobody, Err(RequestError::NoResponder { .. })), "{nobody:?}");
         (client, received)
     }
 
