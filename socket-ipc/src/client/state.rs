@@ -55,6 +55,10 @@ impl Endpoint for State {
         self.server_is_own.load(Ordering::Relaxed)
     }
 
+    fn has_one_connection(&self) -> bool {
+        true
+    }
+
     fn user_of(&self, (): ()) -> Option<u32> {
         None
     }

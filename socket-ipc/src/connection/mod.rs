@@ -78,6 +78,8 @@ pub(crate) trait EndpointState: Send + Sync + 'static {
     fn metrics(&self) -> &Metrics;
     /// The budget of the bytes that its connections have received.
     fn inbox(&self) -> &Arc<InboxBudget>;
+    /// Whether a connection of it is the only one.
+    fn has_one_connection(&self) -> bool;
     /// Whether the program decides which messages are dispatched.
     fn authorizes(&self) -> bool {
         false

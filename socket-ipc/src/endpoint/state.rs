@@ -35,6 +35,8 @@ pub(crate) trait Endpoint: Send + Sync + Sized + 'static {
 
     fn core(&self) -> &Core<Self::Peer, Self::Events>;
     fn limits(&self) -> &Limits;
+    /// Whether a connection of it is the only one.
+    fn has_one_connection(&self) -> bool;
     /// The user of a peer, where it is known.
     fn user_of(&self, peer: Self::Peer) -> Option<u32>;
     /// Whether the program decides which messages are dispatched.
@@ -151,6 +153,10 @@ impl<E: Endpoint> EndpointState for E {
     #[inline]
     fn inbox(&self) -> &Arc<InboxBudget> {
         &self.core().inbox_budget
+    }
+
+    fn has_one_connection(&self) -> bool {
+        Endpoint::has_one_connection(self)
     }
 
     #[inline]

@@ -154,6 +154,11 @@ impl Clients {
         }
     }
 
+    /// Whether a connection that has not reported its end is the only one.
+    pub(super) fn is_only_one(&self) -> bool {
+        self.attended.load(Ordering::Acquire) == 1
+    }
+
     /// Whether every connection has reported its end.
     pub(super) fn have_left(&self) -> bool {
         self.attended.load(Ordering::Acquire) == 0

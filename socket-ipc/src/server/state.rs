@@ -62,6 +62,10 @@ impl Endpoint for State {
         self.may(topic, kind, id)
     }
 
+    fn has_one_connection(&self) -> bool {
+        self.clients.is_only_one()
+    }
+
     fn user_of(&self, id: ClientId) -> Option<u32> {
         self.clients.peer(id).map(|peer| peer.uid)
     }

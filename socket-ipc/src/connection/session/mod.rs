@@ -46,6 +46,7 @@ mod intake;
 mod reader;
 mod rejections;
 mod shutdown;
+mod turn;
 #[cfg(test)]
 mod walk;
 
@@ -54,12 +55,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio::task::yield_now;
 use tokio::time::Instant;
 
 use self::dispatcher::Dispatcher;
 use self::reader::Reader;
 use self::shutdown::Shutdown;
+use self::turn::{FurtherTurns, Turn};
 use super::context::ConnectionContext;
 use super::deadline_timer::DeadlineTimer;
 use super::inbox::Account;
@@ -70,13 +73,6 @@ use crate::events::{CloseCause, CloseReason};
 use crate::limits::LINGER;
 use crate::listener::caught;
 use crate::router::Wait;
-
-/// How many bytes of messages a session dispatches before it yields to other tasks.
-const TURN: usize = 64 * 1024;
-
-/// How many bytes a session reads before it yields. The bytes of an incomplete message, or in a drain, never count as
-/// dispatched.
-const INTAKE: usize = 1024 * 1024;
 
 /// One connection, from its first byte to its end.
 pub(crate) struct Session<S, E: EndpointState> {
@@ -116,12 +112,6 @@ impl<S: Transport, E: EndpointState> Future for Running<S, E> {
         let cause = ready!(caught(|| running.poll(cx)).unwrap_or_else(transport_panicked));
         self.0.take().map_or(Poll::Pending, |session| Poll::Ready(session.finish(cause)))
     }
-}
-
-/// What a session may still do before it yields, in bytes.
-struct Turn {
-    dispatch: usize,
-    intake: usize,
 }
 
 impl<S: Transport, E: EndpointState> Session<S, E> {
@@ -172,7 +162,7 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<CloseCause> {
-        let mut turn = self.begin_turn();
+        let (mut turn, mut further) = (self.begin_turn(), FurtherTurns::default());
         let outbox = &self.context.link.outbox;
         outbox.unpark();
         self.found_empty = false;
@@ -194,12 +184,13 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
             if let Some(cause) = self.poll_shutdown(cx, dispatched) {
                 return Poll::Ready(cause);
             }
-            if turn.dispatch == 0 || turn.intake == 0 {
+            if turn.is_over() {
                 // The clock is checked even if the peer never pauses.
                 self.look_at_clock(cx);
                 self.dispatcher.count();
+                let goes_on = self.is_alone() && further.may_begin();
                 // `yield_now` instead of a mere wake-up: the runtime first polls for I/O of other tasks.
-                if std::pin::pin!(yield_now()).poll(cx).is_pending() {
+                if !goes_on && std::pin::pin!(yield_now()).poll(cx).is_pending() {
                     return Poll::Pending;
                 }
                 turn = self.begin_turn();
@@ -217,7 +208,13 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
 
     fn begin_turn(&mut self) -> Turn {
         self.dispatcher.begin_turn();
-        Turn { dispatch: TURN, intake: INTAKE }
+        Turn::default()
+    }
+
+    /// Whether nothing of this endpoint waits for this session to yield, and the program's tasks have another thread.
+    fn is_alone(&self) -> bool {
+        let has_threads = |runtime: Handle| runtime.runtime_flavor() != RuntimeFlavor::CurrentThread;
+        self.context.endpoint.has_one_connection() && Handle::try_current().is_ok_and(has_threads)
     }
 
     fn take_command(&mut self) {

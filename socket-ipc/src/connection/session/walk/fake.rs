@@ -306,6 +306,10 @@ impl EndpointState for Fake {
         &self.inbox
     }
 
+    fn has_one_connection(&self) -> bool {
+        false
+    }
+
     fn user_of(&self, (): ()) -> Option<u32> {
         None
     }
