@@ -89,3 +89,24 @@ pub(super) fn polled<R>(endpoint: usize, poll: impl FnOnce() -> R) -> (R, bool) 
     let awaits_close = SCOPE.replace(before).is_some_and(|scope| scope.awaits_close);
     (result, awaits_close)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    #[test]
+    fn polled_listener_awaits_only_the_close_of_its_own_endpoint() {
+        const OWN: usize = 7;
+        let (phase, watched) = watch::channel(0);
+        let mut closing = Closing::new(watched, OWN, 1, 2);
+        let mut awaits_close = |endpoint| {
+            polled(endpoint, || Pin::new(&mut closing).poll(&mut Context::from_waker(Waker::noop()))).1
+        };
+        assert!(!awaits_close(OWN), "closing has not begun");
+        phase.send(1).unwrap();
+        assert!(!awaits_close(OWN + 1));
+        assert!(awaits_close(OWN));
+    }
+}

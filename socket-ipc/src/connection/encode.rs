@@ -90,3 +90,65 @@ pub(crate) async fn queue_paced<M: Serialize + ?Sized>(
     }
     Ok(false)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll, Waker};
+
+    use serde::Serializer;
+
+    use super::*;
+    use crate::connection::OutboxBudget;
+    use crate::connection::session::walk::fake::Fake;
+    use crate::metrics::Metrics;
+
+    /// A message that counts how often it is encoded.
+    struct Counted<'c>(&'c AtomicUsize);
+
+    impl Serialize for Counted<'_> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            serializer.serialize_unit()
+        }
+    }
+
+    fn outbox(limit: usize) -> Arc<Outbox> {
+        Arc::new(Outbox::new(limit, OutboxBudget::new(usize::MAX), Metrics::new()))
+    }
+
+    #[test]
+    fn encoded_topic_longer_than_its_limit_is_named_up_to_it() {
+        let endpoint = Fake::new(Limits { max_topic_len: 4, ..Limits::default() }, &outbox(100));
+        let encode = |topic: &str| encoded(&*endpoint, Tail::Message, topic, &(), <[u8]>::len);
+        assert!(encode("four").is_ok());
+        for (topic, named) in [("fives", "five"), ("abcé", "abc"), ("ab€d", "ab"), ("€€", "€")] {
+            let error = encode(topic).unwrap_err();
+            let SendError::TopicTooLong { topic: kept, size, limit: 4 } = error else { panic!("{error}") };
+            assert_eq!((&*kept, size), (named, topic.len()));
+        }
+    }
+
+    #[test]
+    fn queue_paced_encodes_once_there_is_room_and_never_after_the_end() {
+        let (outbox, encodings) = (outbox(40), AtomicUsize::new(0));
+        let endpoint = Fake::new(Limits::default(), &outbox);
+        // Two of them have no room together.
+        let message = Counted(&encodings);
+        let queue = || queue_paced(&*endpoint, &outbox, TopicName::AtRunTime("t"), &message);
+        let cx = &mut Context::from_waker(Waker::noop());
+        assert!(matches!(pin!(queue()).poll(cx), Poll::Ready(Ok(true))));
+        let mut waiting = pin!(queue());
+        assert!(waiting.as_mut().poll(cx).is_pending() && waiting.as_mut().poll(cx).is_pending());
+        assert_eq!(encodings.load(Ordering::Relaxed), 2, "it was encoded once to see that it has no room");
+        let segment = outbox.take().unwrap();
+        outbox.written(&segment, segment.bytes().len(), true);
+        assert!(matches!(waiting.poll(cx), Poll::Ready(Ok(true))));
+        assert_eq!(encodings.load(Ordering::Relaxed), 3);
+        outbox.end();
+        assert!(matches!(pin!(queue()).poll(cx), Poll::Ready(Ok(false))));
+        assert_eq!(encodings.load(Ordering::Relaxed), 3);
+    }
+}

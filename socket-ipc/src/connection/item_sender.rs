@@ -176,3 +176,80 @@ impl<E: EndpointState> ItemSender<E> {
         reply(&*self.endpoint, &self.outbox, &ReplyTo::Request(self.re.clone()), topic, outcome);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+    use crate::connection::OutboxBudget;
+    use crate::connection::session::walk::fake::Fake;
+    use crate::limits::OUTBOX_HIGH_WATER;
+    use crate::metrics::Metrics;
+    use crate::wire::Window;
+
+    /// Sends items of these texts through an outbox of `limit` bytes. Returns what is queued at each poll: after each, all
+    /// of it is written, and the requester takes another short item.
+    fn send(limit: usize, window: Window, items: &[String]) -> Vec<String> {
+        let outbox = Arc::new(Outbox::new(limit, OutboxBudget::new(usize::MAX), Metrics::new()));
+        let endpoint = Fake::new(crate::connection::Limits::default(), &outbox);
+        let window = Arc::new(OpenWindow::new(window));
+        let sender = ItemSender::new(endpoint, Arc::clone(&outbox), 1.into(), Arc::clone(&window));
+        let items = futures_util::stream::iter(items.iter().map(Ok::<_, ErrorReply>));
+        let mut run =
+            pin!(sender.run(TopicName::AtRunTime("s"), || items, |error| Outcome::ErrorReply(error)));
+        let mut written = Vec::new();
+        loop {
+            let is_done = run.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready();
+            let mut lines = String::new();
+            while let Some(segment) = outbox.take() {
+                lines += std::str::from_utf8(segment.bytes()).unwrap();
+                outbox.written(&segment, segment.bytes().len(), true);
+            }
+            written.push(lines);
+            if is_done {
+                return written;
+            }
+            assert!(written.len() < 100, "it never ends");
+            window.open(64);
+        }
+    }
+
+    fn item(text: &str) -> String {
+        format!("{{\"topic\":\"s\",\"message\":\"{text}\",\"more\":true,\"re\":1}}\n")
+    }
+
+    #[tokio::test]
+    async fn item_sender_item_without_room_arrives_once_there_is_room() {
+        let texts = ["a", "b", "c"].map(|text| text.repeat(40));
+        let polls = send(120, Window::Unlimited, &texts);
+        let written = polls.concat();
+        let items: String = texts.iter().map(|text| item(text)).collect();
+        let (start, rest) = written.split_once('\n').unwrap();
+        assert!(start.contains("\"started\":true"), "{start}");
+        assert_eq!(rest.strip_prefix(&items), Some("{\"topic\":\"s\",\"message\":null,\"re\":1}\n"));
+        assert!(polls.iter().all(|lines| lines.matches("\"more\"").count() <= 1), "{polls:?}");
+    }
+
+    #[tokio::test]
+    async fn item_sender_long_run_of_items_yields_to_other_tasks() {
+        let text = "x".repeat(OUTBOX_HIGH_WATER / 8);
+        let polls = send(usize::MAX, Window::Unlimited, &vec![text; 32]);
+        assert!(polls.iter().all(|lines| lines.len() < 2 * OUTBOX_HIGH_WATER));
+        assert_eq!(polls.concat().matches("\"more\"").count(), 32);
+    }
+
+    #[tokio::test]
+    async fn item_sender_item_longer_than_the_window_ends_the_stream() {
+        // The delimiter does not count.
+        let len = item("a").len() as u64 - 1;
+        let fits = send(usize::MAX, Window::Bytes(len), &["a".to_owned()]).concat();
+        assert!(fits.contains(&item("a")), "{fits}");
+        let beyond = send(usize::MAX, Window::Bytes(len - 1), &["a".to_owned()]).concat();
+        assert!(!beyond.contains(&item("a")), "{beyond}");
+        assert!(
+            beyond.contains(&format!("takes {len} bytes, more than the window of {}", len - 1)),
+            "{beyond}"
+        );
+    }
+}

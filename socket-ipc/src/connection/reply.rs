@@ -338,3 +338,6 @@ pub(crate) fn request_span(topic: &str, to: &ReplyTo) -> Span {
     let span = crate::trace::of_request(span);
     span
 }
+
+#[cfg(test)]
+mod tests;

@@ -305,3 +305,6 @@ impl<I, E: fmt::Debug> fmt::Debug for ReplyStream<I, E> {
         debug.finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -48,7 +48,7 @@ mod rejections;
 mod shutdown;
 mod turn;
 #[cfg(test)]
-mod walk;
+pub(super) mod walk;
 
 use std::io;
 use std::pin::Pin;

@@ -117,3 +117,14 @@ pub(super) fn report_in_flight<E: EndpointState>(
     let error = MessageError::new(kind, bytes, bytes.len() as u64, context.limits().raw_len);
     context.endpoint.message_error(error, context.from);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rejection_without_room_names_the_limit() {
+        let text = no_room(4711);
+        assert!(text.contains("4711 bytes") && text.contains("`inbox_total_len`"), "{text}");
+    }
+}

@@ -48,6 +48,8 @@ pub(super) struct Socket {
     pub(super) gone: bool,
     /// The connection was reset: a read fails as well.
     pub(super) reset: bool,
+    /// The next read is interrupted by a signal.
+    pub(super) interrupted: bool,
     /// The peer does not read.
     pub(super) blocked: bool,
     pub(super) written: Vec<u8>,
@@ -76,6 +78,9 @@ pub(super) struct Stream(pub(super) Arc<Mutex<Socket>>);
 impl AsyncRead for Stream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut socket = lock(&self.0);
+        if std::mem::take(&mut socket.interrupted) {
+            return Poll::Ready(Err(io::ErrorKind::Interrupted.into()));
+        }
         if socket.reset {
             return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
         }
@@ -192,7 +197,7 @@ impl Drop for Pass {
 
 /// An endpoint with a listener of `note`, an asynchronous listener of `wait`, an asynchronous responder to `request`, and
 /// a responder to `stream` whose streams never end.
-pub(super) struct Fake {
+pub(in crate::connection) struct Fake {
     router: Router<()>,
     limits: Limits,
     metrics: Arc<Metrics>,
@@ -207,7 +212,12 @@ pub(super) struct Fake {
 }
 
 impl Fake {
-    pub(super) fn new(limits: Limits, outbox: &Arc<Outbox>) -> Arc<Self> {
+    pub(in crate::connection) fn new(limits: Limits, outbox: &Arc<Outbox>) -> Arc<Self> {
+        Self::with_inbox(limits, outbox, InboxBudget::new(usize::MAX, usize::MAX))
+    }
+
+    /// An endpoint whose connections share this budget.
+    pub(super) fn with_inbox(limits: Limits, outbox: &Arc<Outbox>, inbox: Arc<InboxBudget>) -> Arc<Self> {
         let metrics = Metrics::new();
         let (listening, responding) = (Arc::<Gate>::default(), Arc::<Gate>::default());
         let fake = Arc::new(Self {
@@ -220,7 +230,7 @@ impl Fake {
             ),
             limits,
             metrics,
-            inbox: InboxBudget::new(usize::MAX, usize::MAX),
+            inbox,
             noted: Mutex::default(),
             errors: Mutex::default(),
             listening: Arc::clone(&listening),

@@ -8,7 +8,10 @@
 //! * once the connection has ended, nothing is left queued, held, pending or counted.
 
 mod event;
-mod fake;
+pub(in crate::connection) mod fake;
+mod inbox;
+mod scene;
+mod steps;
 mod world;
 
 use std::sync::Arc;

@@ -1,0 +1,144 @@
+//! What a session does in a step, and in a turn.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::time::advance;
+
+use super::scene::{CANCEL, CANCEL_UNKNOWN, NOTE, REQUEST, Scene, WAIT};
+use crate::connection::session::TURN;
+use crate::connection::{EndpointState as _, Limits};
+use crate::events::CloseCause;
+use crate::sync::lock;
+use crate::topic::TopicName;
+
+#[tokio::test(start_paused = true)]
+async fn turn_short_messages_is_over_after_512() {
+    let mut scene = Scene::new(Limits::default());
+    scene.after(&NOTE.repeat(1_500));
+    assert_eq!(scene.noted(), TURN / 128);
+    scene.after("");
+    assert_eq!(scene.noted(), 2 * TURN / 128);
+}
+
+#[tokio::test(start_paused = true)]
+async fn turn_requests_cancelled_at_once_begins_max_requests_responders() {
+    let mut scene = Scene::new(Limits { max_requests: 2, ..Limits::default() });
+    scene.after(&[REQUEST, CANCEL].concat().repeat(10));
+    assert_eq!(scene.endpoint.responding.entered(), 2);
+    scene.after("");
+    assert_eq!(scene.endpoint.responding.entered(), 4);
+}
+
+#[tokio::test(start_paused = true)]
+async fn turn_cancels_count_for_the_responders_they_are_compared_with() {
+    let mut scene = Scene::new(Limits { max_requests: 200, ..Limits::default() });
+    scene.after(&REQUEST.repeat(100));
+    scene.after(&[CANCEL_UNKNOWN, NOTE].concat().repeat(400));
+    // Each cancel is compared with 100 responders, at 16 each.
+    assert_eq!(scene.noted(), TURN / (128 + 100 * 16 + 128));
+}
+
+#[tokio::test(start_paused = true)]
+async fn read_ahead_behind_a_listener_is_bounded() {
+    let mut scene = Scene::new(Limits { read_ahead_len: 64, ..Limits::default() });
+    scene.after(WAIT);
+    scene.after(&NOTE.repeat(10_000));
+    assert!(scene.unread() > 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn read_ahead_behind_a_responder_has_room_for_a_long_message_and_its_cancel() {
+    let limits =
+        Limits { read_ahead_len: 64, max_requests: 1, max_message_len: 1024 * 1024, ..Limits::default() };
+    let mut scene = Scene::new(limits);
+    scene.after(REQUEST);
+    scene.after(&NOTE.repeat(10_000));
+    assert_eq!(scene.unread(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_longer_than_a_chunk_has_room_in_an_empty_budget() {
+    let mut scene = Scene::new(Limits::default());
+    let long = "x".repeat(100_000);
+    scene.after(&format!("{{\"topic\":\"request\",\"message\":\"{long}\",\"id\":1}}\n"));
+    scene.after("");
+    assert_eq!(scene.endpoint.responding.inside(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn read_that_is_interrupted_is_made_again() {
+    let mut scene = Scene::new(Limits::default());
+    lock(&scene.stream.0).interrupted = true;
+    scene.after(NOTE);
+    assert_eq!(scene.noted(), 1);
+    lock(&scene.stream.0).reset = true;
+    assert!(matches!(scene.poll(), Poll::Ready(CloseCause::PeerClosed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn held_session_dispatches_nothing_until_the_wait_has_finished() {
+    let Scene { session, stream, endpoint, .. } = Scene::new(Limits::default());
+    let (finish, finished) = tokio::sync::oneshot::channel::<()>();
+    let mut running = session.run();
+    running.hold(Box::pin(async move { drop(finished.await) }));
+    lock(&stream.0).arriving.extend(NOTE.bytes());
+    let cx = &mut Context::from_waker(Waker::noop());
+    assert!(Pin::new(&mut running).poll(cx).is_pending());
+    assert_eq!(*lock(&endpoint.noted), 0);
+    finish.send(()).unwrap();
+    assert!(Pin::new(&mut running).poll(cx).is_pending());
+    assert_eq!(*lock(&endpoint.noted), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_endpoint_waits_for_listener_and_responders_that_do_not_await_it() {
+    let mut scene = Scene::new(Limits::default());
+    scene.after(&REQUEST.repeat(2));
+    scene.after(WAIT);
+    let before = scene.session.dispatcher.responders_len();
+    scene.endpoint.router().close();
+    // Both are polled, and one of them finishes.
+    scene.endpoint.responding.open(false);
+    scene.after("");
+    assert!(scene.session.dispatcher.holds_a_message());
+    assert_eq!(scene.session.dispatcher.responders_len(), before / 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn drain_with_running_listener_keeps_its_message() {
+    let mut scene = Scene::new(Limits::default());
+    scene.after(WAIT);
+    scene.session.drain(CloseCause::Closed, None);
+    scene.after(NOTE);
+    assert!(scene.session.dispatcher.holds_a_message());
+    scene.endpoint.listening.open(false);
+    scene.after("");
+    lock(&scene.stream.0).finished = true;
+    assert!(matches!(scene.poll(), Poll::Ready(CloseCause::Closed)));
+    assert_eq!(scene.noted(), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn finished_peer_gets_what_is_queued_before_the_connection_ends() {
+    let mut scene = Scene::new(Limits::default());
+    lock(&scene.stream.0).blocked = true;
+    scene.link.outbox.push(b"queued\n", TopicName::AtRunTime("bytes")).unwrap();
+    lock(&scene.stream.0).finished = true;
+    scene.after("");
+    lock(&scene.stream.0).blocked = false;
+    // It ends at once: the peer has nothing more to send.
+    assert!(matches!(scene.poll(), Poll::Ready(CloseCause::PeerClosed)));
+    assert_eq!(lock(&scene.stream.0).written, b"queued\n");
+}
+
+#[tokio::test(start_paused = true)]
+async fn peer_takes_nothing_for_write_stall_is_aborted() {
+    let mut scene = Scene::new(Limits { write_stall: Duration::from_secs(10), ..Limits::default() });
+    lock(&scene.stream.0).blocked = true;
+    scene.link.outbox.push(b"queued\n", TopicName::AtRunTime("bytes")).unwrap();
+    scene.after("");
+    advance(Duration::from_secs(11)).await;
+    assert!(matches!(scene.poll(), Poll::Ready(CloseCause::SlowClient)));
+}
