@@ -236,7 +236,23 @@ mod tests {
         let text = "x".repeat(OUTBOX_HIGH_WATER / 8);
         let polls = send(usize::MAX, Window::Unlimited, &vec![text; 32]);
         assert!(polls.iter().all(|lines| lines.len() < 2 * OUTBOX_HIGH_WATER));
+        assert!(polls.len() <= 32 / 8 + 2, "it goes on for a whole turn: {} turns", polls.len());
         assert_eq!(polls.concat().matches("\"more\"").count(), 32);
+    }
+
+    #[tokio::test]
+    async fn item_sender_closing_endpoint_ends_the_stream_with_an_error() {
+        let outbox = Arc::new(Outbox::new(1_000, OutboxBudget::new(usize::MAX), Metrics::new()));
+        let endpoint = Fake::new(crate::connection::Limits::default(), &outbox);
+        let window = Arc::new(OpenWindow::new(Window::Unlimited));
+        let sender = ItemSender::new(endpoint, Arc::clone(&outbox), 1.into(), Arc::clone(&window));
+        let items = futures_util::stream::repeat_with(|| panic!("it is not polled any more"));
+        window.close();
+        let topic = TopicName::AtRunTime("s");
+        sender.run::<(), ErrorReply, _>(topic, || items, |error| Outcome::ErrorReply(error)).await;
+        let segment = outbox.take().unwrap();
+        let lines = std::str::from_utf8(segment.bytes()).unwrap();
+        assert!(lines.contains(ErrorReply::CLOSING) && lines.contains("\"re\":1}"), "{lines}");
     }
 
     #[tokio::test]

@@ -27,7 +27,7 @@ struct Scene {
 impl Scene {
     fn new(limit: usize, total: usize) -> Self {
         let outbox = Arc::new(Outbox::new(limit, OutboxBudget::new(total), Metrics::new()));
-        let limits = Limits { max_message_len: 1024 * 1024, ..Limits::default() };
+        let limits = Limits { max_message_len: 3 * OUTBOX_HIGH_WATER, ..Limits::default() };
         Self { endpoint: Fake::new(limits, &outbox), outbox, to: ReplyTo::Request(7.into()) }
     }
 
@@ -123,7 +123,7 @@ fn reply_within_without_room_says_what_is_full() {
 #[test]
 fn reply_within_too_long_is_unsendable_unless_there_is_no_room_for_its_error_either() {
     let scene = Scene::new(400, usize::MAX);
-    let too_long = "x".repeat(2 * 1024 * 1024);
+    let too_long = "x".repeat(4 * OUTBOX_HIGH_WATER);
     assert!(matches!(scene.reply_within(&too_long), Err(NotReplied::Unsendable(SendError::TooLarge { .. }))));
     assert!(scene.written().contains("\"error\":true"));
     assert!(scene.reply_within(&"a".repeat(300)).is_ok());
@@ -151,7 +151,25 @@ fn reply_with_room_waits_for_room_and_an_ending_outbox_takes_it_at_once() {
     assert!(matches!(poll(waiting), Poll::Ready(None)));
     let written = scene.written();
     assert!(written.contains(&second) && written.contains(&third), "{written}");
-    let too_long = "x".repeat(2 * 1024 * 1024);
+    let too_long = "x".repeat(4 * OUTBOX_HIGH_WATER);
     assert!(matches!(poll(pin!(reply(&too_long))), Poll::Ready(Some(SendError::TooLarge { .. }))));
     assert!(scene.written().contains("\"error\":true"));
+}
+
+#[test]
+fn reply_error_without_room_for_its_data_keeps_its_text_and_without_that_its_code() {
+    let scene = Scene::new(usize::MAX, usize::MAX);
+    let too_long = "x".repeat(4 * OUTBOX_HIGH_WATER);
+    let reply = |outcome: Outcome<'_, (), String>| {
+        reply(&*scene.endpoint, &scene.outbox, &scene.to, TOPIC, outcome);
+        scene.written()
+    };
+    let written = reply(Outcome::Error(&too_long, "no disk".to_owned()));
+    assert!(written.contains("\"text\":\"no disk (sent without its data: "), "{written}");
+    let written = reply(Outcome::Error(&too_long, String::new()));
+    assert!(written.contains("\"text\":\"") && !written.contains("sent without"), "{written}");
+    let written = reply(Outcome::Error(&too_long, too_long.clone()));
+    assert!(written.contains("over the limit of") && !written.contains("sent without"), "{written}");
+    let written = reply(Outcome::ErrorReply(&ErrorReply::new("busy", too_long.clone())));
+    assert!(written.contains("\"code\":\"busy\",\"text\":\"\""), "{written}");
 }

@@ -52,6 +52,8 @@ pub(super) struct Socket {
     pub(super) interrupted: bool,
     /// The peer does not read.
     pub(super) blocked: bool,
+    /// This end was shut down: the peer reads the end of the stream, and nothing more can be written.
+    pub(super) shut: bool,
     pub(super) written: Vec<u8>,
     reading: Option<Waker>,
     writing: Option<Waker>,
@@ -100,7 +102,7 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut socket = lock(&self.0);
-        if socket.gone || socket.reset {
+        if socket.gone || socket.reset || socket.shut {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
         if socket.blocked {
@@ -116,6 +118,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        lock(&self.0).shut = true;
         Poll::Ready(Ok(()))
     }
 }

@@ -17,6 +17,7 @@ use crate::sync::lock;
 pub(super) const NOTE: &str = "{\"topic\":\"note\",\"message\":null}\n";
 pub(super) const WAIT: &str = "{\"topic\":\"wait\",\"message\":null}\n";
 pub(super) const REQUEST: &str = "{\"topic\":\"request\",\"message\":null,\"id\":1}\n";
+pub(super) const STREAM: &str = "{\"topic\":\"stream\",\"message\":null,\"window\":64,\"id\":2}\n";
 pub(super) const CANCEL: &str = "{\"topic\":\"socket-ipc.cancel\",\"message\":1,\"re\":0}\n";
 pub(super) const CANCEL_UNKNOWN: &str = "{\"topic\":\"socket-ipc.cancel\",\"message\":2,\"re\":0}\n";
 
@@ -35,7 +36,8 @@ impl Scene {
 
     /// A session that shares this budget with others.
     pub(super) fn with_inbox(limits: Limits, inbox: &Arc<InboxBudget>) -> Self {
-        let outbox = Arc::new(Outbox::new(usize::MAX, OutboxBudget::new(usize::MAX), Metrics::new()));
+        let budget = OutboxBudget::new(usize::MAX);
+        let outbox = Arc::new(Outbox::new(limits.outbox_len, budget, Metrics::new()));
         let pending_requests = PendingRequests::new(1, None, Handle::current());
         let endpoint = Fake::with_inbox(limits, &outbox, Arc::clone(inbox));
         let (stream, link) = (Stream::default(), Link { outbox, pending_requests });

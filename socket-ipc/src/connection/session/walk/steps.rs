@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::advance;
 
-use super::scene::{CANCEL, CANCEL_UNKNOWN, NOTE, REQUEST, Scene, WAIT};
+use super::scene::{CANCEL, CANCEL_UNKNOWN, NOTE, REQUEST, STREAM, Scene, WAIT};
 use crate::connection::session::TURN;
 use crate::connection::{EndpointState as _, Limits};
 use crate::events::CloseCause;
@@ -141,4 +141,63 @@ async fn peer_takes_nothing_for_write_stall_is_aborted() {
     scene.after("");
     advance(Duration::from_secs(11)).await;
     assert!(matches!(scene.poll(), Poll::Ready(CloseCause::SlowClient)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn finished_peer_whose_messages_wait_for_room_gets_all_of_them_dispatched() {
+    let mut scene = Scene::new(Limits { outbox_len: 10, ..Limits::default() });
+    lock(&scene.stream.0).blocked = true;
+    scene.after(REQUEST);
+    scene.endpoint.responding.open(false);
+    scene.after("");
+    assert!(scene.link.outbox.is_overfull(), "the reply has no room");
+    lock(&scene.stream.0).finished = true;
+    scene.after(NOTE);
+    assert_eq!(scene.noted(), 0);
+    lock(&scene.stream.0).blocked = false;
+    assert!(matches!(scene.poll(), Poll::Ready(CloseCause::PeerClosed)));
+    assert_eq!(scene.noted(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn drain_shuts_the_stream_down_once_everything_is_written_and_handled() {
+    let mut scene = Scene::new(Limits::default());
+    scene.after(REQUEST);
+    lock(&scene.stream.0).blocked = true;
+    scene.link.outbox.push(b"queued\n", TopicName::AtRunTime("bytes")).unwrap();
+    scene.session.drain(CloseCause::Closed, None);
+    scene.after("");
+    assert!(!lock(&scene.stream.0).shut, "something is queued");
+    lock(&scene.stream.0).blocked = false;
+    scene.after("");
+    assert!(!lock(&scene.stream.0).shut, "a responder is running");
+    scene.endpoint.responding.open(false);
+    scene.after("");
+    assert!(lock(&scene.stream.0).shut);
+    assert!(scene.written().ends_with("\"re\":1}\n"), "{}", scene.written());
+    lock(&scene.stream.0).finished = true;
+    assert!(matches!(scene.poll(), Poll::Ready(CloseCause::Closed)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn drain_ends_streams_with_an_error() {
+    let mut scene = Scene::new(Limits::default());
+    scene.after(STREAM);
+    scene.session.drain(CloseCause::Closed, None);
+    scene.after("");
+    assert!(scene.session.dispatcher.is_idle());
+    assert!(scene.written().contains("\"closing\""), "{}", scene.written());
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_with_the_id_of_a_stream_in_flight_is_reported_and_gets_no_reply() {
+    let mut scene = Scene::new(Limits::default());
+    scene.after(STREAM);
+    let before = scene.written();
+    scene.after(&REQUEST.replace("\"id\":1", "\"id\":2"));
+    assert_eq!((scene.endpoint.responding.entered(), scene.written()), (0, before));
+    assert_eq!(lock(&scene.endpoint.errors).len(), 1);
+    // The ids of other requests are free.
+    scene.after(REQUEST);
+    assert_eq!(scene.endpoint.responding.inside(), 1);
 }
