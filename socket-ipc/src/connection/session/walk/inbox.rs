@@ -242,9 +242,8 @@ async fn inbox_full_request_of_a_chunk_has_room() {
     let (budget, [mut scene]) = scenes::<1>(0);
     let mut other = budget.open(None);
     other.set_buffer(1);
-    // Its line fills the read buffer.
-    scene.arrive(&long_request(CHUNK - 1));
-    for _ in 0..3 {
+    scene.arrive(&long_request(CHUNK));
+    for _ in 0..5 {
         assert!(scene.poll().is_pending());
     }
     assert_eq!(scene.endpoint.responding.inside(), 1);

@@ -201,3 +201,56 @@ async fn request_with_the_id_of_a_stream_in_flight_is_reported_and_gets_no_reply
     scene.after(REQUEST);
     assert_eq!(scene.endpoint.responding.inside(), 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn cancel_behind_a_held_back_message_frees_the_place_for_it_at_once() {
+    let mut scene = Scene::new(Limits { max_requests: 1, ..Limits::default() });
+    scene.after(REQUEST);
+    scene.after(NOTE);
+    assert_eq!(scene.noted(), 0);
+    scene.after(CANCEL);
+    assert_eq!((scene.endpoint.responding.inside(), scene.noted()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn unfinished_message_is_late_only_while_the_peer_is_read_from() {
+    let limits = Limits { outbox_len: 10, write_stall: Duration::MAX, ..Limits::default() };
+    let (late, (first, second)) = (limits.incomplete_timeout + Duration::from_secs(1), NOTE.split_at(9));
+    let mut scene = Scene::new(limits.clone());
+    lock(&scene.stream.0).blocked = true;
+    scene.after(&[REQUEST, first].concat());
+    scene.endpoint.responding.open(false);
+    scene.after("");
+    assert!(scene.link.outbox.is_overfull(), "the reply has no room");
+    advance(late).await;
+    scene.after("");
+    lock(&scene.stream.0).blocked = false;
+    scene.after(second);
+    assert_eq!((scene.noted(), lock(&scene.endpoint.errors).len()), (1, 0));
+    scene.after(first);
+    advance(late).await;
+    assert!(matches!(scene.poll(), Poll::Ready(CloseCause::Incomplete)));
+    assert_eq!(lock(&scene.endpoint.errors).len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn request_beside_streams_that_take_all_places_is_rejected_with_the_limit() {
+    let mut scene = Scene::new(Limits { max_requests: 1, ..Limits::default() });
+    scene.after(STREAM);
+    scene.after(REQUEST);
+    assert!(scene.written().contains("all 1 places of `max_requests` are taken"), "{}", scene.written());
+    // What calls no responder passes.
+    scene.after(NOTE);
+    assert_eq!((scene.endpoint.responding.entered(), scene.noted()), (0, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn message_beside_a_pending_request_is_dispatched_and_a_blank_line_is_ignored() {
+    let mut scene = Scene::new(Limits::default());
+    let (_, mut reply) = scene.link.pending_requests.begin(Duration::MAX, true).unwrap();
+    scene.after(&["\n \t\r\n", NOTE].concat());
+    assert_eq!((scene.noted(), lock(&scene.endpoint.errors).len()), (1, 0));
+    assert!(reply.try_recv().is_err());
+    scene.after("{\"topic\":\"reply\",\"message\":null,\"re\":1}\n");
+    assert!(matches!(reply.try_recv(), Ok(Ok(_))));
+}
