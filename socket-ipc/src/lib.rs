@@ -159,6 +159,7 @@ pub use client_id::ClientId;
 pub use connection::{Closing, ReplyFuture, ReplyStream};
 pub use description::Description;
 pub use endpoint::attempt::Attempt;
+pub use endpoint::origin::Origin;
 pub use endpoint::reply_error::ReplyError;
 pub use endpoint::reply_sender::ReplySender;
 pub use error::error_reply::ErrorReply;

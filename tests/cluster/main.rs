@@ -8,6 +8,7 @@ mod foreign;
 mod join;
 mod leaving;
 mod nodes;
+mod origin;
 mod protocol;
 mod remote;
 mod requests;

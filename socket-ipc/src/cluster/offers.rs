@@ -12,10 +12,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::headers::Kind;
-use super::node::NodeId;
+use super::node::{ClientRef, NodeId};
 use super::offer_end;
 use super::remote_connection::{RemoteConnection, server_closes};
 use super::shared::Shared;
+use crate::endpoint::origin::Origin;
 use crate::error::error_reply::ErrorReply;
 use crate::sync::lock;
 
@@ -207,6 +208,17 @@ impl Shared {
             )),
             (false, _) => Err(format!("the reply subject `{reply}` is no inbox of this domain")),
         }
+    }
+
+    /// Where a request that this node has taken comes from; without a number, a message. `None` for a request that was
+    /// cancelled meanwhile.
+    pub(super) fn origin(&self, number: Option<u64>) -> Option<Origin> {
+        // Nothing in a message names a node: no reply to it goes anywhere.
+        let Some(number) = number else { return Some(Origin::Engine) };
+        let reply = self.taken.reply_of(number)?;
+        // No request of this node comes back to it: one that names it is not of its clients.
+        let requester = self.subjects.read_reply(&reply).filter(|(node, _)| *node != self.node);
+        Some(requester.map_or(Origin::Engine, |(node, client)| Origin::Node(ClientRef { node, client })))
     }
 
     /// Whether a requester is a node that is up: one that cancels its requests, and is missed when it is gone.

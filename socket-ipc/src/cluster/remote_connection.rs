@@ -44,7 +44,9 @@ impl RemoteConnection {
     pub(super) fn open(shared: &Arc<Shared>) -> Option<Arc<Self>> {
         let limits = shared.server.limits();
         let (ours, theirs) = tokio::io::duplex(PIPE_LEN);
-        shared.server.admit_remote(theirs)?;
+        // Not an owner: the server would keep the node.
+        let weak = Arc::downgrade(shared);
+        shared.server.admit_remote(theirs, move |number| weak.upgrade()?.origin(number))?;
         let (lines, to_write) = mpsc::channel(LINES);
         let connection = Arc::new(Self {
             lines,

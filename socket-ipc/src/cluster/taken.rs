@@ -81,6 +81,11 @@ impl Taken {
         }
     }
 
+    /// Where the reply to a request goes, unless it was cancelled or is done.
+    pub(super) fn reply_of(&self, number: u64) -> Option<Subject> {
+        lock(&self.requests).get(&number).map(|request| request.reply.clone())
+    }
+
     /// Where the reply to a request goes, unless it was cancelled. The request is done.
     pub(super) fn finish(&self, number: u64) -> Option<Subject> {
         lock(&self.requests).remove(&number).map(|request| request.reply)

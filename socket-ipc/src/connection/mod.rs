@@ -40,7 +40,7 @@ use crate::error::{Error, MessageError};
 use crate::events::CloseCause;
 use crate::metrics::Metrics;
 use crate::router::Router;
-use crate::wire::{AttemptKind, RequestId, Wire};
+use crate::wire::{AttemptKind, Envelope, RequestId, Wire};
 
 pub use closing::Closing;
 #[cfg(any(test, fuzzing))]
@@ -85,7 +85,12 @@ pub(crate) trait EndpointState: Send + Sync + 'static {
         false
     }
     /// Asks the program whether a message may be dispatched. `Err` says why not.
-    fn authorize(&self, _topic: &str, _kind: AttemptKind, _from: Self::From) -> Result<(), ErrorReply> {
+    fn authorize(
+        &self,
+        _envelope: &Envelope<'_>,
+        _kind: AttemptKind,
+        _from: Self::From,
+    ) -> Result<(), ErrorReply> {
         Ok(())
     }
     /// The user of a peer, where it is known.

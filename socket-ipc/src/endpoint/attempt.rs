@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::origin::Origin;
 use crate::client_id::ClientId;
 use crate::error::error_reply::ErrorReply;
 use crate::unix_socket::peer::Peer;
@@ -16,11 +17,18 @@ pub struct Attempt<'a> {
     kind: AttemptKind,
     client_id: ClientId,
     peer: Option<Peer>,
+    origin: Origin,
 }
 
 impl<'a> Attempt<'a> {
-    pub(crate) fn new(topic: &'a str, kind: AttemptKind, client_id: ClientId, peer: Option<Peer>) -> Self {
-        Self { topic, kind, client_id, peer }
+    pub(crate) fn new(
+        topic: &'a str,
+        kind: AttemptKind,
+        client_id: ClientId,
+        peer: Option<Peer>,
+        origin: Origin,
+    ) -> Self {
+        Self { topic, kind, client_id, peer, origin }
     }
 
     /// Returns the topic. It may be one that has no listener here, or one of the library's own, which begin with
@@ -37,7 +45,8 @@ impl<'a> Attempt<'a> {
         self.kind
     }
 
-    /// Returns the client. A request from another machine has an id that no client of this server ever has.
+    /// Returns the client. A request from another machine has an id that no client of this server ever has, and that is not
+    /// its own: [`origin`](Self::origin) says of whom it is.
     #[must_use]
     pub fn client_id(&self) -> ClientId {
         self.client_id
@@ -49,6 +58,13 @@ impl<'a> Attempt<'a> {
     #[must_use]
     pub fn peer(&self) -> Option<Peer> {
         self.peer
+    }
+
+    /// Returns where it comes from: a client of this server, or, with the feature `nats`, another node or a program on the
+    /// engine.
+    #[must_use]
+    pub fn origin(&self) -> &Origin {
+        &self.origin
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod events;
 pub(crate) mod lifecycle;
 pub(crate) mod listeners;
 pub(crate) mod options;
+pub(crate) mod origin;
 mod peer_id;
 pub(crate) mod reply_error;
 pub(crate) mod reply_sender;

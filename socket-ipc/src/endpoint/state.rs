@@ -20,7 +20,7 @@ use crate::listener::DropReport;
 use crate::metrics::Metrics;
 use crate::metrics::stats::Stats;
 use crate::router::Router;
-use crate::wire::{AttemptKind, RequestId, Wire};
+use crate::wire::{AttemptKind, Envelope, RequestId, Wire};
 
 /// A server or a client: what its handles and its connections share.
 pub(crate) trait Endpoint: Send + Sync + Sized + 'static {
@@ -44,7 +44,12 @@ pub(crate) trait Endpoint: Send + Sync + Sized + 'static {
         false
     }
     /// Asks the program whether a message may be dispatched. `Err` says why not.
-    fn authorize(&self, _topic: &str, _kind: AttemptKind, _from: Self::Peer) -> Result<(), ErrorReply> {
+    fn authorize(
+        &self,
+        _envelope: &Envelope<'_>,
+        _kind: AttemptKind,
+        _from: Self::Peer,
+    ) -> Result<(), ErrorReply> {
         Ok(())
     }
     /// Whether a peer is known to be a process of this process's own user.
@@ -164,8 +169,8 @@ impl<E: Endpoint> EndpointState for E {
         Endpoint::authorizes(self)
     }
 
-    fn authorize(&self, topic: &str, kind: AttemptKind, from: E::Peer) -> Result<(), ErrorReply> {
-        Endpoint::authorize(self, topic, kind, from)
+    fn authorize(&self, envelope: &Envelope<'_>, kind: AttemptKind, from: E::Peer) -> Result<(), ErrorReply> {
+        Endpoint::authorize(self, envelope, kind, from)
     }
 
     fn user_of(&self, from: E::Peer) -> Option<u32> {

@@ -11,6 +11,8 @@ use tokio::runtime::Handle;
 use tracing::{Instrument as _, Span};
 
 use super::clients::ConnectedClient;
+#[cfg(feature = "nats")]
+use super::clients::FindOrigin;
 use super::state::State;
 use crate::client_id::ClientId;
 use crate::connection::{Session, Transport};
@@ -112,9 +114,10 @@ impl State {
     }
 
     /// Lets a connection in memory in, over which requests from other machines come. It is no client: it is in no list,
-    /// gets no broadcast, and is reported by no event. `None` where the server closes.
+    /// gets no broadcast, and is reported by no event. `origin` finds where each request comes from. `None` where the
+    /// server closes.
     #[cfg(feature = "nats")]
-    pub(super) fn admit_remote<S>(self: &Arc<Self>, stream: S) -> Option<ClientId>
+    pub(super) fn admit_remote<S>(self: &Arc<Self>, stream: S, origin: Arc<FindOrigin>) -> Option<ClientId>
     where
         S: Transport + Send,
     {
@@ -128,6 +131,7 @@ impl State {
         }
         let id = self.clients.next_remote_id();
         remote.insert(id, Arc::clone(&client));
+        self.clients.note_origin(id, origin);
         let attended = Attended::new(Arc::clone(self), id, Arc::clone(&client));
         drop(remote);
         let span = self.connection_span(id, None);

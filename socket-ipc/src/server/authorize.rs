@@ -4,9 +4,11 @@ use super::builder::ServerBuilder;
 use super::state::State;
 use crate::client_id::ClientId;
 use crate::endpoint::attempt::{Attempt, Authorize};
+#[cfg(not(feature = "nats"))]
+use crate::endpoint::origin::Origin;
 use crate::error::error_reply::ErrorReply;
 use crate::listener::caught;
-use crate::wire::AttemptKind;
+use crate::wire::{AttemptKind, Envelope};
 
 impl<P> ServerBuilder<P> {
     /// Sets what decides whether a message, a request or a stream of a client is dispatched: every one is, unless set.
@@ -57,9 +59,18 @@ impl<P> ServerBuilder<P> {
 
 impl State {
     /// Asks the program whether a message may be dispatched. `Err` says why not.
-    pub(super) fn may(&self, topic: &str, kind: AttemptKind, client_id: ClientId) -> Result<(), ErrorReply> {
+    pub(super) fn may(
+        &self,
+        envelope: &Envelope<'_>,
+        kind: AttemptKind,
+        client_id: ClientId,
+    ) -> Result<(), ErrorReply> {
         let Some(authorize) = &self.options.authorize else { return Ok(()) };
-        let attempt = Attempt::new(topic, kind, client_id, self.clients.peer(client_id));
+        #[cfg(not(feature = "nats"))]
+        let origin = Origin::Client;
+        #[cfg(feature = "nats")]
+        let origin = self.origin(envelope, client_id)?;
+        let attempt = Attempt::new(&envelope.topic, kind, client_id, self.clients.peer(client_id), origin);
         match caught(|| authorize.decide(&attempt)) {
             Ok(decision) => decision.map_err(ErrorReply::or_forbidden),
             Err(panic) => {

@@ -1,10 +1,14 @@
 //! The clients that are connected to a server.
 
 #[cfg(feature = "nats")]
+use std::collections::HashMap;
+#[cfg(feature = "nats")]
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, RwLockWriteGuard};
 
+#[cfg(feature = "nats")]
+use foldhash::fast::FixedState;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
@@ -13,8 +17,14 @@ use super::recipients::{ById, Recipients};
 use crate::client_id::ClientId;
 use crate::connection::{Link, Outbox};
 #[cfg(feature = "nats")]
+use crate::endpoint::origin::Origin;
+#[cfg(feature = "nats")]
 use crate::sync::{read, write};
 use crate::unix_socket::peer::Peer;
+
+/// Finds where the request with a number comes from, and without a number, a message.
+#[cfg(feature = "nats")]
+pub(super) type FindOrigin = dyn Fn(Option<u64>) -> Option<Origin> + Send + Sync;
 
 pub(super) struct Clients {
     all: Recipients,
@@ -24,6 +34,9 @@ pub(super) struct Clients {
     remote: RwLock<ById>,
     #[cfg(feature = "nats")]
     next_remote: AtomicU64,
+    /// Where the requests of these connections come from: one serves many requesters.
+    #[cfg(feature = "nats")]
+    origins: RwLock<HashMap<ClientId, Arc<FindOrigin>, FixedState>>,
     next_id: AtomicU64,
     /// Connections that have not reported their end.
     attended: AtomicUsize,
@@ -65,6 +78,8 @@ impl Clients {
             remote: RwLock::default(),
             #[cfg(feature = "nats")]
             next_remote: AtomicU64::new(1),
+            #[cfg(feature = "nats")]
+            origins: RwLock::default(),
             next_id: AtomicU64::new(1),
             attended: AtomicUsize::new(0),
             none_left: Notify::new(),
@@ -117,9 +132,26 @@ impl Clients {
         #[cfg(feature = "nats")]
         if id.is_remote() {
             write(&self.remote).remove(&id);
+            write(&self.origins).remove(&id);
             return;
         }
         self.all.write().remove(&id);
+    }
+
+    /// Notes where the requests of a connection from other machines come from.
+    #[cfg(feature = "nats")]
+    pub(super) fn note_origin(&self, id: ClientId, origin: Arc<FindOrigin>) {
+        write(&self.origins).insert(id, origin);
+    }
+
+    /// Where the request with this number comes from, or a message. `None` for a request that nobody waits for any more.
+    #[cfg(feature = "nats")]
+    pub(super) fn origin(&self, id: ClientId, number: Option<u64>) -> Option<Origin> {
+        if !id.is_remote() {
+            return Some(Origin::Client);
+        }
+        let origin = read(&self.origins).get(&id).map(Arc::clone)?;
+        origin(number)
     }
 
     /// Locks the table of the connections from other machines, to add one.

@@ -6,18 +6,20 @@ use serde::Serialize;
 use tracing::Instrument as _;
 
 use super::handle::ServerHandle;
+use super::state::State;
 use crate::client_id::ClientId;
 use crate::connection::Transport;
 use crate::connection::{self, request_span};
 use crate::endpoint::Endpoint as _;
 use crate::endpoint::lifecycle::Phase;
+use crate::endpoint::origin::Origin;
 use crate::error::error_reply::ErrorReply;
 use crate::error::{RegisterError, SendError};
 use crate::listener::ListenerId;
 use crate::router::{CallResult, OnCancel, RespondingRaw};
 use crate::topic::{Request, Topic, TopicName};
 use crate::wire::raw_message::RawMessage;
-use crate::wire::{ReplyTo, Tail};
+use crate::wire::{Envelope, EnvelopeKind, ReplyTo, Tail};
 
 /// What a forwarded request is replied with: text that another server wrote.
 enum Forwarded {}
@@ -36,15 +38,33 @@ impl Request for Forwarded {
     }
 }
 
+impl State {
+    /// Where a message comes from. `Err` where nobody waits for its reply any more: it is not dispatched, as there is
+    /// nobody whose attempt it would be.
+    pub(super) fn origin(&self, envelope: &Envelope<'_>, client_id: ClientId) -> Result<Origin, ErrorReply> {
+        let number = match &envelope.kind {
+            EnvelopeKind::Request(id) => id.number(),
+            _ => None,
+        };
+        let gone = || ErrorReply::new(ErrorReply::FORBIDDEN, "its requester has given up");
+        self.clients.origin(client_id, number).ok_or_else(gone)
+    }
+}
+
 impl<P> ServerHandle<P> {
     /// How many clients are connected.
     pub(crate) fn client_count(&self) -> usize {
         self.state.clients.recipients().len()
     }
 
-    /// Serves a connection in memory over which requests from other machines come. `None` where the server closes.
-    pub(crate) fn admit_remote<S: Transport + Send>(&self, stream: S) -> Option<ClientId> {
-        self.state.admit_remote(stream)
+    /// Serves a connection in memory over which requests from other machines come. `origin` finds where the request with
+    /// a number comes from, and without a number, a message. `None` where the server closes.
+    pub(crate) fn admit_remote<S: Transport + Send>(
+        &self,
+        stream: S,
+        origin: impl Fn(Option<u64>) -> Option<Origin> + Send + Sync + 'static,
+    ) -> Option<ClientId> {
+        self.state.admit_remote(stream, Arc::new(origin))
     }
 
     /// Whether closing has begun.

@@ -21,7 +21,7 @@ use crate::error::error_reply::ErrorReply;
 use crate::error::{Error, SendError};
 use crate::events::{CloseCause, CloseReason};
 use crate::metrics::stats::Stats;
-use crate::wire::AttemptKind;
+use crate::wire::{AttemptKind, Envelope};
 
 pub(super) struct State {
     pub(super) core: Core<ClientId, ServerEvents>,
@@ -58,8 +58,8 @@ impl Endpoint for State {
         self.options.authorize.is_some()
     }
 
-    fn authorize(&self, topic: &str, kind: AttemptKind, id: ClientId) -> Result<(), ErrorReply> {
-        self.may(topic, kind, id)
+    fn authorize(&self, envelope: &Envelope<'_>, kind: AttemptKind, id: ClientId) -> Result<(), ErrorReply> {
+        self.may(envelope, kind, id)
     }
 
     fn has_one_connection(&self) -> bool {

@@ -56,7 +56,7 @@ pub(super) fn is_forbidden<E: EndpointState>(context: &ConnectionContext<E>, byt
     if topic.len() > limits.max_topic_len {
         return false;
     }
-    let Err(error_reply) = context.endpoint.authorize(topic, attempt, context.from) else { return false };
+    let Err(error_reply) = context.endpoint.authorize(&envelope, attempt, context.from) else { return false };
     if let EnvelopeKind::Request(id) = envelope.kind {
         context.endpoint.router().count_reply(bytes);
         context.send_error_reply(&ReplyTo::Request(id), topic, error_reply, context.from);
