@@ -12,13 +12,13 @@ use crate::nodes::{News, Node, news};
 const CONFIG: &str = r#"
     authorization { users = [
         { user: one, password: secret, permissions: {
-            publish: ["desk.b.one.>", "desk.q.>", "desk.n.>", "desk.i.>"], subscribe: "desk.>" } }
+            publish: ["desk.b.one.>", "desk.g.one.>", "desk.q.>", "desk.n.>", "desk.i.>"], subscribe: "desk.>" } }
         { user: other, password: secret, permissions: {
-            publish: ["desk.b.other.>", "desk.q.>", "desk.n.>", "desk.i.>"], subscribe: "desk.>" } }
+            publish: ["desk.b.other.>", "desk.g.other.>", "desk.q.>", "desk.n.>", "desk.i.>"], subscribe: "desk.>" } }
         { user: outsider, password: secret, permissions: {
-            publish: ["desk.b.outsider.>", "desk.q.>", "nobody"], subscribe: ["desk.>", "_INBOX.>"] } }
+            publish: ["desk.b.outsider.>", "desk.g.outsider.>", "desk.q.>", "nobody"], subscribe: ["desk.>", "_INBOX.>"] } }
         { user: stranger, password: secret, permissions: {
-            publish: ["desk.b.stranger.>", "nobody"], subscribe: ["desk.>", "_INBOX.>"] } }
+            publish: ["desk.b.stranger.>", "desk.g.stranger.>", "nobody"], subscribe: ["desk.>", "_INBOX.>"] } }
         { user: root, password: secret }
     ] }"#;
 

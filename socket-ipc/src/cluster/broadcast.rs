@@ -1,5 +1,7 @@
 //! Broadcasts to the clients of all nodes.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::Cluster;
@@ -105,7 +107,7 @@ impl Shared {
     ) -> Result<usize, BroadcastError> {
         let line = self.line(topic, message)?;
         let local = self.server.broadcast_line(topic, &line.local, except)?;
-        self.queue(topic.as_str(), &line, local)?;
+        self.queue(None, topic.as_str(), &line, local)?;
         Ok(local)
     }
 
@@ -116,8 +118,33 @@ impl Shared {
     ) -> Result<usize, BroadcastError> {
         let line = self.line(topic, message)?;
         let local = self.server.broadcast_line_async(topic, &line.local).await?;
+        self.queue_async(None, topic.as_str(), &line, local).await
+    }
+
+    /// Encodes a broadcast, if it is not too long for NATS.
+    pub(super) fn line<M: Serialize + ?Sized>(
+        &self,
+        topic: TopicName<'_>,
+        message: &M,
+    ) -> Result<Line, BroadcastError> {
+        let line = Line::of(&self.server, topic.as_str(), message)?;
+        let (len, limit) = (line.of_nodes().len(), self.nats.max_payload());
+        if len > limit {
+            return Err(BroadcastError::TooLarge { topic: topic.as_str().to_owned(), len, limit });
+        }
+        Ok(line)
+    }
+
+    /// Queues a broadcast for the other nodes, once it has room. Returns how many clients of this node have it.
+    pub(super) async fn queue_async(
+        &self,
+        group: Option<&Arc<str>>,
+        topic: &str,
+        line: &Line,
+        local: usize,
+    ) -> Result<usize, BroadcastError> {
         loop {
-            match self.queue(topic.as_str(), &line, local) {
+            match self.queue(group, topic, line, local) {
                 Err(BroadcastError::QueueFull { .. }) => {
                     self.outgoing.wait_for_room(line.of_nodes().len()).await;
                 }
@@ -127,18 +154,14 @@ impl Shared {
         }
     }
 
-    /// Encodes a broadcast, if it is not too long for NATS.
-    fn line<M: Serialize + ?Sized>(&self, topic: TopicName<'_>, message: &M) -> Result<Line, BroadcastError> {
-        let line = Line::of(&self.server, topic.as_str(), message)?;
-        let (len, limit) = (line.of_nodes().len(), self.nats.max_payload());
-        if len > limit {
-            return Err(BroadcastError::TooLarge { topic: topic.as_str().to_owned(), len, limit });
-        }
-        Ok(line)
-    }
-
-    /// Queues a broadcast for the other nodes.
-    fn queue(&self, topic: &str, line: &Line, local: usize) -> Result<(), BroadcastError> {
+    /// Queues a broadcast for the other nodes: to a group, or to all clients.
+    pub(super) fn queue(
+        &self,
+        group: Option<&Arc<str>>,
+        topic: &str,
+        line: &Line,
+        local: usize,
+    ) -> Result<(), BroadcastError> {
         let topic_name = || topic.to_owned();
         if self.is_leaving() {
             return Err(BroadcastError::Left { topic: topic_name(), local });
@@ -146,7 +169,7 @@ impl Shared {
         if !self.link.is_up() {
             return Err(BroadcastError::LinkDown { topic: topic_name(), local });
         }
-        self.outgoing.push(topic, line.of_nodes(), self.nats.max_payload()).map_err(|full| {
+        self.outgoing.push(group, topic, line.of_nodes(), self.nats.max_payload()).map_err(|full| {
             let (queued, limit) = (full.queued, full.limit);
             BroadcastError::QueueFull { topic: topic_name(), local, queued, limit }
         })

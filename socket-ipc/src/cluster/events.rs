@@ -27,6 +27,15 @@ pub enum ClusterEvent {
         /// How many they are, exactly.
         count: u64,
     },
+    /// Messages of a node to a group that has members here did not arrive, for the same reasons.
+    GroupLagged {
+        /// The node that sent them.
+        node: NodeId,
+        /// The group.
+        group: String,
+        /// How many they are, exactly.
+        count: u64,
+    },
     /// Something that arrived is not what a node sends, and was not acted on.
     Refused {
         /// The NATS subject that it came under.
@@ -99,6 +108,9 @@ fn log(event: &ClusterEvent) {
         ClusterEvent::LinkUp => tracing::warn!("the connection to the NATS server is there again"),
         ClusterEvent::Lagged { node, count } => {
             tracing::warn!(%node, count, "broadcasts of a node did not arrive")
+        }
+        ClusterEvent::GroupLagged { node, group, count } => {
+            tracing::warn!(%node, group, count, "messages of a node to a group did not arrive")
         }
         ClusterEvent::Refused { subject, reason } => {
             tracing::warn!(subject, reason, "refused what came over NATS")

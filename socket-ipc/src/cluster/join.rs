@@ -10,6 +10,9 @@ use tokio::sync::{Notify, mpsc};
 
 use super::error::JoinError;
 use super::events::{ClusterEvent, Hub};
+use super::group_counts::{MAX_COUNTED, SentGroups};
+use super::group_subscriptions::GroupSubscriptions;
+use super::incoming::Queue;
 use super::leave::Goodbye;
 use super::link::{self, Link};
 use super::members::Members;
@@ -22,12 +25,15 @@ use super::requests::Sent;
 use super::shared::Shared;
 use super::subject::Subjects;
 use super::taken::Taken;
-use super::{Cluster, Owner, inbox, incoming, own_clients, publisher, silence};
+use super::{Cluster, Owner, group_receiver, inbox, incoming, own_clients, publisher, silence};
 use crate::events::stream::EventStream;
-use crate::server::ServerHandle;
+use crate::server::{ServerHandle, WatchGroups};
 
 /// How long the NATS server may take to reply for the first time.
 const FIRST_REPLY: Duration = Duration::from_secs(5);
+
+/// How many times groups that are confirmed may wait for their place in the order of what arrived.
+const PLACED: usize = 64;
 
 /// What a node is subscribed to.
 struct Subscriptions {
@@ -62,11 +68,12 @@ impl<P> Cluster<P> {
         let node = NodeId::new(&options.name, fastrand::u64(..));
         let (pending, cancels) = Pending::new(options.max_requests);
         let (link, hub, offers) = (Arc::new(Link::new()), Arc::new(Hub::default()), Arc::<Offers>::default());
+        let groups = Arc::<GroupSubscriptions>::default();
         let mut problems = hub.stream();
         let on_event = {
             let (link, pending) = (Arc::clone(&link), Arc::clone(&pending));
-            let (hub, offers) = (Arc::clone(&hub), Arc::clone(&offers));
-            move |event: &async_nats::Event| link.on_event(event, &pending, &offers, &hub)
+            let (hub, offers, groups) = (Arc::clone(&hub), Arc::clone(&offers), Arc::clone(&groups));
+            move |event: &async_nats::Event| link.on_event(event, &pending, &offers, &groups, &hub)
         };
         let nats = link::connect(&options, &node, on_event).await?;
         let shared = Arc::new(Shared {
@@ -85,6 +92,8 @@ impl<P> Cluster<P> {
             taken: Taken::default(),
             offers,
             sequence: AtomicU64::new(0),
+            sent_groups: Mutex::new(SentGroups::new(MAX_COUNTED)),
+            groups,
             beat_now: Notify::new(),
             leaving: AtomicBool::new(false),
             has_left: AtomicBool::new(false),
@@ -127,7 +136,12 @@ impl Shared {
         let shared = || Arc::clone(self);
         let (to_publish, to_receive, to_serve, to_settle) = (shared(), shared(), shared(), shared());
         self.spawn(async move { publisher::run(&to_publish, cancels).await });
-        self.spawn(async move { incoming::run(&to_receive, broadcasts).await });
+        let (queue, (placed, to_place)) = (Queue::start(self), mpsc::channel(PLACED));
+        let (to_follow, for_groups) = (shared(), queue.clone());
+        self.spawn(async move { group_receiver::run(&to_follow, &for_groups, &placed).await });
+        let groups: Arc<dyn WatchGroups> = Arc::<GroupSubscriptions>::clone(&self.groups);
+        self.server.watch_groups(&groups);
+        self.spawn(async move { incoming::run(&to_receive, broadcasts, &queue, to_place).await });
         self.spawn(async move { own_clients::run(&to_serve, own_clients).await });
         self.spawn(async move { inbox::run(&to_settle, inbox).await });
         let (signing, looking, closing) = (shared(), shared(), shared());

@@ -73,6 +73,7 @@ impl Shared {
         self.has_left.store(true, Ordering::Release);
         self.offers.end();
         self.outgoing.end();
+        self.groups.end();
         let forwarders = std::mem::take(&mut *lock(&self.forwarders));
         for forwarder in forwarders {
             self.server.off(forwarder);

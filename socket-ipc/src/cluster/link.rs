@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::error::JoinError;
 use super::events::{ClusterEvent, Hub};
+use super::group_subscriptions::GroupSubscriptions;
 use super::node::NodeId;
 use super::offers::Offers;
 use super::options::{ClusterOptions, Credentials};
@@ -39,6 +40,11 @@ impl Link {
         *self.up.borrow()
     }
 
+    /// Tells each time whether there is a connection.
+    pub(super) fn watch(&self) -> watch::Receiver<bool> {
+        self.up.subscribe()
+    }
+
     /// Waits until there is no connection.
     pub(super) async fn down(&self) {
         // An error is not possible: the sender is here.
@@ -58,7 +64,14 @@ impl Link {
     }
 
     /// Acts on what the NATS client reports.
-    pub(super) fn on_event(&self, event: &Event, pending: &Pending, offers: &Offers, hub: &Hub) {
+    pub(super) fn on_event(
+        &self,
+        event: &Event,
+        pending: &Pending,
+        offers: &Offers,
+        groups: &GroupSubscriptions,
+        hub: &Hub,
+    ) {
         match event {
             Event::Connected => self.set(true, pending, hub),
             Event::Disconnected | Event::Closed => self.set(false, pending, hub),
@@ -73,6 +86,7 @@ impl Link {
             Event::ServerError(error) => {
                 let error = error.to_string();
                 offers.on_error(&error);
+                groups.on_error(&error);
                 hub.report(ClusterEvent::Error(error));
             }
             Event::ClientError(error) => hub.report(ClusterEvent::Error(error.to_string())),
@@ -154,7 +168,8 @@ mod tests {
     fn dropped_messages_are_reported_once_at_a_time() {
         let (link, hub, (pending, _cancels)) = (Link::new(), Hub::default(), Pending::new(1));
         let mut events = hub.stream();
-        let drop_one = || link.on_event(&Event::SlowConsumer(1), &pending, &Offers::default(), &hub);
+        let (offers, groups) = (Offers::default(), GroupSubscriptions::default());
+        let drop_one = || link.on_event(&Event::SlowConsumer(1), &pending, &offers, &groups, &hub);
         let mut next = || events.next().now_or_never().flatten();
         drop_one();
         drop_one();

@@ -1,12 +1,14 @@
 //! The other nodes of the domain: which of them are up, and how many of their broadcasts arrived. No I/O, no clock.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::events::ClusterEvent;
+use super::group_counts::{GroupBeat, GroupCounts, MAX_COUNTED};
 use super::node::{Node, NodeId};
 
 /// How many nodes are remembered, those that are down included.
@@ -16,12 +18,18 @@ const MAX_NODES: usize = 4096;
 /// random parts it makes up.
 const MAX_OF_NAME: usize = 256;
 
+/// How many counts of groups the nodes of one name may have together.
+const MAX_COUNTED_OF_NAME: usize = 4 * MAX_COUNTED;
+
 /// The longest beat, in bytes.
 pub(super) const BEAT_LEN: usize = 64 * 1024;
 
 /// What a node says of itself every second.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Beat {
+    /// Its own number: they count from 1. 0 where the node does not say.
+    #[serde(default)]
+    pub(super) number: u64,
     /// How many broadcasts it has sent.
     pub(super) sequence: u64,
     /// How many clients are connected to it.
@@ -48,6 +56,8 @@ pub(super) enum NoRoom {
 #[derive(Default)]
 pub(super) struct Members {
     nodes: HashMap<NodeId, Member>,
+    /// The last place in the order of what arrived.
+    place: u64,
 }
 
 struct Member {
@@ -60,13 +70,16 @@ struct Member {
     lagged: u64,
     clients: u64,
     offers: Vec<String>,
+    groups: GroupCounts,
+    /// It said goodbye: what is still on its way from it is counted.
+    has_left: bool,
 }
 
 impl Members {
     /// Notes a sign of life. Returns what is to be reported.
     pub(super) fn sign(&mut self, node: &NodeId, now: Instant) -> Result<Option<ClusterEvent>, NoRoom> {
         if let Some(member) = self.nodes.get_mut(node) {
-            member.last_sign = now;
+            (member.last_sign, member.has_left) = (now, false);
             let was_up = std::mem::replace(&mut member.up, true);
             return Ok((!was_up).then(|| ClusterEvent::NodeUp(node.clone())));
         }
@@ -79,6 +92,8 @@ impl Members {
             lagged: 0,
             clients: 0,
             offers: Vec::new(),
+            groups: GroupCounts::new(MAX_COUNTED),
+            has_left: false,
         };
         self.nodes.insert(node.clone(), member);
         Ok(Some(ClusterEvent::NodeUp(node.clone())))
@@ -93,26 +108,80 @@ impl Members {
 
     /// Compares what arrived with what a node says that it sent. Returns what is to be reported.
     pub(super) fn beat(&mut self, node: &NodeId, beat: Beat) -> Option<ClusterEvent> {
+        let place = self.next_place();
         let member = self.nodes.get_mut(node)?;
+        member.groups.beat(beat.number, place);
         (member.clients, member.offers) = (beat.clients, beat.offers);
         let received = std::mem::take(&mut member.received);
         // What came before the first beat is not known: this node may have joined in between.
         let before = member.sequence.replace(beat.sequence)?;
         let count = beat.sequence.saturating_sub(before).saturating_sub(received);
-        member.lagged += count;
+        member.lagged = member.lagged.saturating_add(count);
         (count > 0).then(|| ClusterEvent::Lagged { node: node.clone(), count })
     }
 
-    /// Forgets a node that said goodbye. Returns what is to be reported.
+    /// The place of what arrives next.
+    pub(super) fn next_place(&mut self) -> u64 {
+        self.place += 1;
+        self.place
+    }
+
+    /// Counts messages of a node to a group that arrived. Those of a node that is not remembered are not counted.
+    pub(super) fn group_received(&mut self, node: &NodeId, group: &Arc<str>, count: u64) {
+        if let Some(groups) = self.groups_of(node, group) {
+            groups.received(group, count);
+        }
+    }
+
+    /// Compares what arrived for a group with what a node says that it sent. `subscribed` is the place of the
+    /// subscription. Returns what is to be reported.
+    pub(super) fn group_beat(
+        &mut self,
+        node: &NodeId,
+        group: &Arc<str>,
+        beat: GroupBeat,
+        subscribed: Option<u64>,
+    ) -> Option<ClusterEvent> {
+        let count = self.groups_of(node, group)?.compare(group, beat, subscribed);
+        let member = self.nodes.get_mut(node)?;
+        member.lagged = member.lagged.saturating_add(count);
+        let (node, group) = (node.clone(), group.to_string());
+        (count > 0).then_some(ClusterEvent::GroupLagged { node, group, count })
+    }
+
+    /// There is no subscription to a group any more.
+    pub(super) fn forget_group(&mut self, group: &str) {
+        self.nodes.values_mut().for_each(|member| member.groups.forget(group));
+    }
+
+    /// The counts of a node, with room for one of this group: however many nodes of a name there are, their counts take
+    /// no more.
+    fn groups_of(&mut self, node: &NodeId, group: &str) -> Option<&mut GroupCounts> {
+        let groups = &self.nodes.get(node)?.groups;
+        let is_full = !groups.has(group) && groups.len() >= MAX_COUNTED_OF_NAME / MAX_OF_NAME && {
+            let of_name = self.nodes.iter().filter(|(other, _)| other.name_token() == node.name_token());
+            of_name.map(|(_, member)| member.groups.len()).sum::<usize>() >= MAX_COUNTED_OF_NAME
+        };
+        let groups = &mut self.nodes.get_mut(node)?.groups;
+        if is_full {
+            groups.forget_oldest();
+        }
+        Some(groups)
+    }
+
+    /// Notes that a node said goodbye. Returns what is to be reported.
     pub(super) fn goodbye(&mut self, node: &NodeId) -> Option<ClusterEvent> {
-        let member = self.nodes.remove(node)?;
-        member.up.then(|| ClusterEvent::NodeDown(node.clone()))
+        let member = self.nodes.get_mut(node)?;
+        member.has_left = true;
+        std::mem::replace(&mut member.up, false).then(|| ClusterEvent::NodeDown(node.clone()))
     }
 
     /// The nodes that have been silent for longer than `limit`. From now on they are down. They are remembered: what
-    /// one that comes back sent meanwhile counts.
+    /// one that comes back sent meanwhile counts. One that said goodbye is forgotten.
     pub(super) fn take_silent(&mut self, now: Instant, limit: Duration) -> Vec<NodeId> {
-        let silent = |member: &Member| member.up && now.duration_since(member.last_sign) > limit;
+        let is_silent = |member: &Member| now.duration_since(member.last_sign) > limit;
+        self.nodes.retain(|_, member| !(member.has_left && is_silent(member)));
+        let silent = |member: &Member| member.up && is_silent(member);
         let silent = self.nodes.iter_mut().filter(|(_, member)| silent(member));
         silent
             .map(|(node, member)| {

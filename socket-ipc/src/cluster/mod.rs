@@ -25,6 +25,7 @@
 //!
 //! ```text
 //!   broadcast ─▶ Outgoing ─▶ publisher ─▶ NATS ─▶ incoming ─▶ clients       D.b.N.TOPIC
+//!   to a group ─▶ Outgoing ─▶ publisher ─▶ NATS ─▶ group_receiver ─▶ clients  D.g.N.GROUP.TOPIC
 //!   a client's request ─▶ forward ─▶ Pending ─▶ NATS ─▶ offers ─▶ responder  D.q.TOPIC
 //!   send, request ─▶ Pending ─▶ NATS ─▶ own_clients ─▶ a client              D.n.N.CLIENT.TOPIC
 //!                    Pending ◀─ inbox ◀─ NATS ◀─ Taken                       D.i.N.>
@@ -36,6 +37,10 @@ mod direct;
 mod error;
 mod events;
 mod forward;
+mod group;
+mod group_counts;
+mod group_receiver;
+mod group_subscriptions;
 mod headers;
 mod inbox;
 mod incoming;
@@ -59,6 +64,7 @@ mod silence;
 mod subject;
 mod taken;
 mod topics;
+mod turns;
 
 use std::fmt;
 use std::sync::Arc;
@@ -72,6 +78,7 @@ use crate::topic::direction::AnyTopic;
 
 pub use error::{BroadcastError, ClusterError, ForwardError, JoinError, OfferError};
 pub use events::ClusterEvent;
+pub use group::ClusterGroup;
 pub use node::{ClientRef, Node, NodeId, NodeIdError};
 pub use options::ClusterOptions;
 use shared::Shared;

@@ -125,7 +125,7 @@ pub struct Node {
     pub offers: Vec<String>,
     /// How many broadcasts it has sent.
     pub broadcasts: u64,
-    /// How many of its broadcasts did not arrive here, in all.
+    /// How many of its broadcasts did not arrive here, in all, with those to groups.
     pub lagged: u64,
 }
 

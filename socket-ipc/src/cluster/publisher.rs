@@ -7,11 +7,13 @@ use async_nats::{HeaderMap, Subject};
 use tokio::sync::mpsc;
 use tokio::time::MissedTickBehavior;
 
+use super::group_counts::GroupBeat;
 use super::headers::{self, ErrorFrom};
 use super::members::{BEAT_LEN, Beat};
 use super::outgoing::Batch;
 use super::shared::Shared;
 use crate::error::error_reply::ErrorReply;
+use crate::sync::lock;
 
 /// How often a node says that it is there.
 pub(super) const BEAT: Duration = Duration::from_secs(1);
@@ -24,13 +26,17 @@ pub(super) async fn run(shared: &Shared, mut cancels: mpsc::UnboundedReceiver<Su
     loop {
         tokio::select! {
             biased;
-            _ = beats.tick() => shared.publish_beat(false).await,
+            _ = beats.tick() => {
+                shared.publish_beat(false).await;
+                shared.publish_group_beats().await;
+            }
             () = shared.beat_now.notified() => shared.publish_beat(false).await,
             Some(control) = cancels.recv() => shared.publish(control, Some(headers::cancel()), Vec::new()).await,
             batch = shared.outgoing.next() => shared.publish_batch(batch).await,
             () = shared.goodbye.now.notified() => break,
         }
     }
+    shared.publish_group_beats().await;
     shared.publish_beat(true).await;
     shared.flush().await;
     shared.goodbye.said.notify_one();
@@ -60,14 +66,40 @@ impl Shared {
     /// Publishes a batch of broadcasts. Those that leave while there is no connection count as sent: the other nodes
     /// are told how many they have missed.
     pub(super) async fn publish_batch(&self, batch: Batch) {
-        self.sequence.fetch_add(batch.count, Ordering::AcqRel);
-        self.publish(self.subjects.broadcast(&batch.topic).into(), None, batch.lines).await;
+        let subject = match &batch.group {
+            None => {
+                self.sequence.fetch_add(batch.count, Ordering::AcqRel);
+                self.subjects.broadcast(&batch.topic)
+            }
+            Some(group) => {
+                let made_room = lock(&self.sent_groups).add(group, batch.count);
+                if let Some((group, beat)) = made_room {
+                    self.publish_group_beat(&group, beat).await;
+                }
+                self.subjects.group_broadcast(group, &batch.topic)
+            }
+        };
+        self.publish(subject.into(), None, batch.lines).await;
         // What is queued until the bytes are written becomes the next batch.
         self.flush().await;
     }
 
+    /// Tells the nodes that are subscribed to a group how much was sent to it.
+    async fn publish_group_beats(&self) {
+        let due = lock(&self.sent_groups).take_due();
+        for (group, beat) in due {
+            self.publish_group_beat(&group, beat).await;
+        }
+    }
+
+    async fn publish_group_beat(&self, group: &str, beat: GroupBeat) {
+        let Ok(payload) = serde_json::to_vec(&beat) else { return };
+        self.publish(self.subjects.group_beat(group).into(), None, payload).await;
+    }
+
     pub(super) async fn publish_beat(&self, goodbye: bool) {
         let mut beat = Beat {
+            number: lock(&self.sent_groups).next_beat(),
             sequence: self.sequence.load(Ordering::Acquire),
             clients: self.server.client_count() as u64,
             offers: self.offers.topics(),

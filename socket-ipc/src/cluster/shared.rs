@@ -9,6 +9,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::events::Hub;
+use super::group_counts::SentGroups;
+use super::group_subscriptions::GroupSubscriptions;
 use super::leave::Goodbye;
 use super::link::Link;
 use super::members::Members;
@@ -39,8 +41,12 @@ pub(super) struct Shared {
     pub(super) outgoing: Outgoing,
     pub(super) taken: Taken,
     pub(super) offers: Arc<Offers>,
-    /// How many broadcasts were published.
+    /// How many broadcasts to all clients were published.
     pub(super) sequence: AtomicU64,
+    /// What was broadcast to groups.
+    pub(super) sent_groups: Mutex<SentGroups>,
+    /// The groups that have members on this node.
+    pub(super) groups: Arc<GroupSubscriptions>,
     /// Tells the publisher to send a beat.
     pub(super) beat_now: Notify,
     /// Leaving has begun: nothing new begins.

@@ -17,6 +17,14 @@ pub(super) fn token(name: &str) -> String {
     encoded(name, false)
 }
 
+/// The name of a group as one token of a subject. That of an empty name is `%`, which no other one becomes.
+fn group_token(name: &str) -> String {
+    if name.is_empty() { EMPTY.to_owned() } else { token(name) }
+}
+
+/// A token that stands for none.
+const EMPTY: &str = "%";
+
 fn encoded(text: &str, keeps_inner_dots: bool) -> String {
     let bytes = text.as_bytes();
     let mut subject = String::with_capacity(bytes.len() + 8);
@@ -99,6 +107,32 @@ impl Subjects {
             None => Some((node, None)),
             Some(topic) => Some((node, Some(decoded(topic)?))),
         }
+    }
+
+    /// The messages of all nodes to a group, and their counts.
+    pub(super) fn group(&self, group: &str) -> String {
+        format!("{}.g.*.*.{}.>", self.domain, group_token(group))
+    }
+
+    /// The messages of a topic of this node to a group.
+    pub(super) fn group_broadcast(&self, group: &str, topic: &str) -> String {
+        format!("{}.g.{}.{}.{}", self.domain, self.node, group_token(group), of_topic(topic))
+    }
+
+    /// What this node says of its messages to a group.
+    pub(super) fn group_beat(&self, group: &str) -> String {
+        format!("{}.g.{}.{}.{EMPTY}", self.domain, self.node, group_token(group))
+    }
+
+    /// The node and the group of a subject under [`group`](Self::group), and the topic of a message.
+    pub(super) fn read_group(&self, subject: &str) -> Option<(NodeId, String, Option<String>)> {
+        let rest = subject.strip_prefix(&*self.domain)?.strip_prefix(".g.")?;
+        let (node, rest) = NodeId::at_start_of(rest)?;
+        let (group, topic) = rest?.split_once('.')?;
+        let group =
+            if group == EMPTY { String::new() } else { decoded(group).filter(|name| !name.is_empty())? };
+        let topic = if topic == EMPTY { None } else { Some(decoded(topic)?) };
+        Some((node, group, topic))
     }
 
     /// The requests of a topic, to any node that offers it.
@@ -193,6 +227,16 @@ mod tests {
         prop_oneof![r"[ .*>%$\t\-_aZ0/:'\\]{1,8}", r"\PC{1,6}", r"[ab.]{1,4}", r"[a%2E.]{1,6}"]
     }
 
+    fn group() -> impl Strategy<Value = String> {
+        prop_oneof![
+            text(),
+            Just(String::new()),
+            Just("%".to_owned()),
+            Just("*".to_owned()),
+            Just(">".to_owned())
+        ]
+    }
+
     proptest! {
         #[test]
         fn topic_comes_back_and_is_a_subject(topic in text()) {
@@ -207,6 +251,32 @@ mod tests {
             let subject = token(&name);
             prop_assert!(!subject.contains('.'));
             prop_assert_eq!(decoded(&subject), Some(name));
+        }
+
+        /// No two tuples of domain, node, group and topic have a subject in common, and none has one of another kind.
+        #[test]
+        fn different_groups_have_different_subjects(
+            tuples in prop::collection::vec((text(), text(), group(), text()), 2..30),
+        ) {
+            let mut seen = HashMap::new();
+            for (domain, name, group, topic) in tuples {
+                let node = NodeId::new(&name, 7);
+                let subjects = Subjects::new(&domain, node.clone());
+                let (message, beat) = (subjects.group_broadcast(&group, &topic), subjects.group_beat(&group));
+                for (subject, topic) in [(&message, Some(topic.clone())), (&beat, None)] {
+                    prop_assert!(!subject.contains("..") && !subject.ends_with('.'));
+                    prop_assert!(subject.bytes().all(|byte| is_plain(byte) || b".%".contains(&byte)));
+                    let tuple = (domain.clone(), name.clone(), group.clone(), topic.clone());
+                    let other = seen.entry(subject.clone()).or_insert_with(|| tuple.clone());
+                    prop_assert_eq!(&*other, &tuple);
+                    prop_assert_eq!(subjects.read_group(subject), Some((node.clone(), group.clone(), topic)));
+                    prop_assert!(subjects.read_broadcast(subject).is_none());
+                    // What a node is subscribed to for the group holds the subject: two tokens are any node's.
+                    let subscribed = subjects.group(&group);
+                    let prefix = subscribed.strip_suffix(">").unwrap().replacen("*.*", &node.to_string(), 1);
+                    prop_assert!(subject.starts_with(&prefix) && subject.len() > prefix.len());
+                }
+            }
         }
 
         /// No two tuples of domain, node, client and topic have a subject in common.
@@ -264,6 +334,13 @@ mod tests {
             let under = |kind: &str| format!("a.{kind}.{subject}");
             let _ = (subjects.read_broadcast(&under("b")), subjects.read_client(&under("n")));
             let _ = (subjects.read_inbox(&under("i")), subjects.read_reply(&under("i")));
+            let _ = subjects.read_group(&under("g"));
+            let behind = format!("a.g.b.0000000000000001.{subject}");
+            if let Some((_, group, topic)) = subjects.read_group(&behind) {
+                let back = topic.map_or_else(|| subjects.group_beat(&group), |topic| subjects.group_broadcast(&group, &topic));
+                // A dot of a topic has two forms, of which one is written.
+                prop_assert!(back == behind || back.contains("%2E") || behind.contains("%2E"));
+            }
         }
     }
 }

@@ -40,6 +40,8 @@ use crate::unix_socket::socket_file::{self, Access, PassedFile};
 pub use builder::ServerBuilder;
 pub use connection_events::ServerConnectionEvent;
 pub use groups::ClientGroup;
+#[cfg(feature = "nats")]
+pub(crate) use groups::cluster::WatchGroups;
 pub use handle::{AsyncListener, ServerHandle};
 pub use latest::Delivery;
 pub use ordered_events::ServerEvent;

@@ -49,7 +49,7 @@ use crate::topic::direction::AnyTopic;
 /// The chapter [groups](crate::guide::groups) has more.
 pub struct ClientGroup<P = AnyTopic> {
     pub(super) server: ServerHandle<P>,
-    name: GroupName,
+    pub(super) name: GroupName,
 }
 
 impl<P> ServerHandle<P> {
@@ -87,6 +87,9 @@ impl<P> ClientGroup<P> {
     ///
     /// Where the connection ends at the same time, the client is a member for that moment or not at all. Nothing of it
     /// stays in the group.
+    ///
+    /// On a server that has joined a cluster, what other nodes broadcast to the group reaches its first member on this server
+    /// a moment later: `ClusterGroup::subscribed` waits for that.
     ///
     /// # Errors
     ///

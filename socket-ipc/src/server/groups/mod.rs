@@ -16,6 +16,8 @@
 //! A client that has left all its groups has no list any more, so a join that runs beside the end of its connection
 //! either comes before, and is undone, or finds no list, and joins nothing.
 
+#[cfg(feature = "nats")]
+pub(crate) mod cluster;
 mod describe;
 mod handle;
 mod members;
@@ -46,6 +48,8 @@ pub(super) struct Groups {
     by_name: RwLock<HashMap<Arc<str>, Arc<Members>>>,
     /// How many members all groups have together.
     memberships: AtomicU64,
+    #[cfg(feature = "nats")]
+    watchers: cluster::Watchers,
 }
 
 /// The groups of one client; none of them once its connection has ended.
@@ -89,7 +93,11 @@ impl Groups {
             return Arc::clone(members);
         }
         let mut by_name = write(&self.by_name);
-        let members = by_name.entry(Arc::clone(name)).or_insert_with(|| Arc::new(Members::of(name)));
+        let members = by_name.entry(Arc::clone(name)).or_insert_with(|| {
+            #[cfg(feature = "nats")]
+            self.watchers.made(name);
+            Arc::new(Members::of(name))
+        });
         members.add(id, client);
         Arc::clone(members)
     }
@@ -128,6 +136,8 @@ impl Groups {
         // Meanwhile a client may have joined, or the group have been dropped by another client and made anew.
         if members.is_empty() && by_name.get(name).is_some_and(|current| Arc::ptr_eq(current, members)) {
             by_name.remove(name);
+            #[cfg(feature = "nats")]
+            self.watchers.dropped(name);
             shrink(&mut by_name);
         }
     }
