@@ -9,6 +9,7 @@ mod group_counts;
 mod groups;
 mod join;
 mod leaving;
+mod many;
 mod nodes;
 mod origin;
 mod protocol;
