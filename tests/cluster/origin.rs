@@ -74,7 +74,7 @@ support::both_flavours! {
         assert!(!Origin::Client.is_remote() && Origin::Engine.is_remote());
     }
 
-    async fn what_a_plain_program_sends_is_of_the_engine() {
+    async fn plain_program_is_of_the_engine_whatever_it_sends() {
         let Some(nats) = Nats::start() else { return };
         let options = ClusterOptions::new(nats.url(), "desk").name("one").accept_foreign_inboxes();
         let (one, mut seen) = watched(options, |_| false).await;

@@ -93,8 +93,14 @@ pub struct Amount {
     #[arg(long, default_value_t = 5)]
     runs: usize,
     /// How many idle nodes, in each step of the growth.
-    #[arg(long, value_delimiter = ',', default_value = "2,10,25,50")]
+    #[arg(long, value_delimiter = ',', default_value = "1,2,5,10,20,50")]
     nodes: Vec<u64>,
+    /// In how many groups a client of each idle node is.
+    #[arg(long, default_value_t = 0)]
+    groups: u64,
+    /// Measures the growth alone.
+    #[arg(long)]
+    growth: bool,
     /// For how long the idle nodes are measured, in seconds.
     #[arg(long, default_value_t = 10)]
     seconds: u64,
@@ -111,6 +117,13 @@ struct Values {
 pub fn compare(amount: &Amount) -> Result<(), Failed> {
     let nats = Nats::start()?;
     println!("{}\n", nats.version()?);
+    if !amount.growth {
+        compare_loads(&nats, amount)?;
+    }
+    growth::measure(&amount.nodes, amount.groups, amount.seconds)
+}
+
+fn compare_loads(nats: &Nats, amount: &Amount) -> Result<(), Failed> {
     println!("| runtime | | over | median | least | most | of plain | of one server | NATS messages each |");
     println!("|---|---|---|---:|---:|---:|---:|---:|---:|");
     let systems = [System::SocketIpc, System::SocketIpcMultiThread];
@@ -121,7 +134,7 @@ pub fn compare(amount: &Amount) -> Result<(), Failed> {
             for turn in 1..=amount.runs {
                 for &over in Over::value_variants() {
                     eprintln!("{turn} of {}: {}, {}", amount.runs, load.name(), over.name());
-                    let (value, messages) = run(&nats, system, over, load, amount)?;
+                    let (value, messages) = run(nats, system, over, load, amount)?;
                     all[over as usize].values.push(value);
                     all[over as usize].messages.push(messages);
                 }
@@ -136,7 +149,7 @@ pub fn compare(amount: &Amount) -> Result<(), Failed> {
     }
     println!("\n| runtime | nodes, of plain async-nats | goal | measured |\n|---|---|---|---:|");
     println!("{}\n", goals.join("\n"));
-    growth::measure(&amount.nodes, amount.seconds)
+    Ok(())
 }
 
 /// The ratios of two values, turn by turn: the machine's speed changes between turns.

@@ -80,7 +80,7 @@ enum Task {
     /// Plays one idle node, as a process of its own.
     #[cfg(feature = "cluster")]
     #[command(hide = true)]
-    Idle { number: u64, nodes: u64, url: String, path: PathBuf },
+    Idle { number: u64, nodes: u64, groups: u64, url: String, path: PathBuf },
     /// How the cost grows with topics, clients, and the length of messages.
     Curves {
         /// How often each step is measured.
@@ -153,8 +153,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 .map_err(|error| error as _);
         }
         #[cfg(feature = "cluster")]
-        Some(Task::Idle { number, nodes, url, path }) => {
-            return systems::block_on(false, cluster::stay(number, nodes, &url, &path))
+        Some(Task::Idle { number, nodes, groups, url, path }) => {
+            return systems::block_on(false, cluster::stay(number, nodes, groups, &url, &path))
                 .map_err(|error| error as _);
         }
         Some(Task::Curves { runs, svg }) => {

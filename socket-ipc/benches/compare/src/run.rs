@@ -91,13 +91,18 @@ impl Players {
     /// The memory of the first process, as the kernel reports it, in bytes.
     pub fn memory_of_first(&self, field: &str) -> Result<u64, Failed> {
         let first = self.started.first().ok_or("no process was started")?;
-        let status = std::fs::read_to_string(format!("/proc/{}/status", first.0.id()))?;
-        let kibibytes = status
-            .lines()
-            .find_map(|line| line.strip_prefix(field)?.strip_prefix(':')?.trim().strip_suffix(" kB"))
-            .ok_or_else(|| format!("the kernel does not tell {field}"))?;
-        Ok(kibibytes.parse::<u64>()? * 1024)
+        memory(first.0.id(), field)
     }
+}
+
+/// What the kernel tells of the memory of a process, in bytes.
+pub fn memory(process: u32, field: &str) -> Result<u64, Failed> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
+    let kibibytes = status
+        .lines()
+        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':')?.trim().strip_suffix(" kB"))
+        .ok_or_else(|| format!("the kernel does not tell {field}"))?;
+    Ok(kibibytes.parse::<u64>()? * 1024)
 }
 
 impl Drop for Players {

@@ -18,12 +18,14 @@ pub struct Nats {
     _place: tempfile::TempDir,
 }
 
-/// What it has received and sent since it started.
+/// What it has received and sent since it started, and what it keeps.
 #[derive(Clone, Copy, Debug, Deserialize)]
 pub struct Traffic {
     pub in_msgs: u64,
     pub out_msgs: u64,
     pub out_bytes: u64,
+    /// How many subscriptions there are.
+    pub subscriptions: u64,
 }
 
 impl Nats {
