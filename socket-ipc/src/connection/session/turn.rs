@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// How many bytes of messages a session dispatches in a turn.
-const DISPATCH: usize = 64 * 1024;
+pub(super) const DISPATCH: usize = 64 * 1024;
 
 /// How many bytes a session reads in a turn. The bytes of an incomplete message, or in a drain, never count as
 /// dispatched.

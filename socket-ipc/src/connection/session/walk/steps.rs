@@ -7,7 +7,7 @@ use std::time::Duration;
 use tokio::time::advance;
 
 use super::scene::{CANCEL, CANCEL_UNKNOWN, NOTE, REQUEST, STREAM, Scene, WAIT};
-use crate::connection::session::TURN;
+use crate::connection::session::turn::DISPATCH;
 use crate::connection::{EndpointState as _, Limits};
 use crate::events::CloseCause;
 use crate::sync::lock;
@@ -17,9 +17,9 @@ use crate::topic::TopicName;
 async fn turn_short_messages_is_over_after_512() {
     let mut scene = Scene::new(Limits::default());
     scene.after(&NOTE.repeat(1_500));
-    assert_eq!(scene.noted(), TURN / 128);
+    assert_eq!(scene.noted(), DISPATCH / 128);
     scene.after("");
-    assert_eq!(scene.noted(), 2 * TURN / 128);
+    assert_eq!(scene.noted(), 2 * DISPATCH / 128);
 }
 
 #[tokio::test(start_paused = true)]
@@ -37,7 +37,7 @@ async fn turn_cancels_count_for_the_responders_they_are_compared_with() {
     scene.after(&REQUEST.repeat(100));
     scene.after(&[CANCEL_UNKNOWN, NOTE].concat().repeat(400));
     // Each cancel is compared with 100 responders, at 16 each.
-    assert_eq!(scene.noted(), TURN / (128 + 100 * 16 + 128));
+    assert_eq!(scene.noted(), DISPATCH / (128 + 100 * 16 + 128));
 }
 
 #[tokio::test(start_paused = true)]
