@@ -50,7 +50,7 @@ fn idle_timeout_item_that_comes_meanwhile_leaves_no_deadline() {
 /// What a short item takes of the window.
 const COST: u64 = ITEM_COST as u64;
 
-/// A request of a stream, whose answer is numbers or any JSON.
+/// A request of a stream, whose items are any JSON.
 #[derive(socket_ipc::Topic, serde::Serialize, serde::Deserialize)]
 #[topic(name = "count", stream = serde_json::Value)]
 struct Count;

@@ -54,6 +54,8 @@ pub(super) struct Socket {
     pub(super) blocked: bool,
     /// This end was shut down: the peer reads the end of the stream, and nothing more can be written.
     pub(super) shut: bool,
+    /// How often the session has probed whether the peer is there.
+    pub(super) probes: usize,
     pub(super) written: Vec<u8>,
     reading: Option<Waker>,
     writing: Option<Waker>,
@@ -102,6 +104,7 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let mut socket = lock(&self.0);
+        socket.probes += usize::from(bytes.is_empty());
         if socket.gone || socket.reset || socket.shut {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }

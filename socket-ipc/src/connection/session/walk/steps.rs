@@ -1,15 +1,17 @@
 //! What a session does in a step, and in a turn.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use tokio::task::consume_budget;
 use tokio::time::advance;
 
 use super::scene::{CANCEL, CANCEL_UNKNOWN, NOTE, REQUEST, STREAM, Scene, WAIT};
 use crate::connection::session::turn::DISPATCH;
 use crate::connection::{EndpointState as _, Limits};
 use crate::events::CloseCause;
+use crate::limits::PROBE_INTERVAL;
 use crate::sync::lock;
 use crate::topic::TopicName;
 
@@ -253,4 +255,47 @@ async fn message_beside_a_pending_request_is_dispatched_and_a_blank_line_is_igno
     assert!(reply.try_recv().is_err());
     scene.after("{\"topic\":\"reply\",\"message\":null,\"re\":1}\n");
     assert!(matches!(reply.try_recv(), Ok(Ok(_))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn turn_without_places_for_responders_goes_on_after_a_message() {
+    let mut scene = Scene::new(Limits { max_requests: 0, ..Limits::default() });
+    scene.after(&NOTE.repeat(3));
+    assert_eq!(scene.noted(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn peer_is_probed_only_while_it_is_not_read_from() {
+    let mut scene = Scene::new(Limits { read_ahead_len: 64, ..Limits::default() });
+    scene.after(REQUEST);
+    for _ in 0..3 {
+        advance(PROBE_INTERVAL).await;
+        scene.after("");
+    }
+    assert_eq!(lock(&scene.stream.0).probes, 0, "reading tells that the peer is gone");
+    scene.endpoint.responding.open(false);
+    scene.after(WAIT);
+    scene.after(&NOTE.repeat(10_000));
+    assert!(scene.unread() > 0 && scene.session.has_read_ahead());
+    for _ in 0..3 {
+        advance(PROBE_INTERVAL).await;
+        scene.after("");
+    }
+    assert!(lock(&scene.stream.0).probes >= 2);
+    lock(&scene.stream.0).gone = true;
+    advance(PROBE_INTERVAL).await;
+    scene.after("");
+    assert!(scene.session.writer.ended().is_some(), "senders learn that the peer is gone");
+}
+
+/// The runtime delays the timers of a task that has used up its budget.
+#[tokio::test(start_paused = true)]
+async fn deadline_passes_in_a_task_without_budget() {
+    let limits = Limits::default();
+    let late = limits.incomplete_timeout;
+    let mut scene = Scene::new(limits);
+    scene.after("{");
+    advance(late).await;
+    while pin!(consume_budget()).poll(&mut Context::from_waker(Waker::noop())).is_ready() {}
+    assert!(matches!(scene.poll(), Poll::Ready(CloseCause::Incomplete)));
 }
