@@ -191,6 +191,31 @@ support::both_flavours! {
         assert_eq!(far.next().await, 3);
     }
 
+    async fn subscription_is_confirmed_beside_a_program_that_takes_everything() {
+        let Some(nats) = Nats::start() else { return };
+        let options = |name| ClusterOptions::new(nats.url(), "desk").name(name).silence(std::time::Duration::ZERO);
+        let (one, other) = (Node::with(options("one")).await, Node::with(options("other")).await);
+        let plain = async_nats::connect(nats.url()).await.unwrap();
+        let _everything = plain.subscribe("desk.>").await.unwrap();
+        plain.flush().await.unwrap();
+        let (_client, _, mut received) = member(&other, "room").await;
+        one.cluster.group("room").broadcast(&news(1)).unwrap();
+        assert_eq!(received.next().await, 1);
+    }
+
+    async fn idle_node_publishes_nothing_but_its_beats() {
+        let Some(nats) = Nats::start() else { return };
+        let (one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);
+        let (_client, _, _received) = member(&one, "room").await;
+        let plain = async_nats::connect(nats.url()).await.unwrap();
+        let mut everything = plain.subscribe("desk.>").await.unwrap();
+        let beats: Vec<_> = [&one, &other].map(|node| format!("desk.b.{}", node.cluster.node())).into();
+        for _ in 0..6 {
+            let message = soon("a beat", everything.next()).await.unwrap();
+            assert!(beats.contains(&message.subject.to_string()), "{}", message.subject);
+        }
+    }
+
     async fn every_name_is_that_of_one_group() {
         let Some(nats) = Nats::start() else { return };
         let (one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);

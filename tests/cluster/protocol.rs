@@ -43,6 +43,10 @@ support::both_flavours! {
         assert_eq!(quotient.await, 3);
         far.broadcast(&news(1)).unwrap();
         assert_eq!(received.next().await, 1);
+        one.group("room").join(one.clients()[0]).unwrap();
+        assert!(soon("the subscription", near.group("room").subscribed()).await);
+        far.group("room").broadcast(&news(3)).unwrap();
+        assert_eq!(received.next().await, 3);
         let to = near.client_ref(one.clients()[0]);
         soon("the acknowledgement", far.send(&news(2), &to)).await.unwrap();
         assert_eq!(received.next().await, 2);

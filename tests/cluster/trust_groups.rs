@@ -1,11 +1,12 @@
 //! Forged messages and counts of groups: from an account that may publish them, and from one that may not.
 
-use socket_ipc::cluster::ClusterEvent;
+use socket_ipc::cluster::{ClusterEvent, ClusterOptions};
+use support::nats::Nats;
 use support::soon;
 
 use crate::domain::{Domain, NEWS, line};
 use crate::groups::member;
-use crate::nodes::news;
+use crate::nodes::{Node, news};
 
 support::both_flavours! {
     async fn message_to_a_group_in_the_name_of_another_node_needs_its_permission() {
@@ -71,6 +72,28 @@ support::both_flavours! {
         let nodes = domain.one.cluster.nodes();
         assert_eq!(nodes.iter().map(|node| node.id.clone()).collect::<Vec<_>>(), [domain.other.cluster.node().clone()]);
         domain.nothing_was_received().await;
+    }
+
+    async fn group_subscription_without_permission_is_an_event_and_no_wait() {
+        let config = r#"authorization { users = [ { user: one, password: secret, permissions: {
+            publish: "desk.>", subscribe: { allow: "desk.>", deny: "desk.g.*.*.secret.>" } } } ] }"#;
+        let Some(nats) = Nats::with(config) else { return };
+        let options = ClusterOptions::new(nats.url(), "desk").name("one").user_and_password("one", "secret");
+        let mut one = Node::with(options).await;
+        let (_client, id, _received) = member(&one, "room").await;
+        one.server.group("secret").join(id).unwrap();
+        assert!(!soon("the refusal", one.cluster.group("secret").subscribed()).await);
+        let is_it = |event: &ClusterEvent| {
+            matches!(event, ClusterEvent::Error(error) if error.contains("desk.g.*.*.secret.>"))
+        };
+        one.event(is_it).await;
+        // The others are as they were, and it is tried anew with the next first member.
+        assert!(one.cluster.group("room").subscribed().await);
+        one.server.group("secret").leave(id);
+        one.server.group("another").join(id).unwrap();
+        assert!(soon("the subscription", one.cluster.group("another").subscribed()).await);
+        one.server.group("secret").join(id).unwrap();
+        assert!(!soon("the refusal", one.cluster.group("secret").subscribed()).await);
     }
 
     async fn garbage_for_a_group_harms_nobody() {

@@ -88,6 +88,17 @@ impl<P> ClusterGroup<P> {
     /// member on another node gets the messages of this one to the group in order, and none twice. What is lost on the way
     /// is counted there: [`ClusterEvent::GroupLagged`](super::ClusterEvent::GroupLagged).
     ///
+    /// ```compile_fail
+    /// # use serde::{Deserialize, Serialize};
+    /// # use socket_ipc::{Protocol, Topic, cluster::Cluster};
+    /// # #[derive(Topic, Serialize, Deserialize)] #[topic = "news"] struct News;
+    /// # #[derive(Topic, Serialize, Deserialize)] #[topic = "say"] struct Say;
+    /// # #[derive(Protocol)] #[protocol(to_server(Say), to_client(News))] struct Chat;
+    /// fn use_it(cluster: &Cluster<Chat>) {
+    ///     let _ = cluster.group("room 5").broadcast(&Say); // to the server
+    /// }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`BroadcastError`]. `Local` and `TooLarge` say that nobody gets it; the others, that the members on this node alone

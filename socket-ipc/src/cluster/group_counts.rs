@@ -112,8 +112,11 @@ impl GroupCounts {
         self.groups.has(group)
     }
 
-    /// Notes a beat of the node.
+    /// Notes a beat of the node. One without a number (0) says nothing of the order.
     pub(super) fn beat(&mut self, number: u64, place: u64) {
+        if number == 0 {
+            return;
+        }
         if self.beats.len() == BEATS {
             self.beats.pop_front();
         }
@@ -212,6 +215,8 @@ mod tests {
         counts.forget("room");
         assert_eq!(counts.compare(&room, beat(6, 1, 3), None), 0);
         assert_eq!(counts.compare(&name("other"), beat(3, 1, 3), Some(1)), 0, "older than all beats");
+        counts.beat(0, 20);
+        assert_eq!(counts.compare(&name("another"), beat(3, 1, 3), Some(11)), 0, "a beat without a number");
     }
 
     #[test]

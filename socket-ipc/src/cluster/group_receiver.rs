@@ -151,8 +151,9 @@ async fn confirmed(shared: &Shared) -> bool {
         loop {
             match shared.request(shared.subjects.nobody(), 0, b"null".to_vec()).await {
                 Sent::LinkDown | Sent::Left => return false,
-                // It stands still.
-                Sent::Lost { .. } => {}
+                // A program that is subscribed to everything has it. The NATS server has acted on it long ago, unless it
+                // stands still.
+                Sent::Lost { .. } => return true,
                 Sent::TooMany { .. } => tokio::time::sleep(AGAIN).await,
                 _ => break,
             }

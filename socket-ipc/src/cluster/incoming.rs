@@ -27,6 +27,9 @@ use crate::wire::{EnvelopeKind, Wire};
 /// What a message costs in the queue beside its payload, in bytes.
 const COST: usize = 256;
 
+/// How many bytes of beats may wait beyond the limit: that of a node that leaves is its last.
+const BEATS_LEN: usize = 1024 * 1024;
+
 /// What arrived, and is not delivered yet.
 pub(super) enum Arrived {
     Broadcasts {
@@ -75,8 +78,12 @@ impl Queue {
     /// beat says what this one does.
     pub(super) fn push(&self, payload: usize, arrived: Arrived) {
         let cost = payload + COST;
+        let room = match arrived {
+            Arrived::Broadcasts { .. } | Arrived::ToGroup { .. } => self.limit,
+            _ => self.limit.saturating_add(BEATS_LEN),
+        };
         let len = self.len.load(Ordering::Acquire);
-        if len > 0 && len + cost > self.limit {
+        if len > 0 && len + cost > room {
             return;
         }
         self.len.fetch_add(cost, Ordering::AcqRel);

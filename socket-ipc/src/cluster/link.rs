@@ -99,7 +99,8 @@ impl Link {
     }
 
     pub(super) fn set(&self, up: bool, pending: &Pending, hub: &Hub) {
-        if self.up.send_replace(up) == up {
+        // What watches it is woken by a change alone: this is called several times a second.
+        if !self.up.send_if_modified(|is_up| std::mem::replace(is_up, up) != up) {
             return;
         }
         if !up {
@@ -163,6 +164,18 @@ mod tests {
     use futures_util::FutureExt as _;
 
     use super::*;
+
+    #[test]
+    fn link_that_stays_as_it_is_wakes_nobody() {
+        let (link, hub, (pending, _cancels)) = (Link::new(), Hub::default(), Pending::new(1));
+        let mut watching = link.watch();
+        link.set(true, &pending, &hub);
+        assert!(!watching.has_changed().unwrap());
+        link.set(false, &pending, &hub);
+        link.set(true, &pending, &hub);
+        assert!(watching.has_changed().unwrap(), "also where it is there again");
+        assert!(*watching.borrow_and_update());
+    }
 
     #[test]
     fn dropped_messages_are_reported_once_at_a_time() {

@@ -123,7 +123,7 @@ pub struct Node {
     pub clients: u64,
     /// The topics that it offers.
     pub offers: Vec<String>,
-    /// How many broadcasts it has sent.
+    /// How many broadcasts to all clients it has sent.
     pub broadcasts: u64,
     /// How many of its broadcasts did not arrive here, in all, with those to groups.
     pub lagged: u64,

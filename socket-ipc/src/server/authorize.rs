@@ -29,6 +29,9 @@ impl<P> ServerBuilder<P> {
     ///
     /// The connection lives on. If `decide` panics, the message is refused, and `on_error` reports the panic.
     ///
+    /// With the feature `nats` it is called for what comes from other machines, too:
+    /// [`Attempt::origin`](crate::Attempt::origin) says where an attempt comes from.
+    ///
     /// Which processes may connect at all is decided by [`mode`](Self::mode), [`allow_users`](Self::allow_users) and
     /// [`allow_groups`](Self::allow_groups).
     ///
