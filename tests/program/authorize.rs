@@ -257,6 +257,7 @@ support::both_flavours! {
             r#"{"topic":"odd window","id":8,"window":-1}"#,
             r#"{"topic":"odd id","message":1,"id":{}}"#,
             r#"{"topic":"null","message":1,"re":null}"#,
+            r#"{"topic":"exactly 16 bytes","message":1}"#,
             // Not dispatched anyway.
             r#"{"topic":"twice","topic":"twice"}"#,
             r#"{"topic":"a topic over the limit","message":1}"#,
@@ -278,6 +279,7 @@ support::both_flavours! {
             ("odd window", AttemptKind::Stream),
             ("odd id", AttemptKind::Message),
             ("null", AttemptKind::Message),
+            ("exactly 16 bytes", AttemptKind::Message),
             ("end", AttemptKind::Message),
         ];
         for (topic, kind) in expected {

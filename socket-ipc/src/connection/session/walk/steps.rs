@@ -299,3 +299,14 @@ async fn deadline_passes_in_a_task_without_budget() {
     while pin!(consume_budget()).poll(&mut Context::from_waker(Waker::noop())).is_ready() {}
     assert!(matches!(scene.poll(), Poll::Ready(CloseCause::Incomplete)));
 }
+
+#[tokio::test(start_paused = true)]
+async fn message_behind_a_listener_that_looks_like_a_reply_is_dispatched_after_it() {
+    let mut scene = Scene::new(Limits::default());
+    scene.after(WAIT);
+    scene.after(r#"{"topic":"note","message":null,"further":{"re":1}}"#);
+    scene.after("\n");
+    scene.endpoint.listening.open(false);
+    scene.after("");
+    assert_eq!((scene.noted(), lock(&scene.endpoint.errors).len()), (1, 0));
+}
