@@ -10,12 +10,12 @@ use crate::wire::StreamPart;
 
 /// Between the session, which stores the lines of a stream as they arrive, and the reader of the stream, which decodes
 /// them. What it holds is bounded by the window that the reader has opened: it is less than the window and one item,
-/// and an item is never longer than the window.
+/// and an item is never longer than the window. `N` is why there is no end that the responder has sent.
 #[derive(Debug)]
-pub(super) struct ItemQueue(Mutex<Arrived>);
+pub(crate) struct ItemQueue<N = NoReply>(Mutex<Arrived<N>>);
 
 #[derive(Debug)]
-struct Arrived {
+struct Arrived<N> {
     lines: Lines,
     /// The largest number of bytes that the peer may send unread; `None` is any.
     window: Option<u64>,
@@ -23,16 +23,16 @@ struct Arrived {
     left: i64,
     /// The peer has begun to reply.
     has_started: bool,
-    end: Option<End>,
+    end: Option<End<N>>,
     reader: Option<Waker>,
 }
 
 /// How a stream ends.
 #[derive(Clone, Debug)]
-pub(super) enum End {
+pub(crate) enum End<N = NoReply> {
     /// With this line: the end of the stream, an error reply, or a reply that is no stream.
     Line(Box<[u8]>),
-    NoReply(NoReply),
+    NoReply(N),
     /// The peer has sent an item of this length beyond the window.
     BeyondWindow {
         size: u64,
@@ -42,7 +42,7 @@ pub(super) enum End {
 
 /// What became of a line.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Stored {
+pub(crate) enum Stored {
     /// More lines may follow.
     Open,
     /// It was the last one.
@@ -53,17 +53,17 @@ pub(super) enum Stored {
 
 /// What the reader finds.
 #[derive(Debug)]
-pub(super) enum Arrival {
+pub(crate) enum Arrival<N = NoReply> {
     Lines(Lines),
     /// There are no more lines.
     End {
-        end: End,
+        end: End<N>,
         has_started: bool,
     },
 }
 
-impl ItemQueue {
-    pub(super) fn new(window: Option<u64>) -> Self {
+impl<N: Clone> ItemQueue<N> {
+    pub(crate) fn new(window: Option<u64>) -> Self {
         Self(Mutex::new(Arrived {
             lines: Lines::default(),
             window,
@@ -75,7 +75,7 @@ impl ItemQueue {
     }
 
     /// Stores a line of the stream. Whoever calls this wakes the reader, without a lock.
-    pub(super) fn store(&self, part: StreamPart<'_>, line: &[u8]) -> (Stored, Option<Waker>) {
+    pub(crate) fn store(&self, part: StreamPart<'_>, line: &[u8]) -> (Stored, Option<Waker>) {
         let mut arrived = lock(&self.0);
         let stored = match part {
             StreamPart::Started => {
@@ -92,7 +92,7 @@ impl ItemQueue {
     }
 
     /// Ends the stream. The lines that have arrived are read first.
-    pub(super) fn end(&self, no_reply: NoReply) {
+    pub(crate) fn end(&self, no_reply: N) {
         let mut arrived = lock(&self.0);
         arrived.end.get_or_insert(End::NoReply(no_reply));
         let reader = arrived.reader.take();
@@ -103,7 +103,7 @@ impl ItemQueue {
     }
 
     /// Waits for lines, or the end.
-    pub(super) fn poll_read(&self, cx: &Context<'_>) -> Poll<Arrival> {
+    pub(crate) fn poll_read(&self, cx: &Context<'_>) -> Poll<Arrival<N>> {
         let mut arrived = lock(&self.0);
         if !arrived.lines.is_empty() {
             return Poll::Ready(Arrival::Lines(std::mem::take(&mut arrived.lines)));
@@ -116,7 +116,7 @@ impl ItemQueue {
     }
 
     /// Waits until the peer has begun to reply. Returns the end, if that comes before.
-    pub(super) fn poll_started(&self, cx: &Context<'_>) -> Poll<Option<End>> {
+    pub(crate) fn poll_started(&self, cx: &Context<'_>) -> Poll<Option<End<N>>> {
         let mut arrived = lock(&self.0);
         if arrived.has_started || arrived.end.is_some() {
             return Poll::Ready(arrived.end.clone().filter(|_| !arrived.has_started));
@@ -126,19 +126,19 @@ impl ItemQueue {
     }
 
     /// Whether the peer has begun to reply.
-    pub(super) fn has_started(&self) -> bool {
+    pub(crate) fn has_started(&self) -> bool {
         lock(&self.0).has_started
     }
 
     /// Opens the window by this many bytes, and says whether the peer has to know.
-    pub(super) fn open(&self, bytes: u64) -> bool {
+    pub(crate) fn open(&self, bytes: u64) -> bool {
         let mut arrived = lock(&self.0);
         arrived.left = arrived.left.saturating_add(signed(bytes));
         arrived.end.is_none()
     }
 }
 
-impl Arrived {
+impl<N> Arrived<N> {
     fn store_item(&mut self, line: &[u8]) -> Stored {
         let size = line.len() as u64;
         // The reader has an error already, and a line that is on its way is not stored.
@@ -167,7 +167,7 @@ impl Arrived {
 
 /// Lines, one after another in one buffer, each behind its length.
 #[derive(Debug, Default)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     bytes: Vec<u8>,
     /// Where the next one begins.
     next: usize,
@@ -176,7 +176,7 @@ pub(super) struct Lines {
 const LEN: usize = size_of::<usize>();
 
 impl Lines {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.next == self.bytes.len()
     }
 
@@ -186,7 +186,7 @@ impl Lines {
     }
 
     /// The next line.
-    pub(super) fn next(&mut self) -> Option<&[u8]> {
+    pub(crate) fn next(&mut self) -> Option<&[u8]> {
         let (len, rest) = self.bytes[self.next..].split_first_chunk::<LEN>()?;
         let len = usize::from_ne_bytes(*len);
         self.next += LEN + len;

@@ -57,7 +57,42 @@ impl<E: EndpointState> ItemSender<E> {
         outcome_of: fn(&X) -> Outcome<'_, (), X>,
     ) {
         self.start(topic);
-        let mut stream = pin!(make());
+        self.send_all(topic, make(), outcome_of).await;
+    }
+
+    /// Sends the items of the stream that `open` resolves to, as [`run`](Self::run) does. Until then the responder has
+    /// not begun.
+    #[cfg(feature = "nats")]
+    pub(crate) async fn run_opened<M: Serialize, X: Serialize, S: Stream<Item = Result<M, X>>>(
+        self,
+        topic: TopicName<'_>,
+        open: impl Future<Output = Result<S, X>>,
+        outcome_of: fn(&X) -> Outcome<'_, (), X>,
+    ) {
+        let mut open = pin!(open);
+        let opened = poll_fn(|cx| {
+            if self.window.poll_open(cx) == Poll::Ready(MaySend::End) {
+                return Poll::Ready(None);
+            }
+            open.as_mut().poll(cx).map(Some)
+        });
+        match opened.await {
+            None => self.close(topic),
+            Some(Err(error)) => self.reply(topic, outcome_of(&error)),
+            Some(Ok(stream)) => {
+                self.start(topic);
+                self.send_all(topic, stream, outcome_of).await;
+            }
+        }
+    }
+
+    async fn send_all<M: Serialize, X: Serialize, S: Stream<Item = Result<M, X>>>(
+        self,
+        topic: TopicName<'_>,
+        stream: S,
+        outcome_of: fn(&X) -> Outcome<'_, (), X>,
+    ) {
+        let mut stream = pin!(stream);
         let mut turn = TURN;
         loop {
             let len = match poll_fn(|cx| self.poll_step(cx, topic, stream.as_mut(), outcome_of)).await {

@@ -47,6 +47,8 @@ pub use closing::Closing;
 pub(crate) use control::Control;
 pub(crate) use encode::{encoded, queue_paced};
 pub(crate) use inbox::InboxBudget;
+#[cfg(feature = "nats")]
+pub(crate) use item_queue::{Arrival, End, ItemQueue, Lines, Stored};
 pub(crate) use item_sender::ItemSender;
 pub(crate) use open_stream::{OpenStream, ReadItems, read_items, read_raw_items};
 pub(crate) use outbox::{

@@ -79,7 +79,7 @@ where
 }
 
 /// On a wire without control lines, a stream could be neither paced nor cancelled.
-fn check_wire<E: Endpoint>(endpoint: &Arc<E>, topic: &str) -> Result<(), RegisterError> {
+pub(crate) fn check_wire<E: Endpoint>(endpoint: &Arc<E>, topic: &str) -> Result<(), RegisterError> {
     if endpoint.limits().wire.has_control_lines() {
         return Ok(());
     }
@@ -87,7 +87,7 @@ fn check_wire<E: Endpoint>(endpoint: &Arc<E>, topic: &str) -> Result<(), Registe
 }
 
 /// A stream that runs over the connection to a peer.
-fn streaming<E: Endpoint>(
+pub(crate) fn streaming<E: Endpoint>(
     endpoint: &Weak<E>,
     peer: E::Peer,
     id: RequestId,

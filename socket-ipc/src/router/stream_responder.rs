@@ -113,14 +113,31 @@ where
 }
 
 /// A responder to the JSON text of stream requests.
-pub(crate) struct RespondingRawStream<L>(L);
+pub(crate) struct RespondingRawStream<L> {
+    respond: L,
+    #[cfg(feature = "nats")]
+    yields: bool,
+}
 
 impl<L> RespondingRawStream<L> {
     pub(crate) fn new<F>(respond: L) -> Box<Self>
     where
         L: Fn(RawMessage<'_>, F, RequestId, Window) -> CallResult,
     {
-        Box::new(Self(respond))
+        Box::new(Self {
+            respond,
+            #[cfg(feature = "nats")]
+            yields: false,
+        })
+    }
+
+    /// The same as a fallback: it replies only while its topic has no other responder.
+    #[cfg(feature = "nats")]
+    pub(crate) fn fallback<F>(respond: L) -> Box<Self>
+    where
+        L: Fn(RawMessage<'_>, F, RequestId, Window) -> CallResult,
+    {
+        Box::new(Self { respond, yields: true })
     }
 }
 
@@ -146,11 +163,16 @@ where
         id: RequestId,
         window: Window,
     ) -> Result<CallResult, serde_json::Error> {
-        Ok((self.0)(message.clone(), from, id, window))
+        Ok((self.respond)(message.clone(), from, id, window))
     }
 
     fn responds(&self) -> bool {
         true
+    }
+
+    #[cfg(feature = "nats")]
+    fn yields(&self) -> bool {
+        self.yields
     }
 
     fn streams(&self) -> bool {

@@ -2,24 +2,24 @@
 
 use std::sync::Arc;
 
+use futures_core::Stream;
 use serde::Serialize;
 use tracing::Instrument as _;
 
 use super::handle::ServerHandle;
 use super::state::State;
 use crate::client_id::ClientId;
-use crate::connection::Transport;
-use crate::connection::{self, request_span};
-use crate::endpoint::Endpoint as _;
+use crate::connection::{self, Outcome, Transport, request_span};
 use crate::endpoint::lifecycle::Phase;
 use crate::endpoint::origin::Origin;
+use crate::endpoint::{Endpoint as _, streams};
 use crate::error::error_reply::ErrorReply;
 use crate::error::{RegisterError, SendError};
 use crate::listener::ListenerId;
-use crate::router::{CallResult, OnCancel, RespondingRaw};
+use crate::router::{CallResult, OnCancel, RespondingRaw, RespondingRawStream};
 use crate::topic::{Request, Topic, TopicName};
 use crate::wire::raw_message::RawMessage;
-use crate::wire::{Envelope, EnvelopeKind, ReplyTo, Tail};
+use crate::wire::{Envelope, EnvelopeKind, ReplyTo, Tail, Window};
 
 /// What a forwarded request is replied with: text that another server wrote.
 enum Forwarded {}
@@ -137,6 +137,35 @@ impl<P> ServerHandle<P> {
         let token = ListenerId::next();
         let responder = RespondingRaw::fallback(T::REPLY_TOPIC.map(Into::into), call);
         self.state.core.router.attach_as(token, T::NAME, responder)?;
+        Ok(token)
+    }
+
+    /// Attaches a responder that gets the JSON text of the requests of the stream `topic`, and their windows, for which
+    /// there is no other responder. What it returns resolves to the stream once it has begun.
+    pub(crate) fn respond_stream_fallback<F, S>(
+        &self,
+        topic: &'static str,
+        responder: impl Fn(RawMessage<'static>, ClientId, Window) -> F + Send + Sync + 'static,
+    ) -> Result<ListenerId, RegisterError>
+    where
+        F: Future<Output = Result<S, ErrorReply>> + Send + 'static,
+        S: Stream<Item = Result<RawMessage<'static>, ErrorReply>> + Send + 'static,
+    {
+        streams::check_wire(&self.state, topic)?;
+        let weak = Arc::downgrade(&self.state);
+        let call =
+            RespondingRawStream::fallback(move |request: RawMessage<'_>, peer: ClientId, id, window| {
+                let open = responder(request.into_owned(), peer, window);
+                streams::streaming(&weak, peer, id, window, topic, |sender| {
+                    let outcome_of: fn(&ErrorReply) -> Outcome<'_, (), ErrorReply> =
+                        |error| Outcome::ErrorReply(error);
+                    Box::pin(
+                        async move { sender.run_opened(TopicName::OfType(topic), open, outcome_of).await },
+                    )
+                })
+            });
+        let token = ListenerId::next();
+        self.state.core.router.attach_as(token, topic, call)?;
         Ok(token)
     }
 }

@@ -24,7 +24,7 @@ pub(super) type Outcome = Result<Box<[u8]>, NoReply>;
 
 /// Why there is no reply.
 #[derive(Clone, Debug)]
-pub(super) enum NoReply {
+pub(crate) enum NoReply {
     /// Its deadline has passed.
     TimedOut,
     /// The connection has ended.
