@@ -171,7 +171,7 @@ impl<T: Send + 'static> Events<T> {
     }
 
     /// Returns a closure that reports an event. It may be called after the test has dropped `Events`.
-    pub fn reporter(&self) -> impl Fn(T) + Clone + Send + Sync + 'static {
+    pub fn reporter(&self) -> impl Fn(T) + Clone + Send + Sync + 'static + use<T> {
         let sender = self.sender.clone();
         move |event| drop(sender.send(event))
     }

@@ -40,7 +40,7 @@ impl<P> Cluster<P> {
         let subject = self.shared.subjects.client(&to.node, to.client, T::NAME);
         match self.shared.send_message(subject, line.message().to_vec()).await {
             Sent::Reply(_) => Ok(()),
-            sent => Err(self.error::<ErrorReply>(T::NAME, to, sent, RequestError::rejected)),
+            sent => Err(sent.into_error::<ErrorReply>(T::NAME, to, RequestError::rejected)),
         }
     }
 
@@ -59,10 +59,7 @@ impl<P> Cluster<P> {
     {
         if to.node == self.shared.node {
             let reply = self.server.request(request, ClientId::new(to.client)).await;
-            return reply.map_err(|error| match error {
-                RequestError::Send(error) => own(error, to),
-                error => ClusterError::Request(error),
-            });
+            return reply.map_err(|error| own_error(error, to));
         }
         let line = Line::of(&self.shared.server, T::NAME, request)?;
         let subject = self.shared.subjects.client(&to.node, to.client, T::NAME);
@@ -81,40 +78,55 @@ impl<P> Cluster<P> {
             }),
             sent => {
                 let typed = |topic: &str, reply| typed_error(topic, reply, T::HAS_TYPED_ERROR);
-                Err(self.error(T::NAME, to, sent, typed))
+                Err(sent.into_error(T::NAME, to, typed))
             }
         }
     }
+}
 
-    fn error<E>(
-        &self,
+impl Sent {
+    /// The error of what was sent to a client. `read` reads an error reply.
+    pub(super) fn into_error<E>(
+        self,
         topic: &str,
         to: &ClientRef,
-        sent: Sent,
         read: impl FnOnce(&str, ErrorReply) -> RequestError<E>,
     ) -> ClusterError<E> {
         let topic = topic.to_owned();
-        match sent {
-            Sent::Nobody => ClusterError::UnknownNode { topic, node: to.node.clone() },
-            Sent::UnknownClient => ClusterError::UnknownClient { topic, client: to.clone() },
-            Sent::ConnectionLost(error) => ClusterError::Request(RequestError::ConnectionLost {
+        match self {
+            Self::Nobody => ClusterError::UnknownNode { topic, node: to.node.clone() },
+            Self::UnknownClient => ClusterError::UnknownClient { topic, client: to.clone() },
+            Self::ConnectionLost(error) => ClusterError::Request(RequestError::ConnectionLost {
                 topic,
                 cause: client_errors::cause_of(error.code()),
             }),
-            Sent::Error(error) => ClusterError::Request(read(&topic, error)),
-            Sent::Left => ClusterError::Left { topic },
-            Sent::LinkDown => ClusterError::LinkDown { topic },
-            Sent::Lost { silence } => ClusterError::Lost { topic, silence },
-            Sent::TooLarge { len, limit } => ClusterError::TooLarge { topic, len, limit },
-            Sent::TooMany { limit } => ClusterError::TooManyRequests { topic, limit },
-            Sent::Undecodable(reason) => ClusterError::Request(RequestError::ReplyUndecodable {
+            Self::Error(error) => ClusterError::Request(read(&topic, error)),
+            Self::Left => ClusterError::Left { topic },
+            Self::LinkDown => ClusterError::LinkDown { topic },
+            Self::Lost { silence } => ClusterError::Lost { topic, silence },
+            Self::TooLarge { len, limit } => ClusterError::TooLarge { topic, len, limit },
+            Self::TooMany { limit } => ClusterError::TooManyRequests { topic, limit },
+            Self::Undecodable(reason) => ClusterError::Request(RequestError::ReplyUndecodable {
                 topic,
                 type_name: "RawMessage".to_owned(),
                 reason,
             }),
+            Self::ItemsLost { count } => ClusterError::ItemsLost { topic, count },
+            Self::BeyondWindow { size, window } => {
+                ClusterError::Request(RequestError::WindowExceeded { topic, size, window })
+            }
+            Self::NotAStream => ClusterError::Request(RequestError::NotAStream { topic }),
             // Whoever calls this has taken a reply out before.
-            Sent::Reply(_) => ClusterError::LinkDown { topic },
+            Self::Reply(_) => ClusterError::LinkDown { topic },
         }
+    }
+}
+
+/// The error of a request to a client of this very node.
+pub(super) fn own_error<E>(error: RequestError<E>, to: &ClientRef) -> ClusterError<E> {
+    match error {
+        RequestError::Send(error) => own(error, to),
+        error => ClusterError::Request(error),
     }
 }
 

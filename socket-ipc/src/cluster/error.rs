@@ -198,12 +198,21 @@ pub enum ClusterError<E = ErrorReply> {
         /// The silence limit.
         silence: Duration,
     },
-    /// No reply came in time.
+    /// Items of a stream did not arrive: a NATS server or a node was too slow, or the connection was lost. The stream has
+    /// ended there, and the request is cancelled.
+    #[error("the stream `{topic}` has ended: {count} of its items or more were lost on the way")]
+    ItemsLost {
+        /// The topic.
+        topic: String,
+        /// How many are known to be missing before the one that arrived next.
+        count: u64,
+    },
+    /// No reply came in time, a stream did not begin in time, or its next item took longer than its `idle_timeout`.
     #[error("no reply to `{topic}` within {timeout:?}")]
     Timeout {
         /// The topic.
         topic: String,
-        /// `request_timeout` of the server.
+        /// `request_timeout` of the server, or what `timeout` or `idle_timeout` of the stream was given.
         timeout: Duration,
     },
     /// The message could not be written as JSON, or it could not be sent to a client of this node.
@@ -221,6 +230,12 @@ pub enum ForwardError {
     /// The topic is forwarded already, by this or another membership of the server.
     #[error("cannot forward `{topic}`: it is forwarded already")]
     AlreadyForwarded {
+        /// The topic.
+        topic: String,
+    },
+    /// The wire of this server has no streams: it is one of the Node presets.
+    #[error("cannot forward the stream `{topic}`: the wires of the Node library have no streams")]
+    NoStreams {
         /// The topic.
         topic: String,
     },

@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use super::error::ForwardError;
+use super::forward_streams::forward_error;
 use super::requests::Sent;
 use super::shared::Shared;
 use crate::client_id::ClientId;
+use crate::error::RegisterError;
 use crate::error::error_reply::ErrorReply;
+use crate::listener::ListenerId;
+use crate::server::ServerHandle;
 use crate::sync::lock;
 use crate::topic::Request;
 use crate::wire::raw_message::RawMessage;
@@ -28,53 +32,74 @@ pub(super) fn attach<T: Request>(shared: &Arc<Shared>) -> Result<(), ForwardErro
             let Some(shared) = shared else { return Err(no_responder(T::NAME)) };
             let subject = shared.subjects.requests(T::NAME);
             let payload = request.as_str().as_bytes().to_vec();
-            read(T::NAME, shared.request(subject, client.get(), payload).await)
+            match shared.request(subject, client.get(), payload).await {
+                Sent::Reply(reply) => Ok(reply),
+                sent => Err(error_of(T::NAME, sent)),
+            }
         }
     };
+    register(shared, T::NAME, |server| server.respond_fallback::<T, _>(forward))
+}
+
+/// Attaches a responder that forwards, and notes it, so that it goes when this node leaves.
+pub(super) fn register(
+    shared: &Shared,
+    topic: &str,
+    attach: impl FnOnce(&ServerHandle) -> Result<ListenerId, RegisterError>,
+) -> Result<(), ForwardError> {
     // Under the lock: what leaves removes those that are in the list.
     let mut forwarders = lock(&shared.forwarders);
     if shared.is_leaving() {
-        return Err(ForwardError::Left { topic: T::NAME.to_owned() });
+        return Err(ForwardError::Left { topic: topic.to_owned() });
     }
-    let attached = shared.server.respond_fallback::<T, _>(forward);
-    // Only another forwarder is in its way.
-    let already = |_| ForwardError::AlreadyForwarded { topic: T::NAME.to_owned() };
-    forwarders.push(attached.map_err(already)?);
+    forwarders.push(attach(&shared.server).map_err(|error| forward_error(topic, &error))?);
     Ok(())
 }
 
-fn no_responder(topic: &str) -> ErrorReply {
+pub(super) fn no_responder(topic: &str) -> ErrorReply {
     ErrorReply::new(ErrorReply::NO_RESPONDER, format!("no node responds to `{topic}`"))
 }
 
-/// The reply to the client.
-fn read(topic: &str, sent: Sent) -> Result<RawMessage<'static>, ErrorReply> {
+/// The error reply to the client.
+pub(super) fn error_of(topic: &str, sent: Sent) -> ErrorReply {
     match sent {
-        Sent::Reply(reply) => Ok(reply),
         // The node of a client says the second of a request for that client alone.
-        Sent::Error(error) | Sent::ConnectionLost(error) => Err(error),
-        Sent::Nobody | Sent::UnknownClient => Err(no_responder(topic)),
-        Sent::Left => Err(ErrorReply::new(LINK_DOWN, "this node has left the domain")),
-        Sent::LinkDown => Err(ErrorReply::new(
+        Sent::Error(error) | Sent::ConnectionLost(error) => error,
+        Sent::Nobody | Sent::UnknownClient => no_responder(topic),
+        Sent::Left => ErrorReply::new(LINK_DOWN, "this node has left the domain"),
+        Sent::LinkDown => ErrorReply::new(
             LINK_DOWN,
             format!("no connection to the NATS server: `{topic}` may not have arrived"),
-        )),
-        Sent::Lost { silence } => Err(ErrorReply::new(
+        ),
+        Sent::Lost { silence } => {
+            ErrorReply::new(LOST, format!("the node that has `{topic}` gave no sign of life for {silence:?}"))
+        }
+        Sent::ItemsLost { count } => ErrorReply::new(
             LOST,
-            format!("the node that has `{topic}` gave no sign of life for {silence:?}"),
-        )),
-        Sent::TooLarge { len, limit } => Err(ErrorReply::new(
+            format!("{count} items of `{topic}` or more were lost on the way between the nodes"),
+        ),
+        Sent::TooLarge { len, limit } => ErrorReply::new(
             ErrorReply::FAILED,
             format!(
                 "`{topic}`: its {len} bytes are over the {limit} that the NATS server's `max_payload` leaves for a message"
             ),
-        )),
-        Sent::TooMany { limit } => Err(ErrorReply::new(
+        ),
+        Sent::TooMany { limit } => ErrorReply::new(
             ErrorReply::TOO_MANY_REQUESTS,
             format!("{limit} requests to other nodes are pending, the most that `max_requests` allows"),
-        )),
-        Sent::Undecodable(reason) => {
-            Err(ErrorReply::new(ErrorReply::FAILED, format!("the reply to `{topic}` is not JSON: {reason}")))
-        }
+        ),
+        Sent::Undecodable(reason) => ErrorReply::new(
+            ErrorReply::FAILED,
+            format!("what comes back for `{topic}` is not JSON: {reason}"),
+        ),
+        Sent::BeyondWindow { size, window } => ErrorReply::new(
+            ErrorReply::WINDOW,
+            format!("an item of `{topic}`, of {size} bytes, is beyond the window of {window} bytes"),
+        ),
+        // A reply to the request of a stream.
+        Sent::NotAStream | Sent::Reply(_) => ErrorReply::new(
+            ErrorReply::STREAM,
+            format!("another node replied to the stream `{topic}` with a single reply"),
+        ),
     }
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use async_nats::{Subject, Subscriber};
+use async_nats::Subscriber;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 
@@ -20,7 +20,7 @@ use super::node::NodeId;
 use super::offers::Offers;
 use super::options::ClusterOptions;
 use super::outgoing::Outgoing;
-use super::pending::Pending;
+use super::pending::{Control, Pending};
 use super::requests::Sent;
 use super::shared::Shared;
 use super::subject::Subjects;
@@ -66,7 +66,7 @@ impl<P> Cluster<P> {
             return Err(closed());
         }
         let node = NodeId::new(&options.name, fastrand::u64(..));
-        let (pending, cancels) = Pending::new(options.max_requests);
+        let (pending, controls) = Pending::new(options.max_requests);
         let (link, hub, offers) = (Arc::new(Link::new()), Arc::new(Hub::default()), Arc::<Offers>::default());
         let groups = Arc::<GroupSubscriptions>::default();
         let mut problems = hub.stream();
@@ -105,7 +105,7 @@ impl<P> Cluster<P> {
         // From here on, dropping it ends what has begun.
         let owner = Arc::new(Owner(Arc::clone(&shared)));
         let subscriptions = shared.subscribe().await.map_err(|reason| refused(&options, reason))?;
-        shared.start(subscriptions, cancels);
+        shared.start(subscriptions, controls);
         let checked = shared.check(&options, &mut problems).await;
         if server.is_closing() {
             return Err(closed());
@@ -131,11 +131,11 @@ impl Shared {
     }
 
     /// Starts the tasks of the node.
-    fn start(self: &Arc<Self>, subscriptions: Subscriptions, cancels: mpsc::UnboundedReceiver<Subject>) {
+    fn start(self: &Arc<Self>, subscriptions: Subscriptions, controls: mpsc::UnboundedReceiver<Control>) {
         let Subscriptions { broadcasts, own_clients, inbox } = subscriptions;
         let shared = || Arc::clone(self);
         let (to_publish, to_receive, to_serve, to_settle) = (shared(), shared(), shared(), shared());
-        self.spawn(async move { publisher::run(&to_publish, cancels).await });
+        self.spawn(async move { publisher::run(&to_publish, controls).await });
         let (queue, (placed, to_place)) = (Queue::start(self), mpsc::channel(PLACED));
         let (to_follow, for_groups) = (shared(), queue.clone());
         self.spawn(async move { group_receiver::run(&to_follow, &for_groups, &placed).await });

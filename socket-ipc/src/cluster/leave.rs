@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::Cluster;
 use super::shared::Shared;
+use crate::error::error_reply::ErrorReply;
 use crate::sync::lock;
 
 /// How often it looks whether everything is done.
@@ -25,9 +26,16 @@ pub(super) struct Goodbye {
     pub(super) said: Notify,
 }
 
+/// The error reply where a stream ends, or does not begin, because this node leaves.
+pub(super) fn closing() -> ErrorReply {
+    ErrorReply::new(ErrorReply::CLOSING, "the node that has the stream leaves the domain")
+}
+
 impl<P> Cluster<P> {
     /// Leaves the domain: finishes the requests in flight, those of other nodes and of this one, and what is queued, for
-    /// `drain` of the server at most, and says goodbye.
+    /// `drain` of the server at most, and says goodbye. Streams end at once, as where a server closes: those of this node
+    /// with `Left`, and those that it replies with by an error reply with the code
+    /// [`CLOSING`](crate::ErrorReply::CLOSING).
     ///
     /// From the call on nothing new begins: requests of other nodes go to others that offer the topic, and what this node would broadcast,
     /// send, request, offer or forward fails with `Left`. Requests that its clients want forwarded get an error reply with
@@ -44,6 +52,11 @@ impl Shared {
         }
         self.leaving.store(true, Ordering::Release);
         self.offers.end();
+        // A stream may be endless: as where a server closes, it ends now.
+        self.pending.end_streams();
+        for reply in self.taken.cancel_streams() {
+            self.end_with(reply, &closing()).await;
+        }
         let drained = async {
             let is_done = || self.taken.is_empty() && self.pending.is_empty() && self.outgoing.is_empty();
             while !(self.offers.are_closed() && is_done()) {

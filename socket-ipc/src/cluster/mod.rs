@@ -29,14 +29,18 @@
 //!   a client's request ─▶ forward ─▶ Pending ─▶ NATS ─▶ offers ─▶ responder  D.q.TOPIC
 //!   send, request ─▶ Pending ─▶ NATS ─▶ own_clients ─▶ a client              D.n.N.CLIENT.TOPIC
 //!                    Pending ◀─ inbox ◀─ NATS ◀─ Taken                       D.i.N.>
+//!     ArrivingStream ◀─ Pending ◀─ NATS ◀─ items ◀─ TakenStream              its items
 //! ```
 
+mod arriving_stream;
 mod broadcast;
 mod client_errors;
+mod client_streams;
 mod direct;
 mod error;
 mod events;
 mod forward;
+mod forward_streams;
 mod group;
 mod group_counts;
 mod group_receiver;
@@ -44,6 +48,7 @@ mod group_subscriptions;
 mod headers;
 mod inbox;
 mod incoming;
+mod items;
 mod join;
 mod leave;
 mod line;
@@ -58,11 +63,16 @@ mod own_clients;
 mod pending;
 mod publisher;
 mod remote_connection;
+mod remote_replies;
+mod remote_stream;
 mod requests;
 mod shared;
 mod silence;
+mod stream;
+mod streams;
 mod subject;
 mod taken;
+mod taken_stream;
 mod topics;
 mod turns;
 
@@ -82,6 +92,7 @@ pub use group::ClusterGroup;
 pub use node::{ClientRef, Node, NodeId, NodeIdError};
 pub use options::ClusterOptions;
 use shared::Shared;
+pub use stream::ClusterStream;
 pub use topics::{ForwardedRequests, OfferedTopics};
 
 /// A server's place in a domain: broadcasts to the clients of all nodes, and sends to any of them.
@@ -231,9 +242,9 @@ impl<P> Cluster<P> {
     }
 
     /// Makes the nodes that offer a topic reply to the requests of this server's clients, for as long as this server
-    /// has no responder of its own for it.
+    /// has no responder of its own for it. Topics with single replies and with streams can be forwarded.
     ///
-    /// Typed errors and cancellation cross. What can go wrong between the nodes is an error reply with a code:
+    /// Typed errors, cancellation and the windows of streams cross. What can go wrong between the nodes is an error reply with a code:
     /// `no_responder` where no node offers the topic, `lost` where the node that has the request is silent, `link_down`
     /// where there is no connection to NATS. A request that came from another node is never forwarded.
     ///

@@ -11,11 +11,13 @@ use serde_json::value::RawValue;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::headers::Kind;
+use super::headers::{self, Kind};
+use super::leave::closing;
 use super::node::{ClientRef, NodeId};
 use super::offer_end;
 use super::remote_connection::{RemoteConnection, server_closes};
 use super::shared::Shared;
+use super::taken::Requester;
 use crate::endpoint::origin::Origin;
 use crate::error::error_reply::ErrorReply;
 use crate::sync::lock;
@@ -180,15 +182,18 @@ fn hand_over(
     match (kind, &reply) {
         (Kind::Message, _) => connection.message(topic, text).map_err(refused),
         (Kind::Request, Some(to)) => {
-            let timeout = shared.server.limits().request_timeout;
-            let until =
-                if shared.is_up(requester.as_ref()) { None } else { Instant::now().checked_add(timeout) };
-            connection.request(&shared.taken, topic, text, to.clone(), requester, until).map_err(refused)
+            let from = shared.requester(to.clone(), requester);
+            connection.request(&shared.taken, topic, text, from, None).map_err(refused)
         }
-        (Kind::Request, None) => {
+        (Kind::Stream, Some(to)) => {
+            let window = shared.window_of(message).map_err(refused)?;
+            let from = shared.requester(to.clone(), requester);
+            connection.request(&shared.taken, topic, text, from, Some(window)).map_err(refused)
+        }
+        (Kind::Request | Kind::Stream, None) => {
             Err(refused(ErrorReply::new(ErrorReply::FAILED, "a request without a reply subject")))
         }
-        (Kind::Cancel | Kind::Other, _) => {
+        (Kind::More | Kind::Cancel | Kind::Other, _) => {
             Err(refused(ErrorReply::new(ErrorReply::FAILED, "a kind that has no meaning here")))
         }
     }
@@ -224,6 +229,24 @@ impl Shared {
     /// Whether a requester is a node that is up: one that cancels its requests, and is missed when it is gone.
     pub(super) fn is_up(&self, requester: Option<&NodeId>) -> bool {
         requester.is_some_and(|node| lock(&self.members).is_up(node))
+    }
+
+    pub(super) fn requester(&self, reply: Subject, node: Option<NodeId>) -> Requester {
+        let timeout = self.server.limits().request_timeout;
+        let until = if self.is_up(node.as_ref()) { None } else { Instant::now().checked_add(timeout) };
+        Requester { reply, node, until }
+    }
+
+    /// The window of the request of a stream. `Err` says why it is refused.
+    pub(super) fn window_of(&self, message: &Message) -> Result<u64, ErrorReply> {
+        if self.is_leaving() {
+            return Err(closing());
+        }
+        let window = headers::window(message).map_err(|value| {
+            let text = format!("the window of a stream is a number of bytes, not `{value}`");
+            ErrorReply::new(ErrorReply::STREAM, text)
+        })?;
+        Ok(window.unwrap_or(self.server.limits().stream_window))
     }
 
     /// The connection for the requests of a node, or of a program without this library. It is made where there is none.

@@ -8,10 +8,11 @@ use futures_util::StreamExt as _;
 use serde_json::value::RawValue;
 
 use super::client_errors;
+use super::client_streams;
 use super::headers::{ErrorFrom, Kind};
 use super::node::NodeId;
 use super::shared::Shared;
-use super::taken::Responder;
+use super::taken::{Requester, Responder};
 use crate::client_id::ClientId;
 use crate::error::error_reply::ErrorReply;
 
@@ -44,6 +45,14 @@ async fn take(shared: &Arc<Shared>, message: Message) {
             request(shared, &topic, text, ClientId::new(client), reply.clone(), requester);
             Ok(false)
         }
+        (Ok(text), Kind::Stream, Some(reply)) => match shared.window_of(&message) {
+            Ok(window) => {
+                let from = shared.requester(reply.clone(), requester);
+                client_streams::begin(shared, &topic, text, ClientId::new(client), from, window);
+                Ok(false)
+            }
+            Err(error) => Err((ErrorFrom::Responder, error)),
+        },
         _ => {
             let text = "neither a message nor a request with a reply subject";
             Err((ErrorFrom::Responder, ErrorReply::new(ErrorReply::FAILED, text)))
@@ -82,13 +91,14 @@ fn request(
         // One that was cancelled is no longer in the table.
         let Some(reply) = replying.taken.finish(number) else { return };
         match outcome {
-            Ok(message) => replying.reply(reply, message.as_str().as_bytes().to_vec()).await,
+            Ok(message) => replying.reply(reply.subject, message.as_str().as_bytes().to_vec()).await,
             Err(error) => {
                 let (from, error) = client_errors::of_request(error);
-                replying.reply_error_from(from, reply, &error).await;
+                replying.end_with_from(from, reply, &error).await;
             }
         }
     });
-    shared.taken.begin(number, reply, requester, None, Responder::Client(task));
+    let from = Requester { reply, node: requester, until: None };
+    shared.taken.begin(number, from, Responder::Client(task), None);
     let _ = begin.send(());
 }

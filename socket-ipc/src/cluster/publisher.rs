@@ -11,6 +11,7 @@ use super::group_counts::GroupBeat;
 use super::headers::{self, ErrorFrom};
 use super::members::{BEAT_LEN, Beat};
 use super::outgoing::Batch;
+use super::pending::{Control, Says};
 use super::shared::Shared;
 use crate::error::error_reply::ErrorReply;
 use crate::sync::lock;
@@ -20,7 +21,7 @@ pub(super) const BEAT: Duration = Duration::from_secs(1);
 
 /// Publishes the broadcasts and the beats, in one task: the number in a beat is that of the broadcasts before it. Ends
 /// with the goodbye.
-pub(super) async fn run(shared: &Shared, mut cancels: mpsc::UnboundedReceiver<Subject>) {
+pub(super) async fn run(shared: &Shared, mut controls: mpsc::UnboundedReceiver<Control>) {
     let mut beats = tokio::time::interval(BEAT);
     beats.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -31,7 +32,7 @@ pub(super) async fn run(shared: &Shared, mut cancels: mpsc::UnboundedReceiver<Su
                 shared.publish_group_beats().await;
             }
             () = shared.beat_now.notified() => shared.publish_beat(false).await,
-            Some(control) = cancels.recv() => shared.publish(control, Some(headers::cancel()), Vec::new()).await,
+            Some(control) = controls.recv() => shared.publish_control(control).await,
             batch = shared.outgoing.next() => shared.publish_batch(batch).await,
             () = shared.goodbye.now.notified() => break,
         }
@@ -60,6 +61,15 @@ impl Shared {
         };
         if let Some(Err(error)) = self.link.while_up(publish).await {
             tracing::warn!(%error, "could not publish to NATS");
+        }
+    }
+
+    async fn publish_control(&self, Control { to, says }: Control) {
+        match says {
+            Says::Cancel => self.publish(to, Some(headers::cancel()), Vec::new()).await,
+            Says::More(limit) => {
+                self.publish(to, Some(headers::more()), limit.to_string().into_bytes()).await;
+            }
         }
     }
 
@@ -132,17 +142,21 @@ impl Shared {
     }
 
     pub(super) async fn reply_error_from(&self, from: ErrorFrom, reply: Subject, error: &ErrorReply) {
+        self.publish_error(headers::error(from, None), reply, error).await;
+    }
+
+    pub(super) async fn publish_error(&self, headers: HeaderMap, reply: Subject, error: &ErrorReply) {
         let fits = |payload: &Vec<u8>| payload.len() <= self.max_payload();
         let payload = serde_json::to_vec(error).ok().filter(fits);
         let payload = payload.or_else(|| serde_json::to_vec(&error.clone().code_only()).ok());
-        self.publish(reply, Some(headers::error(from)), payload.unwrap_or_default()).await;
+        self.publish(reply, Some(headers), payload.unwrap_or_default()).await;
     }
 
-    /// Says that a request is being worked on, and where its requester may cancel it.
-    pub(super) async fn publish_sign(&self, number: u64, reply: Subject) {
-        let control = self.subjects.control(number);
-        let publish =
-            self.nats.publish_with_reply_and_headers(reply, control, headers::working(), Vec::new().into());
+    /// Says that a request is being worked on, and where its requester may cancel it. `next` is the number of the next
+    /// item of a stream that has begun.
+    pub(super) async fn publish_sign(&self, number: u64, reply: Subject, next: Option<u64>) {
+        let (control, headers) = (self.subjects.control(number), headers::working(next));
+        let publish = self.nats.publish_with_reply_and_headers(reply, control, headers, Vec::new().into());
         let _ = self.link.while_up(publish).await;
     }
 }
@@ -151,17 +165,18 @@ impl Shared {
 pub(super) async fn give_signs(shared: &Shared) {
     loop {
         let due = shared.taken.due().await;
-        for (number, reply) in due.signs {
-            shared.publish_sign(number, reply).await;
+        for (number, reply, next) in due.signs {
+            shared.publish_sign(number, reply, next).await;
         }
         for (number, requester) in due.overdue {
             if shared.is_up(requester.as_ref()) {
                 // It had given no sign of life when the request came.
                 shared.taken.keep(number);
             } else if let Some(reply) = shared.taken.cancel(number) {
-                let timeout = shared.server.limits().request_timeout;
-                let text = format!("no reply within {timeout:?}, the `request_timeout` of the server");
-                shared.reply_error(reply, &ErrorReply::new(ErrorReply::FAILED, text)).await;
+                let (timeout, what) = (shared.server.limits().request_timeout, reply.stream.as_ref());
+                let what = what.map_or("no reply", |_| "the requester of the stream has not said `more`");
+                let text = format!("{what} within {timeout:?}, the `request_timeout` of the server");
+                shared.end_with(reply, &ErrorReply::new(ErrorReply::FAILED, text)).await;
             }
         }
     }

@@ -3,40 +3,50 @@
 //! The server reads from it what it would read from a client: lines of its wire. So everything that holds for the
 //! requests of clients holds for those of other nodes: limits, budgets, cancellation, panics that are caught.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Weak};
 
-use async_nats::Subject;
-use memchr::memmem;
 use serde_json::value::RawValue;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadHalf, WriteHalf};
+use tokio::io::{AsyncWriteExt as _, DuplexStream, WriteHalf};
 use tokio::sync::mpsc;
-use tokio::time::Instant;
 
-use super::node::NodeId;
+use super::remote_replies;
 use super::shared::Shared;
-use super::taken::{Responder, Taken};
+use super::taken::{Requester, Responder, Taken};
+use super::taken_stream::TakenStream;
 use crate::error::error_reply::ErrorReply;
-use crate::wire::{EnvelopeKind, RequestId, Tail, Wire};
+use crate::wire::{RequestId, Tail, Window, Wire};
 
 /// How many bytes of lines may be between the two ends.
-const PIPE_LEN: usize = 64 * 1024;
+pub(super) const PIPE_LEN: usize = 64 * 1024;
 
-/// How many lines may wait to be written.
+/// How many messages and requests may wait to be written.
 const LINES: usize = 1024;
+
+/// What is to be written.
+enum Line {
+    /// A message or a request.
+    Counted(Vec<u8>),
+    /// A cancel: one for each request.
+    Cancel(Vec<u8>),
+    /// The window of the stream with this number. There is at most one for each.
+    Window(u64, Arc<TakenStream>),
+}
 
 /// One connection. In the server it has the number of a requester on another machine.
 ///
 /// It ends with its last owner: what is queued is written, and the server then finds the end of the stream.
 pub(super) struct RemoteConnection {
-    lines: mpsc::Sender<Vec<u8>>,
-    wire: Wire,
+    lines: mpsc::UnboundedSender<Line>,
+    /// How many messages and requests wait to be written.
+    waiting: Arc<AtomicUsize>,
+    pub(super) wire: Wire,
     max_message_len: usize,
     /// How many requests it has in flight, and how many it may have.
-    in_flight: AtomicUsize,
+    pub(super) in_flight: AtomicUsize,
     max_requests: usize,
     /// The server has ended it: no further reply comes.
-    ended: AtomicBool,
+    pub(super) ended: AtomicBool,
 }
 
 impl RemoteConnection {
@@ -47,9 +57,11 @@ impl RemoteConnection {
         // Not an owner: the server would keep the node.
         let weak = Arc::downgrade(shared);
         shared.server.admit_remote(theirs, move |number| weak.upgrade()?.origin(number))?;
-        let (lines, to_write) = mpsc::channel(LINES);
+        let (lines, to_write) = mpsc::unbounded_channel();
+        let waiting = Arc::new(AtomicUsize::new(0));
         let connection = Arc::new(Self {
             lines,
+            waiting: Arc::clone(&waiting),
             wire: limits.wire,
             max_message_len: limits.max_message_len,
             in_flight: AtomicUsize::new(0),
@@ -57,10 +69,10 @@ impl RemoteConnection {
             ended: AtomicBool::new(false),
         });
         let (reader, writer) = tokio::io::split(ours);
-        shared.spawn(write(writer, to_write));
+        shared.spawn(write(writer, to_write, limits.wire, waiting));
         // Not an owner: the connection would keep itself.
         let (reading, to) = (Arc::clone(shared), Arc::downgrade(&connection));
-        shared.spawn(async move { read(&reading, &to, reader).await });
+        shared.spawn(async move { remote_replies::read(&reading, &to, reader).await });
         Some(connection)
     }
 
@@ -74,15 +86,14 @@ impl RemoteConnection {
         self.push(topic, message, Tail::Message)
     }
 
-    /// Hands a request to the responder of the server. `Err` says why it is not there.
+    /// Hands a request to the responder of the server: with a window, one of a stream. `Err` says why it is not there.
     pub(super) fn request(
         self: &Arc<Self>,
         taken: &Taken,
         topic: &str,
         message: &RawValue,
-        reply: Subject,
-        requester: Option<NodeId>,
-        until: Option<Instant>,
+        from: Requester,
+        window: Option<u64>,
     ) -> Result<(), ErrorReply> {
         // Before anything else: whatever takes the request out of the table counts it back.
         if self.in_flight.fetch_add(1, Ordering::AcqRel) >= self.max_requests {
@@ -95,9 +106,12 @@ impl RemoteConnection {
         }
         // Before it is handed over: the reply may come at once.
         let number = taken.number();
-        taken.begin(number, reply, requester, until, Responder::Server(Arc::clone(self)));
-        let mut pushed =
-            self.push(topic, message, Tail::Request { id: &RequestId::from(number), trace: None });
+        let (id, stream) = (RequestId::from(number), window.map(|window| Arc::new(TakenStream::new(window))));
+        taken.begin(number, from, Responder::Server(Arc::clone(self)), stream);
+        let mut pushed = match window {
+            None => self.push(topic, message, Tail::Request { id: &id, trace: None }),
+            Some(window) => self.push_stream(topic, message, &id, window),
+        };
         // Looked at behind `begin`: the end is noted before the requests are taken out.
         if self.has_ended() {
             pushed = Err(server_closes());
@@ -117,56 +131,48 @@ impl RemoteConnection {
         if !self.wire.has_control_lines() {
             return;
         }
-        let mut line = format!(r#"{{"topic":"socket-ipc.cancel","message":{number},"re":0}}"#).into_bytes();
-        line.extend_from_slice(self.wire.delimiter().as_bytes());
-        // Without room the responder runs on, and its reply is dropped.
-        let _ = self.lines.try_send(line);
+        let line = control_line(self.wire, "socket-ipc.cancel", &number.to_string());
+        // An error means that the server has ended the connection.
+        let _ = self.lines.send(Line::Cancel(line));
+    }
+
+    /// Tells the server that the window of a stream is open further.
+    pub(super) fn open_window(&self, number: u64, stream: &Arc<TakenStream>) {
+        let _ = self.lines.send(Line::Window(number, Arc::clone(stream)));
     }
 
     fn push(&self, topic: &str, message: &RawValue, tail: Tail<'_>) -> Result<(), ErrorReply> {
-        let mut line = Vec::with_capacity(topic.len() + message.get().len() + 64);
+        self.queue(self.encoded(topic, message, tail)?)
+    }
+
+    fn push_stream(
+        &self,
+        topic: &str,
+        message: &RawValue,
+        id: &RequestId,
+        window: u64,
+    ) -> Result<(), ErrorReply> {
+        let mut line = self.encoded(topic, message, Tail::Message)?;
+        self.wire.complete_stream_request(Window::Bytes(window), None, id, &mut line);
+        self.queue(line)
+    }
+
+    fn encoded(&self, topic: &str, message: &RawValue, tail: Tail<'_>) -> Result<Vec<u8>, ErrorReply> {
+        let mut line = Vec::with_capacity(topic.len() + message.get().len() + 96);
         self.wire
             .encode_within(self.max_message_len, tail, topic, message, &mut line)
             .map_err(|error| ErrorReply::new(ErrorReply::UNDECODABLE, error.to_string()))?;
-        self.lines.try_send(line).map_err(|_| {
-            ErrorReply::new(ErrorReply::TOO_MANY_REQUESTS, "too many requests wait for this server")
-        })
+        Ok(line)
     }
-}
 
-async fn write(mut writer: WriteHalf<DuplexStream>, mut lines: mpsc::Receiver<Vec<u8>>) {
-    while let Some(line) = lines.recv().await {
-        if writer.write_all(&line).await.is_err() {
-            return;
+    fn queue(&self, line: Vec<u8>) -> Result<(), ErrorReply> {
+        let is_full = self.waiting.fetch_add(1, Ordering::AcqRel) >= LINES;
+        if is_full || self.lines.send(Line::Counted(line)).is_err() {
+            self.waiting.fetch_sub(1, Ordering::AcqRel);
+            let text = "too many requests wait for this server";
+            return Err(ErrorReply::new(ErrorReply::TOO_MANY_REQUESTS, text));
         }
-    }
-    // An error means that the server has ended the connection before.
-    let _ = writer.shutdown().await;
-}
-
-/// Publishes the replies of the server, and, when it ends the connection, that there are no more.
-async fn read(shared: &Shared, connection: &Weak<RemoteConnection>, mut reader: ReadHalf<DuplexStream>) {
-    let wire = shared.server.limits().wire;
-    let delimiter = memmem::Finder::new(wire.delimiter().as_bytes()).into_owned();
-    let (mut buffer, mut searched) = (Vec::with_capacity(PIPE_LEN), 0_usize);
-    while reader.read_buf(&mut buffer).await.is_ok_and(|count| count > 0) {
-        let mut begin = 0;
-        while let Some(at) = delimiter.find(&buffer[searched..]) {
-            let end = searched + at;
-            // Without an owner nobody waits for a reply.
-            if let Some(connection) = connection.upgrade() {
-                reply(shared, &connection, &buffer[begin..end]).await;
-            }
-            begin = end + delimiter.needle().len();
-            searched = begin;
-        }
-        buffer.drain(..begin);
-        searched = (buffer.len() + 1).saturating_sub(delimiter.needle().len());
-    }
-    let Some(connection) = connection.upgrade() else { return };
-    connection.ended.store(true, Ordering::Release);
-    for reply in shared.taken.take_of(&connection) {
-        shared.reply_error(reply, &server_closes()).await;
+        Ok(())
     }
 }
 
@@ -175,21 +181,34 @@ pub(super) fn server_closes() -> ErrorReply {
     ErrorReply::new(ErrorReply::CLOSING, "the server closes")
 }
 
-/// Publishes one reply of the server. Everything else that it writes is for clients.
-async fn reply(shared: &Shared, connection: &RemoteConnection, line: &[u8]) {
-    let Ok(envelope) = connection.wire.decode(line) else { return };
-    let EnvelopeKind::Reply(re) = &envelope.kind else { return };
-    // One that was cancelled is no longer in the table.
-    let Some(reply) = re.number().and_then(|number| shared.taken.finish(number)) else { return };
-    connection.in_flight.fetch_sub(1, Ordering::AcqRel);
-    let payload = envelope.message.as_str().as_bytes().to_vec();
-    if !envelope.is_error {
-        return shared.reply(reply, payload).await;
-    }
-    match envelope.message.decode::<ErrorReply>() {
-        Ok(error) => shared.reply_error(reply, &error).await,
-        Err(_) => {
-            shared.reply_error(reply, &ErrorReply::new(ErrorReply::FAILED, envelope.message.as_str())).await
+async fn write(
+    mut writer: WriteHalf<DuplexStream>,
+    mut lines: mpsc::UnboundedReceiver<Line>,
+    wire: Wire,
+    waiting: Arc<AtomicUsize>,
+) {
+    while let Some(line) = lines.recv().await {
+        let line = match line {
+            Line::Counted(line) => {
+                waiting.fetch_sub(1, Ordering::AcqRel);
+                line
+            }
+            Line::Cancel(line) => line,
+            Line::Window(number, stream) => {
+                let message = format!("[{number},{}]", stream.take_due());
+                control_line(wire, "socket-ipc.more", &message)
+            }
+        };
+        if writer.write_all(&line).await.is_err() {
+            return;
         }
     }
+    // An error means that the server has ended the connection before.
+    let _ = writer.shutdown().await;
+}
+
+/// A control line for the server.
+fn control_line(wire: Wire, topic: &str, message: &str) -> Vec<u8> {
+    let (key, delimiter) = (wire.message_key(), wire.delimiter());
+    format!(r#"{{"topic":"{topic}","{key}":{message},"re":0}}{delimiter}"#).into_bytes()
 }

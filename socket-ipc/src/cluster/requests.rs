@@ -33,6 +33,27 @@ pub(super) enum Sent {
         limit: usize,
     },
     Undecodable(String),
+    /// Of a stream: this many items or more did not arrive.
+    ItemsLost {
+        count: u64,
+    },
+    /// Of a stream: an item of this length came beyond the window.
+    BeyondWindow {
+        size: u64,
+        window: u64,
+    },
+    /// The request was one of a stream, and there is a single reply.
+    NotAStream,
+}
+
+impl Sent {
+    pub(super) fn error(from: ErrorFrom, error: ErrorReply) -> Self {
+        match from {
+            ErrorFrom::Responder => Self::Error(error),
+            ErrorFrom::UnknownClient => Self::UnknownClient,
+            ErrorFrom::ConnectionLost => Self::ConnectionLost(error),
+        }
+    }
 }
 
 impl Shared {
@@ -54,15 +75,8 @@ impl Shared {
         payload: Vec<u8>,
         headers: Option<async_nats::HeaderMap>,
     ) -> Sent {
-        if self.is_leaving() {
-            return Sent::Left;
-        }
-        let (len, limit) = (payload.len(), self.max_payload());
-        if len > limit {
-            return Sent::TooLarge { len, limit };
-        }
-        if !self.link.is_up() {
-            return Sent::LinkDown;
+        if let Err(sent) = self.may_send(payload.len()) {
+            return sent;
         }
         let request = match self.pending.begin() {
             Ok(request) => request,
@@ -77,18 +91,39 @@ impl Shared {
                 }
             }
         };
-        match self.link.while_up(publish).await {
-            None => return Sent::LinkDown,
-            Some(Err(error)) => {
-                tracing::warn!(%error, "could not publish to NATS");
-                return Sent::LinkDown;
-            }
-            Some(Ok(())) => {}
+        if let Err(sent) = self.published(publish).await {
+            return sent;
         }
         match request.outcome().await {
             Err(NoReply::LinkDown) => Sent::LinkDown,
             Err(NoReply::Lost) => Sent::Lost { silence: self.silence },
             Ok(message) => read(&message),
+        }
+    }
+
+    /// Whether a request with a payload of this length can be sent. `Err` says why not.
+    pub(super) fn may_send(&self, len: usize) -> Result<(), Sent> {
+        let limit = self.max_payload();
+        match () {
+            () if self.is_leaving() => Err(Sent::Left),
+            () if len > limit => Err(Sent::TooLarge { len, limit }),
+            () if !self.link.is_up() => Err(Sent::LinkDown),
+            () => Ok(()),
+        }
+    }
+
+    /// Waits until a request is published. `Err` says that it is not.
+    pub(super) async fn published(
+        &self,
+        publish: impl Future<Output = Result<(), async_nats::PublishError>>,
+    ) -> Result<(), Sent> {
+        match self.link.while_up(publish).await {
+            None => Err(Sent::LinkDown),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "could not publish to NATS");
+                Err(Sent::LinkDown)
+            }
+            Some(Ok(())) => Ok(()),
         }
     }
 }
@@ -97,15 +132,8 @@ fn read(message: &Message) -> Sent {
     if headers::is_nobody(message) {
         return Sent::Nobody;
     }
-    if let Some(from) = headers::error_from(message) {
-        let error = serde_json::from_slice(&message.payload).unwrap_or_else(|_| {
-            ErrorReply::new(ErrorReply::FAILED, String::from_utf8_lossy(&message.payload))
-        });
-        return match from {
-            ErrorFrom::Responder => Sent::Error(error),
-            ErrorFrom::UnknownClient => Sent::UnknownClient,
-            ErrorFrom::ConnectionLost => Sent::ConnectionLost(error),
-        };
+    if let Some((from, error)) = headers::error_reply(message) {
+        return Sent::error(from, error);
     }
     match serde_json::from_slice(&message.payload) {
         Ok(reply) => Sent::Reply(reply),

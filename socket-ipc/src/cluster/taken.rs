@@ -1,5 +1,5 @@
 //! The requests of other nodes that this one has taken: each gets signs of life until it is replied to, and may be
-//! cancelled.
+//! cancelled. A stream lasts until its end.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::node::NodeId;
 use super::remote_connection::RemoteConnection;
+use super::taken_stream::TakenStream;
 use crate::sync::lock;
 
 /// How long a request may run before its first sign. Most are replied to earlier, and cost no sign.
@@ -30,20 +31,33 @@ pub(super) struct Taken {
 }
 
 struct TakenRequest {
-    reply: Subject,
-    /// The node that sent it; `None` for a program without this library.
-    requester: Option<NodeId>,
+    from: Requester,
     sign_due: Instant,
-    /// When it is overdue: of a requester that no node is, which would never cancel it.
-    until: Option<Instant>,
     responder: Responder,
+    stream: Option<Arc<TakenStream>>,
+}
+
+/// Who waits for the reply to a request.
+pub(super) struct Requester {
+    /// Where the reply goes.
+    pub(super) reply: Subject,
+    /// The node that sent it; `None` for a program without this library.
+    pub(super) node: Option<NodeId>,
+    /// When it is overdue: of a requester that no node is, which would never cancel it.
+    pub(super) until: Option<Instant>,
+}
+
+/// Where the reply to a request goes, or the end of a stream.
+pub(super) struct ReplyAt {
+    pub(super) subject: Subject,
+    pub(super) stream: Option<Arc<TakenStream>>,
 }
 
 /// The requests whose time has come.
 #[derive(Default)]
 pub(super) struct Due {
-    /// Those that give a sign, and where.
-    pub(super) signs: Vec<(u64, Subject)>,
+    /// Those that give a sign, and where, and the next item of a stream that has begun.
+    pub(super) signs: Vec<(u64, Subject, Option<u64>)>,
     /// Those that are overdue, and who sent them.
     pub(super) overdue: Vec<(u64, Option<NodeId>)>,
 }
@@ -62,18 +76,18 @@ impl Taken {
         self.next.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// A request was taken. With a stream, its reply is one.
     pub(super) fn begin(
         &self,
         number: u64,
-        reply: Subject,
-        requester: Option<NodeId>,
-        until: Option<Instant>,
+        from: Requester,
         responder: Responder,
+        stream: Option<Arc<TakenStream>>,
     ) {
         let sign_due = Instant::now() + FIRST_SIGN;
         let is_first = {
             let mut requests = lock(&self.requests);
-            requests.insert(number, TakenRequest { reply, requester, sign_due, until, responder });
+            requests.insert(number, TakenRequest { from, sign_due, responder, stream });
             requests.len() == 1
         };
         if is_first {
@@ -83,50 +97,96 @@ impl Taken {
 
     /// Where the reply to a request goes, unless it was cancelled or is done.
     pub(super) fn reply_of(&self, number: u64) -> Option<Subject> {
-        lock(&self.requests).get(&number).map(|request| request.reply.clone())
+        lock(&self.requests).get(&number).map(|request| request.from.reply.clone())
+    }
+
+    /// The responder of a stream has begun. Returns where its items go, unless it was cancelled. A sign is given now.
+    pub(super) fn begin_items(&self, number: u64) -> Option<Subject> {
+        let mut requests = lock(&self.requests);
+        let request = requests.get_mut(&number)?;
+        request.stream.as_ref()?.begin();
+        request.sign_due = Instant::now() + SIGN;
+        Some(request.from.reply.clone())
+    }
+
+    /// Where the items of a stream go, unless it was cancelled.
+    pub(super) fn stream(&self, number: u64) -> Option<(Subject, Arc<TakenStream>)> {
+        let requests = lock(&self.requests);
+        let request = requests.get(&number)?;
+        Some((request.from.reply.clone(), Arc::clone(request.stream.as_ref()?)))
+    }
+
+    /// The requester of a stream takes this many bytes of items in all. A requester that no node is has until `until` to
+    /// say it again.
+    pub(super) fn grant(&self, number: u64, limit: u64, until: Option<Instant>) {
+        let mut requests = lock(&self.requests);
+        let Some(TakenRequest { from, responder, stream: Some(stream), .. }) = requests.get_mut(&number)
+        else {
+            return;
+        };
+        if from.until.is_some() {
+            from.until = until;
+        }
+        let (more, is_due) = stream.grant(limit);
+        match responder {
+            Responder::Server(connection) if is_due => connection.open_window(number, stream),
+            Responder::Server(_) => {}
+            Responder::Client(_) => {
+                let stream = Arc::clone(stream);
+                drop(requests);
+                // It wakes the task of the stream.
+                stream.of_client.open(more);
+            }
+        }
     }
 
     /// Where the reply to a request goes, unless it was cancelled. The request is done.
-    pub(super) fn finish(&self, number: u64) -> Option<Subject> {
-        lock(&self.requests).remove(&number).map(|request| request.reply)
+    pub(super) fn finish(&self, number: u64) -> Option<ReplyAt> {
+        lock(&self.requests).remove(&number).map(TakenRequest::into_reply)
     }
 
     /// The requester has given up, or is overdue. Returns where the reply would have gone.
-    pub(super) fn cancel(&self, number: u64) -> Option<Subject> {
+    pub(super) fn cancel(&self, number: u64) -> Option<ReplyAt> {
         let request = lock(&self.requests).remove(&number)?;
-        request.responder.cancel(number);
-        Some(request.reply)
+        Some(request.cancelled(number))
+    }
+
+    /// All streams are cancelled. Returns where their ends go.
+    pub(super) fn cancel_streams(&self) -> Vec<ReplyAt> {
+        let is_stream = |request: &TakenRequest| request.stream.is_some();
+        let streams: Vec<_> = lock(&self.requests).extract_if(|_, request| is_stream(request)).collect();
+        streams.into_iter().map(|(number, request)| request.cancelled(number)).collect()
     }
 
     /// The requester of a request is a node: it cancels it itself.
     pub(super) fn keep(&self, number: u64) {
         if let Some(request) = lock(&self.requests).get_mut(&number) {
-            request.until = None;
+            request.from.until = None;
         }
     }
 
     /// All requests of a node are cancelled: it is gone.
     pub(super) fn cancel_of(&self, node: &NodeId) {
-        let is_of = |request: &TakenRequest| request.requester.as_ref() == Some(node);
+        let is_of = |request: &TakenRequest| request.from.node.as_ref() == Some(node);
         let gone: Vec<_> = lock(&self.requests).extract_if(|_, request| is_of(request)).collect();
         for (number, request) in gone {
-            request.responder.cancel(number);
+            drop(request.cancelled(number));
         }
     }
 
     /// Takes the requests of a connection that has ended, and returns where their replies go.
-    pub(super) fn take_of(&self, connection: &Arc<RemoteConnection>) -> Vec<Subject> {
+    pub(super) fn take_of(&self, connection: &Arc<RemoteConnection>) -> Vec<ReplyAt> {
         let is_of = |request: &TakenRequest| matches!(&request.responder, Responder::Server(server) if Arc::ptr_eq(server, connection));
         lock(&self.requests)
             .extract_if(|_, request| is_of(request))
-            .map(|(_, request)| request.reply)
+            .map(|(_, request)| request.into_reply())
             .collect()
     }
 
     /// Waits for the time of the next signs, or of a request that is overdue.
     pub(super) async fn due(&self) -> Due {
         let when = |request: &TakenRequest| {
-            request.until.map_or(request.sign_due, |until| until.min(request.sign_due))
+            request.from.until.map_or(request.sign_due, |until| until.min(request.sign_due))
         };
         loop {
             let next = lock(&self.requests).values().map(when).min();
@@ -140,11 +200,12 @@ impl Taken {
         let now = Instant::now();
         let mut due = Due::default();
         for (number, request) in lock(&self.requests).iter_mut() {
-            if request.until.is_some_and(|until| until <= now) {
-                due.overdue.push((*number, request.requester.clone()));
+            if request.from.until.is_some_and(|until| until <= now) {
+                due.overdue.push((*number, request.from.node.clone()));
             } else if request.sign_due <= now {
                 request.sign_due = now + SIGN;
-                due.signs.push((*number, request.reply.clone()));
+                let next = request.stream.as_ref().and_then(|stream| stream.next());
+                due.signs.push((*number, request.from.reply.clone(), next));
             }
         }
         due
@@ -152,6 +213,18 @@ impl Taken {
 
     pub(super) fn is_empty(&self) -> bool {
         lock(&self.requests).is_empty()
+    }
+}
+
+impl TakenRequest {
+    fn into_reply(self) -> ReplyAt {
+        ReplyAt { subject: self.from.reply, stream: self.stream }
+    }
+
+    fn cancelled(self, number: u64) -> ReplyAt {
+        let Self { from, responder, stream, .. } = self;
+        responder.cancel(number);
+        ReplyAt { subject: from.reply, stream }
     }
 }
 

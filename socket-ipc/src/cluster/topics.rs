@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use super::error::ForwardError;
-use super::forward;
 use super::shared::Shared;
-use crate::topic::Request;
-use crate::topic::Topic;
+use super::{forward, forward_streams};
 use crate::topic::direction::ToServer;
+use crate::topic::{Exchange, Request, StreamRequest, Topic, kind};
 
 /// Topics that a node can [offer](super::Cluster::offer): one to the server, or a tuple of them.
 ///
@@ -17,7 +16,8 @@ pub trait OfferedTopics<P> {
     fn names() -> Vec<&'static str>;
 }
 
-/// Requests that a node can [forward](super::Cluster::forward): one to the server, or a tuple of them.
+/// Requests that a node can [forward](super::Cluster::forward), of single replies or of streams: one to the server, or a
+/// tuple of them.
 ///
 /// It is implemented for all of them; there is nothing to implement.
 pub trait ForwardedRequests<P> {
@@ -41,9 +41,32 @@ impl<P: ToServer<T>, T: Topic> OfferedTopics<P> for T {
     }
 }
 
-impl<P: ToServer<T>, T: Request> ForwardedRequests<P> for T {
+impl<P: ToServer<T>, T: Exchange<Kind: ForwardedKind<T>>> ForwardedRequests<P> for T {
+    fn attach(to: &Attaching<'_>) -> Result<(), ForwardError> {
+        T::Kind::attach(to)
+    }
+}
+
+/// The kinds of topics that can be forwarded: those that something comes back for.
+#[doc(hidden)]
+#[diagnostic::on_unimplemented(
+    message = "`{T}` can't be forwarded: nothing comes back for it",
+    label = "not a request",
+    note = "a topic with `reply = …` or `stream = …` in its `#[topic]` can be forwarded"
+)]
+pub trait ForwardedKind<T: ?Sized> {
+    fn attach(to: &Attaching<'_>) -> Result<(), ForwardError>;
+}
+
+impl<T: Request> ForwardedKind<T> for kind::Request {
     fn attach(to: &Attaching<'_>) -> Result<(), ForwardError> {
         forward::attach::<T>(to.0)
+    }
+}
+
+impl<T: StreamRequest> ForwardedKind<T> for kind::Stream {
+    fn attach(to: &Attaching<'_>) -> Result<(), ForwardError> {
+        forward_streams::attach(to.0, T::NAME)
     }
 }
 
