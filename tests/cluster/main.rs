@@ -19,6 +19,7 @@ mod stream_topics;
 mod streams;
 mod streams_foreign;
 mod streams_forward;
+mod streams_trust;
 mod trust;
 mod trust_groups;
 mod trust_requests;

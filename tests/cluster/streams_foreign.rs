@@ -357,4 +357,50 @@ support::both_flavours! {
         })).await;
         assert!(matches!(error, ClusterError::UnknownNode { .. }), "{error}");
     }
+
+    async fn controls_that_are_due_before_the_first_sign_come_with_it_and_are_said_again() {
+        let Some(nats) = Nats::start() else { return };
+        let one = Node::join(&nats, "one").await;
+        let plain = async_nats::connect(nats.url()).await.unwrap();
+        let mut requests = responds(&plain).await;
+        let control = "desk.i.plain.0123456789abcdef.control.5";
+        let mut controls = plain.subscribe(control).await.unwrap();
+        assert!(plain.request("desk.q.nobody", "".into()).await.is_err());
+        let sign = async |reply: &async_nats::Subject| {
+            let sign = headers(&[("Socket-Ipc-Working", "true")]);
+            plain.publish_with_reply_and_headers(reply.clone(), control, sign, "".into()).await.unwrap();
+        };
+        one.cluster.forward::<Count>().unwrap();
+        let client = one.client().await;
+        let mut numbers = client.request_stream(&count(9)).window(640).timeout(Duration::from_secs(60));
+        let first = tokio::spawn(async move { (numbers.next().await, numbers) });
+        let reply = requests.next().await.reply.unwrap();
+        let items = headers(&[("Socket-Ipc-Item", "1")]);
+        plain.publish_with_headers(reply.clone(), items, "0\n1\n2\n3\n4\n5\n6\n7\n8\n9".into()).await.unwrap();
+        let (first, mut numbers) = soon("an item", first).await.unwrap();
+        assert_eq!(first.unwrap().unwrap(), 0);
+        for number in 1..10 {
+            assert_eq!(next(&mut numbers).await.unwrap().unwrap(), number);
+        }
+        assert!(is_silent(&mut controls).await, "nobody has said where they go");
+        // Each sign of life is answered with what may be sent in all, in case that was lost.
+        for _ in 0..3 {
+            sign(&reply).await;
+            let more = soon("a renewal", controls.next()).await.unwrap();
+            assert_eq!(header(&more, "Socket-Ipc-Kind"), Some("more"));
+            assert_eq!(more.payload.as_ref(), b"1280");
+        }
+        drop(numbers);
+        let cancel = soon("a cancel", controls.next()).await.unwrap();
+        assert_eq!(header(&cancel, "Socket-Ipc-Kind"), Some("cancel"));
+        let numbers = client.request_stream(&count(9));
+        let waits = tokio::spawn(async move { { numbers }.started().await });
+        let reply = requests.next().await.reply.unwrap();
+        waits.abort();
+        assert!(waits.await.is_err());
+        assert!(is_silent(&mut controls).await, "nobody has said where they go");
+        sign(&reply).await;
+        let cancel = soon("a cancel", controls.next()).await.unwrap();
+        assert_eq!(header(&cancel, "Socket-Ipc-Kind"), Some("cancel"));
+    }
 }

@@ -145,6 +145,16 @@ support::both_flavours! {
         assert!(error.to_string().contains("more than the window of 1000"), "{error}");
     }
 
+    async fn envelopes_use_up_no_window_for_good() {
+        let Some(nats) = Nats::start() else { return };
+        let (_one, _other, client, _streams) = nodes(&nats).await;
+        for window in [200, 1000, 10_000] {
+            let texts = client.request_stream(&Texts { len: 100 }).window(window);
+            let (texts, error) = all(futures::StreamExt::take(texts, 1000)).await;
+            assert!(error.is_none() && texts.len() == 1000, "{window}: {error:?}");
+        }
+    }
+
     async fn many_streams_at_once_are_each_whole() {
         let Some(nats) = Nats::start() else { return };
         let (_one, _other, client, _streams) = nodes(&nats).await;

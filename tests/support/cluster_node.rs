@@ -6,6 +6,8 @@
 //! | `flood 1000 80` | broadcasts 1000 messages with texts of 80 bytes, and prints `flooded`, how many other nodes were sent |
 //! | `forward` | forwards `wait` of its clients to other nodes |
 //! | `respond` | responds to `wait`, which prints `began` and `dropped`, and offers it |
+//! | `forward streams` | forwards `numbers` of its clients to other nodes |
+//! | `stream` | responds to `numbers`, which counts on for ever, prints `began` and `dropped`, and offers it |
 
 use std::time::Duration;
 
@@ -24,6 +26,13 @@ struct Count {
 #[derive(Topic, Serialize, Deserialize)]
 #[topic(name = "wait", reply = ())]
 struct Wait;
+
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "numbers", stream = u64)]
+struct Numbers {
+    /// How many milliseconds pass before each.
+    every: u64,
+}
 
 type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
 
@@ -65,6 +74,8 @@ async fn run(arguments: &[String]) -> Result {
                     }
                     ["forward"] => cluster.forward::<Wait>()?,
                     ["respond"] => respond(&server, &cluster)?,
+                    ["forward", "streams"] => cluster.forward::<Numbers>()?,
+                    ["stream"] => stream(&server, &cluster)?,
                     _ => return Err(format!("unknown command: {line}").into()),
                 }
             }
@@ -88,14 +99,29 @@ async fn flood(cluster: &Cluster, number: &mut u64, count: u64, len: usize) -> u
     sent
 }
 
+struct Dropped;
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        println!("dropped");
+    }
+}
+
+fn stream(server: &Server, cluster: &Cluster) -> Result {
+    server.respond_stream::<Numbers>(|Numbers { every }, _| {
+        println!("began");
+        futures::stream::unfold((0, Dropped), move |(number, dropped)| async move {
+            if every > 0 {
+                tokio::time::sleep(Duration::from_millis(every)).await;
+            }
+            Some((number, (number + 1, dropped)))
+        })
+    })?;
+    Ok(cluster.offer::<Numbers>()?)
+}
+
 fn respond(server: &Server, cluster: &Cluster) -> Result {
     server.respond_async::<Wait>(|Wait, _| async {
-        struct Dropped;
-        impl Drop for Dropped {
-            fn drop(&mut self) {
-                println!("dropped");
-            }
-        }
         let _dropped = Dropped;
         println!("began");
         tokio::time::sleep(Duration::MAX).await;
