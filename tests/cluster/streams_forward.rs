@@ -145,13 +145,18 @@ support::both_flavours! {
         assert!(error.to_string().contains("more than the window of 1000"), "{error}");
     }
 
-    async fn envelopes_use_up_no_window_for_good() {
+    async fn long_envelopes_come_to_no_standstill() {
         let Some(nats) = Nats::start() else { return };
-        let (_one, _other, client, _streams) = nodes(&nats).await;
-        for window in [200, 1000, 10_000] {
-            let texts = client.request_stream(&Texts { len: 100 }).window(window);
-            let (texts, error) = all(futures::StreamExt::take(texts, 1000)).await;
-            assert!(error.is_none() && texts.len() == 1000, "{window}: {error:?}");
+        let (one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);
+        // Each line of the server that responds is four times as long as its item.
+        other.server.respond_stream::<LongName>(|LongName, _| futures::stream::iter(0..1000)).unwrap();
+        other.cluster.offer::<LongName>().unwrap();
+        one.cluster.forward::<LongName>().unwrap();
+        one.knows(&other, &[<LongName as Topic>::NAME]).await;
+        let client = one.client().await;
+        for window in [300, 1000, 10_000] {
+            let (numbers, error) = all(client.request_stream(&LongName).window(window)).await;
+            assert!(error.is_none() && numbers.len() == 1000, "{window}: {error:?}");
         }
     }
 
@@ -268,3 +273,11 @@ support::both_flavours! {
 #[derive(Topic, Serialize, Deserialize, Debug)]
 #[topic(name = "panics", stream = u64)]
 struct Panics;
+
+/// A topic with a long name.
+#[derive(Topic, Serialize, Deserialize, Debug)]
+#[topic(
+    name = "a_name_that_is_so_long_that_the_lines_of_its_items_are_long_and_the_items_themselves_are_as_short_as_can_be_which_is_what_a_window_between_two_nodes_has_to_make_up_for_whatever_else_there_is",
+    stream = u64
+)]
+struct LongName;
