@@ -244,9 +244,9 @@ impl<P> Cluster<P> {
     /// Makes the nodes that offer a topic reply to the requests of this server's clients, for as long as this server
     /// has no responder of its own for it. Topics with single replies and with streams can be forwarded.
     ///
-    /// Typed errors, cancellation and the windows of streams cross. What can go wrong between the nodes is an error reply with a code:
-    /// `no_responder` where no node offers the topic, `lost` where the node that has the request is silent, `link_down`
-    /// where there is no connection to NATS. A request that came from another node is never forwarded.
+    /// Typed errors, cancellation and the windows of streams cross. What can go wrong between the nodes is an error reply
+    /// with a code: `no_responder` where no node offers the topic, `lost` where the node that has the request is silent or
+    /// an item did not arrive, `link_down` where there is no connection to NATS. A request that came from another node is never forwarded.
     ///
     /// # Errors
     ///

@@ -5,17 +5,22 @@
 //! for a moment, a single one. Both ends forget the subscription behind that one.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt as _;
 
+use super::leave::closing;
 use super::offers::{Open, take};
 use super::shared::Shared;
 use crate::sync::lock;
 
 /// How many more messages NATS may hand over: more than are on their way at once.
 const HANDED_OVER: u64 = 256;
+
+/// For how long the single one is waited for. Where requests are frequent, it comes soon.
+const LAST: Duration = Duration::from_secs(1);
 
 /// After so long without a message two are not on their way at once.
 const QUIET: Duration = Duration::from_millis(50);
@@ -41,16 +46,26 @@ pub(super) async fn end(
         }
     }
     drop(open);
-    if let Some(message) = requests.next().await {
-        pass_on(shared, topic, message).await;
-    }
+    let (passing, topic) = (Arc::clone(shared), topic.to_owned());
+    // No task of the node: it outlives the leaving.
+    shared.runtime.spawn(async move {
+        if let Ok(Some(message)) = tokio::time::timeout(LAST, requests.next()).await {
+            pass_on(&passing, &topic, message).await;
+        }
+    });
 }
 
 /// Publishes a message or request again, for another node: NATS hands none to the node that published it. Where no other
 /// node offers the topic, this one takes it.
 async fn pass_on(shared: &Arc<Shared>, topic: &str, message: Message) {
     if !lock(&shared.members).is_offered(topic) {
-        return take(shared, topic, message).await;
+        return match message.reply.clone() {
+            // Nothing of it would run any more.
+            Some(reply) if shared.has_left.load(Ordering::Acquire) => {
+                shared.reply_error(reply, &closing()).await
+            }
+            _ => take(shared, topic, message).await,
+        };
     }
     let Message { subject, reply, payload, headers, .. } = message;
     let headers = headers.unwrap_or_default();

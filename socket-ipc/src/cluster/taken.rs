@@ -2,7 +2,7 @@
 //! cancelled. A stream lasts until its end.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -26,8 +26,10 @@ const SIGN: Duration = Duration::from_secs(1);
 pub(super) struct Taken {
     next: AtomicU64,
     requests: Mutex<HashMap<u64, TakenRequest>>,
-    /// Tells the task that gives signs that there is a request again.
-    filled: Notify,
+    /// Tells the task that gives signs that there is a request which is due earlier than it knew.
+    earlier: Notify,
+    /// It sleeps for longer than a request takes to its first sign.
+    sleeps_long: AtomicBool,
 }
 
 struct TakenRequest {
@@ -85,13 +87,9 @@ impl Taken {
         stream: Option<Arc<TakenStream>>,
     ) {
         let sign_due = Instant::now() + FIRST_SIGN;
-        let is_first = {
-            let mut requests = lock(&self.requests);
-            requests.insert(number, TakenRequest { from, sign_due, responder, stream });
-            requests.len() == 1
-        };
-        if is_first {
-            self.filled.notify_one();
+        lock(&self.requests).insert(number, TakenRequest { from, sign_due, responder, stream });
+        if self.sleeps_long.swap(false, Ordering::AcqRel) {
+            self.earlier.notify_one();
         }
     }
 
@@ -189,14 +187,25 @@ impl Taken {
             request.from.until.map_or(request.sign_due, |until| until.min(request.sign_due))
         };
         loop {
+            // Before it looks: a request that comes from now on tells it.
+            self.sleeps_long.store(true, Ordering::Release);
             let next = lock(&self.requests).values().map(when).min();
-            match next {
-                None => self.filled.notified().await,
-                // A request that comes meanwhile may be due earlier. However many come, this looks no more often.
-                Some(next) if next > Instant::now() => tokio::time::sleep(FIRST_SIGN).await,
-                Some(_) => break,
+            let wait = next.map(|next| next.saturating_duration_since(Instant::now()));
+            match wait {
+                None => self.earlier.notified().await,
+                Some(Duration::ZERO) => break,
+                Some(wait) if wait > FIRST_SIGN => {
+                    // An error means that it is time.
+                    let _ = tokio::time::timeout(wait, self.earlier.notified()).await;
+                }
+                // However many requests come, this looks no more often.
+                Some(_) => {
+                    self.sleeps_long.store(false, Ordering::Release);
+                    tokio::time::sleep(FIRST_SIGN).await;
+                }
             }
         }
+        self.sleeps_long.store(false, Ordering::Release);
         let now = Instant::now();
         let mut due = Due::default();
         for (number, request) in lock(&self.requests).iter_mut() {

@@ -34,6 +34,8 @@ pub enum Load {
     Request,
     /// The same, 64 in flight.
     Requests,
+    /// Small items of one stream, at the default window; plain programs publish them, unpaced.
+    Items,
 }
 
 /// The part of one process.
@@ -67,6 +69,7 @@ impl Load {
             Self::Broadcasts => "broadcasts/s",
             Self::Request => "a request, µs (median)",
             Self::Requests => "requests/s, 64 in flight",
+            Self::Items => "items of a stream/s",
         }
     }
 
@@ -76,6 +79,7 @@ impl Load {
             Self::Broadcasts => "at least 1",
             Self::Request => "at most 1.5",
             Self::Requests => "at least 0.7",
+            Self::Items => "none",
         }
     }
 }
@@ -83,12 +87,15 @@ impl Load {
 /// How much is measured.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Amount {
-    /// How many broadcasts.
+    /// How many broadcasts, and items.
     #[arg(long, default_value_t = 200_000)]
     broadcasts: u64,
     /// How many requests.
     #[arg(long, default_value_t = 10_000)]
     requests: u64,
+    /// The loads to measure [default: all].
+    #[arg(long, value_enum, value_delimiter = ',')]
+    loads: Vec<Load>,
     /// How often each is measured.
     #[arg(long, default_value_t = 5)]
     runs: usize,
@@ -129,7 +136,8 @@ fn compare_loads(nats: &Nats, amount: &Amount) -> Result<(), Failed> {
     let systems = [System::SocketIpc, System::SocketIpcMultiThread];
     let mut goals = Vec::new();
     for system in systems {
-        for &load in Load::value_variants() {
+        let loads = if amount.loads.is_empty() { Load::value_variants() } else { &amount.loads[..] };
+        for &load in loads {
             let mut all = [const { Values { values: Vec::new(), messages: Vec::new() } }; 3];
             for turn in 1..=amount.runs {
                 for &over in Over::value_variants() {
@@ -182,7 +190,10 @@ fn row(runtime: &str, load: Load, over: Over, all: &[Values; 3]) -> Result<(), F
 /// The value of one run, and the NATS messages of one broadcast or request.
 fn run(nats: &Nats, system: System, over: Over, load: Load, amount: &Amount) -> Result<(f64, f64), Failed> {
     let place = tempfile::tempdir()?;
-    let count = if load == Load::Broadcasts { amount.broadcasts } else { amount.requests };
+    let count = match load {
+        Load::Broadcasts | Load::Items => amount.broadcasts,
+        Load::Request | Load::Requests => amount.requests,
+    };
     let before = nats.traffic()?;
     let mut players = Players::new();
     let mut said = String::new();
@@ -200,7 +211,7 @@ fn run(nats: &Nats, system: System, over: Over, load: Load, amount: &Amount) -> 
     let messages = (nats.traffic()?.in_msgs - before.in_msgs) as f64 / count as f64;
     let value = match load {
         Load::Request => outcome.median.ok_or("no median")? * 1e6,
-        Load::Broadcasts | Load::Requests => count as f64 / outcome.seconds,
+        Load::Broadcasts | Load::Requests | Load::Items => count as f64 / outcome.seconds,
     };
     Ok((value, messages))
 }

@@ -24,6 +24,11 @@ pub const DOMAIN: &str = "compare";
 #[topic(name = "flood", reply = u64)]
 struct Flood(u64);
 
+/// This many items.
+#[derive(Topic, serde::Serialize, serde::Deserialize)]
+#[topic(name = "items", stream = Small)]
+struct Items(u64);
+
 pub async fn play(part: Part, over: Over, load: Load, count: u64, url: &str, path: &Path) -> Done {
     match (part, over) {
         (Part::Far, Over::Plain) => plain_far(url).await,
@@ -71,7 +76,7 @@ async fn plain_client(load: Load, count: u64, url: &str) -> Done {
     let mut messages = nats.subscribe("plain.bench").await?;
     nats.flush().await?;
     let measuring = tokio::spawn(async move {
-        if load == Load::Broadcasts {
+        if let Load::Broadcasts | Load::Items = load {
             let start = Instant::now();
             nats.publish("plain.flood", serde_json::to_vec(&count)?.into()).await?;
             let mut sum = 0;
@@ -111,7 +116,8 @@ async fn far_node(url: &str, path: &Path) -> Done {
         });
         count
     })?;
-    cluster.offer::<(EchoRequest, Flood)>()?;
+    server.respond_stream::<Items>(|Items(count), _| futures::stream::iter((0..count).map(Small::new)))?;
+    cluster.offer::<(EchoRequest, Flood, Items)>()?;
     say_ready();
     server.closed().await;
     Ok(())
@@ -121,8 +127,8 @@ async fn near_node(url: &str, path: &Path) -> Done {
     let server = Server::new(path);
     server.listen().await?;
     let cluster = Cluster::join(&server, ClusterOptions::new(url, DOMAIN).name("near")).await?;
-    cluster.forward::<(EchoRequest, Flood)>()?;
-    wait_for_nodes(&cluster, 1, 2).await;
+    cluster.forward::<(EchoRequest, Flood, Items)>()?;
+    wait_for_nodes(&cluster, 1, 3).await;
     say_ready();
     server.closed().await;
     Ok(())
@@ -152,6 +158,7 @@ async fn one_server(path: &Path) -> Done {
         });
         count
     })?;
+    server.respond_stream::<Items>(|Items(count), _| futures::stream::iter((0..count).map(Small::new)))?;
     server.listen().await?;
     say_ready();
     server.closed().await;
@@ -177,6 +184,14 @@ async fn client(load: Load, count: u64, path: &Path) -> Done {
             client.request(&Flood(count)).await?;
             end.recv().await.ok_or("closed before the last message")?;
             return Ok(Outcome::since(start, sum.load(Relaxed)));
+        }
+        if load == Load::Items {
+            let (start, mut sum) = (Instant::now(), 0);
+            let mut items = client.request_stream(&Items(count));
+            while let Some(item) = items.next().await {
+                sum += item?.adds();
+            }
+            return Ok(Outcome::since(start, sum));
         }
         let client = &client;
         request(load, count, |id| async move { Ok(client.request(&EchoRequest(Small::new(id))).await?) })
