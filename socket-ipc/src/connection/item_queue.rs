@@ -295,7 +295,7 @@ mod tests {
 
     #[test]
     fn item_queue_wakes_the_task_that_waited_last() {
-        let queue = ItemQueue::new(Some(100));
+        let queue: ItemQueue = ItemQueue::new(Some(100));
         let [first, last] = [(); 2].map(|()| Waker::from(Arc::new(Task)));
         for waker in [&first, &last] {
             assert!(queue.poll_read(&Context::from_waker(waker)).is_pending());
