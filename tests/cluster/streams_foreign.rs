@@ -361,7 +361,7 @@ support::both_flavours! {
         assert!(matches!(error, ClusterError::UnknownNode { .. }), "{error}");
     }
 
-    async fn controls_that_are_due_before_the_first_sign_come_with_it_and_are_said_again() {
+    async fn controls_before_the_first_sign_come_with_it_and_again() {
         let Some(nats) = Nats::start() else { return };
         let one = Node::join(&nats, "one").await;
         let plain = async_nats::connect(nats.url()).await.unwrap();
