@@ -101,7 +101,7 @@ pub(super) async fn run(shared: &Arc<Shared>, queue: &Queue, placed: &mpsc::Send
             continue;
         }
         is_confirmed = true;
-        let new = open.values_mut().filter_map(Open::to_place).collect();
+        let new = open.values_mut().filter_map(Open::take_unplaced).collect();
         // Without room they have no place: what is counted of them begins with the first count that is told.
         let _ = placed.try_send(new);
         shared.groups.confirm(open.keys().map(|name| (Arc::clone(name), shared.subjects.group(name))));
@@ -110,7 +110,7 @@ pub(super) async fn run(shared: &Arc<Shared>, queue: &Queue, placed: &mpsc::Send
 
 impl Open {
     /// The group, if its place in the order of what arrived was not asked for yet.
-    fn to_place(&mut self) -> Option<Arc<Subscribed>> {
+    fn take_unplaced(&mut self) -> Option<Arc<Subscribed>> {
         (!std::mem::replace(&mut self.is_placed, true)).then(|| Arc::clone(&self.group))
     }
 }
