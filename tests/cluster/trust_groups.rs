@@ -82,7 +82,7 @@ support::both_flavours! {
         let mut one = Node::with(options).await;
         let (_client, id, _received) = member(&one, "room").await;
         one.server.group("secret").join(id).unwrap();
-        assert!(!soon("the refusal", one.cluster.group("secret").subscribed()).await);
+        assert!(!soon("the error of NATS", one.cluster.group("secret").subscribed()).await);
         let is_it = |event: &ClusterEvent| {
             matches!(event, ClusterEvent::Error(error) if error.contains("desk.g.*.*.secret.>"))
         };
@@ -93,7 +93,7 @@ support::both_flavours! {
         one.server.group("another").join(id).unwrap();
         assert!(soon("the subscription", one.cluster.group("another").subscribed()).await);
         one.server.group("secret").join(id).unwrap();
-        assert!(!soon("the refusal", one.cluster.group("secret").subscribed()).await);
+        assert!(!soon("the error of NATS", one.cluster.group("secret").subscribed()).await);
     }
 
     async fn garbage_for_a_group_harms_nobody() {
