@@ -14,7 +14,7 @@ const NKEY: &str = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";
 const NKEY_SEED: &str = "SUACSSL3UAHUDXKFSNVUZRF5UHPMWZ6BFDTJ7M6USDXIEDNPPQYYYCU3VY";
 
 /// The error of joining.
-async fn refused(options: ClusterOptions) -> JoinError {
+pub async fn refused(options: ClusterOptions) -> JoinError {
     let place = Place::new();
     let server = Server::new(place.socket());
     soon("the error", Cluster::join(&server, options)).await.unwrap_err()

@@ -2,6 +2,7 @@
 
 mod basics;
 mod batches;
+mod credentials;
 mod domain;
 mod failures;
 mod foreign;
@@ -20,6 +21,7 @@ mod streams;
 mod streams_foreign;
 mod streams_forward;
 mod streams_trust;
+mod tls;
 mod trust;
 mod trust_groups;
 mod trust_requests;

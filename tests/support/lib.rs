@@ -5,10 +5,14 @@
 #[doc = include_str!("../../README.md")]
 struct Readme;
 
+#[cfg(feature = "nats")]
+pub mod certificates;
 pub mod daemon;
 #[path = "../foreign/support.rs"]
 pub mod foreign;
 pub mod nats;
+#[cfg(feature = "nats")]
+pub mod operator;
 #[path = "../foreign/ours.rs"]
 pub mod ours;
 pub mod preparation;

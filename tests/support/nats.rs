@@ -41,6 +41,11 @@ impl Nats {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// The URL that has connections encrypted.
+    pub fn tls_url(&self) -> String {
+        self.url().replace("nats://", "tls://")
+    }
+
     pub fn port(&self) -> u16 {
         self.port
     }

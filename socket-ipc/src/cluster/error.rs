@@ -38,6 +38,19 @@ pub enum JoinError {
         /// The URL behind its credentials.
         host: String,
     },
+    /// A file that the options name can't be used.
+    #[error("cannot join the domain `{domain}`: the {what} in {}: {reason}", path.display())]
+    File {
+        /// The domain.
+        domain: String,
+        /// What the file is for: `credentials`, `root certificates`, `client certificate`, or `key of the client
+        /// certificate`.
+        what: &'static str,
+        /// The path of the file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// The server that is to join closes, or is closed.
     #[error(
         "cannot join the domain `{domain}`: the server at {} is closed or closes; join with one that runs", path.display()

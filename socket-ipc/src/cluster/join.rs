@@ -8,13 +8,14 @@ use async_nats::Subscriber;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 
+use super::connect::{self, Echo};
 use super::error::JoinError;
 use super::events::{ClusterEvent, Hub};
 use super::group_counts::{MAX_COUNTED, SentGroups};
 use super::group_subscriptions::GroupSubscriptions;
 use super::incoming::Queue;
 use super::leave::Goodbye;
-use super::link::{self, Link};
+use super::link::Link;
 use super::members::Members;
 use super::node::NodeId;
 use super::offers::Offers;
@@ -48,6 +49,7 @@ impl<P> Cluster<P> {
     /// # Errors
     ///
     /// - [`JoinError::Name`], [`JoinError::NoUrl`], [`JoinError::CredentialsInUrl`]: the options.
+    /// - [`JoinError::File`]: a credentials file or a certificate that can't be used.
     /// - [`JoinError::Closed`]: the server closes, or is closed.
     /// - [`JoinError::Connect`]: no NATS server can be reached, or it does not let this node in.
     /// - [`JoinError::Refused`], [`JoinError::Timeout`]: it lacks a permission, or the server does not reply.
@@ -75,7 +77,9 @@ impl<P> Cluster<P> {
             let (hub, offers, groups) = (Arc::clone(&hub), Arc::clone(&offers), Arc::clone(&groups));
             move |event: &async_nats::Event| link.on_event(event, &pending, &offers, &groups, &hub)
         };
-        let nats = link::connect(&options, &node, on_event).await?;
+        let nats = connect::connect(&options, &node, Echo::No, on_event)
+            .await
+            .map_err(|error| error.of_join(&options))?;
         let shared = Arc::new(Shared {
             server: server.untyped(),
             nats,

@@ -1,24 +1,14 @@
 //! The connection to the NATS server: whether it is there, and what its client reports.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
-use async_nats::{Client, ConnectErrorKind, ConnectOptions, Event};
+use async_nats::Event;
 use tokio::sync::watch;
 
-use super::error::JoinError;
 use super::events::{ClusterEvent, Hub};
 use super::group_subscriptions::GroupSubscriptions;
-use super::node::NodeId;
 use super::offers::Offers;
-use super::options::{ClusterOptions, Credentials};
 use super::pending::Pending;
-
-/// How many messages the NATS client holds for one subscription. They are taken from there at once.
-const SUBSCRIPTION_CAPACITY: usize = 8192;
-
-/// How long the NATS client waits for a connection.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What is reported where the NATS client drops messages.
 const SLOW: &str = "the NATS client dropped messages, as this node takes them too slowly: broadcasts among them are \
@@ -108,55 +98,6 @@ impl Link {
         }
         hub.report(if up { ClusterEvent::LinkUp } else { ClusterEvent::LinkDown });
     }
-}
-
-/// Connects to the NATS server.
-pub(super) async fn connect(
-    options: &ClusterOptions,
-    node: &NodeId,
-    on_event: impl Fn(&Event) + Send + Sync + 'static,
-) -> Result<Client, JoinError> {
-    let connect = match &options.credentials {
-        Credentials::None => ConnectOptions::new(),
-        Credentials::User(user, password) => {
-            ConnectOptions::with_user_and_password(user.clone(), password.clone())
-        }
-        Credentials::Token(token) => ConnectOptions::with_token(token.clone()),
-        Credentials::NKey(seed) => ConnectOptions::with_nkey(seed.clone()),
-    };
-    connect
-        .name(node)
-        .no_echo()
-        .retain_servers_order()
-        .connection_timeout(CONNECT_TIMEOUT)
-        .subscription_capacity(SUBSCRIPTION_CAPACITY)
-        .reconnect_delay_callback(reconnect_delay)
-        .event_callback(move |event| {
-            on_event(&event);
-            std::future::ready(())
-        })
-        .connect(&options.urls[..])
-        .await
-        .map_err(|error| connect_error(options, &error))
-}
-
-/// The first attempts come soon, as the next of several servers may be there.
-fn reconnect_delay(attempts: usize) -> Duration {
-    match attempts {
-        0..2 => Duration::from_millis(50),
-        _ => Duration::from_millis(fastrand::u64(200..300)),
-    }
-}
-
-fn connect_error(options: &ClusterOptions, error: &async_nats::ConnectError) -> JoinError {
-    let reason = match error.kind() {
-        ConnectErrorKind::AuthorizationViolation => {
-            "the NATS server refuses these credentials (authorization violation)".to_owned()
-        }
-        ConnectErrorKind::TimedOut => format!("no connection within {CONNECT_TIMEOUT:?}"),
-        _ => error.to_string(),
-    };
-    JoinError::Connect { domain: options.domain.clone(), urls: options.urls.join(", "), reason }
 }
 
 #[cfg(test)]

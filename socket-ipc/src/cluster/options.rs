@@ -1,9 +1,12 @@
 //! The options of a node.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
+use super::credentials::Credentials;
 use super::error::JoinError;
+use super::tls::Tls;
 
 /// How a server joins a domain: where NATS is, and within which bounds.
 ///
@@ -24,20 +27,12 @@ pub struct ClusterOptions {
     pub(super) domain: String,
     pub(super) name: String,
     pub(super) credentials: Credentials,
+    pub(super) tls: Tls,
     pub(super) silence: Duration,
     pub(super) outgoing_len: usize,
     pub(super) incoming_len: usize,
     pub(super) max_requests: usize,
     pub(super) accepts_foreign_inboxes: bool,
-}
-
-/// What the NATS server lets this node in for.
-#[derive(Clone)]
-pub(super) enum Credentials {
-    None,
-    User(String, String),
-    Token(String),
-    NKey(String),
 }
 
 /// The longest name of a domain or a node, in bytes.
@@ -47,13 +42,15 @@ impl ClusterOptions {
     /// Begins the options with the URL of a NATS server and the domain.
     ///
     /// A domain is an account of topics: servers of two domains share a NATS server without meeting. A URL is
-    /// `nats://HOST:PORT`, without credentials.
+    /// `nats://HOST:PORT`, without credentials, or `tls://HOST:PORT`, which has all connections encrypted, those to other
+    /// URLs included. The certificate of the NATS server has to be for HOST. TLS is version 1.3.
     pub fn new(url: impl Into<String>, domain: impl Into<String>) -> Self {
         Self {
             urls: vec![url.into()],
             domain: domain.into(),
             name: "node".to_owned(),
             credentials: Credentials::None,
+            tls: Tls::default(),
             silence: Duration::from_secs(3),
             outgoing_len: 8 * 1024 * 1024,
             incoming_len: 64 * 1024 * 1024,
@@ -90,6 +87,42 @@ impl ClusterOptions {
     /// Sets the seed of an NKey, which begins with `SU`. It never leaves this process.
     pub fn nkey(mut self, seed: impl Into<String>) -> Self {
         self.credentials = Credentials::NKey(seed.into());
+        self
+    }
+
+    /// Sets a credentials file, as `nsc generate creds` writes it: the JWT of a user, and its seed, which never leaves this
+    /// process.
+    ///
+    /// The file is read for each connection, so that renewed credentials take effect without a restart. One that can't be
+    /// used is an error of [`join`](super::Cluster::join), and later an event
+    /// ([`Error`](super::ClusterEvent::Error)).
+    ///
+    /// ```
+    /// # use socket_ipc::cluster::ClusterOptions;
+    /// let options = ClusterOptions::new("tls://nats.example.org:4222", "jobs")
+    ///     .credentials_file("/etc/jobs/host-a.creds")
+    ///     .root_certificates("/etc/jobs/root.pem")
+    ///     .client_certificate("/etc/jobs/host-a.pem", "/etc/jobs/host-a.key");
+    /// ```
+    pub fn credentials_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.credentials = Credentials::File(path.into());
+        self
+    }
+
+    /// Trusts NATS servers whose certificates were issued by one of the roots in this PEM file, in place of the roots that
+    /// the system trusts. It may be called for several files.
+    ///
+    /// All connections are encrypted then, whatever their URLs begin with. The file is read for each connection.
+    pub fn root_certificates(mut self, path: impl Into<PathBuf>) -> Self {
+        self.tls.roots.push(path.into());
+        self
+    }
+
+    /// Sets the certificate that this node shows to the NATS server, and its private key: two PEM files, which may be one.
+    ///
+    /// All connections are encrypted then, whatever their URLs begin with. The files are read for each connection.
+    pub fn client_certificate(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
+        self.tls.client = Some((certificate.into(), key.into()));
         self
     }
 
