@@ -123,31 +123,6 @@ support::both_flavours! {
         assert!(node.offers.is_empty(), "{node:?}");
     }
 
-    async fn permissions_of_the_book_are_enough() {
-        let config = r#"authorization { users = [
-            { user: one, password: secret, permissions: {
-                publish: ["desk.b.one.>", "desk.g.one.>", "desk.q.>", "desk.n.>", "desk.i.>"], subscribe: "desk.>" } }
-            { user: other, password: secret, permissions: {
-                publish: ["desk.b.other.>", "desk.g.other.>", "desk.q.>", "desk.n.>", "desk.i.>"], subscribe: "desk.>" } }
-        ] }"#;
-        let Some(nats) = Nats::with(config) else { return };
-        let options = |name: &str| ClusterOptions::new(nats.url(), "desk").name(name).user_and_password(name, "secret");
-        let (one, other) = (Node::with(options("one")).await, Node::with(options("other")).await);
-        other.responds_to_divide();
-        one.cluster.forward::<crate::nodes::Divide>().unwrap();
-        one.knows(&other, &["divide"]).await;
-        let (client, mut received) = (other.client().await, Events::new());
-        let report = received.reporter();
-        client.on::<News>(move |news| report(news.number));
-        one.cluster.broadcast(&news(1)).unwrap();
-        assert_eq!(received.next().await, 1);
-        let to = other.cluster.client_ref(other.server.clients()[0]);
-        soon("the acknowledgement", one.cluster.send(&news(2), &to)).await.unwrap();
-        assert_eq!(received.next().await, 2);
-        let divide = crate::nodes::Divide { dividend: 6, divisor: 3 };
-        assert_eq!(soon("the reply", one.client().await.request(&divide)).await.unwrap(), 2);
-    }
-
     async fn two_servers_with_one_name_both_work() {
         let Some(nats) = Nats::start() else { return };
         let (one, same) = (Node::join(&nats, "one").await, Node::join(&nats, "one").await);

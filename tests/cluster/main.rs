@@ -13,6 +13,7 @@ mod leaving;
 mod many;
 mod nodes;
 mod origin;
+mod permissions;
 mod protocol;
 mod remote;
 mod requests;
