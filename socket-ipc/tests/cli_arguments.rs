@@ -14,13 +14,49 @@ use serde_json::{Value, json};
 
 use command::{Place, Running, command, on_a_terminal, run, run_with, skip};
 
-const COMMANDS: [&str; 8] =
-    ["listen", "send", "request", "serve", "topics", "types", "status", "completions"];
+const COMMANDS: &[&str] = if cfg!(feature = "nats") {
+    &["listen", "send", "request", "serve", "topics", "types", "status", "nodes", "completions"]
+} else {
+    &["listen", "send", "request", "serve", "topics", "types", "status", "completions"]
+};
+
+/// A build without NATS stays small, and says what is missing.
+#[test]
+fn command_without_nats_has_few_crates() {
+    let output = Command::new(env!("CARGO"))
+        .args([
+            "tree",
+            "-p",
+            "socket-ipc",
+            "--features",
+            "cli",
+            "--edges",
+            "normal,build",
+            "--prefix",
+            "none",
+        ])
+        .args(["--locked", "--offline"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let crates: std::collections::BTreeSet<_> =
+        text.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(crates.contains("clap") && !crates.contains("async-nats"), "{crates:?}");
+    assert!(crates.len() < 90, "{} crates: {crates:?}", crates.len());
+    if cfg!(not(feature = "nats")) {
+        for arguments in [&["nodes", "jobs"][..], &["listen", "jobs", "--nats", "nats://127.0.0.1"]] {
+            let line = Running::of(&mut command(arguments)).end().failed(2);
+            assert!(line.contains("build it with the features `cli` and `nats`"), "{line}");
+        }
+    }
+}
 
 #[test]
 fn help_lists_every_command_and_each_has_an_example() {
     let help = run(["-h"]).well();
-    for name in COMMANDS {
+    for &name in COMMANDS {
         let lines: Vec<_> = help.lines().filter(|line| line.starts_with(&format!("  {name} "))).collect();
         assert_eq!(lines.len(), 1, "{name} in {help}");
         let own_help = run([name, "--help"]).well();
@@ -190,7 +226,7 @@ fn server_accepts_no_client_error_after_connect_timeout() {
 fn completions_every_shell_has_every_command() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let script = run(["completions", shell]).well();
-        for name in COMMANDS {
+        for &name in COMMANDS {
             assert!(script.contains(name), "{name} for {shell}");
         }
     }

@@ -29,7 +29,6 @@ const COULD_NOT_SIGN: &str = "failed signing nonce";
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Echo {
     No,
-    #[allow(dead_code, reason = "for programs that are no nodes")]
     Yes,
 }
 
@@ -41,7 +40,6 @@ pub(super) enum Unconnected {
     Nats {
         reason: String,
         /// No NATS server is there, but one may come.
-        #[allow(dead_code, reason = "for programs that are no nodes")]
         may_come: bool,
     },
 }

@@ -137,7 +137,7 @@ fn take(shared: &Shared, message: Message, queue: &Queue) {
     queue.push(len, Arrived::Broadcasts { node, topic, message });
 }
 
-fn read_beat(payload: &[u8]) -> Result<Beat, String> {
+pub(super) fn read_beat(payload: &[u8]) -> Result<Beat, String> {
     if payload.len() > BEAT_LEN {
         return Err(format!("it is a beat of {} bytes; {BEAT_LEN} are allowed", payload.len()));
     }

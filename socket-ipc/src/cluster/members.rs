@@ -37,9 +37,16 @@ pub(super) struct Beat {
     /// The topics that it offers.
     #[serde(default)]
     pub(super) offers: Vec<String>,
+    /// How many broadcasts of the other nodes did not arrive there. Most beats have none, and are shorter without it.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub(super) lag: u64,
     /// It leaves.
     #[serde(default)]
     pub(super) goodbye: bool,
+}
+
+fn is_none(count: &u64) -> bool {
+    *count == 0
 }
 
 /// A node is not remembered: too many are up.
@@ -58,6 +65,8 @@ pub(super) struct Members {
     nodes: HashMap<NodeId, Member>,
     /// The last place in the order of what arrived.
     place: u64,
+    /// How many broadcasts did not arrive, also of nodes that are forgotten.
+    lag: u64,
 }
 
 struct Member {
@@ -73,6 +82,20 @@ struct Member {
     groups: GroupCounts,
     /// It said goodbye: what is still on its way from it is counted.
     has_left: bool,
+    lag: u64,
+}
+
+impl Member {
+    fn described(&self, id: &NodeId) -> Node {
+        Node {
+            id: id.clone(),
+            clients: self.clients,
+            offers: self.offers.clone(),
+            broadcasts: self.sequence.unwrap_or_default(),
+            lagged: self.lagged,
+            lag: self.lag,
+        }
+    }
 }
 
 impl Members {
@@ -94,6 +117,7 @@ impl Members {
             offers: Vec::new(),
             groups: GroupCounts::new(MAX_COUNTED),
             has_left: false,
+            lag: 0,
         };
         self.nodes.insert(node.clone(), member);
         Ok(Some(ClusterEvent::NodeUp(node.clone())))
@@ -111,12 +135,14 @@ impl Members {
         let place = self.next_place();
         let member = self.nodes.get_mut(node)?;
         member.groups.beat(beat.number, place);
-        (member.clients, member.offers) = (beat.clients, beat.offers);
+        (member.clients, member.offers, member.lag) = (beat.clients, beat.offers, beat.lag);
         let received = std::mem::take(&mut member.received);
         // What came before the first beat is not known: this node may have joined in between.
         let before = member.sequence.replace(beat.sequence)?;
         let count = beat.sequence.saturating_sub(before).saturating_sub(received);
+        // A node may say anything.
         member.lagged = member.lagged.saturating_add(count);
+        self.lag = self.lag.saturating_add(count);
         (count > 0).then(|| ClusterEvent::Lagged { node: node.clone(), count })
     }
 
@@ -145,6 +171,7 @@ impl Members {
         let count = self.groups_of(node, group)?.compare(group, beat, subscribed);
         let member = self.nodes.get_mut(node)?;
         member.lagged = member.lagged.saturating_add(count);
+        self.lag = self.lag.saturating_add(count);
         let (node, group) = (node.clone(), group.to_string());
         (count > 0).then_some(ClusterEvent::GroupLagged { node, group, count })
     }
@@ -211,17 +238,19 @@ impl Members {
     /// The nodes that are up, in the order of their ids.
     pub(super) fn nodes(&self) -> Vec<Node> {
         let up = self.nodes.iter().filter(|(_, member)| member.up);
-        let mut nodes: Vec<_> = up
-            .map(|(id, member)| Node {
-                id: id.clone(),
-                clients: member.clients,
-                offers: member.offers.clone(),
-                broadcasts: member.sequence.unwrap_or_default(),
-                lagged: member.lagged,
-            })
-            .collect();
+        let mut nodes: Vec<_> = up.map(|(id, member)| member.described(id)).collect();
         nodes.sort_by(|one, other| one.id.cmp(&other.id));
         nodes
+    }
+
+    /// A node, if it is remembered.
+    pub(super) fn node(&self, node: &NodeId) -> Option<Node> {
+        self.nodes.get(node).map(|member| member.described(node))
+    }
+
+    /// How many broadcasts of the other nodes did not arrive here, in all.
+    pub(super) fn lag(&self) -> u64 {
+        self.lag
     }
 
     /// Forgets the node that is down for longest, if too many are remembered. One that is up stays: what it sends is

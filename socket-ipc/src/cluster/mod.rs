@@ -79,6 +79,8 @@ mod taken_stream;
 mod tls;
 mod topics;
 mod turns;
+#[doc(hidden)]
+pub mod visitor;
 
 use std::fmt;
 use std::sync::Arc;

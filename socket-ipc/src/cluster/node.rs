@@ -127,6 +127,8 @@ pub struct Node {
     pub broadcasts: u64,
     /// How many of its broadcasts did not arrive here, in all, with those to groups.
     pub lagged: u64,
+    /// How many broadcasts of the other nodes did not arrive there, in all.
+    pub lag: u64,
 }
 
 #[cfg(test)]

@@ -156,11 +156,16 @@ pub(super) async fn take(shared: &Arc<Shared>, topic: &str, message: Message) {
         Ok(requester) => requester.flatten(),
         Err(reason) => return shared.hub.report_refused(&message.subject, reason),
     };
-    if let Err((reply, error)) = hand_over(shared, topic, kind, requester, &message) {
-        match reply {
-            Some(reply) => shared.reply_error(reply, &error).await,
-            None => shared.hub.report_refused(&message.subject, error.text()),
+    match hand_over(shared, topic, kind, requester, &message) {
+        // The sender of a message may want to know that this server has it.
+        Ok(()) if kind == Kind::Message => {
+            if let Some(reply) = message.reply {
+                shared.reply(reply, b"null".to_vec()).await;
+            }
         }
+        Ok(()) => {}
+        Err((Some(reply), error)) => shared.reply_error(reply, &error).await,
+        Err((None, error)) => shared.hub.report_refused(&message.subject, error.text()),
     }
 }
 

@@ -113,6 +113,7 @@ impl Shared {
             sequence: self.sequence.load(Ordering::Acquire),
             clients: self.server.client_count() as u64,
             offers: self.offers.topics(),
+            lag: lock(&self.members).lag(),
             goodbye,
         };
         let Ok(mut payload) = serde_json::to_vec(&beat) else { return };

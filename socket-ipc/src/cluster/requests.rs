@@ -128,7 +128,7 @@ impl Shared {
     }
 }
 
-fn read(message: &Message) -> Sent {
+pub(super) fn read(message: &Message) -> Sent {
     if headers::is_nobody(message) {
         return Sent::Nobody;
     }

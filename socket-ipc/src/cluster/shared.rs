@@ -62,6 +62,11 @@ pub(super) struct Shared {
 impl Shared {
     /// The longest payload that the NATS server takes.
     pub(super) fn max_payload(&self) -> usize {
-        self.nats.max_payload().saturating_sub(HEADERS_LEN)
+        max_payload(&self.nats)
     }
+}
+
+/// The longest payload beside headers that the NATS server takes.
+pub(super) fn max_payload(nats: &async_nats::Client) -> usize {
+    nats.max_payload().saturating_sub(HEADERS_LEN)
 }

@@ -89,6 +89,16 @@ impl Subjects {
         format!("{}.b.>", self.domain)
     }
 
+    /// The beats of all nodes.
+    pub(super) fn beats(&self) -> String {
+        format!("{}.b.*.*", self.domain)
+    }
+
+    /// The broadcasts of a topic of all nodes.
+    pub(super) fn broadcasts_of(&self, topic: &str) -> String {
+        format!("{}.b.*.*.{}", self.domain, of_topic(topic))
+    }
+
     /// The beats of this node.
     pub(super) fn beat(&self) -> String {
         format!("{}.b.{}", self.domain, self.node)

@@ -37,6 +37,9 @@ impl Place {
 pub(crate) fn command<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_socket-ipc"));
     command.args(arguments).env_remove("NO_COLOR");
+    for name in ["USER", "PASSWORD", "TOKEN", "CREDS", "NKEY", "CA", "CERT", "KEY"] {
+        command.env_remove(format!("NATS_{name}"));
+    }
     command
 }
 
@@ -111,6 +114,11 @@ impl Running {
     /// The next line of its standard output.
     pub(crate) fn line(&self) -> String {
         self.output.recv_timeout(DEADLINE).expect("it prints a line in time")
+    }
+
+    /// The next line of its standard output; `None` if none comes within a time.
+    pub(crate) fn line_within(&self, time: Duration) -> Option<String> {
+        self.output.recv_timeout(time).ok()
     }
 
     /// The next line of its standard output as JSON, without its time, which is checked.

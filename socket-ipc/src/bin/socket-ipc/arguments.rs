@@ -9,6 +9,8 @@ use clap_complete::Shell;
 use socket_ipc::Wire;
 
 use crate::json::Given;
+#[cfg(feature = "nats")]
+use crate::nats::Nats;
 
 /// Talk to programs over their Unix sockets: listen to a server, send to it, request of it, or be one.
 #[derive(Debug, Parser)]
@@ -22,12 +24,12 @@ pub(crate) struct Arguments {
 const STATUSES: &str = "\
 Exit status:
   0  well done; also when Ctrl-C, SIGTERM, or the end of the program that reads it ends `listen`,
-     `serve`, or the stream of a `request`
+     `serve`, `nodes`, or the stream of a `request`
   1  any other error
   2  a mistake in the arguments
   3  no connection, or it was lost
-  4  the server rejected the request
-  5  no reply in time
+  4  the server, or NATS, rejected the request
+  5  no reply in time, or no node in time
 
 On a terminal output is for people, in colour unless NO_COLOR is set; anywhere else each line
 of it is JSON. Each command has an example in its own help.
@@ -37,13 +39,13 @@ Example: socket-ipc listen /tmp/myApp.sock";
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Print every message of a server, one a line
-    #[command(after_help = LISTEN)]
+    #[command(after_help = with_nats(LISTEN, LISTEN_OVER_NATS))]
     Listen(Listen),
     /// Send a message, or one for each line of standard input
-    #[command(after_help = SEND)]
+    #[command(after_help = with_nats(SEND, SEND_OVER_NATS))]
     Send(Send),
     /// Send a request to the server, and print its reply, or the items of its stream
-    #[command(after_help = REQUEST)]
+    #[command(after_help = with_nats(REQUEST, REQUEST_OVER_NATS))]
     Request(Request),
     /// Be a server: print every message, and broadcast standard input
     #[command(after_help = SERVE)]
@@ -57,9 +59,74 @@ pub(crate) enum Command {
     /// Tell whether a server is alive, and who runs it
     #[command(after_help = STATUS)]
     Status(Status),
+    /// List the servers of a domain, which are joined over NATS
+    #[cfg(feature = "nats")]
+    #[command(after_help = NODES)]
+    Nodes(NodesArguments),
     /// Print the completions of this command for a shell
     #[command(after_help = COMPLETIONS)]
     Completions(Completions),
+}
+
+/// The help of a command, with what it does over NATS where this build knows that.
+fn with_nats(help: &str, over_nats: &str) -> String {
+    if cfg!(feature = "nats") { format!("{help}\n\n{over_nats}") } else { help.to_owned() }
+}
+
+const LISTEN_OVER_NATS: &str = "\
+Over NATS it prints the broadcasts of all servers of a domain, each with its server as \"node\".
+Standard error says how many did not arrive.
+
+Example: socket-ipc listen --nats nats://10.0.0.1:4222 jobs news";
+
+const SEND_OVER_NATS: &str = "\
+Over NATS each message goes to one server of the domain that offers its topic; the exit status is 4
+if there is none. The next one leaves when a server has acknowledged it. --wait is for a broadcast.
+
+Example: socket-ipc send --nats nats://10.0.0.1:4222 jobs note '{\"text\":\"hello\"}'";
+
+const REQUEST_OVER_NATS: &str = "\
+Over NATS a request goes to one server of the domain that offers its topic. Ctrl-C cancels it. It
+is lost, with exit status 3, if that server gives no sign of life for 3 seconds. Streams are not
+printed.
+
+Example: NATS_USER=me NATS_PASSWORD=secret socket-ipc request --nats nats://10.0.0.1:4222 jobs submit 7";
+
+#[cfg(feature = "nats")]
+const NODES: &str = "\
+Each server of a domain says once a second that it is there: how many clients it has, which topics
+it offers, how many broadcasts it has sent, and its lag: how many broadcasts of the others did not
+reach it. This command only reads that, and is no server itself. In a pipe each is a line:
+  {\"node\":\"host-a.1f00dcafe0ddba11\",\"name\":\"host-a\",\"up\":true,\"clients\":2,
+   \"offers\":[\"submit\"],\"broadcasts\":12,\"lag\":0}
+
+Credentials never stand in a URL, nor passwords and tokens in an argument, where every user of this
+machine could see them. Without --user, --creds and --nkey these variables say them: NATS_USER with
+NATS_PASSWORD, NATS_TOKEN, NATS_CREDS, NATS_NKEY (the last two name files). NATS_CA, NATS_CERT and
+NATS_KEY are as --tls-ca, --tls-cert and --tls-key.
+
+Example: socket-ipc nodes --nats nats://10.0.0.1:4222 jobs
+Example: NATS_CREDS=me.creds socket-ipc nodes --nats tls://nats.example.org jobs --watch | jq .lag";
+
+#[cfg(feature = "nats")]
+#[derive(Args, Debug)]
+pub(crate) struct NodesArguments {
+    /// The name of the domain
+    #[arg(value_name = "DOMAIN")]
+    pub(crate) domain: String,
+    /// How long a server may take to say that it is there, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "1.5")]
+    pub(crate) timeout: Duration,
+    /// Go on, and print each server when it comes, changes or goes
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// Print JSON on a terminal, too
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+    #[command(flatten)]
+    pub(crate) nats: Nats,
 }
 
 const LISTEN: &str = "\
@@ -76,6 +143,9 @@ pub(crate) struct Listen {
     /// The topics to print: all, unless some are given
     #[arg(value_name = "TOPIC")]
     pub(crate) topics: Vec<String>,
+    #[cfg(feature = "nats")]
+    #[command(flatten)]
+    pub(crate) nats: Nats,
 }
 
 const SEND: &str = "\
@@ -101,6 +171,9 @@ pub(crate) struct Send {
     pub(crate) timeout: Duration,
     #[command(flatten)]
     pub(crate) patience: Patience,
+    #[cfg(feature = "nats")]
+    #[command(flatten)]
+    pub(crate) nats: Nats,
 }
 
 const REQUEST: &str = "\
@@ -124,6 +197,9 @@ pub(crate) struct Request {
     pub(crate) timeout: Duration,
     #[command(flatten)]
     pub(crate) patience: Patience,
+    #[cfg(feature = "nats")]
+    #[command(flatten)]
+    pub(crate) nats: Nats,
 }
 
 const SERVE: &str = "\

@@ -11,6 +11,10 @@ use crate::output::Printer;
 use crate::{reach, running};
 
 pub(crate) fn run(arguments: Listen) -> Result<(), Failure> {
+    #[cfg(feature = "nats")]
+    if arguments.nats.is_given() {
+        return crate::nats_listen::run(arguments);
+    }
     let (printer, broken) = Printer::new();
     let printer = Arc::new(printer);
     let client = reach::builder(&arguments.server).build();

@@ -12,6 +12,16 @@ mod failure;
 mod json;
 mod lines;
 mod listen;
+#[cfg(feature = "nats")]
+mod nats;
+#[cfg(feature = "nats")]
+mod nats_listen;
+#[cfg(feature = "nats")]
+mod nats_request;
+#[cfg(feature = "nats")]
+mod nats_send;
+#[cfg(feature = "nats")]
+mod nodes;
 mod output;
 mod paint;
 mod peer;
@@ -48,6 +58,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Topics(arguments) => topics::run(arguments),
         Command::Types(arguments) => types::run(arguments),
         Command::Status(arguments) => status::run(arguments),
+        #[cfg(feature = "nats")]
+        Command::Nodes(arguments) => nodes::run(arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }
 }

@@ -32,15 +32,19 @@ impl Reader {
     }
 
     /// One message as a line, with its newline.
-    fn message(self, client_id: Option<ClientId>, topic: &str, message: &RawMessage<'_>) -> Output {
+    fn message(self, sender: Sender, topic: &str, message: &RawMessage<'_>) -> Output {
         let Self::Person { colours } = self else {
-            return Output::ForPrograms(json_line(client_id, topic, message));
+            return Output::ForPrograms(json_line(sender, topic, message));
         };
         let mut line = Shown::new(colours);
         line.put_styled(ZonedDateTime::now().strftime("%H:%M:%S%.3f"), paint::TIME);
         line.put(" ");
-        if let Some(id) = client_id {
+        if let Some(id) = sender.client {
             line.put_styled(format_args!("client {id}"), paint::CLIENT);
+            line.put(" ");
+        }
+        if let Some(node) = sender.node {
+            line.put_styled(node, paint::CLIENT);
             line.put(" ");
         }
         line.put_topic(topic);
@@ -84,22 +88,31 @@ pub(crate) enum Output {
     ForPeople(Shown),
 }
 
+/// The sender of a message, where there are several.
+#[derive(Debug, Default, Serialize)]
+struct Sender {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    node: Option<String>,
+}
+
 /// A message for programs. Its shape is documented in the help of `listen` and `serve`.
 #[derive(Serialize)]
 struct Line<'m> {
     time: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client: Option<u64>,
+    #[serde(flatten)]
+    sender: Sender,
     topic: &'m str,
     message: &'m RawValue,
 }
 
-fn json_line(client_id: Option<ClientId>, topic: &str, message: &RawMessage<'_>) -> String {
+fn json_line(sender: Sender, topic: &str, message: &RawMessage<'_>) -> String {
     let text = paint::json_line(message.as_str());
     let null = RawValue::NULL;
     let line = Line {
         time: format!("{:.3}", Timestamp::now()),
-        client: client_id.map(ClientId::get),
+        sender,
         topic,
         message: serde_json::from_str(&text).unwrap_or(null),
     };
@@ -145,7 +158,24 @@ impl Printer {
     }
 
     pub(crate) fn message(&self, client_id: Option<ClientId>, topic: &str, message: &RawMessage<'_>) {
-        self.print(&self.reader.message(client_id, topic, message));
+        let sender = Sender { client: client_id.map(ClientId::get), node: None };
+        self.print(&self.reader.message(sender, topic, message));
+    }
+
+    /// Prints a broadcast of a node.
+    #[cfg(feature = "nats")]
+    pub(crate) fn broadcast(&self, node: &impl ToString, topic: &str, message: &RawMessage<'_>) {
+        let sender = Sender { client: None, node: Some(node.to_string()) };
+        self.print(&self.reader.message(sender, topic, message));
+    }
+
+    /// Prints a line: JSON for programs, and for people unless they want JSON, too.
+    #[cfg(feature = "nats")]
+    pub(crate) fn line(&self, json: &str, always_json: bool, people: impl FnOnce(bool) -> Shown) {
+        self.print(&match self.reader {
+            Reader::Person { colours } if !always_json => Output::ForPeople(people(colours)),
+            reader => reader.json(json),
+        });
     }
 
     /// Prints JSON as a line.

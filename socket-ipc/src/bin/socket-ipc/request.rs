@@ -12,16 +12,25 @@ use crate::output::{self, Printer, Reader};
 use crate::{lines, reach, running};
 
 pub(crate) fn run(arguments: Request) -> Result<(), Failure> {
-    let Request { server, topic, request, timeout, patience } = arguments;
-    let message = match request {
-        Given::Text(message) => message,
-        Given::Input => json::parse(&lines::all()?)
-            .map_err(|reason| Failure::other(format!("standard input: expected JSON: {reason}")))?,
-    };
+    #[cfg(feature = "nats")]
+    if arguments.nats.is_given() {
+        return crate::nats_request::run(arguments);
+    }
+    let Request { server, topic, request, timeout, patience, .. } = arguments;
+    let message = read(request)?;
     let call = Call { server, topic, message, timeout, patience };
     match running::to_the_end(call.single())? {
         Outcome::Replied => Ok(()),
         Outcome::IsAStream => call.stream(),
+    }
+}
+
+/// The request, which may be all of standard input.
+pub(crate) fn read(request: Given) -> Result<Box<RawValue>, Failure> {
+    match request {
+        Given::Text(message) => Ok(message),
+        Given::Input => json::parse(&lines::all()?)
+            .map_err(|reason| Failure::other(format!("standard input: expected JSON: {reason}"))),
     }
 }
 

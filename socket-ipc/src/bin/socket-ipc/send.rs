@@ -14,6 +14,10 @@ use crate::reach::{self, Loss};
 use crate::{lines, running};
 
 pub(crate) fn run(arguments: Send) -> Result<(), Failure> {
+    #[cfg(feature = "nats")]
+    if arguments.nats.is_given() {
+        return crate::nats_send::run(arguments);
+    }
     running::to_the_end(async move {
         let client = reach::client(&arguments.server, &arguments.patience);
         let mut loss = Loss::of(&client);

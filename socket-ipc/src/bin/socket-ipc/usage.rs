@@ -8,6 +8,9 @@ use crate::failure::{Failure, Status};
 use crate::json::shortened;
 use crate::output;
 
+const WITHOUT_NATS: &str =
+    "this build of socket-ipc knows no NATS; build it with the features `cli` and `nats`";
+
 /// Prints help where it was requested, and otherwise says what is wrong with the arguments.
 pub(crate) fn explain(error: &Error) -> Result<(), Failure> {
     if let ErrorKind::DisplayHelp | ErrorKind::DisplayVersion = error.kind() {
@@ -29,6 +32,9 @@ fn one_line(error: &Error) -> String {
             let commands: Vec<_> =
                 Arguments::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
             let found = text(error, ContextKind::InvalidSubcommand);
+            if cfg!(not(feature = "nats")) && found == "nodes" {
+                return WITHOUT_NATS.to_owned();
+            }
             let found =
                 if found.is_empty() { String::new() } else { format!(", found '{}'", shortened(&found)) };
             format!("expected one of {}{found}; --help says more", commands.join(", "))
@@ -46,6 +52,9 @@ fn one_line(error: &Error) -> String {
             format!("{}: {reason}, found '{}'; --help says more", argument(), value())
         }
         ErrorKind::UnknownArgument => {
+            if cfg!(not(feature = "nats")) && argument().starts_with("--nats") {
+                return WITHOUT_NATS.to_owned();
+            }
             let known = text(error, ContextKind::SuggestedArg);
             let known = if known.is_empty() { String::new() } else { format!(", did you mean '{known}'?") };
             format!(

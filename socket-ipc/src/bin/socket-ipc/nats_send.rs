@@ -1,0 +1,72 @@
+//! `send --nats`: messages to a node of a domain that offers their topic.
+
+use std::time::Duration;
+
+use socket_ipc::RawMessage;
+use socket_ipc::cluster::visitor::{Broadcasts, Received, Sending};
+
+use crate::arguments::Send;
+use crate::failure::{Failure, Status, say};
+use crate::json::{self, Given};
+use crate::nats::Domain;
+use crate::output::{self, Reader};
+use crate::{lines, running};
+
+pub(crate) fn run(arguments: Send) -> Result<(), Failure> {
+    let Send { server, topic, message, wait, timeout, patience, nats } = arguments;
+    let domain = Domain::of(&server, &nats, patience.connect_timeout, patience.retry)?;
+    running::to_the_end(async move {
+        let visitor = domain.connect().await?;
+        // Subscribed before anything is sent, because the broadcast may come soon.
+        let mut awaited = match &wait {
+            Some(topic) => Some((visitor.broadcasts(Some(topic)).await?, topic)),
+            None => None,
+        };
+        let mut sending = visitor.sending(&topic).await?;
+        match message {
+            Given::Text(message) => sending.send(&message).await?,
+            Given::Input => send_lines(&mut sending).await?,
+        }
+        match &mut awaited {
+            Some((broadcasts, topic)) => {
+                let message = next(broadcasts, topic, timeout).await?;
+                output::print(&Reader::find().json(message.as_str()))
+            }
+            None => Ok(()),
+        }
+    })
+}
+
+async fn send_lines(sending: &mut Sending<'_>) -> Result<(), Failure> {
+    let mut lines = lines::lines();
+    while let Some(line) = lines.recv().await {
+        let line = line?;
+        let message = json::parse(&line.text).map_err(|reason| {
+            Failure::other(format!("line {} of standard input: expected JSON: {reason}", line.number))
+        })?;
+        sending.send(&message).await?;
+    }
+    Ok(())
+}
+
+/// The first broadcast of the topic.
+async fn next(
+    broadcasts: &mut Broadcasts<'_>,
+    topic: &str,
+    timeout: Duration,
+) -> Result<RawMessage<'static>, Failure> {
+    let waiting = async {
+        loop {
+            match broadcasts.next().await? {
+                Received::Broadcast { message, .. } => return Ok(message),
+                Received::Refused { subject, reason } => {
+                    say(format_args!("skipped what came under {subject}: {reason}"));
+                }
+                Received::LinkDown => return Err(Failure::new(Status::NoConnection, "lost the NATS server")),
+                _ => {}
+            }
+        }
+    };
+    let none = || Failure::new(Status::Deadline, format!("no message of `{topic}` came within {timeout:?}"));
+    tokio::time::timeout(timeout, waiting).await.unwrap_or_else(|_| Err(none()))
+}

@@ -1,0 +1,161 @@
+//! The broadcasts of all nodes, and how many of them did not arrive.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use async_nats::{Message, Subscriber};
+use futures_util::StreamExt as _;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::super::events::ClusterEvent;
+use super::super::incoming::read_beat;
+use super::super::members::Members;
+use super::super::node::NodeId;
+use super::{State, VisitError, Visitor};
+use crate::wire::raw_message::RawMessage;
+use crate::wire::{EnvelopeKind, Wire};
+
+/// What a visitor receives.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Received {
+    /// A broadcast of a node.
+    Broadcast {
+        /// The node.
+        node: NodeId,
+        /// Its topic.
+        topic: String,
+        /// The message.
+        message: RawMessage<'static>,
+    },
+    /// Broadcasts of a node did not arrive.
+    Lagged {
+        /// The node.
+        node: NodeId,
+        /// How many they are.
+        count: u64,
+    },
+    /// Something that is not what a node sends.
+    Refused {
+        /// Its subject.
+        subject: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The connection to the NATS server was lost. It is made again by itself.
+    LinkDown,
+    /// It is there again.
+    LinkUp,
+}
+
+/// The broadcasts of all nodes.
+pub struct Broadcasts<'v> {
+    visitor: &'v Visitor,
+    topic: Option<String>,
+    messages: Subscriber,
+    state: watch::Receiver<State>,
+    is_down: bool,
+    members: Members,
+    waiting: VecDeque<Received>,
+}
+
+impl Visitor {
+    /// Receives the broadcasts of all nodes from now on; with a topic, of that one alone, and without a count of those
+    /// that did not arrive.
+    pub async fn broadcasts(&self, topic: Option<&str>) -> Result<Broadcasts<'_>, VisitError> {
+        let subject = match topic {
+            None => self.subjects.broadcasts(),
+            Some(topic) => self.subjects.broadcasts_of(topic),
+        };
+        Ok(Broadcasts {
+            visitor: self,
+            topic: topic.map(str::to_owned),
+            messages: self.subscribe(subject).await?,
+            state: self.state.clone(),
+            is_down: false,
+            members: Members::default(),
+            waiting: VecDeque::new(),
+        })
+    }
+}
+
+impl Broadcasts<'_> {
+    /// Waits for what comes next.
+    pub async fn next(&mut self) -> Result<Received, VisitError> {
+        loop {
+            if let Some(received) = self.waiting.pop_front() {
+                return Ok(received);
+            }
+            tokio::select! {
+                biased;
+                changed = self.state.changed() => {
+                    changed.map_err(|_| VisitError::LinkDown)?;
+                    self.note_state()?;
+                }
+                message = self.messages.next() => match message {
+                    Some(message) => self.take(&message),
+                    None => return Err(VisitError::LinkDown),
+                },
+            }
+        }
+    }
+
+    fn note_state(&mut self) -> Result<(), VisitError> {
+        let State { is_down, refused } = self.state.borrow_and_update().clone();
+        if let Some(refused) = refused {
+            return Err(VisitError::Refused(refused));
+        }
+        if std::mem::replace(&mut self.is_down, is_down) != is_down {
+            self.waiting.push_back(if is_down { Received::LinkDown } else { Received::LinkUp });
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, message: &Message) {
+        if let Err(reason) = self.read(message) {
+            let subject = message.subject.to_string();
+            self.waiting.push_back(Received::Refused { subject, reason });
+        }
+    }
+
+    fn read(&mut self, message: &Message) -> Result<(), String> {
+        let (node, topic) = self
+            .visitor
+            .subjects
+            .read_broadcast(&message.subject)
+            .ok_or_else(|| "it names no node".to_owned())?;
+        self.members.sign(&node, Instant::now()).map_err(|no_room| no_room.to_string())?;
+        let Some(topic) = topic else {
+            let beat = read_beat(&message.payload)?;
+            let is_goodbye = beat.goodbye;
+            if let Some(ClusterEvent::Lagged { node, count }) = self.members.beat(&node, beat) {
+                self.waiting.push_back(Received::Lagged { node, count });
+            }
+            if is_goodbye {
+                self.members.goodbye(&node);
+            }
+            return Ok(());
+        };
+        if self.topic.as_ref().is_some_and(|wanted| *wanted != topic) {
+            return Ok(());
+        }
+        for line in message.payload.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            self.members.received(&node, 1);
+            let envelope =
+                Wire::JSON_LINES.decode(line).map_err(|error| format!("a line is no envelope: {error}"))?;
+            if envelope.topic != topic || envelope.kind != EnvelopeKind::Message {
+                return Err("a line is no plain message of its topic".to_owned());
+            }
+            let (node, topic, message) = (node.clone(), topic.clone(), envelope.message.into_owned());
+            self.waiting.push_back(Received::Broadcast { node, topic, message });
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Broadcasts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Broadcasts").field("topic", &self.topic).finish_non_exhaustive()
+    }
+}

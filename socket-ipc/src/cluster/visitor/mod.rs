@@ -1,0 +1,103 @@
+//! A program of a domain that is no node: it has no clients, gives no beats, and is not seen by the others. It is what
+//! the command `socket-ipc` is, and is not documented: nothing else may rely on it.
+//!
+//! Its inbox has the form of a node's, `D.i.command.RANDOM.>`, so that nodes with the default options reply to it.
+
+mod broadcasts;
+mod error;
+mod nodes;
+mod request;
+mod send;
+
+use std::fmt;
+use std::time::Duration;
+
+use async_nats::{Client, Event, ServerError, Subscriber};
+use tokio::sync::watch;
+
+use super::connect::{self, Echo, Unconnected};
+use super::node::NodeId;
+use super::options::ClusterOptions;
+use super::subject::Subjects;
+
+pub use broadcasts::{Broadcasts, Received};
+pub use error::VisitError;
+pub use nodes::{NodeChange, Nodes};
+pub use request::VisitRequest;
+pub use send::Sending;
+
+/// The name of a visitor where a node has its name: its permissions are for it.
+const NAME: &str = "command";
+
+/// A program of a domain that is no node.
+pub struct Visitor {
+    nats: Client,
+    domain: String,
+    subjects: Subjects,
+    silence: Duration,
+    state: watch::Receiver<State>,
+}
+
+/// What the NATS client reported.
+#[derive(Clone, Default)]
+struct State {
+    is_down: bool,
+    /// What the NATS server does not allow.
+    refused: Option<String>,
+}
+
+impl Visitor {
+    /// Connects to the NATS server of a domain.
+    pub async fn connect(options: &ClusterOptions) -> Result<Self, VisitError> {
+        options.check().map_err(VisitError::Join)?;
+        let node = NodeId::new(NAME, fastrand::u64(..));
+        let (noting, state) = watch::channel(State::default());
+        let on_event = move |event: &Event| note(&noting, event);
+        let nats = connect::connect(options, &node, Echo::Yes, on_event).await.map_err(|error| {
+            let may_come = matches!(error, Unconnected::Nats { may_come: true, .. });
+            let error = error.of_join(options);
+            if may_come { VisitError::NotThere(error) } else { VisitError::Join(error) }
+        })?;
+        let subjects = Subjects::new(&options.domain, node);
+        Ok(Self { nats, domain: options.domain.clone(), subjects, silence: options.silence, state })
+    }
+
+    async fn subscribe(&self, subject: String) -> Result<Subscriber, VisitError> {
+        let subscribed = self.nats.subscribe(subject).await;
+        subscribed.map_err(|error| VisitError::Refused(error.to_string()))
+    }
+
+    /// Waits until there is no connection, or the NATS server refuses something.
+    async fn trouble(&self) -> VisitError {
+        let mut state = self.state.clone();
+        let found = state.wait_for(|state| state.is_down || state.refused.is_some()).await;
+        match found {
+            Ok(state) => state.refused.clone().map_or(VisitError::LinkDown, VisitError::Refused),
+            // The client is gone.
+            Err(_) => VisitError::LinkDown,
+        }
+    }
+
+    /// How long a message may be, in bytes.
+    fn check_len(&self, topic: &str, len: usize) -> Result<(), VisitError> {
+        let limit = super::shared::max_payload(&self.nats);
+        if len <= limit { Ok(()) } else { Err(VisitError::TooLarge { topic: topic.to_owned(), len, limit }) }
+    }
+}
+
+fn note(state: &watch::Sender<State>, event: &Event) {
+    match event {
+        Event::Connected => state.send_modify(|state| state.is_down = false),
+        Event::Disconnected | Event::Closed => state.send_modify(|state| state.is_down = true),
+        Event::ServerError(ServerError::Other(error)) if error.contains("ermissions") => {
+            state.send_modify(|state| state.refused = Some(error.clone()));
+        }
+        _ => {}
+    }
+}
+
+impl fmt::Debug for Visitor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Visitor").field("domain", &self.domain).finish_non_exhaustive()
+    }
+}
