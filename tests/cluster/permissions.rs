@@ -8,6 +8,7 @@ use socket_ipc::cluster::{ClusterEvent, ClusterOptions, JoinError};
 use support::nats::Nats;
 use support::{Events, soon};
 
+use crate::groups::member;
 use crate::join::refused;
 use crate::nodes::{Divide, News, Node, Who, news};
 
@@ -37,7 +38,7 @@ fn options(nats: &Nats, name: &str) -> ClusterOptions {
     options.silence(Duration::from_millis(1500))
 }
 
-/// Each node broadcasts, sends, requests, offers and forwards to the other.
+/// Each node broadcasts, to all and to a group, sends, requests, offers and forwards to the other.
 async fn do_everything(one: &Node, other: &Node) {
     for (from, to) in [(one, other), (other, one)] {
         to.responds_to_divide();
@@ -52,6 +53,9 @@ async fn do_everything(one: &Node, other: &Node) {
         soon("the acknowledgement", from.cluster.send(&news(2), &client_ref)).await.unwrap();
         assert_eq!(received.next().await, 2);
         assert_eq!(soon("the reply", from.cluster.request(&Who, &client_ref)).await.unwrap(), "a client");
+        let (_member, _, mut received) = member(to, "room").await;
+        from.cluster.group("room").broadcast(&news(3)).unwrap();
+        assert_eq!(received.next().await, 3);
     }
 }
 
@@ -102,10 +106,10 @@ support::both_flavours! {
                     assert!(matches!(&error, RequestError::Rejected { reply, .. } if reply.code() == "lost"), "{error}");
                     one.event(is_refused("jobs.i.host-b.")).await;
                 }
-                // Nothing is broadcast to groups here.
                 "jobs.g.host-a.>" => {
-                    let (one, other) = (Node::with(options(&nats, "host-a")).await, Node::with(options(&nats, "host-b")).await);
-                    do_everything(&one, &other).await;
+                    let mut one = Node::with(options(&nats, "host-a")).await;
+                    one.cluster.group("room").broadcast(&news(1)).unwrap();
+                    one.event(is_refused("jobs.g.host-a.")).await;
                 }
                 other => panic!("the chapter has a permission that this test does not know: {other}"),
             }
