@@ -194,6 +194,8 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
                     return Poll::Pending;
                 }
                 turn = self.begin_turn();
+                // What has been received comes before more is read.
+                continue;
             }
             if self.poll_read(cx, &mut turn.intake).is_ready() || self.poll_clock(cx).is_ready() {
                 continue;

@@ -323,7 +323,7 @@ impl EndpointState for Fake {
     }
 
     fn has_one_connection(&self) -> bool {
-        false
+        true
     }
 
     fn user_of(&self, (): ()) -> Option<u32> {
