@@ -123,6 +123,22 @@ support::both_flavours! {
         assert!(node.offers.is_empty(), "{node:?}");
     }
 
+    async fn program_that_takes_everything_keeps_no_node_out() {
+        for everything in ["desk.>", ">"] {
+            let Some(nats) = Nats::start() else { return };
+            let plain = async_nats::connect(nats.url()).await.unwrap();
+            let _everything = plain.subscribe(everything).await.unwrap();
+            plain.flush().await.unwrap();
+            let (one, other) = (Node::join(&nats, "one").await, Node::join(&nats, "other").await);
+            one.knows(&other, &[]).await;
+            let (client, mut received) = (other.client().await, Events::new());
+            let report = received.reporter();
+            client.on::<News>(move |news| report(news.number));
+            one.cluster.broadcast(&news(1)).unwrap();
+            assert_eq!(received.next().await, 1);
+        }
+    }
+
     async fn two_servers_with_one_name_both_work() {
         let Some(nats) = Nats::start() else { return };
         let (one, same) = (Node::join(&nats, "one").await, Node::join(&nats, "one").await);

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_nats::Subscriber;
+use futures_util::StreamExt as _;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 
@@ -32,6 +33,12 @@ use crate::server::{ServerHandle, WatchGroups};
 
 /// How long the NATS server may take to reply for the first time.
 const FIRST_REPLY: Duration = Duration::from_secs(5);
+
+/// How long that reply may take before the NATS server is asked in another way.
+const UNANSWERED: Duration = Duration::from_millis(500);
+
+/// How often it is asked in that way.
+const AGAIN: Duration = Duration::from_millis(50);
 
 /// How many times groups that are confirmed may wait for their place in the order of what arrived.
 const PLACED: usize = 64;
@@ -171,9 +178,11 @@ impl Shared {
             self.publish_beat(false).await;
             // The reply and an error come over two channels. Once the second reply is here, so is the error.
             for _ in 0..2 {
-                match self.request(self.subjects.nobody(), 0, b"null".to_vec()).await {
+                let request = self.request(self.subjects.nobody(), 0, b"null".to_vec());
+                let lost = |_| Sent::Lost { silence: UNANSWERED };
+                match tokio::time::timeout(UNANSWERED, request).await.unwrap_or_else(lost) {
                     Sent::Nobody => {}
-                    Sent::Lost { .. } => return Err(None),
+                    Sent::Lost { .. } => return self.check_from_outside(options).await,
                     Sent::LinkDown => return Err(Some("the connection was lost".to_owned())),
                     _ => return Err(Some("an unexpected reply".to_owned())),
                 }
@@ -203,5 +212,24 @@ impl Shared {
                 timeout: FIRST_REPLY,
             },
         })
+    }
+
+    /// The same, where a program that subscribes to the whole domain has taken the request, so that the NATS server says
+    /// nothing: another connection waits for what this one publishes behind its subscriptions.
+    async fn check_from_outside(&self, options: &ClusterOptions) -> Result<(), Option<String>> {
+        let watcher = connect::connect(options, &self.node, Echo::Yes, |_| {}).await;
+        let watcher = watcher.map_err(|error| Some(error.of_join(options).to_string()))?;
+        // The number of no request.
+        let subject = self.subjects.reply(0, 0);
+        let arrived = watcher.subscribe(subject.clone()).await;
+        let mut arrived = arrived.map_err(|error| Some(error.to_string()))?;
+        loop {
+            // The first ones may come before the subscription of the other connection.
+            let published = self.nats.publish(subject.clone(), "null".into()).await;
+            published.map_err(|error| Some(error.to_string()))?;
+            if let Ok(Some(_)) = tokio::time::timeout(AGAIN, arrived.next()).await {
+                return Ok(());
+            }
+        }
     }
 }
