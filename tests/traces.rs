@@ -53,6 +53,21 @@ async fn spans(trace: TraceId, name: &str, count: usize) -> Vec<SpanData> {
     soon("the spans", found).await
 }
 
+/// The spans that are linked to one of a trace, once there are so many.
+async fn linked(trace: TraceId, count: usize) -> Vec<SpanData> {
+    let found = async {
+        loop {
+            let mut spans = exported().get_finished_spans().unwrap();
+            spans.retain(|span| span.links.iter().any(|link| link.span_context.trace_id() == trace));
+            if spans.len() >= count {
+                return spans;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    soon("the linked spans", found).await
+}
+
 /// A span of the requester, and its ids.
 fn span() -> (tracing::Span, TraceId, SpanId) {
     let span = tracing::info_span!("asking");
@@ -180,6 +195,68 @@ support::both_flavours! {
     }
 }
 
+/// Requests and streams between the nodes of a cluster.
+#[cfg(feature = "nats")]
+mod nodes {
+    use socket_ipc::cluster::{ClientRef, Cluster, ClusterOptions};
+    use support::nats::Nats;
+
+    use super::*;
+
+    support::both_flavours! {
+        async fn trace_across_nodes_is_linked() {
+            let Some(nats) = Nats::start() else { return };
+            let (place, other_place) = (Place::new(), Place::new());
+            let join = async |server: &Server, name| {
+                let options = ClusterOptions::new(nats.url(), "desk").name(name);
+                soon("joining", Cluster::join(server, options)).await.unwrap()
+            };
+            let (server, client) = served(&place, ServerBuilder::accept_traces).await;
+            let one = join(&server, "one").await;
+            one.offer::<(Double, Count)>().unwrap();
+            let other_server = Server::builder(other_place.socket()).accept_traces().build();
+            other_server.listen().await.unwrap();
+            let other = join(&other_server, "other").await;
+            other.forward::<(Double, Count)>().unwrap();
+            let other_client = Client::new(other_place.socket());
+            other_client.connect().await.unwrap();
+            let to = ClientRef { node: one.node().clone(), client: server.clients()[0].get() };
+            while other_client.request(&Double(1)).await.is_err() {
+                // The offer is on its way.
+                tokio::task::yield_now().await;
+            }
+            let (span, trace, parent) = span();
+            async {
+                assert_eq!(soon("the reply", other_client.request(&Double(2))).await.unwrap(), 4);
+                let mut items = other_client.request_stream(&Count(1));
+                assert_eq!(soon("the item", items.next()).await.unwrap().unwrap(), 0);
+                // Of a client of another node.
+                assert_eq!(soon("the reply", other.request(&Double(3), &to)).await.unwrap(), 6);
+            }
+            .instrument(span)
+            .await;
+            // In the node that forwards: its own clients are known.
+            let forwarded = spans(trace, "request", 2).await;
+            assert!(forwarded.len() == 2 && forwarded.iter().all(|request| request.parent_span_id == parent));
+            // In the other node: for its two responders, and for its client, whose own span is a child of that.
+            let linked = linked(trace, 3).await;
+            assert!(linked.iter().all(|span| span.span_context.trace_id() != trace));
+            let of_client = async {
+                loop {
+                    let spans = exported().get_finished_spans().unwrap();
+                    let mut children = linked.iter().map(|span| span.span_context.span_id());
+                    if children.any(|parent| spans.iter().any(|span| span.parent_span_id == parent)) {
+                        return;
+                    }
+                    tokio::task::yield_now().await;
+                }
+            };
+            soon("the span of the client", of_client).await;
+            drop(client);
+        }
+    }
+}
+
 /// Of a peer whose user is not known: its span is linked, and does not decide what is recorded.
 #[tokio::test]
 async fn trace_of_an_unknown_user_is_linked() {
@@ -197,17 +274,7 @@ async fn trace_of_an_unknown_user_is_linked() {
         peer.line().await;
     }
     assert_eq!(spans(trace, "request", 0).await.len(), 0);
-    let linked = async {
-        loop {
-            let mut spans = exported().get_finished_spans().unwrap();
-            spans.retain(|span| span.links.iter().any(|link| link.span_context.trace_id() == trace));
-            if spans.len() == 2 {
-                return spans;
-            }
-            tokio::task::yield_now().await;
-        }
-    };
-    for span in soon("the spans", linked).await {
+    for span in linked(trace, 2).await {
         assert_eq!((&*span.name, span.parent_span_id), ("request", SpanId::INVALID));
     }
 }

@@ -24,6 +24,10 @@ const ITEM: &str = "Socket-Ipc-Item";
 /// The stream has ended.
 const END: &str = "Socket-Ipc-End";
 
+/// The trace that a request is sent in, as a `traceparent`.
+#[cfg(feature = "otel")]
+const TRACE: &str = "Socket-Ipc-Trace";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Message,
@@ -77,6 +81,28 @@ pub(super) fn window(message: &Message) -> Result<Option<u64>, String> {
 /// The number of the first item in the payload, or of the one that would come next. Items count from 1.
 pub(super) fn item(message: &Message) -> Option<u64> {
     header(message, ITEM)?.parse().ok()
+}
+
+/// The trace that a request was sent in, as the JSON text of a `traceparent`.
+pub(super) fn trace(message: &Message) -> Option<String> {
+    #[cfg(feature = "otel")]
+    return header(message, TRACE).and_then(|value| serde_json::to_string(value).ok());
+    #[cfg(not(feature = "otel"))]
+    return {
+        let _ = message;
+        None
+    };
+}
+
+/// Has a request carry the trace that it is sent in.
+pub(super) fn with_trace(headers: Option<HeaderMap>) -> Option<HeaderMap> {
+    #[cfg(feature = "otel")]
+    if let Some(trace) = crate::trace::current() {
+        let mut headers = headers.unwrap_or_default();
+        headers.insert(TRACE, trace.trim_matches('"'));
+        return Some(headers);
+    }
+    headers
 }
 
 fn header<'m>(message: &'m Message, name: &'static str) -> Option<&'m str> {

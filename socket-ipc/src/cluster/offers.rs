@@ -184,16 +184,19 @@ fn hand_over(
         refused(ErrorReply::new(ErrorReply::UNDECODABLE, format!("the payload is not JSON: {error}")))
     })?;
     let connection = shared.connection_of(requester.as_ref()).ok_or_else(|| refused(server_closes()))?;
+    let trace = headers::trace(message);
     match (kind, &reply) {
         (Kind::Message, _) => connection.message(topic, text).map_err(refused),
         (Kind::Request, Some(to)) => {
             let from = shared.requester(to.clone(), requester);
-            connection.request(&shared.taken, topic, text, from, None).map_err(refused)
+            connection.request(&shared.taken, topic, text, from, trace.as_deref(), None).map_err(refused)
         }
         (Kind::Stream, Some(to)) => {
             let window = shared.window_of(message).map_err(refused)?;
             let from = shared.requester(to.clone(), requester);
-            connection.request(&shared.taken, topic, text, from, Some(window)).map_err(refused)
+            connection
+                .request(&shared.taken, topic, text, from, trace.as_deref(), Some(window))
+                .map_err(refused)
         }
         (Kind::Request | Kind::Stream, None) => {
             Err(refused(ErrorReply::new(ErrorReply::FAILED, "a request without a reply subject")))

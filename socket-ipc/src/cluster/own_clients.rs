@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::client_errors;
 use super::client_streams;
-use super::headers::{ErrorFrom, Kind};
+use super::headers::{self, ErrorFrom, Kind};
 use super::node::NodeId;
 use super::shared::Shared;
 use super::taken::{Requester, Responder};
@@ -42,13 +42,17 @@ async fn take(shared: &Arc<Shared>, message: Message) {
             sent.map(|()| true).map_err(|error| client_errors::of_send(&error))
         }
         (Ok(text), Kind::Request, Some(reply)) => {
-            request(shared, &topic, text, ClientId::new(client), reply.clone(), requester);
+            in_span(shared, &topic, &message, || {
+                request(shared, &topic, text, ClientId::new(client), reply.clone(), requester);
+            });
             Ok(false)
         }
         (Ok(text), Kind::Stream, Some(reply)) => match shared.window_of(&message) {
             Ok(window) => {
                 let from = shared.requester(reply.clone(), requester);
-                client_streams::begin(shared, &topic, text, ClientId::new(client), from, window);
+                in_span(shared, &topic, &message, || {
+                    client_streams::begin(shared, &topic, text, ClientId::new(client), from, window);
+                });
                 Ok(false)
             }
             Err(error) => Err((ErrorFrom::Responder, error)),
@@ -65,6 +69,19 @@ async fn take(shared: &Arc<Shared>, message: Message) {
         (Err((from, error)), Some(reply)) => shared.reply_error_from(from, reply, &error).await,
         (Err((_, error)), None) => shared.hub.report_refused(&message.subject, error.text()),
     }
+}
+
+/// Sends a request to a client, in a span that is linked to the one that the request was sent in.
+fn in_span(shared: &Shared, topic: &str, message: &Message, send: impl FnOnce()) {
+    #[cfg(feature = "otel")]
+    if let Some(trace) = headers::trace(message).filter(|_| shared.server.limits().accepts_traces) {
+        // The user of a program on another machine is not known here.
+        let _dispatching = crate::trace::dispatching(Some(&trace), false);
+        return crate::trace::of_request(tracing::debug_span!("request", topic)).in_scope(send);
+    }
+    #[cfg(not(feature = "otel"))]
+    let _ = (shared, topic, message);
+    send();
 }
 
 /// Requests a reply of a client, in a task of its own.

@@ -93,6 +93,7 @@ impl RemoteConnection {
         topic: &str,
         message: &RawValue,
         from: Requester,
+        trace: Option<&str>,
         window: Option<u64>,
     ) -> Result<(), ErrorReply> {
         // Before anything else: whatever takes the request out of the table counts it back.
@@ -109,8 +110,8 @@ impl RemoteConnection {
         let (id, stream) = (RequestId::from(number), window.map(|window| Arc::new(TakenStream::new(window))));
         taken.begin(number, from, Responder::Server(Arc::clone(self)), stream);
         let mut pushed = match window {
-            None => self.push(topic, message, Tail::Request { id: &id, trace: None }),
-            Some(window) => self.push_stream(topic, message, &id, window),
+            None => self.push(topic, message, Tail::Request { id: &id, trace }),
+            Some(window) => self.push_stream(topic, message, trace, &id, window),
         };
         // Looked at behind `begin`: the end is noted before the requests are taken out.
         if self.has_ended() {
@@ -149,11 +150,12 @@ impl RemoteConnection {
         &self,
         topic: &str,
         message: &RawValue,
+        trace: Option<&str>,
         id: &RequestId,
         window: u64,
     ) -> Result<(), ErrorReply> {
         let mut line = self.encoded(topic, message, Tail::Message)?;
-        self.wire.complete_stream_request(Window::Bytes(window), None, id, &mut line);
+        self.wire.complete_stream_request(Window::Bytes(window), trace, id, &mut line);
         self.queue(line)
     }
 

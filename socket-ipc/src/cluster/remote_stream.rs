@@ -38,6 +38,7 @@ impl RemoteStream {
         let request = shared.pending.begin_stream(window).map_err(|limit| Sent::TooMany { limit })?;
         let reply = shared.subjects.reply(client, request.number);
         let headers = headers::stream(window);
+        let headers = headers::with_trace(Some(headers)).unwrap_or_default();
         let publish = shared.nats.publish_with_reply_and_headers(subject, reply, headers, payload.into());
         shared.published(publish).await?;
         Ok(Self { request, lines: Lines::default(), window, limit: window, unrenewed: 0, shared })

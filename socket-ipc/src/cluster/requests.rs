@@ -83,6 +83,7 @@ impl Shared {
             Err(limit) => return Sent::TooMany { limit },
         };
         let reply = self.subjects.reply(client, request.number);
+        let headers = headers::with_trace(headers);
         let publish = async {
             match headers {
                 None => self.nats.publish_with_reply(subject, reply, payload.into()).await,
