@@ -1,5 +1,6 @@
 //! The documented guarantees and the catalogue of attacks name tests that exist.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 /// A document of the repository.
@@ -30,6 +31,8 @@ fn tests_named(text: &str) -> Vec<&str> {
 fn guarantee_of_the_chapter_names_existing_tests() {
     let chapter = document("socket-ipc/src/guide/guarantees.md");
     assert!(rows(&chapter).len() >= 10, "the table of guarantees was not found");
+    let subjects = rows(&chapter).into_iter().map(|row| row.split('|').nth(1)).collect::<HashSet<_>>();
+    assert_eq!(subjects.len(), rows(&chapter).len(), "two guarantees of one subject");
     for row in rows(&chapter) {
         assert!(!tests_named(row).is_empty(), "no test for this guarantee: {row}");
     }

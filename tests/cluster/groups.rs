@@ -191,6 +191,15 @@ support::both_flavours! {
         assert_eq!(far.next().await, 3);
     }
 
+    async fn subscription_needs_no_place_among_the_requests() {
+        let Some(nats) = Nats::start() else { return };
+        let one = Node::join(&nats, "one").await;
+        let other = Node::with(ClusterOptions::new(nats.url(), "desk").name("other").max_requests(0)).await;
+        let (_client, _, mut received) = member(&other, "room").await;
+        one.cluster.group("room").broadcast(&news(1)).unwrap();
+        assert_eq!(received.next().await, 1);
+    }
+
     async fn subscription_is_confirmed_beside_a_program_that_takes_everything() {
         let Some(nats) = Nats::start() else { return };
         let options = |name| ClusterOptions::new(nats.url(), "desk").name(name).silence(std::time::Duration::ZERO);

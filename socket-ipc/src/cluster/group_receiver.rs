@@ -148,15 +148,12 @@ async fn subscribe(shared: &Arc<Shared>, name: &Arc<str>, queue: &Queue) -> Opti
 async fn confirmed(shared: &Shared) -> bool {
     // The reply and an error come over two channels. Once the second reply is here, so is the error.
     for _ in 0..2 {
-        loop {
-            match shared.request(shared.subjects.nobody(), 0, b"null".to_vec()).await {
-                Sent::LinkDown | Sent::Left => return false,
-                // A program that is subscribed to everything has it. The NATS server has acted on it long ago, unless it
-                // stands still.
-                Sent::Lost { .. } => return true,
-                Sent::TooMany { .. } => tokio::time::sleep(AGAIN).await,
-                _ => break,
-            }
+        match shared.probe().await {
+            Sent::LinkDown | Sent::Left => return false,
+            // A program that is subscribed to everything has it. The NATS server has acted on it long ago, unless it
+            // stands still.
+            Sent::Lost { .. } => return true,
+            _ => {}
         }
     }
     true

@@ -34,10 +34,7 @@ use crate::server::{ServerHandle, WatchGroups};
 /// How long the NATS server may take to reply for the first time.
 const FIRST_REPLY: Duration = Duration::from_secs(5);
 
-/// How long that reply may take before the NATS server is asked in another way.
-const UNANSWERED: Duration = Duration::from_millis(500);
-
-/// How often it is asked in that way.
+/// How often the NATS server is asked where it does not reply.
 const AGAIN: Duration = Duration::from_millis(50);
 
 /// How many times groups that are confirmed may wait for their place in the order of what arrived.
@@ -178,9 +175,7 @@ impl Shared {
             self.publish_beat(false).await;
             // The reply and an error come over two channels. Once the second reply is here, so is the error.
             for _ in 0..2 {
-                let request = self.request(self.subjects.nobody(), 0, b"null".to_vec());
-                let lost = |_| Sent::Lost { silence: UNANSWERED };
-                match tokio::time::timeout(UNANSWERED, request).await.unwrap_or_else(lost) {
+                match self.probe().await {
                     Sent::Nobody => {}
                     Sent::Lost { .. } => return self.check_from_outside(options).await,
                     Sent::LinkDown => return Err(Some("the connection was lost".to_owned())),

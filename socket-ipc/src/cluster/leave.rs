@@ -54,12 +54,16 @@ impl Shared {
         self.offers.end();
         // A stream may be endless: as where a server closes, it ends now.
         self.pending.end_streams();
-        for reply in self.taken.cancel_streams() {
-            self.end_with(reply, &closing()).await;
-        }
         let drained = async {
             let is_done = || self.taken.is_empty() && self.pending.is_empty() && self.outgoing.is_empty();
-            while !(self.offers.are_closed() && is_done()) {
+            loop {
+                // One may have been on its way here.
+                for reply in self.taken.cancel_streams() {
+                    self.end_with(reply, &closing()).await;
+                }
+                if self.offers.are_closed() && is_done() {
+                    return;
+                }
                 tokio::time::sleep(INTERVAL).await;
             }
         };

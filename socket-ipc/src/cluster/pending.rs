@@ -68,8 +68,17 @@ impl Pending {
 
     /// Registers a request. `Err` is the limit that is reached.
     pub(super) fn begin(self: &Arc<Self>) -> Result<PendingRequest, usize> {
+        self.begin_within(self.limit)
+    }
+
+    /// Registers a request of the node itself, which needs no place. There are few.
+    pub(super) fn begin_own(self: &Arc<Self>) -> Result<PendingRequest, usize> {
+        self.begin_within(usize::MAX)
+    }
+
+    fn begin_within(self: &Arc<Self>, limit: usize) -> Result<PendingRequest, usize> {
         let (sender, reply) = oneshot::channel();
-        let number = self.register(Awaits::Reply(sender))?;
+        let number = self.register(Awaits::Reply(sender), limit)?;
         Ok(PendingRequest { pending: Arc::clone(self), number, reply, settled: false })
     }
 
@@ -78,15 +87,15 @@ impl Pending {
     pub(super) fn begin_stream(self: &Arc<Self>, window: u64) -> Result<PendingStream, usize> {
         let stream = ArrivingStream::new(window);
         let items = Arc::clone(&stream.items);
-        let number = self.register(Awaits::Items(stream))?;
+        let number = self.register(Awaits::Items(stream), self.limit)?;
         Ok(PendingStream { pending: Arc::clone(self), number, items })
     }
 
-    fn register(&self, awaits: Awaits) -> Result<u64, usize> {
+    fn register(&self, awaits: Awaits, limit: usize) -> Result<u64, usize> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let mut waiting = lock(&self.waiting);
-        if waiting.len() >= self.limit {
-            return Err(self.limit);
+        if waiting.len() >= limit {
+            return Err(limit);
         }
         waiting.insert(number, Waiting { awaits, last_sign: Instant::now(), control: None });
         Ok(number)

@@ -5,10 +5,13 @@ use std::time::Duration;
 use async_nats::Message;
 
 use super::headers::{self, ErrorFrom};
-use super::pending::NoReply;
+use super::pending::{NoReply, PendingRequest};
 use super::shared::Shared;
 use crate::error::error_reply::ErrorReply;
 use crate::wire::raw_message::RawMessage;
+
+/// How long the NATS server may take to reply to a probe.
+const UNANSWERED: Duration = Duration::from_millis(500);
 
 /// What became of a request.
 pub(super) enum Sent {
@@ -60,12 +63,21 @@ impl Shared {
     /// Sends a request of a client of this node, or of this server itself (0), and waits for what becomes of it.
     /// If it is dropped before, it cancels the request: the responder decides whether it acts on that.
     pub(super) async fn request(&self, subject: String, client: u64, payload: Vec<u8>) -> Sent {
-        self.send(subject, client, payload, None).await
+        self.send(subject, client, payload, None, self.pending.begin()).await
+    }
+
+    /// Asks the NATS server itself, which replies to a request that nobody takes: then it has acted on what this node
+    /// has sent before. `Lost` where it says nothing for a while: it stands still, or a program that is subscribed to
+    /// the whole domain has taken the request.
+    pub(super) async fn probe(&self) -> Sent {
+        let payload = b"null".to_vec();
+        let sent = self.send(self.subjects.nobody(), 0, payload, None, self.pending.begin_own());
+        tokio::time::timeout(UNANSWERED, sent).await.unwrap_or(Sent::Lost { silence: UNANSWERED })
     }
 
     /// Sends a message that is to be acknowledged.
     pub(super) async fn send_message(&self, subject: String, payload: Vec<u8>) -> Sent {
-        self.send(subject, 0, payload, Some(headers::message())).await
+        self.send(subject, 0, payload, Some(headers::message()), self.pending.begin()).await
     }
 
     async fn send(
@@ -74,11 +86,12 @@ impl Shared {
         client: u64,
         payload: Vec<u8>,
         headers: Option<async_nats::HeaderMap>,
+        request: Result<PendingRequest, usize>,
     ) -> Sent {
         if let Err(sent) = self.may_send(payload.len()) {
             return sent;
         }
-        let request = match self.pending.begin() {
+        let request = match request {
             Ok(request) => request,
             Err(limit) => return Sent::TooMany { limit },
         };

@@ -29,7 +29,7 @@ pub enum Origin {
     /// A client of this server.
     Client,
     /// A client of another node of the domain, whose request that node forwarded. The number 0 is the other node's server
-    /// itself: no client has it.
+    /// itself: no client has it. The command `socket-ipc request --nats` comes as the server of a node named `command`.
     ///
     /// The node and the number are those of the reply subject, under which the node of that name alone reads the reply. NATS
     /// checks who publishes requests of a topic, and not the reply subject that they name. So an account that may publish

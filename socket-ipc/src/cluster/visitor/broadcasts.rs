@@ -12,6 +12,7 @@ use super::super::events::ClusterEvent;
 use super::super::incoming::read_beat;
 use super::super::members::Members;
 use super::super::node::NodeId;
+use super::nodes::LOOK;
 use super::{State, VisitError, Visitor};
 use crate::wire::raw_message::RawMessage;
 use crate::wire::{EnvelopeKind, Wire};
@@ -57,6 +58,8 @@ pub struct Broadcasts<'v> {
     state: watch::Receiver<State>,
     is_down: bool,
     members: Members,
+    /// Looks for nodes that give no sign of life, which need not be remembered.
+    look: tokio::time::Interval,
     waiting: VecDeque<Received>,
 }
 
@@ -75,6 +78,7 @@ impl Visitor {
             state: self.state.clone(),
             is_down: false,
             members: Members::default(),
+            look: tokio::time::interval(LOOK),
             waiting: VecDeque::new(),
         })
     }
@@ -97,6 +101,12 @@ impl Broadcasts<'_> {
                     Some(message) => self.take(&message),
                     None => return Err(VisitError::LinkDown),
                 },
+                _ = self.look.tick() => {
+                    if self.is_down {
+                        self.members.excuse_all(Instant::now());
+                    }
+                    self.members.take_silent(Instant::now(), self.visitor.silence);
+                }
             }
         }
     }
@@ -125,8 +135,9 @@ impl Broadcasts<'_> {
             .subjects
             .read_broadcast(&message.subject)
             .ok_or_else(|| "it names no node".to_owned())?;
-        self.members.sign(&node, Instant::now()).map_err(|no_room| no_room.to_string())?;
+        let known = self.members.sign(&node, Instant::now());
         let Some(topic) = topic else {
+            known.map_err(|no_room| no_room.to_string())?;
             let beat = read_beat(&message.payload)?;
             let is_goodbye = beat.goodbye;
             if let Some(ClusterEvent::Lagged { node, count }) = self.members.beat(&node, beat) {
@@ -142,16 +153,23 @@ impl Broadcasts<'_> {
         }
         for line in message.payload.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
             self.members.received(&node, 1);
-            let envelope =
-                Wire::JSON_LINES.decode(line).map_err(|error| format!("a line is no envelope: {error}"))?;
-            if envelope.topic != topic || envelope.kind != EnvelopeKind::Message {
-                return Err("a line is no plain message of its topic".to_owned());
-            }
-            let (node, topic, message) = (node.clone(), topic.clone(), envelope.message.into_owned());
-            self.waiting.push_back(Received::Broadcast { node, topic, message });
+            self.waiting.push_back(match read_line(&topic, line) {
+                Ok(message) => Received::Broadcast { node: node.clone(), topic: topic.clone(), message },
+                Err(reason) => Received::Refused { subject: message.subject.to_string(), reason },
+            });
         }
         Ok(())
     }
+}
+
+/// The message in a line of a broadcast of this topic.
+fn read_line(topic: &str, line: &[u8]) -> Result<RawMessage<'static>, String> {
+    let envelope =
+        Wire::JSON_LINES.decode(line).map_err(|error| format!("a line is no envelope: {error}"))?;
+    if envelope.topic != topic || envelope.kind != EnvelopeKind::Message {
+        return Err("a line is no plain message of its topic".to_owned());
+    }
+    Ok(envelope.message.into_owned())
 }
 
 impl fmt::Debug for Broadcasts<'_> {

@@ -14,7 +14,7 @@ use super::super::node::{Node, NodeId};
 use super::{State, VisitError, Visitor};
 
 /// How often nodes that are silent are looked for.
-const LOOK: Duration = Duration::from_millis(250);
+pub(super) const LOOK: Duration = Duration::from_millis(250);
 
 /// What a visitor sees of the nodes.
 #[derive(Debug)]

@@ -215,7 +215,9 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
 
     /// Whether nothing of this endpoint waits for this session to yield, and the program's tasks have another thread.
     fn is_alone(&self) -> bool {
-        let has_threads = |runtime: Handle| runtime.runtime_flavor() != RuntimeFlavor::CurrentThread;
+        let has_threads = |runtime: Handle| {
+            runtime.runtime_flavor() != RuntimeFlavor::CurrentThread && runtime.metrics().num_workers() > 1
+        };
         self.context.endpoint.has_one_connection() && Handle::try_current().is_ok_and(has_threads)
     }
 

@@ -45,8 +45,8 @@ pub(super) struct FurtherTurns {
 }
 
 impl FurtherTurns {
-    /// Whether another turn may begin, now that one is over. However long a listener takes, other tasks wait for one
-    /// turn and little more.
+    /// Whether another turn may begin, now that one is over. However long a listener takes, there is one further turn at
+    /// least, and none begins a millisecond later.
     pub(super) fn may_begin(&mut self) -> bool {
         let now = Instant::now();
         self.taken += 1;

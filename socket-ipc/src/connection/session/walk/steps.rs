@@ -24,7 +24,7 @@ async fn turn_short_messages_is_over_after_512() {
     assert_eq!(scene.noted(), 2 * DISPATCH / 128);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn turn_further_one_dispatches_what_the_first_one_left() {
     let mut scene = Scene::new(Limits::default());
     scene.after(&NOTE.repeat(DISPATCH / 128 + 1));
