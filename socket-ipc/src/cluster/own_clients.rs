@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::client_errors;
 use super::client_streams;
-use super::headers::{self, ErrorFrom, Kind};
+use super::headers::{ErrorFrom, Kind};
 use super::node::NodeId;
 use super::shared::Shared;
 use super::taken::{Requester, Responder};
@@ -74,7 +74,7 @@ async fn take(shared: &Arc<Shared>, message: Message) {
 /// Sends a request to a client, in a span that is linked to the one that the request was sent in.
 fn in_span(shared: &Shared, topic: &str, message: &Message, send: impl FnOnce()) {
     #[cfg(feature = "otel")]
-    if let Some(trace) = headers::trace(message).filter(|_| shared.server.limits().accepts_traces) {
+    if let Some(trace) = super::headers::trace(message).filter(|_| shared.server.limits().accepts_traces) {
         // The user of a program on another machine is not known here.
         let _dispatching = crate::trace::dispatching(Some(&trace), false);
         return crate::trace::of_request(tracing::debug_span!("request", topic)).in_scope(send);
