@@ -280,6 +280,36 @@ support::both_flavours! {
         assert_eq!(server.clients().len(), 1);
     }
 
+    async fn dropped_responder_panics_in_drop_is_reported_and_connection_lives() {
+        let (place, mut events) = (Place::new(), Events::new());
+        let server = Server::new(place.socket());
+        let (error, begun) = (events.reporter(), events.reporter());
+        server.on_error(move |found| error(found.to_string()));
+        server
+            .respond_async::<Request>(move |_, _| {
+                begun("begun".to_owned());
+                let bomb = Bomb;
+                async move {
+                    let _bomb = bomb;
+                    std::future::pending::<Reply>().await
+                }
+            })
+            .unwrap();
+        server.listen().await.unwrap();
+        let mut peer = RawPeer::connect(place.socket()).await;
+        for _ in 0..2 {
+            peer.write(REQUEST).await;
+            assert_eq!(events.next().await, "begun");
+            peer.write("{\"topic\":\"socket-ipc.cancel\",\"message\":1,\"re\":0}\n").await;
+            assert_eq!(events.next().await, "a listener of `request` panicked (client 1): while dropping");
+        }
+        assert_eq!(server.clients().len(), 1);
+        peer.write(REQUEST).await;
+        assert_eq!(events.next().await, "begun");
+        drop(peer);
+        assert_eq!(events.next().await, "a listener of `request` panicked (client 1): while dropping");
+    }
+
     async fn client_finished_future_panics_in_drop_is_reported() {
         let (place, mut events) = (Place::new(), Events::new());
         let listener = UnixListener::bind(place.socket()).unwrap();

@@ -75,6 +75,22 @@ support::both_flavours! {
         assert_eq!(pair(of(&server.stats(), "number").sent), (3, 3 * NUMBER_LEN));
     }
 
+    async fn received_messages_are_counted_once_the_connection_is_idle() {
+        let (_place, server, client) = connected().await;
+        server.on::<Number>(|Number(_), _| {});
+        for _ in 0..10 {
+            client.send(&Number(1)).unwrap();
+        }
+        // Nothing further comes.
+        let counted = async {
+            while server.stats().topics.iter().all(|topic| topic.received.messages < 10) {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon("the count", counted).await;
+        assert_eq!(pair(of(&server.stats(), "number").received), (10, 10 * NUMBER_LEN));
+    }
+
     async fn topics_without_listener_are_counted_together() {
         let (place, server, _client) = connected().await;
         server.on_topic("known", |_, _| {});
