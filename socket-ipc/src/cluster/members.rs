@@ -21,6 +21,9 @@ const MAX_OF_NAME: usize = 256;
 /// How many counts of groups the nodes of one name may have together.
 const MAX_COUNTED_OF_NAME: usize = 4 * MAX_COUNTED;
 
+/// How many counts of nodes that are not known yet are kept.
+const MAX_EARLY: usize = 1024;
+
 /// The longest beat, in bytes.
 pub(super) const BEAT_LEN: usize = 64 * 1024;
 
@@ -63,6 +66,9 @@ pub(super) enum NoRoom {
 #[derive(Default)]
 pub(super) struct Members {
     nodes: HashMap<NodeId, Member>,
+    /// Messages to groups that arrived before the first sign of life of their node: those come another way. Anyone may
+    /// make up nodes, so the last ones are kept.
+    early: Vec<(NodeId, Arc<str>, u64)>,
     /// The last place in the order of what arrived.
     place: u64,
     /// How many broadcasts did not arrive, also of nodes that are forgotten.
@@ -107,7 +113,7 @@ impl Members {
             return Ok((!was_up).then(|| ClusterEvent::NodeUp(node.clone())));
         }
         self.make_room(node)?;
-        let member = Member {
+        let mut member = Member {
             up: true,
             last_sign: now,
             sequence: None,
@@ -119,6 +125,9 @@ impl Members {
             has_left: false,
             lag: 0,
         };
+        for (_, group, count) in self.early.extract_if(.., |(other, ..)| other == node) {
+            member.groups.received(&group, count);
+        }
         self.nodes.insert(node.clone(), member);
         Ok(Some(ClusterEvent::NodeUp(node.clone())))
     }
@@ -152,11 +161,20 @@ impl Members {
         self.place
     }
 
-    /// Counts messages of a node to a group that arrived. Those of a node that is not remembered are not counted.
+    /// Counts messages of a node to a group that arrived.
     pub(super) fn group_received(&mut self, node: &NodeId, group: &Arc<str>, count: u64) {
         if let Some(groups) = self.groups_of(node, group) {
-            groups.received(group, count);
+            return groups.received(group, count);
         }
+        let known = self.early.iter_mut().find(|(other, of, _)| (other, of) == (node, group));
+        if let Some((_, _, before)) = known {
+            *before = before.saturating_add(count);
+            return;
+        }
+        if self.early.len() >= MAX_EARLY {
+            self.early.remove(0);
+        }
+        self.early.push((node.clone(), Arc::clone(group), count));
     }
 
     /// Compares what arrived for a group with what a node says that it sent. `subscribed` is the place of the
@@ -179,6 +197,7 @@ impl Members {
     /// There is no subscription to a group any more.
     pub(super) fn forget_group(&mut self, group: &str) {
         self.nodes.values_mut().for_each(|member| member.groups.forget(group));
+        self.early.retain(|(_, of, _)| **of != *group);
     }
 
     /// The counts of a node, with room for one of this group: however many nodes of a name there are, their counts take
@@ -305,6 +324,35 @@ mod tests {
         assert_eq!(members.beat(&host, beat(3)), None);
         assert_eq!(members.beat(&host, beat(4)), lagged(1));
         assert_eq!(members.nodes()[0].lagged, 4);
+    }
+
+    #[test]
+    fn messages_to_a_group_before_the_first_beat_count() {
+        let (mut members, now, host, group) =
+            (Members::default(), Instant::now(), node(1), Arc::from("room"));
+        let subscribed = members.next_place();
+        let count = |count: u64| {
+            serde_json::from_str::<GroupBeat>(&format!(r#"{{"since":1,"epoch":1,"count":{count}}}"#)).unwrap()
+        };
+        for number in 2..1_000 {
+            members.group_received(&node(number), &group, 1);
+        }
+        members.group_received(&host, &group, 2);
+        members.group_received(&host, &group, 1);
+        for number in 2..1_000 {
+            members.group_received(&node(number), &group, 1);
+        }
+        members.sign(&host, now).unwrap();
+        members.beat(&host, Beat { number: 1, ..beat(0) });
+        let lagged = Some(ClusterEvent::GroupLagged { node: host.clone(), group: "room".into(), count: 1 });
+        assert_eq!(members.group_beat(&host, &group, count(4), Some(subscribed)), lagged);
+        assert_eq!(members.group_beat(&host, &group, count(4), Some(subscribed)), None);
+        for number in 2_000..4_000 {
+            members.group_received(&node(number), &group, 1);
+        }
+        assert_eq!(members.early.len(), MAX_EARLY);
+        members.forget_group("room");
+        assert!(members.early.is_empty());
     }
 
     #[test]
