@@ -61,7 +61,7 @@ fn catalogue_case_names_existing_tests() {
         ("S", 18, None),
         ("Q", 25, None),
         ("G", 8, None),
-        ("N", 19, None),
+        ("N", 23, None),
     ] {
         let ids = (1..=last).map(|number| format!("{letter}{number}"));
         for id in ids.chain(beside.map(str::to_owned)) {

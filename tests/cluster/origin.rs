@@ -9,6 +9,7 @@ use support::{Events, soon};
 
 use crate::domain::Domain;
 use crate::nodes::{Divide, DivideError, News, Node, Wait};
+use crate::stream_topics::{Count, Streams, all, count};
 
 const DIVIDE: &str = r#"{"dividend":6,"divisor":2}"#;
 
@@ -72,6 +73,19 @@ support::both_flavours! {
         assert_eq!(own.request(&Divide { dividend: 6, divisor: 2 }).await.unwrap(), 3);
         assert_eq!(seen.next().await, request("divide", Origin::Client));
         assert!(!Origin::Client.is_remote() && Origin::Engine.is_remote());
+    }
+
+    async fn stream_has_the_origin_of_its_client() {
+        let Some(nats) = Nats::start() else { return };
+        let (other, mut seen) = watched(ClusterOptions::new(nats.url(), "desk").name("other"), |_| false).await;
+        let _streams = Streams::of(&other);
+        let one = Node::join(&nats, "one").await;
+        one.cluster.forward::<Count>().unwrap();
+        one.knows(&other, &["count"]).await;
+        let (client, origin) = client_of(&one).await;
+        let (items, error) = all(client.request_stream(&count(3))).await;
+        assert!(error.is_none() && items == [0, 1, 2], "{items:?} {error:?}");
+        assert_eq!(seen.next().await, ("count".to_owned(), AttemptKind::Stream, origin));
     }
 
     async fn plain_program_is_of_the_engine_whatever_it_sends() {

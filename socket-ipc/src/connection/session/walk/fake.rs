@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 
@@ -208,6 +209,8 @@ pub(in crate::connection) struct Fake {
     limits: Limits,
     metrics: Arc<Metrics>,
     inbox: Arc<InboxBudget>,
+    /// It has another connection.
+    pub(super) has_another: AtomicBool,
     pub(super) noted: Mutex<usize>,
     pub(super) errors: Mutex<Vec<String>>,
     /// Owned by the endpoint, which outlives its connection.
@@ -237,6 +240,7 @@ impl Fake {
             limits,
             metrics,
             inbox,
+            has_another: AtomicBool::new(false),
             noted: Mutex::default(),
             errors: Mutex::default(),
             listening: Arc::clone(&listening),
@@ -323,7 +327,7 @@ impl EndpointState for Fake {
     }
 
     fn has_one_connection(&self) -> bool {
-        true
+        !self.has_another.load(Ordering::Relaxed)
     }
 
     fn user_of(&self, (): ()) -> Option<u32> {

@@ -1,6 +1,7 @@
 //! What a session does in a step, and in a turn.
 
 use std::pin::{Pin, pin};
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -29,6 +30,21 @@ async fn turn_further_one_dispatches_what_the_first_one_left() {
     let mut scene = Scene::new(Limits::default());
     scene.after(&NOTE.repeat(DISPATCH / 128 + 1));
     assert_eq!(scene.noted(), DISPATCH / 128 + 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn turn_beside_another_connection_is_the_only_one() {
+    let mut scene = Scene::new(Limits::default());
+    scene.endpoint.has_another.store(true, Ordering::Relaxed);
+    scene.after(&NOTE.repeat(DISPATCH / 128 + 1));
+    assert_eq!(scene.noted(), DISPATCH / 128);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn turn_on_the_only_thread_is_the_only_one() {
+    let mut scene = Scene::new(Limits::default());
+    scene.after(&NOTE.repeat(DISPATCH / 128 + 1));
+    assert_eq!(scene.noted(), DISPATCH / 128);
 }
 
 #[tokio::test(start_paused = true)]
