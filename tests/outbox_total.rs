@@ -174,7 +174,8 @@ support::both_flavours! {
     }
 
     async fn outbox_total_full_of_trickling_clients_has_room_after_write_stall() {
-        let stall = Duration::from_millis(500);
+        // Long enough for a busy machine to fill the outboxes meanwhile.
+        let stall = Duration::from_secs(2);
         let mut scene = Scene::new(false, |options| options.write_stall(stall)).await;
         let greedy = scene.greedy(8, 3, MIB).await;
         scene.filled(TOTAL - 2 * MIB).await;
