@@ -79,6 +79,27 @@ fn credentials_come_from_options_and_environment_never_from_the_url() {
 }
 
 #[test]
+fn credentials_refused_later_are_said_while_it_tries_again() {
+    let user = |password: &str| format!("authorization {{ user: desk, password: {password} }}");
+    let Some(mut nats) = Nats::start(&user("before")) else { return };
+    for (arguments, of) in [(&["listen"][..], "domain jobs"), (&["nodes", "--watch"], "NATS server")] {
+        let mut watching = command(arguments);
+        let watching = watching.args(["--nats", &nats.url(), "jobs"]);
+        let watching = Running::of(watching.envs([("NATS_USER", "desk"), ("NATS_PASSWORD", "before")]));
+        assert_eq!(watching.error(), "socket-ipc: connected to the domain jobs");
+        let then = |expected: &str| {
+            assert!(std::iter::repeat_with(|| watching.error()).any(|line| line.starts_with(expected)));
+        };
+        nats.kill();
+        nats.restart_with(&user("after"));
+        then(&format!("socket-ipc: no connection to the {of}: the NATS server refuses these credentials"));
+        nats.kill();
+        nats.restart_with(&user("before"));
+        then("socket-ipc: connected to the domain jobs again");
+    }
+}
+
+#[test]
 fn nkey_and_token_let_the_command_in() {
     // The pair of keys in the documentation of NATS.
     let public = "UDXU4RCSJNZOIQHZNWXHXORDPRTGNJAHAHFRGZNEEJCPQTT2M7NLCNF4";

@@ -42,6 +42,12 @@ impl Nats {
         self.child.wait().unwrap();
     }
 
+    /// Starts it again on the same port, with other lines of configuration.
+    pub(crate) fn restart_with(&mut self, config: &str) {
+        std::fs::write(&self.config, config).unwrap();
+        self.restart();
+    }
+
     /// Starts it again on the same port.
     pub(crate) fn restart(&mut self) {
         let (child, lines, _) = spawn(&self.config, &self.port);

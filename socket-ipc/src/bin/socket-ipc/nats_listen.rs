@@ -39,6 +39,7 @@ async fn listen(domain: Domain, topics: BTreeSet<String>, printer: Printer) -> R
                 say(format_args!("skipped what came under {subject}: {reason}"))
             }
             Received::LinkDown => say("lost the NATS server; trying again"),
+            Received::Trouble(reason) => say(format_args!("no connection to the domain {name}: {reason}")),
             Received::LinkUp => say(format_args!("connected to the domain {name} again")),
             _ => {}
         }

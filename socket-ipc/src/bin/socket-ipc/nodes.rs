@@ -104,8 +104,12 @@ async fn watch_all(domain: &Domain, lines: &Lines) -> Result<(), Failure> {
 }
 
 fn say_trouble(change: &NodeChange) {
-    if let NodeChange::Refused { subject, reason } = change {
-        say(format_args!("skipped what came under {subject}: {reason}"));
+    match change {
+        NodeChange::Refused { subject, reason } => {
+            say(format_args!("skipped what came under {subject}: {reason}"));
+        }
+        NodeChange::Trouble(reason) => say(format_args!("no connection to the NATS server: {reason}")),
+        _ => {}
     }
 }
 

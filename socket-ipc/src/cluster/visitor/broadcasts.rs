@@ -5,15 +5,15 @@ use std::fmt;
 
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt as _;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::super::events::ClusterEvent;
 use super::super::incoming::read_beat;
 use super::super::members::Members;
 use super::super::node::NodeId;
+use super::link::{Link, LinkChange};
 use super::nodes::LOOK;
-use super::{State, VisitError, Visitor};
+use super::{VisitError, Visitor};
 use crate::wire::raw_message::RawMessage;
 use crate::wire::{EnvelopeKind, Wire};
 
@@ -46,6 +46,8 @@ pub enum Received {
     },
     /// The connection to the NATS server was lost. It is made again by itself.
     LinkDown,
+    /// Why it can't be made again for now.
+    Trouble(String),
     /// It is there again.
     LinkUp,
 }
@@ -55,8 +57,7 @@ pub struct Broadcasts<'v> {
     visitor: &'v Visitor,
     topic: Option<String>,
     messages: Subscriber,
-    state: watch::Receiver<State>,
-    is_down: bool,
+    link: Link,
     members: Members,
     /// Looks for nodes that give no sign of life, which need not be remembered.
     look: tokio::time::Interval,
@@ -75,8 +76,7 @@ impl Visitor {
             visitor: self,
             topic: topic.map(str::to_owned),
             messages: self.subscribe(subject).await?,
-            state: self.state.clone(),
-            is_down: false,
+            link: Link::new(self.state.clone()),
             members: Members::default(),
             look: tokio::time::interval(LOOK),
             waiting: VecDeque::new(),
@@ -93,33 +93,23 @@ impl Broadcasts<'_> {
             }
             tokio::select! {
                 biased;
-                changed = self.state.changed() => {
-                    changed.map_err(|_| VisitError::LinkDown)?;
-                    self.note_state()?;
-                }
+                change = self.link.changed() => return Ok(match change? {
+                    LinkChange::Down => Received::LinkDown,
+                    LinkChange::Up => Received::LinkUp,
+                    LinkChange::Trouble(reason) => Received::Trouble(reason),
+                }),
                 message = self.messages.next() => match message {
                     Some(message) => self.take(&message),
                     None => return Err(VisitError::LinkDown),
                 },
                 _ = self.look.tick() => {
-                    if self.is_down {
+                    if self.link.is_down() {
                         self.members.excuse_all(Instant::now());
                     }
                     self.members.take_silent(Instant::now(), self.visitor.silence);
                 }
             }
         }
-    }
-
-    fn note_state(&mut self) -> Result<(), VisitError> {
-        let State { is_down, refused } = self.state.borrow_and_update().clone();
-        if let Some(refused) = refused {
-            return Err(VisitError::Refused(refused));
-        }
-        if std::mem::replace(&mut self.is_down, is_down) != is_down {
-            self.waiting.push_back(if is_down { Received::LinkDown } else { Received::LinkUp });
-        }
-        Ok(())
     }
 
     fn take(&mut self, message: &Message) {

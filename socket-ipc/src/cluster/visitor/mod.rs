@@ -5,6 +5,7 @@
 
 mod broadcasts;
 mod error;
+mod link;
 mod nodes;
 mod request;
 mod send;
@@ -12,13 +13,15 @@ mod send;
 use std::fmt;
 use std::time::Duration;
 
-use async_nats::{Client, Event, ServerError, Subscriber};
+use async_nats::{Client, Event, Subscriber};
 use tokio::sync::watch;
 
 use super::connect::{self, Echo, Unconnected};
 use super::node::NodeId;
 use super::options::ClusterOptions;
 use super::subject::Subjects;
+
+use link::State;
 
 pub use broadcasts::{Broadcasts, Received};
 pub use error::VisitError;
@@ -38,21 +41,13 @@ pub struct Visitor {
     state: watch::Receiver<State>,
 }
 
-/// What the NATS client reported.
-#[derive(Clone, Default)]
-struct State {
-    is_down: bool,
-    /// What the NATS server does not allow.
-    refused: Option<String>,
-}
-
 impl Visitor {
     /// Connects to the NATS server of a domain.
     pub async fn connect(options: &ClusterOptions) -> Result<Self, VisitError> {
         options.check().map_err(VisitError::Join)?;
         let node = NodeId::new(NAME, fastrand::u64(..));
         let (noting, state) = watch::channel(State::default());
-        let on_event = move |event: &Event| note(&noting, event);
+        let on_event = move |event: &Event| link::note(&noting, event);
         let nats = connect::connect(options, &node, Echo::Yes, on_event).await.map_err(|error| {
             let may_come = matches!(error, Unconnected::Nats { may_come: true, .. });
             let error = error.of_join(options);
@@ -82,17 +77,6 @@ impl Visitor {
     fn check_len(&self, topic: &str, len: usize) -> Result<(), VisitError> {
         let limit = super::shared::max_payload(&self.nats);
         if len <= limit { Ok(()) } else { Err(VisitError::TooLarge { topic: topic.to_owned(), len, limit }) }
-    }
-}
-
-fn note(state: &watch::Sender<State>, event: &Event) {
-    match event {
-        Event::Connected => state.send_modify(|state| state.is_down = false),
-        Event::Disconnected | Event::Closed => state.send_modify(|state| state.is_down = true),
-        Event::ServerError(ServerError::Other(error)) if error.contains("ermissions") => {
-            state.send_modify(|state| state.refused = Some(error.clone()));
-        }
-        _ => {}
     }
 }
 

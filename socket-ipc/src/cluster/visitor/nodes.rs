@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use async_nats::Subscriber;
 use futures_util::StreamExt as _;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::super::incoming::read_beat;
 use super::super::members::Members;
 use super::super::node::{Node, NodeId};
-use super::{State, VisitError, Visitor};
+use super::link::{Link, LinkChange};
+use super::{VisitError, Visitor};
 
 /// How often nodes that are silent are looked for.
 pub(super) const LOOK: Duration = Duration::from_millis(250);
@@ -33,6 +33,8 @@ pub enum NodeChange {
     },
     /// The connection to the NATS server was lost. It is made again by itself.
     LinkDown,
+    /// Why it can't be made again for now.
+    Trouble(String),
     /// It is there again.
     LinkUp,
 }
@@ -41,8 +43,7 @@ pub enum NodeChange {
 pub struct Nodes<'v> {
     visitor: &'v Visitor,
     beats: Subscriber,
-    state: watch::Receiver<State>,
-    is_down: bool,
+    link: Link,
     members: Members,
     silent: Vec<NodeId>,
     look: tokio::time::Interval,
@@ -54,8 +55,7 @@ impl Visitor {
         Ok(Nodes {
             visitor: self,
             beats: self.subscribe(self.subjects.beats()).await?,
-            state: self.state.clone(),
-            is_down: false,
+            link: Link::new(self.state.clone()),
             members: Members::default(),
             silent: Vec::new(),
             look: tokio::time::interval(LOOK),
@@ -72,16 +72,11 @@ impl Nodes<'_> {
             }
             tokio::select! {
                 biased;
-                changed = self.state.changed() => {
-                    changed.map_err(|_| VisitError::LinkDown)?;
-                    let State { is_down, refused } = self.state.borrow_and_update().clone();
-                    if let Some(refused) = refused {
-                        return Err(VisitError::Refused(refused));
-                    }
-                    if std::mem::replace(&mut self.is_down, is_down) != is_down {
-                        return Ok(if is_down { NodeChange::LinkDown } else { NodeChange::LinkUp });
-                    }
-                }
+                change = self.link.changed() => return Ok(match change? {
+                    LinkChange::Down => NodeChange::LinkDown,
+                    LinkChange::Up => NodeChange::LinkUp,
+                    LinkChange::Trouble(reason) => NodeChange::Trouble(reason),
+                }),
                 beat = self.beats.next() => {
                     let beat = beat.ok_or(VisitError::LinkDown)?;
                     return Ok(self.take(&beat).unwrap_or_else(|reason| {
@@ -89,7 +84,7 @@ impl Nodes<'_> {
                     }));
                 }
                 _ = self.look.tick() => {
-                    if self.is_down {
+                    if self.link.is_down() {
                         self.members.excuse_all(Instant::now());
                     }
                     self.silent = self.members.take_silent(Instant::now(), self.visitor.silence);
