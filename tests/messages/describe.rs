@@ -85,7 +85,7 @@ async fn connected<P>(server: &Server<P>, place: &Place) -> Client {
 #[test]
 fn description_of_protocol_without_server_has_all_topics() {
     let description = Description::of::<Chat>();
-    let manifest = include_str!("../Cargo.toml");
+    let manifest = include_str!("../../Cargo.toml");
     assert!(manifest.contains(&format!("[workspace.package]\nversion = \"{}\"", description.version)));
     assert_eq!(description.protocol.as_deref(), Some("Chat"));
     assert_eq!(topics(&description), CHAT);

@@ -22,14 +22,14 @@ fn crates() -> Vec<String> {
 #[test]
 fn default_build_has_the_documented_number_of_crates() {
     let default = crates();
-    let manifest = include_str!("../socket-ipc/Cargo.toml");
+    let manifest = include_str!("../../socket-ipc/Cargo.toml");
     let lines = manifest.lines().filter(|line| line.contains("optional = true"));
     let optional: Vec<_> = lines.filter_map(|line| line.split_whitespace().next()).collect();
     assert!(optional.contains(&"clap") && optional.contains(&"schemars"), "{optional:?}");
     for optional in optional {
         assert!(!default.iter().any(|name| name == optional), "{optional} is in a default build");
     }
-    let readme = include_str!("../README.md").replace('\n', " ");
+    let readme = include_str!("../../README.md").replace('\n', " ");
     let documented = format!("a default build has {} crates", default.len());
     assert!(readme.contains(&documented), "the README does not say: {documented}");
 }

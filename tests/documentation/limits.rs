@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use socket_ipc::{Delay, limits};
 
-const TABLE: &str = include_str!("../socket-ipc/src/limits/mod.rs");
-const CHAPTER: &str = include_str!("../socket-ipc/src/guide/limits.md");
+const TABLE: &str = include_str!("../../socket-ipc/src/limits/mod.rs");
+const CHAPTER: &str = include_str!("../../socket-ipc/src/guide/limits.md");
 /// The files whose options state their defaults.
 const OPTIONS: [&str; 3] = [
-    include_str!("../socket-ipc/src/endpoint/options.rs"),
-    include_str!("../socket-ipc/src/server/builder.rs"),
-    include_str!("../socket-ipc/src/client/builder.rs"),
+    include_str!("../../socket-ipc/src/endpoint/options.rs"),
+    include_str!("../../socket-ipc/src/server/builder.rs"),
+    include_str!("../../socket-ipc/src/client/builder.rs"),
 ];
 
 /// Every limit as the documentation has to state it, made from its constant.
