@@ -25,6 +25,8 @@ struct Arrived<N> {
     has_started: bool,
     end: Option<End<N>>,
     reader: Option<Waker>,
+    /// Items may be stored without a look at the request: nothing but the window bounds the stream.
+    is_direct: bool,
 }
 
 /// How a stream ends.
@@ -71,6 +73,7 @@ impl<N: Clone> ItemQueue<N> {
             has_started: false,
             end: None,
             reader: None,
+            is_direct: true,
         }))
     }
 
@@ -89,6 +92,30 @@ impl<N: Clone> ItemQueue<N> {
             }
         };
         (stored, arrived.reader.take())
+    }
+
+    /// Stores an item of a stream that has begun, as [`store`](Self::store) does, without a look at the request. `None`
+    /// where the request has to be looked at; the item is not stored then.
+    #[inline]
+    pub(crate) fn store_direct(&self, line: &[u8]) -> Option<Option<Waker>> {
+        let mut arrived = lock(&self.0);
+        if !arrived.is_direct || arrived.refuses(line).is_some() {
+            return None;
+        }
+        arrived.take_in(line);
+        Some(arrived.reader.take())
+    }
+
+    /// From now on each item ends the deadline of the request.
+    pub(crate) fn expect_within_deadline(&self) {
+        lock(&self.0).is_direct = false;
+    }
+
+    /// Nobody reads on.
+    pub(crate) fn abandon(&self) {
+        let mut arrived = lock(&self.0);
+        arrived.is_direct = false;
+        arrived.lines = Lines::default();
     }
 
     /// Ends the stream. The lines that have arrived are read first.
@@ -140,21 +167,39 @@ impl<N: Clone> ItemQueue<N> {
 
 impl<N> Arrived<N> {
     fn store_item(&mut self, line: &[u8]) -> Stored {
-        let size = line.len() as u64;
-        // The reader has an error already, and a line that is on its way is not stored.
-        if self.end.is_some() {
-            return Stored::Aborted;
-        }
-        if let Some(window) = self.window {
-            if self.left <= 0 || size > window {
-                self.end = Some(End::BeyondWindow { size, window });
-                return Stored::Aborted;
+        match self.refuses(line) {
+            None => {
+                self.take_in(line);
+                Stored::Open
             }
-            self.left = self.left.saturating_sub(signed(cost(line.len())));
+            Some(end) => {
+                self.end.get_or_insert(end);
+                Stored::Aborted
+            }
+        }
+    }
+
+    /// The end of a stream that has no room for an item, or has ended.
+    #[inline]
+    fn refuses(&self, item: &[u8]) -> Option<End<N>> {
+        let size = item.len() as u64;
+        match self.window {
+            // The reader has an error already, and a line that is on its way is not stored.
+            window if self.end.is_some() => {
+                Some(End::BeyondWindow { size, window: window.unwrap_or(u64::MAX) })
+            }
+            Some(window) if self.left <= 0 || size > window => Some(End::BeyondWindow { size, window }),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn take_in(&mut self, item: &[u8]) {
+        if self.window.is_some() {
+            self.left = self.left.saturating_sub(signed(cost(item.len())));
         }
         self.has_started = true;
-        self.lines.push(line);
-        Stored::Open
+        self.lines.push(item);
     }
 
     fn waits(&mut self, cx: &Context<'_>) {
@@ -252,6 +297,43 @@ mod tests {
         assert!(!queue.open(100), "the stream has ended: the peer need not know");
         let queue = ItemQueue::new(None);
         assert_eq!(item(&queue, 100_000), Stored::Open);
+    }
+
+    #[test]
+    fn item_queue_direct_item_beyond_window_or_end_is_left_to_the_request() {
+        let queue = ItemQueue::<NoReply>::new(Some(100));
+        let direct = |len| queue.store_direct(&vec![b'x'; len]).is_some();
+        assert!(direct(100));
+        assert!(!direct(1), "the window is used up");
+        assert!(queue.open(100), "that has not ended the stream");
+        assert!(!direct(101), "it is longer than the whole window");
+        assert!(direct(100));
+        queue.end(NoReply::TimedOut);
+        assert!(!queue.open(100) && !direct(1), "it has ended");
+        let Poll::Ready(Arrival::Lines(mut lines)) = read(&queue) else { panic!("no lines") };
+        assert_eq!((lines.next().map(<[u8]>::len), lines.next().map(<[u8]>::len)), (Some(100), Some(100)));
+        assert!(lines.next().is_none());
+    }
+
+    #[test]
+    fn item_queue_with_deadline_or_without_reader_takes_no_direct_item() {
+        let timed = ItemQueue::<NoReply>::new(Some(100));
+        timed.expect_within_deadline();
+        assert!(timed.store_direct(b"one").is_none());
+        assert_eq!(item(&timed, 1), Stored::Open);
+        let abandoned = ItemQueue::<NoReply>::new(Some(100));
+        assert!(abandoned.store_direct(b"one").is_some_and(|reader| reader.is_none()));
+        abandoned.abandon();
+        assert!(abandoned.store_direct(b"two").is_none());
+        assert!(read(&abandoned).is_pending(), "what was not read is dropped");
+    }
+
+    #[test]
+    fn item_queue_direct_item_wakes_the_reader() {
+        let queue = ItemQueue::<NoReply>::new(Some(100));
+        assert!(read(&queue).is_pending());
+        assert!(queue.store_direct(b"one").is_some_and(|reader| reader.is_some()));
+        assert!(queue.has_started());
     }
 
     #[test]

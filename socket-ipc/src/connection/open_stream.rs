@@ -184,6 +184,7 @@ impl OpenStream {
             return false;
         }
         let Some(timeout) = self.options.idle_timeout else { return false };
+        self.items.expect_within_deadline();
         let deadline = Instant::now().checked_add(timeout);
         self.has_deadline = self.pending_requests.set_deadline(self.id, deadline);
         self.has_deadline
@@ -241,6 +242,7 @@ impl Drop for OpenStream {
     fn drop(&mut self) {
         // A stream that has ended is forgotten already.
         self.pending_requests.forget(self.id);
+        self.items.abandon();
     }
 }
 

@@ -3,8 +3,7 @@
 use serde_json::Value;
 
 use crate::wire::{
-    Envelope, EnvelopeKind, StreamPart, Tail, Window, Wire, count_delimiters, decode_item, reply_id_at_end,
-    reply_part_at_end,
+    Envelope, EnvelopeKind, StreamPart, Tail, Window, Wire, count_delimiters, decode_item, reply_at_end,
 };
 
 /// Only a request has a window, and only a reply is a start or an item. What is read in one pass, or seen at the end of
@@ -17,8 +16,9 @@ pub(super) fn check_stream(wire: Wire, bytes: &[u8], envelope: &Envelope<'_>) {
         (part, kind) => panic!("{part:?} of {kind:?}"),
     }
     assert!(!envelope.is_error || envelope.stream == StreamPart::None, "an error is no part of a stream");
-    let seen = reply_part_at_end(bytes);
-    if reply_id_at_end(bytes).is_some() && seen != StreamPart::None {
+    if let Some((_, seen)) = reply_at_end(bytes)
+        && seen != StreamPart::None
+    {
         assert_eq!(seen, envelope.stream, "a part of a stream seen at its end");
     }
     let text = std::str::from_utf8(bytes).unwrap_or_default();

@@ -96,7 +96,13 @@ impl<F: Copy> Router<F> {
 
     /// Counts a reply that was handed to the request that waits for it.
     pub(crate) fn count_reply(&self, bytes: &[u8]) {
-        self.metrics.others.received.add(1, bytes.len() + self.wire.delimiter().len());
+        self.count_replies(1, bytes.len());
+    }
+
+    /// Counts as many of them, of so many bytes without their delimiters.
+    pub(crate) fn count_replies(&self, replies: u64, bytes: usize) {
+        let delimiters = replies as usize * self.wire.delimiter().len();
+        self.metrics.others.received.add(replies, bytes + delimiters);
     }
 
     /// If the message is a reply, hands it to the request that waits for it. Says whether it is a reply.

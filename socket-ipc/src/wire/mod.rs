@@ -21,7 +21,7 @@ pub use kind::{AttemptKind, EnvelopeKind, RequestId};
 pub(crate) use kind::{ReplyTo, StreamPart, Window, byte_count};
 
 pub(crate) use decode::{
-    EnvelopeText, decode_any_kind, decode_item, decode_one_pass, reply_id_at_end, reply_part_at_end,
+    EnvelopeText, decode_any_kind, decode_item, decode_one_pass, reply_at_end, reply_id_at_end,
     request_id_at_end, utf8,
 };
 pub(crate) use encode::{Tail, count_delimiters, topic_or_none};

@@ -17,7 +17,7 @@ use super::item_queue::{ItemQueue, Stored};
 use super::outbox::Outbox;
 use crate::events::CloseCause;
 use crate::sync::lock;
-use crate::wire::{StreamPart, Wire, reply_part_at_end};
+use crate::wire::{StreamPart, Wire, reply_at_end};
 
 /// The outcome of a request: the envelope of its reply, as it arrived, or why there is none.
 pub(super) type Outcome = Result<Box<[u8]>, NoReply>;
@@ -244,9 +244,18 @@ impl PendingRequests {
         }
     }
 
+    /// Where the items of this stream are stored, while it is requested.
+    pub(super) fn items_of(&self, id: u64) -> Option<Arc<ItemQueue>> {
+        match &lock(&self.waiting).requesters.get(&id)?.awaits {
+            Awaits::Items(items) => Some(Arc::clone(items)),
+            Awaits::Reply(_) => None,
+        }
+    }
+
     /// Which part of a stream a line is.
     fn part_of(&self, envelope: &[u8]) -> StreamPart<'static> {
-        match (reply_part_at_end(envelope), &self.cancels) {
+        let part = reply_at_end(envelope).map_or(StreamPart::None, |(_, part)| part);
+        match (part, &self.cancels) {
             // Other programs may write the keys in any order.
             (StreamPart::None, Some(Cancels { wire, .. })) => {
                 match wire.decode(envelope).map(|read| read.stream) {

@@ -6,6 +6,7 @@ use std::cell::OnceCell;
 use std::task::{Context, Poll};
 
 use super::held_requests::HeldRequests;
+use super::last_stream::LastStream;
 use super::reader::Reader;
 use super::rejections::{
     is_forbidden, no_place, no_room, rejected_beside_streams, report_in_flight, report_too_long,
@@ -17,7 +18,7 @@ use crate::connection::control::Control;
 use crate::connection::read_buffer::CHUNK;
 use crate::connection::running_responders::RunningResponders;
 use crate::router::{Cached, PendingCall, Wait};
-use crate::wire::{EnvelopeKind, Frame, RequestId, Wire, reply_id_at_end};
+use crate::wire::{EnvelopeKind, Frame, RequestId, StreamPart, Wire, reply_at_end};
 
 /// A message counts for at least this much of a turn, so that thousands of short ones make no longer turn.
 const LEAST_OF_TURN: usize = 128;
@@ -37,6 +38,7 @@ pub(super) struct Dispatcher<E: EndpointState> {
     begun: u32,
     /// The requests among the messages that are held back. Made when first needed: it takes memory.
     held_requests: Option<Box<HeldRequests>>,
+    last_stream: LastStream,
 }
 
 /// The message at the front of the read buffer, while one of its listeners is running.
@@ -75,6 +77,7 @@ impl<E: EndpointState> Dispatcher<E> {
             peer_reads: true,
             begun: 0,
             held_requests: None,
+            last_stream: LastStream::default(),
         }
     }
 
@@ -163,7 +166,7 @@ impl<E: EndpointState> Dispatcher<E> {
     ) -> Poll<()> {
         let bytes = &reader.unread()[..len];
         let is_blank = || bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
-        if is_blank() || take_reply(bytes, context) {
+        if is_blank() || take_reply(bytes, context, &mut self.last_stream) {
             reader.consume(taken);
             return Poll::Ready(());
         }
@@ -250,11 +253,20 @@ impl<E: EndpointState> Dispatcher<E> {
         }
     }
 
-    /// Takes on the responders that were just called with a message, and polls them.
+    /// Takes on the responders that were just called with a message, if any were, and polls them.
+    #[inline]
     fn begin_responders(&mut self, cx: &mut Context<'_>, context: &ConnectionContext<E>, bytes: &[u8]) {
-        if self.listeners.responder_calls.is_empty() {
-            return;
+        if !self.listeners.responder_calls.is_empty() {
+            self.begin_called_responders(cx, context, bytes);
         }
+    }
+
+    fn begin_called_responders(
+        &mut self,
+        cx: &mut Context<'_>,
+        context: &ConnectionContext<E>,
+        bytes: &[u8],
+    ) {
         let budget = context.endpoint.inbox();
         for mut call in self.listeners.responder_calls.drain(..) {
             self.begun += 1;
@@ -325,8 +337,11 @@ impl<E: EndpointState> Dispatcher<E> {
     }
 
     /// Adds what was counted to the metrics.
-    pub(super) fn count(&mut self) {
+    pub(super) fn count(&mut self, context: &ConnectionContext<E>) {
         self.listeners.count();
+        if let (items @ 1.., bytes) = self.last_stream.take_uncounted() {
+            context.endpoint.router().count_replies(items, bytes);
+        }
     }
 
     /// Drops the running listener and responders, unfinished.
@@ -340,12 +355,28 @@ impl<E: EndpointState> Dispatcher<E> {
 }
 
 /// Hands a reply to the request that waits for it; the future of the request decodes it. `false` if no request waits.
-fn take_reply<E: EndpointState>(bytes: &[u8], context: &ConnectionContext<E>) -> bool {
+#[inline]
+fn take_reply<E: EndpointState>(
+    bytes: &[u8],
+    context: &ConnectionContext<E>,
+    last_stream: &mut LastStream,
+) -> bool {
     let requests = &context.link.pending_requests;
     // Most connections have sent no request: then no message is searched for a `re`.
-    let taken = requests.is_waiting() && reply_id_at_end(bytes).is_some_and(|re| requests.resolve(re, bytes));
+    if !requests.is_waiting() {
+        return false;
+    }
+    let Some((re, part)) = reply_at_end(bytes) else { return false };
+    let is_item = part == StreamPart::Item;
+    if is_item && last_stream.store(re, bytes) {
+        return true;
+    }
+    let taken = requests.resolve(re, bytes);
     if taken {
         context.endpoint.router().count_reply(bytes);
+        if is_item {
+            last_stream.stored(re, requests);
+        }
     }
     taken
 }

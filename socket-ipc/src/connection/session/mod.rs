@@ -43,6 +43,7 @@ mod clock;
 mod dispatcher;
 mod held_requests;
 mod intake;
+mod last_stream;
 mod reader;
 mod rejections;
 mod shutdown;
@@ -140,7 +141,7 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
     fn finish(mut self, cause: CloseCause) -> CloseReason {
         self.dispatcher.give_up(&mut self.reader, &self.context);
         self.reader.discard();
-        self.dispatcher.count();
+        self.dispatcher.count(&self.context);
         self.context.link.pending_requests.end(&cause);
         let writing = self.writer.take_writing();
         let unsent = self.outbox().give_up(self.context.limits().wire, writing);
@@ -187,7 +188,7 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
             if turn.is_over() {
                 // The clock is checked even if the peer never pauses.
                 self.look_at_clock(cx);
-                self.dispatcher.count();
+                self.dispatcher.count(&self.context);
                 let goes_on = self.is_alone() && further.may_begin();
                 // `yield_now` instead of a mere wake-up: the runtime first polls for I/O of other tasks.
                 if !goes_on && std::pin::pin!(yield_now()).poll(cx).is_pending() {
@@ -200,7 +201,7 @@ impl<S: Transport, E: EndpointState> Session<S, E> {
             if self.poll_read(cx, &mut turn.intake).is_ready() || self.poll_clock(cx).is_ready() {
                 continue;
             }
-            self.dispatcher.count();
+            self.dispatcher.count(&self.context);
             // Where nothing can be written any more, queued bytes are no reason to stay awake.
             if self.outbox().park(cx.waker(), blocked || self.writer.ended().is_some()) {
                 return Poll::Pending;

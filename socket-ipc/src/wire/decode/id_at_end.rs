@@ -10,27 +10,26 @@ use crate::wire::kind::{RequestId, StreamPart};
 /// only a key of the envelope can come right before its last value.
 #[inline]
 pub(crate) fn reply_id_at_end(bytes: &[u8]) -> Option<u64> {
-    number_at_end(bytes, REPLY)
+    number_at_end(bytes, REPLY).map(|(_, number)| number)
 }
 
-/// What a reply with a number at its end is of a stream, if it is written as this library writes it.
+/// The same, and what the reply is of a stream, if it is written as this library writes it.
 #[inline]
-pub(crate) fn reply_part_at_end(bytes: &[u8]) -> StreamPart<'static> {
-    let front = bytes.strip_suffix(b"}").unwrap_or_default();
-    let digits = front.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
-    let front = front[..front.len() - digits].strip_suffix(REPLY.as_bytes()).unwrap_or_default();
-    if front.ends_with(ITEM.as_bytes()) {
+pub(crate) fn reply_at_end(bytes: &[u8]) -> Option<(u64, StreamPart<'static>)> {
+    let (front, number) = number_at_end(bytes, REPLY)?;
+    let part = if front.ends_with(ITEM.as_bytes()) {
         StreamPart::Item
     } else if front.ends_with(STARTED.as_bytes()) {
         StreamPart::Started
     } else {
         StreamPart::None
-    }
+    };
+    Some((number, part))
 }
 
 /// The id of a request, in the same way.
 pub(crate) fn request_id_at_end(bytes: &[u8]) -> Option<RequestId> {
-    if let Some(number) = number_at_end(bytes, REQUEST) {
+    if let Some((_, number)) = number_at_end(bytes, REQUEST) {
         return Some(number.into());
     }
     // An id in another form: the key is searched for near the end. If exactly one JSON value lies between it and the
@@ -44,14 +43,13 @@ pub(crate) fn request_id_at_end(bytes: &[u8]) -> Option<RequestId> {
     RequestId::read(value.trim_matches(WHITE_SPACE))
 }
 
+/// The number behind the key at the end, and what is in front of the key.
 #[inline]
-fn number_at_end(bytes: &[u8], key: &str) -> Option<u64> {
+fn number_at_end<'b>(bytes: &'b [u8], key: &str) -> Option<(&'b [u8], u64)> {
     // Most messages end differently.
     let front = bytes.strip_suffix(b"}").filter(|front| front.last().is_some_and(u8::is_ascii_digit))?;
     let digits = front.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
     let (front, digits) = front.split_at(front.len() - digits);
-    if !front.ends_with(key.as_bytes()) {
-        return None;
-    }
-    number_of(digits)
+    let front = front.strip_suffix(key.as_bytes())?;
+    Some((front, number_of(digits)?))
 }

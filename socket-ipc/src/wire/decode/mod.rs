@@ -15,7 +15,7 @@ use super::raw_message::RawMessage;
 use super::{Wire, topic_or_none};
 use any_form::{EnvelopeVisitor, Parts};
 
-pub(crate) use id_at_end::{reply_id_at_end, reply_part_at_end, request_id_at_end};
+pub(crate) use id_at_end::{reply_at_end, reply_id_at_end, request_id_at_end};
 pub(crate) use one_pass::{decode_any_kind, decode_item, decode_one_pass};
 
 /// The content of one message on the wire, which is well-formed throughout.

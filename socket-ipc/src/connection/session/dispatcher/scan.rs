@@ -27,12 +27,12 @@ impl<E: EndpointState> Dispatcher<E> {
         };
         let router = context.endpoint.router();
         let Limits { wire, max_requests, .. } = *context.limits();
-        let Self { held, held_requests, responders, .. } = self;
+        let Self { held, held_requests, responders, last_stream, .. } = self;
         let held_requests = held_requests.get_or_insert_default();
         held_requests.forget_before(reader.consumed());
         let (mut acted, mut blanks, mut others) = (false, Vec::new(), Vec::new());
         reader.extract(skip, |bytes, at| {
-            if take_reply(bytes, context) {
+            if take_reply(bytes, context, last_stream) {
                 return true;
             }
             match Control::read(wire, bytes) {
