@@ -4,6 +4,11 @@ use socket_ipc::{CloseCause, ErrorReply, SendError};
 
 use super::*;
 
+/// A request whose reply waits.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "later", reply = ())]
+struct Later;
+
 support::both_flavours! {
     async fn stream_of_items_arrives_in_order_and_ends() {
         let (_place, server, client) = connected().await;
@@ -12,6 +17,39 @@ support::both_flavours! {
         }
         let client_id = server.clients()[0];
         assert_eq!(all(server.request_stream(&Count { to: 1_000 }, client_id)).await, (0..1_000).collect::<Vec<_>>());
+    }
+
+    async fn stats_count_requests_and_streams_in_flight() {
+        let (_place, server, client) = connected().await;
+        follows(&server);
+        let reply = Arc::new(tokio::sync::Notify::new());
+        let replies = Arc::clone(&reply);
+        server
+            .respond_async::<Later>(move |Later, _| {
+                let reply = Arc::clone(&replies);
+                async move { reply.notified().await }
+            })
+            .unwrap();
+        let in_flight = || (server.stats().requests_in_flight, server.stats().streams_in_flight);
+        let (mut one, mut other) = (client.request_stream(&Follow { numbers: 0 }), client.request_stream(&Follow { numbers: 0 }));
+        soon("the start", one.started()).await.unwrap();
+        soon("the start", other.started()).await.unwrap();
+        let mut requested = client.request(&Later);
+        tokio::select! {
+            biased;
+            replied = &mut requested => panic!("{replied:?}"),
+            () = ping(&client) => {}
+        }
+        assert_eq!(in_flight(), (1, 2));
+        drop(one);
+        ping(&client).await;
+        assert_eq!(in_flight(), (1, 1));
+        reply.notify_one();
+        soon("the reply", requested).await.unwrap();
+        assert_eq!(in_flight(), (0, 1));
+        soon("the close", client.close()).await;
+        until("the end of the stream", || in_flight() == (0, 0)).await;
+        drop(other);
     }
 
     async fn stream_is_a_stream_for_combinators() {

@@ -69,10 +69,13 @@ impl<E: EndpointState> RunningResponders<E> {
         if let Some((id, window)) = call.stream() {
             self.streams.get_or_insert_default().insert(id.clone(), Arc::clone(window));
         }
+        let is_stream = call.stream().is_some();
+        context.endpoint.metrics().responder_began(is_stream);
         self.running.get_or_insert_with(Set::new).responders.push(Running {
             call,
             context: context.clone(),
             len,
+            is_stream,
             waker: None,
         });
     }
@@ -172,6 +175,8 @@ struct Running<E: EndpointState> {
     call: ResponderCall<E::From>,
     context: ConnectionContext<E>,
     len: usize,
+    /// It is counted among the streams in flight.
+    is_stream: bool,
     /// Wakes the set of responders to poll this one. A cancel takes it.
     waker: Option<Waker>,
 }
@@ -227,6 +232,7 @@ impl<E: EndpointState> Future for Running<E> {
 
 impl<E: EndpointState> Drop for Running<E> {
     fn drop(&mut self) {
+        self.context.endpoint.metrics().responder_ended(self.is_stream);
         self.call.give_up(self.context.from, &self.context);
     }
 }

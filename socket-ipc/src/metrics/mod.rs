@@ -63,6 +63,9 @@ pub(crate) struct Metrics {
     pub(crate) dropped_replies: AtomicU64,
     /// Messages of `broadcast_latest` that clients did not get, because a later one of the topic took their place.
     pub(crate) replaced_messages: AtomicU64,
+    /// Responders that have not finished: those with a single reply, and those with a stream.
+    requests_in_flight: AtomicU64,
+    streams_in_flight: AtomicU64,
 }
 
 /// How many topics' counters are allocated together.
@@ -94,6 +97,8 @@ impl Metrics {
             late_replies: AtomicU64::new(0),
             dropped_replies: AtomicU64::new(0),
             replaced_messages: AtomicU64::new(0),
+            requests_in_flight: AtomicU64::new(0),
+            streams_in_flight: AtomicU64::new(0),
         })
     }
 
@@ -148,6 +153,20 @@ impl Metrics {
         self.at(index).sent.add(messages, bytes);
     }
 
+    /// Counts a responder that has begun and did not finish at once.
+    pub(crate) fn responder_began(&self, is_stream: bool) {
+        self.in_flight(is_stream).fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes it off again: it has finished, or was dropped.
+    pub(crate) fn responder_ended(&self, is_stream: bool) {
+        self.in_flight(is_stream).fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn in_flight(&self, is_stream: bool) -> &AtomicU64 {
+        if is_stream { &self.streams_in_flight } else { &self.requests_in_flight }
+    }
+
     /// Counts a connection that ended.
     pub(crate) fn ended(&self, reason: &CloseReason) {
         if let CloseCause::SlowClient | CloseCause::SlowServer = reason.cause {
@@ -168,6 +187,8 @@ impl Metrics {
             late_replies: count(&self.late_replies),
             dropped_replies: count(&self.dropped_replies),
             replaced_messages: count(&self.replaced_messages),
+            requests_in_flight: count(&self.requests_in_flight),
+            streams_in_flight: count(&self.streams_in_flight),
             ..Stats::of_topics(self.topics())
         }
     }

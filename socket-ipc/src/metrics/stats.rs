@@ -51,6 +51,13 @@ pub struct Stats {
     /// later one of the topic took their place: a message counts once for each of these clients. On a client it is 0.
     #[serde(default)]
     pub replaced_messages: u64,
+    /// How many requests of peers are in flight: their responders have begun and have not finished. Streams are not
+    /// among them.
+    #[serde(default)]
+    pub requests_in_flight: u64,
+    /// How many streams that peers have requested are in flight: the responder has begun, and the stream has not ended.
+    #[serde(default)]
+    pub streams_in_flight: u64,
     /// How many groups have members. On a client, which has no groups, this and the next are 0.
     #[serde(default)]
     pub groups: u64,
