@@ -273,11 +273,11 @@ fn request_reply_error_timeout_or_loss_is_printed() {
 
     let listener = UnixListener::bind(&path).unwrap();
     // A server that knows no requests, such as one of the Node library.
-    let requesting = Running::start(["request", &path, "slow", "--timeout", "0.1"]);
+    let requesting = Running::start(["request", &path, "slow", "null", "--timeout", "0.1"]);
     let silent = accept(&listener);
     assert_eq!(requesting.end().failed(5), "no reply to `slow` within 100ms");
     drop(silent);
-    let requesting = Running::start(["request", &path, "lost"]);
+    let requesting = Running::start(["request", &path, "lost", "null"]);
     drop(accept(&listener));
     let error = requesting.end().failed(3);
     assert!(error.starts_with("no reply to `lost`: the "), "{error}");
@@ -311,7 +311,7 @@ fn request_of_a_stream_prints_each_item_as_it_comes() {
     assert_eq!((failed.status, &*failed.output), (Some(4), "0\n"));
     assert!(failed.errors.starts_with("socket-ipc: `count` was rejected (failed): "), "{}", failed.errors);
     // It prints what there is, and goes on until it is told to end.
-    let following = Running::start(["request", &path, "follow", "--timeout", "5"]);
+    let following = Running::start(["request", &path, "follow", "null", "--timeout", "5"]);
     assert_eq!(following.line(), "7");
     following.signal(Signal::INT);
     assert_eq!(following.end().well(), "");
@@ -323,11 +323,11 @@ fn request_of_a_stream_prints_each_item_as_it_comes() {
     drop(output);
     assert_eq!(following.wait().unwrap().code(), Some(0));
     ended.recv_timeout(command::DEADLINE).unwrap();
-    let following = Running::start(["request", &path, "follow"]);
+    let following = Running::start(["request", &path, "follow", "null"]);
     assert_eq!(following.line(), "7");
     ours.close();
     let end = following.end();
-    assert_eq!(end.status, Some(4), "{}", end.errors);
+    assert_eq!(end.status, Some(3), "{}", end.errors);
     assert!(end.errors.contains("the connection is being closed"), "{}", end.errors);
 }
 
@@ -344,7 +344,7 @@ impl Drop for DropReporter {
 fn send_retry_waits_for_the_server() {
     let place = Place::new();
     let path = place.socket();
-    let waiting = Running::start(["send", &path, "hello", "--retry"]);
+    let waiting = Running::start(["send", &path, "hello", "null", "--retry"]);
     assert_eq!(waiting.error(), format!("socket-ipc: no server: {path} does not exist; trying again"));
     let server = Running::serve(&path, []);
     assert_eq!(server.json(), json!({"client": 1, "topic": "hello", "message": null}));

@@ -76,7 +76,9 @@ fn argument_mistake_prints_one_line_with_what_was_expected() {
         assert!(line.contains(expected), "{arguments:?}: {line}");
     };
     wrong(&[], "expected one of listen, send, request, serve, ");
-    wrong(&["lisen"], "found 'lisen'");
+    wrong(&["lisen"], "found 'lisen', did you mean 'listen'?");
+    wrong(&["xyz"], "found 'xyz'; --help");
+    wrong(&["types", "a.sock", "--lang", "typscript"], "did you mean 'typescript'?");
     for name in ["listen", "serve", "status", "topics"] {
         wrong(&[name], "missing <PATH>; expected socket-ipc ");
         wrong(&[name, ""], "<PATH>: expected a value, found nothing");
@@ -121,6 +123,10 @@ fn argument_mistake_prints_one_line_with_what_was_expected() {
         wrong(&arguments, "--wire <WIRE>: expected one of json, node-0.4, node-0.2, node-0.1, found 'node'");
     }
     wrong(&["send", "a.sock", "t", "--wait"], "--wait <TOPIC>: expected a value");
+    wrong(&["request", "a.sock", "t", "--count", "0"], "--count <ITEMS>");
+    wrong(&["listen", "a.sock", "--send", ""], "--send <TOPIC JSON>: expected `TOPIC JSON` or an envelope");
+    wrong(&["listen", "a.sock", "--send", "hello {"], "or an envelope: EOF while parsing an object");
+    wrong(&["listen", "a.sock", "--group", "g"], "over a socket the server decides who is in a group");
     wrong(&["serve", "a.sock", "--eccho"], "did you mean '--echo'?");
     wrong(&["completions"], "missing <SHELL>");
     wrong(

@@ -97,14 +97,15 @@ fn topics_types_and_status_of_server_with_protocol() {
     assert!(types.contains("export interface Replies {\n    \"how many\": unknown;"), "{types}");
     let report: Value = serde_json::from_str(&run(["status", &path]).well()).unwrap();
     assert_eq!(report["description"]["protocol"], "Chat");
-    // The connections of `topics` and `types`, and that of this `status`.
-    assert_eq!(report["stats"]["total_connections"], 3);
+    // The connections of `topics` and `types`, without that of this `status`.
+    assert_eq!(report["stats"]["total_connections"], 2);
+    assert_eq!(report["stats"]["open_connections"], 0);
     let Some(terminal) = on_a_terminal("NO_COLOR=1", &format!("status {path}")) else { return };
     assert!(terminal.line().starts_with(&format!("{path} is alive, process {} ", std::process::id())));
     assert_eq!(terminal.line(), format!("socket-ipc {}, protocol Chat, 2 topics", env!("CARGO_PKG_VERSION")));
-    assert_eq!(terminal.line(), "clients: 1 now, 4 in all");
-    let messages = terminal.line();
-    assert!(messages.starts_with("messages: ") && messages.ends_with(" sent (0 a second)"), "{messages}");
+    assert_eq!(terminal.line(), "clients: 0 now, 3 in all, 0 disconnected as slow consumers");
+    assert_eq!(terminal.line(), "messages: 0 received (0 a second), 0 sent (0 a second)");
+    assert_eq!(terminal.line(), "in flight: 0 requests, 0 streams");
     let queued = terminal.line();
     assert!(queued.starts_with("queued: ") && queued.ends_with(" at most"), "{queued}");
     runtime.block_on(server.close());
@@ -160,12 +161,12 @@ fn status_described_server_prints_description_and_stats() {
     let report: Value = serde_json::from_str(&run(["status", &path]).well()).unwrap();
     assert_eq!(report["alive"], true);
     assert_eq!(report["description"]["protocol"], "Calculator");
-    assert_eq!(report["stats"]["total_connections"], 7);
+    assert_eq!(report["stats"]["total_connections"], 6);
     assert_eq!(report["rates"], json!({"received": 0.0, "sent": 0.0}), "no other client sends anything");
     let Some(terminal) = on_a_terminal("NO_COLOR=1", &format!("status {path}")) else { return };
     assert!(terminal.line().starts_with(&format!("{path} is alive, process {} ", std::process::id())));
     assert_eq!(terminal.line(), "socket-ipc 9.9.9, protocol Calculator, 3 topics");
-    assert_eq!(terminal.line(), "clients: 1 now, 7 in all");
+    assert_eq!(terminal.line(), "clients: 0 now, 6 in all, 0 disconnected as slow consumers");
     assert_eq!(terminal.line(), "messages: 3 received (0 a second), 2 sent (0 a second)");
 }
 

@@ -19,7 +19,7 @@ use crate::server::ClientGroup;
 use crate::sync::lock;
 
 /// The longest count of a group, in bytes.
-const GROUP_BEAT_LEN: usize = 256;
+pub(super) const GROUP_BEAT_LEN: usize = 256;
 
 /// How long to wait where too many requests are pending to ask the NATS server for a confirmation.
 const AGAIN: Duration = Duration::from_millis(20);

@@ -143,14 +143,19 @@ impl Shared {
 }
 
 pub(super) fn read(message: &Message) -> Sent {
-    if headers::is_nobody(message) {
-        return Sent::Nobody;
-    }
-    if let Some((from, error)) = headers::error_reply(message) {
-        return Sent::error(from, error);
+    if let Some(error) = read_error(message) {
+        return error;
     }
     match serde_json::from_slice(&message.payload) {
         Ok(reply) => Sent::Reply(reply),
         Err(error) => Sent::Undecodable(error.to_string()),
     }
+}
+
+/// The error that a message to an inbox is; `None` where it is none.
+pub(super) fn read_error(message: &Message) -> Option<Sent> {
+    if headers::is_nobody(message) {
+        return Some(Sent::Nobody);
+    }
+    headers::error_reply(message).map(|(from, error)| Sent::error(from, error))
 }

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use socket_ipc::Wire;
 
-use crate::json::Given;
+use crate::json::{Envelope, Given};
 #[cfg(feature = "nats")]
 use crate::nats::Nats;
 
@@ -25,7 +25,7 @@ const STATUSES: &str = "\
 Exit status:
   0  well done; also when Ctrl-C, SIGTERM, or the end of the program that reads it ends `listen`,
      `serve`, `nodes`, or the stream of a `request`
-  1  any other error
+  1  any other error, such as a server that speaks another wire
   2  a mistake in the arguments
   3  no connection, or it was lost
   4  the server, or NATS, rejected the request
@@ -87,8 +87,7 @@ Example: socket-ipc send --nats nats://10.0.0.1:4222 jobs note '{\"text\":\"hell
 
 const REQUEST_OVER_NATS: &str = "\
 Over NATS a request goes to one server of the domain that offers its topic. Ctrl-C cancels it. It
-is lost, with exit status 3, if that server gives no sign of life for 3 seconds. Streams are not
-printed.
+is lost, with exit status 3, if that server gives no sign of life for 3 seconds.
 
 Example: NATS_USER=me NATS_PASSWORD=secret socket-ipc request --nats nats://10.0.0.1:4222 jobs submit 7";
 
@@ -134,7 +133,11 @@ It waits for the server, and comes back to it after it was lost; standard error 
 In a pipe each message is a line:
   {\"time\":\"2026-01-31T12:00:00.000Z\",\"topic\":\"news\",\"message\":{\"text\":\"hello\"}}
 
-Example: socket-ipc listen /tmp/myApp.sock news weather | jq .message";
+Some servers send only to clients that have said what they want. --send says it, over each
+connection that is made: a topic, a space and JSON, or an envelope.
+
+Example: socket-ipc listen /tmp/myApp.sock news weather | jq .message
+Example: socket-ipc listen /tmp/myApp.sock --send 'enter {\"room\":5}' --send 'name \"shell\"'";
 
 #[derive(Args, Debug)]
 pub(crate) struct Listen {
@@ -143,16 +146,28 @@ pub(crate) struct Listen {
     /// The topics to print: all, unless some are given
     #[arg(value_name = "TOPIC")]
     pub(crate) topics: Vec<String>,
+    /// Send this over each connection, such as 'enter {"room":5}'; may be given several times
+    #[arg(long, value_name = "TOPIC JSON")]
+    pub(crate) send: Vec<Envelope>,
+    /// With --nats: print what is broadcast to this group, in place of what is broadcast to all
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group: Option<String>,
+    /// On a terminal, spread JSON over several lines
+    #[arg(long)]
+    pub(crate) pretty: bool,
     #[cfg(feature = "nats")]
     #[command(flatten)]
     pub(crate) nats: Nats,
 }
 
 const SEND: &str = "\
-It ends when all has been written. The JSON travels as it is given, whatever its numbers.
+It ends when all has been written. The JSON travels as it is given, whatever its numbers. Without
+JSON it sends null, but not where standard input holds something that would be ignored. While it
+waits, an error reply to the message ends it with exit status 4: an `error` with a code and a text.
 
 Example: socket-ipc send /tmp/myApp.sock hello '{\"name\":\"shell\"}' --wait greeting
-Example: seq 3 | socket-ipc send /tmp/myApp.sock number -";
+Example: seq 3 | socket-ipc send /tmp/myApp.sock number -
+Example: socket-ipc send /tmp/myApp.sock helo --check";
 
 #[derive(Args, Debug)]
 pub(crate) struct Send {
@@ -160,15 +175,21 @@ pub(crate) struct Send {
     pub(crate) server: Place,
     /// The topic to send it under
     pub(crate) topic: String,
-    /// The message as JSON; `-` is one for each line of standard input
-    #[arg(value_name = "JSON", default_value = "null", allow_negative_numbers = true)]
-    pub(crate) message: Given,
+    /// The message as JSON, null if it is left out; `-` is one for each line of standard input
+    #[arg(value_name = "JSON", allow_negative_numbers = true)]
+    pub(crate) message: Option<Given>,
+    /// First see whether the server has the topic, as it describes itself
+    #[arg(long)]
+    pub(crate) check: bool,
     /// Then wait for the next message of this topic, and print it
     #[arg(long, value_name = "TOPIC")]
     pub(crate) wait: Option<String>,
     /// How long to wait for it, in seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
     pub(crate) timeout: Duration,
+    /// On a terminal, spread JSON over several lines
+    #[arg(long)]
+    pub(crate) pretty: bool,
     #[command(flatten)]
     pub(crate) patience: Patience,
     #[cfg(feature = "nats")]
@@ -179,9 +200,10 @@ pub(crate) struct Send {
 const REQUEST: &str = "\
 The server replies with a responder (`respond`). One that uses the Node library has none:
 `send --wait` is for that. The items of a stream are printed as they come, one a line, until it
-ends, or Ctrl-C ends it.
+ends, or Ctrl-C cancels it. An error reply is printed with its data, and the exit status is 4.
 
-Example: socket-ipc request /tmp/myApp.sock add '{\"left\":2,\"right\":3}'";
+Example: socket-ipc request /tmp/myApp.sock add '{\"left\":2,\"right\":3}'
+Example: socket-ipc request /tmp/myApp.sock follow '{\"id\":7}' --count 10";
 
 #[derive(Args, Debug)]
 pub(crate) struct Request {
@@ -189,12 +211,18 @@ pub(crate) struct Request {
     pub(crate) server: Place,
     /// The topic of the request
     pub(crate) topic: String,
-    /// The request as JSON; `-` is all of standard input
-    #[arg(value_name = "JSON", default_value = "null", allow_negative_numbers = true)]
-    pub(crate) request: Given,
+    /// The request as JSON, null if it is left out; `-` is all of standard input
+    #[arg(value_name = "JSON", allow_negative_numbers = true)]
+    pub(crate) request: Option<Given>,
+    /// Cancel a stream after so many items
+    #[arg(long, value_name = "ITEMS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) count: Option<u64>,
     /// How long the reply, or the start of a stream, may take, in seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "10")]
     pub(crate) timeout: Duration,
+    /// On a terminal, spread JSON over several lines
+    #[arg(long)]
+    pub(crate) pretty: bool,
     #[command(flatten)]
     pub(crate) patience: Patience,
     #[cfg(feature = "nats")]
@@ -222,6 +250,9 @@ pub(crate) struct Serve {
     /// Send each message back to its client, under its topic
     #[arg(long)]
     pub(crate) echo: bool,
+    /// On a terminal, spread JSON over several lines
+    #[arg(long)]
+    pub(crate) pretty: bool,
 }
 
 const TOPICS: &str = "\
@@ -270,8 +301,9 @@ pub(crate) enum Language {
 }
 
 const STATUS: &str = "\
-It exits with 0 if the server is alive, and with 3 if there is none, or it accepts no client. In a
-pipe it prints one line, whose description, stats and rates are null where the server gives none:
+It exits with 0 if the server is alive, with 3 if there is none, or it accepts no client, and with
+1 if it speaks another wire. Neither its own connection nor its own messages count. In a pipe it
+prints one line, whose description, stats and rates are null where the server gives none:
   {\"path\":\"/tmp/myApp.sock\",\"alive\":true,\"process\":42,\"program\":\"myApp\",\"user\":1000,
    \"name\":\"me\",\"description\":{…},\"stats\":{…},\"rates\":{\"received\":9.5,\"sent\":0.0}}
 Rates are messages a second, between two looks at the metrics.
@@ -315,13 +347,14 @@ pub(crate) struct Place {
 
 impl Place {
     pub(crate) fn wire(&self) -> Wire {
-        match self.wire {
-            WireName::Json => Wire::JSON_LINES,
-            WireName::Node04 => Wire::NODE_0_4,
-            WireName::Node02 => Wire::NODE_0_2,
-            WireName::Node01 => Wire::NODE_0_1,
-        }
+        self.wire.wire()
     }
+}
+
+/// The wires of `--wire`, and their names.
+pub(crate) fn wires() -> impl Iterator<Item = (String, Wire)> {
+    let name = |wire: &WireName| Some(wire.to_possible_value()?.get_name().to_owned());
+    WireName::value_variants().iter().filter_map(move |wire| Some((name(wire)?, wire.wire())))
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -333,6 +366,17 @@ enum WireName {
     Node02,
     #[value(name = "node-0.1")]
     Node01,
+}
+
+impl WireName {
+    fn wire(self) -> Wire {
+        match self {
+            Self::Json => Wire::JSON_LINES,
+            Self::Node04 => Wire::NODE_0_4,
+            Self::Node02 => Wire::NODE_0_2,
+            Self::Node01 => Wire::NODE_0_1,
+        }
+    }
 }
 
 /// How long to wait for a server.

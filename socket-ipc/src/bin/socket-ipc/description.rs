@@ -23,14 +23,19 @@ pub(crate) fn of(
     timeout: Duration,
 ) -> Result<RawMessage<'static>, Failure> {
     running::to_the_end(async move {
-        let client = reach::client(server, patience);
-        client.connect().await?;
-        let reply = describe(&client, timeout).await.map_err(|error| {
-            let why = no_description(&error);
-            Failure::new(Failure::from(error).status(), why)
-        })?;
-        client.close().await;
+        let reached = reach::client(server, patience);
+        reached.client.connect().await?;
+        let reply = reached.or_other_wire(required(&reached.client, timeout)).await?;
+        reached.client.close().await;
         Ok(reply)
+    })
+}
+
+/// The description of a server. One without is a failure.
+pub(crate) async fn required(client: &Client, timeout: Duration) -> Result<RawMessage<'static>, Failure> {
+    describe(client, timeout).await.map_err(|error| {
+        let why = no_description(&error);
+        Failure::new(Failure::from(error).status(), why)
     })
 }
 

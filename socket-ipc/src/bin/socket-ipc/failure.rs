@@ -5,7 +5,7 @@ use std::fmt::{self, Display};
 use std::io::Write;
 use std::process::ExitCode;
 
-use socket_ipc::{ListenError, RequestError, SendError};
+use socket_ipc::{ErrorReply, ListenError, RawMessage, RequestError, SendError};
 
 use crate::paint::one_line;
 
@@ -33,6 +33,12 @@ impl Failure {
 
     pub(crate) fn other(text: impl Into<String>) -> Self {
         Self::new(Status::Other, text)
+    }
+
+    /// Adds to what it says.
+    pub(crate) fn with(mut self, more: &str) -> Self {
+        self.text += more;
+        self
     }
 
     pub(crate) fn status(&self) -> Status {
@@ -72,21 +78,53 @@ impl From<SendError> for Failure {
     }
 }
 
-impl<E: fmt::Debug + 'static> From<RequestError<E>> for Failure {
-    fn from(error: RequestError<E>) -> Self {
-        let status = match error {
-            RequestError::Send(error) => return error.into(),
-            RequestError::Timeout { .. } => Status::Deadline,
-            RequestError::ConnectionLost { .. } => Status::NoConnection,
-            RequestError::NoResponder { .. }
-            | RequestError::RequestUndecodable { .. }
-            | RequestError::ResponderPanicked { .. }
-            | RequestError::Failed { .. }
-            | RequestError::Rejected { .. } => Status::Rejected,
-            _ => Status::Other,
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
+        let data = match &error {
+            RequestError::Rejected { reply, .. } => reply.data().map(|data| data.as_str().to_owned()),
+            _ => None,
         };
-        Self::new(status, with_causes(&error))
+        of_request(error, data)
     }
+}
+
+impl From<RequestError<RawMessage<'static>>> for Failure {
+    fn from(error: RequestError<RawMessage<'static>>) -> Self {
+        let data = match &error {
+            RequestError::Failed { error, .. } => Some(error),
+            RequestError::Rejected { reply, .. } => reply.data(),
+            _ => None,
+        };
+        let data = data.map(|data| data.as_str().to_owned());
+        of_request(error, data)
+    }
+}
+
+/// `data` is the JSON text of the responder's own error.
+fn of_request<E: fmt::Debug + 'static>(error: RequestError<E>, data: Option<String>) -> Failure {
+    let status = match &error {
+        RequestError::Timeout { .. } => Status::Deadline,
+        RequestError::ConnectionLost { .. } => Status::NoConnection,
+        // The server closes the connection.
+        RequestError::Rejected { reply, .. } if reply.code() == ErrorReply::CLOSING => Status::NoConnection,
+        RequestError::NoResponder { .. }
+        | RequestError::RequestUndecodable { .. }
+        | RequestError::ResponderPanicked { .. }
+        | RequestError::Failed { .. }
+        | RequestError::Rejected { .. } => Status::Rejected,
+        _ => Status::Other,
+    };
+    if let RequestError::Send(error) = error {
+        return error.into();
+    }
+    let text = with_causes(&error);
+    Failure::new(
+        status,
+        match data {
+            Some(data) => format!("{text}; its data: {data}"),
+            None => text,
+        },
+    )
 }
 
 /// Prints a text on standard error, in one line. A long text is shortened.

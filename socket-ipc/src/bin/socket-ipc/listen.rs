@@ -3,10 +3,14 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use socket_ipc::Client;
+use serde_json::value::RawValue;
+use socket_ipc::{Client, SendError};
+use tokio::sync::mpsc;
 
 use crate::arguments::Listen;
-use crate::failure::{Failure, say};
+use crate::error_reply::{self, ERROR};
+use crate::failure::{Failure, Status, say};
+use crate::json::Envelope;
 use crate::output::Printer;
 use crate::{reach, running};
 
@@ -15,31 +19,76 @@ pub(crate) fn run(arguments: Listen) -> Result<(), Failure> {
     if arguments.nats.is_given() {
         return crate::nats_listen::run(arguments);
     }
+    if let Some(group) = &arguments.group {
+        return Err(of_a_group(group));
+    }
     let (printer, broken) = Printer::new();
-    let printer = Arc::new(printer);
-    let client = reach::builder(&arguments.server).build();
-    if arguments.topics.is_empty() {
+    let printer = Arc::new(printer.pretty(arguments.pretty));
+    let reached = reach::lasting_client(&arguments.server)?;
+    let client = &reached.client;
+    let topics = BTreeSet::from_iter(arguments.topics);
+    if !arguments.send.is_empty() && !topics.is_empty() && !topics.contains(ERROR) {
+        client.on_topic(ERROR, |message| {
+            if let Some(reply) = error_reply::read(&message) {
+                say(format_args!("the server replied with an error: {}", error_reply::shown(&reply)));
+            }
+        });
+    }
+    if topics.is_empty() {
         client.on_message(move |message, topic| printer.message(None, topic, &message));
     } else {
         // A topic that is given twice is printed once.
-        for topic in BTreeSet::from_iter(arguments.topics) {
+        for topic in topics {
             let printer = Arc::clone(&printer);
             client.on_topic(&topic.clone(), move |message| printer.message(None, &topic, &message));
         }
     }
-    say_what_happens(&client, arguments.server.path.display().to_string());
+    let mut unsent = send_on_connect(client, arguments.send);
+    say_what_happens(client, arguments.server.path.display().to_string());
     let work = async move {
-        client.connect().await?;
-        client.closed().await;
-        Ok(())
+        let listening = async {
+            reached.client.connect().await?;
+            tokio::select! {
+                () = reached.client.closed() => Ok(()),
+                Some(failure) = unsent.recv() => Err(failure),
+            }
+        };
+        reached.or_other_wire(listening).await
     };
     // Nothing is queued, so the connection may end with this process.
     running::until_told(work, broken, async {})
 }
 
+/// Over a socket the server decides who is in a group.
+fn of_a_group(group: &str) -> Failure {
+    Failure::new(
+        Status::Usage,
+        format!(
+            "--group '{group}' is for --nats: over a socket the server decides who is in a group. Send it what it takes \
+             for that on every connection, such as --send 'enter {{\"room\":5}}'; `socket-ipc topics` lists its topics"
+        ),
+    )
+}
+
+/// Sends the messages over each connection, before anything else. Returns the receiver of what can't be sent.
+fn send_on_connect(client: &Client, messages: Vec<Envelope>) -> mpsc::Receiver<Failure> {
+    let (sender, unsent) = mpsc::channel(1);
+    let handle = client.handle();
+    client.on_connect(move || {
+        for Envelope { topic, message } in &messages {
+            match handle.send_raw::<RawValue>(topic, message) {
+                Ok(()) => {}
+                // They are sent over the next connection.
+                Err(SendError::NotConnected { .. }) => return,
+                // The first failure ends the command, so further ones are dropped.
+                Err(error) => drop(sender.try_send(error.into())),
+            }
+        }
+    });
+    unsent
+}
+
 fn say_what_happens(client: &Client, path: String) {
-    reach::say_what_is_new(client);
-    reach::say_what_is_wrong(client);
     let again = path.clone();
     client.on_connect({
         let first = std::sync::Once::new();

@@ -8,7 +8,9 @@
 mod arguments;
 mod completions;
 mod description;
+mod error_reply;
 mod failure;
+mod first_bytes;
 mod json;
 mod lines;
 mod listen;
@@ -22,6 +24,7 @@ mod nats_request;
 mod nats_send;
 #[cfg(feature = "nats")]
 mod nodes;
+mod other_wire;
 mod output;
 mod paint;
 mod peer;
@@ -32,8 +35,10 @@ mod running;
 mod send;
 mod serve;
 mod status;
+mod suggestion;
 mod topics;
 mod types;
+mod unread_input;
 mod usage;
 
 use std::process::ExitCode;

@@ -194,9 +194,10 @@ impl From<VisitError> for Failure {
         let status = match error {
             VisitError::Request(error) => return error.into(),
             VisitError::NotThere(error) | VisitError::Join(error) => return of_join(error),
-            VisitError::LinkDown | VisitError::NotAcknowledged { .. } | VisitError::Lost { .. } => {
-                Status::NoConnection
-            }
+            VisitError::LinkDown
+            | VisitError::NotAcknowledged { .. }
+            | VisitError::Lost { .. }
+            | VisitError::ItemsLost { .. } => Status::NoConnection,
             VisitError::Refused(_) | VisitError::NoResponder { .. } => Status::Rejected,
             _ => Status::Other,
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 use socket_ipc::cluster::visitor::Received;
 
 use crate::arguments::Listen;
-use crate::failure::{Failure, say};
+use crate::failure::{Failure, Status, say};
 use crate::nats::Domain;
 use crate::output::Printer;
 use crate::running;
@@ -15,19 +15,34 @@ use crate::running;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(arguments: Listen) -> Result<(), Failure> {
-    let Listen { server, topics, nats } = arguments;
+    let Listen { server, topics, send, group, pretty, nats } = arguments;
+    if !send.is_empty() {
+        return Err(Failure::new(
+            Status::Usage,
+            "--send is for sockets: over NATS a message goes to one server; use `send`",
+        ));
+    }
     let domain = Domain::of(&server, &nats, CONNECT_TIMEOUT, true)?;
     let (printer, broken) = Printer::new();
-    let work = listen(domain, topics.into_iter().collect(), printer);
+    let printer = printer.pretty(pretty);
+    let work = listen(domain, group, topics.into_iter().collect(), printer);
     // Nothing is queued, so the connection may end with this process.
     running::until_told(work, broken, async {})
 }
 
-async fn listen(domain: Domain, topics: BTreeSet<String>, printer: Printer) -> Result<(), Failure> {
+async fn listen(
+    domain: Domain,
+    group: Option<String>,
+    topics: BTreeSet<String>,
+    printer: Printer,
+) -> Result<(), Failure> {
     let visitor = domain.connect().await?;
     let name = &domain.name;
     // All topics, also where some are given: what did not arrive is counted over all of them.
-    let mut broadcasts = visitor.broadcasts(None).await?;
+    let mut broadcasts = match &group {
+        None => visitor.broadcasts(None).await?,
+        Some(group) => visitor.group_broadcasts(group).await?,
+    };
     say(format_args!("connected to the domain {name}"));
     loop {
         match broadcasts.next().await? {

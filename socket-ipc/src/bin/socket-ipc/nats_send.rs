@@ -10,10 +10,15 @@ use crate::failure::{Failure, Status, say};
 use crate::json::{self, Given};
 use crate::nats::Domain;
 use crate::output::{self, Reader};
-use crate::{lines, running};
+use crate::{lines, running, unread_input};
 
 pub(crate) fn run(arguments: Send) -> Result<(), Failure> {
-    let Send { server, topic, message, wait, timeout, patience, nats } = arguments;
+    let Send { server, topic, message, check, wait, timeout, pretty, patience, nats } = arguments;
+    if check {
+        let text = "--check is for sockets: over NATS, `send` itself says where no server offers the topic";
+        return Err(Failure::new(Status::Usage, text));
+    }
+    let message = unread_input::or_null(message)?;
     let domain = Domain::of(&server, &nats, patience.connect_timeout, patience.retry)?;
     running::to_the_end(async move {
         let visitor = domain.connect().await?;
@@ -30,7 +35,7 @@ pub(crate) fn run(arguments: Send) -> Result<(), Failure> {
         match &mut awaited {
             Some((broadcasts, topic)) => {
                 let message = next(broadcasts, topic, timeout).await?;
-                output::print(&Reader::find().json(message.as_str()))
+                output::print(&Reader::find().json(message.as_str(), pretty))
             }
             None => Ok(()),
         }

@@ -31,8 +31,8 @@ impl Reader {
         Self::Person { colours }
     }
 
-    /// One message as a line, with its newline.
-    fn message(self, sender: Sender, topic: &str, message: &RawMessage<'_>) -> Output {
+    /// One message as a line, with its newline; `pretty`, its JSON is spread over several lines for people.
+    fn message(self, sender: Sender, topic: &str, message: &RawMessage<'_>, pretty: bool) -> Output {
         let Self::Person { colours } = self else {
             return Output::ForPrograms(json_line(sender, topic, message));
         };
@@ -49,18 +49,18 @@ impl Reader {
         }
         line.put_topic(topic);
         line.put(" ");
-        line.put_json(message.as_str());
+        line.put_json(message.as_str(), pretty);
         line.end_line();
         Output::ForPeople(line)
     }
 
-    /// JSON as a line, with its newline.
-    pub(crate) fn json(self, text: &str) -> Output {
+    /// JSON as a line, with its newline; `pretty`, it is spread over several lines for people.
+    pub(crate) fn json(self, text: &str, pretty: bool) -> Output {
         match self {
             Self::Program => Output::ForPrograms(paint::json_line(text) + "\n"),
             Self::Person { colours } => {
                 let mut line = Shown::new(colours);
-                line.put_json(text);
+                line.put_json(text, pretty);
                 line.end_line();
                 Output::ForPeople(line)
             }
@@ -147,6 +147,7 @@ pub(crate) fn print(output: &Output) -> Result<(), Failure> {
 #[derive(Debug)]
 pub(crate) struct Printer {
     reader: Reader,
+    pretty: bool,
     broken: mpsc::Sender<io::Error>,
 }
 
@@ -154,19 +155,24 @@ impl Printer {
     /// Returns the printer, and the receiver of the error if it can't print.
     pub(crate) fn new() -> (Self, mpsc::Receiver<io::Error>) {
         let (broken, why) = mpsc::channel(1);
-        (Self { reader: Reader::find(), broken }, why)
+        (Self { reader: Reader::find(), pretty: false, broken }, why)
+    }
+
+    /// Spreads the JSON of messages and items over several lines, for people only.
+    pub(crate) fn pretty(self, pretty: bool) -> Self {
+        Self { pretty, ..self }
     }
 
     pub(crate) fn message(&self, client_id: Option<ClientId>, topic: &str, message: &RawMessage<'_>) {
         let sender = Sender { client: client_id.map(ClientId::get), node: None };
-        self.print(&self.reader.message(sender, topic, message));
+        self.print(&self.reader.message(sender, topic, message, self.pretty));
     }
 
     /// Prints a broadcast of a node.
     #[cfg(feature = "nats")]
     pub(crate) fn broadcast(&self, node: &impl ToString, topic: &str, message: &RawMessage<'_>) {
         let sender = Sender { client: None, node: Some(node.to_string()) };
-        self.print(&self.reader.message(sender, topic, message));
+        self.print(&self.reader.message(sender, topic, message, self.pretty));
     }
 
     /// Prints a line: JSON for programs, and for people unless they want JSON, too.
@@ -174,13 +180,13 @@ impl Printer {
     pub(crate) fn line(&self, json: &str, always_json: bool, people: impl FnOnce(bool) -> Shown) {
         self.print(&match self.reader {
             Reader::Person { colours } if !always_json => Output::ForPeople(people(colours)),
-            reader => reader.json(json),
+            reader => reader.json(json, false),
         });
     }
 
     /// Prints JSON as a line.
     pub(crate) fn json(&self, text: &str) {
-        self.print(&self.reader.json(text));
+        self.print(&self.reader.json(text, self.pretty));
     }
 
     fn print(&self, output: &Output) {

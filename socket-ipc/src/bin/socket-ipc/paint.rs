@@ -52,9 +52,10 @@ impl Shown {
         }
     }
 
-    /// Appends well-formed JSON text in one line, whole, its tokens in colours.
-    pub(crate) fn put_json(&mut self, text: &str) {
+    /// Appends well-formed JSON text, whole, its tokens in colours: in one line, or `pretty`, in several ones.
+    pub(crate) fn put_json(&mut self, text: &str, pretty: bool) {
         let mut rest = text;
+        let mut lines = pretty.then(Layout::default);
         while let Some(first) = rest.chars().next() {
             let (len, style) = match first {
                 '"' => {
@@ -69,12 +70,29 @@ impl Shown {
                 _ => (first.len_utf8(), None),
             };
             let (token, behind) = rest.split_at(len);
+            if let Some(layout) = &mut lines {
+                rest = behind;
+                if token.chars().all(char::is_whitespace) {
+                    continue;
+                }
+                if let Some(depth) = layout.break_before(token) {
+                    self.break_line(depth);
+                }
+            }
             match style {
                 Some(style) => self.styled(style, |shown| shown.escaped(token)),
                 None => self.escaped(token),
             }
             rest = behind;
+            if pretty && token == ":" {
+                self.text.push(' ');
+            }
         }
+    }
+
+    fn break_line(&mut self, depth: usize) {
+        self.text.push('\n');
+        self.text.extend(std::iter::repeat_n("  ", depth));
     }
 
     /// Appends whole lines, such as source text, with their newlines and indentation. Nothing is shortened.
@@ -119,6 +137,41 @@ impl Shown {
         self.text += &style.to_string();
         put(self);
         self.text += &format!("{style:#}");
+    }
+}
+
+/// Where lines of JSON text in several lines end.
+#[derive(Default)]
+struct Layout {
+    depth: usize,
+    /// The last token was a bracket that opens, or a comma.
+    is_behind: Option<Behind>,
+}
+
+enum Behind {
+    Opening,
+    Comma,
+}
+
+impl Layout {
+    /// Takes the next token, and says how deep the line is indented that it begins, if it begins one.
+    fn break_before(&mut self, token: &str) -> Option<usize> {
+        let is_behind = self.is_behind.take();
+        if let "}" | "]" = token {
+            self.depth = self.depth.saturating_sub(1);
+            // Empty brackets stay together.
+            return (!matches!(is_behind, Some(Behind::Opening))).then_some(self.depth);
+        }
+        let depth = is_behind.is_some().then_some(self.depth);
+        self.is_behind = match token {
+            "{" | "[" => {
+                self.depth += 1;
+                Some(Behind::Opening)
+            }
+            "," => Some(Behind::Comma),
+            _ => None,
+        };
+        depth
     }
 }
 
@@ -205,7 +258,13 @@ mod tests {
 
     fn json(text: &str, colours: bool) -> String {
         let mut shown = Shown::new(colours);
-        shown.put_json(text);
+        shown.put_json(text, false);
+        shown.text
+    }
+
+    fn pretty(text: &str) -> String {
+        let mut shown = Shown::new(false);
+        shown.put_json(text, true);
         shown.text
     }
 
@@ -224,6 +283,20 @@ mod tests {
         let text = "{\"a\\\"b\": [1.50e+3, -0, true,\n null],\r\n\"ключ\" : \"\\\\\"}";
         assert_eq!(json(text, false), text.replace(['\n', '\r'], " "));
         assert_eq!(json_line(text), text.replace(['\n', '\r'], " "));
+    }
+
+    #[test]
+    fn json_pretty_is_indented_and_otherwise_unchanged() {
+        let text = r#"{"a": [ ],"b":{ },"c":[1.50,{"d, [":null} , [[2]]],"d":"{\u001b"}"#;
+        let expected = "{\n  \"a\": [],\n  \"b\": {},\n  \"c\": [\n    1.50,\n    {\n      \"d, [\": null\n    },\n    \
+                        [\n      [\n        2\n      ]\n    ]\n  ],\n  \"d\": \"{\\u001b\"\n}";
+        assert_eq!(pretty(text), expected);
+        assert_eq!(
+            (pretty("5"), pretty("[]"), pretty("[\n]")),
+            ("5".to_owned(), "[]".to_owned(), "[]".to_owned())
+        );
+        // No text of another program begins a line of its own.
+        assert_eq!(pretty("\"a\u{2028}\u{9b}\""), "\"a\\u2028\\u009b\"");
     }
 
     #[test]

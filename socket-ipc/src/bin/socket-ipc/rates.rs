@@ -25,7 +25,7 @@ impl Rates {
 }
 
 /// The number of messages received and sent, without requests about the server itself and their replies.
-fn messages(stats: &Stats) -> (u64, u64) {
+pub(crate) fn messages(stats: &Stats) -> (u64, u64) {
     let own = stats.topics.iter().filter(|topic| [DESCRIBE, STATS].contains(&&*topic.topic));
     own.fold((stats.received.messages, stats.sent.messages), |(received, sent), own| {
         (received.saturating_sub(own.received.messages), sent.saturating_sub(own.sent.messages))

@@ -12,47 +12,80 @@ use tokio::sync::mpsc;
 
 use crate::arguments::{Patience, Place};
 use crate::failure::{Failure, Status, say, with_causes};
+use crate::other_wire::OtherWire;
 use crate::peer::Peer;
 
 /// How long to wait before the next attempt when the server's backlog is full.
 const BACKLOG_PAUSE: Duration = Duration::from_millis(10);
 
-/// Makes a client of the server. It gives up after one attempt to connect, unless `--retry` makes it wait for the
-/// server.
-pub(crate) fn client(server: &Place, patience: &Patience) -> Client {
-    patient(builder(server), patience)
+/// A client of the server, and what its connection shows of the server.
+pub(crate) struct Reached {
+    pub(crate) client: Client,
+    /// The peer that listens on the socket, once the client is connected.
+    pub(crate) peer: Arc<OnceLock<Peer>>,
+    other_wire: OtherWire,
 }
 
-/// Makes the same client, and returns the peer that listens on the socket, once the client is connected.
-pub(crate) fn client_and_peer(server: &Place, patience: &Patience) -> (Client, Arc<OnceLock<Peer>>) {
-    let found = Arc::new(OnceLock::new());
-    let (path, finding) = (server.path.clone(), Arc::clone(&found));
+/// Makes a client of the server. It gives up after one attempt to connect, unless `--retry` makes it wait for the
+/// server.
+pub(crate) fn client(server: &Place, patience: &Patience) -> Reached {
+    let reached = made(server, |builder| {
+        let builder = builder.connect_timeout(patience.connect_timeout);
+        if patience.retry { builder } else { builder.give_up_after(1) }
+    });
+    if patience.retry {
+        say_what_is_new(&reached.client);
+    }
+    reached
+}
+
+/// Makes a client that connects again and again. Fails if no attempt can succeed.
+pub(crate) fn lasting_client(server: &Place) -> Result<Reached, Failure> {
+    if let Err(error) = std::os::unix::net::SocketAddr::from_pathname(&server.path) {
+        let path = server.path.display();
+        return Err(Failure::new(Status::Usage, format!("cannot connect to {path}: {error}")));
+    }
+    let reached = made(server, |builder| builder);
+    say_what_is_new(&reached.client);
+    Ok(reached)
+}
+
+fn made(server: &Place, options: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Reached {
+    let other_wire = OtherWire::new(server.wire(), server.path.clone());
+    let peer = Arc::new(OnceLock::new());
+    let (path, finding, watching) = (server.path.clone(), Arc::clone(&peer), other_wire.clone());
     let connector = move || {
-        let (path, finding) = (path.clone(), Arc::clone(&finding));
+        let (path, finding, watching) = (path.clone(), Arc::clone(&finding), watching.clone());
         async move {
             let stream = connect(&path).await?;
             if let Ok(credentials) = stream.peer_cred() {
                 finding.get_or_init(|| Peer::from(credentials));
             }
-            Ok(stream)
+            Ok(watching.watch(stream))
         }
     };
-    (patient(builder(server).connector(connector), patience), found)
+    let client = options(Client::builder(&server.path).wire(server.wire())).connector(connector).build();
+    say_what_is_wrong(&client, other_wire.clone());
+    Reached { client, peer, other_wire }
 }
 
-fn patient(builder: ClientBuilder, patience: &Patience) -> Client {
-    let builder = builder.connect_timeout(patience.connect_timeout);
-    let client = if patience.retry { builder.build() } else { builder.give_up_after(1).build() };
-    if patience.retry {
-        say_what_is_new(&client);
+impl Reached {
+    /// Works with the client until the server turns out to speak another wire.
+    pub(crate) async fn or_other_wire<T>(
+        &self,
+        work: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        self.other_wire.or(work).await
     }
-    say_what_is_wrong(&client);
-    client
 }
 
-/// Reports decode errors on standard error. The usual cause is another wire.
-pub(crate) fn say_what_is_wrong(client: &Client) {
-    client.on_message_error(|error| say(format_args!("the server sent {error}")));
+/// Reports decode errors on standard error, unless the server turned out to speak another wire, which is said at the end.
+fn say_what_is_wrong(client: &Client, other_wire: OtherWire) {
+    client.on_message_error(move |error| {
+        if !other_wire.is_found() {
+            say(format_args!("the server sent {error}"));
+        }
+    });
 }
 
 async fn connect(path: &Path) -> io::Result<UnixStream> {
@@ -65,12 +98,8 @@ async fn connect(path: &Path) -> io::Result<UnixStream> {
     }
 }
 
-pub(crate) fn builder(server: &Place) -> ClientBuilder {
-    Client::builder(&server.path).wire(server.wire())
-}
-
 /// Reports on standard error why there is no connection, once for each reason.
-pub(crate) fn say_what_is_new(client: &Client) {
+fn say_what_is_new(client: &Client) {
     let said = Mutex::new(String::new());
     client.on_connect_error(move |error| {
         let text = explain(error);

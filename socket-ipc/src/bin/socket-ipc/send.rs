@@ -3,35 +3,60 @@
 use std::time::Duration;
 
 use serde_json::value::RawValue;
-use socket_ipc::{Client, RawMessage, SendError};
+use socket_ipc::{Client, ErrorReply, RawMessage, RequestError, SendError};
 use tokio::sync::mpsc;
 
 use crate::arguments::Send;
+use crate::error_reply::{self, ERROR};
 use crate::failure::{Failure, Status};
 use crate::json::{self, Given};
 use crate::output::{self, Reader};
 use crate::reach::{self, Loss};
-use crate::{lines, running};
+use crate::{description, lines, running, suggestion, unread_input};
 
 pub(crate) fn run(arguments: Send) -> Result<(), Failure> {
     #[cfg(feature = "nats")]
     if arguments.nats.is_given() {
         return crate::nats_send::run(arguments);
     }
+    let Send { server, topic, message, check, wait, timeout, pretty, patience, .. } = arguments;
+    let message = unread_input::or_null(message)?;
     running::to_the_end(async move {
-        let client = reach::client(&arguments.server, &arguments.patience);
-        let mut loss = Loss::of(&client);
+        let reached = reach::client(&server, &patience);
+        let client = &reached.client;
+        let mut loss = Loss::of(client);
         // Subscribed before anything is sent, because the reply may be quick.
-        let mut awaited = arguments.wait.map(|topic| (receive(&client, &topic), topic));
+        let mut awaited = wait.map(|topic| (receive(client, &topic), topic));
         client.connect().await?;
-        write(&client, &mut loss, &arguments.topic, arguments.message).await?;
-        if let Some((message, topic)) = &mut awaited {
-            let message = next(message, &mut loss, topic, arguments.timeout).await?;
-            output::print(&Reader::find().json(message.as_str()))?;
-        }
+        let work = async {
+            if check {
+                has_topic(client, &topic, timeout).await?;
+            }
+            write(client, &mut loss, &topic, message).await?;
+            if let Some((replies, awaited)) = &mut awaited {
+                let message = match next(replies, &mut loss, awaited, timeout).await? {
+                    Reply::Message(message) => message,
+                    Reply::Error(reply) => {
+                        return Err(Failure::from(RequestError::<ErrorReply>::Rejected { topic, reply }));
+                    }
+                };
+                output::print(&Reader::find().json(message.as_str(), pretty))?;
+            }
+            Ok(())
+        };
+        reached.or_other_wire(work).await?;
         client.close().await;
         Ok(())
     })
+}
+
+/// Fails if the server, as it describes itself, does not take messages of the topic.
+async fn has_topic(client: &Client, topic: &str, timeout: Duration) -> Result<(), Failure> {
+    let described = description::read(&description::required(client, timeout).await?)?;
+    match suggestion::not_taken(&described, topic) {
+        Some(reason) => Err(Failure::new(Status::Rejected, reason)),
+        None => Ok(()),
+    }
 }
 
 /// Sends all messages, and waits until they have been written.
@@ -93,24 +118,38 @@ impl From<SendError> for Unsent {
     }
 }
 
-/// The first message of a topic.
-fn receive(client: &Client, topic: &str) -> mpsc::Receiver<RawMessage<'static>> {
-    let (sender, messages) = mpsc::channel(1);
-    client.on_topic(topic, move |message| drop(sender.try_send(message.into_owned())));
-    messages
+/// What comes back after a message.
+enum Reply {
+    Message(RawMessage<'static>),
+    Error(ErrorReply),
+}
+
+/// The first message of a topic, or the first error reply.
+fn receive(client: &Client, topic: &str) -> mpsc::Receiver<Reply> {
+    let (sender, replies) = mpsc::channel(1);
+    let errors = sender.clone();
+    client.on_topic(topic, move |message| drop(sender.try_send(Reply::Message(message.into_owned()))));
+    if topic != ERROR {
+        client.on_topic(ERROR, move |message| {
+            if let Some(reply) = error_reply::read(&message) {
+                drop(errors.try_send(Reply::Error(reply)));
+            }
+        });
+    }
+    replies
 }
 
 async fn next(
-    messages: &mut mpsc::Receiver<RawMessage<'static>>,
+    replies: &mut mpsc::Receiver<Reply>,
     loss: &mut Loss,
     topic: &str,
     timeout: Duration,
-) -> Result<RawMessage<'static>, Failure> {
+) -> Result<Reply, Failure> {
     let none = || Failure::new(Status::Deadline, format!("no message of `{topic}` came within {timeout:?}"));
     tokio::select! {
         // The message is checked first: a server may send it and close at once.
         biased;
-        message = messages.recv() => message.ok_or_else(none),
+        reply = replies.recv() => reply.ok_or_else(none),
         failure = loss.failure() => Err(failure),
         () = tokio::time::sleep(timeout) => Err(none()),
     }

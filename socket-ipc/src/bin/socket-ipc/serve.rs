@@ -1,16 +1,18 @@
 //! `serve`: a server that prints what it receives, and broadcasts standard input.
 
-use socket_ipc::{RawMessage, Server, ServerHandle, Wire};
+use socket_ipc::{Server, ServerHandle};
 
 use crate::arguments::Serve;
 use crate::failure::{Failure, say};
+use crate::json::Envelope;
 use crate::lines::Line;
 use crate::output::Printer;
-use crate::{description, json, lines, running};
+use crate::{description, lines, running};
 
 pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
-    let Serve { place, echo } = arguments;
+    let Serve { place, echo, pretty } = arguments;
     let (printer, broken) = Printer::new();
+    let printer = printer.pretty(pretty);
     let server = Server::builder(&place.path).wire(place.wire()).describe().build();
     let replies = server.handle();
     server.on_message(move |message, topic, client_id| {
@@ -70,22 +72,11 @@ async fn broadcast_input(server: &ServerHandle) {
 }
 
 async fn broadcast(server: &ServerHandle, line: &Line) -> Result<usize, Failure> {
-    let text = line.text.trim_ascii();
-    let wrong = |reason| {
+    let Envelope { topic, message } = Envelope::parse(&line.text).map_err(|reason| {
         let number = line.number;
         Failure::other(format!(
             "line {number} of standard input is neither `TOPIC JSON` nor an envelope: {reason}"
         ))
-    };
-    if text.starts_with(b"{") {
-        let envelope = Wire::JSON_LINES.decode(text).map_err(|error| wrong(error.to_string()))?;
-        let message: &RawMessage<'_> = &envelope.message;
-        return Ok(server.broadcast_raw_async(&envelope.topic, message).await?);
-    }
-    let topic = text.split(u8::is_ascii_whitespace).next().unwrap_or_default();
-    let message = text[topic.len()..].trim_ascii();
-    let topic = std::str::from_utf8(topic).map_err(|_| wrong("the topic is not UTF-8".to_owned()))?;
-    // A topic alone stands for the message `null`, as for `send`.
-    let message = json::parse(if message.is_empty() { b"null" } else { message }).map_err(wrong)?;
-    Ok(server.broadcast_raw_async(topic, &*message).await?)
+    })?;
+    Ok(server.broadcast_raw_async(&topic, &*message).await?)
 }

@@ -1,5 +1,6 @@
 //! `status`: whether a server is alive, and which user runs it.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -12,29 +13,34 @@ use crate::output::{self, Output, Reader};
 use crate::paint::{self, Shown};
 use crate::peer::Peer;
 use crate::rates::Rates;
-use crate::{description, reach, running};
+use crate::{description, rates, reach, running};
 
 pub(crate) fn run(arguments: Status) -> Result<(), Failure> {
     let Status { server, timeout, interval, patience } = arguments;
     running::to_the_end(async move {
-        let (client, peer) = reach::client_and_peer(&server, &patience);
+        let reached = reach::client(&server, &patience);
+        let client = &reached.client;
         client.connect().await?;
-        // Both requests run at once: a server that does not reply to one does not reply to the other.
-        let (description, stats) =
-            (description::describe(&client, timeout), description::stats(&client, timeout));
-        let description = description.await.map_err(|error| say(description::no_description(&error))).ok();
-        let stats = stats.await.ok();
-        let rates = match stats.as_ref().map(RawMessage::decode::<Stats>) {
-            Some(Ok(before)) => rates(&client, &before, interval, timeout).await,
-            _ => None,
+        let looking = async {
+            // Both requests run at once: a server that does not reply to one does not reply to the other.
+            let (description, stats) =
+                (description::describe(client, timeout), description::stats(client, timeout));
+            let (description, stats) = (description.await, stats.await.ok());
+            let rates = match stats.as_ref().map(RawMessage::decode::<Stats>) {
+                Some(Ok(before)) => look_again(client, &before, interval, timeout).await,
+                _ => None,
+            };
+            Ok((description, stats, rates))
         };
+        let (description, stats, rates) = reached.or_other_wire(looking).await?;
+        let description = description.map_err(|error| say(description::no_description(&error))).ok();
         client.close().await;
         let report = Report {
             path: server.path.display().to_string(),
             alive: true,
-            peer: peer.get().cloned(),
+            peer: reached.peer.get().cloned(),
             description: raw(description.as_ref()),
-            stats: raw(stats.as_ref()),
+            stats: stats.as_ref().and_then(without_itself),
             rates,
         };
         output::print(&match Reader::find() {
@@ -59,7 +65,7 @@ struct Report {
 }
 
 /// Requests the stats again after a while; `None` if the server does not reply any more.
-async fn rates(client: &Client, before: &Stats, interval: Duration, timeout: Duration) -> Option<Rates> {
+async fn look_again(client: &Client, before: &Stats, interval: Duration, timeout: Duration) -> Option<Rates> {
     let started = Instant::now();
     tokio::time::sleep(interval).await;
     let after = description::stats(client, timeout).await.ok()?;
@@ -69,6 +75,19 @@ async fn rates(client: &Client, before: &Stats, interval: Duration, timeout: Dur
 /// A message as it arrived, in one line.
 fn raw(message: Option<&RawMessage<'_>>) -> Option<Box<RawValue>> {
     RawValue::from_string(paint::json_line(message?.as_str())).ok()
+}
+
+/// Stats as they arrived, in one line, without the connection of this command.
+fn without_itself(stats: &RawMessage<'_>) -> Option<Box<RawValue>> {
+    let mut fields: BTreeMap<String, Box<RawValue>> = stats.decode().ok()?;
+    for name in ["open_connections", "total_connections"] {
+        let Some(count) = fields.get_mut(name) else { continue };
+        if let Ok(connections) = count.get().parse::<u64>() {
+            *count = serde_json::value::to_raw_value(&connections.saturating_sub(1)).ok()?;
+        }
+    }
+    let text = serde_json::to_string(&fields).ok()?;
+    RawValue::from_string(paint::json_line(&text)).ok()
 }
 
 fn for_people(
@@ -91,23 +110,42 @@ fn for_people(
         lines.end_line();
     }
     if let Some(Ok(stats)) = stats.map(RawMessage::decode::<Stats>) {
-        let Stats { open_connections, total_connections, received, sent, outbox_len, outbox_peak, .. } =
-            stats;
-        let a_second = |rate: fn(&Rates) -> f64| {
-            report.rates.as_ref().map_or_else(String::new, |rates| format!(" ({} a second)", rate(rates)))
-        };
-        lines.put(format_args!("clients: {open_connections} now, {total_connections} in all"));
-        lines.end_line();
-        lines.put(format_args!(
-            "messages: {} received{}, {} sent{}",
-            received.messages,
-            a_second(|rates| rates.received),
-            sent.messages,
-            a_second(|rates| rates.sent),
-        ));
-        lines.end_line();
-        lines.put(format_args!("queued: {outbox_len} bytes now, {outbox_peak} at most"));
-        lines.end_line();
+        put_stats(&mut lines, &stats, report.rates.as_ref());
     }
     lines
+}
+
+fn put_stats(lines: &mut Shown, stats: &Stats, rates: Option<&Rates>) {
+    let mut line = |text: std::fmt::Arguments<'_>| {
+        lines.put(text);
+        lines.end_line();
+    };
+    let a_second = |rate: fn(&Rates) -> f64| {
+        rates.map_or_else(String::new, |rates| format!(" ({} a second)", rate(rates)))
+    };
+    // Without the connection of this command, and without the messages that are about the server itself.
+    let others = |count: u64| count.saturating_sub(1);
+    let (received, sent) = rates::messages(stats);
+    line(format_args!(
+        "clients: {} now, {} in all, {} disconnected as slow consumers",
+        others(stats.open_connections),
+        others(stats.total_connections),
+        stats.slow_consumers,
+    ));
+    line(format_args!(
+        "messages: {received} received{}, {sent} sent{}",
+        a_second(|rates| rates.received),
+        a_second(|rates| rates.sent),
+    ));
+    line(format_args!(
+        "in flight: {} requests, {} streams",
+        stats.requests_in_flight, stats.streams_in_flight
+    ));
+    if stats.groups > 0 {
+        line(format_args!("groups: {}, with {} members", stats.groups, stats.group_members));
+    }
+    for group in &stats.largest_groups {
+        line(format_args!("  {}: {} members", group.name, group.members));
+    }
+    line(format_args!("queued: {} bytes now, {} at most", stats.outbox_len, stats.outbox_peak));
 }

@@ -32,11 +32,13 @@ fn one_line(error: &Error) -> String {
             let commands: Vec<_> =
                 Arguments::command().get_subcommands().map(|command| command.get_name().to_owned()).collect();
             let found = text(error, ContextKind::InvalidSubcommand);
+            let known = did_you_mean(error, ContextKind::SuggestedSubcommand);
             if cfg!(not(feature = "nats")) && found == "nodes" {
                 return WITHOUT_NATS.to_owned();
             }
             let found =
                 if found.is_empty() { String::new() } else { format!(", found '{}'", shortened(&found)) };
+            let found = found + &known;
             format!("expected one of {}{found}; --help says more", commands.join(", "))
         }
         ErrorKind::InvalidValue => {
@@ -45,7 +47,8 @@ fn one_line(error: &Error) -> String {
             let found = if found.is_empty() { "nothing".to_owned() } else { format!("'{found}'") };
             let expected =
                 if expected.is_empty() { "a value".to_owned() } else { format!("one of {expected}") };
-            format!("{}: expected {expected}, found {found}; --help says more", argument())
+            let known = did_you_mean(error, ContextKind::SuggestedValue);
+            format!("{}: expected {expected}, found {found}{known}; --help says more", argument())
         }
         ErrorKind::ValueValidation => {
             let reason = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
@@ -55,8 +58,7 @@ fn one_line(error: &Error) -> String {
             if cfg!(not(feature = "nats")) && argument().starts_with("--nats") {
                 return WITHOUT_NATS.to_owned();
             }
-            let known = text(error, ContextKind::SuggestedArg);
-            let known = if known.is_empty() { String::new() } else { format!(", did you mean '{known}'?") };
+            let known = did_you_mean(error, ContextKind::SuggestedArg);
             format!(
                 "unexpected argument '{}'{known}; expected {usage}; --help says more",
                 shortened(&argument())
@@ -72,6 +74,12 @@ fn one_line(error: &Error) -> String {
             format!("{said}; --help says more")
         }
     }
+}
+
+/// The name that is meant, where clap knows one that is near.
+fn did_you_mean(error: &Error, kind: ContextKind) -> String {
+    let known = text(error, kind);
+    if known.is_empty() { String::new() } else { format!(", did you mean '{known}'?") }
 }
 
 /// The values of one kind in clap's error, as plain text.

@@ -2,12 +2,14 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 
 use async_nats::{Message, Subscriber};
 use futures_util::StreamExt as _;
 use tokio::time::Instant;
 
 use super::super::events::ClusterEvent;
+use super::super::group_receiver::GROUP_BEAT_LEN;
 use super::super::incoming::read_beat;
 use super::super::members::Members;
 use super::super::node::NodeId;
@@ -56,6 +58,8 @@ pub enum Received {
 pub struct Broadcasts<'v> {
     visitor: &'v Visitor,
     topic: Option<String>,
+    /// It receives what is broadcast to this group, and not what is broadcast to all.
+    group: Option<Arc<str>>,
     messages: Subscriber,
     link: Link,
     members: Members,
@@ -72,9 +76,25 @@ impl Visitor {
             None => self.subjects.broadcasts(),
             Some(topic) => self.subjects.broadcasts_of(topic),
         };
+        self.receiving(subject, topic.map(str::to_owned), None).await
+    }
+
+    /// Receives what all nodes broadcast to a group from now on. A count of those that did not arrive begins with the
+    /// first one that a node tells.
+    pub async fn group_broadcasts(&self, group: &str) -> Result<Broadcasts<'_>, VisitError> {
+        self.receiving(self.subjects.group(group), None, Some(group.into())).await
+    }
+
+    async fn receiving(
+        &self,
+        subject: String,
+        topic: Option<String>,
+        group: Option<Arc<str>>,
+    ) -> Result<Broadcasts<'_>, VisitError> {
         Ok(Broadcasts {
             visitor: self,
-            topic: topic.map(str::to_owned),
+            topic,
+            group,
             messages: self.subscribe(subject).await?,
             link: Link::new(self.state.clone()),
             members: Members::default(),
@@ -113,7 +133,11 @@ impl Broadcasts<'_> {
     }
 
     fn take(&mut self, message: &Message) {
-        if let Err(reason) = self.read(message) {
+        let read = match self.group.clone() {
+            None => self.read(message),
+            Some(group) => self.read_group(message, &group),
+        };
+        if let Err(reason) = read {
             let subject = message.subject.to_string();
             self.waiting.push_back(Received::Refused { subject, reason });
         }
@@ -141,14 +165,43 @@ impl Broadcasts<'_> {
         if self.topic.as_ref().is_some_and(|wanted| *wanted != topic) {
             return Ok(());
         }
-        for line in message.payload.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-            self.members.received(&node, 1);
-            self.waiting.push_back(match read_line(&topic, line) {
-                Ok(message) => Received::Broadcast { node: node.clone(), topic: topic.clone(), message },
-                Err(reason) => Received::Refused { subject: message.subject.to_string(), reason },
-            });
-        }
+        let count = self.read_lines(message, &node, &topic);
+        self.members.received(&node, count);
         Ok(())
+    }
+
+    fn read_group(&mut self, message: &Message, group: &Arc<str>) -> Result<(), String> {
+        let subjects = &self.visitor.subjects;
+        let (node, _, topic) =
+            subjects.read_group(&message.subject).ok_or("it names no node and topic of the group")?;
+        let Some(topic) = topic else {
+            if message.payload.len() > GROUP_BEAT_LEN {
+                return Err(format!("it is a count of {} bytes", message.payload.len()));
+            }
+            self.members.sign(&node, Instant::now()).map_err(|no_room| no_room.to_string())?;
+            let beat = serde_json::from_slice(&message.payload);
+            let beat = beat.map_err(|error| format!("it is no count: {error}"))?;
+            if let Some(ClusterEvent::GroupLagged { node, count, .. }) =
+                self.members.group_beat(&node, group, beat, None)
+            {
+                self.waiting.push_back(Received::Lagged { node, count });
+            }
+            return Ok(());
+        };
+        let count = self.read_lines(message, &node, &topic);
+        self.members.group_received(&node, group, count);
+        Ok(())
+    }
+
+    /// Takes the messages of a broadcast, one a line, and returns how many they are.
+    fn read_lines(&mut self, message: &Message, node: &NodeId, topic: &str) -> u64 {
+        let before = self.waiting.len();
+        let lines = message.payload.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        self.waiting.extend(lines.map(|line| match read_line(topic, line) {
+            Ok(message) => Received::Broadcast { node: node.clone(), topic: topic.to_owned(), message },
+            Err(reason) => Received::Refused { subject: message.subject.to_string(), reason },
+        }));
+        (self.waiting.len() - before) as u64
     }
 }
 

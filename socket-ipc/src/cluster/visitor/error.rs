@@ -45,6 +45,14 @@ pub enum VisitError {
         /// The silence limit.
         silence: Duration,
     },
+    /// Items of a stream did not arrive.
+    #[error("lost {count} or more items of `{topic}` on their way")]
+    ItemsLost {
+        /// The topic.
+        topic: String,
+        /// How many they are at least.
+        count: u64,
+    },
     /// It is longer than the NATS server allows.
     #[error(
         "cannot send `{topic}`: its {len} bytes are over the {limit} that the NATS server's `max_payload` leaves"

@@ -9,6 +9,7 @@ mod link;
 mod nodes;
 mod request;
 mod send;
+mod stream;
 
 use std::fmt;
 use std::time::Duration;
@@ -28,6 +29,7 @@ pub use error::VisitError;
 pub use nodes::{NodeChange, Nodes};
 pub use request::VisitRequest;
 pub use send::Sending;
+pub use stream::{StreamCanceller, VisitStream};
 
 /// The name of a visitor where a node has its name: its permissions are for it.
 const NAME: &str = "command";

@@ -15,10 +15,10 @@ use crate::error::RequestError;
 use crate::wire::raw_message::RawMessage;
 
 /// How long to wait for the sign that says where a cancel goes. A node gives it after 20 to 40 ms.
-const FIRST_SIGN: Duration = Duration::from_millis(200);
+pub(super) const FIRST_SIGN: Duration = Duration::from_millis(200);
 
 /// How long a cancel may take to leave.
-const FLUSH: Duration = Duration::from_secs(1);
+pub(super) const FLUSH: Duration = Duration::from_secs(1);
 
 /// A request that was sent.
 pub struct VisitRequest<'v> {
