@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::value::RawValue;
-use socket_ipc::{Client, RawMessage, Stats};
+use socket_ipc::{Client, RawMessage, RequestError, Stats};
 
 use crate::arguments::Status;
 use crate::failure::{Failure, say};
@@ -26,6 +26,10 @@ pub(crate) fn run(arguments: Status) -> Result<(), Failure> {
             let (description, stats) =
                 (description::describe(client, timeout), description::stats(client, timeout));
             let (description, stats) = (description.await, stats.await.ok());
+            if let Err(error @ RequestError::ConnectionLost { .. }) = description {
+                // It is not alive any more.
+                return Err(Failure::from(error));
+            }
             let rates = match stats.as_ref().map(RawMessage::decode::<Stats>) {
                 Some(Ok(before)) => look_again(client, &before, interval, timeout).await,
                 _ => None,

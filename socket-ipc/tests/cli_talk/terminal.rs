@@ -1,0 +1,75 @@
+//! Output on a terminal: pretty JSON, and `status` of a server that has something to do.
+
+use std::sync::mpsc::channel;
+
+use futures_util::stream::{self, StreamExt as _};
+use serde_json::Value;
+use socket_ipc::ErrorReply;
+
+use super::command::{DEADLINE, Place, Running, on_a_terminal, run};
+use super::*;
+
+#[test]
+fn pretty_is_for_terminals_alone() {
+    let place = Place::new();
+    let path = place.socket();
+    let _server = Running::serve(&path, ["--echo"]);
+    let json = r#"{"text":"a","list":[1.50,{}]}"#;
+    let echoed = ["send", &path, "echo", json, "--wait", "echo", "--pretty"];
+    assert_eq!(run(echoed).well(), format!("{json}\n"), "in a pipe it is a line");
+    let send = format!("send {path} echo '{json}' --wait echo");
+    let Some(pretty) = on_a_terminal("NO_COLOR=1", &format!("{send} --pretty")) else { return };
+    for line in ["{", "  \"text\": \"a\",", "  \"list\": [", "    1.50,", "    {}", "  ]", "}"] {
+        assert_eq!(pretty.line(), line);
+    }
+    assert_eq!(on_a_terminal("NO_COLOR=1", &send).unwrap().line(), json);
+}
+
+#[test]
+fn status_counts_others_and_what_is_in_flight() {
+    let place = Place::new();
+    let path = place.socket();
+    let (began, begun) = channel();
+    let ours = Ours::built(
+        &path,
+        |builder| builder.describe().describe_groups(),
+        |server| {
+            let rooms = server.handle();
+            server
+                .respond_stream_raw("follow", move |_, client_id| {
+                    rooms.group("room\u{1b}").join(client_id).unwrap();
+                    let began = began.clone();
+                    stream::once(async { Ok::<_, ErrorReply>(7) })
+                        .chain(stream::pending())
+                        .inspect(move |_| began.send(()).unwrap())
+                })
+                .unwrap();
+            server.on_topic("note", |_message, _client_id| {});
+        },
+    );
+    let _following = Running::start(["request", &path, "follow", "null"]);
+    begun.recv_timeout(DEADLINE).unwrap();
+    run(["send", &path, "note", "1"]).well();
+    let report: Value = serde_json::from_str(&run(["status", &path]).well()).unwrap();
+    let stats = &report["stats"];
+    // `request` connects twice: its first request shows that the topic is a stream.
+    for (name, expected) in [
+        ("open_connections", 1),
+        ("total_connections", 3),
+        ("streams_in_flight", 1),
+        ("requests_in_flight", 0),
+        ("groups", 1),
+        ("slow_consumers", 0),
+    ] {
+        assert_eq!(stats[name], expected, "{name}: {report}");
+    }
+    let Some(terminal) = on_a_terminal("NO_COLOR=1", &format!("status {path}")) else { return };
+    let lines: Vec<_> = std::iter::repeat_with(|| terminal.line()).take(8).collect();
+    assert_eq!(lines[2], "clients: 1 now, 4 in all, 0 disconnected as slow consumers");
+    assert!(lines[3].starts_with("messages: 3 received (0 a second), "), "{}", lines[3]);
+    assert_eq!(lines[4], "in flight: 0 requests, 1 streams");
+    assert_eq!(lines[5], "groups: 1, with 1 members");
+    assert_eq!(lines[6], "  room\\u001b: 1 members");
+    assert!(lines[7].starts_with("queued: "), "{}", lines[7]);
+    drop(ours);
+}
