@@ -14,7 +14,7 @@ fn nats_missing_error_says_why_and_retry_waits_for_it() {
         assert!(text.starts_with(&expected) && text.contains("refused"), "{text}");
     }
     let waiting = Running::start(["listen", "--nats", &url, "jobs"]);
-    let retrying = Running::start(["request", "--nats", &url, "jobs", "nobody", "--retry"]);
+    let retrying = Running::start(["request", "--nats", &url, "jobs", "nobody", "null", "--retry"]);
     for running in [&waiting, &retrying] {
         let text = running.error();
         assert!(text.contains("no connection to the domain") && text.ends_with("; trying again"), "{text}");
@@ -191,6 +191,15 @@ fn permissions_of_the_chapter_are_enough_and_a_missing_one_is_named() {
     };
     std::iter::repeat_with(received).flatten().next().unwrap();
     drop(listening);
+    let mut listening = command(["listen", "jobs", "--group", "room", "--nats", &nats.url()]);
+    let listening = Running::of(listening.envs(as_user));
+    assert_eq!(listening.error(), "socket-ipc: connected to the domain jobs");
+    let received = || {
+        node.cluster.group("room").broadcast(&News(5)).unwrap();
+        listening.line_within(Duration::from_millis(50))
+    };
+    std::iter::repeat_with(received).flatten().next().unwrap();
+    drop(listening);
 
     let restricted = |publish: &str, subscribe: &str| {
         let config = format!(
@@ -203,6 +212,7 @@ fn permissions_of_the_chapter_are_enough_and_a_missing_one_is_named() {
     for (arguments, subject) in [
         (&["nodes", "jobs"][..], "jobs.b.*.*"),
         (&["listen", "jobs"], "jobs.b.>"),
+        (&["listen", "jobs", "--group", "room"], "jobs.g.*.*.room.>"),
         (&["request", "jobs", "divide"], "jobs.q.divide"),
         (&["send", "jobs", "news"], "jobs.q.news"),
     ] {

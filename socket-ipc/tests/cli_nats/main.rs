@@ -9,6 +9,7 @@ mod messages;
 #[path = "../command/nats.rs"]
 mod nats_server;
 mod nodes;
+mod streams;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};

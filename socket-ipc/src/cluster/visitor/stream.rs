@@ -123,6 +123,7 @@ impl VisitStream<'_> {
             }
             if let Err(error) = self.arrival().await {
                 self.ended = true;
+                self.items.clear();
                 let is_told = matches!(
                     error,
                     VisitError::NoResponder { .. } | VisitError::Request(RequestError::Rejected { .. })
