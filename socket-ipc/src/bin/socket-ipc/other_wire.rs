@@ -40,19 +40,23 @@ impl OtherWire {
     /// Works until the server turns out to speak another wire. That is a failure, whatever the work made of it.
     pub(crate) async fn or<T>(&self, work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
         let mut found = self.found.subscribe();
-        let failed = async {
-            let found = found.wait_for(Option::is_some).await.map(|found| (*found).clone());
-            match found {
-                Ok(Some(text)) => Failure::other(format!("the server at {}: {text}", self.path.display())),
-                _ => std::future::pending().await,
-            }
+        let worked = tokio::select! {
+            _ = found.wait_for(Option::is_some) => None,
+            worked = work => Some(worked),
         };
-        tokio::select! {
-            // What it is comes first: with it the server may have closed the connection.
-            biased;
-            failure = failed => Err(failure),
-            worked = work => worked,
+        // What it is comes first: the server may have closed the connection after it.
+        match (self.failure(), worked) {
+            (Some(failure), _) => Err(failure),
+            (None, Some(worked)) => worked,
+            // Not possible: one of both has ended the wait.
+            (None, None) => Err(Failure::other("the server speaks another wire")),
         }
+    }
+
+    fn failure(&self) -> Option<Failure> {
+        let found = self.found.borrow();
+        let text = found.as_ref()?;
+        Some(Failure::other(format!("the server at {}: {text}", self.path.display())))
     }
 }
 

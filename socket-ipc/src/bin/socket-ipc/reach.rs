@@ -29,7 +29,17 @@ pub(crate) struct Reached {
 /// Makes a client of the server. It gives up after one attempt to connect, unless `--retry` makes it wait for the
 /// server.
 pub(crate) fn client(server: &Place, patience: &Patience) -> Reached {
-    let reached = made(server, |builder| {
+    patient(server, patience, true)
+}
+
+/// Makes the same client for a command that only sends, and does not wait for what the server says. What it is connected
+/// by is the socket itself, to which a slow server may be written more patiently.
+pub(crate) fn sending_client(server: &Place, patience: &Patience) -> Reached {
+    patient(server, patience, false)
+}
+
+fn patient(server: &Place, patience: &Patience, watches: bool) -> Reached {
+    let reached = made(server, watches, |builder| {
         let builder = builder.connect_timeout(patience.connect_timeout);
         if patience.retry { builder } else { builder.give_up_after(1) }
     });
@@ -45,12 +55,13 @@ pub(crate) fn lasting_client(server: &Place) -> Result<Reached, Failure> {
         let path = server.path.display();
         return Err(Failure::new(Status::Usage, format!("cannot connect to {path}: {error}")));
     }
-    let reached = made(server, |builder| builder);
+    let reached = made(server, true, |builder| builder);
     say_what_is_new(&reached.client);
     Ok(reached)
 }
 
-fn made(server: &Place, options: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Reached {
+/// `watches` is whether the first bytes of the server are judged.
+fn made(server: &Place, watches: bool, options: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Reached {
     let other_wire = OtherWire::new(server.wire(), server.path.clone());
     let peer = Arc::new(OnceLock::new());
     let (path, finding, watching) = (server.path.clone(), Arc::clone(&peer), other_wire.clone());
@@ -64,7 +75,8 @@ fn made(server: &Place, options: impl FnOnce(ClientBuilder) -> ClientBuilder) ->
             Ok(watching.watch(stream))
         }
     };
-    let client = options(Client::builder(&server.path).wire(server.wire())).connector(connector).build();
+    let builder = options(Client::builder(&server.path).wire(server.wire()));
+    let client = if watches { builder.connector(connector) } else { builder }.build();
     say_what_is_wrong(&client, other_wire.clone());
     Reached { client, peer, other_wire }
 }

@@ -22,7 +22,12 @@ pub(crate) fn run(arguments: Send) -> Result<(), Failure> {
     let Send { server, topic, message, check, wait, timeout, pretty, patience, .. } = arguments;
     let message = unread_input::or_null(message)?;
     running::to_the_end(async move {
-        let reached = reach::client(&server, &patience);
+        let listens = check || wait.is_some();
+        let reached = if listens {
+            reach::client(&server, &patience)
+        } else {
+            reach::sending_client(&server, &patience)
+        };
         let client = &reached.client;
         let mut loss = Loss::of(client);
         // Subscribed before anything is sent, because the reply may be quick.
