@@ -7,24 +7,36 @@ use rustix::process::Signal;
 
 use super::command::{DEADLINE, End, Place, Running, accept, command, run_with};
 
-/// Each subcommand that has a server, and what it needs beside the path.
-const COMMANDS: [(&str, &[&str]); 6] = [
-    ("listen", &[]),
-    ("send", &["t", "1", "--wait", "t", "--timeout", "0.3"]),
-    ("request", &["t", "1", "--timeout", "0.3"]),
-    ("topics", &["--timeout", "0.3"]),
-    ("types", &["--lang", "typescript", "--timeout", "0.3"]),
-    ("status", &["--timeout", "0.3", "--interval", "0.01"]),
+/// Each subcommand that has a server, what it needs beside the path, and whether it takes a time-out.
+const COMMANDS: [(&str, &[&str], bool); 6] = [
+    ("listen", &[], false),
+    ("send", &["t", "1", "--wait", "t"], true),
+    ("request", &["t", "1"], true),
+    ("topics", &[], true),
+    ("types", &["--lang", "typescript"], true),
+    ("status", &["--interval", "0.01"], true),
 ];
+
+/// A time-out that ends no command: an error comes earlier.
+const LONG: &str = "--timeout=60";
+
+/// One that does.
+const SHORT: &str = "--timeout=0.3";
 
 /// Runs each subcommand against a server that does this with its one connection. `check` gets how it ended; `listen` is
 /// told to end where it goes on.
-fn each(goes_on: bool, serve: impl Fn(UnixStream) + Send + Sync + Copy + 'static, check: impl Fn(&str, End)) {
-    for (name, arguments) in COMMANDS {
+fn each(
+    timeout: &str,
+    goes_on: bool,
+    serve: impl Fn(UnixStream) + Send + Sync + Copy + 'static,
+    check: impl Fn(&str, End),
+) {
+    for (name, arguments, takes_timeout) in COMMANDS {
         let place = Place::new();
         let path = place.socket();
         let listener = UnixListener::bind(&path).unwrap();
-        let running = Running::of(&mut command([&[name, &*path], arguments].concat()));
+        let timeout = if takes_timeout { &[timeout][..] } else { &[] };
+        let running = Running::of(&mut command([&[name, &*path], arguments, timeout].concat()));
         let stream = accept(&listener);
         let serving = std::thread::spawn(move || serve(stream));
         if name == "listen" && goes_on {
@@ -62,7 +74,7 @@ fn server_of_another_wire_is_named_by_each_command() {
         (b"HTTP/1.1 400 Bad Request\r\n\r\n", "it speaks HTTP"),
         (b"{\"topic\":\"hello\",\"message\":1}\0\0", "it speaks another wire: say --wire node-0.4"),
     ] {
-        each(false, speaks(bytes), |name, end| {
+        each(LONG, false, speaks(bytes), |name, end| {
             assert_eq!((end.status, &*end.output), (Some(1), ""), "{name}: {end:?}");
             assert_eq!(said(&end), format!("the server at PATH: {expected}"), "{name}");
             let lines = if name == "listen" { 2 } else { 1 };
@@ -73,7 +85,7 @@ fn server_of_another_wire_is_named_by_each_command() {
 
 #[test]
 fn server_that_says_nothing_is_named_by_each_command() {
-    each(true, read_on, |name, end| {
+    each(SHORT, true, read_on, |name, end| {
         let (status, expected) = match name {
             // It goes on, and has said already that it is connected.
             "listen" => return assert_eq!((end.status, &*end.errors), (Some(0), "")),
@@ -100,7 +112,7 @@ fn server_that_goes_in_the_middle_is_lost_for_each_command() {
         // Until the request comes; `listen` sends none, and is told to end.
         let _ = stream.read(&mut [0; 4096]);
     };
-    each(true, serve, |name, end| {
+    each(LONG, true, serve, |name, end| {
         let status = if name == "listen" { 0 } else { 3 };
         assert_eq!(end.status, Some(status), "{name}: {end:?}");
         if name != "listen" {
@@ -121,7 +133,7 @@ fn server_that_sends_without_end_takes_no_memory() {
             }
         }
     };
-    each(true, serve, |name, end| {
+    each(SHORT, true, serve, |name, end| {
         let status = match name {
             "listen" | "status" => 0,
             _ => 5,
