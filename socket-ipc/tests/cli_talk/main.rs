@@ -1,4 +1,4 @@
-//! The command `socket-ipc` as whole processes: what it says and hears, and with which peers.
+//! The command `socket-ipc` as whole processes: what they say, what comes back, and with which peers.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by them")]
 

@@ -273,7 +273,7 @@ impl Control {
                 let _ = self.nats.flush().await;
             }
         };
-        // If it is late, the node ends the stream as it hears no renewals.
+        // If it is late, the node ends the stream where renewals stay away.
         let _ = timeout(FLUSH, said).await;
     }
 }
