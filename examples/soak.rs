@@ -8,6 +8,8 @@
 //! During the run, both ends check that the numbers on each connection arrive without a gap. At the end, the run checks
 //! that every connection was reported to open and to close, and that descriptors, tasks and memory are what they were
 //! before. The seed decides what each client does, but not the timing.
+//!
+//! With `--socket PATH` its server is at that path, and other programs may be clients of it, too.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -69,12 +71,12 @@ impl Tally {
 
 #[tokio::main]
 async fn main() -> Result<(), Failure> {
-    let (minutes, seed) = arguments()?;
+    let (minutes, seed, socket) = arguments()?;
     let until = Instant::now() + Duration::from_secs_f64(60.0 * minutes);
     println!("{minutes} minutes with the seed {seed}");
 
     let directory = tempfile::tempdir()?;
-    let path = directory.path().join("soak.sock");
+    let path = socket.unwrap_or_else(|| directory.path().join("soak.sock"));
     let tally = Arc::new(Tally::default());
     let server = serve(&path, &tally).await?;
 
@@ -101,18 +103,21 @@ async fn main() -> Result<(), Failure> {
     if broken > 0 { Err(format!("{broken} promises were broken").into()) } else { Ok(()) }
 }
 
-fn arguments() -> Result<(f64, u64), Failure> {
-    let (mut minutes, mut seed) = (1.0, fastrand::u64(..));
+fn arguments() -> Result<(f64, u64, Option<PathBuf>), Failure> {
+    let (mut minutes, mut seed, mut socket) = (1.0, fastrand::u64(..), None);
     let mut arguments = std::env::args().skip(1);
     while let Some(name) = arguments.next() {
-        let value = arguments.next().ok_or_else(|| format!("{name} takes a number"))?;
+        let value = arguments.next().ok_or_else(|| format!("{name} takes a value"))?;
         match name.as_str() {
             "--minutes" => minutes = value.parse()?,
             "--seed" => seed = value.parse()?,
-            _ => return Err(format!("unknown argument {name}, expected --minutes or --seed").into()),
+            "--socket" => socket = Some(PathBuf::from(value)),
+            _ => {
+                return Err(format!("unknown argument {name}, expected --minutes, --seed or --socket").into());
+            }
         }
     }
-    Ok((minutes, seed))
+    Ok((minutes, seed, socket))
 }
 
 /// A server that checks the numbers of its clients, with short timeouts.
@@ -121,6 +126,8 @@ async fn serve(path: &Path, tally: &Arc<Tally>) -> Result<Server, Failure> {
         .write_stall(Duration::from_millis(500))
         .incomplete_timeout(Duration::from_millis(500))
         .outbox_len(256 * 1024)
+        // For `socket-ipc top`, at a socket that is given.
+        .describe()
         .build();
     let next: Arc<Mutex<HashMap<ClientId, u64>>> = Arc::default();
     let expected = Arc::clone(&next);
@@ -180,16 +187,31 @@ async fn crowd(
         client.await??;
     }
     let deadline = Instant::now() + Duration::from_secs(20);
-    while !server.clients().is_empty()
-        || tally.connections.load(Ordering::Relaxed) != tally.ends.load(Ordering::Relaxed)
-    {
+    loop {
+        let (own, guests) = own_and_guests(server);
+        let open = tally.connections.load(Ordering::Relaxed) - tally.ends.load(Ordering::Relaxed);
+        if own == 0 && open == guests {
+            break;
+        }
         if Instant::now() > deadline {
-            tally.broke(format!("{} clients have not left", server.clients().len()));
+            tally.broke(format!("{own} clients have not left"));
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Ok(())
+}
+
+/// How many clients are of this process, and how many of others.
+fn own_and_guests(server: &Server) -> (u64, u64) {
+    let (mut own, mut guests) = (0, 0);
+    for client_id in server.clients() {
+        let process = server.peer(client_id).and_then(|peer| peer.pid);
+        let is_own = process.is_some_and(|process| process.cast_unsigned() == std::process::id());
+        let count = if is_own { &mut own } else { &mut guests };
+        *count += 1;
+    }
+    (own, guests)
 }
 
 /// Runs one client after the other; each behaves in one of the ways below.

@@ -352,10 +352,12 @@ fn command_sources_write_in_two_places_only() {
         }
     }
     found.sort();
-    // Two of them check whether standard output is a terminal or a pipe. clap prints the help.
+    // Three of them check whether standard output is a terminal or a pipe, and how large it is. clap prints the help, and indicatif
+    // the progress, which is of numbers alone.
     let expected = [
         ("failure.rs", "stderr()", 1),
-        ("output.rs", "stdout()", 2),
+        ("output.rs", "stdout()", 4),
+        ("progress.rs", "stderr()", 1),
         ("running.rs", "stdout()", 1),
         ("usage.rs", ".print()", 1),
     ];

@@ -8,6 +8,8 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use socket_ipc::Wire;
 
+use crate::arguments_recording::{RECORD, REPLAY, Record, Replay, Selection};
+use crate::arguments_watching::{BENCH, Bench, MAN, Man, TOP, Top};
 use crate::json::{Envelope, Given};
 #[cfg(feature = "nats")]
 use crate::nats::Nats;
@@ -50,6 +52,12 @@ pub(crate) enum Command {
     /// Be a server: print every message, and broadcast standard input
     #[command(after_help = SERVE)]
     Serve(Serve),
+    /// Write every message of a server into a file, with its time
+    #[command(after_help = RECORD)]
+    Record(Record),
+    /// Send the messages of a recording, at its pace
+    #[command(after_help = REPLAY)]
+    Replay(Replay),
     /// List the topics of a server that describes itself
     #[command(after_help = TOPICS)]
     Topics(Topics),
@@ -63,6 +71,15 @@ pub(crate) enum Command {
     #[cfg(feature = "nats")]
     #[command(after_help = NODES)]
     Nodes(NodesArguments),
+    /// Watch the rates of a server's topics, its clients and its queues
+    #[command(after_help = TOP)]
+    Top(Top),
+    /// Measure round trips and the rate of messages to a server that sends each one back
+    #[command(after_help = BENCH)]
+    Bench(Bench),
+    /// Write the man pages of this command into a directory
+    #[command(after_help = MAN)]
+    Man(Man),
     /// Print the completions of this command for a shell
     #[command(after_help = COMPLETIONS)]
     Completions(Completions),
@@ -241,7 +258,8 @@ It goes on when standard input ends; in the background give it </dev/null. Ctrl-
 close it, and remove the socket file. It describes itself, and does not print requests for that.
 
 Example: socket-ipc serve /tmp/myApp.sock --echo
-Example: socket-ipc listen /tmp/one.sock | socket-ipc serve /tmp/other.sock";
+Example: socket-ipc listen /tmp/one.sock | socket-ipc serve /tmp/other.sock
+Example: socket-ipc serve /tmp/myApp.sock --replay day.jsonl --speed 10 --topic news";
 
 #[derive(Args, Debug)]
 pub(crate) struct Serve {
@@ -250,6 +268,11 @@ pub(crate) struct Serve {
     /// Send each message back to its client, under its topic
     #[arg(long)]
     pub(crate) echo: bool,
+    /// Broadcast the messages of a recording, from when the first client is there
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) replay: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) selection: Selection,
     /// On a terminal, spread JSON over several lines
     #[arg(long)]
     pub(crate) pretty: bool,
@@ -390,7 +413,7 @@ pub(crate) struct Patience {
     pub(crate) retry: bool,
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let number = text.parse().ok().and_then(|number| Duration::try_from_secs_f64(number).ok());
     number.filter(|time| !time.is_zero()).ok_or_else(|| "expected seconds, such as 10 or 0.5".to_owned())
 }

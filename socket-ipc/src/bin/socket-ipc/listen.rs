@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use socket_ipc::{Client, SendError};
+use socket_ipc::{Client, CloseCause, SendError};
 use tokio::sync::mpsc;
 
 use crate::arguments::Listen;
@@ -88,12 +88,17 @@ fn send_on_connect(client: &Client, messages: Vec<Envelope>) -> mpsc::Receiver<F
     unsent
 }
 
-fn say_what_happens(client: &Client, path: String) {
+pub(crate) fn say_what_happens(client: &Client, path: String) {
     let again = path.clone();
     client.on_connect({
         let first = std::sync::Once::new();
         move || first.call_once(|| say(format_args!("connected to {path}")))
     });
     client.on_reconnect(move || say(format_args!("connected to {again} again")));
-    client.on_disconnect(|reason| say(format_args!("lost the server: {reason}; trying again")));
+    client.on_disconnect(|reason| {
+        // Otherwise the command is ending.
+        if !matches!(reason.cause, CloseCause::Closed) {
+            say(format_args!("lost the server: {reason}; trying again"));
+        }
+    });
 }

@@ -6,6 +6,10 @@
 #![forbid(unsafe_code)]
 
 mod arguments;
+mod arguments_recording;
+mod arguments_watching;
+mod bench;
+mod bench_report;
 mod completions;
 mod description;
 mod error_reply;
@@ -14,6 +18,7 @@ mod first_bytes;
 mod json;
 mod lines;
 mod listen;
+mod man;
 #[cfg(feature = "nats")]
 mod nats;
 #[cfg(feature = "nats")]
@@ -28,14 +33,23 @@ mod other_wire;
 mod output;
 mod paint;
 mod peer;
+mod player;
+mod progress;
 mod rates;
 mod reach;
+mod record;
+mod recording;
+mod replay;
 mod request;
 mod running;
 mod send;
 mod serve;
 mod status;
 mod suggestion;
+mod terminal;
+mod top;
+mod top_look;
+mod top_picture;
 mod topics;
 mod types;
 mod unread_input;
@@ -60,11 +74,16 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Send(arguments) => send::run(arguments),
         Command::Request(arguments) => request::run(arguments),
         Command::Serve(arguments) => serve::run(arguments),
+        Command::Record(arguments) => record::run(arguments),
+        Command::Replay(arguments) => replay::run(arguments),
         Command::Topics(arguments) => topics::run(arguments),
         Command::Types(arguments) => types::run(arguments),
         Command::Status(arguments) => status::run(arguments),
         #[cfg(feature = "nats")]
         Command::Nodes(arguments) => nodes::run(arguments),
+        Command::Top(arguments) => top::run(arguments),
+        Command::Bench(arguments) => bench::run(arguments),
+        Command::Man(arguments) => man::run(&arguments),
         Command::Completions(arguments) => completions::run(&arguments),
     }
 }

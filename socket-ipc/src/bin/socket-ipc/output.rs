@@ -34,7 +34,7 @@ impl Reader {
     /// One message as a line, with its newline; `pretty`, its JSON is spread over several lines for people.
     fn message(self, sender: Sender, topic: &str, message: &RawMessage<'_>, pretty: bool) -> Output {
         let Self::Person { colours } = self else {
-            return Output::ForPrograms(json_line(sender, topic, message));
+            return Output::ForPrograms(line_of(sender, topic, message));
         };
         let mut line = Shown::new(colours);
         line.put_styled(ZonedDateTime::now().strftime("%H:%M:%S%.3f"), paint::TIME);
@@ -64,6 +64,14 @@ impl Reader {
                 line.end_line();
                 Output::ForPeople(line)
             }
+        }
+    }
+
+    /// A report: JSON in a line for programs, and text for people.
+    pub(crate) fn report(self, report: &impl Serialize, people: impl FnOnce(bool) -> Shown) -> Output {
+        match self {
+            Self::Program => Output::ForPrograms(serde_json::to_string(report).unwrap_or_default() + "\n"),
+            Self::Person { colours } => Output::ForPeople(people(colours)),
         }
     }
 
@@ -107,7 +115,12 @@ struct Line<'m> {
     message: &'m RawValue,
 }
 
-fn json_line(sender: Sender, topic: &str, message: &RawMessage<'_>) -> String {
+/// A message of a server as a line for programs, with its newline.
+pub(crate) fn json_line(topic: &str, message: &RawMessage<'_>) -> String {
+    line_of(Sender::default(), topic, message)
+}
+
+fn line_of(sender: Sender, topic: &str, message: &RawMessage<'_>) -> String {
     let text = paint::json_line(message.as_str());
     let null = RawValue::NULL;
     let line = Line {
@@ -128,6 +141,19 @@ fn write(output: &Output) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
+}
+
+/// Writes a part of the screen of a terminal. `terminal` alone does, whose texts hold no control characters of others.
+pub(crate) fn write_screen(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
+}
+
+/// The width and the height of the terminal.
+pub(crate) fn size() -> io::Result<(u16, u16)> {
+    let size = rustix::termios::tcgetwinsize(io::stdout())?;
+    Ok((size.ws_col, size.ws_row))
 }
 
 /// The failure to write standard output. It is no failure if no program reads the output any longer.

@@ -111,7 +111,7 @@ async fn connect(path: &Path) -> io::Result<UnixStream> {
 }
 
 /// Reports on standard error why there is no connection, once for each reason.
-fn say_what_is_new(client: &Client) {
+pub(crate) fn say_what_is_new(client: &Client) {
     let said = Mutex::new(String::new());
     client.on_connect_error(move |error| {
         let text = explain(error);

@@ -34,6 +34,28 @@ pub(crate) fn until_told(
     mut broken: mpsc::Receiver<io::Error>,
     close: impl Future<Output = ()>,
 ) -> Result<(), Failure> {
+    let unread = async move {
+        tokio::select! {
+            Some(error) = broken.recv() => output::unwritten(&error),
+            () = nobody_reads() => Ok(()),
+        }
+    };
+    until(work, unread, close)
+}
+
+/// Runs a command that prints nothing until Ctrl-C or SIGTERM, otherwise as [`until_told`] does.
+pub(crate) fn until_signal(
+    work: impl Future<Output = Result<(), Failure>> + Send + 'static,
+    close: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    until(work, pending(), close)
+}
+
+fn until(
+    work: impl Future<Output = Result<(), Failure>> + Send + 'static,
+    unread: impl Future<Output = Result<(), Failure>>,
+    close: impl Future<Output = ()>,
+) -> Result<(), Failure> {
     let workers = started(Builder::new_multi_thread().worker_threads(2))?;
     let runtime = started(&mut Builder::new_current_thread())?;
     let outcome = runtime.block_on(async {
@@ -44,8 +66,7 @@ pub(crate) fn until_told(
                 return worked.unwrap_or_else(|error| Err(Failure::other(error.to_string())));
             }
             () = told.next() => Ok(()),
-            Some(error) = broken.recv() => output::unwritten(&error),
-            () = nobody_reads() => Ok(()),
+            unread = unread => unread,
         };
         tokio::select! {
             () = close => {}

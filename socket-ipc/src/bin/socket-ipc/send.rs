@@ -11,6 +11,7 @@ use crate::error_reply::{self, ERROR};
 use crate::failure::{Failure, Status};
 use crate::json::{self, Given};
 use crate::output::{self, Reader};
+use crate::progress::Progress;
 use crate::reach::{self, Loss};
 use crate::{description, lines, running, suggestion, unread_input};
 
@@ -37,7 +38,7 @@ pub(crate) fn run(arguments: Send) -> Result<(), Failure> {
             if check {
                 has_topic(client, &topic, timeout).await?;
             }
-            write(client, &mut loss, &topic, message).await?;
+            deliver(client, &mut loss, queue(client, &topic, message)).await?;
             if let Some((replies, awaited)) = &mut awaited {
                 let message = match next(replies, &mut loss, awaited, timeout).await? {
                     Reply::Message(message) => message,
@@ -64,14 +65,19 @@ async fn has_topic(client: &Client, topic: &str, timeout: Duration) -> Result<()
     }
 }
 
-/// Sends all messages, and waits until they have been written.
-async fn write(client: &Client, loss: &mut Loss, topic: &str, message: Given) -> Result<(), Failure> {
-    let queueing = async {
-        match message {
-            Given::Text(message) => Ok(client.send_raw_async(topic, &*message).await?),
-            Given::Input => queue_lines(client, topic).await,
-        }
-    };
+async fn queue(client: &Client, topic: &str, message: Given) -> Result<(), Unsent> {
+    match message {
+        Given::Text(message) => Ok(client.send_raw_async(topic, &*message).await?),
+        Given::Input => queue_lines(client, topic).await,
+    }
+}
+
+/// Queues all messages, and waits until they have been written.
+pub(crate) async fn deliver(
+    client: &Client,
+    loss: &mut Loss,
+    queueing: impl Future<Output = Result<(), Unsent>>,
+) -> Result<(), Failure> {
     let queued = tokio::select! {
         biased;
         queued = queueing => queued,
@@ -90,19 +96,23 @@ async fn write(client: &Client, loss: &mut Loss, topic: &str, message: Given) ->
 }
 
 async fn queue_lines(client: &Client, topic: &str) -> Result<(), Unsent> {
-    let mut lines = lines::lines();
+    let (mut lines, progress) = (lines::lines(), Progress::of_input());
+    let (mut bytes, mut messages) = (0, 0);
     while let Some(line) = lines.recv().await {
         let line = line?;
         let message: Box<RawValue> = json::parse(&line.text).map_err(|reason| {
             Failure::other(format!("line {} of standard input: expected JSON: {reason}", line.number))
         })?;
         client.send_raw_async(topic, &*message).await?;
+        (bytes, messages) = (bytes + line.text.len() as u64, messages + 1);
+        progress.reached(bytes, messages);
     }
+    progress.finish(messages);
     Ok(())
 }
 
 /// Why a message was not queued.
-enum Unsent {
+pub(crate) enum Unsent {
     /// The connection has ended; its end says why.
     Lost,
     Failed(Failure),

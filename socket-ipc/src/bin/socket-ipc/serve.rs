@@ -1,16 +1,25 @@
 //! `serve`: a server that prints what it receives, and broadcasts standard input.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use socket_ipc::{Server, ServerHandle};
+use tokio::sync::Notify;
 
 use crate::arguments::Serve;
 use crate::failure::{Failure, say};
 use crate::json::Envelope;
 use crate::lines::Line;
 use crate::output::Printer;
+use crate::player::Player;
 use crate::{description, lines, running};
 
 pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
-    let Serve { place, echo, pretty } = arguments;
+    let Serve { place, echo, replay, selection, pretty } = arguments;
+    let recording = match replay {
+        Some(file) => Some((Player::open(&file, selection, false)?, file)),
+        None => None,
+    };
     let (printer, broken) = Printer::new();
     let printer = printer.pretty(pretty);
     let server = Server::builder(&place.path).wire(place.wire()).describe().build();
@@ -26,11 +35,29 @@ pub(crate) fn run(arguments: Serve) -> Result<(), Failure> {
         }
     });
     say_what_happens(&server);
+    let arrived = Arc::new(Notify::new());
+    server.on_connection({
+        let arrived = Arc::clone(&arrived);
+        move |_| arrived.notify_one()
+    });
     let closing = server.handle();
     let work = async move {
         server.listen().await?;
         say(format_args!("listening on {}", place.path.display()));
-        broadcast_input(&server).await;
+        let played = async {
+            match recording {
+                Some((player, file)) => play(&server, player, &file, &arrived).await,
+                None => Ok(()),
+            }
+        };
+        let input = async {
+            broadcast_input(&server).await;
+            Ok(())
+        };
+        if let Err(failure) = tokio::try_join!(played, input) {
+            server.close().await;
+            return Err(failure);
+        }
         server.closed().await;
         Ok(())
     };
@@ -46,6 +73,21 @@ fn say_what_happens(server: &Server) {
     server.on_connection_close(|client_id, reason| say(format_args!("client {client_id} is gone: {reason}")));
     server.on_message_error(|error, client_id| say(format_args!("client {client_id} sent {error}")));
     server.on_error(|error| say(error));
+}
+
+/// Sends each message of a recording to every client, from the moment when the first client is there.
+async fn play(
+    server: &ServerHandle,
+    mut player: Player,
+    file: &Path,
+    arrived: &Notify,
+) -> Result<(), Failure> {
+    arrived.notified().await;
+    while let Some(entry) = player.next().await? {
+        server.broadcast_raw_async(&entry.topic, &*entry.message).await?;
+    }
+    say(format_args!("played {} messages of {}", player.played(), file.display()));
+    Ok(())
 }
 
 /// Sends each line of standard input to every client, at the pace of the slowest. A wrong line is reported and skipped.

@@ -1,0 +1,212 @@
+//! A look at a server: what its stats and its messages say of the time since the last one.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use socket_ipc::{Client, ConnectError, RequestError, Stats, TopicTraffic};
+
+use crate::arguments_watching::{Column, Top};
+use crate::failure::{Failure, say};
+use crate::{description, reach};
+
+/// How many topics are told apart by what arrived. A server may invent any number of them.
+const TOPICS: usize = 1_000;
+
+/// How long a server may take for its stats, at most and at least.
+const PATIENCE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(2));
+
+/// What is known of a server. Its shape is documented in the help of `top`; what is not known is null.
+#[derive(Debug, Serialize)]
+pub(crate) struct Look {
+    pub(crate) time: String,
+    pub(crate) up: bool,
+    pub(crate) clients: Option<u64>,
+    pub(crate) received: Option<f64>,
+    pub(crate) sent: Option<f64>,
+    pub(crate) queued: Option<u64>,
+    pub(crate) slow_consumers: Option<u64>,
+    pub(crate) requests_in_flight: Option<u64>,
+    pub(crate) streams_in_flight: Option<u64>,
+    pub(crate) topics: Vec<Row>,
+}
+
+/// The rates of a topic. Its name is empty for all topics together that the server does not tell apart.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Row {
+    pub(crate) topic: String,
+    pub(crate) received: Option<f64>,
+    pub(crate) sent: Option<f64>,
+    pub(crate) bytes: Option<f64>,
+    pub(crate) arrived: f64,
+}
+
+impl Look {
+    /// Sorts the topics by a column: names from a on, and rates from the highest on.
+    pub(crate) fn sort(&mut self, column: Column, reversed: bool) {
+        let by_rate = |rate: fn(&Row) -> f64| move |a: &Row, b: &Row| rate(b).total_cmp(&rate(a));
+        let order = |a: &Row, b: &Row| match column {
+            Column::Topic => Ordering::Equal,
+            Column::Received => by_rate(|row| row.received.unwrap_or(-1.0))(a, b),
+            Column::Sent => by_rate(|row| row.sent.unwrap_or(-1.0))(a, b),
+            Column::Bytes => by_rate(|row| row.bytes.unwrap_or(-1.0))(a, b),
+            Column::Arrived => by_rate(|row| row.arrived)(a, b),
+        };
+        self.topics.sort_by(|a, b| order(a, b).then_with(|| a.topic.cmp(&b.topic)));
+        if reversed {
+            self.topics.reverse();
+        }
+    }
+}
+
+/// How many messages of each topic arrived.
+type Arrived = BTreeMap<String, u64>;
+
+/// A client that looks at its server.
+pub(crate) struct Watch {
+    client: Client,
+    arrived: Arc<Mutex<Arrived>>,
+    /// Whether the server may know its stats.
+    describes_itself: bool,
+    timeout: Duration,
+    before: Sample,
+}
+
+/// What was counted at a moment.
+struct Sample {
+    at: Instant,
+    stats: Option<Stats>,
+    arrived: Arrived,
+}
+
+impl Watch {
+    pub(crate) async fn start(arguments: &Top, on_screen: bool) -> Result<Self, Failure> {
+        let Top { server, patience, interval, .. } = arguments;
+        let client = Client::builder(&server.path)
+            .wire(server.wire())
+            .connect_timeout(patience.connect_timeout)
+            .build();
+        let arrived = Arc::new(Mutex::new(Arrived::new()));
+        let arriving = Arc::clone(&arrived);
+        client.on_message(move |_, topic| {
+            let mut arrived = arriving.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            if let Some(count) = arrived.get_mut(topic) {
+                *count += 1;
+            } else {
+                let topic = if arrived.len() < TOPICS { topic } else { "" };
+                *arrived.entry(topic.to_owned()).or_default() += 1;
+            }
+        });
+        // Lines on standard error would stand in the middle of the screen.
+        if on_screen {
+            connect(&client, patience.retry).await?;
+        } else {
+            client.on_message_error(|error| say(format_args!("the server sent {error}")));
+            if patience.retry {
+                reach::say_what_is_new(&client);
+            }
+            connect(&client, patience.retry).await?;
+            if !patience.retry {
+                reach::say_what_is_new(&client);
+            }
+            client.on_reconnect(|| say("connected to the server again"));
+            client.on_disconnect(|reason| say(format_args!("lost the server: {reason}; trying again")));
+        }
+        let before = Sample { at: Instant::now(), stats: None, arrived: Arrived::new() };
+        let timeout = (*interval).clamp(PATIENCE.0, PATIENCE.1);
+        let mut watch = Self { client, arrived, describes_itself: true, timeout, before };
+        watch.before = watch.sample().await;
+        Ok(watch)
+    }
+
+    pub(crate) async fn look(&mut self) -> Look {
+        let after = self.sample().await;
+        let look = between(&self.before, &after, self.client.is_connected());
+        self.before = after;
+        look
+    }
+
+    async fn sample(&mut self) -> Sample {
+        let stats = if self.describes_itself { self.stats().await } else { None };
+        let arrived = self.arrived.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        Sample { at: Instant::now(), stats, arrived }
+    }
+
+    async fn stats(&mut self) -> Option<Stats> {
+        match description::stats(&self.client, self.timeout).await {
+            Ok(reply) => reply.decode().ok(),
+            Err(RequestError::NoResponder { .. }) => {
+                self.describes_itself = false;
+                None
+            }
+            // One that never replied is of another kind, and takes the request for a message.
+            Err(RequestError::Timeout { .. }) => {
+                self.describes_itself = self.before.stats.is_some();
+                None
+            }
+            Err(_) => None,
+        }
+    }
+}
+
+/// Connects for the first time; later the client does so by itself.
+async fn connect(client: &Client, retry: bool) -> Result<(), ConnectError> {
+    if retry { client.connect().await } else { client.connect_once().await }
+}
+
+/// The rates between two samples. Those of the server need its stats in both.
+fn between(before: &Sample, after: &Sample, up: bool) -> Look {
+    let seconds = after.at.duration_since(before.at).as_secs_f64().max(f64::MIN_POSITIVE);
+    let rate =
+        |before: u64, after: u64| (10.0 * after.saturating_sub(before) as f64 / seconds).round() / 10.0;
+    let mut rows = BTreeMap::<String, Row>::new();
+    for (topic, count) in &after.arrived {
+        let arrived = rate(before.arrived.get(topic).copied().unwrap_or(0), *count);
+        rows.insert(topic.clone(), Row { topic: topic.clone(), arrived, ..Row::default() });
+    }
+    let both = before.stats.as_ref().zip(after.stats.as_ref());
+    let (mut received, mut sent) = (None, None);
+    if let Some((earlier, later)) = both {
+        let (mut total_received, mut total_sent) = (0.0, 0.0);
+        for topic in later.topics.iter().chain([&later.other_topics]) {
+            if description::is_about_the_server(&topic.topic) {
+                continue;
+            }
+            let earlier = traffic(earlier, &topic.topic);
+            let row = rows
+                .entry(topic.topic.clone())
+                .or_insert_with(|| Row { topic: topic.topic.clone(), ..Row::default() });
+            let messages = |of: fn(&TopicTraffic) -> u64| rate(earlier.map_or(0, of), of(topic));
+            row.received = Some(messages(|topic| topic.received.messages));
+            row.sent = Some(messages(|topic| topic.sent.messages));
+            row.bytes = Some(messages(|topic| topic.received.bytes + topic.sent.bytes));
+            total_received += row.received.unwrap_or_default();
+            total_sent += row.sent.unwrap_or_default();
+        }
+        (received, sent) = (Some(total_received), Some(total_sent));
+    }
+    let stats = after.stats.as_ref();
+    Look {
+        time: format!("{:.3}", Timestamp::now()),
+        up,
+        // Without this one.
+        clients: stats.map(|stats| stats.open_connections.saturating_sub(1)),
+        received,
+        sent,
+        queued: stats.map(|stats| stats.outbox_len),
+        slow_consumers: stats.map(|stats| stats.slow_consumers),
+        requests_in_flight: stats.map(|stats| stats.requests_in_flight),
+        streams_in_flight: stats.map(|stats| stats.streams_in_flight),
+        topics: rows.into_values().collect(),
+    }
+}
+
+fn traffic<'s>(stats: &'s Stats, name: &str) -> Option<&'s TopicTraffic> {
+    if name.is_empty() {
+        return Some(&stats.other_topics);
+    }
+    stats.topics.iter().find(|topic| topic.topic == name)
+}
