@@ -104,4 +104,5 @@ def main():
     console.save_svg(HERE / "picture.svg", title="socket-ipc", theme=MONOKAI, code_format=FORMAT, unique_id="picture")
 
 
-main()
+if __name__ == "__main__":
+    main()
