@@ -1,0 +1,65 @@
+//! The servers of one run: processes of the suite's program.
+
+use std::process::Stdio;
+
+use socket_ipc::description::STATS;
+use socket_ipc::{Client, Description, Stats};
+use support::{Place, soon};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// The program with the server and the client in Rust.
+pub(crate) const SUITE: &str = env!("CARGO_BIN_EXE_suite");
+
+pub(crate) struct Servers {
+    pub(crate) place: Place,
+    /// Speaks JSON lines at the socket; one that speaks a wire of the Node library is at the same path with `.node`.
+    _running: [Child; 2],
+    /// The one with `.restart`.
+    restarted: Child,
+}
+
+impl Servers {
+    pub(crate) async fn start() -> Self {
+        let place = Place::new();
+        let running = [serve(&place, "", "json").await, serve(&place, ".node", "node-0.4").await];
+        let restarted = serve(&place, ".restart", "json").await;
+        Self { place, _running: running, restarted }
+    }
+
+    /// Kills the one that is restarted, as `kill -9` does, and starts another one in its place.
+    pub(crate) async fn restart(&mut self) {
+        soon("a server is killed", self.restarted.kill()).await.unwrap();
+        self.restarted = serve(&self.place, ".restart", "json").await;
+    }
+
+    /// What the server says of itself: what clients in other languages are generated from.
+    #[expect(dead_code, reason = "the client in Rust has the types")]
+    pub(crate) async fn describe(&self) -> Description {
+        let client = self.client().await;
+        soon("the description", client.describe_server()).await.unwrap()
+    }
+
+    /// How many messages the server has received and sent.
+    pub(crate) async fn exchanged(&self) -> u64 {
+        let client = self.client().await;
+        let stats: Stats = soon("the stats", client.request_raw(STATS, &())).await.unwrap().decode().unwrap();
+        stats.received.messages + stats.sent.messages
+    }
+
+    async fn client(&self) -> Client {
+        let client = Client::new(self.place.socket());
+        soon("a connection", client.connect()).await.unwrap();
+        client
+    }
+}
+
+async fn serve(place: &Place, suffix: &str, wire: &str) -> Child {
+    let path = format!("{}{suffix}", place.socket().display());
+    let mut command = Command::new(SUITE);
+    command.args(["serve", &path, wire]).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(soon("a server listens", lines.next_line()).await.unwrap().as_deref(), Some("listening"));
+    child
+}
