@@ -4,7 +4,6 @@ use serde_json::{Value, json};
 
 /// What a client makes of an integer beyond 2⁵³.
 #[derive(Clone, Copy)]
-#[expect(dead_code, reason = "the client in Rust is exact")]
 pub(crate) enum Integers {
     /// The same integer.
     Exact,

@@ -13,13 +13,15 @@
 //! in other languages, on the files that are generated for them.
 
 mod behaviours;
+mod languages;
 mod servers;
 
 use std::process::Stdio;
 
 use behaviours::{Behaviour, Integers, behaviours};
 use serde_json::Value;
-use servers::{SUITE, Servers};
+use servers::Servers;
+use socket_ipc::description::Integers as TypescriptIntegers;
 use support::within;
 use support::{DEADLINE, foreign::announce};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -73,8 +75,16 @@ fn run(test: impl Future<Output = ()>) {
 fn suite_client_in_rust_passes() {
     run(async {
         let mut servers = Servers::start().await;
-        let mut client = Command::new(SUITE);
-        client.arg("client");
-        passes(client, Integers::Exact, &mut servers).await;
+        passes(languages::rust(), Integers::Exact, &mut servers).await;
+    });
+}
+
+#[test]
+fn suite_client_in_typescript_passes() {
+    run(async {
+        let mut servers = Servers::start().await;
+        let client = languages::typescript("suite.ts", TypescriptIntegers::Number, &servers).await;
+        let Some(client) = client else { return };
+        passes(client, Integers::Refused, &mut servers).await;
     });
 }

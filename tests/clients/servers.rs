@@ -34,7 +34,6 @@ impl Servers {
     }
 
     /// What the server says of itself: what clients in other languages are generated from.
-    #[expect(dead_code, reason = "the client in Rust has the types")]
     pub(crate) async fn describe(&self) -> Description {
         let client = self.client().await;
         soon("the description", client.describe_server()).await.unwrap()

@@ -35,6 +35,7 @@ impl TypeScript {
         let mut command = Command::new("node");
         command.arg(self.modules.join("typescript/bin/tsc"));
         command.args(["--strict", "--target", "es2022", "--module", "commonjs", "--noEmitOnError"]);
+        command.args(["--types", "node", "--typeRoots"]).arg(self.modules.join("@types"));
         let Output { status, stdout, stderr } =
             prepared("compiling", command.args(files).current_dir(directory).output()).await.unwrap();
         let output = [stdout, stderr].concat();

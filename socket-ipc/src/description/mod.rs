@@ -135,6 +135,7 @@
 //!
 //! Every client that may connect. The option is off unless set; leave it off if the topics are a secret.
 
+mod alike;
 mod definitions;
 mod json_schema;
 pub(crate) mod schema;
@@ -217,6 +218,16 @@ pub struct Framing {
     pub message_key: String,
 }
 
+/// What a client in TypeScript makes of integers. The `number` of the language is exact up to 2⁵³.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Integers {
+    /// They are `number`s. One beyond 2⁵³ is an error, where it is sent and where it is received.
+    #[default]
+    Number,
+    /// They are `bigint`s, small ones too.
+    Bigint,
+}
+
 impl Description {
     /// Makes a description without topics, with the default limits and the default wire.
     ///
@@ -264,7 +275,24 @@ impl Description {
     /// ```
     #[must_use]
     pub fn typescript(&self) -> String {
-        typescript::typescript(self)
+        typescript::typescript(self, None)
+    }
+
+    /// Writes the same file with a client: a class `Client` on `node:net`, which needs no packages. It connects again when
+    /// the connection is lost, and has messages, requests, streams and responders with these types.
+    ///
+    /// The chapter [languages](crate::guide::languages#a-client-in-typescript) has what it does.
+    ///
+    /// ```
+    /// use socket_ipc::Description;
+    /// use socket_ipc::description::Integers;
+    ///
+    /// let typescript = Description::new().typescript_client(Integers::Number);
+    /// assert!(typescript.contains("export class Client {"));
+    /// ```
+    #[must_use]
+    pub fn typescript_client(&self, integers: Integers) -> String {
+        typescript::typescript(self, Some(integers))
     }
 
     /// Writes the description as one JSON schema, draft 2020-12, of all envelopes. The envelopes of the two directions

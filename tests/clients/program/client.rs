@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::{Value, json};
-use socket_ipc::{Client, ClientConnectionEvent, ConnectError, Protocol, RequestError, SendError};
+use socket_ipc::{
+    Client, ClientConnectionEvent, ConnectError, Description, Protocol, RequestError, SendError,
+};
 use tokio::sync::mpsc;
 
 use super::Result;
 use super::protocol::*;
 
 pub(crate) async fn run(path: &str, behaviours: &[&str]) -> Result {
-    println!("{}", json!({"peer": format!("socket-ipc {} in Rust", env!("CARGO_PKG_VERSION"))}));
+    println!("{}", json!({"peer": format!("socket-ipc {} in Rust", Description::new().version)}));
     for behaviour in behaviours {
         let saw = match *behaviour {
             "messages" => messages(path).await,
