@@ -88,7 +88,8 @@ fn line<'k, I: IntoIterator<Item = (&'k str, Value)>>(topic: &str, others: I) ->
     properties.insert("topic".to_owned(), json!({"const": topic}));
     let others = others.into_iter();
     properties.extend(others.map(|(key, value)| (key.to_owned(), value)));
-    let required: Vec<_> = properties.keys().cloned().collect();
+    let mut required: Vec<_> = properties.keys().cloned().collect();
+    required.sort();
     json!({"type": "object", "properties": properties, "required": required})
 }
 

@@ -103,6 +103,10 @@ export function isFailed<T extends keyof Errors & string>(error: unknown, topic:
     return error instanceof FailedError && error.topic === topic;
 }
 
+function textOf(error: unknown): string {
+    return error instanceof Error ? error.message : String(error);
+}
+
 function afterColon(text: string): string {
     return text === '' ? '' : `: ${text}`;
 }
@@ -446,8 +450,7 @@ function decode(line: Buffer): Envelope | undefined {
         }
         read = fromJson(text);
     } catch (error) {
-        const why = error instanceof Error ? error.message : String(error);
-        throw new IpcError('MALFORMED', `received ${line.length} bytes that are not JSON: ${why}`);
+        throw new IpcError('MALFORMED', `received ${line.length} bytes that are not JSON: ${textOf(error)}`);
     }
     const { value, flaw } = read;
     if (typeof value !== 'object' || value === null || Array.isArray(value)) {
@@ -769,6 +772,8 @@ interface Limits {
 
 /** Above this many queued bytes `sendAsync` waits. */
 const HIGH_WATER = 64 * 1024;
+/** How many times `outboxLen` the replies of responders may take that run already. */
+const REPLY_FACTOR = 8;
 /** How many bytes of messages may wait for a listener or a responder until the socket is read no further. */
 const READ_AHEAD = 1024 * 1024;
 
@@ -796,6 +801,7 @@ class Connection {
     /** Listeners whose promise has not settled: further messages wait for them. */
     private busyListeners = 0;
     private lastRead = 0;
+    private isClosing = false;
     private end: IpcError | undefined;
 
     constructor(socket: net.Socket, owner: Owner) {
@@ -1148,7 +1154,7 @@ class Connection {
             .then(() => responder(message, context))
             .then(
                 (reply) => this.reply(controller, envelope, reply),
-                (error) => this.replyError(envelope, this.failure(controller, error), controller),
+                (error) => this.replyError(envelope, error instanceof Failure ? error.reply : { code: 'failed', text: textOf(error) }, controller),
             )
             .finally(() => {
                 running.delete(controller);
@@ -1165,22 +1171,17 @@ class Connection {
             return;
         }
         try {
-            this.queue(encode(envelope.topic, reply, { re: envelope.id }));
+            const line = encode(envelope.topic, reply, { re: envelope.id });
+            const { outboxLen } = this.owner.limits;
+            if (this.outboxLen > 0 && this.outboxLen + line.length > REPLY_FACTOR * outboxLen) {
+                throw new Error(`the server does not read its replies: ${this.outboxLen} bytes are queued`);
+            }
+            this.queue(line);
         } catch (error) {
-            this.replyError(envelope, { code: 'failed', text: error instanceof Error ? error.message : String(error) });
+            this.replyError(envelope, { code: 'failed', text: textOf(error) });
         }
     }
 
-    private failure(controller: AbortController, error: unknown): Failure['reply'] {
-        if (error instanceof Failure) {
-            return error.reply;
-        }
-        // What was aborted may well throw that.
-        if (!controller.signal.aborted && !(error instanceof Error)) {
-            this.owner.report(error);
-        }
-        return { code: 'failed', text: error instanceof Error ? error.message : String(error) };
-    }
 
     private replyError(envelope: Envelope, reply: Failure['reply'], controller?: AbortController): void {
         if (envelope.id === undefined || controller?.signal.aborted === true || this.end !== undefined) {
@@ -1197,6 +1198,7 @@ class Connection {
 
     /** Ends it, once what is queued was sent, or after `drain` milliseconds. */
     async close(drain: number): Promise<void> {
+        this.isClosing = true;
         const timer = after(drain, () => this.socket.destroy());
         await Promise.race([this.flush(), this.closed]);
         this.socket.end();
@@ -1225,7 +1227,8 @@ class Connection {
 
     private finish(failure: unknown): void {
         clearInterval(this.watch);
-        const why = failure instanceof Error ? failure.message : 'the server ended it';
+        const ended = this.isClosing ? 'it was closed' : 'the server ended it';
+        const why = failure instanceof Error ? failure.message : ended;
         const error = new IpcError('CONNECTION_LOST', `the connection to ${this.owner.path} ended: ${why}`, undefined, failure);
         this.end = error;
         for (let first; (first = this.senders.shift()) !== undefined; ) {
@@ -1523,8 +1526,7 @@ export class Client {
             const fail = (cause: unknown) => {
                 settle();
                 socket.destroy();
-                const why = cause instanceof Error ? cause.message : String(cause);
-                reject(new IpcError('CONNECT_FAILED', `cannot connect to ${this.path}: ${why}`, undefined, cause));
+                reject(new IpcError('CONNECT_FAILED', `cannot connect to ${this.path}: ${textOf(cause)}`, undefined, cause));
             };
             const abort = () => fail(stop.reason);
             const { connectTimeout } = this.options;
