@@ -132,9 +132,9 @@ fn types_in_each_language_are_printed() {
     for part in [
         "export interface Add {",
         "/** One of two. */\nexport type Term = number;",
-        "    \"add\": Add;",
+        "    add: Add;",
         "    \"the news\": unknown;",
-        "export interface Streams {\n    \"follow\": JobEvent;\n}",
+        "export interface Streams {\n    follow: JobEvent;\n}",
     ] {
         assert!(types.contains(part), "no {part} in:\n{types}");
     }

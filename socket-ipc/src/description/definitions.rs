@@ -64,14 +64,20 @@ impl Definitions {
             return schema.clone();
         };
         let mut added = Schema::new(schema.clone(), name, is_sent);
+        let is_declared = !self.is_merging || !is_of_the_language(&added.bases[ROOT]) || added.is_recursive();
         let mut compared = BTreeMap::new();
         for name in added.in_order() {
-            let global = self.place(&added, &name, &mut compared);
-            added.names.insert(name, global);
+            if is_declared || name != ROOT {
+                let global = self.place(&added, &name, &mut compared);
+                added.names.insert(name, global);
+            }
         }
-        let reference = json!({"$ref": format!("{DEFINITIONS}{}", added.names[ROOT])});
+        let root = match added.names.get(ROOT) {
+            Some(global) => json!({"$ref": format!("{DEFINITIONS}{global}")}),
+            None => added.globally(&added.types[ROOT]),
+        };
         self.schemas.push(added);
-        reference
+        root
     }
 
     /// Chooses the global name of a type of the schema `added`. `compared` caches, for each earlier schema, the pairs of
@@ -113,14 +119,8 @@ impl Definitions {
     pub(super) fn types(&self) -> Vec<(&str, Value)> {
         let types = self.order.iter().filter_map(|global| {
             let (schema, name) = self.names.get(global)?;
-            let Schema { types, names, .. } = self.schemas.get(*schema)?;
-            let mut schema = types.get(name)?.clone();
-            for_each_reference(&mut schema, &mut |reference| {
-                if let Some(global) = type_name(reference).and_then(|name| names.get(name)) {
-                    *reference = format!("{DEFINITIONS}{global}");
-                }
-            });
-            Some((global.as_str(), schema))
+            let schema = self.schemas.get(*schema)?;
+            Some((global.as_str(), schema.globally(schema.types.get(name)?)))
         });
         types.collect()
     }
@@ -239,6 +239,22 @@ fn differing(one: &Schema, other: &Schema, is_merging: bool) -> BTreeSet<Pair> {
 }
 
 impl Schema {
+    /// Whether the root is part of itself.
+    fn is_recursive(&self) -> bool {
+        self.types.values().any(|schema| references(schema).iter().any(|name| name == ROOT))
+    }
+
+    /// A schema whose references have global names.
+    fn globally(&self, schema: &Value) -> Value {
+        let mut schema = schema.clone();
+        for_each_reference(&mut schema, &mut |reference| {
+            if let Some(global) = type_name(reference).and_then(|name| self.names.get(name)) {
+                *reference = format!("{DEFINITIONS}{global}");
+            }
+        });
+        schema
+    }
+
     /// A schema whose references have the names that the author gave.
     fn by_base(&self, schema: &Value) -> Value {
         let mut schema = schema.clone();
@@ -315,6 +331,14 @@ fn identifier(name: &str) -> String {
         None => name.push('_'),
     }
     if name.starts_with(|first: char| first.is_ascii_digit()) { format!("_{name}") } else { name }
+}
+
+/// Whether schemars calls a type so that has no name of its own in Rust: numbers, texts, lists, maps.
+fn is_of_the_language(name: &str) -> bool {
+    const PREFIXES: [&str; 6] = ["Array_", "Map_of_", "Nullable_", "Set_of_", "Tuple_of_", "UniqueItems_"];
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        || ["AnyValue", "Boolean", "Character"].contains(&name)
+        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 
 /// The name of a type for the messages of a topic: `HowMany` for `how many`.

@@ -271,7 +271,7 @@ impl Description {
     ///
     /// let typescript = description.typescript();
     /// assert!(typescript.contains("export interface Hello {\n    name: string;\n}"));
-    /// assert!(typescript.contains("export interface ToServer {\n    \"hello\": Hello;\n}"));
+    /// assert!(typescript.contains("export interface ToServer {\n    hello: Hello;\n}"));
     /// ```
     #[must_use]
     pub fn typescript(&self) -> String {

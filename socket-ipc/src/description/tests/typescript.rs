@@ -33,13 +33,13 @@ fn typescript_equal_types_are_declared_once_different_ones_are_numbered() {
     ] {
         assert!(file.contains(&format!("export interface {part}")), "{part}: {file}");
     }
-    assert!(file.contains("    \"one\": Same;\n    \"two\": Same2;\n"), "{file}");
+    assert!(file.contains("    one: Same;\n    two: Same2;\n"), "{file}");
 
     // The root of one schema may be a part of another.
     let point = json!({"title": "Point", "type": "object", "properties": {"x": {"type": "integer"}}});
     let file = described([holder("One", "integer"), point]).typescript();
     assert_eq!(file.matches("export interface Point").count(), 1, "{file}");
-    assert!(file.contains("    \"two\": Point;\n"), "{file}");
+    assert!(file.contains("    two: Point;\n"), "{file}");
 }
 
 #[test]
@@ -107,44 +107,44 @@ fn typescript_topics_replies_and_errors_are_listed() {
         maps,
         r#" server, by topic. */
 export interface ToServer {
-    "add": unknown;
-    "submit": unknown;
-    "yes": unknown;
-    "follow": unknown;
+    add: unknown;
+    submit: unknown;
+    yes: unknown;
+    follow: unknown;
 }
 
 /** The messages from the server, by topic. */
 export interface ToClient {
-    "sum": unknown;
+    sum: unknown;
     "are you \"there\"?": unknown;
     "who are you": unknown;
-    "log": unknown;
-    "error": ErrorReply;
+    log: unknown;
+    error: ErrorReply;
 }
 
 /** The reply to each request, by the topic of the request. */
 export interface Replies {
-    "add": unknown;
-    "submit": Point;
+    add: unknown;
+    submit: Point;
     "are you \"there\"?": unknown;
     "who are you": unknown;
 }
 
 /** The items of each stream, by the topic of its request. */
 export interface Streams {
-    "follow": Point;
-    "log": unknown;
+    follow: Point;
+    log: unknown;
 }
 
 /** The `data` of the error replies to each request, by the topic of the request. */
 export interface Errors {
-    "submit": SubmitError;
-    "follow": FollowError;
+    submit: SubmitError;
+    follow: FollowError;
 }
 
 /** The topic of the reply to each request that may be sent without an `id`. */
 export interface ReplyTopics {
-    "add": "sum";
+    add: "sum";
     "are you \"there\"?": "yes";
 }
 "#
@@ -189,7 +189,7 @@ fn typescript_type_that_travels_both_ways_is_declared_once() {
         let item = "export interface Item {\n    name: string;\n    note?: string | null;\n    tags?: string[];\n}\n";
         assert!(file.contains(item), "{file}");
         assert!(!file.contains("Item2"), "{file}");
-        assert!(file.contains("    \"removed\": Item;\n"), "{file}");
+        assert!(file.contains("    removed: Item;\n"), "{file}");
     }
 }
 
@@ -211,7 +211,7 @@ fn typescript_instantiations_of_a_generic_keep_their_names() {
         "export interface Page {\n    items: number[];\n}\n",
         "export interface Book {\n    texts: Page2;\n    numbers: Page;\n}\n",
         "export interface Page2 {\n    items: string[];\n}\n",
-        "    \"one\": Page;\n",
+        "    one: Page;\n",
     ] {
         assert!(file.contains(part), "{part}: {file}");
     }

@@ -1,54 +1,53 @@
-
 // ---- Errors ----
 
 /** What went wrong, for programs. The message of the error says it to people. */
 export type ErrorCode =
     /** There is no connection at the moment; nothing was sent. */
-    | 'NOT_CONNECTED'
+    | "NOT_CONNECTED"
     /** The client was closed. */
-    | 'CLOSED'
+    | "CLOSED"
     /** An attempt to connect failed; `cause` has the error of the system. */
-    | 'CONNECT_FAILED'
+    | "CONNECT_FAILED"
     /** No attempt to connect succeeded; `cause` has the error of the last one. */
-    | 'GAVE_UP'
+    | "GAVE_UP"
     /** `connect` is running already. */
-    | 'ALREADY_CONNECTING'
+    | "ALREADY_CONNECTING"
     /** The connection ended. The server may have received what was sent. */
-    | 'CONNECTION_LOST'
+    | "CONNECTION_LOST"
     /** No reply came in time. */
-    | 'TIMEOUT'
+    | "TIMEOUT"
     /** More is queued than `outboxLen` allows; nothing was sent. */
-    | 'OUTBOX_FULL'
+    | "OUTBOX_FULL"
     /** The message is longer than the server takes, or than it may send. */
-    | 'TOO_LARGE'
+    | "TOO_LARGE"
     /** JSON has no such value: NaN, a function, a cycle. */
-    | 'NOT_JSON'
+    | "NOT_JSON"
     /** An integer that a `number` cannot hold exactly. */
-    | 'UNSAFE_INTEGER'
+    | "UNSAFE_INTEGER"
     /** A text that holds half of a surrogate pair. */
-    | 'LONE_SURROGATE'
+    | "LONE_SURROGATE"
     /** What was received is not a message. */
-    | 'MALFORMED'
+    | "MALFORMED"
     /** As many requests are pending as `maxRequests` allows; nothing was sent. */
-    | 'TOO_MANY_REQUESTS'
+    | "TOO_MANY_REQUESTS"
     /** The topic has a responder already. */
-    | 'ALREADY_REGISTERED'
+    | "ALREADY_REGISTERED"
     /** The server has no responder for the topic. */
-    | 'NO_RESPONDER'
+    | "NO_RESPONDER"
     /** The server could not decode the request. */
-    | 'UNDECODABLE'
+    | "UNDECODABLE"
     /** The responder panicked. */
-    | 'PANICKED'
+    | "PANICKED"
     /** The responder failed with the error of its topic: a `FailedError`. */
-    | 'FAILED'
+    | "FAILED"
     /** Any other error reply: a `RejectedError`. */
-    | 'REJECTED'
+    | "REJECTED"
     /** The topic has a single reply: use `request`. */
-    | 'NOT_A_STREAM'
+    | "NOT_A_STREAM"
     /** The topic has a stream of replies: use `stream`. */
-    | 'IS_A_STREAM'
+    | "IS_A_STREAM"
     /** The server sent more items than the window allows. */
-    | 'WINDOW_EXCEEDED';
+    | "WINDOW_EXCEEDED";
 
 /** Why a call failed, or what an event reports. Its message names the topic or the path that it is about. */
 export class IpcError extends Error {
@@ -72,7 +71,7 @@ export class FailedError<T extends keyof Errors = keyof Errors> extends IpcError
     readonly text: string;
 
     constructor(topic: string, text: string, data: Errors[T]) {
-        super('FAILED', `\`${topic}\` failed${afterColon(text)}`, topic);
+        super("FAILED", `\`${topic}\` failed${afterColon(text)}`, topic);
         this.data = data;
         this.text = text;
     }
@@ -86,7 +85,7 @@ export class RejectedError extends IpcError {
     readonly text: string;
 
     constructor(topic: string, replyCode: string, text: string) {
-        super('REJECTED', `\`${topic}\` was rejected (${replyCode})${afterColon(text)}`, topic);
+        super("REJECTED", `\`${topic}\` was rejected (${replyCode})${afterColon(text)}`, topic);
         this.replyCode = replyCode;
         this.text = text;
     }
@@ -108,24 +107,28 @@ function textOf(error: unknown): string {
 }
 
 function afterColon(text: string): string {
-    return text === '' ? '' : `: ${text}`;
+    return text === "" ? "" : `: ${text}`;
 }
 
 function errorOfReply(topic: string, message: unknown): IpcError {
     const reply: { code?: unknown; text?: unknown; data?: unknown } =
-        typeof message === 'object' && message !== null ? message : {};
-    const code = typeof reply.code === 'string' ? reply.code : 'failed';
-    const text = typeof reply.text === 'string' ? reply.text : '';
+        typeof message === "object" && message !== null ? message : {};
+    const code = typeof reply.code === "string" ? reply.code : "failed";
+    const text = typeof reply.text === "string" ? reply.text : "";
     if (reply.data !== undefined) {
         return new FailedError(topic, text, reply.data as never);
     }
     switch (code) {
-        case 'no_responder':
-            return new IpcError('NO_RESPONDER', `the server has no responder for \`${topic}\``, topic);
-        case 'undecodable':
-            return new IpcError('UNDECODABLE', `the server can't decode the request of \`${topic}\`${afterColon(text)}`, topic);
-        case 'panicked':
-            return new IpcError('PANICKED', `the responder of \`${topic}\` panicked`, topic);
+        case "no_responder":
+            return new IpcError("NO_RESPONDER", `the server has no responder for \`${topic}\``, topic);
+        case "undecodable":
+            return new IpcError(
+                "UNDECODABLE",
+                `the server can't decode the request of \`${topic}\`${afterColon(text)}`,
+                topic,
+            );
+        case "panicked":
+            return new IpcError("PANICKED", `the responder of \`${topic}\` panicked`, topic);
         default:
             return new RejectedError(topic, code, text);
     }
@@ -160,33 +163,39 @@ class FlawError extends Error {
  */
 function toJson(value: unknown, path: (string | number)[] = []): string {
     switch (typeof value) {
-        case 'string':
+        case "string":
             if (LONE_SURROGATE.test(value)) {
-                throw new FlawError('LONE_SURROGATE', `${place(path)} holds a lone surrogate, which UTF-8 has no bytes for`);
+                throw new FlawError(
+                    "LONE_SURROGATE",
+                    `${place(path)} holds a lone surrogate, which UTF-8 has no bytes for`,
+                );
             }
             return JSON.stringify(value);
-        case 'number':
+        case "number":
             if (!Number.isFinite(value)) {
-                throw new FlawError('NOT_JSON', `${place(path)} is ${value}, which JSON cannot represent`);
+                throw new FlawError("NOT_JSON", `${place(path)} is ${value}, which JSON cannot represent`);
             }
             // From 1e21 on it is written with an exponent, which nobody takes for an integer.
             if (Number.isInteger(value) && !Number.isSafeInteger(value) && Math.abs(value) < 1e21) {
-                throw new FlawError('UNSAFE_INTEGER', `${place(path)} is ${value}, and may stand for another integer; use a bigint`);
+                throw new FlawError(
+                    "UNSAFE_INTEGER",
+                    `${place(path)} is ${value}, and may stand for another integer; use a bigint`,
+                );
             }
             return JSON.stringify(value);
-        case 'bigint':
-        case 'boolean':
+        case "bigint":
+        case "boolean":
             return String(value);
-        case 'object':
+        case "object":
             break;
         default:
-            throw new FlawError('NOT_JSON', `${place(path)} is a value of the type ${typeof value}`);
+            throw new FlawError("NOT_JSON", `${place(path)} is a value of the type ${typeof value}`);
     }
     if (value === null) {
-        return 'null';
+        return "null";
     }
     if (path.length >= MAX_DEPTH) {
-        throw new FlawError('NOT_JSON', `the message is nested deeper than ${MAX_DEPTH} levels`);
+        throw new FlawError("NOT_JSON", `the message is nested deeper than ${MAX_DEPTH} levels`);
     }
     if (Array.isArray(value)) {
         const items = value.map((item, index) => {
@@ -195,9 +204,9 @@ function toJson(value: unknown, path: (string | number)[] = []): string {
             path.pop();
             return text;
         });
-        return `[${items.join(',')}]`;
+        return `[${items.join(",")}]`;
     }
-    if ('toJSON' in value && typeof value.toJSON === 'function') {
+    if ("toJSON" in value && typeof value.toJSON === "function") {
         return toJson(value.toJSON(), path);
     }
     const members: string[] = [];
@@ -208,13 +217,15 @@ function toJson(value: unknown, path: (string | number)[] = []): string {
             path.pop();
         }
     }
-    return `{${members.join(',')}}`;
+    return `{${members.join(",")}}`;
 }
 
 /** `points[3].y` */
 function place(path: (string | number)[]): string {
-    const steps = path.map((step, index) => (typeof step === 'number' ? `[${step}]` : index === 0 ? step : `.${step}`));
-    return steps.join('') || 'the message';
+    const steps = path.map((step, index) =>
+        typeof step === "number" ? `[${step}]` : index === 0 ? step : `.${step}`,
+    );
+    return steps.join("") || "the message";
 }
 
 /** Matches text in which `JSON.parse` may lose something: the digits of a long integer, or a lone surrogate. */
@@ -250,18 +261,18 @@ class JsonReader {
 
     private value(): unknown {
         switch (this.peek()) {
-            case '{':
+            case "{":
                 return this.object();
-            case '[':
+            case "[":
                 return this.array();
             case '"':
                 return this.string();
-            case 't':
-                return this.word('true', true);
-            case 'f':
-                return this.word('false', false);
-            case 'n':
-                return this.word('null', null);
+            case "t":
+                return this.word("true", true);
+            case "f":
+                return this.word("false", false);
+            case "n":
+                return this.word("null", null);
             default:
                 return this.number();
         }
@@ -269,21 +280,26 @@ class JsonReader {
 
     private object(): unknown {
         const object = {};
-        this.list('}', () => {
+        this.list("}", () => {
             if (this.peek() !== '"') {
                 throw this.unexpected();
             }
             const key = this.string();
-            this.expect(':');
+            this.expect(":");
             // An assignment to `__proto__` would be no member.
-            Object.defineProperty(object, key, { value: this.value(), enumerable: true, configurable: true, writable: true });
+            Object.defineProperty(object, key, {
+                value: this.value(),
+                enumerable: true,
+                configurable: true,
+                writable: true,
+            });
         });
         return object;
     }
 
     private array(): unknown[] {
         const items: unknown[] = [];
-        this.list(']', () => items.push(this.value()));
+        this.list("]", () => items.push(this.value()));
         return items;
     }
 
@@ -298,7 +314,7 @@ class JsonReader {
         } else {
             do {
                 member();
-            } while (this.next(end) === ',');
+            } while (this.next(end) === ",");
         }
         this.depth -= 1;
     }
@@ -306,7 +322,7 @@ class JsonReader {
     /** The comma between two members, or the end behind the last one. */
     private next(end: string): string {
         const found = this.peek();
-        if (found !== ',' && found !== end) {
+        if (found !== "," && found !== end) {
             throw this.unexpected();
         }
         this.at += 1;
@@ -315,15 +331,15 @@ class JsonReader {
 
     private string(): string {
         let end = this.at + 1;
-        for (; this.text[end] !== '"'; end += this.text[end] === '\\' ? 2 : 1) {
+        for (; this.text[end] !== '"'; end += this.text[end] === "\\" ? 2 : 1) {
             if (end >= this.text.length) {
-                throw new SyntaxError('a text has no end');
+                throw new SyntaxError("a text has no end");
             }
         }
         const text: string = JSON.parse(this.text.slice(this.at, end + 1));
         this.at = end + 1;
         if (LONE_SURROGATE.test(text)) {
-            this.flaw ??= { code: 'LONE_SURROGATE', text: 'a text in it holds a lone surrogate' };
+            this.flaw ??= { code: "LONE_SURROGATE", text: "a text in it holds a lone surrogate" };
         }
         return text;
     }
@@ -345,7 +361,10 @@ class JsonReader {
         }
         const number = Number(digits);
         if (!Number.isSafeInteger(number)) {
-            this.flaw ??= { code: 'UNSAFE_INTEGER', text: `the integer ${digits} in it is beyond what a number holds exactly; generate the client with bigints` };
+            this.flaw ??= {
+                code: "UNSAFE_INTEGER",
+                text: `the integer ${digits} in it is beyond what a number holds exactly; generate the client with bigints`,
+            };
         }
         return number;
     }
@@ -367,7 +386,7 @@ class JsonReader {
 
     /** The next character that is no white space. */
     private peek(): string | undefined {
-        while (' \t\n\r'.includes(this.text[this.at] ?? 'the end')) {
+        while (" \t\n\r".includes(this.text[this.at] ?? "the end")) {
             this.at += 1;
         }
         return this.text[this.at];
@@ -375,7 +394,11 @@ class JsonReader {
 
     private unexpected(): SyntaxError {
         const found = this.text[this.at];
-        return new SyntaxError(found === undefined ? 'the text ends too early' : `unexpected ${JSON.stringify(found)} at ${this.at}`);
+        return new SyntaxError(
+            found === undefined
+                ? "the text ends too early"
+                : `unexpected ${JSON.stringify(found)} at ${this.at}`,
+        );
     }
 }
 
@@ -401,7 +424,7 @@ interface Envelope {
 const ITEM_COST = 64;
 
 const DELIMITER = Buffer.from(SERVER.delimiter);
-const UTF8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Characters that many programs take for the end of a line. */
 const LINE_ENDS = /[\u0085\u2028\u2029]/g;
@@ -412,7 +435,7 @@ function encode(topic: string, message: unknown, keys: Record<string, unknown> =
     try {
         const others = Object.entries(keys).filter(([, value]) => value !== undefined);
         const written = others.map(([key, value]) => `,${JSON.stringify(key)}:${toJson(value)}`);
-        text = `{"topic":${toJson(topic)},"${SERVER.messageKey}":${toJson(message ?? null)}${written.join('')}}`;
+        text = `{"topic":${toJson(topic)},${JSON.stringify(SERVER.messageKey)}:${toJson(message ?? null)}${written.join("")}}`;
     } catch (error) {
         if (error instanceof FlawError) {
             throw new IpcError(error.code, `cannot send \`${topic}\`: ${error.message}`, topic);
@@ -423,20 +446,27 @@ function encode(topic: string, message: unknown, keys: Record<string, unknown> =
     if (text.includes(SERVER.delimiter)) {
         text = text.replaceAll(SERVER.delimiter, escaped(SERVER.delimiter) + SERVER.delimiter.slice(1));
     }
-    if (SERVER.delimiter.includes('\n')) {
+    if (SERVER.delimiter.includes("\n")) {
         text = text.replace(LINE_ENDS, escaped);
     }
     const line = Buffer.from(text + SERVER.delimiter);
     const length = line.length - DELIMITER.length;
     if (length > SERVER.maxMessageLen || Buffer.byteLength(topic) > SERVER.maxTopicLen) {
-        const what = length > SERVER.maxMessageLen ? `${length} bytes, more than the ${SERVER.maxMessageLen}` : `its topic, longer than the ${SERVER.maxTopicLen} bytes`;
-        throw new IpcError('TOO_LARGE', `cannot send \`${topic.slice(0, 100)}\`: it has ${what} that the server takes`, topic);
+        const what =
+            length > SERVER.maxMessageLen
+                ? `${length} bytes, more than the ${SERVER.maxMessageLen}`
+                : `its topic, longer than the ${SERVER.maxTopicLen} bytes`;
+        throw new IpcError(
+            "TOO_LARGE",
+            `cannot send \`${topic.slice(0, 100)}\`: it has ${what} that the server takes`,
+            topic,
+        );
     }
     return line;
 }
 
 function escaped(text: string): string {
-    return `\\u${text.charCodeAt(0).toString(16).padStart(4, '0')}`;
+    return `\\u${text.charCodeAt(0).toString(16).padStart(4, "0")}`;
 }
 
 /** Reads an envelope. `undefined` is a blank line. */
@@ -445,30 +475,30 @@ function decode(line: Buffer): Envelope | undefined {
     let text: string;
     try {
         text = UTF8.decode(line).trim();
-        if (text === '') {
+        if (text === "") {
             return undefined;
         }
         read = fromJson(text);
     } catch (error) {
-        throw new IpcError('MALFORMED', `received ${line.length} bytes that are not JSON: ${textOf(error)}`);
+        throw new IpcError("MALFORMED", `received ${line.length} bytes that are not JSON: ${textOf(error)}`);
     }
     const { value, flaw } = read;
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-        throw new IpcError('MALFORMED', `received JSON that is not an envelope: ${text.slice(0, 100)}`);
+    if (typeof value !== "object" || value === null || Array.isArray(value)) {
+        throw new IpcError("MALFORMED", `received JSON that is not an envelope: ${text.slice(0, 100)}`);
     }
     const keys = value as Record<string, unknown>;
-    if (typeof keys['topic'] !== 'string') {
-        throw new IpcError('MALFORMED', `received an envelope without a topic: ${text.slice(0, 100)}`);
+    if (typeof keys["topic"] !== "string") {
+        throw new IpcError("MALFORMED", `received an envelope without a topic: ${text.slice(0, 100)}`);
     }
     return {
-        topic: keys['topic'] || 'none',
+        topic: keys["topic"] || "none",
         message: keys[SERVER.messageKey] ?? null,
-        id: keys['id'],
-        re: keys['re'],
-        error: keys['error'] === true,
-        started: keys['started'] === true,
-        more: keys['more'] === true,
-        hasWindow: 'window' in keys,
+        id: keys["id"],
+        re: keys["re"],
+        error: keys["error"] === true,
+        started: keys["started"] === true,
+        more: keys["more"] === true,
+        hasWindow: "window" in keys,
         flaw,
         length: line.length,
     };
@@ -477,8 +507,10 @@ function decode(line: Buffer): Envelope | undefined {
 /** The id of a request as a key: as the request has written it. */
 function idKey(id: unknown): string | undefined {
     const isId =
-        typeof id === 'bigint' || Number.isSafeInteger(id) || (typeof id === 'string' && Buffer.byteLength(id) <= 64);
-    return isId ? (typeof id === 'string' ? JSON.stringify(id) : String(id)) : undefined;
+        typeof id === "bigint" ||
+        Number.isSafeInteger(id) ||
+        (typeof id === "string" && Buffer.byteLength(id) <= 64);
+    return isId ? (typeof id === "string" ? JSON.stringify(id) : String(id)) : undefined;
 }
 
 /** Cuts what arrives at the bytes of the delimiter. It holds one message at most. */
@@ -500,7 +532,7 @@ class Framer {
         this.end += chunk.copy(this.buffer, this.end);
         const received = this.buffer.subarray(0, this.end);
         let start = 0;
-        for (let found; (found = received.indexOf(DELIMITER, searched)) !== -1; ) {
+        for (let found; (found = received.indexOf(DELIMITER, searched)) !== -1;) {
             if (this.isSkipping) {
                 this.isSkipping = false;
             } else if (found - start > SERVER.maxMessageLen) {
@@ -580,7 +612,10 @@ export class ReplyStream<T> implements AsyncIterableIterator<T> {
     private readonly window: number;
     private readonly link: StreamLink;
     private readonly items = new Queue<{ item: T; cost: number }>();
-    private readonly waiting: { resolve: (result: IteratorResult<T>) => void; reject: (error: unknown) => void }[] = [];
+    private readonly waiting: {
+        resolve: (result: IteratorResult<T>) => void;
+        reject: (error: unknown) => void;
+    }[] = [];
     /** What the server may still send. */
     private left: number;
     /** What was taken since the window was renewed. */
@@ -639,7 +674,13 @@ export class ReplyStream<T> implements AsyncIterableIterator<T> {
             this.fail(errorOfReply(this.topic, envelope.message));
         } else if (envelope.flaw !== undefined) {
             this.link.cancel();
-            this.fail(new IpcError(envelope.flaw.code, `cannot receive an item of \`${this.topic}\`: ${envelope.flaw.text}`, this.topic));
+            this.fail(
+                new IpcError(
+                    envelope.flaw.code,
+                    `cannot receive an item of \`${this.topic}\`: ${envelope.flaw.text}`,
+                    this.topic,
+                ),
+            );
         } else if (envelope.started) {
             this.begin();
         } else if (envelope.more) {
@@ -648,7 +689,13 @@ export class ReplyStream<T> implements AsyncIterableIterator<T> {
         } else if (this.hasBegun) {
             this.end();
         } else {
-            this.fail(new IpcError('NOT_A_STREAM', `\`${this.topic}\` is no stream: the server sent a single reply; use \`request\``, this.topic));
+            this.fail(
+                new IpcError(
+                    "NOT_A_STREAM",
+                    `\`${this.topic}\` is no stream: the server sent a single reply; use \`request\``,
+                    this.topic,
+                ),
+            );
         }
     }
 
@@ -678,7 +725,13 @@ export class ReplyStream<T> implements AsyncIterableIterator<T> {
         const cost = Math.max(envelope.length, ITEM_COST);
         if (this.left <= 0 || envelope.length > this.window) {
             this.link.cancel();
-            this.fail(new IpcError('WINDOW_EXCEEDED', `an item of \`${this.topic}\`, of ${envelope.length} bytes, is beyond the window of ${this.window} bytes`, this.topic));
+            this.fail(
+                new IpcError(
+                    "WINDOW_EXCEEDED",
+                    `an item of \`${this.topic}\`, of ${envelope.length} bytes, is beyond the window of ${this.window} bytes`,
+                    this.topic,
+                ),
+            );
             return;
         }
         this.left -= cost;
@@ -810,10 +863,10 @@ class Connection {
         this.watch = setInterval(() => this.check(), 1000);
         this.watch.unref();
         let failure: unknown;
-        socket.on('data', (chunk: Buffer) => this.receive(chunk));
-        socket.on('error', (error) => (failure = error));
+        socket.on("data", (chunk: Buffer) => this.receive(chunk));
+        socket.on("error", (error) => (failure = error));
         this.closed = new Promise((resolve) => {
-            socket.on('close', () => {
+            socket.on("close", () => {
                 this.finish(failure);
                 resolve();
             });
@@ -830,10 +883,18 @@ class Connection {
     /** Queues a line. Returns whether less is queued than makes `sendAsync` wait. */
     send(line: Buffer, topic: string): boolean {
         if (this.end !== undefined) {
-            throw new IpcError('NOT_CONNECTED', `cannot send \`${topic}\`: not connected to ${this.owner.path}`, topic);
+            throw new IpcError(
+                "NOT_CONNECTED",
+                `cannot send \`${topic}\`: not connected to ${this.owner.path}`,
+                topic,
+            );
         }
         if (this.outboxLen > 0 && this.outboxLen + line.length > this.owner.limits.outboxLen) {
-            throw new IpcError('OUTBOX_FULL', `cannot send \`${topic}\`: ${this.outboxLen} bytes are queued, and \`outboxLen\` allows ${this.owner.limits.outboxLen}; use \`sendAsync\``, topic);
+            throw new IpcError(
+                "OUTBOX_FULL",
+                `cannot send \`${topic}\`: ${this.outboxLen} bytes are queued, and \`outboxLen\` allows ${this.owner.limits.outboxLen}; use \`sendAsync\``,
+                topic,
+            );
         }
         this.queue(line);
         return this.outboxLen < HIGH_WATER;
@@ -855,11 +916,11 @@ class Connection {
             const sender = {
                 line,
                 settle: (error?: IpcError) => {
-                    signal?.removeEventListener('abort', abort);
+                    signal?.removeEventListener("abort", abort);
                     error === undefined ? resolve() : reject(error);
                 },
             };
-            signal?.addEventListener('abort', abort, { once: true });
+            signal?.addEventListener("abort", abort, { once: true });
             this.senders.push(sender);
         });
     }
@@ -886,7 +947,7 @@ class Connection {
     private write(): void {
         const chunk: Buffer[] = [];
         let length = 0;
-        for (let first; length < HIGH_WATER && (first = this.outbox.shift()) !== undefined; ) {
+        for (let first; length < HIGH_WATER && (first = this.outbox.shift()) !== undefined;) {
             chunk.push(first);
             length += first.length;
         }
@@ -917,7 +978,7 @@ class Connection {
 
     /** There is room: those who wait for it send, and requests that were held are dispatched. */
     private admit(): void {
-        for (let first; this.outboxLen < HIGH_WATER && (first = this.senders.shift()) !== undefined; ) {
+        for (let first; this.outboxLen < HIGH_WATER && (first = this.senders.shift()) !== undefined;) {
             this.queue(first.line);
             first.settle();
         }
@@ -929,20 +990,37 @@ class Connection {
 
     // Requests of this client.
 
-    request(topic: string, message: unknown, timeout: number, signal: AbortSignal | undefined): Promise<unknown> {
+    request(
+        topic: string,
+        message: unknown,
+        timeout: number,
+        signal: AbortSignal | undefined,
+    ): Promise<unknown> {
         return new Promise((resolve, reject) => {
             const { id, over, cancel } = this.begin(topic, timeout, signal, reject);
             this.pending.set(id, {
                 fail: reject,
                 receive: (envelope) => {
                     over();
-                    if (envelope.error || (envelope.topic === 'error' && topic !== 'error')) {
+                    if (envelope.error || (envelope.topic === "error" && topic !== "error")) {
                         reject(errorOfReply(topic, envelope.message));
                     } else if (envelope.started || envelope.more) {
                         cancel();
-                        reject(new IpcError('IS_A_STREAM', `\`${topic}\` is a stream: use \`stream\`, not \`request\``, topic));
+                        reject(
+                            new IpcError(
+                                "IS_A_STREAM",
+                                `\`${topic}\` is a stream: use \`stream\`, not \`request\``,
+                                topic,
+                            ),
+                        );
                     } else if (envelope.flaw !== undefined) {
-                        reject(new IpcError(envelope.flaw.code, `cannot receive the reply to \`${topic}\`: ${envelope.flaw.text}`, topic));
+                        reject(
+                            new IpcError(
+                                envelope.flaw.code,
+                                `cannot receive the reply to \`${topic}\`: ${envelope.flaw.text}`,
+                                topic,
+                            ),
+                        );
                     } else {
                         resolve(envelope.message);
                     }
@@ -952,41 +1030,61 @@ class Connection {
         });
     }
 
-    stream<T>(topic: string, message: unknown, window: number, timeout: number, signal: AbortSignal | undefined): ReplyStream<T> {
+    stream<T>(
+        topic: string,
+        message: unknown,
+        window: number,
+        timeout: number,
+        signal: AbortSignal | undefined,
+    ): ReplyStream<T> {
         const { id, over, cancel, begun } = this.begin(topic, timeout, signal, (error) => stream.fail(error));
         const stream = new ReplyStream<T>(topic, window, {
             begun,
-            renew: (bytes) => this.control('socket-ipc.more', [id, bytes]),
+            renew: (bytes) => this.control("socket-ipc.more", [id, bytes]),
             cancel,
             over,
         });
-        this.pending.set(id, { fail: (error) => stream.fail(error), receive: (envelope) => stream.receive(envelope) });
+        this.pending.set(id, {
+            fail: (error) => stream.fail(error),
+            receive: (envelope) => stream.receive(envelope),
+        });
         this.sendRequest(id, over, () => encode(topic, message, { window, id }), topic);
         return stream;
     }
 
     /** The id of a request, and what ends it early. */
-    private begin(topic: string, timeout: number, signal: AbortSignal | undefined, fail: (error: unknown) => void) {
+    private begin(
+        topic: string,
+        timeout: number,
+        signal: AbortSignal | undefined,
+        fail: (error: unknown) => void,
+    ) {
         signal?.throwIfAborted();
         if (this.pending.size >= this.owner.limits.maxRequests) {
-            throw new IpcError('TOO_MANY_REQUESTS', `cannot request \`${topic}\`: ${this.pending.size} requests are pending, the most that \`maxRequests\` allows`, topic);
+            throw new IpcError(
+                "TOO_MANY_REQUESTS",
+                `cannot request \`${topic}\`: ${this.pending.size} requests are pending, the most that \`maxRequests\` allows`,
+                topic,
+            );
         }
         const id = this.nextId++;
-        const cancel = () => this.control('socket-ipc.cancel', id);
+        const cancel = () => this.control("socket-ipc.cancel", id);
         const giveUp = (error: unknown) => {
             over();
             cancel();
             fail(error);
         };
         const abort = () => giveUp(signal?.reason);
-        const timer = after(timeout, () => giveUp(new IpcError('TIMEOUT', `no reply to \`${topic}\` within ${timeout} ms`, topic)));
+        const timer = after(timeout, () =>
+            giveUp(new IpcError("TIMEOUT", `no reply to \`${topic}\` within ${timeout} ms`, topic)),
+        );
         const begun = () => clearTimeout(timer);
         const over = () => {
             clearTimeout(timer);
-            signal?.removeEventListener('abort', abort);
+            signal?.removeEventListener("abort", abort);
             this.pending.delete(id);
         };
-        signal?.addEventListener('abort', abort, { once: true });
+        signal?.addEventListener("abort", abort, { once: true });
         return { id, over, cancel, begun };
     }
 
@@ -1013,7 +1111,14 @@ class Connection {
         this.framer.push(
             chunk,
             (bytes) => this.line(bytes),
-            () => this.owner.emit('messageError', new IpcError('TOO_LARGE', `received a message of more than ${SERVER.maxMessageLen} bytes; it was skipped`)),
+            () =>
+                this.owner.emit(
+                    "messageError",
+                    new IpcError(
+                        "TOO_LARGE",
+                        `received a message of more than ${SERVER.maxMessageLen} bytes; it was skipped`,
+                    ),
+                ),
         );
         const mayRead = READ_AHEAD + (this.pending.size > 0 ? SERVER.maxMessageLen : 0);
         if (this.heldLen > mayRead) {
@@ -1026,7 +1131,7 @@ class Connection {
         try {
             envelope = decode(bytes);
         } catch (error) {
-            this.owner.emit('messageError', error as IpcError);
+            this.owner.emit("messageError", error as IpcError);
             return;
         }
         if (envelope === undefined) {
@@ -1045,8 +1150,12 @@ class Connection {
     /** A control line of the server. It passes the messages that are held. */
     private controlled({ topic, message }: Envelope): void {
         const key = idKey(message);
-        if (topic === 'socket-ipc.cancel' && key !== undefined) {
-            this.running.get(key)?.forEach((controller) => controller.abort(new IpcError('TIMEOUT', 'the server gave up the request')));
+        if (topic === "socket-ipc.cancel" && key !== undefined) {
+            this.running
+                .get(key)
+                ?.forEach((controller) =>
+                    controller.abort(new IpcError("TIMEOUT", "the server gave up the request")),
+                );
             this.held.removeIf((held) => {
                 const isCancelled = idKey(held.id) === key;
                 this.heldLen -= isCancelled ? held.length : 0;
@@ -1066,7 +1175,10 @@ class Connection {
     }
 
     private dispatchHeld(): void {
-        for (let first; (first = this.held.first()) !== undefined && this.end === undefined && this.mayDispatch(first); ) {
+        for (
+            let first;
+            (first = this.held.first()) !== undefined && this.end === undefined && this.mayDispatch(first);
+        ) {
             this.held.shift();
             this.heldLen -= first.length;
             this.dispatch(first);
@@ -1090,8 +1202,8 @@ class Connection {
         const { topic, flaw } = envelope;
         if (flaw !== undefined) {
             const error = new IpcError(flaw.code, `cannot receive \`${topic}\`: ${flaw.text}`, topic);
-            this.owner.emit('messageError', error);
-            this.replyError(envelope, { code: 'undecodable', text: error.message });
+            this.owner.emit("messageError", error);
+            this.replyError(envelope, { code: "undecodable", text: error.message });
             return;
         }
         if (this.isRequest(envelope)) {
@@ -1126,25 +1238,31 @@ class Connection {
         const responder = this.owner.responders.get(topic);
         const key = idKey(id);
         if (responder === undefined) {
-            this.replyError(envelope, { code: 'no_responder', text: `no responder for \`${topic}\`` });
+            this.replyError(envelope, { code: "no_responder", text: `no responder for \`${topic}\`` });
             return;
         }
         if (id !== undefined && key === undefined) {
-            this.owner.emit('messageError', new IpcError('MALFORMED', `received \`${topic}\` with an id that is none`, topic));
+            this.owner.emit(
+                "messageError",
+                new IpcError("MALFORMED", `received \`${topic}\` with an id that is none`, topic),
+            );
             return;
         }
         if (envelope.hasWindow) {
-            this.replyError(envelope, { code: 'stream', text: `\`${topic}\` has a single reply: request it without a window` });
+            this.replyError(envelope, {
+                code: "stream",
+                text: `\`${topic}\` has a single reply: request it without a window`,
+            });
             return;
         }
         const controller = new AbortController();
-        const running = this.running.get(key ?? '') ?? new Set();
-        this.running.set(key ?? '', running.add(controller));
+        const running = this.running.get(key ?? "") ?? new Set();
+        this.running.set(key ?? "", running.add(controller));
         this.runningCount += 1;
         const context: ResponderContext<any> = {
             signal: controller.signal,
-            fail: (data, text = '') => {
-                throw new Failure({ code: 'failed', text, data });
+            fail: (data, text = "") => {
+                throw new Failure({ code: "failed", text, data });
             },
             reject: (code, text) => {
                 throw new Failure({ code, text });
@@ -1154,12 +1272,17 @@ class Connection {
             .then(() => responder(message, context))
             .then(
                 (reply) => this.reply(controller, envelope, reply),
-                (error) => this.replyError(envelope, error instanceof Failure ? error.reply : { code: 'failed', text: textOf(error) }, controller),
+                (error) =>
+                    this.replyError(
+                        envelope,
+                        error instanceof Failure ? error.reply : { code: "failed", text: textOf(error) },
+                        controller,
+                    ),
             )
             .finally(() => {
                 running.delete(controller);
                 if (running.size === 0) {
-                    this.running.delete(key ?? '');
+                    this.running.delete(key ?? "");
                 }
                 this.runningCount -= 1;
                 this.dispatchHeld();
@@ -1178,19 +1301,24 @@ class Connection {
             }
             this.queue(line);
         } catch (error) {
-            this.replyError(envelope, { code: 'failed', text: textOf(error) });
+            this.replyError(envelope, { code: "failed", text: textOf(error) });
         }
     }
 
-
-    private replyError(envelope: Envelope, reply: Failure['reply'], controller?: AbortController): void {
+    private replyError(envelope: Envelope, reply: Failure["reply"], controller?: AbortController): void {
         if (envelope.id === undefined || controller?.signal.aborted === true || this.end !== undefined) {
             return;
         }
         try {
-            this.queue(encode('error', reply, { error: true, re: envelope.id }));
+            this.queue(encode("error", reply, { error: true, re: envelope.id }));
         } catch {
-            this.queue(encode('error', { code: 'failed', text: 'the error of the responder can\'t be sent' }, { error: true, re: envelope.id }));
+            this.queue(
+                encode(
+                    "error",
+                    { code: "failed", text: "the error of the responder can't be sent" },
+                    { error: true, re: envelope.id },
+                ),
+            );
         }
     }
 
@@ -1220,18 +1348,27 @@ class Connection {
         const { writeStall, incompleteTimeout } = this.owner.limits;
         if (this.outboxLen > 0 && now - this.lastWritten > writeStall) {
             this.socket.destroy(new Error(`the server accepted no bytes for ${writeStall} ms`));
-        } else if (this.framer.pending > 0 && !this.socket.isPaused() && now - this.lastRead > incompleteTimeout) {
+        } else if (
+            this.framer.pending > 0 &&
+            !this.socket.isPaused() &&
+            now - this.lastRead > incompleteTimeout
+        ) {
             this.socket.destroy(new Error(`the server sent no end of a message for ${incompleteTimeout} ms`));
         }
     }
 
     private finish(failure: unknown): void {
         clearInterval(this.watch);
-        const ended = this.isClosing ? 'it was closed' : 'the server ended it';
+        const ended = this.isClosing ? "it was closed" : "the server ended it";
         const why = failure instanceof Error ? failure.message : ended;
-        const error = new IpcError('CONNECTION_LOST', `the connection to ${this.owner.path} ended: ${why}`, undefined, failure);
+        const error = new IpcError(
+            "CONNECTION_LOST",
+            `the connection to ${this.owner.path} ended: ${why}`,
+            undefined,
+            failure,
+        );
         this.end = error;
-        for (let first; (first = this.senders.shift()) !== undefined; ) {
+        for (let first; (first = this.senders.shift()) !== undefined;) {
             first.settle(error);
         }
         this.running.forEach((controllers) => controllers.forEach((controller) => controller.abort(error)));
@@ -1321,6 +1458,9 @@ export interface ClientEmitter {
     off<E extends keyof ClientEvents>(event: E, listener: (...values: ClientEvents[E]) => void): this;
 }
 
+/** A message and what follows it. One that is `null` may be left out. */
+export type Arguments<M, O> = null extends M ? [message?: M, options?: O] : [message: M, options?: O];
+
 /** What a responder may return: the reply, or nothing where the reply is `null`. */
 export type Returned<R> = null extends R ? R | void : R;
 
@@ -1387,16 +1527,18 @@ export class Client {
             if (this.isConnected) {
                 return;
             }
-            throw new IpcError('ALREADY_CONNECTING', `the client of ${this.path} is connecting already`);
+            throw new IpcError("ALREADY_CONNECTING", `the client of ${this.path} is connecting already`);
         }
         this.isConnecting = true;
         const stop = new AbortController();
         const abort = () => stop.abort(options.signal?.reason);
         const close = () => stop.abort(this.closedError());
-        options.signal?.addEventListener('abort', abort, { once: true });
-        this.closing.signal.addEventListener('abort', close, { once: true });
+        options.signal?.addEventListener("abort", abort, { once: true });
+        this.closing.signal.addEventListener("abort", close, { once: true });
         const { timeout = Infinity } = options;
-        const timer = after(timeout, () => stop.abort(new IpcError('GAVE_UP', `no connection to ${this.path} within ${timeout} ms`)));
+        const timer = after(timeout, () =>
+            stop.abort(new IpcError("GAVE_UP", `no connection to ${this.path} within ${timeout} ms`)),
+        );
         try {
             options.signal?.throwIfAborted();
             const socket = await this.establish(undefined, options.attempts ?? Infinity, stop.signal);
@@ -1404,8 +1546,8 @@ export class Client {
         } finally {
             this.isConnecting = false;
             clearTimeout(timer);
-            options.signal?.removeEventListener('abort', abort);
-            this.closing.signal.removeEventListener('abort', close);
+            options.signal?.removeEventListener("abort", abort);
+            this.closing.signal.removeEventListener("abort", close);
         }
     }
 
@@ -1413,7 +1555,10 @@ export class Client {
      * Calls `listener` with each message of a topic. Where it returns a promise, further messages wait until that has
      * settled; replies and items do not. Returns a function that removes the listener.
      */
-    on<T extends keyof ToClient & string>(topic: T, listener: (message: ToClient[T]) => void | Promise<void>): () => void {
+    on<T extends keyof ToClient & string>(
+        topic: T,
+        listener: (message: ToClient[T]) => void | Promise<void>,
+    ): () => void {
         const listeners = this.listeners.get(topic) ?? new Set();
         this.listeners.set(topic, listeners.add(listener));
         return () => void listeners.delete(listener);
@@ -1423,13 +1568,16 @@ export class Client {
      * Queues a message, or throws why it can't. Returns whether little enough is queued to go on; `sendAsync` waits until
      * it is.
      */
-    send<T extends keyof ToServer & string>(topic: T, message: ToServer[T]): boolean {
+    send<T extends keyof ToServer & string>(topic: T, ...[message]: Arguments<ToServer[T], never>): boolean {
         return this.current(topic).send(encode(topic, message), topic);
     }
 
     /** Queues a message once there is room. */
-    async sendAsync<T extends keyof ToServer & string>(topic: T, message: ToServer[T], options: { signal?: AbortSignal } = {}): Promise<void> {
-        await this.current(topic).sendAsync(encode(topic, message), topic, options.signal);
+    async sendAsync<T extends keyof ToServer & string>(
+        topic: T,
+        ...[message, options]: Arguments<ToServer[T], { signal?: AbortSignal }>
+    ): Promise<void> {
+        await this.current(topic).sendAsync(encode(topic, message), topic, options?.signal);
     }
 
     /** Resolves when everything that is queued was handed to the system. */
@@ -1438,14 +1586,24 @@ export class Client {
     }
 
     /** Requests a reply. It rejects with an `IpcError` that says why there is none; `isFailed` finds typed errors. */
-    async request<T extends keyof ToServer & keyof Replies & string>(topic: T, message: ToServer[T], options: RequestOptions = {}): Promise<Replies[T]> {
-        const { timeout = this.options.requestTimeout, signal } = options;
+    async request<T extends keyof ToServer & keyof Replies & string>(
+        topic: T,
+        ...[message, options]: Arguments<ToServer[T], RequestOptions>
+    ): Promise<Replies[T]> {
+        const { timeout = this.options.requestTimeout, signal } = options ?? {};
         return (await this.current(topic).request(topic, message, timeout, signal)) as Replies[T];
     }
 
     /** Requests a stream of replies. It throws, or `next` rejects, with why there is none. */
-    stream<T extends keyof ToServer & keyof Streams & string>(topic: T, message: ToServer[T], options: StreamOptions = {}): ReplyStream<Streams[T]> {
-        const { window = this.options.streamWindow, timeout = this.options.requestTimeout, signal } = options;
+    stream<T extends keyof ToServer & keyof Streams & string>(
+        topic: T,
+        ...[message, options]: Arguments<ToServer[T], StreamOptions>
+    ): ReplyStream<Streams[T]> {
+        const {
+            window = this.options.streamWindow,
+            timeout = this.options.requestTimeout,
+            signal,
+        } = options ?? {};
         return this.current(topic).stream(topic, message, window, timeout, signal);
     }
 
@@ -1455,10 +1613,13 @@ export class Client {
      */
     respond<T extends keyof ToClient & keyof Replies & string>(
         topic: T,
-        responder: (message: ToClient[T], context: ResponderContext<T>) => Returned<Replies[T]> | Promise<Returned<Replies[T]>>,
+        responder: (
+            message: ToClient[T],
+            context: ResponderContext<T>,
+        ) => Returned<Replies[T]> | Promise<Returned<Replies[T]>>,
     ): () => void {
         if (this.responders.has(topic)) {
-            throw new IpcError('ALREADY_REGISTERED', `\`${topic}\` has a responder already`, topic);
+            throw new IpcError("ALREADY_REGISTERED", `\`${topic}\` has a responder already`, topic);
         }
         this.responders.set(topic, responder);
         return () => {
@@ -1476,7 +1637,7 @@ export class Client {
             connection?.failPending(this.closedError());
             await connection?.close(drain);
             await this.isKept;
-            this.emit('close');
+            this.emit("close");
         }
         await this.isKept;
     }
@@ -1486,17 +1647,25 @@ export class Client {
             throw this.closedError();
         }
         if (this.connection === undefined) {
-            throw new IpcError('NOT_CONNECTED', `cannot send \`${topic}\`: not connected to ${this.path}`, topic);
+            throw new IpcError(
+                "NOT_CONNECTED",
+                `cannot send \`${topic}\`: not connected to ${this.path}`,
+                topic,
+            );
         }
         return this.connection;
     }
 
     private closedError(): IpcError {
-        return new IpcError('CLOSED', `the client of ${this.path} was closed`);
+        return new IpcError("CLOSED", `the client of ${this.path} was closed`);
     }
 
     /** Tries until there is a connection. Waits for `delay` before the first attempt. */
-    private async establish(first: Delay | undefined, attempts: number, stop: AbortSignal): Promise<net.Socket> {
+    private async establish(
+        first: Delay | undefined,
+        attempts: number,
+        stop: AbortSignal,
+    ): Promise<net.Socket> {
         let delay = first;
         for (let failed = 1; ; failed += 1) {
             if (delay !== undefined) {
@@ -1507,11 +1676,18 @@ export class Client {
             } catch (error) {
                 stop.throwIfAborted();
                 const failure = error as IpcError;
-                if (this.emitter.listenerCount('connectError') > 0 || failed === 1) {
-                    this.emit('connectError', failure);
+                if (this.emitter.listenerCount("connectError") > 0 || failed === 1) {
+                    this.emit("connectError", failure);
                 }
                 if (failed >= attempts) {
-                    throw failed === 1 ? failure : new IpcError('GAVE_UP', `gave up after ${failed} attempts: ${failure.message}`, undefined, failure);
+                    throw failed === 1
+                        ? failure
+                        : new IpcError(
+                              "GAVE_UP",
+                              `gave up after ${failed} attempts: ${failure.message}`,
+                              undefined,
+                              failure,
+                          );
                 }
             }
             delay = this.options.retryDelay;
@@ -1526,21 +1702,30 @@ export class Client {
             const fail = (cause: unknown) => {
                 settle();
                 socket.destroy();
-                reject(new IpcError('CONNECT_FAILED', `cannot connect to ${this.path}: ${textOf(cause)}`, undefined, cause));
+                reject(
+                    new IpcError(
+                        "CONNECT_FAILED",
+                        `cannot connect to ${this.path}: ${textOf(cause)}`,
+                        undefined,
+                        cause,
+                    ),
+                );
             };
             const abort = () => fail(stop.reason);
             const { connectTimeout } = this.options;
-            const timer = after(connectTimeout, () => fail(new Error(`not connected within ${connectTimeout} ms`)));
+            const timer = after(connectTimeout, () =>
+                fail(new Error(`not connected within ${connectTimeout} ms`)),
+            );
             const settle = () => {
                 clearTimeout(timer);
-                stop.removeEventListener('abort', abort);
-                socket.off('error', fail);
+                stop.removeEventListener("abort", abort);
+                socket.off("error", fail);
                 // What is still reported has its consequence already.
-                socket.on('error', () => {});
+                socket.on("error", () => {});
             };
-            stop.addEventListener('abort', abort, { once: true });
-            socket.once('error', fail);
-            socket.once('connect', () => {
+            stop.addEventListener("abort", abort, { once: true });
+            socket.once("error", fail);
+            socket.once("connect", () => {
                 settle();
                 resolve(socket);
             });
@@ -1554,11 +1739,11 @@ export class Client {
             listeners: this.listeners,
             responders: this.responders,
             emit: (event, ...values) => this.emit(event, ...values),
-            report: (error) => this.emit('error', error),
+            report: (error) => this.emit("error", error),
             countLate: () => (this.late += 1),
         };
         this.connection = new Connection(socket, owner);
-        this.emit('connect', { again });
+        this.emit("connect", { again });
         return this.connection;
     }
 
@@ -1569,19 +1754,22 @@ export class Client {
             await connection.closed;
             this.connection = undefined;
             if (connection.reason !== undefined) {
-                this.emit('disconnect', connection.reason);
+                this.emit("disconnect", connection.reason);
             }
             if (this.closing.signal.aborted) {
                 return;
             }
             try {
                 const { reconnectDelay, giveUpAfter } = this.options;
-                connection = this.connected(await this.establish(reconnectDelay, giveUpAfter, this.closing.signal), true);
+                connection = this.connected(
+                    await this.establish(reconnectDelay, giveUpAfter, this.closing.signal),
+                    true,
+                );
             } catch (error) {
                 if (!this.closing.signal.aborted) {
                     this.closing.abort();
-                    this.emit('error', error);
-                    this.emit('close');
+                    this.emit("error", error);
+                    this.emit("close");
                 }
                 return;
             }
@@ -1591,7 +1779,7 @@ export class Client {
     /** Calls the listeners of an event. What they throw is an uncaught exception, and breaks nothing here. */
     private emit<E extends keyof ClientEvents>(event: E, ...values: ClientEvents[E]): void {
         const isHeard = this.emitter.listenerCount(event) > 0;
-        if (!isHeard && (event === 'connectError' || event === 'messageError')) {
+        if (!isHeard && (event === "connectError" || event === "messageError")) {
             process.emitWarning(values[0] as IpcError);
             return;
         }
@@ -1609,7 +1797,7 @@ type Delay = number | [least: number, most: number];
 
 /** Waits for a time that is drawn from its range. */
 function pause(delay: Delay, stop: AbortSignal): Promise<void> {
-    const [least, most] = typeof delay === 'number' ? [delay, delay] : delay;
+    const [least, most] = typeof delay === "number" ? [delay, delay] : delay;
     return new Promise((resolve, reject) => {
         stop.throwIfAborted();
         const abort = () => {
@@ -1618,11 +1806,11 @@ function pause(delay: Delay, stop: AbortSignal): Promise<void> {
         };
         const timer = setTimeout(
             () => {
-                stop.removeEventListener('abort', abort);
+                stop.removeEventListener("abort", abort);
                 resolve();
             },
             least + Math.random() * (most - least),
         );
-        stop.addEventListener('abort', abort, { once: true });
+        stop.addEventListener("abort", abort, { once: true });
     });
 }

@@ -11,11 +11,9 @@ mod types;
 
 use std::fmt::Write;
 
-use serde_json::Value;
-
 use self::cycles::cycles;
 use self::printer::Printer;
-use self::text::{comment, quoted};
+use self::text::{comment, key, quoted};
 use self::topics::{Group, Topics};
 use self::types::union;
 use super::{Description, Framing, Integers};
@@ -29,20 +27,18 @@ const EXPORTED: &[&str] =
 const OF_CLIENT: &[&str] = &[
     "AbortController",
     "AbortSignal",
-    "Array",
+    "Arguments",
     "AsyncIterableIterator",
-    "BigInt",
     "Buffer",
     "Client",
     "ClientEmitter",
     "ClientEvents",
     "ClientOptions",
-    "Connection",
     "ConnectOptions",
+    "Connection",
     "DELIMITER",
     "Delay",
     "Envelope",
-    "Error",
     "ErrorCode",
     "EventEmitter",
     "FailedError",
@@ -52,10 +48,8 @@ const OF_CLIENT: &[&str] = &[
     "Framer",
     "HIGH_WATER",
     "ITEM_COST",
-    "Infinity",
     "IpcError",
     "IteratorResult",
-    "JSON",
     "JsonReader",
     "LINE_ENDS",
     "LONE_SURROGATE",
@@ -64,15 +58,13 @@ const OF_CLIENT: &[&str] = &[
     "MAX_DEPTH",
     "MAY_LOSE",
     "Map",
-    "Math",
     "NodeJS",
-    "Number",
-    "Object",
     "Owner",
     "Pending",
     "Promise",
     "Queue",
     "READ_AHEAD",
+    "REPLY_FACTOR",
     "Record",
     "RejectedError",
     "ReplyStream",
@@ -85,10 +77,7 @@ const OF_CLIENT: &[&str] = &[
     "Set",
     "StreamLink",
     "StreamOptions",
-    "String",
-    "Symbol",
     "SyntaxError",
-    "TextDecoder",
     "UTF8",
 ];
 
@@ -146,15 +135,18 @@ fn head(file: &mut String, description: &Description, has_client: bool) {
     let version = &description.version;
     let text = if has_client {
         format!(
-            "A client for the topics{name}, as socket-ipc {version} describes them. Generated: make it again when the server changes.\n\n\
-             It needs Node 18 or later, and no packages (`@types/node` for the compiler)."
+            "A client for the topics{name}, as socket-ipc {version} describes them.\n\n\
+             Generated: make it again when the server changes. It needs Node 18 or later, and no packages\n\
+             but `@types/node` for the compiler."
         )
     } else {
         format!("The topics{name}, as socket-ipc {version} describes them.")
     };
     comment(file, "", &text);
     if has_client {
-        file.push_str("\nimport { EventEmitter } from 'node:events';\nimport * as net from 'node:net';\n");
+        file.push_str(
+            "\nimport { EventEmitter } from \"node:events\";\nimport * as net from \"node:net\";\n",
+        );
     }
 }
 
@@ -168,7 +160,7 @@ fn interface(file: &mut String, printer: &Printer, name: &str, topics: &Group<'_
     let _ = writeln!(file, "export interface {name} {{");
     for (topic, schemas) in topics {
         let types = schemas.iter().map(|schema| printer.type_of(schema, None));
-        let _ = writeln!(file, "    {}: {};", quoted(topic), union(types).text);
+        let _ = writeln!(file, "    {}: {};", key(topic), union(types).text);
     }
     file.push_str("}\n");
 }
@@ -176,8 +168,6 @@ fn interface(file: &mut String, printer: &Printer, name: &str, topics: &Group<'_
 /// What the client knows of its server.
 fn server(file: &mut String, description: &Description, is_bigint: bool) {
     let Framing { delimiter, message_key } = &description.wire;
-    let key = Value::from(&**message_key).to_string();
-    let key_in_text = key.get(1..key.len() - 1).unwrap_or_default();
     let _ = write!(
         file,
         "
@@ -198,7 +188,7 @@ const SERVER = {{
 }};
 ",
         quoted(delimiter),
-        quoted(key_in_text),
+        quoted(message_key),
         !speaks_node(&description.wire),
         description.limits.max_message_len,
         description.limits.max_topic_len,
