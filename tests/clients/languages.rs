@@ -1,6 +1,6 @@
 //! How a client in each language is made of the server's description, and started.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use socket_ipc::description::Integers;
 use support::foreign::skip;
@@ -16,23 +16,37 @@ pub(crate) fn rust() -> Command {
     command
 }
 
-/// A client in TypeScript: `program` on the generated file. `None` if it can't be compiled here; the skip is reported.
-pub(crate) async fn typescript(program: &str, integers: Integers, servers: &Servers) -> Option<Command> {
-    let test = format!("the suite of clients in {program}");
-    let installed = TypeScript::install(env!("CARGO_TARGET_TMPDIR")).await;
-    let typescript = installed.map_err(|why| skip(&test, &why)).ok()?;
-    let directory = servers.place.directory();
-    let generated = servers.describe().await.typescript_client(integers);
-    std::fs::write(directory.join("topics.ts"), &generated).unwrap();
-    std::fs::copy(source(program), directory.join(program)).unwrap();
-    if let Err(lines) = typescript.compile(directory, &[program]).await {
-        panic!("{}\n{generated}", lines.join("\n"));
-    }
-    let mut command = Command::new("node");
-    command.arg(directory.join(program).with_extension("js"));
-    Some(command)
+/// The clients in TypeScript: programs on generated files.
+pub(crate) struct TypescriptClients {
+    pub(crate) suite: Command,
+    pub(crate) bigints: Command,
+    pub(crate) node: Command,
 }
 
-fn source(program: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign/clients").join(program)
+/// Compiles them, all at once. `None` if they can't be compiled here; the skip is reported.
+pub(crate) async fn typescript(servers: &Servers) -> Option<TypescriptClients> {
+    let installed = TypeScript::install(env!("CARGO_TARGET_TMPDIR")).await;
+    let typescript = installed.map_err(|why| skip("the suite of clients in TypeScript", &why)).ok()?;
+    let directory = servers.place.directory();
+    let described = servers.describe().await;
+    let node = servers.describe_node().await;
+    for (file, text) in [
+        ("topics.ts", described.typescript_client(Integers::Number)),
+        ("bigint_topics.ts", described.typescript_client(Integers::Bigint)),
+        ("node_topics.ts", node.typescript_client(Integers::Number)),
+    ] {
+        std::fs::write(directory.join(file), text).unwrap();
+    }
+    let programs = ["suite.ts", "bigints.ts", "node.ts"];
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign/clients");
+    for program in programs {
+        std::fs::copy(sources.join(program), directory.join(program)).unwrap();
+    }
+    assert_eq!(typescript.compile(directory, &programs).await, Ok(()));
+    let [suite, bigints, node] = programs.map(|program| {
+        let mut command = Command::new("node");
+        command.arg(directory.join(program).with_extension("js"));
+        command
+    });
+    Some(TypescriptClients { suite, bigints, node })
 }

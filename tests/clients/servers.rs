@@ -3,7 +3,7 @@
 use std::process::Stdio;
 
 use socket_ipc::description::STATS;
-use socket_ipc::{Client, Description, Stats};
+use socket_ipc::{Client, Description, Stats, Wire};
 use support::{Place, soon};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
@@ -17,6 +17,8 @@ pub(crate) struct Servers {
     _running: [Child; 2],
     /// The one with `.restart`.
     restarted: Child,
+    /// The messages that `exchanged` has told of.
+    counted: u64,
 }
 
 impl Servers {
@@ -24,7 +26,7 @@ impl Servers {
         let place = Place::new();
         let running = [serve(&place, "", "json").await, serve(&place, ".node", "node-0.4").await];
         let restarted = serve(&place, ".restart", "json").await;
-        Self { place, _running: running, restarted }
+        Self { place, _running: running, restarted, counted: 0 }
     }
 
     /// Kills the one that is restarted, as `kill -9` does, and starts another one in its place.
@@ -39,11 +41,32 @@ impl Servers {
         soon("the description", client.describe_server()).await.unwrap()
     }
 
-    /// How many messages the server has received and sent.
-    pub(crate) async fn exchanged(&self) -> u64 {
-        let client = self.client().await;
-        let stats: Stats = soon("the stats", client.request_raw(STATS, &())).await.unwrap().decode().unwrap();
-        stats.received.messages + stats.sent.messages
+    /// The same of the server that speaks a wire of the Node library.
+    pub(crate) async fn describe_node(&self) -> Description {
+        let client = self.node_client().await;
+        soon("the description", client.describe_server()).await.unwrap()
+    }
+
+    /// How many messages the servers have received and sent since the last call, but for those about this count.
+    pub(crate) async fn exchanged(&mut self) -> u64 {
+        let mut sum = 0;
+        for client in [self.client().await, self.node_client().await] {
+            let request = client.request_raw(STATS, &());
+            let stats: Stats = soon("the stats", request).await.unwrap().decode().unwrap();
+            // The request has been received, and its reply is not sent yet.
+            sum += stats.received.messages + stats.sent.messages - 1;
+        }
+        let exchanged = sum - self.counted;
+        // The two replies come on top.
+        self.counted = sum + 2;
+        exchanged
+    }
+
+    async fn node_client(&self) -> Client {
+        let path = format!("{}.node", self.place.socket().display());
+        let client = Client::builder(path).wire(Wire::NODE_0_4).build();
+        soon("a connection", client.connect()).await.unwrap();
+        client
     }
 
     async fn client(&self) -> Client {

@@ -116,20 +116,13 @@
 //! | `Errors` | the topic of a request with an `error = …` | the `data` of its error replies |
 //! | `ReplyTopics` | the topic of a request with a `reply_topic` | that topic |
 //!
-//! The function `typed` gives a `Client` of the Node library the types of its messages. That library sends requests as
-//! plain messages, and gets a reply, or the message `error`, where the request names a `reply_topic`. It has no streams:
-//! `Streams` is for programs that speak JSON lines.
+//! `Streams`, `Replies` and `Errors` hold the requests of both directions. `ReplyTopics` is there only if the server speaks a
+//! wire of the Node library, which sends requests as plain messages: then the replies that travel under a topic of their own,
+//! and the message `error`, are messages, too. For such a server the function `typed` gives a `Client` of the Node library the
+//! types of its messages.
 //!
-//! ```ts
-//! import {typed} from './topics';
-//! const {Client} = require('@crussell52/socket-ipc');
-//!
-//! const client = new Client({socketFile: '/tmp/myApp.sock'});
-//! const chat = typed(client);
-//! chat.on('greeting', (greeting) => console.log(greeting.text));
-//! client.on('connect', () => chat.send('hello', {name: 'Node'})); // {nam: 'Node'} does not compile
-//! client.connect();
-//! ```
+//! [`typescript_client`](Description::typescript_client) adds a client to the same file, which needs no library. The chapter
+//! [languages](crate::guide::languages#a-client-in-typescript) has it.
 //!
 //! # Which clients may request it?
 //!
@@ -249,9 +242,9 @@ impl Description {
         }
     }
 
-    /// Writes the description as a file of TypeScript: the messages as types, the topics of each direction as an
-    /// interface from topic to message, and the function `typed`, which gives a `Client` of the Node library these
-    /// types.
+    /// Writes the description as a file of TypeScript: the messages as types, in declared order, and the topics of each
+    /// direction as an interface from topic to message. If the server speaks a wire of the Node library, the file has the
+    /// function `typed`, too, which gives a `Client` of that library these types.
     ///
     /// A message without a known schema is `unknown`. Numbers are `number`s, which are exact up to 2⁵³.
     ///

@@ -43,7 +43,7 @@ const behaviours: Record<string, () => Promise<unknown>> = {
         for (let n = 0; n < 10_000; n += 1) {
             await client.sendAsync('number', { n });
         }
-        const sent = await client.request('counted', null);
+        const sent = await client.request('counted');
         const received = { count: 0, in_order: true };
         client.on('tick', ({ n }) => {
             received.in_order &&= n === received.count;
@@ -87,14 +87,14 @@ const behaviours: Record<string, () => Promise<unknown>> = {
             rejected = error instanceof RejectedError ? [error.replyCode, error.text] : String(error);
         }
         const others = [
-            await nameOf(client.request('nobody', null)),
+            await nameOf(client.request('nobody')),
             await nameOf(client.request('add', 'no numbers' as never)),
-            await nameOf(client.request('panics', null)),
+            await nameOf(client.request('panics')),
             await nameOf(client.request('hang', { key: '' }, { timeout: 50 })),
         ];
-        const without = await client.request('try client', null);
+        const without = await client.request('try client');
         client.respond('client submit', (_, { fail }) => fail({ QueueFull: { max: 7 } }, 'the queue holds 7 jobs'));
-        const seen = { failed, text, rejected, others, client: [without, await client.request('try client', null)] };
+        const seen = { failed, text, rejected, others, client: [without, await client.request('try client')] };
         await client.close();
         return seen;
     },
@@ -141,7 +141,7 @@ const behaviours: Record<string, () => Promise<unknown>> = {
         const given = new AbortController();
         const request = client.request('hang', key('request'), { signal: given.signal });
         // Behind it: with its reply the first one has begun.
-        await client.request('counted', null);
+        await client.request('counted');
         given.abort('request');
         const dropped = [await request.catch((reason) => reason)];
         await client.request('dropped', key('request'));
@@ -159,7 +159,7 @@ const behaviours: Record<string, () => Promise<unknown>> = {
                 return new Promise(() => {});
             });
         });
-        await client.request('cancel client', null);
+        await client.request('cancel client');
         const seen = { dropped, item, responder: await cancelled };
         await client.close();
         return seen;
@@ -202,7 +202,7 @@ const behaviours: Record<string, () => Promise<unknown>> = {
 
     async values() {
         const client = await connected();
-        const values = Object.entries(await client.request('values', null));
+        const values = Object.entries(await client.request('values'));
         const echoed = values.map(async ([name, value]) => [name, await client.request('echo', { value })] as const);
         const seen = Object.fromEntries(await Promise.all(echoed));
         await client.close();
@@ -214,7 +214,7 @@ const behaviours: Record<string, () => Promise<unknown>> = {
         const sent = await refused('LONE_SURROGATE', /surrogate/, () => client.request('echo', { value: 'a\ud800' }));
         const error = new Promise<IpcError>((resolve) => client.events.on('messageError', resolve));
         client.on('text', () => {});
-        await client.request('lone surrogate', null);
+        await client.request('lone surrogate');
         const { code, message } = await error;
         const received = code === 'LONE_SURROGATE' ? 'refused' : code;
         const seen = { sent, received, by_name: /`text`.*surrogate/.test(message), sum: await sum(client) };
@@ -248,7 +248,7 @@ const behaviours: Record<string, () => Promise<unknown>> = {
         client.events.on('connectError', () => {});
         const refusal = await client.connect({ attempts: 1 }).catch((error: IpcError) => error.message);
         const names_the_path = String(refusal).includes(`${path}.absent`);
-        const request = await nameOf(client.request('counted', null));
+        const request = await nameOf(client.request('counted'));
         const gaveUp = await client.connect({ attempts: 3 }).catch((error: IpcError) => error.message);
         return { names_the_path, request, attempts: Number(/gave up after (\d+)/.exec(String(gaveUp))?.[1]) };
     },

@@ -44,6 +44,8 @@ export type ErrorCode =
     | "REJECTED"
     /** The topic has a single reply: use `request`. */
     | "NOT_A_STREAM"
+    /** The wires of the Node library have no streams. */
+    | "NO_STREAMS"
     /** The topic has a stream of replies: use `stream`. */
     | "IS_A_STREAM"
     /** The server sent more items than the window allows. */
@@ -1599,6 +1601,10 @@ export class Client {
         topic: T,
         ...[message, options]: Arguments<ToServer[T], StreamOptions>
     ): ReplyStream<Streams[T]> {
+        if (!SERVER.hasControlLines) {
+            const why = "streams need control lines, and the wires of the Node library have none";
+            throw new IpcError("NO_STREAMS", `cannot request the stream \`${topic}\`: ${why}`, topic);
+        }
         const {
             window = this.options.streamWindow,
             timeout = this.options.requestTimeout,

@@ -119,6 +119,7 @@ pub(super) fn typescript(description: &Description, client: Option<Integers>) ->
     }
     if client.is_some() {
         server(&mut file, description, is_bigint);
+        file.push('\n');
         file.push_str(CLIENT);
     }
     file
