@@ -16,6 +16,8 @@ export type ErrorCode =
     | "CONNECTION_LOST"
     /** No reply came in time. */
     | "TIMEOUT"
+    /** The server gave up its request: the reason of a responder's signal. */
+    | "CANCELLED"
     /** More is queued than `outboxLen` allows; nothing was sent. */
     | "OUTBOX_FULL"
     /** The message is longer than the server takes, or than it may send. */
@@ -431,6 +433,8 @@ const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 /** Characters that many programs take for the end of a line. */
 const LINE_ENDS = /[\u0085\u2028\u2029]/g;
 
+const BLANK = /^[ \t\r\n]*$/;
+
 /** The bytes of an envelope, with the delimiter. */
 function encode(topic: string, message: unknown, keys: Record<string, unknown> = {}): Buffer {
     let text: string;
@@ -476,8 +480,8 @@ function decode(line: Buffer): Envelope | undefined {
     let read: { value: unknown; flaw: Flaw | undefined };
     let text: string;
     try {
-        text = UTF8.decode(line).trim();
-        if (text === "") {
+        text = UTF8.decode(line);
+        if (BLANK.test(text)) {
             return undefined;
         }
         read = fromJson(text);
@@ -672,9 +676,7 @@ export class ReplyStream<T> implements AsyncIterableIterator<T> {
         if (this.isOver) {
             return;
         }
-        if (envelope.error) {
-            this.fail(errorOfReply(this.topic, envelope.message));
-        } else if (envelope.flaw !== undefined) {
+        if (envelope.flaw !== undefined) {
             this.link.cancel();
             this.fail(
                 new IpcError(
@@ -683,6 +685,8 @@ export class ReplyStream<T> implements AsyncIterableIterator<T> {
                     this.topic,
                 ),
             );
+        } else if (envelope.error) {
+            this.fail(errorOfReply(this.topic, envelope.message));
         } else if (envelope.started) {
             this.begin();
         } else if (envelope.more) {
@@ -845,7 +849,7 @@ class Connection {
     private isWriting = false;
     private lastWritten = 0;
     private readonly senders = new Queue<{ line: Buffer; settle: (error?: IpcError) => void }>();
-    private flushers: (() => void)[] = [];
+    private flushers: { resolve: () => void; reject: (error: unknown) => void }[] = [];
 
     private nextId = 1;
     private readonly pending = new Map<number, Pending>();
@@ -929,8 +933,10 @@ class Connection {
 
     /** Resolves when everything that is queued was handed to the system. */
     flush(): Promise<void> {
-        const isIdle = this.outboxLen === 0 && this.senders.length === 0;
-        return isIdle ? Promise.resolve() : new Promise((resolve) => this.flushers.push(resolve));
+        if (this.outboxLen === 0 && this.senders.length === 0) {
+            return Promise.resolve();
+        }
+        return new Promise((resolve, reject) => this.flushers.push({ resolve, reject }));
     }
 
     private queue(line: Buffer): void {
@@ -985,7 +991,7 @@ class Connection {
             first.settle();
         }
         if (this.outboxLen === 0) {
-            this.flushers.splice(0).forEach((resolve) => resolve());
+            this.flushers.splice(0).forEach(({ resolve }) => resolve());
         }
         this.dispatchHeld();
     }
@@ -1000,11 +1006,23 @@ class Connection {
     ): Promise<unknown> {
         return new Promise((resolve, reject) => {
             const { id, over, cancel } = this.begin(topic, timeout, signal, reject);
+            const fail = (error: unknown) => {
+                over();
+                reject(error);
+            };
             this.pending.set(id, {
-                fail: reject,
+                fail,
                 receive: (envelope) => {
                     over();
-                    if (envelope.error || (envelope.topic === "error" && topic !== "error")) {
+                    if (envelope.flaw !== undefined) {
+                        reject(
+                            new IpcError(
+                                envelope.flaw.code,
+                                `cannot receive the reply to \`${topic}\`: ${envelope.flaw.text}`,
+                                topic,
+                            ),
+                        );
+                    } else if (envelope.error || (envelope.topic === "error" && topic !== "error")) {
                         reject(errorOfReply(topic, envelope.message));
                     } else if (envelope.started || envelope.more) {
                         cancel();
@@ -1012,14 +1030,6 @@ class Connection {
                             new IpcError(
                                 "IS_A_STREAM",
                                 `\`${topic}\` is a stream: use \`stream\`, not \`request\``,
-                                topic,
-                            ),
-                        );
-                    } else if (envelope.flaw !== undefined) {
-                        reject(
-                            new IpcError(
-                                envelope.flaw.code,
-                                `cannot receive the reply to \`${topic}\`: ${envelope.flaw.text}`,
                                 topic,
                             ),
                         );
@@ -1050,7 +1060,12 @@ class Connection {
             fail: (error) => stream.fail(error),
             receive: (envelope) => stream.receive(envelope),
         });
-        this.sendRequest(id, over, () => encode(topic, message, { window, id }), topic);
+        this.sendRequest(
+            id,
+            over,
+            () => encode(topic, message, { window: Number.isFinite(window) ? window : null, id }),
+            topic,
+        );
         return stream;
     }
 
@@ -1097,6 +1112,7 @@ class Connection {
             over();
             throw error;
         }
+        this.pace();
     }
 
     /** Sends a control line. It has room beyond `outboxLen`: a request or a window is behind each. */
@@ -1122,9 +1138,15 @@ class Connection {
                     ),
                 ),
         );
-        const mayRead = READ_AHEAD + (this.pending.size > 0 ? SERVER.maxMessageLen : 0);
-        if (this.heldLen > mayRead) {
-            this.socket.pause();
+        this.pace();
+    }
+
+    /** Reads no further while much is held, and on when it was dispatched, or when a reply may be behind it. */
+    private pace(): void {
+        const mayHold = READ_AHEAD + (this.pending.size > 0 ? SERVER.maxMessageLen : 0);
+        const isFull = this.heldLen > mayHold;
+        if (isFull !== this.socket.isPaused()) {
+            isFull ? this.socket.pause() : this.socket.resume();
         }
     }
 
@@ -1156,7 +1178,7 @@ class Connection {
             this.running
                 .get(key)
                 ?.forEach((controller) =>
-                    controller.abort(new IpcError("TIMEOUT", "the server gave up the request")),
+                    controller.abort(new IpcError("CANCELLED", "the server gave up the request")),
                 );
             this.held.removeIf((held) => {
                 const isCancelled = idKey(held.id) === key;
@@ -1185,9 +1207,7 @@ class Connection {
             this.heldLen -= first.length;
             this.dispatch(first);
         }
-        if (this.heldLen <= READ_AHEAD && this.socket.isPaused()) {
-            this.socket.resume();
-        }
+        this.pace();
     }
 
     private mayDispatch(envelope: Envelope): boolean {
@@ -1330,17 +1350,17 @@ class Connection {
     async close(drain: number): Promise<void> {
         this.isClosing = true;
         const timer = after(drain, () => this.socket.destroy());
-        await Promise.race([this.flush(), this.closed]);
+        await this.flush().catch(() => {}); // The end of the connection says why.
         this.socket.end();
         this.socket.resume();
         await this.closed;
         clearTimeout(timer);
     }
 
-    /** Fails what waits for a reply. */
+    /** Fails what waits for a reply, and tells the server that nobody waits any more. */
     failPending(error: IpcError): void {
         for (const [id, pending] of [...this.pending]) {
-            this.pending.delete(id);
+            this.control("socket-ipc.cancel", id);
             pending.fail(error);
         }
     }
@@ -1375,7 +1395,7 @@ class Connection {
         }
         this.running.forEach((controllers) => controllers.forEach((controller) => controller.abort(error)));
         this.failPending(error);
-        this.flushers.splice(0).forEach((resolve) => resolve());
+        this.flushers.splice(0).forEach(({ reject }) => reject(error));
     }
 }
 
@@ -1582,7 +1602,7 @@ export class Client {
         await this.current(topic).sendAsync(encode(topic, message), topic, options?.signal);
     }
 
-    /** Resolves when everything that is queued was handed to the system. */
+    /** Resolves when everything that is queued was handed to the system; rejects if the connection ends before. */
     async flush(): Promise<void> {
         await this.connection?.flush();
     }

@@ -28,7 +28,7 @@ const OF_CLIENT: &[&str] = &[
     "AbortController",
     "AbortSignal",
     "Arguments",
-    "AsyncIterableIterator",
+    "AsyncIterableIterator", "BLANK",
     "Buffer",
     "Client",
     "ClientEmitter",
