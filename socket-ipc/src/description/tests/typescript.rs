@@ -248,11 +248,11 @@ fn typescript_client_has_the_wire_and_the_integers() {
     let mut description = Description { topics: vec![topic], ..Description::new() };
     let file = description.typescript_client(Integers::Number);
     for part in [
-        "export type Number2 = number;\n",
+        "export type Number = number;\n",
         "    delimiter: \"\\n\",\n",
         "    hasControlLines: true as boolean,\n",
         "    bigint: false as boolean,\n",
-        "import * as net from 'node:net';\n",
+        "import * as net from \"node:net\";\n",
         "export class Client {\n",
     ] {
         assert!(file.contains(part), "{part}: {file}");
@@ -262,7 +262,7 @@ fn typescript_client_has_the_wire_and_the_integers() {
     description.wire = Framing::of(Wire::NODE_0_1);
     let file = description.typescript_client(Integers::Bigint);
     for part in [
-        "export type Number2 = bigint;\n",
+        "export type Number = bigint;\n",
         "    delimiter: \"%<EOM>%\\n\",\n",
         "    messageKey: \"data\",\n",
         "    hasControlLines: false as boolean,\n",
