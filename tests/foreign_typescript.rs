@@ -1,13 +1,13 @@
 //! The TypeScript of a description: it compiles for any description, and a program on the Node library that uses it
 //! converses with our server.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use socket_ipc::description::{Direction, TopicDescription};
+use socket_ipc::description::{Direction, Integers, TopicDescription};
 use socket_ipc::{Client, Description, Protocol, Topic, Wire};
 use support::foreign::skip;
 use support::typescript::TypeScript;
@@ -139,7 +139,9 @@ fn typescript_mistakes_do_not_compile() {
     run(async {
         let Some(typescript) = typescript("mistakes with generated types").await else { return };
         let place = Place::new();
-        std::fs::write(place.directory().join("topics.ts"), Chat::schema().typescript()).unwrap();
+        let mut description = Chat::schema();
+        description.wire.delimiter = "\0\0".to_owned(); // that of the Node library, which `typed` is for
+        std::fs::write(place.directory().join("topics.ts"), description.typescript()).unwrap();
         put(&place, "mistakes.ts");
         let errors = typescript.compile(place.directory(), &["mistakes.ts"]).await.unwrap_err();
         let mistakes = include_str!("foreign/typescript/mistakes.ts").lines().zip(1..);
@@ -368,11 +370,37 @@ fn typescript_of_any_description_compiles() {
             others.topics.push(topic);
         }
         let place = Place::new();
-        let files = [("shapes.ts", &shapes), ("others.ts", &others), ("none.ts", &Description::new())];
-        for (file, description) in files {
-            std::fs::write(place.directory().join(file), description.typescript()).unwrap();
+        // Named as what the client uses and declares.
+        let mut hiding = Description::new();
+        let of_client = include_str!("../socket-ipc/src/description/typescript/client.ts");
+        let words: BTreeSet<&str> =
+            of_client.split(|char: char| !char.is_ascii_alphanumeric() && char != '_').collect();
+        for word in
+            words.into_iter().filter(|word| word.starts_with(|first: char| first.is_ascii_uppercase()))
+        {
+            let mut topic = TopicDescription::new(word, Direction::TowardClient);
+            topic.schema =
+                Some(json!({"title": word, "type": "object", "properties": {"its": {"type": "null"}}}));
+            hiding.topics.push(topic);
         }
-        let compiled = typescript.compile(place.directory(), &files.map(|(file, _)| file)).await;
+        let mut node = others.clone();
+        node.wire.delimiter = "%EOM%".to_owned();
+        let none = Description::new();
+        let client = |description: &Description| description.typescript_client(Integers::Number);
+        let files = [
+            ("shapes.ts", shapes.typescript()),
+            ("others.ts", others.typescript()),
+            ("none.ts", none.typescript()),
+            ("shapes_client.ts", shapes.typescript_client(Integers::Bigint)),
+            ("others_client.ts", client(&others)),
+            ("node_client.ts", client(&node)),
+            ("hiding_client.ts", client(&hiding)),
+            ("none_client.ts", client(&none)),
+        ];
+        for (file, text) in &files {
+            std::fs::write(place.directory().join(file), text).unwrap();
+        }
+        let compiled = typescript.compile(place.directory(), &files.each_ref().map(|(file, _)| *file)).await;
         assert_eq!(compiled, Ok(()), "{}{}", shapes.typescript(), others.typescript());
     });
 }

@@ -119,7 +119,9 @@ fn command_and_node_program_with_generated_types_share_a_socket() {
         };
         let (place, command) = (Place::new(), command());
         let path = place.socket().display().to_string();
-        std::fs::write(place.directory().join("topics.ts"), Chat::schema().typescript()).unwrap();
+        let mut description = Chat::schema();
+        description.wire.delimiter = "\0\0".to_owned(); // that of the Node library, which `typed` is for
+        std::fs::write(place.directory().join("topics.ts"), description.typescript()).unwrap();
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign/typescript/greet.ts");
         std::fs::copy(program, place.directory().join("greet.ts")).unwrap();
         assert_eq!(typescript.compile(place.directory(), &["greet.ts"]).await, Ok(()));

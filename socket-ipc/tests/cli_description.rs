@@ -132,9 +132,9 @@ fn types_in_each_language_are_printed() {
     for part in [
         "export interface Add {",
         "/** One of two. */\nexport type Term = number;",
-        "    \"add\": Add;",
+        "    add: Add;",
         "    \"the news\": unknown;",
-        "export interface Streams {\n    \"follow\": JobEvent;\n}",
+        "export interface Streams {\n    follow: JobEvent;\n}",
     ] {
         assert!(types.contains(part), "no {part} in:\n{types}");
     }
@@ -145,6 +145,19 @@ fn types_in_each_language_are_printed() {
         (&json!("Calculator"), &json!("integer"))
     );
     assert_eq!(schemas["$defs"]["ToServer"]["anyOf"][0]["properties"]["topic"], json!({"const": "add"}));
+    let file = run(["types", &path, "--lang", "typescript", "--client"]).well();
+    for part in ["export interface Add {", "export class Client {", "    bigint: false as boolean,"] {
+        assert!(file.contains(part), "no {part} in:\n{file}");
+    }
+    let file = run(["types", &path, "--lang", "typescript", "--client", "--integers", "bigint"]).well();
+    assert!(
+        file.contains("    bigint: true as boolean,") && file.contains("export type Term = bigint;"),
+        "{file}"
+    );
+    let without = run(["types", &path, "--lang", "typescript", "--integers", "bigint"]).failed(2);
+    assert!(without.starts_with("missing --client"), "{without}");
+    let schema = run(["types", &path, "--lang", "json-schema", "--client"]).failed(2);
+    assert!(schema.starts_with("--client: a JSON schema has no client"), "{schema}");
     let wrong = run(["types", &path, "--lang", "java"]).failed(2);
     assert!(
         wrong.starts_with("--lang <LANG>: expected one of typescript, json-schema, found 'java'"),

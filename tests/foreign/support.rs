@@ -40,7 +40,7 @@ pub(super) use peer::install;
 pub use peer::{Node, Peer, Role, python, shell};
 
 /// Writes past the capture of the test harness, so that every run shows which peers took part and which were skipped.
-fn announce(line: &str) {
+pub fn announce(line: &str) {
     let flavour = match Handle::try_current().map(|runtime| runtime.runtime_flavor()) {
         Ok(RuntimeFlavor::CurrentThread) => "current-thread runtime",
         Ok(_) => "multi-thread runtime",

@@ -8,10 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
+use super::alike::{Strictness, alike, loosen};
+
 /// The prefix of a reference to a definition of the same schema.
 const DEFINITIONS: &str = "#/$defs/";
 /// The same in drafts before 2019-09.
 const OLD_DEFINITIONS: &str = "#/definitions/";
+/// The local name of the type that a schema itself is. No definition has it: it is no part of a pointer.
+const ROOT: &str = "#";
 
 /// The types of several schemas.
 #[derive(Default)]
@@ -19,31 +23,111 @@ pub(super) struct Definitions {
     schemas: Vec<Schema>,
     /// For each global name: the index of the schema that defines the type, and its name in that schema.
     names: BTreeMap<String, (usize, String)>,
+    /// The global names, in the order in which their types were added.
+    order: Vec<String>,
     /// Names that no type gets.
-    reserved: &'static [&'static str],
+    reserved: Vec<&'static str>,
+    /// Whether a type that is sent and received is one, with a field that may be left out where either may lack it.
+    is_merging: bool,
 }
 
 /// One schema, split into its types.
 struct Schema {
     types: BTreeMap<String, Value>,
+    /// What each type is called by its author: schemars numbers the second of a name within a schema.
+    bases: BTreeMap<String, String>,
     /// The global name of each type.
     names: BTreeMap<String, String>,
+    /// Whether the program that the types are for sends them.
+    is_sent: BTreeSet<String>,
 }
+
+/// A name in an earlier schema, and a name in the added one.
+type Pair = (String, String);
 
 impl Definitions {
     /// Starts without types. No type ever gets one of the reserved names.
-    pub(super) fn new(reserved: &'static [&'static str]) -> Self {
-        Self { reserved, ..Self::default() }
+    pub(super) fn new(reserved: &[&'static str]) -> Self {
+        Self { reserved: reserved.to_vec(), ..Self::default() }
+    }
+
+    /// The same for a language in which a type that is both sent and received is written once.
+    pub(super) fn merging(reserved: &[&'static str]) -> Self {
+        Self { is_merging: true, ..Self::new(reserved) }
     }
 
     /// Adds the types of a schema, and returns a reference to its root type. The root type is named after the schema's
-    /// title, or `name` where it has none.
-    pub(super) fn add(&mut self, schema: &Value, name: &str) -> Value {
+    /// title, or `name` where it has none. `is_sent` says whether the program that the types are for sends it.
+    pub(super) fn add(&mut self, schema: &Value, name: &str, is_sent: bool) -> Value {
         let Value::Object(schema) = schema else {
             // `true` and `false` define no type.
             return schema.clone();
         };
-        let mut schema = schema.clone();
+        let mut added = Schema::new(schema.clone(), name, is_sent);
+        let is_declared = !self.is_merging || !is_of_the_language(&added.bases[ROOT]) || added.is_recursive();
+        let mut compared = BTreeMap::new();
+        for name in added.in_order() {
+            if is_declared || name != ROOT {
+                let global = self.place(&added, &name, &mut compared);
+                added.names.insert(name, global);
+            }
+        }
+        let root = match added.names.get(ROOT) {
+            Some(global) => json!({"$ref": format!("{DEFINITIONS}{global}")}),
+            None => added.globally(&added.types[ROOT]),
+        };
+        self.schemas.push(added);
+        root
+    }
+
+    /// Chooses the global name of a type of the schema `added`. `compared` caches, for each earlier schema, the pairs of
+    /// names that mean different types.
+    fn place(
+        &mut self,
+        added: &Schema,
+        name: &str,
+        compared: &mut BTreeMap<usize, BTreeSet<Pair>>,
+    ) -> String {
+        for global in numbered(&identifier(&added.bases[name])) {
+            if self.reserved.contains(&&*global) {
+                continue;
+            }
+            let Some((index, other)) = self.names.get(&global) else {
+                self.names.insert(global.clone(), (self.schemas.len(), name.to_owned()));
+                self.order.push(global.clone());
+                return global;
+            };
+            // Without a schema at that index, the name belongs to `added` itself.
+            let Some(schema) = self.schemas.get(*index) else { continue };
+            if schema.bases.get(other) != added.bases.get(name) {
+                continue;
+            }
+            let is_merging = self.is_merging;
+            let differing = compared.entry(*index).or_insert_with(|| differing(schema, added, is_merging));
+            let pair = (other.clone(), name.to_owned());
+            if !differing.contains(&pair) {
+                let (index, other) = (*index, other.clone());
+                self.schemas[index].loosen(&other, added, name);
+                return global;
+            }
+        }
+        String::new()
+    }
+
+    /// All types by their global names, in the order in which they were added: each topic's, and what it consists of.
+    /// Their references use global names, too.
+    pub(super) fn types(&self) -> Vec<(&str, Value)> {
+        let types = self.order.iter().filter_map(|global| {
+            let (schema, name) = self.names.get(global)?;
+            let schema = self.schemas.get(*schema)?;
+            Some((global.as_str(), schema.globally(schema.types.get(name)?)))
+        });
+        types.collect()
+    }
+}
+
+impl Schema {
+    fn new(mut schema: Map<String, Value>, name: &str, is_sent: bool) -> Self {
         schema.remove("$schema");
         schema.remove("$id");
         let mut types = BTreeMap::new();
@@ -52,15 +136,16 @@ impl Definitions {
                 types.extend(definitions);
             }
         }
+        types.remove(ROOT);
         let title = schema.remove("title");
         let title = title.as_ref().and_then(Value::as_str).filter(|title| !title.is_empty());
-        let root = numbered(title.unwrap_or(name)).find(|name| !types.contains_key(name)).unwrap_or_default();
-        types.insert(root.clone(), Value::Object(schema));
+        let root = title.unwrap_or(name).to_owned();
+        types.insert(ROOT.to_owned(), Value::Object(schema));
 
         let known: BTreeSet<String> = types.keys().cloned().collect();
         for schema in types.values_mut() {
             for_each_reference(schema, &mut |reference| {
-                let name = if reference == "#" { Some(root.as_str().into()) } else { referred(reference) };
+                let name = if reference == ROOT { Some(ROOT.into()) } else { referred(reference) };
                 match name.filter(|name| known.contains(&**name)) {
                     Some(name) => *reference = format!("{DEFINITIONS}{name}"),
                     // The reference leads nowhere. It must not lead to a type of that name in another schema.
@@ -69,60 +154,44 @@ impl Definitions {
                 }
             });
         }
-        let mut added = Schema { types, names: BTreeMap::new() };
-        let mut compared = BTreeMap::new();
-        for name in added.types.keys() {
-            let global = self.place(&added, name, &mut compared);
-            added.names.insert(name.clone(), global);
-        }
-        let reference = json!({"$ref": format!("{DEFINITIONS}{}", added.names[&root])});
-        self.schemas.push(added);
-        reference
+        let base = |name: &String| {
+            if name == ROOT {
+                return root.clone();
+            }
+            let base = name.trim_end_matches(|char: char| char.is_ascii_digit());
+            let is_numbered = base != name && (known.contains(base) || base == root);
+            if is_numbered { base.to_owned() } else { name.clone() }
+        };
+        let bases = known.iter().map(|name| (name.clone(), base(name))).collect();
+        let is_sent = if is_sent { known } else { BTreeSet::new() };
+        Self { types, bases, names: BTreeMap::new(), is_sent }
     }
 
-    /// Chooses the global name of a type of the schema `added`. `compared` caches, for each earlier schema, the names
-    /// that mean a different type in `added`.
-    fn place(
-        &mut self,
-        added: &Schema,
-        name: &str,
-        compared: &mut BTreeMap<usize, BTreeSet<String>>,
-    ) -> String {
-        for global in numbered(&identifier(name)) {
-            if self.reserved.contains(&&*global) {
-                continue;
-            }
-            match self.names.get(&global) {
-                None => {
-                    self.names.insert(global.clone(), (self.schemas.len(), name.to_owned()));
-                    return global;
-                }
-                Some((index, other)) if other == name => {
-                    // Without a schema at that index, the name belongs to `added` itself.
-                    let Some(schema) = self.schemas.get(*index) else { continue };
-                    if !compared.entry(*index).or_insert_with(|| differing(schema, added)).contains(name) {
-                        return global;
-                    }
-                }
-                Some(_) => {}
+    /// The names of its types: the root, and after each type those that it refers to first. Types that nothing refers to
+    /// come last.
+    fn in_order(&self) -> Vec<String> {
+        let (mut order, mut seen) = (Vec::new(), BTreeSet::new());
+        let mut ahead: Vec<String> = self.types.keys().filter(|name| *name != ROOT).rev().cloned().collect();
+        ahead.push(ROOT.to_owned());
+        while let Some(name) = ahead.pop() {
+            if seen.insert(name.clone()) {
+                let mut parts = references(&self.types[&name]);
+                parts.reverse();
+                ahead.extend(parts);
+                order.push(name);
             }
         }
-        String::new()
+        order
     }
 
-    /// All types by their global names. Their references use global names, too.
-    pub(super) fn types(&self) -> BTreeMap<&str, Value> {
-        let types = self.names.iter().filter_map(|(global, (schema, name))| {
-            let Schema { types, names } = self.schemas.get(*schema)?;
-            let mut schema = types.get(name)?.clone();
-            for_each_reference(&mut schema, &mut |reference| {
-                if let Some(global) = reference.strip_prefix(DEFINITIONS).and_then(|name| names.get(name)) {
-                    *reference = format!("{DEFINITIONS}{global}");
-                }
-            });
-            Some((global.as_str(), schema))
-        });
-        types.collect()
+    /// Makes a type fit for what `other` means by it, too.
+    fn loosen(&mut self, name: &str, other: &Self, other_name: &str) {
+        if let (Some(own), Some(others)) = (self.types.get_mut(name), other.types.get(other_name)) {
+            loosen(own, others);
+        }
+        if other.is_sent.contains(other_name) {
+            self.is_sent.insert(name.to_owned());
+        }
     }
 }
 
@@ -131,29 +200,80 @@ pub(super) fn type_name(reference: &str) -> Option<&str> {
     reference.strip_prefix(DEFINITIONS)
 }
 
-/// The names that mean different types in the two schemas: the types differ themselves, or in one of their parts.
-fn differing(one: &Schema, other: &Schema) -> BTreeSet<String> {
-    let mut made_of_it: BTreeMap<String, Vec<&String>> = BTreeMap::new();
+/// The pairs of equal names that mean different types in the two schemas: the types differ themselves, or in one of
+/// their parts.
+fn differing(one: &Schema, other: &Schema, is_merging: bool) -> BTreeSet<Pair> {
+    let mut by_base: BTreeMap<&str, Vec<&String>> = BTreeMap::new();
+    for (name, base) in &one.bases {
+        by_base.entry(base).or_default().push(name);
+    }
+    let mut made_of_it: BTreeMap<Pair, Vec<Pair>> = BTreeMap::new();
     let (mut differing, mut ahead) = (BTreeSet::new(), Vec::new());
     for (name, schema) in &other.types {
-        if one.types.get(name) != Some(schema) {
-            differing.insert(name.clone());
-            ahead.push(name.clone());
-        }
-        for_each_reference(&mut schema.clone(), &mut |reference| {
-            if let Some(part) = type_name(reference) {
-                made_of_it.entry(part.to_owned()).or_default().push(name);
+        for others in by_base.get(&*other.bases[name]).into_iter().flatten() {
+            let pair = ((*others).clone(), name.clone());
+            let (its, own) = (&one.types[*others], schema);
+            let strictness = match (one.is_sent.contains(*others), other.is_sent.contains(name)) {
+                (true, false) if is_merging => Strictness::OtherRequiresMore,
+                (false, true) if is_merging => Strictness::OneRequiresMore,
+                _ => Strictness::Equal,
+            };
+            if !alike(&one.by_base(its), &other.by_base(own), strictness) {
+                differing.insert(pair.clone());
+                ahead.push(pair);
+                continue;
             }
-        });
+            for part in references(its).into_iter().zip(references(own)) {
+                made_of_it.entry(part).or_default().push(pair.clone());
+            }
+        }
     }
-    while let Some(name) = ahead.pop() {
-        for whole in made_of_it.remove(&name).into_iter().flatten() {
+    while let Some(part) = ahead.pop() {
+        for whole in made_of_it.remove(&part).into_iter().flatten() {
             if differing.insert(whole.clone()) {
-                ahead.push(whole.clone());
+                ahead.push(whole);
             }
         }
     }
     differing
+}
+
+impl Schema {
+    /// Whether the root is part of itself.
+    fn is_recursive(&self) -> bool {
+        self.types.values().any(|schema| references(schema).iter().any(|name| name == ROOT))
+    }
+
+    /// A schema whose references have global names.
+    fn globally(&self, schema: &Value) -> Value {
+        let mut schema = schema.clone();
+        for_each_reference(&mut schema, &mut |reference| {
+            if let Some(global) = type_name(reference).and_then(|name| self.names.get(name)) {
+                *reference = format!("{DEFINITIONS}{global}");
+            }
+        });
+        schema
+    }
+
+    /// A schema whose references have the names that the author gave.
+    fn by_base(&self, schema: &Value) -> Value {
+        let mut schema = schema.clone();
+        for_each_reference(&mut schema, &mut |reference| {
+            if let Some(base) = type_name(reference).and_then(|name| self.bases.get(name)) {
+                *reference = format!("{DEFINITIONS}{base}");
+            }
+        });
+        schema
+    }
+}
+
+/// The names of the types that a schema refers to, in order.
+fn references(schema: &Value) -> Vec<String> {
+    let mut names = Vec::new();
+    for_each_reference(&mut schema.clone(), &mut |reference| {
+        names.extend(type_name(reference).map(str::to_owned))
+    });
+    names
 }
 
 /// Calls `with` for every reference in a schema. Data in the schema, such as defaults, is skipped.
@@ -213,6 +333,14 @@ fn identifier(name: &str) -> String {
     if name.starts_with(|first: char| first.is_ascii_digit()) { format!("_{name}") } else { name }
 }
 
+/// Whether schemars calls a type so that has no name of its own in Rust: numbers, texts, lists, maps.
+fn is_of_the_language(name: &str) -> bool {
+    const PREFIXES: [&str; 6] = ["Array_", "Map_of_", "Nullable_", "Set_of_", "Tuple_of_", "UniqueItems_"];
+    name.starts_with(|first: char| first.is_ascii_lowercase())
+        || ["AnyValue", "Boolean", "Character"].contains(&name)
+        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
 /// The name of a type for the messages of a topic: `HowMany` for `how many`.
 pub(super) fn name_for(topic: &str) -> String {
     let words = topic.split(|char: char| !char.is_ascii_alphanumeric()).filter(|word| !word.is_empty());
@@ -220,6 +348,6 @@ pub(super) fn name_for(topic: &str) -> String {
 }
 
 /// Several types as the members of one JSON object.
-pub(super) fn document(types: BTreeMap<&str, Value>) -> Map<String, Value> {
+pub(super) fn document(types: Vec<(&str, Value)>) -> Map<String, Value> {
     types.into_iter().map(|(name, schema)| (name.to_owned(), schema)).collect()
 }

@@ -17,7 +17,9 @@ pub(super) fn json_schema(description: &Description) -> Value {
     let key = &*description.wire.message_key;
     for topic in &description.topics {
         let mut add = |schema: &Option<Value>, name: &str| {
-            schema.as_ref().map_or(Value::Bool(true), |schema| definitions.add(schema, &name_for(name)))
+            schema
+                .as_ref()
+                .map_or(Value::Bool(true), |schema| definitions.add(schema, &name_for(name), false))
         };
         let (there, back, errors) = match topic.direction {
             Direction::TowardServer => (&mut to_server, &mut to_client, &mut errors_to_client),
@@ -86,7 +88,8 @@ fn line<'k, I: IntoIterator<Item = (&'k str, Value)>>(topic: &str, others: I) ->
     properties.insert("topic".to_owned(), json!({"const": topic}));
     let others = others.into_iter();
     properties.extend(others.map(|(key, value)| (key.to_owned(), value)));
-    let required: Vec<_> = properties.keys().cloned().collect();
+    let mut required: Vec<_> = properties.keys().cloned().collect();
+    required.sort();
     json!({"type": "object", "properties": properties, "required": required})
 }
 

@@ -116,25 +116,19 @@
 //! | `Errors` | the topic of a request with an `error = …` | the `data` of its error replies |
 //! | `ReplyTopics` | the topic of a request with a `reply_topic` | that topic |
 //!
-//! The function `typed` gives a `Client` of the Node library the types of its messages. That library sends requests as
-//! plain messages, and gets a reply, or the message `error`, where the request names a `reply_topic`. It has no streams:
-//! `Streams` is for programs that speak JSON lines.
+//! `Streams`, `Replies` and `Errors` hold the requests of both directions. `ReplyTopics` is there only if the server speaks a
+//! wire of the Node library, which sends requests as plain messages: then the replies that travel under a topic of their own,
+//! and the message `error`, are messages, too. For such a server the function `typed` gives a `Client` of the Node library the
+//! types of its messages.
 //!
-//! ```ts
-//! import {typed} from './topics';
-//! const {Client} = require('@crussell52/socket-ipc');
-//!
-//! const client = new Client({socketFile: '/tmp/myApp.sock'});
-//! const chat = typed(client);
-//! chat.on('greeting', (greeting) => console.log(greeting.text));
-//! client.on('connect', () => chat.send('hello', {name: 'Node'})); // {nam: 'Node'} does not compile
-//! client.connect();
-//! ```
+//! [`typescript_client`](Description::typescript_client) adds a client to the same file, which needs no library. The chapter
+//! [languages](crate::guide::languages#a-client-in-typescript) has it.
 //!
 //! # Which clients may request it?
 //!
 //! Every client that may connect. The option is off unless set; leave it off if the topics are a secret.
 
+mod alike;
 mod definitions;
 mod json_schema;
 pub(crate) mod schema;
@@ -217,6 +211,16 @@ pub struct Framing {
     pub message_key: String,
 }
 
+/// What a client in TypeScript makes of integers. The `number` of the language is exact up to 2⁵³.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Integers {
+    /// They are `number`s. One beyond 2⁵³ is an error, where it is sent and where it is received.
+    #[default]
+    Number,
+    /// They are `bigint`s, small ones too.
+    Bigint,
+}
+
 impl Description {
     /// Makes a description without topics, with the default limits and the default wire.
     ///
@@ -238,9 +242,9 @@ impl Description {
         }
     }
 
-    /// Writes the description as a file of TypeScript: the messages as types, the topics of each direction as an
-    /// interface from topic to message, and the function `typed`, which gives a `Client` of the Node library these
-    /// types.
+    /// Writes the description as a file of TypeScript: the messages as types, in declared order, and the topics of each
+    /// direction as an interface from topic to message. If the server speaks a wire of the Node library, the file has the
+    /// function `typed`, too, which gives a `Client` of that library these types.
     ///
     /// A message without a known schema is `unknown`. Numbers are `number`s, which are exact up to 2⁵³.
     ///
@@ -260,11 +264,28 @@ impl Description {
     ///
     /// let typescript = description.typescript();
     /// assert!(typescript.contains("export interface Hello {\n    name: string;\n}"));
-    /// assert!(typescript.contains("export interface ToServer {\n    \"hello\": Hello;\n}"));
+    /// assert!(typescript.contains("export interface ToServer {\n    hello: Hello;\n}"));
     /// ```
     #[must_use]
     pub fn typescript(&self) -> String {
-        typescript::typescript(self)
+        typescript::typescript(self, None)
+    }
+
+    /// Writes the same file with a client: a class `Client` on `node:net`, which needs no packages. It connects again when
+    /// the connection is lost, and has messages, requests, streams and responders with these types.
+    ///
+    /// The chapter [languages](crate::guide::languages#a-client-in-typescript) has what it does.
+    ///
+    /// ```
+    /// use socket_ipc::Description;
+    /// use socket_ipc::description::Integers;
+    ///
+    /// let typescript = Description::new().typescript_client(Integers::Number);
+    /// assert!(typescript.contains("export class Client {"));
+    /// ```
+    #[must_use]
+    pub fn typescript_client(&self, integers: Integers) -> String {
+        typescript::typescript(self, Some(integers))
     }
 
     /// Writes the description as one JSON schema, draft 2020-12, of all envelopes. The envelopes of the two directions

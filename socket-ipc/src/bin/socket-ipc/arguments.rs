@@ -298,9 +298,10 @@ pub(crate) struct Topics {
 }
 
 const TYPES: &str = "\
-The types are those that the server has schemas for; anything else may be anything.
+The types are those that the server has schemas for; anything else may be anything. With --client
+the file has a client, too, on what the language brings along; make it again when the server changes.
 
-Example: socket-ipc types /tmp/myApp.sock --lang typescript > messages.ts";
+Example: socket-ipc types /tmp/myApp.sock --lang typescript --client > client.ts";
 
 #[derive(Args, Debug)]
 pub(crate) struct Types {
@@ -309,6 +310,12 @@ pub(crate) struct Types {
     /// The language of the types
     #[arg(long, value_enum)]
     pub(crate) lang: Language,
+    /// Add a client, which needs no library, to the file
+    #[arg(long)]
+    pub(crate) client: bool,
+    /// What a client in TypeScript makes of integers; a number is exact up to 2^53, and others are errors
+    #[arg(long, value_enum, requires = "client", default_value = "number")]
+    pub(crate) integers: IntegersName,
     /// How long the server may take to describe itself, in seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "2")]
     pub(crate) timeout: Duration,
@@ -321,6 +328,13 @@ pub(crate) struct Types {
 pub(crate) enum Language {
     Typescript,
     JsonSchema,
+}
+
+/// What a client makes of integers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IntegersName {
+    Number,
+    Bigint,
 }
 
 const STATUS: &str = "\

@@ -10,7 +10,8 @@ use schemars::generate::SchemaSettings;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{Description, Direction, TopicDescription};
+use super::{Description, Direction, Framing, Integers, TopicDescription};
+use crate::wire::Wire;
 
 fn read<T: JsonSchema>() -> Value {
     SchemaSettings::draft2020_12().for_deserialize().into_generator().into_root_schema_for::<T>().to_value()

@@ -61,26 +61,26 @@ fn typescript_fields_of_every_kind_are_declared() {
 export interface Fields {
     /** The number. */
     anInteger: number;
-    anything: unknown;
     float: number;
-    leftOut?: number | null;
-    listOfUnions: (number | null)[];
-    map: { [key: string]: Point };
-    mapByNumber: { [key: string]: boolean };
-    nested: Point;
-    nothing: null;
-    /** @deprecated */
-    old: number;
+    text: string;
     oneChar: string;
+    "with-dash": boolean;
+    nothing: null;
+    anything: unknown;
     optional?: string | null;
     optionalStruct?: Point | null;
-    pair: [boolean, boolean];
-    result: Result_of_uint8_or_string;
-    set: number[];
-    text: string;
-    tuple: [number, string];
-    "with-dash": boolean;
     withDefault?: Point[];
+    leftOut?: number | null;
+    nested: Point;
+    tuple: [number, string];
+    pair: [boolean, boolean];
+    listOfUnions: (number | null)[];
+    set: number[];
+    map: { [key: string]: Point };
+    mapByNumber: { [key: string]: boolean };
+    result: Result_of_uint8_or_string;
+    /** @deprecated */
+    old: number;
 }
 
 export interface Point {
@@ -119,7 +119,7 @@ fn typescript_structs_without_field_names_are_declared() {
     assert_eq!(declared(read::<Unit>()), "export type Unit = null;");
     assert_eq!(declared(read::<Empty>()), "export interface Empty {\n    [key: string]: unknown;\n}");
     assert_eq!(declared(read::<Newtype>()), "export type Newtype = number;");
-    assert_eq!(declared(read::<Wrapper>()), format!("{point}\n\nexport type Wrapper = Point;"));
+    assert_eq!(declared(read::<Wrapper>()), format!("export type Wrapper = Point;\n\n{point}"));
     assert_eq!(declared(read::<Transparent>()), point);
     assert_eq!(declared(read::<Tuple>()), "export type Tuple = [number, string | null];");
 }
@@ -196,7 +196,7 @@ fn typescript_enums_in_every_representation_are_declared() {
         format!(
             "export type Internal =
     | {{ is: \"Unit\" }}
-    | {{ a: number; is: \"Struct\" }}
+    | {{ is: \"Struct\"; a: number }}
     | {{ is: \"Nested\" }} & Point
     | {{ is: \"Other\" }};{point}"
         )
@@ -229,6 +229,12 @@ fn typescript_flattened_fields_are_declared() {
         more: BTreeMap<String, bool>,
     }
     #[derive(JsonSchema, Serialize, Deserialize)]
+    struct FlatValues {
+        own: u8,
+        #[serde(flatten)]
+        more: BTreeMap<String, Value>,
+    }
+    #[derive(JsonSchema, Serialize, Deserialize)]
     struct FlatEnum {
         own: u8,
         #[serde(flatten)]
@@ -246,8 +252,12 @@ fn typescript_flattened_fields_are_declared() {
 }"
     );
     assert_eq!(
+        declared(read::<FlatValues>()),
+        "export interface FlatValues {\n    own: number;\n    [key: string]: unknown;\n}"
+    );
+    assert_eq!(
         declared(read::<FlatEnum>()),
-        r#"export type FlatEnum = { own: number } & ({ is: "One" } | { a: number; is: "Two" });"#
+        r#"export type FlatEnum = { own: number } & ({ is: "One" } | { is: "Two"; a: number });"#
     );
     assert_eq!(declared(read::<Closed>()), "export interface Closed {\n    [key: string]: never;\n}");
 }
@@ -291,7 +301,7 @@ fn typescript_type_names_become_identifiers() {
     }
     assert_eq!(
         declared(read::<Reserved>()),
-        "export interface A___b__ {\n    a: number;\n}\n\nexport interface ToServer2 {\n    other: A___b__;\n}"
+        "export interface ToServer2 {\n    other: A___b__;\n}\n\nexport interface A___b__ {\n    a: number;\n}"
     );
     // A schema without a title is named after the topic.
     assert_eq!(declared(json!({"type": "string"})), "export type Message = string;");

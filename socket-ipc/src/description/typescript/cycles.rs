@@ -10,7 +10,7 @@ use crate::description::definitions::type_name;
 /// the type it refers to. TypeScript rejects such cycles.
 pub(super) type Cycles = BTreeSet<(String, String)>;
 
-pub(super) fn cycles(types: &BTreeMap<&str, Value>) -> Cycles {
+pub(super) fn cycles(types: &[(&str, Value)]) -> Cycles {
     let mut forth: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut back: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, schema) in types {

@@ -6,136 +6,193 @@
 mod cycles;
 mod printer;
 mod text;
+mod topics;
 mod types;
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
-
-use serde_json::{Value, json};
 
 use self::cycles::cycles;
 use self::printer::Printer;
-use self::text::{comment, quoted};
+use self::text::{comment, key, quoted};
+use self::topics::{Group, Topics};
 use self::types::union;
-use super::definitions::{Definitions, name_for};
-use super::{Description, Direction};
-use crate::error::error_reply::ERROR_TOPIC;
+use super::{Description, Framing, Integers};
+use crate::wire::Wire;
 
 /// The names that the file exports beside the types.
-const RESERVED: &[&str] =
+const EXPORTED: &[&str] =
     &["ToServer", "ToClient", "Replies", "Streams", "Errors", "ReplyTopics", "NodeClient", "TypedClient"];
 
-/// The end of the file.
-const WRAPPER: &str = r"
-/** The part of the Node library's `Client` that `typed` uses. The library has no types of its own. */
-export interface NodeClient {
-    send(topic: string, message: unknown): void;
-    on(event: string, listener: (message: any) => void): unknown;
-}
+/// The other names that the client declares, and the types that it uses: a type of the same name would hide them.
+const OF_CLIENT: &[&str] = &[
+    "AbortController",
+    "AbortSignal",
+    "Arguments",
+    "AsyncIterableIterator",
+    "BLANK",
+    "Buffer",
+    "Client",
+    "ClientEmitter",
+    "ClientEvents",
+    "ClientOptions",
+    "ConnectOptions",
+    "Connection",
+    "DELIMITER",
+    "Delay",
+    "Envelope",
+    "ErrorCode",
+    "EventEmitter",
+    "FailedError",
+    "Failure",
+    "Flaw",
+    "FlawError",
+    "Framer",
+    "HIGH_WATER",
+    "ITEM_COST",
+    "IpcError",
+    "IteratorResult",
+    "JsonReader",
+    "LINE_ENDS",
+    "LONE_SURROGATE",
+    "Limits",
+    "Listener",
+    "MAX_DEPTH",
+    "MAY_LOSE",
+    "Map",
+    "NodeJS",
+    "Owner",
+    "Pending",
+    "Promise",
+    "Queue",
+    "READ_AHEAD",
+    "REPLY_FACTOR",
+    "Record",
+    "RejectedError",
+    "ReplyStream",
+    "RequestOptions",
+    "Required",
+    "Responder",
+    "ResponderContext",
+    "Returned",
+    "SERVER",
+    "Set",
+    "StreamLink",
+    "StreamOptions",
+    "SyntaxError",
+    "UTF8",
+];
 
-/** `send` and `on` with the types of the topics above. */
-export interface TypedClient {
-    send<T extends keyof ToServer>(topic: T, message: ToServer[T]): void;
-    on<T extends keyof ToClient>(topic: T, listener: (message: ToClient[T]) => void): void;
-}
+/// The end of the file for the Node library.
+const WRAPPER: &str = include_str!("typed.ts");
 
-/** Gives a `Client` of the Node library the types of the topics. Use the `Client` itself for its other events. */
-export function typed(client: NodeClient): TypedClient {
-    return {
-        send: (topic, message) => client.send(topic, message),
-        on: (topic, listener) => void client.on(`message.${topic}`, listener),
+/// The client. It uses `SERVER`, which the file declares before it.
+const CLIENT: &str = include_str!("client.ts");
+
+/// Writes the whole file. It has a client if it says what that makes of integers.
+pub(super) fn typescript(description: &Description, client: Option<Integers>) -> String {
+    let speaks_node = speaks_node(&description.wire);
+    let reserved = match client {
+        Some(_) => [EXPORTED, OF_CLIENT].concat(),
+        None => EXPORTED.to_vec(),
     };
-}
-";
-
-/// The schemas of the messages of each topic.
-type Topics<'d> = BTreeMap<&'d str, Vec<Value>>;
-
-/// Writes the whole file.
-pub(super) fn typescript(description: &Description) -> String {
-    let mut definitions = Definitions::new(RESERVED);
-    let (mut to_server, mut to_client): (Topics<'_>, Topics<'_>) = Default::default();
-    let (mut replies, mut streams): (Topics<'_>, Topics<'_>) = Default::default();
-    let (mut errors, mut reply_topics): (Topics<'_>, Topics<'_>) = Default::default();
-    let mut errors_to_client = false;
-    for topic in &description.topics {
-        let (there, back) = match topic.direction {
-            Direction::TowardServer => (&mut to_server, &mut to_client),
-            Direction::TowardClient => (&mut to_client, &mut to_server),
-        };
-        let mut add = |schema: &Option<Value>, name: &str| {
-            schema.as_ref().map_or(Value::Bool(true), |schema| definitions.add(schema, &name_for(name)))
-        };
-        there.entry(&topic.topic).or_default().push(add(&topic.schema, &topic.topic));
-        // The Node library has no streams, so their lines are no messages of either direction.
-        if topic.stream {
-            let item = add(&topic.item_schema, &format!("{} item", topic.topic));
-            streams.entry(&topic.topic).or_default().push(item);
-        }
-        let reply_topic = topic.reply.as_ref().filter(|_| !topic.stream);
-        let reply = reply_topic.map(|_| add(&topic.reply_schema, &format!("{} reply", topic.topic)));
-        if topic.error_schema.is_some() && (topic.stream || reply.is_some()) {
-            let error = add(&topic.error_schema, &format!("{} error", topic.topic));
-            errors.entry(&topic.topic).or_default().push(error);
-        }
-        let (Some(reply_topic), Some(reply)) = (reply_topic, reply) else { continue };
-        // The Node library has no ids. It gets a reply only as a message of a topic of its own.
-        if *reply_topic != topic.topic {
-            back.entry(reply_topic).or_default().push(reply.clone());
-            reply_topics.entry(&topic.topic).or_default().push(json!({"const": reply_topic}));
-            errors_to_client |= topic.direction == Direction::TowardServer;
-        }
-        replies.entry(&topic.topic).or_default().push(reply);
-    }
-    if errors_to_client {
-        let error_reply = definitions.add(&error_reply(), "ErrorReply");
-        to_client.entry(ERROR_TOPIC).or_default().push(error_reply);
-    }
-
-    let types = definitions.types();
-    let printer = Printer { cycles: cycles(&types) };
+    let topics = Topics::of(description, &reserved, speaks_node);
+    let types = topics.definitions.types();
+    let is_bigint = client == Some(Integers::Bigint);
+    let printer = Printer { cycles: cycles(&types), is_bigint };
     let mut file = String::new();
-    let name = description.protocol.as_deref().map_or_else(String::new, |name| format!(" of `{name}`"));
-    comment(
-        &mut file,
-        "",
-        &format!("The topics{name}, as socket-ipc {} describes them.", description.version),
-    );
+    head(&mut file, description, client.is_some());
     for (name, schema) in &types {
         file.push('\n');
         printer.declare(&mut file, name, schema);
     }
-    for (name, topics, text) in [
-        ("ToServer", &to_server, "The messages to the server, by topic."),
-        ("ToClient", &to_client, "The messages from the server, by topic."),
-        ("Replies", &replies, "The reply to each request, by the topic of the request."),
-        ("Streams", &streams, "The items of each stream, by the topic of its request."),
-        ("Errors", &errors, "The `data` of the error replies to each request, by the topic of the request."),
-        (
-            "ReplyTopics",
-            &reply_topics,
-            "The topic of the reply to each request that may be sent without an `id`.",
-        ),
-    ] {
-        file.push('\n');
-        comment(&mut file, "", text);
-        let _ = writeln!(file, "export interface {name} {{");
-        for (topic, schemas) in topics {
-            let types = schemas.iter().map(|schema| printer.type_of(schema, None));
-            let _ = writeln!(file, "    {}: {};", quoted(topic), union(types).text);
-        }
-        file.push_str("}\n");
+    interface(&mut file, &printer, "ToServer", &topics.to_server, "The messages to the server, by topic.");
+    interface(&mut file, &printer, "ToClient", &topics.to_client, "The messages from the server, by topic.");
+    let text = "The reply to each request, by the topic of the request.";
+    interface(&mut file, &printer, "Replies", &topics.replies, text);
+    let text = "The items of each stream, by the topic of its request.";
+    interface(&mut file, &printer, "Streams", &topics.streams, text);
+    let text = "The `data` of the error replies to each request, by the topic of the request.";
+    interface(&mut file, &printer, "Errors", &topics.errors, text);
+    if speaks_node {
+        let text = "The topic of the reply to each request that may be sent without an `id`.";
+        interface(&mut file, &printer, "ReplyTopics", &topics.reply_topics, text);
+        file.push_str(WRAPPER);
     }
-    file.push_str(WRAPPER);
+    if client.is_some() {
+        server(&mut file, description, is_bigint);
+        file.push('\n');
+        file.push_str(CLIENT);
+    }
     file
 }
 
-/// The schema of [`ErrorReply`](crate::ErrorReply).
-fn error_reply() -> Value {
-    json!({
-        "description": "Why a request failed: a code for programs, a text for people, and the data of `Errors` where it is there.",
-        "type": "object",
-        "properties": {"code": {"type": "string"}, "text": {"type": "string"}, "data": true},
-        "required": ["code", "text"],
-    })
+/// Whether a server speaks a wire of the Node library.
+fn speaks_node(wire: &Framing) -> bool {
+    [Wire::NODE_0_4, Wire::NODE_0_2, Wire::NODE_0_1].into_iter().any(|node| Framing::of(node) == *wire)
+}
+
+/// What the file is, and what the client imports.
+fn head(file: &mut String, description: &Description, has_client: bool) {
+    let name = description.protocol.as_deref().map_or_else(String::new, |name| format!(" of `{name}`"));
+    let version = &description.version;
+    let text = if has_client {
+        format!(
+            "A client for the topics{name}, as socket-ipc {version} describes them.\n\n\
+             Generated: make it again when the server changes. It needs Node 18 or later, and no packages\n\
+             but `@types/node` for the compiler."
+        )
+    } else {
+        format!("The topics{name}, as socket-ipc {version} describes them.")
+    };
+    comment(file, "", &text);
+    if has_client {
+        file.push_str(
+            "\nimport { EventEmitter } from \"node:events\";\nimport * as net from \"node:net\";\n",
+        );
+    }
+}
+
+fn interface(file: &mut String, printer: &Printer, name: &str, topics: &Group<'_>, text: &str) {
+    file.push('\n');
+    comment(file, "", text);
+    if topics.is_empty() {
+        let _ = writeln!(file, "export interface {name} {{}}");
+        return;
+    }
+    let _ = writeln!(file, "export interface {name} {{");
+    for (topic, schemas) in topics {
+        let types = schemas.iter().map(|schema| printer.type_of(schema, None));
+        let _ = writeln!(file, "    {}: {};", key(topic), union(types).text);
+    }
+    file.push_str("}\n");
+}
+
+/// What the client knows of its server.
+fn server(file: &mut String, description: &Description, is_bigint: bool) {
+    let Framing { delimiter, message_key } = &description.wire;
+    let _ = write!(
+        file,
+        "
+/** How the server writes messages, and which it takes. */
+const SERVER = {{
+    /** The bytes behind each message. */
+    delimiter: {},
+    /** The key of the message in its envelope. */
+    messageKey: {},
+    /** Whether it knows cancels and streams. The Node library does not. */
+    hasControlLines: {} as boolean,
+    /** The longest message, in bytes. */
+    maxMessageLen: {},
+    /** The longest topic, in bytes. */
+    maxTopicLen: {},
+    /** Whether integers are `bigint`s here. */
+    bigint: {is_bigint} as boolean,
+}};
+",
+        quoted(delimiter),
+        quoted(message_key),
+        !speaks_node(&description.wire),
+        description.limits.max_message_len,
+        description.limits.max_topic_len,
+    );
 }

@@ -15,6 +15,8 @@ const MAX_TUPLE_LEN: u64 = 16;
 
 pub(super) struct Printer {
     pub(super) cycles: Cycles,
+    /// Whether integers are `bigint`s.
+    pub(super) is_bigint: bool,
 }
 
 impl Printer {
@@ -89,10 +91,10 @@ impl Printer {
     /// any.
     fn own_type(&self, schema: &Map<String, Value>, is_part: bool) -> Option<Type> {
         if let Some(value) = schema.get("const") {
-            return Some(literal(value));
+            return Some(self.literal(value));
         }
         if let Some(values) = schema.get("enum").and_then(Value::as_array) {
-            return Some(union(values.iter().map(literal)));
+            return Some(union(values.iter().map(|value| self.literal(value))));
         }
         let one = |key: &str| schema.contains_key(key);
         match schema.get("type") {
@@ -112,7 +114,7 @@ impl Printer {
     fn named(&self, schema: &Map<String, Value>, name: &str, is_part: bool) -> Option<Type> {
         Some(match name {
             "null" | "string" | "boolean" | "number" => Type::whole(name),
-            "integer" => Type::whole("number"),
+            "integer" => Type::whole(if self.is_bigint { "bigint" } else { "number" }),
             "array" => self.array(schema),
             // The other parts say more than "an object".
             "object" if is_part && !schema.contains_key("properties") => return None,
@@ -150,7 +152,8 @@ impl Printer {
         let others = schema.get("additionalProperties");
         let patterns = schema.get("patternProperties").and_then(Value::as_object);
         let mut rest: Vec<_> = patterns.into_iter().flat_map(Map::values).collect();
-        rest.extend(others.filter(|others| !others.is_boolean()));
+        // Only a flattened map of any values says that all keys are allowed.
+        rest.extend(others.filter(|others| **others != Value::Bool(false)));
         let rest = match (rest.is_empty(), others) {
             // A closed object without members can only be empty. An open one needs no index signature if it has
             // members.
@@ -196,6 +199,25 @@ impl Printer {
             _ => Type::whole(format!("{}[]", item.within(Binds::Whole))),
         }
     }
+
+    /// The type that has only this value.
+    fn literal(&self, value: &Value) -> Type {
+        match value {
+            Value::Array(values) => {
+                let values: Vec<_> = values.iter().map(|value| self.literal(value).text).collect();
+                Type::whole(format!("[{}]", values.join(", ")))
+            }
+            Value::Object(members) => {
+                let members: Vec<_> = members
+                    .iter()
+                    .map(|(name, value)| format!("{}: {}", key(name), self.literal(value).text))
+                    .collect();
+                Type::whole(format!("{{ {} }}", members.join("; ")))
+            }
+            Value::Number(number) if self.is_bigint && !number.is_f64() => Type::whole(format!("{number}n")),
+            value => Type::whole(value.to_string()),
+        }
+    }
 }
 
 /// A member of an object.
@@ -210,22 +232,4 @@ fn plain_object(schema: &Value) -> Option<&Map<String, Value>> {
     let object = schema.as_object().filter(|it| it.get("type").and_then(Value::as_str) == Some("object"))?;
     let other = ["$ref", "allOf", "anyOf", "oneOf", "const", "enum", "not"];
     (!other.iter().any(|key| object.contains_key(*key))).then_some(object)
-}
-
-/// The type that has only this value.
-fn literal(value: &Value) -> Type {
-    match value {
-        Value::Array(values) => {
-            let values: Vec<_> = values.iter().map(|value| literal(value).text).collect();
-            Type::whole(format!("[{}]", values.join(", ")))
-        }
-        Value::Object(members) => {
-            let members: Vec<_> = members
-                .iter()
-                .map(|(name, value)| format!("{}: {}", key(name), literal(value).text))
-                .collect();
-            Type::whole(format!("{{ {} }}", members.join("; ")))
-        }
-        value => Type::whole(value.to_string()),
-    }
 }

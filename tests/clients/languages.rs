@@ -1,0 +1,52 @@
+//! How a client in each language is made of the server's description, and started.
+
+use std::path::Path;
+
+use socket_ipc::description::Integers;
+use support::foreign::skip;
+use support::typescript::TypeScript;
+use tokio::process::Command;
+
+use crate::servers::{SUITE, Servers};
+
+/// The client in Rust has the types themselves.
+pub(crate) fn rust() -> Command {
+    let mut command = Command::new(SUITE);
+    command.arg("client");
+    command
+}
+
+/// The clients in TypeScript: programs on generated files.
+pub(crate) struct TypescriptClients {
+    pub(crate) suite: Command,
+    pub(crate) bigints: Command,
+    pub(crate) node: Command,
+}
+
+/// Compiles them, all at once. `None` if they can't be compiled here; the skip is reported.
+pub(crate) async fn typescript(servers: &Servers) -> Option<TypescriptClients> {
+    let installed = TypeScript::install(env!("CARGO_TARGET_TMPDIR")).await;
+    let typescript = installed.map_err(|why| skip("the suite of clients in TypeScript", &why)).ok()?;
+    let directory = servers.place.directory();
+    let described = servers.describe().await;
+    let node = servers.describe_node().await;
+    for (file, text) in [
+        ("topics.ts", described.typescript_client(Integers::Number)),
+        ("bigint_topics.ts", described.typescript_client(Integers::Bigint)),
+        ("node_topics.ts", node.typescript_client(Integers::Number)),
+    ] {
+        std::fs::write(directory.join(file), text).unwrap();
+    }
+    let programs = ["suite.ts", "bigints.ts", "node.ts"];
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign/clients");
+    for program in programs {
+        std::fs::copy(sources.join(program), directory.join(program)).unwrap();
+    }
+    assert_eq!(typescript.compile(directory, &programs).await, Ok(()));
+    let [suite, bigints, node] = programs.map(|program| {
+        let mut command = Command::new("node");
+        command.arg(directory.join(program).with_extension("js"));
+        command
+    });
+    Some(TypescriptClients { suite, bigints, node })
+}

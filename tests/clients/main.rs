@@ -1,0 +1,92 @@
+//! Clients in several languages pass one and the same suite: a table of behaviours, against one server.
+//!
+//! A client is a program that takes the path of a socket and the names of behaviours, shows one after the other, and
+//! prints lines of JSON:
+//!
+//! | line | when |
+//! |---|---|
+//! | `{"peer":"Node v20.1.0"}` | first: the language and its version |
+//! | `{"ready":"restart"}` | the server may be killed now |
+//! | `{"behaviour":"messages","saw":{…}}` | after each behaviour: what the client saw of it, or the text of an error |
+//!
+//! `behaviours.rs` is the table, `program/` the server and the client in Rust, and `tests/foreign/clients/` has the clients
+//! in other languages, on the files that are generated for them.
+
+mod behaviours;
+mod languages;
+mod servers;
+
+use std::process::Stdio;
+
+use behaviours::{Behaviour, Integers, behaviours};
+use serde_json::Value;
+use servers::Servers;
+use support::within;
+use support::{DEADLINE, foreign::announce};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::Command;
+
+/// Runs a client, and compares what it saw with the rows.
+async fn passes(mut client: Command, behaviours: &[Behaviour], servers: &mut Servers) {
+    servers.exchanged().await; // What was exchanged before is no part of it.
+    client.arg(servers.place.socket()).args(behaviours.iter().map(|behaviour| behaviour.name));
+    client.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    let mut client = client.spawn().unwrap();
+    let mut lines = BufReader::new(client.stdout.take().unwrap()).lines();
+    let mut line = async || {
+        let line = within("a line of the client", 3 * DEADLINE, lines.next_line()).await.unwrap();
+        line.map(|line| {
+            serde_json::from_str::<Value>(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
+        })
+    };
+    let first = line().await.expect("a client prints its version");
+    let peer = first["peer"].as_str().unwrap_or_else(|| panic!("not a version: {first}")).to_owned();
+    let mut differing = Vec::new();
+    for Behaviour { name, saw } in behaviours {
+        let mut printed = line().await.unwrap_or_else(|| panic!("{peer} ended before {name:?}"));
+        if printed["ready"] == *name {
+            servers.restart().await;
+            printed = line().await.unwrap_or_else(|| panic!("{peer} ended in {name:?}"));
+        }
+        assert_eq!(printed["behaviour"], *name, "{printed}");
+        if printed["saw"] != *saw {
+            differing.push(format!("{name}:\n  expected {saw}\n  saw      {}", printed["saw"]));
+        }
+    }
+    assert!(differing.is_empty(), "{peer}:\n{}", differing.join("\n"));
+    assert_eq!(line().await, None, "{peer} still prints");
+    let status = within("the end of the client", DEADLINE, client.wait()).await.unwrap();
+    assert!(status.success(), "{peer}: {status}");
+    let exchanged = servers.exchanged().await;
+    assert_ne!(exchanged, 0, "no message was exchanged with {peer}");
+    announce(&format!(
+        "the suite of clients: {} behaviours, {exchanged} messages exchanged with {peer}",
+        behaviours.len()
+    ));
+}
+
+/// Runs a test on one flavour of runtime: its own part is to compare lines.
+fn run(test: impl Future<Output = ()>) {
+    support::run(tokio::runtime::Builder::new_current_thread(), test);
+}
+
+#[test]
+fn suite_client_in_rust_passes() {
+    run(async {
+        let mut servers = Servers::start().await;
+        passes(languages::rust(), &behaviours(Integers::Exact), &mut servers).await;
+    });
+}
+
+#[test]
+fn suite_client_in_typescript_passes() {
+    run(async {
+        let mut servers = Servers::start().await;
+        let Some(clients) = languages::typescript(&servers).await else { return };
+        passes(clients.suite, &behaviours(Integers::Refused), &mut servers).await;
+        let mut rows = behaviours(Integers::Exact);
+        rows.retain(|row| ["values", "integers"].contains(&row.name));
+        passes(clients.bigints, &rows, &mut servers).await;
+        passes(clients.node, &[behaviours::node_wire()], &mut servers).await;
+    });
+}

@@ -1,0 +1,29 @@
+// A client of a server that speaks a wire of the Node library. `node_topics.ts` beside this file is generated.
+
+import { Client, IpcError, NodeClient, typed } from './node_topics';
+
+const [path = ''] = process.argv.slice(2);
+
+async function main(): Promise<void> {
+    console.log(JSON.stringify({ peer: `Node ${process.version} on a wire of the Node library` }));
+    const client = new Client(`${path}.node`);
+    await client.connect({ timeout: 10_000 });
+
+    // Two NUL bytes end a message here, and may stand in one.
+    const text = 'news \0\0 {"topic":"x"} \u2028';
+    const news = new Promise((resolve) => client.on('news', (news) => resolve(news.text)));
+    await client.request('announce', { text });
+    const sum = await client.request('add', { left: 2, right: 3 });
+    let stream: unknown;
+    try {
+        stream = client.stream('numbers', { key: '', count: 1 });
+    } catch (error) {
+        stream = error instanceof IpcError ? error.code.toLowerCase() : error;
+    }
+    const hasTyped = typeof typed({} as NodeClient).send === 'function';
+    const saw = { news: (await news) === text, sum, stream, typed: hasTyped };
+    console.log(JSON.stringify({ behaviour: 'node wire', saw }));
+    await client.close();
+}
+
+void main();
