@@ -10,7 +10,6 @@ mod text;
 mod types;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write;
 use std::sync::LazyLock;
 
 use serde_json::Value;

@@ -12,7 +12,7 @@ use crate::description::definitions::type_name;
 /// A schema with more variants than this is no object but any value.
 const MAX_ALTERNATIVES: usize = 64;
 /// How many schemas are combined into one at most.
-const MAX_PARTS: usize = 1_000;
+const MAX_PARTS: usize = 250;
 
 #[derive(Clone, Default)]
 pub(super) struct Object<'s> {
@@ -29,23 +29,30 @@ pub(super) struct Member<'s> {
     pub(super) is_required: bool,
 }
 
-/// The alternatives of an object. `None` if the schema may be no object.
+/// The alternatives of an object. `None` if the schema may be no object. It looks at no more schemas than `budget`, and
+/// takes what it looks at from there.
 pub(super) fn alternatives<'s>(
     schema: &'s Value,
     types: &'s BTreeMap<String, Value>,
+    budget: &mut usize,
 ) -> Option<Vec<Object<'s>>> {
-    Combination { types, parts: 0 }.of(schema, &mut Vec::new())
+    let most = MAX_PARTS.min(*budget);
+    let mut combination = Combination { types, left: most };
+    let objects = combination.of(schema, &mut BTreeSet::new());
+    *budget -= most - combination.left;
+    objects
 }
 
 struct Combination<'s> {
     types: &'s BTreeMap<String, Value>,
-    parts: usize,
+    /// How many schemas it may still look at.
+    left: usize,
 }
 
 impl<'s> Combination<'s> {
-    fn of(&mut self, schema: &'s Value, above: &mut Vec<&'s str>) -> Option<Vec<Object<'s>>> {
-        self.parts += 1;
-        let schema = schema.as_object().filter(|_| self.parts <= MAX_PARTS)?;
+    fn of(&mut self, schema: &'s Value, above: &mut BTreeSet<&'s str>) -> Option<Vec<Object<'s>>> {
+        self.left = self.left.checked_sub(1)?;
+        let schema = schema.as_object()?;
         if ["const", "enum", "not"].iter().any(|key| schema.contains_key(*key)) {
             return None;
         }
@@ -58,10 +65,9 @@ impl<'s> Combination<'s> {
         let mut objects = vec![own.unwrap_or_default()];
         if let Some(reference) = schema.get("$ref") {
             let name = type_name(reference.as_str()?)?;
-            let referred = self.types.get_key_value(name).filter(|_| !above.contains(&name))?;
-            above.push(name);
-            let of_it = self.of(referred.1, above);
-            above.pop();
+            let referred = self.types.get(name).filter(|_| above.insert(name))?;
+            let of_it = self.of(referred, above);
+            above.remove(name);
             objects = product(&objects, &of_it?)?;
             is_object = true;
         }

@@ -68,7 +68,7 @@ impl<'s> Printer<'s> {
     pub(super) fn declare(&mut self, name: &str, schema: &'s Value) {
         let text = documentation(schema);
         if is_combined_object(schema)
-            && let Some([object]) = alternatives(schema, self.types).as_deref()
+            && let Some([object]) = alternatives(schema, self.types, &mut self.budget).as_deref()
             && is_class(object)
         {
             return self.class(name, object, &text);
@@ -160,7 +160,7 @@ impl<'s> Printer<'s> {
             return union(values.iter().map(literal));
         }
         if is_combined_object(whole)
-            && let Some(objects) = alternatives(whole, self.types)
+            && let Some(objects) = alternatives(whole, self.types, &mut self.budget)
         {
             let is_one = objects.len() == 1;
             let of_all: Vec<Type> = (1..)
@@ -205,11 +205,14 @@ impl<'s> Printer<'s> {
     fn variant(&mut self, schema: &'s Value, name: &str, number: usize, of: Option<&str>) -> Type {
         let Some(budget) = self.budget.checked_sub(1) else { return Type::Any };
         self.budget = budget;
-        match (is_combined_object(schema), alternatives(schema, self.types).as_deref()) {
-            (true, Some([object])) => {
+        let objects = match is_combined_object(schema) {
+            true => alternatives(schema, self.types, &mut self.budget),
+            false => None,
+        };
+        match objects.as_deref() {
+            Some([object]) => {
                 let label = object.label().map_or_else(|| number.to_string(), name_for);
-                let text = documentation(schema);
-                self.documented_object(object, &format!("{name}{label}"), &text)
+                self.documented_object(object, &format!("{name}{label}"), &documentation(schema))
             }
             _ => self.type_of(schema, name, of),
         }
