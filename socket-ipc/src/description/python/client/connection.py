@@ -101,20 +101,20 @@ class _Connection(asyncio.Protocol):
             shown = text[:80].decode(errors="replace")
             self.report(MessageError(f"{len(line)} bytes that are no message: {error}: {shown!r}"))
             return
-        re = envelope.get("re")
-        if re is None:
+        reply_to = envelope.get("re")
+        if reply_to is None:
             self.inbox.append((envelope, mistake, len(line)))
             self.inbox_len += len(line) + _ITEM_COST
             self.inbox_filled.set()
             self.balance()
-        elif isinstance(re, int) and re != 0 and not isinstance(re, bool):
-            call = self.in_flight.get(re)
+        elif isinstance(reply_to, int) and reply_to != 0 and not isinstance(reply_to, bool):
+            call = self.in_flight.get(reply_to)
             if call is None:
                 self.late_replies += 1
             elif call.receive(envelope, len(line), mistake):
-                self.in_flight.pop(re, None)
+                self.in_flight.pop(reply_to, None)
                 self.balance()
-        elif re == 0 and not isinstance(re, bool):
+        elif reply_to == 0 and not isinstance(reply_to, bool):
             self._control(envelope)
         else:
             self.late_replies += 1
