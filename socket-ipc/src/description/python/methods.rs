@@ -167,7 +167,7 @@ impl Methods {
     pub(super) fn failures(&self) -> String {
         let mut text = String::new();
         for (name, topic, error) in &self.failures {
-            let _ = write!(text, "class {name}(RequestFailed):\n");
+            let _ = writeln!(text, "class {name}(RequestFailed):");
             docstring(&mut text, "    ", &format!("The typed error of the request `{topic}`."));
             let _ = write!(text, "\n    topic = {}\n    error: {error}\n\n", quoted(topic));
             let _ = write!(
