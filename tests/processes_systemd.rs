@@ -5,10 +5,10 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use support::process::{Peer, once, replies, text};
+use support::process::{Peer, example, once, replies, text};
 use support::{DEADLINE, Place};
 
 const PEER: &str = env!("CARGO_BIN_EXE_peer");
@@ -28,14 +28,6 @@ fn is_here(program: &str) -> bool {
         support::skip("systemd", &format!("{program} is not here"));
     }
     found
-}
-
-/// An example, which cargo builds beside the tests.
-fn example(name: &str) -> PathBuf {
-    let status = Command::new(env!("CARGO")).args(["build", "-q", "--locked", "--example", name]).status();
-    assert!(status.expect("cargo can be run").success());
-    let beside = std::env::current_exe().unwrap();
-    beside.ancestors().nth(2).unwrap().join("examples").join(name)
 }
 
 struct Killed(Child);

@@ -154,13 +154,19 @@ fn types_in_each_language_are_printed() {
         file.contains("    bigint: true as boolean,") && file.contains("export type Term = bigint;"),
         "{file}"
     );
+    let types = run(["types", &path, "--lang", "python"]).well();
+    assert!(types.contains("class Add(TypedDict):") && !types.contains("class Client"), "{types}");
+    let file = run(["types", &path, "--lang", "python", "--client"]).well();
+    assert!(file.contains("class Add(TypedDict):") && file.contains("\nclass Client:\n"), "{file}");
+    let choice = run(["types", &path, "--lang", "python", "--client", "--integers", "bigint"]).failed(2);
+    assert!(choice.starts_with("--integers: only a client in TypeScript has a choice"), "{choice}");
     let without = run(["types", &path, "--lang", "typescript", "--integers", "bigint"]).failed(2);
     assert!(without.starts_with("missing --client"), "{without}");
     let schema = run(["types", &path, "--lang", "json-schema", "--client"]).failed(2);
     assert!(schema.starts_with("--client: a JSON schema has no client"), "{schema}");
     let wrong = run(["types", &path, "--lang", "java"]).failed(2);
     assert!(
-        wrong.starts_with("--lang <LANG>: expected one of typescript, json-schema, found 'java'"),
+        wrong.starts_with("--lang <LANG>: expected one of typescript, python, json-schema, found 'java'"),
         "{wrong}"
     );
     assert!(run(["types", &path]).failed(2).starts_with("missing --lang <LANG>; expected "));

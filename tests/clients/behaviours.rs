@@ -89,9 +89,9 @@ pub(crate) fn behaviours(integers: Integers) -> Vec<Behaviour> {
 
 /// A server on a wire of the Node library, and a client generated for it: messages whose text holds the delimiter, requests,
 /// no streams, and what wraps the Node library.
-pub(crate) fn node_wire() -> Behaviour {
+pub(crate) fn node_wire(has_typed: bool) -> Behaviour {
     Behaviour {
         name: "node wire",
-        saw: json!({"news": true, "sum": 5, "stream": "no_streams", "typed": true}),
+        saw: json!({"news": true, "sum": 5, "stream": "no_streams", "typed": has_typed}),
     }
 }

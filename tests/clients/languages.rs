@@ -50,3 +50,29 @@ pub(crate) async fn typescript(servers: &Servers) -> Option<TypescriptClients> {
     });
     Some(TypescriptClients { suite, bigints, node })
 }
+
+/// The clients in Python: programs beside generated files.
+pub(crate) struct PythonClients {
+    pub(crate) suite: Command,
+    pub(crate) node: Command,
+}
+
+/// `None` if there is no Python here; the skip is reported.
+pub(crate) async fn python(servers: &Servers) -> Option<PythonClients> {
+    if let Err(why) = Command::new("python3").arg("--version").output().await {
+        skip("the suite of clients in Python", &format!("python3 can't be run: {why}"));
+        return None;
+    }
+    let directory = servers.place.directory();
+    let (described, node) = (servers.describe().await, servers.describe_node().await);
+    std::fs::write(directory.join("suite_client.py"), described.python_client()).unwrap();
+    std::fs::write(directory.join("node_client.py"), node.python_client()).unwrap();
+    let [suite, node] = ["suite.py", "node.py"].map(|program| {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign/clients").join(program);
+        std::fs::copy(source, directory.join(program)).unwrap();
+        let mut command = Command::new("python3");
+        command.args(["-W", "error"]).arg(directory.join(program));
+        command
+    });
+    Some(PythonClients { suite, node })
+}

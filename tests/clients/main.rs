@@ -87,6 +87,16 @@ fn suite_client_in_typescript_passes() {
         let mut rows = behaviours(Integers::Exact);
         rows.retain(|row| ["values", "integers"].contains(&row.name));
         passes(clients.bigints, &rows, &mut servers).await;
-        passes(clients.node, &[behaviours::node_wire()], &mut servers).await;
+        passes(clients.node, &[behaviours::node_wire(true)], &mut servers).await;
+    });
+}
+
+#[test]
+fn suite_client_in_python_passes() {
+    run(async {
+        let mut servers = Servers::start().await;
+        let Some(clients) = languages::python(&servers).await else { return };
+        passes(clients.suite, &behaviours(Integers::Exact), &mut servers).await;
+        passes(clients.node, &[behaviours::node_wire(false)], &mut servers).await;
     });
 }

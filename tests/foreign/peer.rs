@@ -302,7 +302,7 @@ pub async fn install(target: &Path, name: &str, package: &str, lock: &str) -> Re
 }
 
 /// Runs a command of a preparation to its end. `Err` states why it failed.
-pub(super) async fn run(command: &mut Command) -> Result<(), String> {
+pub async fn run(command: &mut Command) -> Result<(), String> {
     let name = format!("{:?}", command.as_std());
     let output = prepared(&name, command.kill_on_drop(true).output())
         .await

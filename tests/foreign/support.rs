@@ -36,8 +36,8 @@ pub use conversation::{
     Batch, Conversant, Dialect, Received, all_batches, big, exchange, some_batches, text,
 };
 pub use older::Older;
-pub(super) use peer::install;
 pub use peer::{Node, Peer, Role, python, shell};
+pub(super) use peer::{install, run};
 
 /// Writes past the capture of the test harness, so that every run shows which peers took part and which were skipped.
 pub fn announce(line: &str) {

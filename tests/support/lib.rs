@@ -17,6 +17,8 @@ pub mod operator;
 pub mod ours;
 pub mod preparation;
 pub mod process;
+#[path = "../foreign/python.rs"]
+pub mod python;
 #[path = "../foreign/typescript.rs"]
 pub mod typescript;
 

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -19,6 +19,14 @@ pub fn command(binary: &str, flavour: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(binary);
     command.args(arguments).env("PEER_FLAVOUR", flavour);
     command
+}
+
+/// An example, which cargo builds beside the tests.
+pub fn example(name: &str) -> PathBuf {
+    let status = Command::new(env!("CARGO")).args(["build", "-q", "--locked", "--example", name]).status();
+    assert!(status.expect("cargo can be run").success());
+    let beside = std::env::current_exe().unwrap();
+    beside.ancestors().nth(2).unwrap().join("examples").join(name)
 }
 
 /// Copies a program that is to be started. A process of its own writes the copy: while this process had it open for

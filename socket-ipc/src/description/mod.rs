@@ -124,6 +124,12 @@
 //! [`typescript_client`](Description::typescript_client) adds a client to the same file, which needs no library. The chapter
 //! [languages](crate::guide::languages#a-client-in-typescript) has it.
 //!
+//! # How does a program in Python use it?
+//!
+//! [`python`](Description::python) makes a file with the types of all messages, and
+//! [`python_client`](Description::python_client) adds a client to it, which needs no library. The chapter
+//! [languages](crate::guide::languages#a-client-in-python) has it.
+//!
 //! # Which clients may request it?
 //!
 //! Every client that may connect. The option is off unless set; leave it off if the topics are a secret.
@@ -131,6 +137,7 @@
 mod alike;
 mod definitions;
 mod json_schema;
+mod python;
 pub(crate) mod schema;
 #[cfg(test)]
 mod tests;
@@ -286,6 +293,49 @@ impl Description {
     #[must_use]
     pub fn typescript_client(&self, integers: Integers) -> String {
         typescript::typescript(self, Some(integers))
+    }
+
+    /// Writes the messages as types of Python, 3.9 and later: `TypedDict`s, so that a message is the JSON that it is.
+    ///
+    /// A message without a known schema is `Any`. Integers are exact. An array is a `list`, also one of a tuple.
+    ///
+    /// ```
+    /// use serde_json::json;
+    /// use socket_ipc::description::{Description, Direction, TopicDescription};
+    ///
+    /// let mut hello = TopicDescription::new("hello", Direction::TowardServer);
+    /// hello.schema = Some(json!({
+    ///     "title": "Hello",
+    ///     "type": "object",
+    ///     "properties": {"name": {"type": "string"}},
+    ///     "required": ["name"],
+    /// }));
+    /// let mut description = Description::new();
+    /// description.topics.push(hello);
+    ///
+    /// assert!(description.python().contains("class Hello(TypedDict):\n    name: str\n"));
+    /// ```
+    #[must_use]
+    pub fn python(&self) -> String {
+        python::python(self, false)
+    }
+
+    /// Writes the types of [`python`](Self::python), and a client on `asyncio` that needs nothing else, as one file. It
+    /// speaks the wire of this description.
+    ///
+    /// ```
+    /// use socket_ipc::Description;
+    /// use socket_ipc::description::{Direction, TopicDescription};
+    ///
+    /// let mut description = Description::new();
+    /// description.topics.push(TopicDescription::new("hello", Direction::TowardServer));
+    ///
+    /// let python = description.python_client();
+    /// assert!(python.contains("async def send(self, topic: Literal[\"hello\"], message: Any) -> None:"));
+    /// ```
+    #[must_use]
+    pub fn python_client(&self) -> String {
+        python::python(self, true)
     }
 
     /// Writes the description as one JSON schema, draft 2020-12, of all envelopes. The envelopes of the two directions

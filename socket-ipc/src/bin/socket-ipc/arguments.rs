@@ -327,6 +327,7 @@ pub(crate) struct Types {
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Language {
     Typescript,
+    Python,
     JsonSchema,
 }
 

@@ -16,7 +16,7 @@ pub(crate) fn run(arguments: Types) -> Result<(), Failure> {
     if client && matches!(lang, Language::JsonSchema) {
         return Err(Failure::new(
             Status::Usage,
-            "--client: a JSON schema has no client; expected --lang typescript",
+            "--client: a JSON schema has no client; expected --lang typescript or python",
         ));
     }
     if integers == Integers::Bigint && !matches!(lang, Language::Typescript) {
@@ -26,6 +26,8 @@ pub(crate) fn run(arguments: Types) -> Result<(), Failure> {
     output::print(&Reader::find().source(match lang {
         Language::Typescript if client => described.typescript_client(integers),
         Language::Typescript => described.typescript(),
+        Language::Python if client => described.python_client(),
+        Language::Python => described.python(),
         Language::JsonSchema => format!("{:#}\n", described.json_schema()),
     }))
 }

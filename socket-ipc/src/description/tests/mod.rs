@@ -2,6 +2,7 @@
 //! `tsc` accepts the TypeScript.
 
 mod json_schema;
+mod python;
 mod types;
 mod typescript;
 

@@ -8,9 +8,9 @@ use crate::description::definitions::type_name;
 
 /// The references that are part of a cycle without an object or an array in it, as pairs of the type that refers and
 /// the type it refers to. TypeScript rejects such cycles.
-pub(super) type Cycles = BTreeSet<(String, String)>;
+pub(in crate::description) type Cycles = BTreeSet<(String, String)>;
 
-pub(super) fn cycles(types: &[(&str, Value)]) -> Cycles {
+pub(in crate::description) fn cycles(types: &[(&str, Value)]) -> Cycles {
     let mut forth: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     let mut back: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for (name, schema) in types {

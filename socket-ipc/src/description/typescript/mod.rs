@@ -3,7 +3,7 @@
 //! It covers the schemas of serde's types in draft 2020-12. Keywords that narrow a type further than TypeScript can are
 //! left out.
 
-mod cycles;
+pub(super) mod cycles;
 mod printer;
 mod text;
 mod topics;

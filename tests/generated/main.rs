@@ -1,0 +1,6 @@
+//! What is generated for programs in other languages: the clients of the chapter, and the Python of any description.
+
+mod chapter;
+mod python;
+#[path = "../foreign/shapes.rs"]
+mod shapes;
