@@ -124,7 +124,9 @@ impl Caller {
                     self.tally.add("items of streams of a client of another node", count);
                     self.tally.add("streams of a client of another node that ended whole", 1);
                 }
-                Ok(Reached::Failed(name)) => self.tally.add(&format!("requests of a client failed: {name}"), 1),
+                Ok(Reached::Failed(name)) => {
+                    self.tally.add(&format!("requests of a client failed: {name}"), 1)
+                }
                 Ok(Reached::Broken(what)) => self.tally.broke(format!("a request of a client: {what}")),
                 Err(error) => self.failed("requests that a node requests of a client", &error),
             }

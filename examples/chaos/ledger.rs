@@ -55,8 +55,12 @@ impl Numbers {
             () if before == 0 => Ok(()),
             () if number == before => Err(format!("{number} came twice")),
             () if number < before => Err(format!("{number} came behind {before}")),
-            () if is_own == Some(true) && number != before + 1 => Err(format!("{number} came behind {before}: a gap")),
-            () if is_own == Some(false) && left <= left_before => Err(format!("{left} left, and before {left_before}")),
+            () if is_own == Some(true) && number != before + 1 => {
+                Err(format!("{number} came behind {before}: a gap"))
+            }
+            () if is_own == Some(false) && left <= left_before => {
+                Err(format!("{left} left, and before {left_before}"))
+            }
             () => Ok(()),
         }
     }

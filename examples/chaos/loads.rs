@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use fastrand::Rng;
-use socket_ipc::ServerHandle;
 use socket_ipc::cluster::{BroadcastError, ClientRef, Cluster};
+use socket_ipc::{SendError, ServerHandle};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -39,6 +39,8 @@ fn has_left(sent: Result<usize, BroadcastError>) -> bool {
     match sent {
         Ok(_) => true,
         Err(BroadcastError::LinkDown { .. } | BroadcastError::Left { .. }) => false,
+        // Of a node that has left and ends.
+        Err(BroadcastError::Local(SendError::Closed { .. })) => false,
         Err(error) => {
             println!("broken a broadcast failed: {error}");
             false

@@ -25,9 +25,9 @@ impl Usage {
         }
     }
 
-    /// What of it is more than before.
-    pub fn leaked_since(&self, before: &Self) -> Option<String> {
-        let has_leaked = self.descriptors > before.descriptors || self.tasks > before.tasks;
+    /// What of it is more than before, and more than these tasks.
+    pub fn leaked_since(&self, before: &Self, tasks: usize) -> Option<String> {
+        let has_leaked = self.descriptors > before.descriptors || self.tasks > before.tasks + tasks;
         has_leaked.then(|| {
             format!(
                 "{} descriptors, {} tasks; before {} and {}",
