@@ -31,6 +31,8 @@ pub fn name_in_cluster<E: Debug>(error: &ClusterError<E>) -> Result<&str, String
         ClusterError::Lost { .. } => Ok("lost"),
         ClusterError::ItemsLost { .. } => Ok("items lost"),
         ClusterError::Send(SendError::UnknownClient { .. }) => Ok("unknown client"),
+        // Of a node that has left and ends.
+        ClusterError::Send(SendError::Closed { .. }) => Ok("closed"),
         ClusterError::Request(error) => name_of(error),
         _ => Err(format!("{error:?}")),
     }
