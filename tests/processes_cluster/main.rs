@@ -3,6 +3,7 @@
 //! They take longer than `cargo test` should: `cargo test --features nats --test 'processes*' -- --ignored`.
 
 mod broadcasts;
+mod groups;
 mod requests;
 mod streams;
 
@@ -78,7 +79,7 @@ impl Process {
 struct Node {
     cluster: Cluster,
     events: EventStream<ClusterEvent>,
-    _server: Server,
+    server: Server,
     place: Place,
 }
 
@@ -90,7 +91,7 @@ impl Node {
         let options = ClusterOptions::new(nats.url(), "desk").name(name);
         let cluster = soon("joining", Cluster::join(&server, options)).await.unwrap();
         let events = cluster.events();
-        Self { cluster, events, _server: server, place }
+        Self { cluster, events, server, place }
     }
 
     async fn client(&self) -> Client {

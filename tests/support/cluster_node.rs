@@ -4,6 +4,9 @@
 //! | command | what it does |
 //! |---|---|
 //! | `flood 1000 80` | broadcasts 1000 messages with texts of 80 bytes, and prints `flooded`, how many other nodes were sent |
+//! | `speak 1000 80` | the same to the group `room`, as fast as they leave, and prints `spoken` |
+//! | `member` | makes all clients members of `room`, and prints `subscribed` once other nodes reach them |
+//! | `await 2` | prints `seen` once a beat of another node says that it has sent 2 broadcasts |
 //! | `forward` | forwards `wait` of its clients to other nodes |
 //! | `respond` | responds to `wait`, which prints `began` and `dropped`, and offers it |
 //! | `forward streams` | forwards `numbers` of its clients to other nodes |
@@ -64,6 +67,7 @@ async fn run(arguments: &[String]) -> Result {
                 ClusterEvent::NodeUp(node) => println!("up {node}"),
                 ClusterEvent::NodeDown(node) => println!("down {node}"),
                 ClusterEvent::Lagged { count, .. } => println!("lagged {count}"),
+                ClusterEvent::GroupLagged { count, .. } => println!("group lagged {count}"),
                 event => println!("{event:?}"),
             },
             line = input.next_line() => {
@@ -71,6 +75,22 @@ async fn run(arguments: &[String]) -> Result {
                 match line.split(' ').collect::<Vec<_>>()[..] {
                     ["flood", count, len] => {
                         println!("flooded {}", flood(&cluster, &mut number, count.parse()?, len.parse()?).await);
+                    }
+                    ["speak", count, len] => {
+                        println!("spoken {}", speak(&cluster, count.parse()?, len.parse()?).await);
+                    }
+                    ["member"] => {
+                        for client_id in server.clients() {
+                            server.group("room").join(client_id)?;
+                        }
+                        println!("{}", if cluster.group("room").subscribed().await { "subscribed" } else { "refused" });
+                    }
+                    ["await", sent] => {
+                        let sent = sent.parse()?;
+                        while cluster.nodes().iter().all(|node| node.broadcasts < sent) {
+                            tokio::time::sleep(Duration::from_millis(5)).await;
+                        }
+                        println!("seen");
                     }
                     ["forward"] => cluster.forward::<Wait>()?,
                     ["respond"] => respond(&server, &cluster)?,
@@ -93,6 +113,18 @@ async fn flood(cluster: &Cluster, number: &mut u64, count: u64, len: usize) -> u
         let message = Count { number: *number, text: "x".repeat(len) };
         sent += u64::from(cluster.broadcast_async(&message).await.is_ok());
         if sent.is_multiple_of(1000) {
+            tokio::task::yield_now().await;
+        }
+    }
+    sent
+}
+
+/// Returns how many messages to the group left for the other nodes.
+async fn speak(cluster: &Cluster, count: u64, len: usize) -> u64 {
+    let (mut sent, room) = (0, cluster.group("room"));
+    for number in 1..=count {
+        sent += u64::from(room.broadcast_async(&Count { number, text: "x".repeat(len) }).await.is_ok());
+        if number.is_multiple_of(100) {
             tokio::task::yield_now().await;
         }
     }
