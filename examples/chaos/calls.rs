@@ -30,7 +30,7 @@ impl Caller {
     /// Waits for a while. `false`: it is over.
     async fn pause(&mut self, longest: u64) -> bool {
         let longest = if self.client.is_connected() { longest } else { 200 };
-        tokio::time::sleep(Duration::from_millis(self.rng.u64(1..longest))).await;
+        tokio::time::sleep(Duration::from_millis(self.rng.u64(1..longest * super::PAUSES))).await;
         // A client that is closed begins nothing.
         *self.going.borrow() && tokio::time::timeout(Duration::ZERO, self.client.closing()).await.is_err()
     }

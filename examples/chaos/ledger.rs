@@ -117,7 +117,7 @@ impl Ledger {
         let is_own = self.is_own(node);
         let sender = self.senders.entry(node.clone()).or_default();
         let Some(numbers) = sender.rooms.get_mut(*room) else { return };
-        // Whoever comes and goes misses what was said meanwhile.
+        // A client that comes and goes misses what is said meanwhile.
         let noted = numbers.note(*number, *left, is_own.filter(|_| *room != PASSING));
         self.tally.add(&format!("messages to groups received, of {}", whose(is_own)), 1);
         if let Err(what) = noted {

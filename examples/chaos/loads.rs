@@ -70,7 +70,7 @@ pub fn start(
 
 /// Waits for a while. `false`: it is over.
 async fn pause(rng: &mut Rng, pace: &watch::Receiver<Pace>, longest: u64) -> bool {
-    tokio::time::sleep(Duration::from_millis(rng.u64(1..longest))).await;
+    tokio::time::sleep(Duration::from_millis(rng.u64(1..longest * super::PAUSES))).await;
     *pace.borrow() != Pace::End
 }
 
@@ -79,7 +79,7 @@ async fn broadcast(cluster: &Cluster, server: &ServerHandle, mut rng: Rng, pace:
     let node = cluster.node().clone();
     while pause(&mut rng, &pace, 300).await {
         let who = rng.choice(server.clients()).map(|client| cluster.client_ref(client));
-        let count = if rng.u8(..20) == 0 { rng.u64(..1_000) } else { rng.u64(1..20) };
+        let count = if rng.u8(..20) == 0 { rng.u64(..1_000 / super::PAUSES) } else { rng.u64(1..20) };
         let text = "x".repeat(rng.usize(..200));
         for _ in 0..count {
             number += 1;
@@ -103,7 +103,7 @@ async fn speak(cluster: &Cluster, mut rng: Rng, mut pace: watch::Receiver<Pace>,
         }
         let room = rng.usize(..=PASSING);
         let (count, len) = match room {
-            FLOODED if rng.u8(..3) == 0 => (rng.u64(..1_500), 4_000),
+            FLOODED if rng.u8(..3) == 0 => (rng.u64(..1_500 / super::PAUSES), 4_000),
             _ => (rng.u64(1..10), rng.usize(..200)),
         };
         let text = "x".repeat(len);
