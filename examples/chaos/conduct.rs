@@ -14,6 +14,7 @@ use super::Failure;
 use super::client::{self, CLIENTS, RESTLESS, Seat};
 use super::node::{Look, Quiet};
 use super::processes::{Nats, NodeProcess};
+use super::sampler::Seen;
 use super::schedule::{Fault, NODES, Schedule, Target, What};
 use super::tally::Tally;
 use super::usage::Usage;
@@ -27,9 +28,9 @@ const END: Duration = Duration::from_secs(6);
 /// Within this time after the last fault everybody finds everybody again.
 const RECOVERY: Duration = Duration::from_secs(30);
 
-/// How many beats of each node have come from the moment in which it became quiet, before the counts are compared: one
-/// may be on its way then, the next one is followed by all counts, and behind the third they have all come.
-const BEATS: u64 = 3;
+/// How many beats of each node come, from the one on that is behind everything that it has said to groups, before the
+/// counts are compared: the first is followed by all counts, and behind the next they have all come.
+const BEATS: u64 = 2;
 
 /// A node keeps a connection in memory, of three tasks, for each other node that has requested something, and one for
 /// requesters that it does not know yet.
@@ -64,7 +65,7 @@ pub async fn run(minutes: f64, seed: u64) -> Result<(), Failure> {
         run.nodes.push(node);
         run.nodes[index].line("joined").await?;
     }
-    let at_rest = run.until("all nodes see each other", |looks| looks.iter().all(sees_all)).await?;
+    let at_rest = run.until("all nodes see each other", see_each_other).await?;
     let before: Vec<_> = at_rest.iter().map(|look| look.usage).collect();
     let own_before = Usage::now();
 
@@ -108,9 +109,14 @@ pub async fn run(minutes: f64, seed: u64) -> Result<(), Failure> {
     }
 }
 
-/// Whether a node sees all others, and NATS.
-fn sees_all(look: &Look) -> bool {
-    look.is_linked && look.others.len() == NODES - 1
+/// Whether all nodes see each other and nobody else, and NATS.
+fn see_each_other(looks: &[Look]) -> bool {
+    looks.iter().all(|look| {
+        let sees = |other: &Look| look.others.iter().any(|seen| seen.node == other.node);
+        look.is_linked
+            && look.others.len() == NODES - 1
+            && looks.iter().filter(|other| sees(other)).count() == NODES - 1
+    })
 }
 
 impl Run {
@@ -232,30 +238,35 @@ impl Run {
     /// Waits until all have found each other, has nothing said to groups, and compares the counts.
     async fn calm(&mut self, round: usize) -> Result<(), Failure> {
         let begun = Instant::now();
-        let is_whole = |look: &Look| sees_all(look) && look.joined >= CLIENTS - RESTLESS;
-        self.until("all see each other again, and the clients are there", |looks| looks.iter().all(is_whole))
-            .await?;
-        let recovered = begun.elapsed();
-        let mut sent: Vec<(NodeId, Vec<u64>)> = Vec::new();
-        for node in &mut self.nodes {
-            let Quiet { node, left } = node.ask("quiet").await?;
-            sent.push((node, left));
-        }
-        let beats = |look: &Look, node: &NodeId| {
-            look.others.iter().find(|seen| seen.node == *node).map_or(0, |seen| seen.beats)
-        };
-        let quiet = self.looks().await?;
-        self.until("the beats of all come", |looks| {
-            looks.iter().zip(&quiet).all(|(look, before)| {
-                let mut others = before.others.iter();
-                others.all(|seen| beats(look, &seen.node) >= seen.beats + BEATS)
-            })
+        let have_joined = |looks: &[Look]| looks.iter().all(|look| look.joined >= CLIENTS - RESTLESS);
+        self.until("all see each other again, and the clients are there", |looks| {
+            see_each_other(looks) && have_joined(looks)
         })
         .await?;
+        let recovered = begun.elapsed();
+        let mut quiet: Vec<Quiet> = Vec::new();
+        for node in &mut self.nodes {
+            quiet.push(node.ask("quiet").await?);
+        }
+        let all = |looks: &[Look], holds: &dyn Fn(&Look, &Seen) -> bool| {
+            looks.iter().all(|look| look.others.iter().all(|seen| holds(look, seen)))
+        };
+        let is_behind = |_: &Look, seen: &Seen| {
+            quiet.iter().any(|quiet| quiet.node == seen.node && seen.broadcasts > quiet.news)
+        };
+        let behind =
+            self.until("a beat of each comes behind what it said", |looks| all(looks, &is_behind)).await?;
+        let enough = |look: &Look, seen: &Seen| {
+            let before = behind.iter().filter(|before| before.node == look.node);
+            let mut before = before.flat_map(|before| &before.others).filter(|other| other.node == seen.node);
+            before.all(|before| seen.beats >= before.beats + BEATS)
+        };
+        self.until("the beats of all come", |looks| all(looks, &enough)).await?;
+        let sent: Vec<(NodeId, Vec<u64>)> = quiet.into_iter().map(|quiet| (quiet.node, quiet.left)).collect();
         let calm = format!("calm {}", serde_json::to_string(&sent)?);
         self.tell_all(&calm).await?;
         self.tell_all("loud").await?;
-        let (memory, own) = (quiet[0].usage.resident >> 10, Usage::now().resident >> 10);
+        let (memory, own) = (behind[0].usage.resident >> 10, Usage::now().resident >> 10);
         let compared = begun.elapsed();
         println!(
             "round {round}: calm after {recovered:.1?}, compared after {compared:.1?}; KiB of node 0 {memory}, of the clients {own}"

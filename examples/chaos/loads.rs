@@ -27,6 +27,8 @@ pub enum Pace {
 pub struct Spoken {
     /// How many have left for the other nodes, of each room.
     pub left: [AtomicU64; ROOMS + 1],
+    /// How many broadcasts to all have left.
+    pub news: AtomicU64,
     /// Nothing is being said.
     pub is_quiet: AtomicBool,
 }
@@ -59,7 +61,8 @@ pub fn start(
     let mut tasks = JoinSet::new();
     let mut next = || (cluster.clone(), server.clone(), rng.fork(), pace.clone());
     let (of, server, rng, pace) = next();
-    tasks.spawn(async move { broadcast(&of, &server, rng, pace).await });
+    let counts = Arc::clone(spoken);
+    tasks.spawn(async move { broadcast(&of, &server, rng, pace, &counts).await });
     let (of, _, rng, pace) = next();
     let spoken = Arc::clone(spoken);
     tasks.spawn(async move { speak(&of, rng, pace, &spoken).await });
@@ -74,7 +77,13 @@ async fn pause(rng: &mut Rng, pace: &watch::Receiver<Pace>, longest: u64) -> boo
     *pace.borrow() != Pace::End
 }
 
-async fn broadcast(cluster: &Cluster, server: &ServerHandle, mut rng: Rng, pace: watch::Receiver<Pace>) {
+async fn broadcast(
+    cluster: &Cluster,
+    server: &ServerHandle,
+    mut rng: Rng,
+    pace: watch::Receiver<Pace>,
+    counts: &Spoken,
+) {
     let (mut number, mut left) = (0, 0);
     let node = cluster.node().clone();
     while pause(&mut rng, &pace, 300).await {
@@ -86,6 +95,7 @@ async fn broadcast(cluster: &Cluster, server: &ServerHandle, mut rng: Rng, pace:
             let (node, who, text) = (node.clone(), who.clone(), text.clone());
             let news = News { node, number, left: left + 1, who, text };
             left += u64::from(has_left(cluster.broadcast_async(&news).await));
+            counts.news.store(left, Ordering::Release);
         }
     }
 }

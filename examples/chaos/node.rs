@@ -43,6 +43,8 @@ pub struct Look {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Quiet {
     pub node: NodeId,
+    /// How many broadcasts to all had left by then: all that was said is ahead of the next one.
+    pub news: u64,
     pub left: Vec<u64>,
 }
 
@@ -83,8 +85,7 @@ pub async fn run(index: usize, socket: &Path, url: &str, seed: u64) -> Result<()
                         while !spoken.is_quiet.load(Ordering::Acquire) {
                             tokio::time::sleep(Duration::from_millis(2)).await;
                         }
-                        let left = spoken.left[..ROOMS].iter().map(|left| left.load(Ordering::Acquire)).collect();
-                        println!("quiet {}", serde_json::to_string(&Quiet { node: cluster.node().clone(), left })?);
+                        println!("quiet {}", serde_json::to_string(&quiet(&cluster, &spoken))?);
                     }
                     ("calm", sent) => server.broadcast(&sampler.calm(&cluster, serde_json::from_str(sent)?)).map(drop)?,
                     ("loud", _) => {
@@ -117,6 +118,14 @@ async fn join(server: &Server, index: usize, url: &str) -> Cluster {
             Ok(cluster) => return cluster,
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
+    }
+}
+
+fn quiet(cluster: &Cluster, spoken: &Spoken) -> Quiet {
+    Quiet {
+        node: cluster.node().clone(),
+        news: spoken.news.load(Ordering::Acquire),
+        left: spoken.left[..ROOMS].iter().map(|left| left.load(Ordering::Acquire)).collect(),
     }
 }
 

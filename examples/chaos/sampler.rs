@@ -35,6 +35,8 @@ struct Told {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Seen {
     pub node: NodeId,
+    /// The number of its last beat: so many broadcasts to all had left.
+    pub broadcasts: u64,
     /// How many beats with other numbers than the ones before came.
     pub beats: u64,
 }
@@ -56,12 +58,17 @@ impl Sampler {
         }
     }
 
-    /// What is known of the others. Where an event of the last beat is still on its way, the node is left out.
-    pub fn sample(&mut self, cluster: &Cluster) -> Sample {
-        let (nodes, mut others) = (cluster.nodes(), Vec::new());
+    /// Notes the events that are there.
+    fn note_all(&mut self) {
         while let Some(Some(event)) = self.events.next().now_or_never() {
             self.note(event);
         }
+    }
+
+    /// What is known of the others. Where an event of the last beat is still on its way, the node is left out.
+    pub fn sample(&mut self, cluster: &Cluster) -> Sample {
+        let (nodes, mut others) = (cluster.nodes(), Vec::new());
+        self.note_all();
         for node in nodes {
             let told = self.told.entry(node.id.clone()).or_default();
             let sum = told.lagged + told.rooms.values().sum::<u64>();
@@ -82,7 +89,8 @@ impl Sampler {
     }
 
     /// What of the messages to the rooms was told as lost.
-    pub fn calm(&self, cluster: &Cluster, sent: Vec<(NodeId, Vec<u64>)>) -> Calm {
+    pub fn calm(&mut self, cluster: &Cluster, sent: Vec<(NodeId, Vec<u64>)>) -> Calm {
+        self.note_all();
         let lagged = |told: &Told| {
             (0..ROOMS).map(|number| told.rooms.get(&room(number)).copied().unwrap_or_default()).collect()
         };
@@ -92,6 +100,10 @@ impl Sampler {
 
     pub fn seen(&self, cluster: &Cluster) -> Vec<Seen> {
         let beats = |node: &NodeId| self.told.get(node).map_or(0, |told| told.beats);
-        cluster.nodes().into_iter().map(|node| Seen { beats: beats(&node.id), node: node.id }).collect()
+        cluster
+            .nodes()
+            .into_iter()
+            .map(|node| Seen { beats: beats(&node.id), broadcasts: node.broadcasts, node: node.id })
+            .collect()
     }
 }
