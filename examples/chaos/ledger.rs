@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use socket_ipc::cluster::NodeId;
 
-use super::tally::Tally;
+use super::tally::{LOST, Tally};
 use super::topics::{Calm, FromNode, Known, News, PASSING, ROOMS, Said, Sample, Told};
 
 pub struct Ledger {
@@ -153,6 +153,7 @@ impl Ledger {
             );
         }
         self.tally.add("broadcasts told as lost, exactly", told);
+        self.tally.add(LOST, told);
     }
 
     /// Compares the messages to the rooms of this client.
@@ -174,6 +175,7 @@ impl Ledger {
                 self.tally.add("messages to groups compared", sent);
                 if arrived + told == sent {
                     self.tally.add("messages to groups told as lost, exactly", told);
+                    self.tally.add(LOST, told);
                     continue;
                 }
                 self.broke(
