@@ -103,7 +103,7 @@ pub async fn run(minutes: f64, seed: u64) -> Result<(), Failure> {
         node.tell("leave").await?;
         node.ended().await?;
     }
-    let broken = tally.report();
+    let broken = tally.report(length);
     println!("{:6.1} s, with the seed {seed}", begun.elapsed().as_secs_f64());
     if broken > 0 {
         Err(format!("{broken} promises were broken, with the seed {seed}").into())
