@@ -36,8 +36,15 @@ pub(super) struct Dispatcher<E: EndpointState> {
     peer_reads: bool,
     /// How many responders have begun in this turn.
     begun: u32,
-    /// The requests among the messages that are held back. Made when first needed: it takes memory.
-    held_requests: Option<Box<HeldRequests>>,
+    // Boxed and made when first needed: most connections need none of it, and it takes memory.
+    seldom: Option<Box<Seldom>>,
+}
+
+/// What few connections need.
+#[derive(Default)]
+struct Seldom {
+    /// The requests among the messages that are held back.
+    held_requests: HeldRequests,
     last_stream: LastStream,
 }
 
@@ -76,8 +83,7 @@ impl<E: EndpointState> Dispatcher<E> {
             responders: RunningResponders::new(endpoint.limits().max_requests),
             peer_reads: true,
             begun: 0,
-            held_requests: None,
-            last_stream: LastStream::default(),
+            seldom: None,
         }
     }
 
@@ -166,7 +172,7 @@ impl<E: EndpointState> Dispatcher<E> {
     ) -> Poll<()> {
         let bytes = &reader.unread()[..len];
         let is_blank = || bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
-        if is_blank() || take_reply(bytes, context, &mut self.last_stream) {
+        if is_blank() || self.take_reply(bytes, context) {
             reader.consume(taken);
             return Poll::Ready(());
         }
@@ -205,6 +211,21 @@ impl<E: EndpointState> Dispatcher<E> {
                 self.poll_held(cx, reader, context)
             }
         }
+    }
+
+    /// If the message is a reply that a request waits for, hands it to that request.
+    #[inline]
+    fn take_reply(&mut self, bytes: &[u8], context: &ConnectionContext<E>) -> bool {
+        let last_stream = self.seldom.as_deref_mut().map(|seldom| &mut seldom.last_stream);
+        match take_reply(bytes, context, last_stream) {
+            Taken::No => return false,
+            Taken::Yes => {}
+            Taken::Item(id) => {
+                let seldom = self.seldom.get_or_insert_default();
+                seldom.last_stream.stored(id, &context.link.pending_requests);
+            }
+        }
+        true
     }
 
     /// Continues the message that is held. `Pending` while one of its listeners is running.
@@ -339,7 +360,9 @@ impl<E: EndpointState> Dispatcher<E> {
     /// Adds what was counted to the metrics.
     pub(super) fn count(&mut self, context: &ConnectionContext<E>) {
         self.listeners.count();
-        if let (items @ 1.., bytes) = self.last_stream.take_uncounted() {
+        if let Some(seldom) = &mut self.seldom
+            && let (items @ 1.., bytes) = seldom.last_stream.take_uncounted()
+        {
             context.endpoint.router().count_replies(items, bytes);
         }
     }
@@ -354,29 +377,35 @@ impl<E: EndpointState> Dispatcher<E> {
     }
 }
 
-/// Hands a reply to the request that waits for it; the future of the request decodes it. `false` if no request waits.
+/// What became of a message that may be a reply.
+enum Taken {
+    /// No request waits for it.
+    No,
+    Yes,
+    /// It is an item, and the pending requests have stored it: the stream with this id was not the last one.
+    Item(u64),
+}
+
+/// Hands a reply to the request that waits for it; the future of the request decodes it.
 #[inline]
 fn take_reply<E: EndpointState>(
     bytes: &[u8],
     context: &ConnectionContext<E>,
-    last_stream: &mut LastStream,
-) -> bool {
+    last_stream: Option<&mut LastStream>,
+) -> Taken {
     let requests = &context.link.pending_requests;
     // Most connections have sent no request: then no message is searched for a `re`.
     if !requests.is_waiting() {
-        return false;
+        return Taken::No;
     }
-    let Some((re, part)) = reply_at_end(bytes) else { return false };
+    let Some((re, part)) = reply_at_end(bytes) else { return Taken::No };
     let is_item = part == StreamPart::Item;
-    if is_item && last_stream.store(re, bytes) {
-        return true;
+    if is_item && last_stream.is_some_and(|last_stream| last_stream.store(re, bytes)) {
+        return Taken::Yes;
     }
-    let taken = requests.resolve(re, bytes);
-    if taken {
-        context.endpoint.router().count_reply(bytes);
-        if is_item {
-            last_stream.stored(re, requests);
-        }
+    if !requests.resolve(re, bytes) {
+        return Taken::No;
     }
-    taken
+    context.endpoint.router().count_reply(bytes);
+    if is_item { Taken::Item(re) } else { Taken::Yes }
 }
