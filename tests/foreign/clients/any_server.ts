@@ -151,6 +151,40 @@ async function requestsInOrder() {
     });
 }
 
+async function requestsWithoutId() {
+    let received: any[] = [];
+    const serve: Serve = (socket, all) => {
+        received = all;
+        const replies = ['{"topic":"double","message":7,"re":null}', '{"topic":"error","message":8,"re":null,"error":true}'];
+        // A `window` means something beside an id alone.
+        const odd = '{"topic":"double","message":{"n":2},"window":1}';
+        const requests = [message('double', { n: 1 }), odd, message('double', { n: -1 }), message('client submit', {})];
+        sending(...requests, ...replies, END)(socket);
+    };
+    await against('requests without an id', serve, async (client) => {
+        const seen: unknown[] = [];
+        client.respond('double', ({ n }: { n: number }) => {
+            seen.push(n);
+            if (n < 0) {
+                throw new Error('it is negative');
+            }
+            return 2 * n;
+        });
+        client.respond('client submit', () => void seen.push('submit'));
+        client.respond('error', () => void seen.push('a reply to an error'));
+        client.on('double', (value: unknown) => seen.push(value));
+        client.on('error', (value: unknown) => seen.push(value));
+        await untilEnd(client);
+        assert.deepEqual(seen, [1, { n: 1 }, 2, { n: 2 }, -1, { n: -1 }, 'submit', 7, 8]);
+    });
+    // To nobody, where the replies have no topic of their own.
+    assert.deepEqual(received, [
+        { topic: 'doubled', message: 2, re: null },
+        { topic: 'doubled', message: 4, re: null },
+        { topic: 'error', message: { code: 'failed', text: 'it is negative' }, error: true, re: null },
+    ]);
+}
+
 async function listenersInOrder() {
     const seen: string[] = [];
     await against('listeners in order', sending(message('news', 1), message('news', 2), END), async (client) => {
@@ -248,6 +282,7 @@ async function main(): Promise<void> {
         numbersOutOfRange(),
         valuesThatCannotBeSent(),
         requestsInOrder(),
+        requestsWithoutId(),
         listenersInOrder(),
         cancelsFreePlaces(),
         errorWithoutItsKey(),

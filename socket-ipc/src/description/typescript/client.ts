@@ -114,9 +114,9 @@ function afterColon(text: string): string {
     return text === "" ? "" : `: ${text}`;
 }
 
-/** Whether it is an error reply to a request of this topic. Programs that are older leave out the key `error`. */
-function isErrorReply(envelope: Envelope, topic: string): boolean {
-    return envelope.error || (envelope.topic === "error" && topic !== "error");
+/** Whether it is an error reply, where a reply comes under this topic. Programs that are older leave out the key `error`. */
+function isErrorReply(envelope: Envelope, replyTopic: string): boolean {
+    return envelope.error || (envelope.topic === "error" && replyTopic !== "error");
 }
 
 function errorOfReply(topic: string, message: unknown): IpcError {
@@ -545,6 +545,14 @@ function idKey(id: unknown): string | undefined {
     }
     const key = typeof id === "bigint" || Number.isSafeInteger(id) ? String(id) : undefined;
     return key !== undefined && key.length <= MAX_ID_LEN ? key : undefined;
+}
+
+/**
+ * What the reply to a request says as `re`. Without an id it is `null`, where replies have a topic of their own: listeners
+ * get such a reply. Where they have none, nobody gets it: `undefined`.
+ */
+function replyTo({ topic, id }: Envelope): unknown {
+    return id === undefined && SERVER.replyTopicsOfClient.has(topic) ? null : id;
 }
 
 /** Cuts what arrives at the bytes of the delimiter. It holds one message at most. */
@@ -1065,7 +1073,7 @@ class Connection {
                                 topic,
                             ),
                         );
-                    } else if (isErrorReply(envelope, topic)) {
+                    } else if (isErrorReply(envelope, SERVER.replyTopics.get(topic) ?? topic)) {
                         reject(errorOfReply(topic, envelope.message));
                     } else if (envelope.started || envelope.more) {
                         cancel();
@@ -1357,7 +1365,7 @@ class Connection {
             this.replyError(envelope, { code: "no_responder", text: `no responder for \`${topic}\`` });
             return;
         }
-        if (envelope.hasWindow) {
+        if (envelope.hasWindow && id !== undefined) {
             this.replyError(envelope, {
                 code: "stream",
                 text: `\`${topic}\` has a single reply: request it without a window`,
@@ -1408,11 +1416,13 @@ class Connection {
     }
 
     private reply(controller: AbortController, envelope: Envelope, reply: unknown): void {
-        if (envelope.id === undefined || controller.signal.aborted || this.end !== undefined) {
+        const re = replyTo(envelope);
+        if (re === undefined || controller.signal.aborted || this.end !== undefined) {
             return;
         }
         try {
-            const line = encode(envelope.topic, reply, { re: envelope.id });
+            const { topic } = envelope;
+            const line = encode(SERVER.replyTopicsOfClient.get(topic) ?? topic, reply, { re });
             const { outboxLen } = this.owner.limits;
             if (this.outboxLen > 0 && this.outboxLen + line.length > REPLY_FACTOR * outboxLen) {
                 throw new Error(`the server does not read its replies: ${this.outboxLen} bytes are queued`);
@@ -1424,13 +1434,14 @@ class Connection {
     }
 
     private replyError(envelope: Envelope, reply: Failure["reply"], controller?: AbortController): void {
-        if (envelope.id === undefined || controller?.signal.aborted === true || this.end !== undefined) {
+        const re = replyTo(envelope);
+        if (re === undefined || controller?.signal.aborted === true || this.end !== undefined) {
             return;
         }
         const unsendable = { code: "failed", text: "the error of the responder can't be sent" };
         for (const message of [reply, unsendable]) {
             try {
-                this.queue(encode("error", message, { error: true, re: envelope.id }));
+                this.queue(encode("error", message, { error: true, re }));
                 return;
             } catch (error) {
                 if (message === unsendable) {
@@ -1508,7 +1519,7 @@ class Connection {
         }
         this.listenerTimer = setTimeout(() => {
             const count = this.held.length + (this.waiting.length > 0 ? 1 : 0);
-            const text = `${count} messages that were received before the end of the connection are dropped: a listener has not settled for ${LISTENER_TIMEOUT} ms`;
+            const text = `a listener has not settled for ${LISTENER_TIMEOUT} ms after the end of the connection; messages received before and dropped behind it: ${count}`;
             this.held.removeIf(() => true);
             this.waiting = [];
             this.owner.emit("messageError", new IpcError("CONNECTION_LOST", text));
