@@ -480,7 +480,9 @@ function encode(topic: string, message: unknown, keys: Record<string, unknown> =
     }
     const line = Buffer.from(text + SERVER.delimiter);
     const length = line.length - DELIMITER.length;
-    if (length > SERVER.maxMessageLen || Buffer.byteLength(topic) > SERVER.maxTopicLen) {
+    // The server takes replies and control lines whatever the length of their topic.
+    const isReply = (keys["re"] ?? null) !== null;
+    if (length > SERVER.maxMessageLen || (!isReply && Buffer.byteLength(topic) > SERVER.maxTopicLen)) {
         const what =
             length > SERVER.maxMessageLen
                 ? `${length} bytes, more than the ${SERVER.maxMessageLen}`
