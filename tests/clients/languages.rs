@@ -21,6 +21,8 @@ pub(crate) struct TypescriptClients {
     pub(crate) suite: Command,
     pub(crate) bigints: Command,
     pub(crate) node: Command,
+    /// A client at servers of its own, which send any bytes.
+    pub(crate) any_server: Command,
 }
 
 /// Compiles them, all at once. `None` if they can't be compiled here; the skip is reported.
@@ -37,18 +39,18 @@ pub(crate) async fn typescript(servers: &Servers) -> Option<TypescriptClients> {
     ] {
         std::fs::write(directory.join(file), text).unwrap();
     }
-    let programs = ["suite.ts", "bigints.ts", "node.ts"];
+    let programs = ["suite.ts", "bigints.ts", "node.ts", "any_server.ts"];
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign/clients");
     for program in programs {
         std::fs::copy(sources.join(program), directory.join(program)).unwrap();
     }
     assert_eq!(typescript.compile(directory, &programs).await, Ok(()));
-    let [suite, bigints, node] = programs.map(|program| {
+    let [suite, bigints, node, any_server] = programs.map(|program| {
         let mut command = Command::new("node");
         command.arg(directory.join(program).with_extension("js"));
         command
     });
-    Some(TypescriptClients { suite, bigints, node })
+    Some(TypescriptClients { suite, bigints, node, any_server })
 }
 
 /// The clients in Python: programs beside generated files.

@@ -88,7 +88,17 @@ fn suite_client_in_typescript_passes() {
         rows.retain(|row| ["values", "integers"].contains(&row.name));
         passes(clients.bigints, &rows, &mut servers).await;
         passes(clients.node, &[behaviours::node_wire(true)], &mut servers).await;
+        holds_at_any_server(clients.any_server, &servers).await;
     });
+}
+
+/// Runs a client at servers of its own, which send any bytes.
+async fn holds_at_any_server(mut client: Command, servers: &Servers) {
+    let running = client.arg(servers.place.socket()).kill_on_drop(true).output();
+    let output = within("the end of the client", DEADLINE, running).await.unwrap();
+    let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
+    assert!(output.status.success() && stderr.is_empty(), "{stdout}{stderr}");
+    assert_eq!(stdout.lines().count(), 11, "{stdout}");
 }
 
 #[test]

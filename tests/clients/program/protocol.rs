@@ -245,7 +245,7 @@ pub(crate) struct Text(pub(crate) String);
 
 /// A request to a client.
 #[derive(Topic, JsonSchema, Serialize, Deserialize)]
-#[topic(name = "double", reply = u32)]
+#[topic(name = "double", reply = u32, reply_topic = "doubled")]
 pub(crate) struct Double {
     pub(crate) n: u32,
 }

@@ -22,7 +22,7 @@ export type ErrorCode =
     | "OUTBOX_FULL"
     /** The message is longer than the server takes, or than it may send. */
     | "TOO_LARGE"
-    /** JSON has no such value: NaN, a function, a cycle. */
+    /** JSON has no such value: NaN, a function, a `Map`, a cycle. Or a `number` has none: 1e400. */
     | "NOT_JSON"
     /** An integer that a `number` cannot hold exactly. */
     | "UNSAFE_INTEGER"
@@ -114,6 +114,11 @@ function afterColon(text: string): string {
     return text === "" ? "" : `: ${text}`;
 }
 
+/** Whether it is an error reply, where a reply comes under this topic. Programs that are older leave out the key `error`. */
+function isErrorReply(envelope: Envelope, replyTopic: string): boolean {
+    return envelope.error || (envelope.topic === "error" && replyTopic !== "error");
+}
+
 function errorOfReply(topic: string, message: unknown): IpcError {
     const reply: { code?: unknown; text?: unknown; data?: unknown } =
         typeof message === "object" && message !== null ? message : {};
@@ -142,6 +147,10 @@ function errorOfReply(topic: string, message: unknown): IpcError {
 
 /** The deepest nesting that a server takes. */
 const MAX_DEPTH = 127;
+
+/** What has no members that JSON could hold, though it is an object: as one it would be sent without its content. */
+const NOT_OBJECTS =
+    /^(?:(?:Weak)?(?:Map|Set)|Promise|RegExp|(?:Shared)?ArrayBuffer|DataView|\w+Array|Number|String|Boolean)$/;
 
 /** Matches half of a surrogate pair. */
 const LONE_SURROGATE = /\p{Surrogate}/u;
@@ -202,7 +211,8 @@ function toJson(value: unknown, path: (string | number)[] = []): string {
         throw new FlawError("NOT_JSON", `the message is nested deeper than ${MAX_DEPTH} levels`);
     }
     if (Array.isArray(value)) {
-        const items = value.map((item, index) => {
+        // Unlike `map` it does not skip the holes.
+        const items = Array.from(value, (item, index) => {
             path.push(index);
             const text = toJson(item, path);
             path.pop();
@@ -212,6 +222,10 @@ function toJson(value: unknown, path: (string | number)[] = []): string {
     }
     if ("toJSON" in value && typeof value.toJSON === "function") {
         return toJson(value.toJSON(), path);
+    }
+    const kind = Object.prototype.toString.call(value).slice("[object ".length, -1);
+    if (NOT_OBJECTS.test(kind)) {
+        throw new FlawError("NOT_JSON", `${place(path)} is a ${kind}, which JSON cannot represent`);
     }
     const members: string[] = [];
     for (const [key, member] of Object.entries(value)) {
@@ -232,8 +246,11 @@ function place(path: (string | number)[]): string {
     return steps.join("") || "the message";
 }
 
-/** Matches text in which `JSON.parse` may lose something: the digits of a long integer, or a lone surrogate. */
-const MAY_LOSE = /\d{16}|\\u[dD][89a-fA-F]/;
+/**
+ * Matches text in which `JSON.parse` may lose something: the digits of a long integer, a number beyond the largest one, or
+ * a lone surrogate.
+ */
+const MAY_LOSE = /\d{16}|[:,[\s]-?[\d.]+[eE]\+?0*[1-9]\d\d|\\u[dD][89a-fA-F]/;
 
 /** Reads JSON text. `flaw` says what `value` lost, if it lost something. */
 function fromJson(text: string): { value: unknown; flaw: Flaw | undefined } {
@@ -358,7 +375,12 @@ class JsonReader {
         this.at = pattern.lastIndex;
         const [digits, fraction, exponent] = found;
         if (fraction !== undefined || exponent !== undefined) {
-            return Number(digits);
+            const number = Number(digits);
+            if (!Number.isFinite(number)) {
+                const written = digits.length > 50 ? `${digits.slice(0, 50)}…` : digits;
+                this.flaw ??= { code: "NOT_JSON", text: `the number ${written} in it is beyond the largest one` };
+            }
+            return number;
         }
         if (SERVER.bigint) {
             return BigInt(digits);
@@ -450,14 +472,17 @@ function encode(topic: string, message: unknown, keys: Record<string, unknown> =
     }
     // The delimiter may stand in a text of the message. There an escape of its first character is the same text.
     if (text.includes(SERVER.delimiter)) {
-        text = text.replaceAll(SERVER.delimiter, escaped(SERVER.delimiter) + SERVER.delimiter.slice(1));
+        // A function, because a text that replaces has a meaning of its own for `$`.
+        text = text.replaceAll(SERVER.delimiter, () => escaped(SERVER.delimiter) + SERVER.delimiter.slice(1));
     }
     if (SERVER.delimiter.includes("\n")) {
         text = text.replace(LINE_ENDS, escaped);
     }
     const line = Buffer.from(text + SERVER.delimiter);
     const length = line.length - DELIMITER.length;
-    if (length > SERVER.maxMessageLen || Buffer.byteLength(topic) > SERVER.maxTopicLen) {
+    // The server takes replies and control lines whatever the length of their topic.
+    const isReply = (keys["re"] ?? null) !== null;
+    if (length > SERVER.maxMessageLen || (!isReply && Buffer.byteLength(topic) > SERVER.maxTopicLen)) {
         const what =
             length > SERVER.maxMessageLen
                 ? `${length} bytes, more than the ${SERVER.maxMessageLen}`
@@ -510,13 +535,26 @@ function decode(line: Buffer): Envelope | undefined {
     };
 }
 
-/** The id of a request as a key: as the request has written it. */
+/** The longest id of a request, in bytes; the quotes of a text do not count. */
+const MAX_ID_LEN = 64;
+
+/** The id of a request as a key: as the request has written it. `undefined` where no reply can repeat it. */
 function idKey(id: unknown): string | undefined {
-    const isId =
-        typeof id === "bigint" ||
-        Number.isSafeInteger(id) ||
-        (typeof id === "string" && Buffer.byteLength(id) <= 64);
-    return isId ? (typeof id === "string" ? JSON.stringify(id) : String(id)) : undefined;
+    if (typeof id === "string") {
+        const key = JSON.stringify(id);
+        const isId = !LONE_SURROGATE.test(id) && Buffer.byteLength(key) <= MAX_ID_LEN + 2;
+        return isId ? key : undefined;
+    }
+    const key = typeof id === "bigint" || Number.isSafeInteger(id) ? String(id) : undefined;
+    return key !== undefined && key.length <= MAX_ID_LEN ? key : undefined;
+}
+
+/**
+ * What the reply to a request says as `re`. Without an id it is `null`, where replies have a topic of their own: listeners
+ * get such a reply. Where they have none, nobody gets it: `undefined`.
+ */
+function replyTo({ topic, id }: Envelope): unknown {
+    return id === undefined && SERVER.replyTopicsOfClient.has(topic) ? null : id;
 }
 
 /** Cuts what arrives at the bytes of the delimiter. It holds one message at most. */
@@ -525,19 +563,23 @@ class Framer {
     private end = 0;
     private isSkipping = false;
 
-    /** How many bytes of an incomplete message it holds. */
-    get pending(): number {
-        return this.end;
+    /** Whether a message has begun and not ended. */
+    get isIncomplete(): boolean {
+        return this.end > 0 || this.isSkipping;
     }
 
-    /** Calls `line` with each complete message, and `tooLong` once for each that is longer than the limit. */
-    push(chunk: Buffer, line: (bytes: Buffer) => void, tooLong: () => void): void {
+    /**
+     * Calls `line` with each complete message, and `tooLong` once for each that is longer than the limit. Returns how many
+     * have ended.
+     */
+    push(chunk: Buffer, line: (bytes: Buffer) => void, tooLong: () => void): number {
         this.reserve(chunk.length);
         // The delimiter may have begun in what was there before.
         let searched = Math.max(0, this.end - DELIMITER.length + 1);
         this.end += chunk.copy(this.buffer, this.end);
         const received = this.buffer.subarray(0, this.end);
         let start = 0;
+        let ended = 0;
         for (let found; (found = received.indexOf(DELIMITER, searched)) !== -1;) {
             if (this.isSkipping) {
                 this.isSkipping = false;
@@ -547,6 +589,7 @@ class Framer {
                 line(received.subarray(start, found));
             }
             start = searched = found + DELIMITER.length;
+            ended += 1;
         }
         let rest = received.subarray(start);
         if (!this.isSkipping && rest.length > SERVER.maxMessageLen + DELIMITER.length) {
@@ -560,6 +603,7 @@ class Framer {
         if (this.end === 0 && this.buffer.length > 1024 * 1024) {
             this.buffer = Buffer.allocUnsafe(64 * 1024);
         }
+        return ended;
     }
 
     private reserve(length: number): void {
@@ -685,7 +729,7 @@ export class ReplyStream<T> implements AsyncIterableIterator<T> {
                     this.topic,
                 ),
             );
-        } else if (envelope.error) {
+        } else if (isErrorReply(envelope, this.topic)) {
             this.fail(errorOfReply(this.topic, envelope.message));
         } else if (envelope.started) {
             this.begin();
@@ -836,6 +880,9 @@ const REPLY_FACTOR = 8;
 /** How many bytes of messages may wait for a listener or a responder until the socket is read no further. */
 const READ_AHEAD = 1024 * 1024;
 
+/** How long a listener may delay the messages behind it, and the next connection, after its connection has ended. */
+const LISTENER_TIMEOUT = 5000;
+
 /** One connection, from its beginning to its end. Nothing of it reaches the next one. */
 class Connection {
     readonly closed: Promise<void>;
@@ -857,11 +904,18 @@ class Connection {
     private runningCount = 0;
     private readonly held = new Queue<Envelope>();
     private heldLen = 0;
-    /** Listeners whose promise has not settled: further messages wait for them. */
-    private busyListeners = 0;
-    private lastRead = 0;
+    /** The promise of a listener has not settled: further listeners and messages wait for it. */
+    private isListening = false;
+    /** The other listeners of its message. */
+    private waiting: Listener[] = [];
+    /** After the end: gives up the listener that is waited for. */
+    private listenerTimer: NodeJS.Timeout | undefined;
+    /** When the first byte of the message came that is not complete, or when reading went on after a pause. */
+    private incompleteSince: number | undefined;
     private isClosing = false;
     private end: IpcError | undefined;
+    /** Resolves `closed`. */
+    private over: () => void = () => {};
 
     constructor(socket: net.Socket, owner: Owner) {
         this.socket = socket;
@@ -871,12 +925,8 @@ class Connection {
         let failure: unknown;
         socket.on("data", (chunk: Buffer) => this.receive(chunk));
         socket.on("error", (error) => (failure = error));
-        this.closed = new Promise((resolve) => {
-            socket.on("close", () => {
-                this.finish(failure);
-                resolve();
-            });
-        });
+        this.closed = new Promise((resolve) => (this.over = resolve));
+        socket.on("close", () => this.finish(failure));
     }
 
     /** Why it ended; `undefined` while it is open. */
@@ -935,6 +985,9 @@ class Connection {
     flush(): Promise<void> {
         if (this.outboxLen === 0 && this.senders.length === 0) {
             return Promise.resolve();
+        }
+        if (this.end !== undefined) {
+            return Promise.reject(this.end);
         }
         return new Promise((resolve, reject) => this.flushers.push({ resolve, reject }));
     }
@@ -1022,7 +1075,7 @@ class Connection {
                                 topic,
                             ),
                         );
-                    } else if (envelope.error || (envelope.topic === "error" && topic !== "error")) {
+                    } else if (isErrorReply(envelope, SERVER.replyTopics.get(topic) ?? topic)) {
                         reject(errorOfReply(topic, envelope.message));
                     } else if (envelope.started || envelope.more) {
                         cancel();
@@ -1125,8 +1178,8 @@ class Connection {
     // Receiving.
 
     private receive(chunk: Buffer): void {
-        this.lastRead = performance.now();
-        this.framer.push(
+        const wasIncomplete = this.framer.isIncomplete;
+        const ended = this.framer.push(
             chunk,
             (bytes) => this.line(bytes),
             () =>
@@ -1138,6 +1191,11 @@ class Connection {
                     ),
                 ),
         );
+        if (!this.framer.isIncomplete) {
+            this.incompleteSince = undefined;
+        } else if (ended > 0 || !wasIncomplete) {
+            this.incompleteSince = performance.now();
+        }
         this.pace();
     }
 
@@ -1145,9 +1203,20 @@ class Connection {
     private pace(): void {
         const mayHold = READ_AHEAD + (this.pending.size > 0 ? SERVER.maxMessageLen : 0);
         const isFull = this.heldLen > mayHold;
-        if (isFull !== this.socket.isPaused()) {
-            isFull ? this.socket.pause() : this.socket.resume();
+        if (isFull === this.socket.isPaused()) {
+            return;
         }
+        if (isFull) {
+            this.socket.pause();
+        } else {
+            this.resume();
+        }
+    }
+
+    private resume(): void {
+        // While nothing was read, the server could not complete a message.
+        this.incompleteSince = this.framer.isIncomplete ? performance.now() : undefined;
+        this.socket.resume();
     }
 
     private line(bytes: Buffer): void {
@@ -1163,10 +1232,15 @@ class Connection {
         }
         if (envelope.re === undefined || envelope.re === null) {
             this.hold(envelope);
-        } else if (Number(envelope.re) === 0) {
+            return;
+        }
+        // The ids of this client are numbers. Of anything else `Number` may make one, or throw.
+        const isNumber = typeof envelope.re === "number" || typeof envelope.re === "bigint";
+        const re = isNumber ? Number(envelope.re) : NaN;
+        if (re === 0) {
             this.controlled(envelope);
         } else {
-            const pending = this.pending.get(Number(envelope.re));
+            const pending = this.pending.get(re);
             pending === undefined ? this.owner.countLate() : pending.receive(envelope);
         }
     }
@@ -1175,16 +1249,16 @@ class Connection {
     private controlled({ topic, message }: Envelope): void {
         const key = idKey(message);
         if (topic === "socket-ipc.cancel" && key !== undefined) {
-            this.running
-                .get(key)
-                ?.forEach((controller) =>
-                    controller.abort(new IpcError("CANCELLED", "the server gave up the request")),
-                );
             this.held.removeIf((held) => {
-                const isCancelled = idKey(held.id) === key;
+                const isCancelled = this.isRequest(held) && idKey(held.id) === key;
                 this.heldLen -= isCancelled ? held.length : 0;
                 return isCancelled;
             });
+            for (const controller of [...(this.running.get(key) ?? [])]) {
+                controller.abort(new IpcError("CANCELLED", "the server gave up the request"));
+            }
+            // What is behind a request that was held may be dispatched now.
+            this.dispatchHeld();
         }
     }
 
@@ -1201,55 +1275,86 @@ class Connection {
     private dispatchHeld(): void {
         for (
             let first;
-            (first = this.held.first()) !== undefined && this.end === undefined && this.mayDispatch(first);
+            (first = this.held.first()) !== undefined && !this.isOver && this.mayDispatch(first);
         ) {
             this.held.shift();
             this.heldLen -= first.length;
             this.dispatch(first);
         }
-        this.pace();
+        if (this.end === undefined) {
+            this.pace();
+        } else if (this.isOver || (this.held.length === 0 && this.waiting.length === 0)) {
+            this.waiting = [];
+            clearTimeout(this.listenerTimer);
+            this.over();
+        }
+    }
+
+    /** Whether nothing is dispatched any more. What came before the server ended the connection still is. */
+    private get isOver(): boolean {
+        return this.end !== undefined && this.isClosing;
     }
 
     private mayDispatch(envelope: Envelope): boolean {
         const isFree = this.runningCount < this.owner.limits.maxRequests && this.outboxLen < HIGH_WATER;
-        return this.busyListeners === 0 && (isFree || !this.isRequest(envelope));
+        const isResponder = this.end === undefined && this.isRequest(envelope);
+        return !this.isListening && (isFree || !isResponder);
     }
 
     /** `re` is `null` in a reply to a request without an id, which no responder is called for. */
     private isRequest({ topic, id, re }: Envelope): boolean {
-        return re === undefined && (id !== undefined || this.owner.responders.has(topic));
+        return re === undefined && (idKey(id) !== undefined || this.owner.responders.has(topic));
     }
 
     private dispatch(envelope: Envelope): void {
-        const { topic, flaw } = envelope;
+        const { topic, id, flaw } = envelope;
+        const isRequest = this.isRequest(envelope);
+        if (isRequest && id !== undefined && idKey(id) === undefined) {
+            const text = `received \`${topic}\` with an id that is none: no integer, and no text of at most ${MAX_ID_LEN} bytes`;
+            this.owner.emit("messageError", new IpcError("MALFORMED", text, topic));
+            return;
+        }
         if (flaw !== undefined) {
             const error = new IpcError(flaw.code, `cannot receive \`${topic}\`: ${flaw.text}`, topic);
             this.owner.emit("messageError", error);
-            this.replyError(envelope, { code: "undecodable", text: error.message });
+            if (isRequest) {
+                this.replyError(envelope, { code: "undecodable", text: error.message });
+            }
             return;
         }
-        if (this.isRequest(envelope)) {
+        // Nobody waits any more for the reply to a request whose connection has ended.
+        if (isRequest && (id === undefined || this.end === undefined)) {
             this.respond(envelope);
         }
-        for (const listener of [...(this.owner.listeners.get(topic) ?? [])]) {
-            this.listen(listener, envelope);
-        }
+        this.listen([...(this.owner.listeners.get(topic) ?? [])], envelope);
     }
 
-    private listen(listener: Listener, { message }: Envelope): void {
-        try {
-            const returned = listener(message);
-            if (returned instanceof Promise) {
-                this.busyListeners += 1;
-                returned
-                    .catch((error) => this.owner.report(error))
-                    .finally(() => {
-                        this.busyListeners -= 1;
-                        this.dispatchHeld();
-                    });
+    /** Calls listeners one after the other: each waits for the promise of the one before it. */
+    private listen(listeners: Listener[], envelope: Envelope): void {
+        for (const [index, listener] of listeners.entries()) {
+            if (this.owner.listeners.get(envelope.topic)?.has(listener) !== true) {
+                continue; // It was removed meanwhile.
             }
-        } catch (error) {
-            this.owner.report(error);
+            try {
+                const returned = listener(envelope.message);
+                if (returned instanceof Promise) {
+                    this.waiting = listeners.slice(index + 1);
+                    this.isListening = true;
+                    returned
+                        .catch((error) => this.owner.report(error))
+                        .finally(() => {
+                            const next = this.waiting;
+                            this.waiting = [];
+                            this.isListening = false;
+                            this.watchListener();
+                            this.listen(next, envelope);
+                            this.dispatchHeld();
+                        });
+                    return;
+                }
+            } catch (error) {
+                this.owner.report(error);
+            }
         }
     }
 
@@ -1258,19 +1363,11 @@ class Connection {
     private respond(envelope: Envelope): void {
         const { topic, message, id } = envelope;
         const responder = this.owner.responders.get(topic);
-        const key = idKey(id);
         if (responder === undefined) {
             this.replyError(envelope, { code: "no_responder", text: `no responder for \`${topic}\`` });
             return;
         }
-        if (id !== undefined && key === undefined) {
-            this.owner.emit(
-                "messageError",
-                new IpcError("MALFORMED", `received \`${topic}\` with an id that is none`, topic),
-            );
-            return;
-        }
-        if (envelope.hasWindow) {
+        if (envelope.hasWindow && id !== undefined) {
             this.replyError(envelope, {
                 code: "stream",
                 text: `\`${topic}\` has a single reply: request it without a window`,
@@ -1278,9 +1375,25 @@ class Connection {
             return;
         }
         const controller = new AbortController();
-        const running = this.running.get(key ?? "") ?? new Set();
-        this.running.set(key ?? "", running.add(controller));
+        const key = idKey(id) ?? "";
+        const running = this.running.get(key) ?? new Set();
+        this.running.set(key, running.add(controller));
         this.runningCount += 1;
+        const release = () => {
+            if (running.delete(controller)) {
+                if (running.size === 0) {
+                    this.running.delete(key);
+                }
+                this.runningCount -= 1;
+                this.dispatchHeld();
+            }
+        };
+        // A responder that goes on after it was cancelled takes no place. Released in a later turn, so that requests
+        // with their cancels behind them begin no more responders in one turn than there are places.
+        controller.signal.addEventListener("abort", () => setImmediate(release), { once: true });
+        if (this.end !== undefined) {
+            controller.abort(this.end);
+        }
         const context: ResponderContext<any> = {
             signal: controller.signal,
             fail: (data, text = "") => {
@@ -1290,8 +1403,8 @@ class Connection {
                 throw new Failure({ code, text });
             },
         };
-        Promise.resolve()
-            .then(() => responder(message, context))
+        // It begins at once, before the message behind it is dispatched. What it throws rejects the promise.
+        new Promise<unknown>((resolve) => resolve(responder(message, context)))
             .then(
                 (reply) => this.reply(controller, envelope, reply),
                 (error) =>
@@ -1301,22 +1414,17 @@ class Connection {
                         controller,
                     ),
             )
-            .finally(() => {
-                running.delete(controller);
-                if (running.size === 0) {
-                    this.running.delete(key ?? "");
-                }
-                this.runningCount -= 1;
-                this.dispatchHeld();
-            });
+            .finally(release);
     }
 
     private reply(controller: AbortController, envelope: Envelope, reply: unknown): void {
-        if (envelope.id === undefined || controller.signal.aborted || this.end !== undefined) {
+        const re = replyTo(envelope);
+        if (re === undefined || controller.signal.aborted || this.end !== undefined) {
             return;
         }
         try {
-            const line = encode(envelope.topic, reply, { re: envelope.id });
+            const { topic } = envelope;
+            const line = encode(SERVER.replyTopicsOfClient.get(topic) ?? topic, reply, { re });
             const { outboxLen } = this.owner.limits;
             if (this.outboxLen > 0 && this.outboxLen + line.length > REPLY_FACTOR * outboxLen) {
                 throw new Error(`the server does not read its replies: ${this.outboxLen} bytes are queued`);
@@ -1328,19 +1436,20 @@ class Connection {
     }
 
     private replyError(envelope: Envelope, reply: Failure["reply"], controller?: AbortController): void {
-        if (envelope.id === undefined || controller?.signal.aborted === true || this.end !== undefined) {
+        const re = replyTo(envelope);
+        if (re === undefined || controller?.signal.aborted === true || this.end !== undefined) {
             return;
         }
-        try {
-            this.queue(encode("error", reply, { error: true, re: envelope.id }));
-        } catch {
-            this.queue(
-                encode(
-                    "error",
-                    { code: "failed", text: "the error of the responder can't be sent" },
-                    { error: true, re: envelope.id },
-                ),
-            );
+        const unsendable = { code: "failed", text: "the error of the responder can't be sent" };
+        for (const message of [reply, unsendable]) {
+            try {
+                this.queue(encode("error", message, { error: true, re }));
+                return;
+            } catch (error) {
+                if (message === unsendable) {
+                    this.owner.report(error);
+                }
+            }
         }
     }
 
@@ -1349,10 +1458,14 @@ class Connection {
     /** Ends it, once what is queued was sent, or after `drain` milliseconds. */
     async close(drain: number): Promise<void> {
         this.isClosing = true;
+        if (this.end !== undefined) {
+            this.dispatchHeld(); // No more of it.
+            return;
+        }
         const timer = after(drain, () => this.socket.destroy());
         await this.flush().catch(() => {}); // The end of the connection says why.
         this.socket.end();
-        this.socket.resume();
+        this.resume();
         await this.closed;
         clearTimeout(timer);
     }
@@ -1371,9 +1484,9 @@ class Connection {
         if (this.outboxLen > 0 && now - this.lastWritten > writeStall) {
             this.socket.destroy(new Error(`the server accepted no bytes for ${writeStall} ms`));
         } else if (
-            this.framer.pending > 0 &&
+            this.incompleteSince !== undefined &&
             !this.socket.isPaused() &&
-            now - this.lastRead > incompleteTimeout
+            now - this.incompleteSince > incompleteTimeout
         ) {
             this.socket.destroy(new Error(`the server sent no end of a message for ${incompleteTimeout} ms`));
         }
@@ -1396,6 +1509,24 @@ class Connection {
         this.running.forEach((controllers) => controllers.forEach((controller) => controller.abort(error)));
         this.failPending(error);
         this.flushers.splice(0).forEach(({ reject }) => reject(error));
+        this.watchListener();
+        this.dispatchHeld();
+    }
+
+    /** After the end: a listener whose promise does not settle keeps the client from connecting again for a while only. */
+    private watchListener(): void {
+        clearTimeout(this.listenerTimer);
+        if (this.end === undefined) {
+            return;
+        }
+        this.listenerTimer = setTimeout(() => {
+            const count = this.held.length + (this.waiting.length > 0 ? 1 : 0);
+            const text = `a listener has not settled for ${LISTENER_TIMEOUT} ms after the end of the connection; messages received before and dropped behind it: ${count}`;
+            this.held.removeIf(() => true);
+            this.waiting = [];
+            this.owner.emit("messageError", new IpcError("CONNECTION_LOST", text));
+            this.over();
+        }, LISTENER_TIMEOUT);
     }
 }
 
@@ -1574,8 +1705,11 @@ export class Client {
     }
 
     /**
-     * Calls `listener` with each message of a topic. Where it returns a promise, further messages wait until that has
-     * settled; replies and items do not. Returns a function that removes the listener.
+     * Calls `listener` with each message of a topic. Where it returns a promise, the next listener and further messages
+     * wait until that has settled; replies and items do not. Returns a function that removes the listener.
+     *
+     * What was received before the connection ended is still dispatched, and then the client connects again. If a
+     * listener has not settled 5 seconds after that end, what is behind it is dropped: a `messageError`.
      */
     on<T extends keyof ToClient & string>(
         topic: T,

@@ -16,7 +16,7 @@ use self::printer::Printer;
 use self::text::{comment, key, quoted};
 use self::topics::{Group, Topics};
 use self::types::union;
-use super::{Description, Framing, Integers};
+use super::{Description, Direction, Framing, Integers};
 use crate::wire::Wire;
 
 /// The names that the file exports beside the types.
@@ -53,12 +53,15 @@ const OF_CLIENT: &[&str] = &[
     "IteratorResult",
     "JsonReader",
     "LINE_ENDS",
+    "LISTENER_TIMEOUT",
     "LONE_SURROGATE",
     "Limits",
     "Listener",
     "MAX_DEPTH",
+    "MAX_ID_LEN",
     "MAY_LOSE",
     "Map",
+    "NOT_OBJECTS",
     "NodeJS",
     "Owner",
     "Pending",
@@ -170,6 +173,8 @@ fn interface(file: &mut String, printer: &Printer, name: &str, topics: &Group<'_
 /// What the client knows of its server.
 fn server(file: &mut String, description: &Description, is_bigint: bool) {
     let Framing { delimiter, message_key } = &description.wire;
+    let [to_server, to_client] =
+        [Direction::TowardServer, Direction::TowardClient].map(|it| reply_topics(description, it));
     let _ = write!(
         file,
         "
@@ -187,6 +192,10 @@ const SERVER = {{
     maxTopicLen: {},
     /** Whether integers are `bigint`s here. */
     bigint: {is_bigint} as boolean,
+    /** The topics of replies to the requests of this client, where they have topics of their own. */
+    replyTopics: new Map<string, string>([{to_server}]),
+    /** The same of the requests of the server. */
+    replyTopicsOfClient: new Map<string, string>([{to_client}]),
 }};
 ",
         quoted(delimiter),
@@ -195,4 +204,16 @@ const SERVER = {{
         description.limits.max_message_len,
         description.limits.max_topic_len,
     );
+}
+
+/// The entries of a map: the topics of requests, each with that of its replies, if that is another one.
+fn reply_topics(description: &Description, direction: Direction) -> String {
+    let requests = description.topics.iter().filter(|topic| topic.direction == direction);
+    let entries: Vec<_> = requests
+        .filter_map(|topic| {
+            let reply = topics::reply_topic(topic).filter(|reply| *reply != topic.topic)?;
+            Some(format!("[{}, {}]", quoted(&topic.topic), quoted(reply)))
+        })
+        .collect();
+    entries.join(", ")
 }

@@ -82,7 +82,7 @@ impl<'d> Topics<'d> {
 }
 
 /// The topic of the single reply to a request.
-fn reply_topic(topic: &TopicDescription) -> Option<&str> {
+pub(super) fn reply_topic(topic: &TopicDescription) -> Option<&str> {
     topic.reply.as_deref().filter(|_| !topic.stream)
 }
 
