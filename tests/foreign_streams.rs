@@ -105,12 +105,12 @@ both_flavours! {
     }
 
     async fn stream_taken_by_socat_arrives() {
-        let code = ("sh", "\"window\":null");
+        let code = ("sh", "\"dishes\"},\"window\":null");
         takes_a_stream("a stream in a shell with socat", code, &["sh", "-c"], &["socat", "jq"], &[]).await;
     }
 
     async fn stream_taken_by_nc_arrives() {
-        let code = ("sh", "\"window\":null");
+        let code = ("sh", "\"dishes\"},\"window\":null");
         takes_a_stream("a stream in a shell with nc", code, &["sh", "-c"], &["nc", "jq"], &[]).await;
     }
 

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use socket_ipc::description::Integers;
 use support::foreign::skip;
+use support::python::Mypy;
 use support::typescript::TypeScript;
 use tokio::process::Command;
 
@@ -69,12 +70,17 @@ pub(crate) async fn python(servers: &Servers) -> Option<PythonClients> {
     let (described, node) = (servers.describe().await, servers.describe_node().await);
     std::fs::write(directory.join("suite_client.py"), described.python_client()).unwrap();
     std::fs::write(directory.join("node_client.py"), node.python_client()).unwrap();
-    let [suite, node] = ["suite.py", "node.py"].map(|program| {
+    let programs = ["suite.py", "node.py"];
+    let [suite, node] = programs.map(|program| {
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign/clients").join(program);
         std::fs::copy(source, directory.join(program)).unwrap();
         let mut command = Command::new("python3");
         command.args(["-W", "error"]).arg(directory.join(program));
         command
     });
+    match Mypy::install(env!("CARGO_TARGET_TMPDIR")).await {
+        Ok(mypy) => assert_eq!(mypy.check(directory, &programs).await, [""; 0]),
+        Err(why) => skip("the type checker of the suite in Python", &why),
+    }
     Some(PythonClients { suite, node })
 }

@@ -74,7 +74,7 @@ enum FollowError {
 }
 
 #[derive(Topic, JsonSchema, Serialize, Deserialize)]
-#[topic(name = "which", reply = u32)]
+#[topic(name = "which", reply = u32, reply_topic = "number")]
 struct Which(u32);
 
 #[derive(Topic, JsonSchema, Serialize, Deserialize)]
@@ -144,7 +144,7 @@ fn python_client_at_any_server_reports_each_mistake_and_goes_on() {
         };
         let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
         assert!(output.status.success() && stderr.is_empty(), "{stdout}{stderr}");
-        assert_eq!(stdout.lines().count(), 7, "{stdout}");
+        assert_eq!(stdout.lines().count(), 14, "{stdout}");
     });
 }
 

@@ -12,7 +12,7 @@ import json
 import logging
 import platform
 import sys
-from typing import Any, Optional
+from typing import Any, AsyncIterator, Optional
 
 import suite_client
 from suite_client import Client, ClientSubmitFailed, NumbersFailed, SubmitFailed
@@ -23,7 +23,7 @@ def shown(**line: Any) -> None:
 
 
 @contextlib.asynccontextmanager
-async def connected(path: str, **options: Any) -> Any:
+async def connected(path: str, **options: Any) -> AsyncIterator[Client]:
     client = Client(path, **options)
     await client.connect(timeout=10)
     try:
@@ -57,7 +57,6 @@ async def name_of(request: Any) -> str:
 
 async def messages(path: str) -> Any:
     async with connected(path) as client:
-        client: Client
         for n in range(10_000):
             await client.send("number", {"n": n})
         sent = await client.request("counted")
@@ -84,8 +83,8 @@ async def errors(path: str) -> Any:
     async with connected(path) as client:
         try:
             await client.request("submit", {"command": "boil"})
-        except SubmitFailed as submit:
-            failed = submit
+        except SubmitFailed as submitting:
+            failed = submitting
         try:
             await client.request("divide", {"dividend": 1, "divisor": 0})
         except suite_client.RequestRejected as divide:
@@ -215,14 +214,16 @@ async def surrogates(path: str) -> Any:
         except suite_client.EncodeError as error:
             sent = error
         events = client.events()
-        client.on("text", lambda _: None)
+        texts: list[str] = []
+        client.on("text", texts.append)
         await client.request("lone surrogate")
         async for event in events:
             if isinstance(event, suite_client.MessageError):
                 break
         by_name = "message.value.a[0] has a lone surrogate" in str(sent) and "surrogate" in str(event)
         total = await client.request("add", {"left": 2, "right": 3})
-        return {"sent": sent and "refused", "received": "refused", "by_name": by_name, "sum": total}
+        received = texts if texts else "refused"
+        return {"sent": "refused" if sent else "sent", "received": received, "by_name": by_name, "sum": total}
 
 
 async def line_separators(path: str) -> Any:

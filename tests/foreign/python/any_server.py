@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 import sys
-from typing import Any, Awaitable, Callable
+from typing import Any, Awaitable, Callable, Iterator
 
 import chat
-from chat import Client, MessageError
+from chat import Client, Connected, Disconnected, MessageError
 
 Reader, Writer = asyncio.StreamReader, asyncio.StreamWriter
 path = sys.argv[1]
@@ -35,6 +36,23 @@ async def against(serve: Callable[[Reader, Writer], Awaitable[Any]], use: Callab
     finally:
         await client.close()
         server.close()
+
+
+@contextlib.contextmanager
+def limits(**of_test: Any) -> Iterator[None]:
+    """Other limits than those of the client."""
+    before = {name: getattr(chat, name) for name in of_test}
+    vars(chat).update(of_test)
+    try:
+        yield
+    finally:
+        vars(chat).update(before)
+
+
+def cancelled_future() -> asyncio.Future[Any]:
+    future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    future.cancel()
+    return future
 
 
 async def lines(reader: Reader) -> Any:
@@ -93,9 +111,16 @@ MISTAKES = [
     (b'{"topic":"greeting","message":' + b"[" * 200_000 + b"]" * 200_000 + b"}\n", "nested too deeply"),
     (b'{"topic":"greeting","message":"' + b"x" * (5 << 20) + b'"}\n', "4194304 bytes"),
     (b"x" * (20 << 20) + b"\n", "4194304 bytes"),
-    (b'{"topic":"which","message":1}\n', "without an id"),
-    (b'{"topic":"which","message":1,"id":true}\n', "whose id is none"),
+    (b'{"topic":"log","message":{"lines":1}}\n', "without an id"),
+    (b'{"topic":"which","message":1,"id":true}\n', "whose id is no integer and no short string: True"),
+    (b'{"topic":"which","message":1,"id":"\\ud800"}\n', "whose id is no integer and no short string: '\\ud800'"),
+    (b'{"topic":"which","message":1,"id":"%s"}\n' % (b"a" * 65), "whose id is no integer and no short string: 'aaa"),
 ]
+
+
+async def no_items(_: chat.Log) -> Any:
+    return
+    yield ""
 
 
 async def any_bytes() -> None:
@@ -103,6 +128,7 @@ async def any_bytes() -> None:
         greeted: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         client.on("greeting", lambda greeting: greeted.set_result(greeting["text"]))
         client.respond("which", lambda which: which)
+        client.respond_stream("log", no_items)
         found = first_mistakes(client, len(MISTAKES))
         await client.send("ping")
         return await found, await greeted
@@ -136,11 +162,17 @@ async def bytes_one_at_a_time() -> None:
 
 
 async def replies() -> None:
+    cancelled: list[int] = []
+
     async def serve(reader: Reader, writer: Writer) -> None:
         async for envelope in lines(reader):
+            if envelope["topic"] == "socket-ipc.cancel":
+                cancelled.append(envelope["message"])
+                continue
             reply = {
                 "surrogate": b'{"topic":"submit","message":"\\ud800","re":%d}\n',
                 "stream": b'{"topic":"submit","started":true,"re":%d}\n',
+                "item": b'{"topic":"submit","message":1,"more":true,"re":%d}\n',
                 "nothing": b'{"topic":"submit","re":%d}\n{"topic":"submit","message":2,"re":%d}\n',
                 "older": b'{"topic":"error","message":{"code":"failed","text":"no","data":7},"re":%d}\n',
             }[envelope["message"]["command"]]
@@ -148,16 +180,17 @@ async def replies() -> None:
 
     async def use(client: Client) -> list[str]:
         found = []
-        for command in ("surrogate", "stream", "nothing", "older"):
+        for command in ("surrogate", "stream", "item", "nothing", "older"):
             try:
                 found.append(repr(await client.request("submit", {"command": command})))
             except chat.RequestError as error:
                 found.append(f"{type(error).__name__} {error}")
         return found
 
-    surrogate, stream, nothing, older = await against(serve, use)
+    surrogate, stream, item, nothing, older = await against(serve, use)
     assert surrogate.startswith("ReplyUndecodable") and "message has a lone surrogate" in surrogate, surrogate
-    assert stream.startswith("NotAStream"), stream
+    assert stream.startswith("NotAStream") and item.startswith("NotAStream"), (stream, item)
+    assert cancelled == [2, 3], cancelled
     assert nothing == "None", nothing
     assert older == "SubmitFailed request `submit`: no", older
 
@@ -197,6 +230,8 @@ async def streams_of_the_client() -> None:
         writer.write(b'{"topic":"log","message":{"lines":100},"window":1000,"id":"a"}\n')
         writer.write(b'{"topic":"log","message":{"lines":100},"id":9}\n')
         writer.write(b'{"topic":"which","message":1,"window":1,"id":10}\n')
+        for id, window in enumerate((b"-1", b'"1"', b"[1]", b"true"), 11):
+            writer.write(b'{"topic":"log","message":{"lines":1},"window":%s,"id":%d}\n' % (window, id))
         async for envelope in lines(reader):
             received.append(envelope)
             items = sum(1 for it in received if it.get("more"))
@@ -221,7 +256,7 @@ async def streams_of_the_client() -> None:
 
     await against(serve, use)
     codes = {it["re"]: it["message"]["code"] for it in received if it.get("error")}
-    assert codes == {9: "stream", 10: "stream"}, codes
+    assert codes == dict.fromkeys(range(9, 15), "stream"), codes
     texts = [it["message"] for it in received if it.get("more")]
     assert texts == [f"line {line}" for line in range(len(texts))] and 20 <= len(texts) < 40, texts
 
@@ -297,9 +332,264 @@ async def held_back() -> None:
     assert await against(serve, use) == 20_000
 
 
+async def listeners_that_are_cancelled() -> None:
+    async def use(client: Client) -> list[str]:
+        greeted: asyncio.Queue[str] = asyncio.Queue()
+
+        async def listen(greeting: chat.Greeting) -> None:
+            greeted.put_nowait(greeting["text"])
+            await cancelled_future()
+
+        client.on("greeting", listen)
+        client.on("greeting", lambda _: cancelled_future().result())
+        await client.send("ping")
+        return [await greeted.get() for _ in range(3)]
+
+    assert await against(sending(GREETING % b"a", GREETING % b"b", GREETING % b"c"), use) == ["a", "b", "c"]
+
+
+async def responders() -> None:
+    received: list[Any] = []
+    topic = b"t" * ((4 << 20) - 100)
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        await reader.readline()
+        requests = [b'{"topic":"which","message":%d,"id":%d}\n' % (n, n) for n in (1, 2, 3, 4, 5)]
+        # Behind them: a request without an id, a topic that leaves no room for a text, and one id twice.
+        requests.append(b'{"topic":"which","message":6}\n{"topic":"%s","id":7}\n' % topic)
+        requests.append(b'{"topic":"which","message":5,"id":8}\n{"topic":"which","message":9,"id":8}\n')
+        requests.append(b'{"topic":"log","message":{"lines":1},"window":9,"id":8}\n')
+        writer.write(b"".join(requests) + GREETING % b"")
+        async for envelope in lines(reader):
+            received.append(envelope)
+            if len(received) == 9:
+                break
+
+    async def use(client: Client) -> tuple[list[str], list[str]]:
+        seen: list[str] = []
+        release = asyncio.Event()
+
+        async def which(number: int) -> int:
+            seen.append(str(number))
+            if number == 1:
+                await cancelled_future()
+            if number == 2:
+                raise chat.ErrorReply("x" * (5 << 20))
+            if number == 3:
+                raise chat.ErrorReply("an odd code", code="\ud800")
+            if number == 4:
+                raise KeyError(number)
+            if number == 5:
+                await release.wait()
+            return number
+
+        def greet(_: chat.Greeting) -> None:
+            seen.append("greeting")
+            release.set()
+
+        client.respond("which", which)
+        client.respond_stream("log", no_items)
+        client.on("greeting", greet)
+        found = first_mistakes(client, 1)
+        await client.send("ping")
+        mistakes = await found
+        while len(received) < 9:
+            await asyncio.sleep(0.01)
+        return seen, mistakes
+
+    seen, mistakes = await against(serve, use)
+    # A responder begins before the message behind its request is dispatched.
+    assert seen == ["1", "2", "3", "4", "5", "6", "5", "9", "greeting"], seen
+    assert "whose id is that of another one: 8" in mistakes[0], mistakes
+    codes = {it["re"]: it["message"]["code"] for it in received if it.get("error")}
+    assert codes == {1: "panicked", 2: "failed", 3: "failed", 4: "panicked", 7: "no_responder"}, codes
+    replies = sorted((str(it["re"]), it["message"], it["topic"]) for it in received if not it.get("error"))
+    assert replies == [(id, number, "number") for id, number in (("5", 5), ("8", 5), ("8", 9), ("None", 6))], replies
+
+
+async def places_taken_by_streams() -> None:
+    received: list[Any] = []
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        await reader.readline()
+        writer.write(b'{"topic":"log","message":{"lines":1},"window":0,"id":"a"}\n')
+        writer.write(b'{"topic":"which","message":1,"id":1}\n{"topic":"which","message":2,"id":2}\n')
+        async for envelope in lines(reader):
+            received.append(envelope)
+            if envelope.get("error"):
+                writer.write(b'{"topic":"socket-ipc.cancel","message":"a","re":0}\n')
+                writer.write(b'{"topic":"which","message":3,"id":3}\n')
+
+    async def use(client: Client) -> None:
+        asked: asyncio.Queue[int] = asyncio.Queue()
+
+        async def which(number: int) -> int:
+            asked.put_nowait(number)
+            return await asyncio.get_running_loop().create_future()
+
+        client.respond("which", which)
+        client.respond_stream("log", no_items)
+        await client.send("ping")
+        assert [await asked.get(), await asked.get()] == [1, 3]
+
+    with limits(_MAX_REQUESTS=2):
+        await against(serve, use)
+    assert [it["message"]["code"] for it in received if it.get("error")] == ["too_many_requests"], received
+
+
+async def long_pause() -> None:
+    """A server that is not read from is not late with the rest of a message."""
+    async def use(client: Client) -> None:
+        texts: asyncio.Queue[str] = asyncio.Queue()
+
+        async def listen(greeting: chat.Greeting) -> None:
+            if texts.empty():
+                await asyncio.sleep(2 * chat._INCOMPLETE_TIMEOUT)
+            texts.put_nowait(greeting["text"])
+
+        client.on("greeting", listen)
+        events = client.events()
+        await client.send("ping")
+        while texts.qsize() < 40:
+            await asyncio.sleep(0.01)
+        await client.close()
+        assert await events.__anext__() == Disconnected("the client was closed")
+
+    with limits(_INCOMPLETE_TIMEOUT=0.3, _READ_AHEAD=1000):
+        await against(sending(GREETING % (b"x" * 30_000) * 40), use)
+
+
+async def close_in_flight() -> None:
+    """What is in flight at the end is given up at the server, which may wait for that."""
+    received: list[Any] = []
+    never: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        async for envelope in lines(reader):
+            received.append(envelope)
+            if "window" in envelope:
+                writer.write(b'{"topic":"follow","started":true,"re":%d}\n' % envelope["id"])
+                writer.write(b'{"topic":"follow","message":"Started","more":true,"re":%d}\n' % envelope["id"])
+        if sum(it["topic"] == "socket-ipc.cancel" for it in received) < 2:
+            await never
+
+    async def use(client: Client) -> Any:
+        request = asyncio.ensure_future(client.request("submit", {"command": "bake"}))
+        stream = client.stream("follow", {"id": 1})
+        await stream.__anext__()
+        begin = asyncio.get_running_loop().time()
+        await client.close()
+        took = asyncio.get_running_loop().time() - begin
+        assert took < chat._DRAIN / 2, took
+        for ended in (request, stream.__anext__()):
+            try:
+                await ended
+            except chat.ConnectionLost:
+                continue
+            raise AssertionError(ended)
+
+    await against(serve, use)
+    cancelled = [it["message"] for it in received if it["topic"] == "socket-ipc.cancel"]
+    assert sorted(cancelled) == [1, 2], received
+
+
+async def listener_waits_for_the_next_connection() -> None:
+    connections = 0
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        nonlocal connections
+        connections += 1
+        if connections == 1:
+            await reader.readline()
+            writer.write(GREETING % b"first" + GREETING % b"second")
+        else:
+            await reader.read()
+
+    async def use(client: Client) -> tuple[list[Any], str]:
+        texts = []
+        ended = ""
+
+        async def listen(greeting: chat.Greeting) -> None:
+            nonlocal ended
+            texts.append(greeting["text"])
+            try:
+                while True:
+                    with contextlib.suppress(chat.NotConnected):
+                        await client.request("submit", {"command": "bake"})
+                    await asyncio.sleep(0.01)
+            except asyncio.CancelledError:
+                ended = "cancelled"
+                raise
+            except chat.ConnectionLost:
+                await listen(greeting)
+
+        client.on("greeting", listen)
+        events = client.events()
+        await client.send("ping")
+        seen: list[Any] = []
+        while Connected(True) not in seen:
+            seen.append(await events.__anext__())
+        assert ended == "cancelled" and set(texts) == {"first"}, (ended, texts)
+        return seen, ended
+
+    with limits(_DRAIN=0.1):
+        seen, _ = await against(serve, use, reconnect_delay=(0.0, 0.0))
+    mistake, lost, again = seen
+    assert "a listener has not returned" in mistake.reason and "1 messages behind it are dropped" in mistake.reason, seen
+    assert isinstance(lost, Disconnected) and again == Connected(True), seen
+
+
+async def server_that_reads_nothing() -> None:
+    """It is noticed although each request times out before, and what was never sent is not cancelled."""
+    received: list[Any] = []
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        writer.transport.pause_reading()  # type: ignore[attr-defined]
+        await reads
+        writer.transport.resume_reading()  # type: ignore[attr-defined]
+        async for envelope in lines(reader):
+            received.append(envelope)
+
+    async def timed_out(client: Client) -> None:
+        request = client.request("submit", {"command": "y" * 100_000})
+        try:
+            await request
+        except chat.RequestTimeout:
+            return
+        except (chat.ConnectionLost, chat.NotConnected):
+            return
+        raise AssertionError("a reply")
+
+    async def use(client: Client) -> None:
+        await asyncio.gather(*(timed_out(client) for _ in range(100)))
+        reads.set_result(None)
+        await client.send("ping")
+
+    reads: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    await against(serve, use, request_timeout=0.05)
+    ids = [it["id"] for it in received if it["topic"] == "submit"]
+    cancelled = [it["message"] for it in received if it["topic"] == "socket-ipc.cancel"]
+    assert 0 < len(ids) < 100 and sorted(cancelled) == ids, (ids, cancelled)
+
+    async def use_stalled(client: Client) -> str:
+        events = client.events()
+        lost = asyncio.ensure_future(events.__anext__())
+        while not lost.done():
+            await asyncio.gather(*(timed_out(client) for _ in range(20)))
+        return str(lost.result())
+
+    reads = asyncio.get_running_loop().create_future()
+    with limits(_WRITE_STALL=0.2):
+        reason = await against(serve, use_stalled, request_timeout=0.05)
+    assert "accepted no bytes" in reason, reason
+    reads.set_result(None)
+
+
 async def main() -> None:
     tests = [
         any_bytes, bytes_one_at_a_time, replies, windows, streams_of_the_client, values_that_cannot_be_sent, held_back,
+        listeners_that_are_cancelled, responders, places_taken_by_streams, long_pause, close_in_flight,
+        listener_waits_for_the_next_connection, server_that_reads_nothing,
     ]  # fmt: skip
     for test in tests:
         await test()

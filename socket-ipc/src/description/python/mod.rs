@@ -24,11 +24,12 @@ use crate::wire::Wire;
 
 /// The parts of the client. Together they are the file without what a description adds to it.
 const HEAD: &str = include_str!("client/head.py");
-const CLIENT: [&str; 5] = [
+const CLIENT: [&str; 6] = [
     include_str!("client/errors.py"),
     include_str!("client/wire.py"),
     include_str!("client/stream.py"),
     include_str!("client/connection.py"),
+    include_str!("client/responder.py"),
     include_str!("client/client.py"),
 ];
 
@@ -195,14 +196,15 @@ fn client(description: &Description, types: &str, methods: Methods) -> String {
         if has_control_lines { "True" } else { "False" },
         methods.tables(),
     );
-    let [errors, wire, stream, connection, client] = CLIENT;
+    let [errors, wire, stream, connection, responder, client] = CLIENT;
     let head = HEAD.replacen("# [about]\n", &about, 1).replacen("# [server]\n", &server, 1).replacen(
         "# [types]\n",
         types,
         1,
     );
     let client = client.replacen("    # [methods]\n", &methods.methods(), 1);
-    let file = [&*head, errors, wire, stream, connection, &*methods.failures(), &*client].join("\n\n");
+    let file =
+        [&*head, errors, wire, stream, connection, responder, &*methods.failures(), &*client].join("\n\n");
     spaced(&imported(&file))
 }
 

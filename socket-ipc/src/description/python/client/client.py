@@ -30,6 +30,7 @@ class Client:
         self._events: weakref.WeakSet[_Events] = weakref.WeakSet()
         self._keeper: Optional[asyncio.Task[None]] = None
         self._dispatcher: Optional[asyncio.Task[None]] = None
+        self._listening: Optional[asyncio.Task[Any]] = None
         self._connection: Optional[_Connection] = None
         self._ready: Optional[asyncio.Future[None]] = None
         self._was_connected = False
@@ -82,7 +83,7 @@ class Client:
         self._ready = None
         dispatcher = self._dispatcher
         # A listener may close its own client.
-        if dispatcher is not None and dispatcher is not asyncio.current_task():
+        if dispatcher is not None and asyncio.current_task() not in (dispatcher, self._listening):
             dispatcher.cancel()
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -121,11 +122,25 @@ class Client:
                 self._ready.set_result(None)
             reason = await asyncio.shield(connection.ended)
             self._ready = asyncio.get_running_loop().create_future()
-            await asyncio.wait({self._dispatcher})
+            await self._finish_dispatching(connection, self._dispatcher)
             self._connection = None
             self._report(Disconnected(reason))
             is_again = True
             await asyncio.sleep(random.uniform(*self._reconnect_delay))
+
+    async def _finish_dispatching(self, connection: _Connection, dispatcher: asyncio.Task[None]) -> None:
+        """Waits until what has arrived is dispatched. A listener may wait for the next connection: it is cancelled."""
+        left = -1
+        while not dispatcher.done() and left != len(connection.inbox):
+            left = len(connection.inbox)
+            await asyncio.wait({dispatcher}, timeout=_DRAIN)
+        if not dispatcher.done():
+            connection.inbox.clear()
+            more = f", and {left} messages behind it are dropped" if left else ""
+            reason = f"a listener has not returned {_DRAIN:.0f} s after the connection was lost: it is cancelled{more}"
+            self._report(MessageError(reason))
+            dispatcher.cancel()
+            await asyncio.wait({dispatcher}, timeout=_DRAIN)
 
     async def _establish(self, attempts: Optional[int]) -> Optional[_Connection]:
         for attempt in itertools.count(1):
@@ -180,7 +195,7 @@ class Client:
         late = RequestTimeout(topic, f"no reply within {seconds} s")
         timer = asyncio.get_running_loop().call_later(seconds, call.fail, late)
         try:
-            await connection.send_unless(line, call.reply)
+            await connection.send_unless(line, call)
             return await call.reply
         finally:
             timer.cancel()
@@ -208,7 +223,7 @@ class Client:
             line = _encode(topic, {MESSAGE_KEY: message, "window": running.window, "id": id})
             connection.begin(running, id)
             try:
-                await connection.send(line)
+                await connection.send(line, running)
             except BaseException:
                 connection.cancel(id)
                 raise
@@ -229,7 +244,7 @@ class Client:
         self._responders[topic] = responder
 
     async def _dispatch(self, connection: _Connection) -> None:
-        while self._keeper is not None:
+        while self._connection is connection:
             while not connection.inbox:
                 if connection.is_over:
                     return
@@ -239,116 +254,192 @@ class Client:
             connection.inbox_len -= length + _ITEM_COST
             connection.balance()
             if envelope.get("id") is None or "re" in envelope:
-                await self._listen(envelope, mistake)
+                await self._receive(connection, envelope, mistake)
             else:
-                await self._begin_responder(connection, envelope, mistake)
+                await self._receive_request(connection, envelope, mistake)
 
-    async def _listen(self, envelope: Mapping[str, Any], mistake: Optional[str]) -> None:
+    async def _receive(self, connection: _Connection, envelope: Mapping[str, Any], mistake: Optional[str]) -> None:
         topic = envelope["topic"]
+        responder = self._responders.get(topic) if "re" not in envelope else None
         if mistake is not None:
             self._report(MessageError(f"a message of `{topic}` can't be read: {mistake}"))
-            return
-        if topic in self._responders and "re" not in envelope:
-            self._report(MessageError(f"a request `{topic}` without an id"))
-            return
-        for listener in list(self._listeners.get(topic, ())):
-            try:
-                result = listener(envelope.get(MESSAGE_KEY))
-                if inspect.isawaitable(result):
-                    await result
-            except Exception:
-                _logger.exception("%s: a listener of `%s` failed", self.path, topic)
+        elif responder is not None and topic in _STREAMS_OF_CLIENT:
+            self._report(MessageError(f"a request `{topic}` of a stream without an id"))
+        else:
+            if responder is not None:
+                await self._begin(connection, responder, envelope)
+            for listener in list(self._listeners.get(topic, ())):
+                await self._call(listener, envelope)
 
-    async def _begin_responder(
+    async def _call(self, listener: Callable[[Any], object], envelope: Mapping[str, Any]) -> None:
+        """Calls a listener, and waits for it. What it raises ends nothing else, a cancellation of its own included."""
+        failed: Optional[BaseException] = None
+        try:
+            returned = listener(envelope.get(MESSAGE_KEY))
+        except (Exception, asyncio.CancelledError) as error:
+            failed = error
+        else:
+            if inspect.isawaitable(returned):
+                failed = await self._failure_of(returned)
+        if failed is not None:
+            _logger.error("%s: a listener of `%s` failed", self.path, envelope["topic"], exc_info=failed)
+
+    async def _failure_of(self, listening: Awaitable[Any]) -> Optional[BaseException]:
+        # In a task of its own: a listener that meets a cancellation is told from a dispatcher that is cancelled.
+        task = self._listening = asyncio.ensure_future(_awaited(listening))
+        try:
+            await asyncio.wait({task})
+        except asyncio.CancelledError:
+            task.cancel()
+            await asyncio.wait({task}, timeout=_DRAIN)
+            raise
+        finally:
+            self._listening = None
+        return asyncio.CancelledError("the listener was cancelled") if task.cancelled() else task.exception()
+
+    async def _receive_request(
         self, connection: _Connection, envelope: Mapping[str, Any], mistake: Optional[str]
     ) -> None:
-        topic, id = envelope["topic"], envelope["id"]
-        if isinstance(id, bool) or not isinstance(id, (int, str)) or id in connection.responders:
-            self._report(MessageError(f"a request `{topic}` whose id is none, or that of another one: {id!r}"))
+        topic, id, is_stream = envelope["topic"], envelope["id"], "window" in envelope
+        if not _is_id(id):
+            self._report(MessageError(f"a request `{topic}` whose id is no integer and no short string: {id!r:.100}"))
             return
-        while len(connection.responders) >= _MAX_REQUESTS:
-            await asyncio.wait({it.task for it in connection.responders.values()}, return_when=asyncio.FIRST_COMPLETED)
+        same = connection.responders_by_id.get(id, ())
+        if any(is_stream or it.is_stream for it in same):
+            self._report(MessageError(f"a request `{topic}` whose id is that of another one: {id!r}"))
+            return
         responder = self._responders.get(topic)
         if responder is None:
-            reply = _error_line(id, "no_responder", f"no responder for `{topic}`")
+            reply = _short_error_line(id, "no_responder", f"no responder for `{topic}`")
         elif mistake is not None:
-            reply = _error_line(id, "undecodable", f"the request `{topic}` can't be read: {mistake}")
-        elif ("window" in envelope) != (topic in _STREAMS_OF_CLIENT):
-            reply = _error_line(id, "stream", "a stream is requested with a `window`, and a single reply without")
+            reply = _short_error_line(id, "undecodable", f"the request `{topic}` can't be read: {mistake}")
+        elif is_stream != (topic in _STREAMS_OF_CLIENT):
+            reply = _short_error_line(
+                id, "stream", "a stream is requested with a `window`, and a single reply without"
+            )
+        elif is_stream and not _is_window(envelope["window"]):
+            shown = f"{envelope['window']!r:.100}"
+            reply = _short_error_line(id, "stream", f"the `window` is a number of bytes or `null`, not {shown}")
+        elif len(connection.responders) >= _MAX_REQUESTS and any(it.is_stream for it in connection.responders):
+            # Streams may go on for ever.
+            reply = _short_error_line(id, "too_many_requests", f"{_MAX_REQUESTS} requests are in flight")
         else:
-            window = envelope.get("window")
-            if window is None:
-                window = math.inf
-            replying = self._reply_items if "window" in envelope else self._reply
-            task = asyncio.ensure_future(replying(connection, responder, envelope))
-            connection.responders[id] = _Responder(task, window)
-            task.add_done_callback(lambda _: connection.responders.pop(id, None))
+            await self._begin(connection, responder, envelope)
             return
         with contextlib.suppress(NotConnected):
             await connection.send(reply)
 
-    async def _reply(
+    async def _begin(
         self, connection: _Connection, responder: Callable[[Any], Any], envelope: Mapping[str, Any]
     ) -> None:
-        topic, id = envelope["topic"], envelope["id"]
+        """Has a responder begin, as soon as there is a place."""
+        id, is_stream, window = envelope.get("id"), "window" in envelope, envelope.get("window")
+        is_stream = is_stream and id is not None
+        running = _Responder(id, is_stream, math.inf if window is None else window)
+        connection.hold(running)
+        while len(connection.responders) >= _MAX_REQUESTS:
+            tasks = {it.task for it in connection.responders if it.task is not None}
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if running.is_given_up:
+            connection.release(running)
+            return
+        replying = self._reply_items if is_stream else self._reply
+        running.task = asyncio.ensure_future(replying(connection, running, responder, envelope))
+        connection.responders.add(running)
+        running.task.add_done_callback(lambda _: connection.release(running))
+        # It makes its first step before the next message is dispatched.
+        await asyncio.sleep(0)
+
+    async def _reply(
+        self,
+        connection: _Connection,
+        running: _Responder,
+        responder: Callable[[Any], Any],
+        envelope: Mapping[str, Any],
+    ) -> None:
+        topic, id = envelope["topic"], running.id
         try:
             reply = responder(envelope.get(MESSAGE_KEY))
             if inspect.isawaitable(reply):
                 reply = await reply
             line = _encode(_REPLY_TOPICS_OF_CLIENT.get(topic, topic), {MESSAGE_KEY: reply, "re": id})
+        except asyncio.CancelledError as error:
+            self._reply_cancelled(connection, running, topic, error)
+            raise
         except Exception as error:
             line = self._failure(topic, id, error)
-        with contextlib.suppress(NotConnected):
-            await connection.send(line)
+        if id is None and topic not in _REPLY_TOPICS_OF_CLIENT:
+            connection.dropped_replies += 1
+        else:
+            await self._send_last(connection, running, line)
 
     async def _reply_items(
-        self, connection: _Connection, responder: Callable[[Any], Any], envelope: Mapping[str, Any]
+        self,
+        connection: _Connection,
+        running: _Responder,
+        responder: Callable[[Any], Any],
+        envelope: Mapping[str, Any],
     ) -> None:
-        topic, id = envelope["topic"], envelope["id"]
-        running = connection.responders[id]
+        topic, id = envelope["topic"], running.id
         items = None
         try:
-            await connection.send(_encode(topic, {"started": True, "re": id}))
-            items = responder(envelope.get(MESSAGE_KEY)).__aiter__()
-            while True:
-                await running.open()
-                try:
-                    item = await items.__anext__()
-                except StopAsyncIteration:
-                    line = _encode(topic, {MESSAGE_KEY: None, "re": id})
-                    break
-                line = _encode(topic, {MESSAGE_KEY: item, "more": True, "re": id})
-                running.take(len(line) - len(DELIMITER))
-                await connection.send(line)
-        except NotConnected:
-            return
+            try:
+                await connection.send(_encode(topic, {"started": True, "re": id}))
+                items = responder(envelope.get(MESSAGE_KEY)).__aiter__()
+                while True:
+                    await running.open()
+                    try:
+                        item = await items.__anext__()
+                    except StopAsyncIteration:
+                        line = _encode(topic, {MESSAGE_KEY: None, "re": id})
+                        break
+                    if running.is_given_up:
+                        return
+                    line = _encode(topic, {MESSAGE_KEY: item, "more": True, "re": id})
+                    running.take(len(line) - len(DELIMITER))
+                    await connection.send(line)
+            finally:
+                aclose = getattr(items, "aclose", None)
+                if aclose is not None:
+                    await aclose()
+        except asyncio.CancelledError as error:
+            self._reply_cancelled(connection, running, topic, error)
+            raise
         except Exception as error:
+            if isinstance(error, NotConnected) and not connection.is_open:
+                return
             line = self._failure(topic, id, error)
-        finally:
-            aclose = getattr(items, "aclose", None)
-            if aclose is not None:
-                await aclose()
-        with contextlib.suppress(NotConnected):
-            await connection.send(line)
+        await self._send_last(connection, running, line)
 
-    def _failure(self, topic: str, id: Union[int, str], error: Exception) -> bytes:
+    async def _send_last(self, connection: _Connection, running: _Responder, line: bytes) -> None:
+        if not running.is_given_up:
+            with contextlib.suppress(NotConnected):
+                await connection.send(line)
+
+    def _reply_cancelled(
+        self, connection: _Connection, running: _Responder, topic: str, error: asyncio.CancelledError
+    ) -> None:
+        """A responder awaited something that was cancelled. The server would wait for a reply."""
+        if running.is_given_up:
+            return
+        line = self._failure(topic, running.id, error)
+        if running.id is not None or topic in _REPLY_TOPICS_OF_CLIENT:
+            with contextlib.suppress(NotConnected):
+                connection.write(line)
+
+    def _failure(self, topic: str, id: Union[int, str, None], error: BaseException) -> bytes:
         """The error reply for what a responder has raised."""
         try:
             if isinstance(error, RequestFailed):
                 return _error_line(id, "failed", error.text, data=error.error)
-        except EncodeError as unsendable:
+            if isinstance(error, ErrorReply):
+                return _error_line(id, error.code, error.text)
+        except Exception as unsendable:
             error = unsendable
-        if isinstance(error, ErrorReply):
-            return _error_line(id, error.code, error.text)
         _logger.error("%s: the responder of `%s` failed", self.path, topic, exc_info=error)
         if isinstance(error, EncodeError):
-            return _error_line(id, "failed", str(error))
-        return _error_line(id, "panicked", f"the responder of `{topic}` raised {type(error).__name__}")
-
-
-def _error_line(id: Union[int, str], code: str, text: str, **data: Any) -> bytes:
-    text = text.encode(errors="replace").decode()
-    return _encode("error", {MESSAGE_KEY: {"code": code, "text": text, **data}, "error": True, "re": id})
+            return _short_error_line(id, "failed", str(error))
+        return _short_error_line(id, "panicked", f"the responder of `{topic}` raised {type(error).__name__}")
 
 
 class _Events(AsyncIterator[Event]):

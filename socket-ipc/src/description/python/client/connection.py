@@ -8,7 +8,9 @@ class _Connection(asyncio.Protocol):
         self.in_flight: dict[int, Union[_Call, _RunningStream]] = {}
         self.ids = itertools.count(1)
         self.late_replies = 0
-        self.responders: dict[Union[int, str], _Responder] = {}
+        self.dropped_replies = 0
+        self.responders: set[_Responder] = set()
+        self.responders_by_id: dict[Union[int, str], list[_Responder]] = {}
         self.inbox: collections.deque[tuple[dict[str, Any], Optional[str], int]] = collections.deque()
         self.inbox_len = 0
         self.inbox_filled = asyncio.Event()
@@ -20,6 +22,8 @@ class _Connection(asyncio.Protocol):
         self._turn = asyncio.Lock()
         self._room = asyncio.Event()
         self._room.set()
+        self._written = 0
+        self._stall: Optional[asyncio.TimerHandle] = None
         self._reason = "the server closed the connection"
         self._is_finishing = False
         self.is_over = False
@@ -60,23 +64,40 @@ class _Connection(asyncio.Protocol):
         self.is_over = True
         if error is not None:
             self._reason = str(error)
-        if self._incomplete is not None:
-            self._incomplete.cancel()
+        for timer in (self._incomplete, self._stall):
+            if timer is not None:
+                timer.cancel()
         self._room.set()
         for call in list(self.in_flight.values()):
             call.fail(ConnectionLost(call.topic, f"the connection was lost: {self._reason}"))
         self.in_flight.clear()
-        for responder in list(self.responders.values()):
-            responder.task.cancel()
+        for responder in list(self.responders):
+            responder.give_up()
         self.inbox_filled.set()
         if not self.ended.done():
             self.ended.set_result(self._reason)
 
     def pause_writing(self) -> None:
         self._room.clear()
+        self._watch_stall(self._accepted())
 
     def resume_writing(self) -> None:
         self._room.set()
+        if self._stall is not None:
+            self._stall.cancel()
+
+    def _accepted(self) -> int:
+        return self._written - self.transport.get_write_buffer_size()
+
+    def _watch_stall(self, before: int) -> None:
+        self._stall = self.loop.call_later(_WRITE_STALL, self._check_stall, before)
+
+    def _check_stall(self, before: int) -> None:
+        accepted = self._accepted()
+        if accepted > before:
+            self._watch_stall(accepted)
+        else:
+            self.abort(f"the server accepted no bytes for {_WRITE_STALL:.0f} s")
 
     # Receiving.
 
@@ -84,10 +105,11 @@ class _Connection(asyncio.Protocol):
         self.report(MessageError(f"a message of more than {MAX_MESSAGE_LEN} bytes was skipped ({length} bytes or more)"))
 
     def _watch_incomplete(self, is_progress: bool) -> None:
-        if self._incomplete is not None and (is_progress or not self._received):
+        # While nothing is read, nothing can be late.
+        if self._incomplete is not None and (is_progress or not self._received or self._is_paused):
             self._incomplete.cancel()
             self._incomplete = None
-        if self._received and self._incomplete is None:
+        if self._received and self._incomplete is None and not self._is_paused:
             reason = f"a message is incomplete after {_INCOMPLETE_TIMEOUT:.0f} s: does the server speak another wire?"
             self._incomplete = self.loop.call_later(_INCOMPLETE_TIMEOUT, self.abort, reason)
 
@@ -121,19 +143,35 @@ class _Connection(asyncio.Protocol):
 
     def _control(self, envelope: Mapping[str, Any]) -> None:
         """The server gives up a request, or takes more items of a stream."""
-        topic, message = envelope["topic"], envelope.get(MESSAGE_KEY)
-        if topic == "socket-ipc.cancel":
+        topic = envelope["topic"]
+        message: Any = envelope.get(MESSAGE_KEY)
+        if topic == "socket-ipc.cancel" and _is_id(message):
             # A request that has not begun is never begun.
-            kept = [it for it in self.inbox if "id" not in it[0] or it[0]["id"] != message]
+            kept = [it for it in self.inbox if "re" in it[0] or it[0].get("id") != message or it[0]["id"] is True]
             self.inbox_len -= sum(it[2] + _ITEM_COST for it in self.inbox) - sum(it[2] + _ITEM_COST for it in kept)
             self.inbox = collections.deque(kept)
-            responder = self.responders.get(message) if isinstance(message, (int, str)) else None
-            if responder is not None:
-                responder.task.cancel()
-        elif topic == "socket-ipc.more" and isinstance(message, list) and len(message) == 2:
-            responder = self.responders.get(message[0]) if isinstance(message[0], (int, str)) else None
-            if responder is not None and isinstance(message[1], (int, float)) and message[1] > 0:
-                responder.widen(message[1])
+            self.balance()
+            for responder in self.responders_by_id.pop(message, ()):
+                responder.give_up()
+                self.responders.discard(responder)
+        elif topic == "socket-ipc.more" and isinstance(message, list) and len(message) == 2 and _is_id(message[0]):
+            if isinstance(message[1], (int, float)) and message[1] > 0:
+                for responder in self.responders_by_id.get(message[0], ()):
+                    responder.widen(min(message[1], 2**63))
+
+    def hold(self, responder: _Responder) -> None:
+        """From now on a cancel finds it."""
+        if responder.id is not None:
+            self.responders_by_id.setdefault(responder.id, []).append(responder)
+
+    def release(self, responder: _Responder) -> None:
+        self.responders.discard(responder)
+        if responder.id is not None:
+            same = self.responders_by_id.get(responder.id, [])
+            if responder in same:
+                same.remove(responder)
+            if not same:
+                self.responders_by_id.pop(responder.id, None)
 
     def balance(self) -> None:
         """Reads no further while as much as possible is read ahead. Replies wait behind more than that, too."""
@@ -145,37 +183,45 @@ class _Connection(asyncio.Protocol):
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
+        self._watch_incomplete(False)
 
     # Sending.
 
-    async def send(self, line: bytes) -> None:
+    async def send(self, line: bytes, call: Union[_Call, _RunningStream, None] = None) -> None:
         """Hands a line over, as soon as the server has read enough of the earlier ones, in the order of the calls."""
         async with self._turn:
             while not self._room.is_set():
-                length = self.transport.get_write_buffer_size()
-                try:
-                    await asyncio.wait_for(self._room.wait(), _WRITE_STALL)
-                except asyncio.TimeoutError:
-                    if self.transport.get_write_buffer_size() >= length:
-                        self.abort(f"the server accepted no bytes for {_WRITE_STALL:.0f} s")
+                await self._room.wait()
             self.write(line)
+            if call is not None:
+                call.is_sent = True
 
-    async def send_unless(self, line: bytes, over: asyncio.Future[Any]) -> bool:
-        """Hands a line over, unless ``over`` is done first. Says whether it did."""
+    async def send_unless(self, line: bytes, call: _Call) -> None:
+        """Hands the line of a request over, unless it is over first."""
         if self._room.is_set() and not self._turn.locked():
             self.write(line)
-            return True
-        sending = asyncio.ensure_future(self.send(line))
+            call.is_sent = True
+            return
+        sending = asyncio.ensure_future(self.send(line, call))
         try:
-            await asyncio.wait({sending, over}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
+            await asyncio.wait({sending, call.reply}, return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
             sending.cancel()
-        return sending.done() and not sending.cancelled() and sending.result() is None
+            raise
+        if sending.done():
+            sending.result()
+        else:
+            sending.cancel()
 
     def write(self, line: bytes) -> None:
-        if self.is_over or self._is_finishing or self.transport.is_closing():
+        if not self.is_open:
             raise NotConnected(f"not connected: {self._reason}")
+        self._written += len(line)
         self.transport.write(line)
+
+    @property
+    def is_open(self) -> bool:
+        return not (self.is_over or self._is_finishing or self.transport.is_closing())
 
     def control(self, topic: str, message: Any) -> None:
         """Writes a control line. The Node library would take it for a message."""
@@ -191,8 +237,10 @@ class _Connection(asyncio.Protocol):
 
     def cancel(self, id: int) -> None:
         """Gives up a request, unless it is over."""
-        if self.in_flight.pop(id, None) is not None:
-            self.control("socket-ipc.cancel", id)
+        call = self.in_flight.pop(id, None)
+        if call is not None:
+            if call.is_sent:
+                self.control("socket-ipc.cancel", id)
             self.balance()
 
     # The end.
@@ -204,10 +252,10 @@ class _Connection(asyncio.Protocol):
     async def close(self) -> None:
         """Writes what is queued, and ends the connection."""
         self._reason = "the client was closed"
-        self._is_finishing = True
-        for call in list(self.in_flight.values()):
+        for id, call in list(self.in_flight.items()):
             call.fail(ConnectionLost(call.topic, self._reason))
-        self.in_flight.clear()
+            self.cancel(id)
+        self._is_finishing = True
         if not self.is_over:
             if self._is_paused:
                 self._is_paused = False
@@ -219,30 +267,3 @@ class _Connection(asyncio.Protocol):
             if not done:
                 self.transport.abort()
                 await self.ended
-
-
-class _Responder:
-    """A request of the server that is being replied to."""
-
-    def __init__(self, task: "asyncio.Task[None]", window: float) -> None:
-        self.task = task
-        self.window = self.whole = window
-        self.widened = asyncio.Event()
-
-    def widen(self, by: float) -> None:
-        self.window += by
-        self.whole = max(self.whole, self.window)
-        self.widened.set()
-
-    def take(self, length: int) -> None:
-        cost = max(length, _ITEM_COST)
-        if cost > self.whole:
-            reason = f"an item of {cost} bytes is longer than the window of {self.whole:.0f}: request a wider one"
-            raise ErrorReply(reason, code="window")
-        self.window -= cost
-
-    async def open(self) -> None:
-        """Waits until something is left of the window."""
-        while self.window <= 0:
-            self.widened.clear()
-            await self.widened.wait()

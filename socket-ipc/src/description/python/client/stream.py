@@ -4,18 +4,22 @@ class _Call:
     def __init__(self, topic: str) -> None:
         self.topic = topic
         self.reply: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.is_sent = False
 
     def receive(self, envelope: Mapping[str, Any], length: int, mistake: Optional[str]) -> bool:
         """Takes a line of the reply, and says whether it was the last one."""
         error = _error_in(self.topic, envelope, mistake)
-        if error is None and envelope.get("started") is True:
+        is_part = envelope.get("started") is True or envelope.get("more") is True
+        is_last = _is_error(self.topic, envelope) or not is_part
+        if error is None and is_part:
             error = NotAStream(self.topic, "the reply is a stream: request it by `stream`")
         if not self.reply.done():
             if error is None:
                 self.reply.set_result(envelope.get(MESSAGE_KEY))
             else:
                 self.reply.set_exception(error)
-        return True
+        # Of a stream it is still in flight, until its task cancels it.
+        return is_last
 
     def fail(self, error: RequestError) -> None:
         if not self.reply.done():
@@ -44,6 +48,7 @@ class _RunningStream:
         self.changed: Optional[asyncio.Future[None]] = None
         self.renew = renew
         self.cancel = cancel
+        self.is_sent = False
 
     def receive(self, envelope: Mapping[str, Any], length: int, mistake: Optional[str]) -> bool:
         error = _error_in(self.topic, envelope, mistake)
