@@ -339,9 +339,10 @@ pub(crate) enum IntegersName {
 }
 
 const STATUS: &str = "\
-It exits with 0 if the server is alive, with 3 if there is none, or it accepts no client, and with
-1 if it speaks another wire. Neither its own connection nor its own messages count. In a pipe it
-prints one line, whose description, stats and rates are null where the server gives none:
+It exits with 0 if the server is alive, with 3 if there is none, if it goes meanwhile, or if it
+accepts no client, and with 1 if it speaks another wire. Neither its own connection nor messages
+about the server itself count. In a pipe it prints one line, whose description, stats and rates are
+null where the server gives none:
   {\"path\":\"/tmp/myApp.sock\",\"alive\":true,\"process\":42,\"program\":\"myApp\",\"user\":1000,
    \"name\":\"me\",\"description\":{…},\"stats\":{…},\"rates\":{\"received\":9.5,\"sent\":0.0}}
 Rates are messages a second, between two looks at the metrics.
