@@ -179,8 +179,9 @@ pub(crate) struct Listen {
 
 const SEND: &str = "\
 It ends when all has been written. The JSON travels as it is given, whatever its numbers. Without
-JSON it sends null, but not where standard input holds something that would be ignored. While it
-waits, an error reply to the message ends it with exit status 4: an `error` with a code and a text.
+JSON it sends null, but not where standard input holds, or may come to hold, something that would be
+ignored. While it waits, an error reply to the message ends it with exit status 4: an `error` with a
+code and a text.
 
 Example: socket-ipc send /tmp/myApp.sock hello '{\"name\":\"shell\"}' --wait greeting
 Example: seq 3 | socket-ipc send /tmp/myApp.sock number -
