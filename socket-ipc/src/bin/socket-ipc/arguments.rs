@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 const STATUSES: &str = "\
 Exit status:
   0  well done; also when Ctrl-C, SIGTERM, or the end of the program that reads it ends `listen`,
-     `serve`, `nodes`, or the stream of a `request`
+     `serve`, `record`, `top`, `nodes`, or the stream of a `request`
   1  any other error, such as a server that speaks another wire
   2  a mistake in the arguments
   3  no connection, or it was lost
