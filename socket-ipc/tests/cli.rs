@@ -317,7 +317,7 @@ fn request_of_a_stream_prints_each_item_as_it_comes() {
     assert_eq!(following.end().well(), "");
     ended.recv_timeout(command::DEADLINE).unwrap();
     // The end of the program that reads it is enough, though nothing more is printed.
-    let mut following = command(["request", &path, "follow"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut following = command(["request", &path, "follow", "null"]).stdout(Stdio::piped()).spawn().unwrap();
     let mut output = following.stdout.take().unwrap();
     output.read_exact(&mut [0; 2]).unwrap();
     drop(output);

@@ -100,6 +100,11 @@ fn topics_types_and_status_of_server_with_protocol() {
     // The connections of `topics` and `types`, without that of this `status`.
     assert_eq!(report["stats"]["total_connections"], 2);
     assert_eq!(report["stats"]["open_connections"], 0);
+    // Nor do the requests that are about the server itself count.
+    let nothing = json!({"messages": 0, "bytes": 0});
+    assert_eq!((&report["stats"]["received"], &report["stats"]["sent"]), (&nothing, &nothing), "{report}");
+    let topics = report["stats"]["topics"].as_array().unwrap();
+    assert!(topics.iter().all(|topic| topic["received"] == nothing && topic["sent"] == nothing), "{report}");
     let Some(terminal) = on_a_terminal("NO_COLOR=1", &format!("status {path}")) else { return };
     assert!(terminal.line().starts_with(&format!("{path} is alive, process {} ", std::process::id())));
     assert_eq!(terminal.line(), format!("socket-ipc {}, protocol Chat, 2 topics", env!("CARGO_PKG_VERSION")));

@@ -126,6 +126,37 @@ fn record_killed_loses_nothing_and_its_half_line_is_left_out() {
 }
 
 #[test]
+fn record_appends_to_recordings_only() {
+    let place = Place::new();
+    let (path, file) = (place.socket(), recording(&place));
+    let mut server = Running::serve(&path, []);
+    let why = format!("{file} is no recording: its last line is no recorded message; name another file");
+    let line = r#"{"time":"2026-01-31T12:00:00Z","topic":"t","message":1}"#;
+    for content in ["notes", &format!("{line}\nnotes\n\n{{\"time\":1"), &"x".repeat(5 << 20)] {
+        write(&file, content).unwrap();
+        assert_eq!(run(["record", &path, &file, "--append"]).failed(1), why);
+        assert!(read_to_string(&file).unwrap() == *content, "{} is as it was", content.len());
+    }
+    // Half a line, however short, and a whole one that lacks its newline.
+    for (client, rest) in [(1, "{\"t".to_owned()), (2, line[..30].to_owned()), (3, "x".repeat(5 << 20))] {
+        let (begin, rest) =
+            if client == 3 { (format!("{rest}\n"), line) } else { (format!("{line}\n"), &*rest) };
+        write(&file, begin + rest).unwrap();
+        let recorder = Running::start(["record", &path, &file, "--append"]);
+        server.error_with(&format!("socket-ipc: client {client} connected"));
+        server.tell("more");
+        wait_for_lines(&file, 2 + usize::from(client == 3));
+        recorder.signal(Signal::INT);
+        assert_eq!(recorder.end().status, Some(0));
+        let text = read_to_string(&file).unwrap();
+        assert!(text.lines().rev().nth(1) == Some(line) && text.ends_with("\"more\",\"message\":null}\n"));
+    }
+    let Some(shown) = on_a_terminal("", &format!("record {path} /dev/stdout --append")) else { return };
+    let shown = shown.end().output;
+    assert!(shown.starts_with("socket-ipc: /dev/stdout is a terminal: name a file, or see"), "{shown}");
+}
+
+#[test]
 fn record_to_full_disk_fails_by_name_and_keeps_whole_lines() {
     let place = Place::new();
     let (path, file) = (place.socket(), recording(&place));

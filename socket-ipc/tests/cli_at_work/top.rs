@@ -1,6 +1,7 @@
 //! `top`, in a pipe and on a terminal (tmux).
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::os::unix::net::UnixListener;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -10,8 +11,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use socket_ipc::{Client, ErrorReply, Server, Topic};
 use tokio::runtime::Runtime;
+use tokio::time::MissedTickBehavior;
 
-use crate::command::{DEADLINE, Place, Running, accept, run, skip};
+use crate::command::{DEADLINE, Place, Running, accept, on_a_terminal, run, skip};
 
 /// A request whose responder never finishes.
 #[derive(Topic, Serialize, Deserialize)]
@@ -34,6 +36,8 @@ fn busy(path: &str, describes: bool) -> (Runtime, Server) {
     let sending = server.handle();
     runtime.spawn(async move {
         let mut ticks = tokio::time::interval(Duration::from_millis(5));
+        // On a busy machine it sends less, and never catches up at once.
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for number in 0.. {
             ticks.tick().await;
             sending.broadcast(&News(number)).unwrap();
@@ -99,7 +103,19 @@ fn top_of_a_server_that_does_not_describe_itself_counts_what_arrives() {
     assert!(look["clients"].is_null() && look["received"].is_null(), "{look}");
     assert!(topic(&look, "news")["arrived"].as_f64().unwrap() > 1.0, "{look}");
     assert_eq!(look["topics"][0]["topic"], "news");
+    // Where a server with stats takes its place, they are shown.
+    let top = Running::start(["top", &path, "--interval", "0.1"]);
+    assert!(top.json()["clients"].is_null());
     runtime.block_on(server.close());
+    let described = Running::serve(&path, []);
+    let has_stats = |look: &Value| look["clients"] == 0;
+    std::iter::repeat_with(|| top.json()).take(100).find(has_stats).expect("the stats of the other server");
+    // Where it stops for a while, they come back.
+    described.signal(Signal::STOP);
+    let silent = std::iter::repeat_with(|| top.json()).filter(|look| look["clients"].is_null());
+    assert_eq!(silent.take(2).map(|look| look["up"] == true).collect::<Vec<_>>(), [true, true]);
+    described.signal(Signal::CONT);
+    std::iter::repeat_with(|| top.json()).take(100).find(has_stats).expect("the stats after a pause");
     // Another one that says nothing at all.
     let silent = place.file("silent.sock");
     let listener = UnixListener::bind(&silent).unwrap();
@@ -182,8 +198,12 @@ fn top_on_a_terminal_draws_sorts_pauses_and_quits() {
     }
     terminal.press("p");
     let paused = terminal.until_contains(" paused");
+    let beside = Running::start(["top", &path, "--interval", "0.2"]);
+    beside.json();
     runtime.block_on(server.close());
-    // The next look, of a server that is gone, is not shown.
+    // The looks of a server that is gone are not shown, of which there are as many as another `top` has.
+    let gone = std::iter::repeat_with(|| beside.json()).filter(|look| look["up"] == false);
+    assert_eq!(gone.take(2).count(), 2);
     terminal.press("s");
     let still = terminal.until_contains("sent/s▲");
     let rates = |screen: &str| screen.lines().nth(2).unwrap().to_owned();
@@ -211,6 +231,7 @@ fn top_on_a_terminal_ends_on_ctrl_c_and_a_signal() {
     let Some(terminal) = Terminal::run("ctrl-c", &format!("top {path} --interval 0.1")) else { return };
     terminal.until_contains("the server does not describe itself");
     terminal.press("C-z");
+    terminal.press("C-\\");
     terminal.press("C-c");
     assert!(terminal.until_contains("status 0").starts_with("status 0"));
     let terminal = Terminal::run("count", &format!("top {path} --interval 0.1 --count 1")).unwrap();
@@ -218,4 +239,33 @@ fn top_on_a_terminal_ends_on_ctrl_c_and_a_signal() {
     let terminal = Terminal::run("missing", "top /nowhere/file.sock").unwrap();
     let screen = terminal.until_contains("status 3");
     assert!(screen.starts_with("socket-ipc: no server: "), "{screen}");
+}
+
+#[test]
+fn top_on_a_terminal_gives_it_back_where_the_server_speaks_another_wire() {
+    let place = Place::new();
+    let path = place.socket();
+    let listener = UnixListener::bind(&path).unwrap();
+    let Some(terminal) = Terminal::run("wire", &format!("top {path} --interval 0.1")) else { return };
+    let mut connection = accept(&listener);
+    terminal.until_contains("socket-ipc top");
+    connection.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").unwrap();
+    let back = terminal.until_contains("status 1");
+    assert!(back.starts_with(&format!("socket-ipc: the server at {path}: it speaks HTTP\n")), "{back}");
+    terminal.press("echoed");
+    terminal.until_contains("echoed");
+}
+
+#[test]
+fn top_on_a_terminal_that_knows_no_sequences_prints_lines() {
+    let place = Place::new();
+    let path = place.socket();
+    let _server = Running::serve(&path, []);
+    let top = format!("top {path} --interval 0.1 --count 1");
+    let Some(terminal) = on_a_terminal("TERM=dumb", &top) else { return };
+    let shown = terminal.end().output;
+    assert!(
+        shown.starts_with("{\"time\":\"") && shown.ends_with("}\n") && !shown.contains('\u{1b}'),
+        "{shown}"
+    );
 }

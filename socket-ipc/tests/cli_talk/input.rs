@@ -44,16 +44,21 @@ fn standard_input_without_json_is_never_ignored() {
 }
 
 #[test]
-fn standard_input_open_and_empty_is_said() {
+fn standard_input_open_and_empty_is_a_mistake() {
     let place = Place::new();
     let path = place.socket();
     let server = Running::serve(&path, []);
-    let sending = Running::start(["send", &path, "topic"]);
-    let said = sending.error();
-    assert!(
-        said.starts_with("socket-ipc: standard input is open, and nothing came within 1s: sending null; "),
-        "{said}"
-    );
+    for name in ["send", "request"] {
+        let running = Running::start([name, &path, "topic"]);
+        assert_eq!(
+            running.error(),
+            "socket-ipc: no JSON is given, and standard input is open, with nothing in it yet: write `-` to send what \
+             comes, or `null` to send null"
+        );
+        assert_eq!(running.end().status, Some(2));
+    }
+    // Nothing was sent.
+    let sending = Running::start(["send", &path, "topic", "null"]);
     assert_eq!(server.json(), json!({"client": 1, "topic": "topic", "message": null}));
     assert_eq!(sending.end().status, Some(0));
 }

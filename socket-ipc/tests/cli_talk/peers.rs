@@ -7,14 +7,18 @@ use rustix::process::Signal;
 
 use super::command::{DEADLINE, End, Place, Running, accept, command, run_with};
 
-/// Each subcommand that has a server, what it needs beside the path, and whether it takes a time-out.
-const COMMANDS: [(&str, &[&str], bool); 6] = [
-    ("listen", &[], false),
-    ("send", &["t", "1", "--wait", "t"], true),
-    ("request", &["t", "1"], true),
-    ("topics", &[], true),
-    ("types", &["--lang", "typescript"], true),
-    ("status", &["--interval", "0.01"], true),
+/// Each subcommand that has a server, its arguments, and whether it takes a time-out.
+const COMMANDS: [(&str, &[&str], bool); 10] = [
+    ("listen", &["PATH"], false),
+    ("record", &["PATH", "NEW"], false),
+    ("replay", &["RECORDING", "PATH"], false),
+    ("send", &["PATH", "t", "1", "--wait", "t"], true),
+    ("request", &["PATH", "t", "1"], true),
+    ("topics", &["PATH"], true),
+    ("types", &["PATH", "--lang", "typescript"], true),
+    ("status", &["PATH", "--interval", "0.01"], true),
+    ("top", &["PATH", "--interval", "0.01", "--count", "1"], false),
+    ("bench", &["PATH"], true),
 ];
 
 /// A time-out that ends no command: an error comes earlier.
@@ -23,8 +27,13 @@ const LONG: &str = "--timeout=60";
 /// One that does.
 const SHORT: &str = "--timeout=0.3";
 
-/// Runs each subcommand against a server that does this with its one connection. `check` gets how it ended; `listen` is
-/// told to end where it goes on.
+/// Whether a subcommand goes on until it is told to end.
+fn listens(name: &str) -> bool {
+    ["listen", "record"].contains(&name)
+}
+
+/// Runs each subcommand against a server that does this with its one connection. `check` gets how it ended; one that
+/// listens is told to end where it goes on.
 fn each(
     timeout: &str,
     goes_on: bool,
@@ -34,19 +43,34 @@ fn each(
     for (name, arguments, takes_timeout) in COMMANDS {
         let place = Place::new();
         let path = place.socket();
+        let file = |name| place.file(name).to_str().unwrap().to_owned();
+        let (new, recording) = (file("new.jsonl"), file("recording.jsonl"));
+        // With a time-out that ends no command, playing it ends none either.
+        let last = if timeout == LONG { "23:00:00" } else { "12:00:00" };
+        let line = |time| format!("{{\"time\":\"2026-01-31T{time}Z\",\"topic\":\"t\",\"message\":1}}\n");
+        std::fs::write(&recording, line("12:00:00") + &line(last)).unwrap();
+        let mut given = vec![name];
+        given.extend(arguments.iter().map(|argument| match *argument {
+            "PATH" => &*path,
+            "NEW" => &*new,
+            "RECORDING" => &*recording,
+            argument => argument,
+        }));
+        given.extend(takes_timeout.then_some(timeout));
         let listener = UnixListener::bind(&path).unwrap();
-        let timeout = if takes_timeout { &[timeout][..] } else { &[] };
-        let running = Running::of(&mut command([&[name, &*path], arguments, timeout].concat()));
+        let running = Running::of(&mut command(given));
         let stream = accept(&listener);
         let serving = std::thread::spawn(move || serve(stream));
-        if name == "listen" && goes_on {
+        if listens(name) && goes_on {
             running.error_with(&format!("socket-ipc: connected to {path}"));
             running.signal(Signal::INT);
         }
         let mut end = running.end();
-        end.errors = end.errors.replace(&path, "PATH");
+        end.errors = end.errors.replace(&path, "PATH").replace(&new, "NEW");
         check(name, end);
         serving.join().unwrap();
+        // A file without a message would be in the way of the next attempt.
+        assert_eq!(std::fs::exists(&new).unwrap(), name == "record" && goes_on);
     }
 }
 
@@ -71,13 +95,13 @@ fn server_of_another_wire_is_named_by_each_command() {
     }
     for (bytes, expected) in [
         (&b"who is there?\x1b\n"[..], "its first message is no envelope: `who is there?\\u001b`"),
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "it speaks HTTP"),
+        (b" \n\n\r\nHTTP/1.1 400 Bad Request\r\n\r\n", "it speaks HTTP"),
         (b"{\"topic\":\"hello\",\"message\":1}\0\0", "it speaks another wire: say --wire node-0.4"),
     ] {
         each(LONG, false, speaks(bytes), |name, end| {
             assert_eq!((end.status, &*end.output), (Some(1), ""), "{name}: {end:?}");
             assert_eq!(said(&end), format!("the server at PATH: {expected}"), "{name}");
-            let lines = if name == "listen" { 2 } else { 1 };
+            let lines = if listens(name) { 2 } else { 1 };
             assert!(end.errors.lines().count() <= lines, "{name}: {end:?}");
         });
     }
@@ -87,8 +111,13 @@ fn server_of_another_wire_is_named_by_each_command() {
 fn server_that_says_nothing_is_named_by_each_command() {
     each(SHORT, true, read_on, |name, end| {
         let (status, expected) = match name {
-            // It goes on, and has said already that it is connected.
-            "listen" => return assert_eq!((end.status, &*end.errors), (Some(0), "")),
+            // They say nothing, or have said already that they are connected.
+            "listen" | "top" | "replay" => return assert_eq!((end.status, &*end.errors), (Some(0), "")),
+            "record" => (0, "recorded 0 messages in NEW"),
+            "bench" => {
+                assert!(said(&end).starts_with("no message of `bench` came back within 300ms: "));
+                return assert_eq!(end.status, Some(5));
+            }
             "send" => (5, "no message of `t` came within 300ms"),
             "request" => (5, "no reply to `t` within 300ms"),
             "status" => (
@@ -109,55 +138,73 @@ fn server_that_says_nothing_is_named_by_each_command() {
 fn server_that_goes_in_the_middle_is_lost_for_each_command() {
     let serve = |mut stream: UnixStream| {
         stream.write_all(b"{\"topic\":\"hello\",\"message\":1}\n{\"topic\":\"t\",\"mess").unwrap();
-        // Until the request comes; `listen` sends none, and is told to end.
+        // Until the request comes; a listener sends none, and is told to end.
         let _ = stream.read(&mut [0; 4096]);
     };
     each(LONG, true, serve, |name, end| {
-        let status = if name == "listen" { 0 } else { 3 };
-        assert_eq!(end.status, Some(status), "{name}: {end:?}");
-        if name != "listen" {
+        // `top` waits for the server to come back, until it has looked often enough.
+        let goes_on = listens(name) || name == "top";
+        assert_eq!(end.status, Some(if goes_on { 0 } else { 3 }), "{name}: {end:?}");
+        if !goes_on {
             assert!(said(&end).contains("the peer closed the connection"), "{name}: {end:?}");
         }
     });
 }
 
+/// How a message begins that has no end: in the middle of a text, or with white space before it.
+const BEGINNINGS: [(&[u8], u8, &[u8]); 2] =
+    [(b"{\"topic\":\"t\",\"message\":\"", b'x', b"\"}"), (b"", b' ', b"")];
+
 #[test]
 fn server_that_sends_without_end_takes_no_memory() {
-    let serve = |mut stream: UnixStream| {
-        let _ = stream.write_all(b"{\"topic\":\"t\",\"message\":\"");
-        let part = vec![b'x'; 1 << 20];
-        // A gigabyte, unless the peer goes before.
-        for _ in 0..1024 {
-            if stream.write_all(&part).is_err() {
-                return;
-            }
-        }
-    };
-    each(SHORT, true, serve, |name, end| {
-        let status = match name {
-            "listen" | "status" => 0,
-            _ => 5,
-        };
-        assert_eq!(end.status, Some(status), "{name}: {end:?}");
-    });
-    let place = Place::new();
-    let path = place.socket();
-    let listener = UnixListener::bind(&path).unwrap();
-    let listening = Running::start(["listen", &path]);
-    let mut stream = accept(&listener);
-    stream.set_write_timeout(Some(DEADLINE)).unwrap();
-    stream.write_all(b"{\"topic\":\"t\",\"message\":\"").unwrap();
-    for _ in 0..256 {
-        stream.write_all(&[b'x'; 1 << 20]).unwrap();
+    for without_end in [
+        |stream: UnixStream| send_without_end(stream, BEGINNINGS[0]),
+        |stream: UnixStream| send_without_end(stream, BEGINNINGS[1]),
+    ] {
+        each(SHORT, true, without_end, |name, end| {
+            let status = match name {
+                "listen" | "record" | "replay" | "status" | "top" => 0,
+                _ => 5,
+            };
+            assert_eq!(end.status, Some(status), "{name}: {end:?}");
+        });
     }
-    stream.write_all(b"\"}\n{\"topic\":\"t\",\"message\":5}\n").unwrap();
-    assert_eq!(listening.json()["message"], 5);
-    let said = listening.error_with("socket-ipc: the server sent");
-    assert!(said.contains("a message of 268435482 bytes: over the limit of 4194304 bytes"), "{said}");
-    let status = std::fs::read_to_string(format!("/proc/{}/status", listening.child.id())).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
-    let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
-    assert!(peak < 64 * 1024, "{peak} KiB");
+    for (begin, filling, end) in BEGINNINGS {
+        let place = Place::new();
+        let path = place.socket();
+        let listener = UnixListener::bind(&path).unwrap();
+        let listening = Running::start(["listen", &path]);
+        let mut stream = accept(&listener);
+        stream.set_write_timeout(Some(DEADLINE)).unwrap();
+        stream.write_all(begin).unwrap();
+        for _ in 0..256 {
+            stream.write_all(&[filling; 1 << 20]).unwrap();
+        }
+        stream.write_all(end).unwrap();
+        stream.write_all(b"\n{\"topic\":\"t\",\"message\":5}\n").unwrap();
+        assert_eq!(listening.json()["message"], 5);
+        let said = listening.error_with("socket-ipc: the server sent");
+        let len = (256 << 20) + begin.len() + end.len();
+        assert!(
+            said.contains(&format!("a message of {len} bytes: over the limit of 4194304 bytes")),
+            "{said}"
+        );
+        let status = std::fs::read_to_string(format!("/proc/{}/status", listening.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let peak: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(peak < 64 * 1024, "{peak} KiB");
+    }
+}
+
+fn send_without_end(mut stream: UnixStream, (begin, filling, _): (&[u8], u8, &[u8])) {
+    let _ = stream.write_all(begin);
+    let part = vec![filling; 1 << 20];
+    // A gigabyte, unless the peer goes before.
+    for _ in 0..1024 {
+        if stream.write_all(&part).is_err() {
+            return;
+        }
+    }
 }
 
 #[test]

@@ -1,13 +1,33 @@
-//! Output on a terminal: pretty JSON, and `status` of a server that has something to do.
+//! Output on a terminal: pretty JSON, and `status` of a server that has something to do, or goes.
 
 use std::sync::mpsc::channel;
+use std::time::Instant;
 
 use futures_util::stream::{self, StreamExt as _};
 use serde_json::Value;
-use socket_ipc::ErrorReply;
+use socket_ipc::description::STATS;
+use socket_ipc::{ErrorReply, TopicTraffic};
 
 use super::command::{DEADLINE, Place, Running, on_a_terminal, run};
 use super::*;
+
+#[test]
+fn status_of_a_server_that_goes_meanwhile_is_no_connection() {
+    let place = Place::new();
+    let path = place.socket();
+    let ours = Ours::built(&path, |builder| builder.describe(), |_server| {});
+    let status = Running::start(["status", &path, "--interval", "60"]);
+    // Its first request for stats has its reply.
+    let start = Instant::now();
+    let asked = |topic: &TopicTraffic| topic.topic == STATS && topic.sent.messages > 0;
+    while !ours.server.stats().topics.iter().any(asked) {
+        assert!(start.elapsed() < DEADLINE, "no request for stats came");
+        std::thread::yield_now();
+    }
+    drop(ours);
+    let why = status.end().failed(3);
+    assert!(why.starts_with("lost the server: "), "{why}");
+}
 
 #[test]
 fn pretty_is_for_terminals_alone() {

@@ -26,7 +26,7 @@ pub(crate) struct Arguments {
 const STATUSES: &str = "\
 Exit status:
   0  well done; also when Ctrl-C, SIGTERM, or the end of the program that reads it ends `listen`,
-     `serve`, `nodes`, or the stream of a `request`
+     `serve`, `record`, `top`, `nodes`, or the stream of a `request`
   1  any other error, such as a server that speaks another wire
   2  a mistake in the arguments
   3  no connection, or it was lost
@@ -179,8 +179,9 @@ pub(crate) struct Listen {
 
 const SEND: &str = "\
 It ends when all has been written. The JSON travels as it is given, whatever its numbers. Without
-JSON it sends null, but not where standard input holds something that would be ignored. While it
-waits, an error reply to the message ends it with exit status 4: an `error` with a code and a text.
+JSON it sends null, but not where standard input holds, or may come to hold, something that would be
+ignored. While it waits, an error reply to the message ends it with exit status 4: an `error` with a
+code and a text.
 
 Example: socket-ipc send /tmp/myApp.sock hello '{\"name\":\"shell\"}' --wait greeting
 Example: seq 3 | socket-ipc send /tmp/myApp.sock number -
@@ -339,9 +340,10 @@ pub(crate) enum IntegersName {
 }
 
 const STATUS: &str = "\
-It exits with 0 if the server is alive, with 3 if there is none, or it accepts no client, and with
-1 if it speaks another wire. Neither its own connection nor its own messages count. In a pipe it
-prints one line, whose description, stats and rates are null where the server gives none:
+It exits with 0 if the server is alive, with 3 if there is none, if it goes meanwhile, or if it
+accepts no client, and with 1 if it speaks another wire. Neither its own connection nor messages
+about the server itself count. In a pipe it prints one line, whose description, stats and rates are
+null where the server gives none:
   {\"path\":\"/tmp/myApp.sock\",\"alive\":true,\"process\":42,\"program\":\"myApp\",\"user\":1000,
    \"name\":\"me\",\"description\":{…},\"stats\":{…},\"rates\":{\"received\":9.5,\"sent\":0.0}}
 Rates are messages a second, between two looks at the metrics.

@@ -28,7 +28,7 @@ pub(crate) struct Record {
     /// The topics to record: all, unless some are given
     #[arg(value_name = "TOPIC")]
     pub(crate) topics: Vec<String>,
-    /// Go on at the end of the file, if there is one
+    /// Go on at the end of the recording, if there is one
     #[arg(long)]
     pub(crate) append: bool,
 }

@@ -63,7 +63,7 @@ impl OtherWire {
 /// A connection whose first bytes are judged as they are read.
 pub(crate) struct Watched {
     stream: UnixStream,
-    /// What has arrived, until that is enough to judge it.
+    /// What has arrived, from its first byte that is no white space on, until that is enough to judge it.
     first: Option<Vec<u8>>,
     other_wire: OtherWire,
 }
@@ -71,8 +71,10 @@ pub(crate) struct Watched {
 impl Watched {
     fn judge(&mut self, arrived: &[u8]) {
         let Some(first) = &mut self.first else { return };
-        first.extend_from_slice(arrived);
-        match judge(self.other_wire.wire, first, arrived.is_empty()) {
+        let is_end = arrived.is_empty();
+        // White space before the first message says nothing, and there may be any amount of it.
+        first.extend_from_slice(if first.is_empty() { arrived.trim_ascii_start() } else { arrived });
+        match judge(self.other_wire.wire, first, is_end) {
             Verdict::Unsure => return,
             Verdict::Own => {}
             Verdict::Other(text) => drop(self.other_wire.found.send_replace(Some(text))),

@@ -27,7 +27,7 @@ impl Reader {
             return Self::Program;
         }
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
-        let colours = set("NO_COLOR").is_none() && set("TERM").is_none_or(|terminal| terminal != "dumb");
+        let colours = set("NO_COLOR").is_none() && is_screen();
         Self::Person { colours }
     }
 
@@ -141,6 +141,11 @@ fn write(output: &Output) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
+}
+
+/// Whether the terminal can be drawn on, rather than printed on line by line.
+pub(crate) fn is_screen() -> bool {
+    std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
 }
 
 /// Writes a part of the screen of a terminal. `terminal` alone does, whose texts hold no control characters of others.

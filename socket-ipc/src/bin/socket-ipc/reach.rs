@@ -23,7 +23,7 @@ pub(crate) struct Reached {
     pub(crate) client: Client,
     /// The peer that listens on the socket, once the client is connected.
     pub(crate) peer: Arc<OnceLock<Peer>>,
-    other_wire: OtherWire,
+    pub(crate) other_wire: OtherWire,
 }
 
 /// Makes a client of the server. It gives up after one attempt to connect, unless `--retry` makes it wait for the
@@ -43,6 +43,7 @@ fn patient(server: &Place, patience: &Patience, watches: bool) -> Reached {
         let builder = builder.connect_timeout(patience.connect_timeout);
         if patience.retry { builder } else { builder.give_up_after(1) }
     });
+    reached.say_what_is_wrong();
     if patience.retry {
         say_what_is_new(&reached.client);
     }
@@ -56,8 +57,15 @@ pub(crate) fn lasting_client(server: &Place) -> Result<Reached, Failure> {
         return Err(Failure::new(Status::Usage, format!("cannot connect to {path}: {error}")));
     }
     let reached = made(server, true, |builder| builder);
+    reached.say_what_is_wrong();
     say_what_is_new(&reached.client);
     Ok(reached)
+}
+
+/// Makes a client that connects again and again once it has connected, and says nothing by itself: its command may have
+/// the terminal.
+pub(crate) fn quiet_client(server: &Place, patience: &Patience) -> Reached {
+    made(server, true, |builder| builder.connect_timeout(patience.connect_timeout))
 }
 
 /// `watches` is whether the first bytes of the server are judged.
@@ -77,7 +85,6 @@ fn made(server: &Place, watches: bool, options: impl FnOnce(ClientBuilder) -> Cl
     };
     let builder = options(Client::builder(&server.path).wire(server.wire()));
     let client = if watches { builder.connector(connector) } else { builder }.build();
-    say_what_is_wrong(&client, other_wire.clone());
     Reached { client, peer, other_wire }
 }
 
@@ -89,15 +96,17 @@ impl Reached {
     ) -> Result<T, Failure> {
         self.other_wire.or(work).await
     }
-}
 
-/// Reports decode errors on standard error, unless the server turned out to speak another wire, which is said at the end.
-fn say_what_is_wrong(client: &Client, other_wire: OtherWire) {
-    client.on_message_error(move |error| {
-        if !other_wire.is_found() {
-            say(format_args!("the server sent {error}"));
-        }
-    });
+    /// Reports decode errors on standard error, unless the server turned out to speak another wire, which is said at the
+    /// end.
+    pub(crate) fn say_what_is_wrong(&self) {
+        let other_wire = self.other_wire.clone();
+        self.client.on_message_error(move |error| {
+            if !other_wire.is_found() {
+                say(format_args!("the server sent {error}"));
+            }
+        });
+    }
 }
 
 async fn connect(path: &Path) -> io::Result<UnixStream> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, TryLockError};
@@ -12,14 +12,14 @@ use socket_ipc::RawMessage;
 use tokio::sync::mpsc;
 
 use crate::arguments_recording::Record;
-use crate::failure::{Failure, say};
+use crate::failure::{Failure, Status, say};
 use crate::{listen, output, reach, recording, running};
 
 pub(crate) fn run(arguments: Record) -> Result<(), Failure> {
     let Record { server, file, topics, append } = arguments;
     let (failed, mut failure) = mpsc::channel(1);
-    let recorder = Arc::new(Mutex::new(Some(Recorder::open(file, append)?)));
     let reached = reach::lasting_client(&server)?;
+    let recorder = Arc::new(Mutex::new(Some(Recorder::open(file, append)?)));
     let client = &reached.client;
     let record = {
         let recorder = Arc::clone(&recorder);
@@ -44,6 +44,7 @@ pub(crate) fn run(arguments: Record) -> Result<(), Failure> {
         }
     }
     listen::say_what_happens(client, server.path.display().to_string());
+    let ended = Arc::clone(&recorder);
     let work = async move {
         let recording = async {
             reached.client.connect().await?;
@@ -52,26 +53,38 @@ pub(crate) fn run(arguments: Record) -> Result<(), Failure> {
                 () = reached.client.closed() => Ok(()),
             }
         };
-        reached.or_other_wire(recording).await
+        let recorded = reached.or_other_wire(recording).await;
+        if recorded.is_err()
+            && let Some(Recorder { path, is_new: true, messages: 0, .. }) = take(&ended).await
+        {
+            // A file without a message would only be in the way of the next attempt. If it stays, its name is said then.
+            let _ = std::fs::remove_file(path);
+        }
+        recorded
     };
-    running::until_signal(work, finish(&recorder))
-}
-
-/// Waits for the line that is being written, and says how many there are.
-async fn finish(recorder: &Mutex<Option<Recorder>>) {
-    loop {
-        let recorder = match recorder.try_lock() {
-            Ok(mut recorder) => recorder.take(),
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().take(),
-            Err(TryLockError::WouldBlock) => {
-                tokio::time::sleep(Duration::from_millis(1)).await;
-                continue;
-            }
-        };
-        if let Some(Recorder { path, messages, .. }) = recorder {
+    running::until_signal(work, async {
+        if let Some(Recorder { path, messages, .. }) = take(&recorder).await {
             say(format_args!("recorded {messages} messages in {}", path.display()));
         }
-        return;
+    })
+}
+
+/// Waits for the line that is being written, and ends the recording.
+async fn take(recorder: &Mutex<Option<Recorder>>) -> Option<Recorder> {
+    loop {
+        if let Some(taken) = try_take(recorder) {
+            return taken;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}
+
+/// Ends the recording, unless a line is being written.
+fn try_take(recorder: &Mutex<Option<Recorder>>) -> Option<Option<Recorder>> {
+    match recorder.try_lock() {
+        Ok(mut recorder) => Some(recorder.take()),
+        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner().take()),
+        Err(TryLockError::WouldBlock) => None,
     }
 }
 
@@ -79,6 +92,8 @@ async fn finish(recorder: &Mutex<Option<Recorder>>) {
 struct Recorder {
     path: PathBuf,
     file: File,
+    /// Whether the file is made here.
+    is_new: bool,
     /// How long the file is up to its last whole line, in bytes; `None` if it is no regular file.
     len: Option<u64>,
     messages: u64,
@@ -88,19 +103,26 @@ impl Recorder {
     fn open(path: PathBuf, append: bool) -> Result<Self, Failure> {
         let options =
             OpenOptions::new().read(append).append(true).create_new(!append).create(append).to_owned();
-        let opened = options.open(&path).and_then(|file| {
-            let found = file.metadata()?;
-            let len = if found.is_file() { Some(end_of_lines(&path, &file, found.len())?) } else { None };
-            Ok((file, len))
-        });
-        match opened {
-            Ok((file, len)) => Ok(Self { path, file, len, messages: 0 }),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Failure::other(format!(
-                "{} exists already; go on at its end with --append, or name another file",
-                path.display()
-            ))),
-            Err(error) => Err(unwritable(&path, &error)),
+        let file = match options.open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                return Err(Failure::other(format!(
+                    "{} exists already; go on at its end with --append, or name another file",
+                    path.display()
+                )));
+            }
+            Err(error) => return Err(unwritable(&path, &error)),
+        };
+        if file.is_terminal() {
+            // Topics and messages could control it.
+            return Err(Failure::new(
+                Status::Usage,
+                format!("{} is a terminal: name a file, or see the messages with `listen`", path.display()),
+            ));
         }
+        let found = file.metadata().map_err(|error| unwritable(&path, &error))?;
+        let len = if found.is_file() { Some(end_of_lines(&path, &file, found.len())?) } else { None };
+        Ok(Self { path, file, is_new: !append, len, messages: 0 })
     }
 
     /// Writes a line at once, so that it is in the file whatever happens to this process. What a full disk took of it is
@@ -128,29 +150,29 @@ fn unwritable(path: &Path, error: &io::Error) -> Failure {
 }
 
 /// Returns the end of the last whole line of a file that is recorded to again, and removes an unfinished one behind it.
-fn end_of_lines(path: &Path, file: &File, len: u64) -> io::Result<u64> {
-    const PIECE: u64 = 64 * 1024;
-    let mut tail = Vec::new();
-    let mut begin = len;
-    while begin > 0 && !tail.contains(&b'\n') {
-        let piece = PIECE.min(begin);
-        begin -= piece;
-        let mut bytes = vec![0; piece as usize];
-        file.read_exact_at(&mut bytes, begin)?;
-        bytes.append(&mut tail);
-        tail = bytes;
-    }
+/// Anything else behind it is not of a recording, and stays.
+fn end_of_lines(path: &Path, file: &File, len: u64) -> Result<u64, Failure> {
+    let failed = |error| unwritable(path, &error);
+    let begin = len.saturating_sub(recording::LINE_LEN as u64 + 1);
+    let mut tail = vec![0; (len - begin) as usize];
+    file.read_exact_at(&mut tail, begin).map_err(failed)?;
     let last = tail.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
     let unfinished = &tail[last..];
     if unfinished.is_empty() {
         return Ok(len);
     }
     if recording::parse(unfinished).is_ok() {
-        (&*file).write_all(b"\n")?;
+        (&*file).write_all(b"\n").map_err(failed)?;
         return Ok(len + 1);
+    }
+    if !recording::may_be_unfinished(unfinished) {
+        return Err(Failure::other(format!(
+            "{} is no recording: its last line is no recorded message; name another file",
+            path.display()
+        )));
     }
     say(format_args!("the last line of {} was unfinished, and is removed", path.display()));
     let whole = len - unfinished.len() as u64;
-    file.set_len(whole)?;
+    file.set_len(whole).map_err(failed)?;
     Ok(whole)
 }

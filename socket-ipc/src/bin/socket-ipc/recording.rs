@@ -20,6 +20,12 @@ const AHEAD: usize = 16;
 /// versions add.
 const BESIDE: usize = 64 * 1024;
 
+/// How long a line may be at most, in bytes.
+pub(crate) const LINE_LEN: usize = limits::MESSAGE_LEN + BESIDE;
+
+/// How `record` begins each line.
+const BEGINNING: &[u8] = br#"{"time":""#;
+
 /// A recorded message.
 #[derive(Debug)]
 pub(crate) struct Entry {
@@ -83,17 +89,16 @@ impl<R: BufRead> EntryReader<R> {
         loop {
             line.clear();
             self.number += 1;
-            let limit = limits::MESSAGE_LEN + BESIDE;
-            let mut input = self.input.by_ref().take(limit as u64 + 1);
+            let mut input = self.input.by_ref().take(LINE_LEN as u64 + 1);
             let len = input.read_until(b'\n', &mut line).map_err(|error| unreadable(&self.path, &error))?;
             self.read += len as u64;
             let (path, number) = (self.path.display(), self.number);
             if len == 0 {
                 return Ok(None);
             }
-            if len > limit {
+            if len > LINE_LEN {
                 return Err(Failure::other(format!(
-                    "line {number} of {path} is longer than any message: over {limit} bytes"
+                    "line {number} of {path} is longer than any message: over {LINE_LEN} bytes"
                 )));
             }
             if line.trim_ascii().is_empty() {
@@ -131,4 +136,9 @@ pub(crate) fn parse(line: &[u8]) -> Result<(Timestamp, String, Box<RawValue>), S
     let Line { time, topic, message } = serde_json::from_slice(line).map_err(|error| error.to_string())?;
     let time = time.parse().map_err(|error| format!("`time`: {error}"))?;
     Ok((time, topic, message))
+}
+
+/// Whether bytes without a newline may be the beginning of a line that was being recorded.
+pub(crate) fn may_be_unfinished(bytes: &[u8]) -> bool {
+    bytes.len() <= LINE_LEN && bytes.iter().zip(BEGINNING).all(|(byte, expected)| byte == expected)
 }

@@ -13,11 +13,11 @@ pub(crate) fn run(arguments: Replay) -> Result<(), Failure> {
     let Replay { file, server, selection, patience } = arguments;
     running::to_the_end(async move {
         let player = Player::open(&file, selection, true)?;
-        let reached = reach::sending_client(&server, &patience);
+        let reached = reach::client(&server, &patience);
         let client = &reached.client;
         let mut loss = Loss::of(client);
         client.connect().await?;
-        send::deliver(client, &mut loss, queue(client, player)).await?;
+        reached.or_other_wire(send::deliver(client, &mut loss, queue(client, player))).await?;
         client.close().await;
         Ok(())
     })

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use serde_json::value::RawValue;
-use socket_ipc::{Client, RawMessage, RequestError, Stats};
+use serde_json::value::{RawValue, to_raw_value};
+use socket_ipc::{Client, ErrorReply, RawMessage, RequestError, Stats, TopicTraffic, Traffic};
 
 use crate::arguments::Status;
 use crate::failure::{Failure, say};
@@ -13,25 +13,24 @@ use crate::output::{self, Output, Reader};
 use crate::paint::{self, Shown};
 use crate::peer::Peer;
 use crate::rates::Rates;
-use crate::{description, rates, reach, running};
+use crate::reach::{self, Loss};
+use crate::{description, rates, running};
 
 pub(crate) fn run(arguments: Status) -> Result<(), Failure> {
     let Status { server, timeout, interval, patience } = arguments;
     running::to_the_end(async move {
         let reached = reach::client(&server, &patience);
         let client = &reached.client;
+        let mut loss = Loss::of(client);
         client.connect().await?;
         let looking = async {
             // Both requests run at once: a server that does not reply to one does not reply to the other.
             let (description, stats) =
                 (description::describe(client, timeout), description::stats(client, timeout));
-            let (description, stats) = (description.await, stats.await.ok());
-            if let Err(error @ RequestError::ConnectionLost { .. }) = description {
-                // It is not alive any more.
-                return Err(Failure::from(error));
-            }
+            let (description, stats) = (description.await, stats.await);
+            let (description, stats) = (unless_gone(description)?, unless_gone(stats)?.ok());
             let rates = match stats.as_ref().map(RawMessage::decode::<Stats>) {
-                Some(Ok(before)) => look_again(client, &before, interval, timeout).await,
+                Some(Ok(before)) => look_again(client, &mut loss, &before, interval, timeout).await?,
                 _ => None,
             };
             Ok((description, stats, rates))
@@ -68,12 +67,43 @@ struct Report {
     rates: Option<Rates>,
 }
 
-/// Requests the stats again after a while; `None` if the server does not reply any more.
-async fn look_again(client: &Client, before: &Stats, interval: Duration, timeout: Duration) -> Option<Rates> {
+type Reply = Result<RawMessage<'static>, RequestError<RawMessage<'static>>>;
+
+/// Fails if the server has gone: it is not alive any more.
+fn unless_gone(reply: Reply) -> Result<Reply, Failure> {
+    match reply {
+        Err(error) if is_gone(&error) => Err(error.into()),
+        reply => Ok(reply),
+    }
+}
+
+fn is_gone(error: &RequestError<RawMessage<'static>>) -> bool {
+    match error {
+        RequestError::ConnectionLost { .. } | RequestError::Send(_) => true,
+        RequestError::Rejected { reply, .. } => reply.code() == ErrorReply::CLOSING,
+        _ => false,
+    }
+}
+
+/// Requests the stats again after a while; `None` if the server does not reply any more. Fails if it goes meanwhile.
+async fn look_again(
+    client: &Client,
+    loss: &mut Loss,
+    before: &Stats,
+    interval: Duration,
+    timeout: Duration,
+) -> Result<Option<Rates>, Failure> {
     let started = Instant::now();
-    tokio::time::sleep(interval).await;
-    let after = description::stats(client, timeout).await.ok()?;
-    Some(Rates::between(before, &after.decode().ok()?, started.elapsed()))
+    let looking = async {
+        tokio::time::sleep(interval).await;
+        description::stats(client, timeout).await
+    };
+    let after = tokio::select! {
+        failure = loss.failure() => return Err(failure),
+        after = looking => unless_gone(after)?,
+    };
+    let after = after.ok().and_then(|after| after.decode().ok());
+    Ok(after.map(|after| Rates::between(before, &after, started.elapsed())))
 }
 
 /// A message as it arrived, in one line.
@@ -81,17 +111,56 @@ fn raw(message: Option<&RawMessage<'_>>) -> Option<Box<RawValue>> {
     RawValue::from_string(paint::json_line(message?.as_str())).ok()
 }
 
-/// Stats as they arrived, in one line, without the connection of this command.
+/// The fields of an object, as they arrived.
+type Fields = BTreeMap<String, Box<RawValue>>;
+
+/// Stats as they arrived, in one line, without the connection of this command, and without the messages that are about
+/// the server itself.
 fn without_itself(stats: &RawMessage<'_>) -> Option<Box<RawValue>> {
-    let mut fields: BTreeMap<String, Box<RawValue>> = stats.decode().ok()?;
+    let mut fields: Fields = stats.decode().ok()?;
     for name in ["open_connections", "total_connections"] {
-        let Some(count) = fields.get_mut(name) else { continue };
-        if let Ok(connections) = count.get().parse::<u64>() {
-            *count = serde_json::value::to_raw_value(&connections.saturating_sub(1)).ok()?;
+        subtract(&mut fields, name, 1);
+    }
+    if let Some(topics) = fields.get_mut("topics") {
+        let rows: Vec<Box<RawValue>> = serde_json::from_str(topics.get()).ok()?;
+        let mut own = Vec::new();
+        let others: Vec<_> = rows
+            .into_iter()
+            .filter(|row| match serde_json::from_str::<TopicTraffic>(row.get()) {
+                Ok(row) if description::is_about_the_server(&row.topic) => {
+                    own.push(row);
+                    false
+                }
+                _ => true,
+            })
+            .collect();
+        *topics = to_raw_value(&others).ok()?;
+        for TopicTraffic { received, sent, .. } in own {
+            subtract_traffic(&mut fields, "received", received);
+            subtract_traffic(&mut fields, "sent", sent);
         }
     }
     let text = serde_json::to_string(&fields).ok()?;
     RawValue::from_string(paint::json_line(&text)).ok()
+}
+
+fn subtract_traffic(fields: &mut Fields, name: &str, own: Traffic) {
+    let Some(total) = fields.get_mut(name) else { return };
+    let Ok(mut counts) = serde_json::from_str::<Fields>(total.get()) else { return };
+    subtract(&mut counts, "messages", own.messages);
+    subtract(&mut counts, "bytes", own.bytes);
+    if let Ok(counts) = to_raw_value(&counts) {
+        *total = counts;
+    }
+}
+
+fn subtract(fields: &mut Fields, name: &str, own: u64) {
+    let Some(count) = fields.get_mut(name) else { return };
+    if let Ok(number) = count.get().parse::<u64>()
+        && let Ok(others) = to_raw_value(&number.saturating_sub(own))
+    {
+        *count = others;
+    }
 }
 
 fn for_people(

@@ -21,19 +21,20 @@ use crate::output;
 /// The whole terminal, until it is dropped.
 pub(crate) struct Screen {
     terminal: Terminal<Sequences>,
-    /// How standard input was before, if it is a terminal.
-    before: Option<Termios>,
+    /// Gives the terminal back.
+    _before: Before,
 }
 
 impl Screen {
     pub(crate) fn open(colours: bool) -> Result<Self, Failure> {
+        // From here on, every error gives the terminal back.
+        let before = Before(raise());
         // The other screen, so that what was there before comes back; no cursor.
         output::write_screen("\x1b[?1049h\x1b[?25l").map_err(|error| unwritten(&error))?;
-        let before = raise();
         let terminal = Terminal::new(Sequences { text: String::new(), colours, at: None });
         let mut terminal = terminal.map_err(|error| unwritten(&error))?;
         terminal.clear().map_err(|error| unwritten(&error))?;
-        Ok(Self { terminal, before })
+        Ok(Self { terminal, _before: before })
     }
 
     pub(crate) fn draw(&mut self, draw: impl FnOnce(&mut Buffer)) -> Result<(), Failure> {
@@ -41,11 +42,14 @@ impl Screen {
     }
 }
 
-impl Drop for Screen {
+/// How standard input was before, if it is a terminal. The terminal is that again when this is dropped.
+struct Before(Option<Termios>);
+
+impl Drop for Before {
     fn drop(&mut self) {
         // If the terminal is gone, there is nothing to give back.
         let _ = output::write_screen("\x1b[0m\x1b[?25h\x1b[?1049l");
-        if let Some(before) = &self.before {
+        if let Some(before) = &self.0 {
             let _ = tcsetattr(io::stdin(), OptionalActions::Flush, before);
         }
     }
@@ -55,12 +59,15 @@ fn unwritten(error: &io::Error) -> Failure {
     Failure::other(format!("cannot draw on the terminal: {error}"))
 }
 
-/// Has each key read at once, without being shown. Ctrl-C stays a signal, and Ctrl-Z does nothing.
+/// Has each key read at once, without being shown. Ctrl-C stays a signal; Ctrl-Z and Ctrl-\ do nothing, because what they
+/// do leaves the terminal as it is.
 fn raise() -> Option<Termios> {
     let before = tcgetattr(io::stdin()).ok()?;
     let mut raised = before.clone();
     raised.local_modes -= LocalModes::ICANON | LocalModes::ECHO;
-    raised.special_codes[SpecialCodeIndex::VSUSP] = 0;
+    for key in [SpecialCodeIndex::VSUSP, SpecialCodeIndex::VQUIT] {
+        raised.special_codes[key] = 0;
+    }
     tcsetattr(io::stdin(), OptionalActions::Flush, &raised).ok()?;
     Some(before)
 }

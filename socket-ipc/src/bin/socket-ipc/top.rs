@@ -1,7 +1,7 @@
 //! `top`: the rates of a server's topics, its clients and its queues, again and again.
 
 use std::future::pending;
-use std::sync::{Arc, Mutex, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -9,23 +9,31 @@ use tokio::sync::mpsc;
 
 use crate::arguments_watching::{Column, Top};
 use crate::failure::Failure;
-use crate::output::{Printer, Reader};
+use crate::output::{self, Printer, Reader};
 use crate::running;
 use crate::terminal::{self, Screen};
 use crate::top_look::{Look, Watch};
 use crate::top_picture::View;
 
-/// The screen, until the command ends.
-type Shared = Arc<Mutex<Option<Screen>>>;
-
 pub(crate) fn run(arguments: Top) -> Result<(), Failure> {
     let (printer, broken) = Printer::new();
     let path = arguments.server.path.display().to_string();
     match Reader::find() {
-        Reader::Program => {
+        Reader::Person { colours } if output::is_screen() => {
+            let screen = Shared::default();
+            let restored = Arc::clone(&screen);
+            let work = async move {
+                let looks = looks(&arguments, true).await?;
+                let view = View::new(path, arguments.sort);
+                Drawn { view, screen }.follow(colours, looks).await
+            };
+            running::until_told(work, broken, restore(restored))
+        }
+        _ => {
             let work = async move {
                 let mut looks = looks(&arguments, false).await?;
-                while let Some(mut look) = looks.recv().await {
+                while let Some(look) = looks.recv().await {
+                    let mut look = look?;
                     look.sort(arguments.sort, false);
                     printer.json(&serde_json::to_string(&look).unwrap_or_default());
                 }
@@ -33,31 +41,22 @@ pub(crate) fn run(arguments: Top) -> Result<(), Failure> {
             };
             running::until_told(work, broken, async {})
         }
-        Reader::Person { colours } => {
-            let screen = Shared::default();
-            let restored = Arc::clone(&screen);
-            let work = async move {
-                let looks = looks(&arguments, true).await?;
-                let view = View::new(path, arguments.sort);
-                let screen = Drawn { view, screen };
-                screen.set(Some(Screen::open(colours)?));
-                screen.follow(looks).await
-            };
-            running::until_told(work, broken, restore(restored))
-        }
     }
 }
 
-/// Looks at the server at every interval, in a task of its own, until there are as many looks as were wanted.
-async fn looks(arguments: &Top, on_screen: bool) -> Result<mpsc::Receiver<Look>, Failure> {
+/// The looks at a server, until there are as many as were wanted, or one fails.
+type Looks = mpsc::Receiver<Result<Look, Failure>>;
+
+/// Looks at the server at every interval, in a task of its own.
+async fn looks(arguments: &Top, on_screen: bool) -> Result<Looks, Failure> {
     let mut watch = Watch::start(arguments, on_screen).await?;
     let (sender, looks) = mpsc::channel(1);
     let (interval, count) = (arguments.interval, arguments.count.unwrap_or(u64::MAX));
     tokio::spawn(async move {
         for _ in 0..count {
-            tokio::time::sleep(interval).await;
-            let look = watch.look().await;
-            if sender.send(look).await.is_err() {
+            let look = watch.look_after(interval).await;
+            let failed = look.is_err();
+            if sender.send(look).await.is_err() || failed {
                 return;
             }
         }
@@ -65,15 +64,38 @@ async fn looks(arguments: &Top, on_screen: bool) -> Result<mpsc::Receiver<Look>,
     Ok(looks)
 }
 
+/// The screen while the command runs.
+type Shared = Arc<Mutex<Shown>>;
+
+#[derive(Default)]
+struct Shown {
+    screen: Option<Screen>,
+    /// The command ends, and opens no screen any more.
+    is_over: bool,
+}
+
+impl Shown {
+    /// Gives the terminal back.
+    fn end(&mut self) {
+        *self = Self { screen: None, is_over: true };
+    }
+}
+
 /// Gives the terminal back, once nothing is drawn any more.
 async fn restore(screen: Shared) {
-    loop {
-        match screen.try_lock() {
-            Ok(mut screen) => return drop(screen.take()),
-            Err(TryLockError::Poisoned(poisoned)) => return drop(poisoned.into_inner().take()),
-            Err(TryLockError::WouldBlock) => tokio::time::sleep(Duration::from_millis(1)).await,
-        }
+    while !is_restored(&screen) {
+        tokio::time::sleep(Duration::from_millis(1)).await;
     }
+}
+
+/// Gives the terminal back, unless it is being opened or drawn on.
+fn is_restored(screen: &Mutex<Shown>) -> bool {
+    match screen.try_lock() {
+        Ok(mut shown) => shown.end(),
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().end(),
+        Err(TryLockError::WouldBlock) => return false,
+    }
+    true
 }
 
 /// What is on the screen.
@@ -83,23 +105,39 @@ struct Drawn {
 }
 
 impl Drawn {
-    fn set(&self, screen: Option<Screen>) {
-        *self.screen.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = screen;
+    fn shown(&self) -> MutexGuard<'_, Shown> {
+        self.screen.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
     /// Draws each look, until there are no more, or a key quits.
-    async fn follow(mut self, mut looks: mpsc::Receiver<Look>) -> Result<(), Failure> {
+    async fn follow(mut self, colours: bool, looks: Looks) -> Result<(), Failure> {
+        self.open(colours)?;
+        let followed = self.draw_each(looks).await;
+        self.shown().end();
+        followed
+    }
+
+    /// Opens the screen under its lock: a signal that comes meanwhile waits for it, and gives the terminal back.
+    fn open(&self, colours: bool) -> Result<(), Failure> {
+        let mut shown = self.shown();
+        if !shown.is_over {
+            shown.screen = Some(Screen::open(colours)?);
+        }
+        Ok(())
+    }
+
+    async fn draw_each(&mut self, mut looks: Looks) -> Result<(), Failure> {
         let mut keys = terminal::keys();
         let mut resized = signal(SignalKind::window_change()).ok();
         loop {
             self.draw()?;
             tokio::select! {
                 look = looks.recv() => match look {
-                    Some(look) => self.view.see(look),
-                    None => break,
+                    Some(look) => self.view.see(look?),
+                    None => return Ok(()),
                 },
                 key = next_key(&mut keys) => match key {
-                    b'q' | b'Q' => break,
+                    b'q' | b'Q' => return Ok(()),
                     b'p' | b' ' => self.view.pause(),
                     b's' => self.view.sort = next(self.view.sort),
                     b'r' => self.view.reversed = !self.view.reversed,
@@ -108,13 +146,11 @@ impl Drawn {
                 () = next_size(&mut resized) => {}
             }
         }
-        self.set(None);
-        Ok(())
     }
 
     fn draw(&mut self) -> Result<(), Failure> {
-        let mut screen = self.screen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        match screen.as_mut() {
+        let mut shown = self.screen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match &mut shown.screen {
             Some(screen) => screen.draw(|buffer| self.view.draw(buffer)),
             // A signal has ended the command.
             None => Ok(()),

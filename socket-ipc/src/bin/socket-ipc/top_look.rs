@@ -1,17 +1,19 @@
 //! A look at a server: what its stats and its messages say of the time since the last one.
 
-use std::cmp::Ordering;
+use std::cmp;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use socket_ipc::{Client, ConnectError, RequestError, Stats, TopicTraffic};
+use socket_ipc::{Client, CloseCause, ConnectError, RequestError, Stats, TopicTraffic};
 
 use crate::arguments_watching::{Column, Top};
+use crate::description;
 use crate::failure::{Failure, say};
-use crate::{description, reach};
+use crate::reach::{self, Reached};
 
 /// How many topics are told apart by what arrived. A server may invent any number of them.
 const TOPICS: usize = 1_000;
@@ -24,6 +26,9 @@ const PATIENCE: (Duration, Duration) = (Duration::from_millis(500), Duration::fr
 pub(crate) struct Look {
     pub(crate) time: String,
     pub(crate) up: bool,
+    /// Whether the server has replied with its stats once.
+    #[serde(skip)]
+    pub(crate) described: bool,
     pub(crate) clients: Option<u64>,
     pub(crate) received: Option<f64>,
     pub(crate) sent: Option<f64>,
@@ -49,7 +54,7 @@ impl Look {
     pub(crate) fn sort(&mut self, column: Column, reversed: bool) {
         let by_rate = |rate: fn(&Row) -> f64| move |a: &Row, b: &Row| rate(b).total_cmp(&rate(a));
         let order = |a: &Row, b: &Row| match column {
-            Column::Topic => Ordering::Equal,
+            Column::Topic => cmp::Ordering::Equal,
             Column::Received => by_rate(|row| row.received.unwrap_or(-1.0))(a, b),
             Column::Sent => by_rate(|row| row.sent.unwrap_or(-1.0))(a, b),
             Column::Bytes => by_rate(|row| row.bytes.unwrap_or(-1.0))(a, b),
@@ -67,12 +72,22 @@ type Arrived = BTreeMap<String, u64>;
 
 /// A client that looks at its server.
 pub(crate) struct Watch {
-    client: Client,
+    reached: Reached,
     arrived: Arc<Mutex<Arrived>>,
-    /// Whether the server may know its stats.
-    describes_itself: bool,
+    knows_stats: KnowsStats,
+    /// Whether the client has connected again since the last look.
+    again: Arc<AtomicBool>,
     timeout: Duration,
     before: Sample,
+}
+
+/// Whether the server replies to the request for its stats.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum KnowsStats {
+    Perhaps,
+    /// It has replied once.
+    Yes,
+    No,
 }
 
 /// What was counted at a moment.
@@ -85,10 +100,8 @@ struct Sample {
 impl Watch {
     pub(crate) async fn start(arguments: &Top, on_screen: bool) -> Result<Self, Failure> {
         let Top { server, patience, interval, .. } = arguments;
-        let client = Client::builder(&server.path)
-            .wire(server.wire())
-            .connect_timeout(patience.connect_timeout)
-            .build();
+        let reached = reach::quiet_client(server, patience);
+        let client = &reached.client;
         let arrived = Arc::new(Mutex::new(Arrived::new()));
         let arriving = Arc::clone(&arrived);
         client.on_message(move |_, topic| {
@@ -100,51 +113,77 @@ impl Watch {
                 *arrived.entry(topic.to_owned()).or_default() += 1;
             }
         });
+        let again = Arc::new(AtomicBool::new(false));
+        let connected = Arc::clone(&again);
+        client.on_reconnect(move || connected.store(true, Ordering::Relaxed));
         // Lines on standard error would stand in the middle of the screen.
-        if on_screen {
-            connect(&client, patience.retry).await?;
-        } else {
-            client.on_message_error(|error| say(format_args!("the server sent {error}")));
-            if patience.retry {
-                reach::say_what_is_new(&client);
-            }
-            connect(&client, patience.retry).await?;
+        if !on_screen {
+            reached.say_what_is_wrong();
+        }
+        if !on_screen && patience.retry {
+            reach::say_what_is_new(client);
+        }
+        connect(client, patience.retry).await?;
+        if !on_screen {
             if !patience.retry {
-                reach::say_what_is_new(&client);
+                reach::say_what_is_new(client);
             }
             client.on_reconnect(|| say("connected to the server again"));
-            client.on_disconnect(|reason| say(format_args!("lost the server: {reason}; trying again")));
+            client.on_disconnect(|reason| {
+                // Otherwise the command is ending.
+                if !matches!(reason.cause, CloseCause::Closed) {
+                    say(format_args!("lost the server: {reason}; trying again"));
+                }
+            });
         }
         let before = Sample { at: Instant::now(), stats: None, arrived: Arrived::new() };
         let timeout = (*interval).clamp(PATIENCE.0, PATIENCE.1);
-        let mut watch = Self { client, arrived, describes_itself: true, timeout, before };
-        watch.before = watch.sample().await;
+        let mut watch = Self { reached, arrived, knows_stats: KnowsStats::Perhaps, again, timeout, before };
+        let other_wire = watch.reached.other_wire.clone();
+        watch.before = other_wire.or(async { Ok(watch.sample().await) }).await?;
         Ok(watch)
     }
 
-    pub(crate) async fn look(&mut self) -> Look {
-        let after = self.sample().await;
-        let look = between(&self.before, &after, self.client.is_connected());
-        self.before = after;
-        look
+    /// Looks again after a while. Fails if the server turns out to speak another wire.
+    pub(crate) async fn look_after(&mut self, interval: Duration) -> Result<Look, Failure> {
+        let other_wire = self.reached.other_wire.clone();
+        let looking = async {
+            tokio::time::sleep(interval).await;
+            let after = self.sample().await;
+            let described = self.knows_stats == KnowsStats::Yes;
+            let look = between(&self.before, &after, self.reached.client.is_connected(), described);
+            self.before = after;
+            Ok(look)
+        };
+        other_wire.or(looking).await
     }
 
     async fn sample(&mut self) -> Sample {
-        let stats = if self.describes_itself { self.stats().await } else { None };
+        // Another server may have taken the place of one that has no stats.
+        if self.again.swap(false, Ordering::Relaxed) && self.knows_stats == KnowsStats::No {
+            self.knows_stats = KnowsStats::Perhaps;
+        }
+        let stats = if self.knows_stats == KnowsStats::No { None } else { self.stats().await };
         let arrived = self.arrived.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
         Sample { at: Instant::now(), stats, arrived }
     }
 
     async fn stats(&mut self) -> Option<Stats> {
-        match description::stats(&self.client, self.timeout).await {
-            Ok(reply) => reply.decode().ok(),
+        match description::stats(&self.reached.client, self.timeout).await {
+            Ok(reply) => {
+                self.knows_stats = KnowsStats::Yes;
+                reply.decode().ok()
+            }
             Err(RequestError::NoResponder { .. }) => {
-                self.describes_itself = false;
+                self.knows_stats = KnowsStats::No;
                 None
             }
-            // One that never replied is of another kind, and takes the request for a message.
+            // One that never replied is of another kind, and takes the request for a message. Another one is busy, or
+            // stopped.
             Err(RequestError::Timeout { .. }) => {
-                self.describes_itself = self.before.stats.is_some();
+                if self.knows_stats == KnowsStats::Perhaps {
+                    self.knows_stats = KnowsStats::No;
+                }
                 None
             }
             Err(_) => None,
@@ -158,7 +197,7 @@ async fn connect(client: &Client, retry: bool) -> Result<(), ConnectError> {
 }
 
 /// The rates between two samples. Those of the server need its stats in both.
-fn between(before: &Sample, after: &Sample, up: bool) -> Look {
+fn between(before: &Sample, after: &Sample, up: bool, described: bool) -> Look {
     let seconds = after.at.duration_since(before.at).as_secs_f64().max(f64::MIN_POSITIVE);
     let rate =
         |before: u64, after: u64| (10.0 * after.saturating_sub(before) as f64 / seconds).round() / 10.0;
@@ -192,6 +231,7 @@ fn between(before: &Sample, after: &Sample, up: bool) -> Look {
     Look {
         time: format!("{:.3}", Timestamp::now()),
         up,
+        described,
         // Without this one.
         clients: stats.map(|stats| stats.open_connections.saturating_sub(1)),
         received,

@@ -105,6 +105,9 @@ fn summary(look: &Look) -> Vec<(String, Style)> {
     if !look.up {
         return vec![("the server is gone; trying again".to_owned(), warning)];
     }
+    if look.described && look.clients.is_none() {
+        return vec![("the server does not reply; asking again".to_owned(), warning)];
+    }
     let Look { clients: Some(clients), queued: Some(queued), slow_consumers: Some(slow), .. } = look else {
         let text = "the server does not describe itself: what reaches all its clients is shown, and no more";
         return vec![(text.to_owned(), plain)];

@@ -10,31 +10,27 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::value::RawValue;
 
-use crate::failure::{Failure, Status, say};
+use crate::failure::{Failure, Status};
 use crate::json::Given;
 
 /// How long a pipe that is open and empty is waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// The message that is given, or `null`. Fails if standard input holds something that nobody would read.
+/// The message that is given, or `null`. Fails if standard input holds, or may come to hold, something that nobody would
+/// read.
 pub(crate) fn or_null(given: Option<Given>) -> Result<Given, Failure> {
     if let Some(given) = given {
         return Ok(given);
     }
-    match of_standard_input() {
-        Holds::Something => Err(Failure::new(
-            Status::Usage,
-            "no JSON is given, and standard input holds something: write `-` to send that, or `null` to send null",
-        )),
-        Holds::NothingYet => {
-            say(format_args!(
-                "standard input is open, and nothing came within {PATIENCE:?}: sending null; write `-` to send what it \
-                 holds"
-            ));
-            Ok(Given::Text(RawValue::NULL.to_owned()))
-        }
-        Holds::Nothing => Ok(Given::Text(RawValue::NULL.to_owned())),
-    }
+    let holds = match of_standard_input() {
+        Holds::Nothing => return Ok(Given::Text(RawValue::NULL.to_owned())),
+        Holds::Something => "holds something: write `-` to send that",
+        Holds::NothingYet => "is open, with nothing in it yet: write `-` to send what comes",
+    };
+    Err(Failure::new(
+        Status::Usage,
+        format!("no JSON is given, and standard input {holds}, or `null` to send null"),
+    ))
 }
 
 enum Holds {
