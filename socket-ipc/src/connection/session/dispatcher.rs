@@ -216,6 +216,11 @@ impl<E: EndpointState> Dispatcher<E> {
     /// If the message is a reply that a request waits for, hands it to that request.
     #[inline]
     fn take_reply(&mut self, bytes: &[u8], context: &ConnectionContext<E>) -> bool {
+        // Most connections have sent no request: then no message is searched for a `re`.
+        context.link.pending_requests.is_waiting() && self.take_awaited_reply(bytes, context)
+    }
+
+    fn take_awaited_reply(&mut self, bytes: &[u8], context: &ConnectionContext<E>) -> bool {
         let last_stream = self.seldom.as_deref_mut().map(|seldom| &mut seldom.last_stream);
         match take_reply(bytes, context, last_stream) {
             Taken::No => return false,
@@ -394,7 +399,6 @@ fn take_reply<E: EndpointState>(
     last_stream: Option<&mut LastStream>,
 ) -> Taken {
     let requests = &context.link.pending_requests;
-    // Most connections have sent no request: then no message is searched for a `re`.
     if !requests.is_waiting() {
         return Taken::No;
     }
