@@ -99,7 +99,7 @@ impl<N: Clone> ItemQueue<N> {
     #[inline]
     pub(crate) fn store_direct(&self, line: &[u8]) -> Option<Option<Waker>> {
         let mut arrived = lock(&self.0);
-        if !arrived.is_direct || arrived.refuses(line).is_some() {
+        if !arrived.is_direct || !arrived.has_room(line) {
             return None;
         }
         arrived.take_in(line);
@@ -111,11 +111,15 @@ impl<N: Clone> ItemQueue<N> {
         lock(&self.0).is_direct = false;
     }
 
-    /// Nobody reads on.
+    /// Nobody reads on. Only the queue itself is left: the session may hold it for long.
     pub(crate) fn abandon(&self) {
         let mut arrived = lock(&self.0);
         arrived.is_direct = false;
         arrived.lines = Lines::default();
+        let (end, reader) = (arrived.end.take(), arrived.reader.take());
+        drop(arrived);
+        // Without the lock: a waker may be the program's.
+        drop((end, reader));
     }
 
     /// Ends the stream. The lines that have arrived are read first.
@@ -167,30 +171,21 @@ impl<N: Clone> ItemQueue<N> {
 
 impl<N> Arrived<N> {
     fn store_item(&mut self, line: &[u8]) -> Stored {
-        match self.refuses(line) {
-            None => {
-                self.take_in(line);
-                Stored::Open
-            }
-            Some(end) => {
-                self.end.get_or_insert(end);
-                Stored::Aborted
-            }
+        if self.has_room(line) {
+            self.take_in(line);
+            return Stored::Open;
         }
+        // Where the reader has an end already, that one counts: the line was on its way.
+        if let (None, Some(window)) = (&self.end, self.window) {
+            self.end = Some(End::BeyondWindow { size: line.len() as u64, window });
+        }
+        Stored::Aborted
     }
 
-    /// The end of a stream that has no room for an item, or has ended.
+    /// Whether the stream goes on, and the window has room for this item.
     #[inline]
-    fn refuses(&self, item: &[u8]) -> Option<End<N>> {
-        let size = item.len() as u64;
-        match self.window {
-            // The reader has an error already, and a line that is on its way is not stored.
-            window if self.end.is_some() => {
-                Some(End::BeyondWindow { size, window: window.unwrap_or(u64::MAX) })
-            }
-            Some(window) if self.left <= 0 || size > window => Some(End::BeyondWindow { size, window }),
-            _ => None,
-        }
+    fn has_room(&self, item: &[u8]) -> bool {
+        self.end.is_none() && self.window.is_none_or(|window| self.left > 0 && item.len() as u64 <= window)
     }
 
     #[inline]
@@ -324,8 +319,10 @@ mod tests {
         let abandoned = ItemQueue::<NoReply>::new(Some(100));
         assert!(abandoned.store_direct(b"one").is_some_and(|reader| reader.is_none()));
         abandoned.abandon();
+        abandoned.end(NoReply::TimedOut);
         assert!(abandoned.store_direct(b"two").is_none());
-        assert!(read(&abandoned).is_pending(), "what was not read is dropped");
+        abandoned.abandon();
+        assert!(read(&abandoned).is_pending(), "neither what was not read is left, nor the end");
     }
 
     #[test]

@@ -8,10 +8,10 @@ use std::task::{Context, Poll, Waker};
 use foldhash::fast::RandomState;
 use futures_util::stream::{FuturesUnordered, Stream};
 
-use super::EndpointState;
 use super::closing::polled;
 use super::context::ConnectionContext;
 use super::turn_waker::TurnWaker;
+use super::{EndpointState, Limits};
 use crate::listener::caught;
 use crate::router::{OnCancel, OpenWindow, ResponderCall};
 use crate::wire::RequestId;
@@ -23,7 +23,6 @@ pub(super) struct RunningResponders<E: EndpointState> {
     count: usize,
     /// The bytes that the responders and their requests take.
     len: usize,
-    limit: usize,
     /// The windows of the streams among them. Made when first needed.
     // Boxed: most connections have none, and the map itself takes 48 bytes.
     streams: Option<Box<Streams>>,
@@ -47,8 +46,8 @@ type Streams = HashMap<RequestId, Arc<OpenWindow>, RandomState>;
 const LEN: usize = 1024;
 
 impl<E: EndpointState> RunningResponders<E> {
-    pub(super) fn new(limit: usize) -> Self {
-        Self { running: None, count: 0, len: 0, limit: limit.max(1), streams: None }
+    pub(super) fn new() -> Self {
+        Self { running: None, count: 0, len: 0, streams: None }
     }
 
     /// Takes on a responder that was called with a request of `len` bytes, unless it finishes at once.
@@ -155,9 +154,9 @@ impl<E: EndpointState> RunningResponders<E> {
         (self.count, self.len) = (0, 0);
     }
 
-    /// Whether as many responders run as allowed.
-    pub(super) fn is_full(&self) -> bool {
-        self.count >= self.limit
+    /// Whether as many responders run as allowed: one at least.
+    pub(super) fn is_full(&self, limits: &Limits) -> bool {
+        self.count >= limits.max_requests.max(1)
     }
 
     /// The bytes that the responders and their requests take.

@@ -139,7 +139,8 @@ mod definitions;
 mod json_schema;
 mod python;
 pub(crate) mod schema;
-#[cfg(test)]
+// Declared order comes with the feature.
+#[cfg(all(test, feature = "schema"))]
 mod tests;
 mod topics;
 mod typescript;

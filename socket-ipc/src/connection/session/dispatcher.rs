@@ -36,16 +36,10 @@ pub(super) struct Dispatcher<E: EndpointState> {
     peer_reads: bool,
     /// How many responders have begun in this turn.
     begun: u32,
-    // Boxed and made when first needed: most connections need none of it, and it takes memory.
-    seldom: Option<Box<Seldom>>,
-}
-
-/// What few connections need.
-#[derive(Default)]
-struct Seldom {
-    /// The requests among the messages that are held back.
-    held_requests: HeldRequests,
-    last_stream: LastStream,
+    /// The requests among the messages that are held back. Made when first needed: it takes memory.
+    held_requests: Option<Box<HeldRequests>>,
+    /// Made when the first item arrives.
+    last_stream: Option<Box<LastStream>>,
 }
 
 /// The message at the front of the read buffer, while one of its listeners is running.
@@ -80,10 +74,11 @@ impl<E: EndpointState> Dispatcher<E> {
         Self {
             listeners: endpoint.router().cached(),
             held: None,
-            responders: RunningResponders::new(endpoint.limits().max_requests),
+            responders: RunningResponders::new(),
             peer_reads: true,
             begun: 0,
-            seldom: None,
+            held_requests: None,
+            last_stream: None,
         }
     }
 
@@ -172,7 +167,7 @@ impl<E: EndpointState> Dispatcher<E> {
     ) -> Poll<()> {
         let bytes = &reader.unread()[..len];
         let is_blank = || bytes.iter().all(|byte| matches!(byte, b' ' | b'\t' | b'\r' | b'\n'));
-        if is_blank() || self.take_reply(bytes, context) {
+        if is_blank() || take_reply(bytes, context, &mut self.last_stream) {
             reader.consume(taken);
             return Poll::Ready(());
         }
@@ -211,26 +206,6 @@ impl<E: EndpointState> Dispatcher<E> {
                 self.poll_held(cx, reader, context)
             }
         }
-    }
-
-    /// If the message is a reply that a request waits for, hands it to that request.
-    #[inline]
-    fn take_reply(&mut self, bytes: &[u8], context: &ConnectionContext<E>) -> bool {
-        // Most connections have sent no request: then no message is searched for a `re`.
-        context.link.pending_requests.is_waiting() && self.take_awaited_reply(bytes, context)
-    }
-
-    fn take_awaited_reply(&mut self, bytes: &[u8], context: &ConnectionContext<E>) -> bool {
-        let last_stream = self.seldom.as_deref_mut().map(|seldom| &mut seldom.last_stream);
-        match take_reply(bytes, context, last_stream) {
-            Taken::No => return false,
-            Taken::Yes => {}
-            Taken::Item(id) => {
-                let seldom = self.seldom.get_or_insert_default();
-                seldom.last_stream.stored(id, &context.link.pending_requests);
-            }
-        }
-        true
     }
 
     /// Continues the message that is held. `Pending` while one of its listeners is running.
@@ -307,7 +282,7 @@ impl<E: EndpointState> Dispatcher<E> {
             // A request that fits in a chunk always has room.
             if bytes.len() > CHUNK && !budget.has_room(0) {
                 call.reject(no_room(budget.limit()), context.from, context);
-            } else if self.responders.is_full() && self.responders.has_streams() {
+            } else if self.responders.is_full(context.limits()) && self.responders.has_streams() {
                 call.reject(no_place(context.limits()), context.from, context);
             } else {
                 self.responders.begin(call, context, bytes.len());
@@ -330,7 +305,7 @@ impl<E: EndpointState> Dispatcher<E> {
             Some(held) => Some(held.taken),
             None => {
                 // A stream may run for ever, so nothing waits for its place.
-                let is_full = self.responders.is_full() && !self.responders.has_streams();
+                let is_full = self.responders.is_full(context.limits()) && !self.responders.has_streams();
                 (is_full || self.waits_for_room(context) || context.link.outbox.is_overfull()).then_some(0)
             }
         }
@@ -365,8 +340,8 @@ impl<E: EndpointState> Dispatcher<E> {
     /// Adds what was counted to the metrics.
     pub(super) fn count(&mut self, context: &ConnectionContext<E>) {
         self.listeners.count();
-        if let Some(seldom) = &mut self.seldom
-            && let (items @ 1.., bytes) = seldom.last_stream.take_uncounted()
+        if let Some(last_stream) = &mut self.last_stream
+            && let (items @ 1.., bytes) = last_stream.take_uncounted()
         {
             context.endpoint.router().count_replies(items, bytes);
         }
@@ -382,34 +357,34 @@ impl<E: EndpointState> Dispatcher<E> {
     }
 }
 
-/// What became of a message that may be a reply.
-enum Taken {
-    /// No request waits for it.
-    No,
-    Yes,
-    /// It is an item, and the pending requests have stored it: the stream with this id was not the last one.
-    Item(u64),
-}
-
-/// Hands a reply to the request that waits for it; the future of the request decodes it.
+/// Hands a reply to the request that waits for it; the future of the request decodes it. `false` if no request waits.
 #[inline]
 fn take_reply<E: EndpointState>(
     bytes: &[u8],
     context: &ConnectionContext<E>,
-    last_stream: Option<&mut LastStream>,
-) -> Taken {
+    last_stream: &mut Option<Box<LastStream>>,
+) -> bool {
+    // Most connections have sent no request: then no message is searched for a `re`.
+    context.link.pending_requests.is_waiting() && take_awaited(bytes, context, last_stream)
+}
+
+fn take_awaited<E: EndpointState>(
+    bytes: &[u8],
+    context: &ConnectionContext<E>,
+    last_stream: &mut Option<Box<LastStream>>,
+) -> bool {
     let requests = &context.link.pending_requests;
-    if !requests.is_waiting() {
-        return Taken::No;
-    }
-    let Some((re, part)) = reply_at_end(bytes) else { return Taken::No };
+    let Some((re, part)) = reply_at_end(bytes) else { return false };
     let is_item = part == StreamPart::Item;
-    if is_item && last_stream.is_some_and(|last_stream| last_stream.store(re, bytes)) {
-        return Taken::Yes;
+    if is_item && last_stream.as_mut().is_some_and(|last_stream| last_stream.store(re, bytes)) {
+        return true;
     }
     if !requests.resolve(re, bytes) {
-        return Taken::No;
+        return false;
     }
     context.endpoint.router().count_reply(bytes);
-    if is_item { Taken::Item(re) } else { Taken::Yes }
+    if is_item {
+        last_stream.get_or_insert_default().stored(re, requests);
+    }
+    true
 }

@@ -27,9 +27,7 @@ impl LastStream {
         if self.id != id {
             return false;
         }
-        let Some(items) = &self.items else { return false };
-        let Some(reader) = items.store_direct(line) else {
-            self.items = None;
+        let Some(reader) = self.items.as_ref().and_then(|items| items.store_direct(line)) else {
             return false;
         };
         let (messages, bytes) = self.uncounted;
@@ -43,10 +41,10 @@ impl LastStream {
 
     /// Notes that an item of a stream was stored by the pending requests.
     pub(super) fn stored(&mut self, id: u64, requests: &PendingRequests) {
-        if self.id == id {
-            self.items = requests.items_of(id);
-        } else {
+        if self.id != id {
             (self.id, self.items) = (id, None);
+        } else if self.items.is_none() {
+            self.items = requests.items_of(id);
         }
     }
 

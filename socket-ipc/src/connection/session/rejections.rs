@@ -23,7 +23,7 @@ pub(super) fn rejected_beside_streams<E: EndpointState>(
     if responders.is_stream(&id) {
         // No reply: it would end the stream.
         report_in_flight(context, bytes, &id);
-    } else if responders.is_full() {
+    } else if responders.is_full(context.limits()) {
         let topic = limits.wire.decode(bytes).map(|envelope| envelope.topic.into_owned()).unwrap_or_default();
         let error_reply = ErrorReply::new(ErrorReply::TOO_MANY_REQUESTS, no_place(limits));
         context.send_error_reply(&ReplyTo::Request(id), &topic, error_reply, context.from);

@@ -2,7 +2,7 @@
 
 use std::task::{Context, Poll};
 
-use super::{Dispatcher, Seldom, Taken, take_reply};
+use super::{Dispatcher, take_reply};
 use crate::connection::context::ConnectionContext;
 use crate::connection::control::Control;
 use crate::connection::reply_scanner::may_be_reply;
@@ -20,25 +20,20 @@ impl<E: EndpointState> Dispatcher<E> {
         context: &ConnectionContext<E>,
     ) -> Poll<()> {
         let Some(skip) = self.held_back(context) else {
-            if let Some(seldom) = &mut self.seldom {
-                seldom.held_requests.clear();
+            if let Some(held_requests) = &mut self.held_requests {
+                held_requests.clear();
             }
             return Poll::Pending;
         };
         let router = context.endpoint.router();
         let Limits { wire, max_requests, .. } = *context.limits();
-        let Self { held, seldom, responders, .. } = self;
-        let Seldom { held_requests, last_stream } = &mut **seldom.get_or_insert_default();
+        let Self { held, held_requests, last_stream, responders, .. } = self;
+        let held_requests = held_requests.get_or_insert_default();
         held_requests.forget_before(reader.consumed());
         let (mut acted, mut blanks, mut others) = (false, Vec::new(), Vec::new());
         reader.extract(skip, |bytes, at| {
-            match take_reply(bytes, context, Some(last_stream)) {
-                Taken::No => {}
-                Taken::Yes => return true,
-                Taken::Item(id) => {
-                    last_stream.stored(id, &context.link.pending_requests);
-                    return true;
-                }
+            if take_reply(bytes, context, last_stream) {
+                return true;
             }
             match Control::read(wire, bytes) {
                 Some(Control::Cancel(id)) => {
