@@ -8,7 +8,7 @@ use support::python::Mypy;
 use support::typescript::TypeScript;
 use tokio::process::Command;
 
-use crate::servers::{SUITE, Servers};
+use crate::servers::{NODE, SUITE, Servers};
 
 /// The client in Rust has the types themselves.
 pub(crate) fn rust() -> Command {
@@ -31,8 +31,8 @@ pub(crate) async fn typescript(servers: &Servers) -> Option<TypescriptClients> {
     let installed = TypeScript::install(env!("CARGO_TARGET_TMPDIR")).await;
     let typescript = installed.map_err(|why| skip("the suite of clients in TypeScript", &why)).ok()?;
     let directory = servers.place.directory();
-    let described = servers.describe().await;
-    let node = servers.describe_node().await;
+    let described = servers.describe("").await;
+    let node = servers.describe(NODE).await;
     for (file, text) in [
         ("topics.ts", described.typescript_client(Integers::Number)),
         ("bigint_topics.ts", described.typescript_client(Integers::Bigint)),
@@ -67,7 +67,7 @@ pub(crate) async fn python(servers: &Servers) -> Option<PythonClients> {
         return None;
     }
     let directory = servers.place.directory();
-    let (described, node) = (servers.describe().await, servers.describe_node().await);
+    let (described, node) = (servers.describe("").await, servers.describe(NODE).await);
     std::fs::write(directory.join("suite_client.py"), described.python_client()).unwrap();
     std::fs::write(directory.join("node_client.py"), node.python_client()).unwrap();
     let programs = ["suite.py", "node.py"];

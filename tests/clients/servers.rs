@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use socket_ipc::description::STATS;
+use socket_ipc::description::{DESCRIBE, STATS};
 use socket_ipc::{Client, Description, Stats, Wire};
 use support::{Place, soon};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -11,69 +11,79 @@ use tokio::process::{Child, Command};
 /// The program with the server and the client in Rust.
 pub(crate) const SUITE: &str = env!("CARGO_BIN_EXE_suite");
 
+/// The servers: what the path of each ends with, and its wire, with the name that the program has for it.
+const SPOKEN: [(&str, &str, Wire); 3] =
+    [("", "json", Wire::JSON_LINES), (NODE, "node-0.4", Wire::NODE_0_4), (RESTART, "json", Wire::JSON_LINES)];
+
+/// The one that speaks a wire of the Node library.
+pub(crate) const NODE: &str = ".node";
+/// The one that is killed, and started again.
+const RESTART: &str = ".restart";
+
 pub(crate) struct Servers {
     pub(crate) place: Place,
-    /// Speaks JSON lines at the socket; one that speaks a wire of the Node library is at the same path with `.node`.
-    _running: [Child; 2],
-    /// The one with `.restart`.
-    restarted: Child,
-    /// The messages that `exchanged` has told of.
-    counted: u64,
+    /// In the order of the table.
+    running: [Child; SPOKEN.len()],
+    /// The messages of each that `exchanged` has told of.
+    counted: [u64; SPOKEN.len()],
 }
 
 impl Servers {
     pub(crate) async fn start() -> Self {
         let place = Place::new();
-        let running = [serve(&place, "", "json").await, serve(&place, ".node", "node-0.4").await];
-        let restarted = serve(&place, ".restart", "json").await;
-        Self { place, _running: running, restarted, counted: 0 }
+        let mut running = Vec::new();
+        for (suffix, wire, _) in SPOKEN {
+            running.push(serve(&place, suffix, wire).await);
+        }
+        Self { place, running: running.try_into().unwrap(), counted: [0; SPOKEN.len()] }
     }
 
     /// Kills the one that is restarted, as `kill -9` does, and starts another one in its place.
     pub(crate) async fn restart(&mut self) {
-        soon("a server is killed", self.restarted.kill()).await.unwrap();
-        self.restarted = serve(&self.place, ".restart", "json").await;
+        let at = index(RESTART);
+        soon("a server is killed", self.running[at].kill()).await.unwrap();
+        self.running[at] = serve(&self.place, RESTART, SPOKEN[at].1).await;
+        self.counted[at] = 0;
     }
 
-    /// What the server says of itself: what clients in other languages are generated from.
-    pub(crate) async fn describe(&self) -> Description {
-        let client = self.client().await;
+    /// What a server says of itself: what clients in other languages are generated from.
+    pub(crate) async fn describe(&self, suffix: &str) -> Description {
+        let client = self.client(suffix).await;
         soon("the description", client.describe_server()).await.unwrap()
     }
 
-    /// The same of the server that speaks a wire of the Node library.
-    pub(crate) async fn describe_node(&self) -> Description {
-        let client = self.node_client().await;
-        soon("the description", client.describe_server()).await.unwrap()
-    }
-
-    /// How many messages the servers have received and sent since the last call, but for those about this count.
+    /// How many messages the servers have received and sent since the last call, but for those about a server itself.
     pub(crate) async fn exchanged(&mut self) -> u64 {
-        let mut sum = 0;
-        for client in [self.client().await, self.node_client().await] {
+        let mut exchanged = 0;
+        for (at, (suffix, ..)) in SPOKEN.into_iter().enumerate() {
+            let client = self.client(suffix).await;
             let request = client.request_raw(STATS, &());
             let stats: Stats = soon("the stats", request).await.unwrap().decode().unwrap();
-            // The request has been received, and its reply is not sent yet.
-            sum += stats.received.messages + stats.sent.messages - 1;
+            let messages = messages(&stats);
+            exchanged += messages - self.counted[at];
+            self.counted[at] = messages;
         }
-        let exchanged = sum - self.counted;
-        // The two replies come on top.
-        self.counted = sum + 2;
         exchanged
     }
 
-    async fn node_client(&self) -> Client {
-        let path = format!("{}.node", self.place.socket().display());
-        let client = Client::builder(path).wire(Wire::NODE_0_4).build();
+    async fn client(&self, suffix: &str) -> Client {
+        let path = format!("{}{suffix}", self.place.socket().display());
+        let client = Client::builder(path).wire(SPOKEN[index(suffix)].2).build();
         soon("a connection", client.connect()).await.unwrap();
         client
     }
+}
 
-    async fn client(&self) -> Client {
-        let client = Client::new(self.place.socket());
-        soon("a connection", client.connect()).await.unwrap();
-        client
-    }
+/// The place of a server in the table.
+fn index(suffix: &str) -> usize {
+    SPOKEN.iter().position(|(of, ..)| *of == suffix).unwrap()
+}
+
+/// The number of messages received and sent, without requests about the server itself and their replies.
+fn messages(stats: &Stats) -> u64 {
+    let own = stats.topics.iter().filter(|topic| [DESCRIBE, STATS].contains(&&*topic.topic));
+    let own: u64 = own.map(|topic| topic.received.messages + topic.sent.messages).sum();
+    stats.received.messages + stats.sent.messages - own
 }
 
 async fn serve(place: &Place, suffix: &str, wire: &str) -> Child {

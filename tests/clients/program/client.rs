@@ -15,10 +15,12 @@ use tokio::sync::mpsc;
 use super::Result;
 use super::protocol::*;
 
-pub(crate) async fn run(path: &str, behaviours: &[&str]) -> Result {
+pub(crate) async fn run(path: &str) -> Result {
     println!("{}", json!({"peer": format!("socket-ipc {} in Rust", Description::new().version)}));
-    for behaviour in behaviours {
-        let saw = match *behaviour {
+    // It waits for a name only while no client is there.
+    for behaviour in std::io::stdin().lines() {
+        let behaviour = behaviour?;
+        let saw = match &*behaviour {
             "messages" => messages(path).await,
             "requests" => requests(path).await,
             "errors" => errors(path).await,

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! suite serve SOCKET WIRE
-//! suite client SOCKET BEHAVIOUR...
+//! suite client SOCKET
 //! ```
 
 mod client;
@@ -21,7 +21,7 @@ async fn main() -> Result {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve", path, "json"] => server::serve(Path::new(path), Wire::JSON_LINES).await,
         ["serve", path, "node-0.4"] => server::serve(Path::new(path), Wire::NODE_0_4).await,
-        ["client", path, ref behaviours @ ..] => client::run(path, behaviours).await,
+        ["client", path] => client::run(path).await,
         _ => Err(format!("unknown arguments: {arguments:?}").into()),
     }
 }

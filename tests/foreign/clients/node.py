@@ -12,6 +12,7 @@ import node_client
 
 async def main(path: str) -> None:
     print(json.dumps({"peer": f"Python {platform.python_version()} on a wire of the Node library"}), flush=True)
+    behaviour = sys.stdin.readline().strip()
     client = node_client.Client(f"{path}.node")
     await client.connect(timeout=10)
     # Two NUL bytes end a message here, and may stand in one.
@@ -26,7 +27,7 @@ async def main(path: str) -> None:
     except node_client.NoStreams:
         stream = "no_streams"
     saw = {"news": await news.get() == text, "sum": total, "stream": stream, "typed": hasattr(node_client, "typed")}
-    print(json.dumps({"behaviour": "node wire", "saw": saw}), flush=True)
+    print(json.dumps({"behaviour": behaviour, "saw": saw}), flush=True)
     await client.close()
 
 

@@ -1,11 +1,19 @@
 // A client of a server that speaks a wire of the Node library. `node_topics.ts` beside this file is generated.
 
+import { createInterface } from 'node:readline';
+
 import { Client, IpcError, NodeClient, typed } from './node_topics';
 
 const [path = ''] = process.argv.slice(2);
 
 async function main(): Promise<void> {
     console.log(JSON.stringify({ peer: `Node ${process.version} on a wire of the Node library` }));
+    for await (const behaviour of createInterface({ input: process.stdin })) {
+        console.log(JSON.stringify({ behaviour, saw: await show() }));
+    }
+}
+
+async function show(): Promise<unknown> {
     const client = new Client(`${path}.node`);
     await client.connect({ timeout: 10_000 });
 
@@ -22,8 +30,8 @@ async function main(): Promise<void> {
     }
     const hasTyped = typeof typed({} as NodeClient).send === 'function';
     const saw = { news: (await news) === text, sum, stream, typed: hasTyped };
-    console.log(JSON.stringify({ behaviour: 'node wire', saw }));
     await client.close();
+    return saw;
 }
 
 void main();

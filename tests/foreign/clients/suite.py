@@ -1,4 +1,4 @@
-"""The client in Python: it shows each behaviour of the suite, and prints what it saw.
+"""The client in Python: it shows each behaviour that it reads the name of, and prints what it saw.
 
 ``suite_client.py`` beside it is generated from the description of the server.
 """
@@ -260,10 +260,12 @@ async def wrong_wire(path: str) -> Any:
         return {"request": await name_of(client.request("add", {"left": 2, "right": 3}, timeout=0.2))}
 
 
-async def main(path: str, behaviours: list[str]) -> None:
+async def main(path: str) -> None:
     logging.getLogger("socket_ipc").setLevel(logging.CRITICAL)
     shown(peer=f"Python {platform.python_version()}")
-    for behaviour in behaviours:
+    # It waits for a name only while no client is there.
+    for line in sys.stdin:
+        behaviour = line.strip()
         try:
             saw = await globals()[behaviour.replace(" ", "_")](path)
         except Exception as error:
@@ -271,4 +273,4 @@ async def main(path: str, behaviours: list[str]) -> None:
         shown(behaviour=behaviour, saw=saw)
 
 
-asyncio.run(main(sys.argv[1], sys.argv[2:]))
+asyncio.run(main(sys.argv[1]))

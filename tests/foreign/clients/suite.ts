@@ -1,9 +1,11 @@
-// The suite of clients in TypeScript: it shows each behaviour that its command line names, and prints what it saw.
+// The suite of clients in TypeScript: it shows each behaviour that it reads the name of, and prints what it saw.
 // `topics.ts` beside this file is generated.
+
+import { createInterface } from 'node:readline';
 
 import { Client, ClientOptions, FailedError, IpcError, RejectedError, isFailed } from './topics';
 
-const [path = '', ...names] = process.argv.slice(2);
+const [path = ''] = process.argv.slice(2);
 
 async function connected(suffix = '', options: ClientOptions = {}): Promise<Client> {
     const client = new Client(path + suffix, options);
@@ -263,7 +265,7 @@ const behaviours: Record<string, () => Promise<unknown>> = {
 
 async function main(): Promise<void> {
     console.log(JSON.stringify({ peer: `Node ${process.version}` }));
-    for (const name of names) {
+    for await (const name of createInterface({ input: process.stdin })) {
         const saw = await behaviours[name]?.().catch(String);
         console.log(JSON.stringify({ behaviour: name, saw }));
     }
