@@ -87,11 +87,8 @@ pub(crate) fn behaviours(integers: Integers) -> Vec<Behaviour> {
     rows.into_iter().map(|(name, saw)| Behaviour { name, saw }).collect()
 }
 
-/// A server on a wire of the Node library, and a client generated for it: messages whose text holds the delimiter, requests,
-/// no streams, and what wraps the Node library.
-pub(crate) fn node_wire(has_typed: bool) -> Behaviour {
-    Behaviour {
-        name: "node wire",
-        saw: json!({"news": true, "sum": 5, "stream": "no_streams", "typed": has_typed}),
-    }
+/// A server on this wire of the Node library, and a client generated for it: messages whose text holds the delimiters,
+/// requests, no streams, and what wraps the Node library.
+pub(crate) fn node_wire(wire: &'static str, has_typed: bool) -> Behaviour {
+    Behaviour { name: wire, saw: json!({"news": true, "sum": 5, "stream": "no_streams", "typed": has_typed}) }
 }

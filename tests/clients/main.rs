@@ -20,7 +20,7 @@ use std::process::Stdio;
 
 use behaviours::{Behaviour, Integers, behaviours};
 use serde_json::Value;
-use servers::Servers;
+use servers::{NODE_WIRES, Servers};
 use support::foreign::announce;
 use support::{DEADLINE, soon, within};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -97,7 +97,9 @@ fn suite_client_in_typescript_passes() {
         let mut rows = behaviours(Integers::Exact);
         rows.retain(|row| ["values", "integers"].contains(&row.name));
         passes(clients.bigints, &rows, &mut servers).await;
-        passes(clients.node, &[behaviours::node_wire(true)], &mut servers).await;
+        for (wire, client) in NODE_WIRES.into_iter().zip(clients.node) {
+            passes(client, &[behaviours::node_wire(wire, true)], &mut servers).await;
+        }
         holds_at_any_server(clients.any_server, &servers).await;
     });
 }
@@ -117,6 +119,8 @@ fn suite_client_in_python_passes() {
         let mut servers = Servers::start().await;
         let Some(clients) = languages::python(&servers).await else { return };
         passes(clients.suite, &behaviours(Integers::Exact), &mut servers).await;
-        passes(clients.node, &[behaviours::node_wire(false)], &mut servers).await;
+        for (wire, client) in NODE_WIRES.into_iter().zip(clients.node) {
+            passes(client, &[behaviours::node_wire(wire, false)], &mut servers).await;
+        }
     });
 }

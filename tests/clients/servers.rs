@@ -12,11 +12,16 @@ use tokio::process::{Child, Command};
 pub(crate) const SUITE: &str = env!("CARGO_BIN_EXE_suite");
 
 /// The servers: what the path of each ends with, and its wire, with the name that the program has for it.
-const SPOKEN: [(&str, &str, Wire); 3] =
-    [("", "json", Wire::JSON_LINES), (NODE, "node-0.4", Wire::NODE_0_4), (RESTART, "json", Wire::JSON_LINES)];
+const SPOKEN: [(&str, &str, Wire); 5] = [
+    ("", "json", Wire::JSON_LINES),
+    (".node-0.4", "node-0.4", Wire::NODE_0_4),
+    (".node-0.2", "node-0.2", Wire::NODE_0_2),
+    (".node-0.1", "node-0.1", Wire::NODE_0_1),
+    (RESTART, "json", Wire::JSON_LINES),
+];
 
-/// The one that speaks a wire of the Node library.
-pub(crate) const NODE: &str = ".node";
+/// Those that speak the wires of the Node library.
+pub(crate) const NODE_WIRES: [&str; 3] = ["node-0.4", "node-0.2", "node-0.1"];
 /// The one that is killed, and started again.
 const RESTART: &str = ".restart";
 

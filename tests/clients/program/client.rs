@@ -293,7 +293,7 @@ async fn absent(path: &str) -> Result<Value> {
 }
 
 async fn wrong_wire(path: &str) -> Result<Value> {
-    let client = connected(&format!("{path}.node")).await?;
+    let client = connected(&format!("{path}.node-0.4")).await?;
     let request = client.request(&Add { left: 2, right: 3 }).timeout(Duration::from_millis(200)).await;
     Ok(json!({"request": name_of(&request)}))
 }

@@ -21,6 +21,8 @@ async fn main() -> Result {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["serve", path, "json"] => server::serve(Path::new(path), Wire::JSON_LINES).await,
         ["serve", path, "node-0.4"] => server::serve(Path::new(path), Wire::NODE_0_4).await,
+        ["serve", path, "node-0.2"] => server::serve(Path::new(path), Wire::NODE_0_2).await,
+        ["serve", path, "node-0.1"] => server::serve(Path::new(path), Wire::NODE_0_1).await,
         ["client", path] => client::run(path).await,
         _ => Err(format!("unknown arguments: {arguments:?}").into()),
     }

@@ -1,4 +1,7 @@
-"""A client of a server that speaks a wire of the Node library. ``node_client.py`` beside it is generated."""
+"""A client of a server that speaks a wire of the Node library, which names the behaviour.
+
+``node_client.py`` beside it is generated for that wire.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,11 @@ import node_client
 
 async def main(path: str) -> None:
     print(json.dumps({"peer": f"Python {platform.python_version()} on a wire of the Node library"}), flush=True)
-    behaviour = sys.stdin.readline().strip()
-    client = node_client.Client(f"{path}.node")
+    wire = sys.stdin.readline().strip()
+    client = node_client.Client(f"{path}.{wire}")
     await client.connect(timeout=10)
-    # Two NUL bytes end a message here, and may stand in one.
-    text = 'news \0\0 {"topic":"x"} \u2028'
+    # What ends a message on one of these wires may stand in one.
+    text = '100%EOM% %<EOM>%\n \0\0 {"topic":"x"} \u2028'
     news: asyncio.Queue[str] = asyncio.Queue()
     client.on("news", lambda it: news.put(it["text"]))
     await client.request("announce", {"text": text})
@@ -27,7 +30,7 @@ async def main(path: str) -> None:
     except node_client.NoStreams:
         stream = "no_streams"
     saw = {"news": await news.get() == text, "sum": total, "stream": stream, "typed": hasattr(node_client, "typed")}
-    print(json.dumps({"behaviour": behaviour, "saw": saw}), flush=True)
+    print(json.dumps({"behaviour": wire, "saw": saw}), flush=True)
     await client.close()
 
 

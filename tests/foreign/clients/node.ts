@@ -1,4 +1,5 @@
-// A client of a server that speaks a wire of the Node library. `node_topics.ts` beside this file is generated.
+// A client of a server that speaks a wire of the Node library, which names the behaviour. `node_topics.ts` beside this file
+// is generated for that wire.
 
 import { createInterface } from 'node:readline';
 
@@ -9,16 +10,16 @@ const [path = ''] = process.argv.slice(2);
 async function main(): Promise<void> {
     console.log(JSON.stringify({ peer: `Node ${process.version} on a wire of the Node library` }));
     for await (const behaviour of createInterface({ input: process.stdin })) {
-        console.log(JSON.stringify({ behaviour, saw: await show() }));
+        console.log(JSON.stringify({ behaviour, saw: await show(behaviour) }));
     }
 }
 
-async function show(): Promise<unknown> {
-    const client = new Client(`${path}.node`);
+async function show(wire: string): Promise<unknown> {
+    const client = new Client(`${path}.${wire}`);
     await client.connect({ timeout: 10_000 });
 
-    // Two NUL bytes end a message here, and may stand in one.
-    const text = 'news \0\0 {"topic":"x"} \u2028';
+    // What ends a message on one of these wires may stand in one.
+    const text = '100%EOM% %<EOM>%\n \0\0 {"topic":"x"} \u2028';
     const news = new Promise((resolve) => client.on('news', (news) => resolve(news.text)));
     await client.request('announce', { text });
     const sum = await client.request('add', { left: 2, right: 3 });

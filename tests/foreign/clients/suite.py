@@ -256,7 +256,7 @@ async def absent(path: str) -> Any:
 
 
 async def wrong_wire(path: str) -> Any:
-    async with connected(f"{path}.node") as client:
+    async with connected(f"{path}.node-0.4") as client:
         return {"request": await name_of(client.request("add", {"left": 2, "right": 3}, timeout=0.2))}
 
 

@@ -256,7 +256,7 @@ const behaviours: Record<string, () => Promise<unknown>> = {
     },
 
     async 'wrong wire'() {
-        const client = await connected('.node');
+        const client = await connected('.node-0.4');
         const request = await nameOf(client.request('add', { left: 2, right: 3 }, { timeout: 200 }));
         await client.close(0);
         return { request };
