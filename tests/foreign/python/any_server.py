@@ -92,7 +92,7 @@ GREETING = b'{"topic":"greeting","message":{"text":"%s"}}\n'
 
 # What a message error is, and what its text has.
 MISTAKES = [
-    (b"hello\n", "no message"),
+    (b"hello\n", "another wire"),
     (b"[]\n", "not an object"),
     (b"42\n", "not an object"),
     (b'{"message":1}\n', "no topic"),

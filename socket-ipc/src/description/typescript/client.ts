@@ -910,6 +910,8 @@ class Connection {
     private waiting: Listener[] = [];
     /** After the end: gives up the listener that is waited for. */
     private listenerTimer: NodeJS.Timeout | undefined;
+    /** Whether a message was ever received. */
+    private hasReceived = false;
     /** When the first byte of the message came that is not complete, or when reading went on after a pause. */
     private incompleteSince: number | undefined;
     private isClosing = false;
@@ -932,6 +934,11 @@ class Connection {
     /** Why it ended; `undefined` while it is open. */
     get reason(): IpcError | undefined {
         return this.end;
+    }
+
+    /** What an error asks while no message was ever received. */
+    private get doubt(): string {
+        return this.hasReceived ? "" : ": does the server speak another wire?";
     }
 
     // Sending.
@@ -1146,7 +1153,9 @@ class Connection {
         };
         const abort = () => giveUp(signal?.reason);
         const timer = after(timeout, () =>
-            giveUp(new IpcError("TIMEOUT", `no reply to \`${topic}\` within ${timeout} ms`, topic)),
+            giveUp(
+                new IpcError("TIMEOUT", `no reply to \`${topic}\` within ${timeout} ms${this.doubt}`, topic),
+            ),
         );
         const begun = () => clearTimeout(timer);
         const over = () => {
@@ -1224,12 +1233,14 @@ class Connection {
         try {
             envelope = decode(bytes);
         } catch (error) {
-            this.owner.emit("messageError", error as IpcError);
+            const { code, message } = error as IpcError;
+            this.owner.emit("messageError", new IpcError(code, message + this.doubt));
             return;
         }
         if (envelope === undefined) {
             return;
         }
+        this.hasReceived = true;
         if (envelope.re === undefined || envelope.re === null) {
             this.hold(envelope);
             return;
@@ -1488,7 +1499,8 @@ class Connection {
             !this.socket.isPaused() &&
             now - this.incompleteSince > incompleteTimeout
         ) {
-            this.socket.destroy(new Error(`the server sent no end of a message for ${incompleteTimeout} ms`));
+            const why = `the server sent no end of a message for ${incompleteTimeout} ms${this.doubt}`;
+            this.socket.destroy(new Error(why));
         }
     }
 

@@ -192,8 +192,11 @@ class Client:
         line = _encode(topic, {MESSAGE_KEY: message, "id": id})
         connection.begin(call, id)
         seconds = self._request_timeout if timeout is None else timeout
-        late = RequestTimeout(topic, f"no reply within {seconds} s")
-        timer = asyncio.get_running_loop().call_later(seconds, call.fail, late)
+
+        def expire() -> None:
+            call.fail(RequestTimeout(topic, f"no reply within {seconds} s{connection.doubt}"))
+
+        timer = asyncio.get_running_loop().call_later(seconds, expire)
         try:
             await connection.send_unless(line, call)
             return await call.reply
@@ -219,6 +222,7 @@ class Client:
                 self._request_timeout,
                 renew=lambda by: connection.control("socket-ipc.more", [id, by]),
                 cancel=lambda: connection.cancel(id),
+                doubt=lambda: connection.doubt,
             )
             line = _encode(topic, {MESSAGE_KEY: message, "window": running.window, "id": id})
             connection.begin(running, id)

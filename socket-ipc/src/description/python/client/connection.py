@@ -14,6 +14,7 @@ class _Connection(asyncio.Protocol):
         self.inbox: collections.deque[tuple[dict[str, Any], Optional[str], int]] = collections.deque()
         self.inbox_len = 0
         self.inbox_filled = asyncio.Event()
+        self.has_received = False
         self._received = bytearray()
         self._searched = 0
         self._is_skipping = False
@@ -101,6 +102,11 @@ class _Connection(asyncio.Protocol):
 
     # Receiving.
 
+    @property
+    def doubt(self) -> str:
+        """What an error asks while no message was ever received."""
+        return "" if self.has_received else ": does the server speak another wire?"
+
     def _skip(self, length: int) -> None:
         self.report(MessageError(f"a message of more than {MAX_MESSAGE_LEN} bytes was skipped ({length} bytes or more)"))
 
@@ -121,8 +127,9 @@ class _Connection(asyncio.Protocol):
             envelope, mistake = _decode(text)
         except _Undecodable as error:
             shown = text[:80].decode(errors="replace")
-            self.report(MessageError(f"{len(line)} bytes that are no message: {error}: {shown!r}"))
+            self.report(MessageError(f"{len(line)} bytes that are no message: {error}: {shown!r}{self.doubt}"))
             return
+        self.has_received = True
         reply_to = envelope.get("re")
         if reply_to is None:
             self.inbox.append((envelope, mistake, len(line)))

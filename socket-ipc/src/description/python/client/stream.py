@@ -36,6 +36,7 @@ class _RunningStream:
         start_timeout: Optional[float],
         renew: Callable[[int], None],
         cancel: Callable[[], None],
+        doubt: Callable[[], str],
     ) -> None:
         self.topic = topic
         self.items: collections.deque[tuple[Any, int]] = collections.deque()
@@ -48,6 +49,7 @@ class _RunningStream:
         self.changed: Optional[asyncio.Future[None]] = None
         self.renew = renew
         self.cancel = cancel
+        self.doubt = doubt
         self.is_sent = False
 
     def receive(self, envelope: Mapping[str, Any], length: int, mistake: Optional[str]) -> bool:
@@ -96,7 +98,7 @@ class _RunningStream:
                 timer.cancel()
 
     def expire(self, reason: str) -> None:
-        self.fail(RequestTimeout(self.topic, reason))
+        self.fail(RequestTimeout(self.topic, f"{reason}{self.doubt()}"))
         self.cancel()
 
     async def next(self, timeout: Optional[float]) -> Any:
