@@ -110,7 +110,7 @@ async fn holds_at_any_server(mut client: Command, servers: &Servers) {
     let output = within("the end of the client", DEADLINE, running).await.unwrap();
     let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     assert!(output.status.success() && stderr.is_empty(), "{stdout}{stderr}");
-    assert_eq!(stdout.lines().count(), 11, "{stdout}");
+    assert_eq!(stdout.lines().count(), 14, "{stdout}");
 }
 
 #[test]

@@ -92,6 +92,75 @@ async function idsWithoutResponder() {
     });
 }
 
+async function lineSeparators() {
+    // As they are, not as escapes: a newline alone ends a line.
+    const text = 'a\u2028b\u0085c\u2029d';
+    await against('line separators', sending(`{"topic":"text","message":"${text}"}`, END), async (client) => {
+        const mistakes = mistakesOf(client);
+        const texts: string[] = [];
+        client.on('text', (text: string) => texts.push(text));
+        await untilEnd(client);
+        assert.deepEqual([texts, mistakes], [[text, 'end'], []]);
+    });
+}
+
+/** Replies that do not fit their requests, in the order in which they are requested. Each but the second is cancelled. */
+async function repliesOfAnotherKind() {
+    const item = (id: number, text: string) => `{"topic":"numbers","message":"${text}","more":true,"re":${id}}`;
+    const replies = [
+        // The third item comes while nothing is left of the window.
+        (id: number) => [`{"topic":"numbers","started":true,"re":${id}}`, item(id, LONG), item(id, LONG), item(id, '')],
+        (id: number) => [`{"topic":"numbers","message":1,"re":${id}}`],
+        // It is longer than the window.
+        (id: number) => [item(id, LONG.repeat(3))],
+        (id: number) => [`{"topic":"add","started":true,"re":${id}}`],
+        (id: number) => [item(id, 'an item')],
+    ];
+    let received: any[] = [];
+    const serve: Serve = (socket, all) => {
+        received = all;
+        let replied = 0;
+        socket.on('data', () => {
+            const requests = all.filter(({ id }) => id !== undefined);
+            for (; replied < requests.length; replied += 1) {
+                sending(...(replies[replied]?.(requests[replied].id) ?? []))(socket);
+            }
+        });
+    };
+    await against('replies of another kind', serve, async (client) => {
+        await client.connect({ timeout: 10_000 });
+        const numbers = () => client.stream('numbers', { key: '', count: 1 }, { window: 200 });
+        const beyond = numbers();
+        await assert.rejects(numbers().next(), { code: 'NOT_A_STREAM' });
+        // By now the items of the first stream are there.
+        for (let count = 0; count < 2; count += 1) {
+            assert.deepEqual(await beyond.next(), { done: false, value: LONG });
+        }
+        await assert.rejects(beyond.next(), { code: 'WINDOW_EXCEEDED' });
+        await assert.rejects(numbers().next(), { code: 'WINDOW_EXCEEDED' });
+        for (let count = 0; count < 2; count += 1) {
+            await assert.rejects(client.request('add', { left: 1, right: 2 }), { code: 'IS_A_STREAM' });
+        }
+    });
+    const cancels = received.filter(({ topic }) => topic === 'socket-ipc.cancel');
+    assert.deepEqual(cancels.map(({ message, re }) => [message, re]), [1, 3, 4, 5].map((id) => [id, 0]));
+}
+
+async function messagesOverTheLimit() {
+    const LIMIT = 4 * 1024 * 1024;
+    const around = message('text', '').length;
+    const lines = [message('text', 'x'.repeat(LIMIT - around)), message('text', 'x'.repeat(LIMIT - around + 1)), END];
+    // With and without a delimiter in sight: one that is far too long is not kept until its end.
+    lines.splice(1, 0, 'x'.repeat(5 * LIMIT));
+    await against('messages over the limit', sending(...lines), async (client) => {
+        const mistakes = mistakesOf(client);
+        const lengths: number[] = [];
+        client.on('text', ({ length }: string) => lengths.push(length));
+        await untilEnd(client);
+        assert.deepEqual([lengths, mistakes], [[LIMIT - around, 3], ['TOO_LARGE', 'TOO_LARGE']]);
+    });
+}
+
 async function numbersOutOfRange() {
     const beyond = ['1e400', '[-1.5E+0999]', '{"a": 99999e305}', '1'.repeat(400) + '.5'];
     const within = ['1e308', '1e-400', '"1e400"', '"sha256:12e123"'];
@@ -279,6 +348,9 @@ async function main(): Promise<void> {
     await Promise.all([
         idsThatAreNone(),
         idsWithoutResponder(),
+        lineSeparators(),
+        repliesOfAnotherKind(),
+        messagesOverTheLimit(),
         numbersOutOfRange(),
         valuesThatCannotBeSent(),
         requestsInOrder(),
