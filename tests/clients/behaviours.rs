@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-/// What a client makes of an integer beyond 2⁵³.
+/// What a client makes of an integer from 2⁵³ on.
 #[derive(Clone, Copy)]
 pub(crate) enum Integers {
     /// The same integer.
@@ -70,12 +70,14 @@ pub(crate) fn behaviours(integers: Integers) -> Vec<Behaviour> {
         // A lone surrogate is refused by name at both ends, and the connection goes on.
         ("surrogates", json!({"sent": "refused", "received": "refused", "by_name": true, "sum": 5})),
         ("line separators", json!("a\u{2028}b\u{2029}c\u{85}d")),
-        // Sent, and received.
+        // Sent, and received. From 2⁵³ on a `number` of JavaScript stands for several integers.
         (
             "integers",
             json!({
                 "9007199254740991": ["9007199254740991", "9007199254740991"],
+                "9007199254740992": beyond("9007199254740992"),
                 "9007199254740993": beyond("9007199254740993"),
+                "-9007199254740992": beyond("-9007199254740992"),
                 "18446744073709551616": beyond("18446744073709551616"),
             }),
         ),

@@ -272,7 +272,13 @@ async fn line_separators(path: &str) -> Result<Value> {
 async fn integers(path: &str) -> Result<Value> {
     let client = connected(path).await?;
     let mut seen = BTreeMap::new();
-    for digits in ["9007199254740991", "9007199254740993", "18446744073709551616"] {
+    for digits in [
+        "9007199254740991",
+        "9007199254740992",
+        "9007199254740993",
+        "-9007199254740992",
+        "18446744073709551616",
+    ] {
         let sent = client.request(&Digits { integer: digits.parse()? }).await?;
         let received = client.request(&Integer { digits: digits.to_owned() }).await?;
         seen.insert(digits, [sent, received.to_string()]);

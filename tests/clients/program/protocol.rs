@@ -183,12 +183,12 @@ pub(crate) struct LoneSurrogate;
 #[derive(Topic, JsonSchema, Serialize, Deserialize)]
 #[topic(name = "digits", reply = String)]
 pub(crate) struct Digits {
-    pub(crate) integer: u128,
+    pub(crate) integer: i128,
 }
 
 /// The integer with these digits.
 #[derive(Topic, JsonSchema, Serialize, Deserialize)]
-#[topic(name = "integer", reply = u128)]
+#[topic(name = "integer", reply = i128)]
 pub(crate) struct Integer {
     pub(crate) digits: String,
 }

@@ -135,7 +135,7 @@ fn values(server: &Server<Suite>) -> Result {
         serde_json::from_str::<BTreeMap<_, _>>(include_str!("../../foreign/clients/values.json"))
     })?;
     server.respond::<Digits>(|Digits { integer }, _| integer.to_string())?;
-    server.respond::<Integer>(|Integer { digits }, _| digits.parse::<u128>())?;
+    server.respond::<Integer>(|Integer { digits }, _| digits.parse::<i128>())?;
     let handle: ServerHandle<Suite> = server.handle();
     server.respond::<LoneSurrogate>(move |LoneSurrogate, client_id| {
         let text = RawValue::from_string(r#""\udc00""#.to_owned()).map_err(|error| error.to_string())?;

@@ -7,6 +7,15 @@ import { Client } from './bigint_topics';
 
 const [path = ''] = process.argv.slice(2);
 
+/** At and beyond the largest one of a `number`, 2⁵³ − 1. */
+const INTEGERS = [
+    '9007199254740991',
+    '9007199254740992',
+    '9007199254740993',
+    '-9007199254740992',
+    '18446744073709551616',
+];
+
 const behaviours: Record<string, (client: Client) => Promise<unknown>> = {
     async values(client) {
         const values: Record<string, unknown> = {};
@@ -18,7 +27,7 @@ const behaviours: Record<string, (client: Client) => Promise<unknown>> = {
 
     async integers(client) {
         const integers: Record<string, string[]> = {};
-        for (const digits of ['9007199254740991', '9007199254740993', '18446744073709551616']) {
+        for (const digits of INTEGERS) {
             const received: bigint = await client.request('integer', { digits });
             integers[digits] = [await client.request('digits', { integer: BigInt(digits) }), String(received)];
         }

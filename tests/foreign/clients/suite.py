@@ -18,6 +18,15 @@ import suite_client
 from suite_client import Client, ClientSubmitFailed, NumbersFailed, SubmitFailed
 
 
+INTEGERS = (
+    "9007199254740991",
+    "9007199254740992",
+    "9007199254740993",
+    "-9007199254740992",
+    "18446744073709551616",
+)
+
+
 def shown(**line: Any) -> None:
     print(json.dumps(line), flush=True)
 
@@ -234,7 +243,7 @@ async def line_separators(path: str) -> Any:
 async def integers(path: str) -> Any:
     async with connected(path) as client:
         seen = {}
-        for digits in ("9007199254740991", "9007199254740993", "18446744073709551616"):
+        for digits in INTEGERS:
             sent = await client.request("digits", {"integer": int(digits)})
             seen[digits] = [sent, str(await client.request("integer", {"digits": digits}))]
         return seen

@@ -7,6 +7,15 @@ import { Client, ClientOptions, FailedError, IpcError, RejectedError, isFailed }
 
 const [path = ''] = process.argv.slice(2);
 
+/** At and beyond the largest one of a `number`, 2⁵³ − 1. */
+const INTEGERS = [
+    '9007199254740991',
+    '9007199254740992',
+    '9007199254740993',
+    '-9007199254740992',
+    '18446744073709551616',
+];
+
 async function connected(suffix = '', options: ClientOptions = {}): Promise<Client> {
     const client = new Client(path + suffix, options);
     await client.connect({ timeout: 10_000 });
@@ -234,7 +243,7 @@ const behaviours: Record<string, () => Promise<unknown>> = {
     async integers() {
         const client = await connected();
         const seen: Record<string, unknown> = {};
-        for (const digits of ['9007199254740991', '9007199254740993', '18446744073709551616']) {
+        for (const digits of INTEGERS) {
             const unsafe = (call: () => Promise<unknown>) => refused('UNSAFE_INTEGER', /`integer|`digits/, call);
             seen[digits] = [
                 await unsafe(() => client.request('digits', { integer: Number(digits) })),
