@@ -381,4 +381,9 @@ impl Framing {
     pub(crate) fn of(wire: Wire) -> Self {
         Self { delimiter: wire.delimiter().to_owned(), message_key: wire.message_key().to_owned() }
     }
+
+    /// Whether it is that of a wire of the Node library: without control lines and streams.
+    fn is_of_node(&self) -> bool {
+        Wire::OF_NODE.into_iter().any(|wire| Self::of(wire) == *self)
+    }
 }

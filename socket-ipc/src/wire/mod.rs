@@ -107,6 +107,9 @@ impl Wire {
     /// The wire of the Node library's versions 0.1.x.
     pub const NODE_0_1: Self = Self { delimiter: "%<EOM>%\n", message_key: "data", plain_key: true };
 
+    /// The wires of the Node library.
+    pub(crate) const OF_NODE: [Self; 3] = [Self::NODE_0_4, Self::NODE_0_2, Self::NODE_0_1];
+
     /// Makes a wire of your own from the delimiter and the envelope's key for the message.
     ///
     /// # Errors
@@ -140,7 +143,7 @@ impl Wire {
 
     /// Whether a peer may know control lines. The Node library calls listeners with whatever has a topic.
     pub(crate) fn has_control_lines(&self) -> bool {
-        ![Self::NODE_0_4, Self::NODE_0_2, Self::NODE_0_1].contains(self)
+        !Self::OF_NODE.contains(self)
     }
 
     /// Returns the delimiter: the bytes that follow each envelope.

@@ -20,7 +20,6 @@ use self::text::{docstring, quoted};
 use super::definitions::{Definitions, name_for, type_name};
 use super::typescript::cycles::cycles;
 use super::{Description, Direction, TopicDescription};
-use crate::wire::Wire;
 
 /// The parts of the client. Together they are the file without what a description adds to it.
 const HEAD: &str = include_str!("client/head.py");
@@ -184,16 +183,12 @@ fn imported(file: &str) -> String {
 fn client(description: &Description, types: &str, methods: Methods) -> String {
     let about = about(description, "A client for the server");
     let wire = &description.wire;
-    let presets = [Wire::NODE_0_4, Wire::NODE_0_2, Wire::NODE_0_1];
-    let has_control_lines = presets
-        .iter()
-        .all(|preset| (preset.delimiter(), preset.message_key()) != (&*wire.delimiter, &*wire.message_key));
     let server = format!(
         "DELIMITER = {}.encode()\nMESSAGE_KEY = {}\nMAX_MESSAGE_LEN = {}\nHAS_CONTROL_LINES = {}\n{}",
         quoted(&wire.delimiter),
         quoted(&wire.message_key),
         description.limits.max_message_len,
-        if has_control_lines { "True" } else { "False" },
+        if wire.is_of_node() { "False" } else { "True" },
         methods.tables(),
     );
     let [errors, wire, stream, connection, responder, client] = CLIENT;

@@ -17,7 +17,6 @@ use self::text::{comment, key, quoted};
 use self::topics::{Group, Topics};
 use self::types::union;
 use super::{Description, Direction, Framing, Integers};
-use crate::wire::Wire;
 
 /// The names that the file exports beside the types.
 const EXPORTED: &[&str] =
@@ -93,7 +92,7 @@ const CLIENT: &str = include_str!("client.ts");
 
 /// Writes the whole file. It has a client if it says what that makes of integers.
 pub(super) fn typescript(description: &Description, client: Option<Integers>) -> String {
-    let speaks_node = speaks_node(&description.wire);
+    let speaks_node = description.wire.is_of_node();
     let reserved = match client {
         Some(_) => [EXPORTED, OF_CLIENT].concat(),
         None => EXPORTED.to_vec(),
@@ -127,11 +126,6 @@ pub(super) fn typescript(description: &Description, client: Option<Integers>) ->
         file.push_str(CLIENT);
     }
     file
-}
-
-/// Whether a server speaks a wire of the Node library.
-fn speaks_node(wire: &Framing) -> bool {
-    [Wire::NODE_0_4, Wire::NODE_0_2, Wire::NODE_0_1].into_iter().any(|node| Framing::of(node) == *wire)
 }
 
 /// What the file is, and what the client imports.
@@ -200,7 +194,7 @@ const SERVER = {{
 ",
         quoted(delimiter),
         quoted(message_key),
-        !speaks_node(&description.wire),
+        !description.wire.is_of_node(),
         description.limits.max_message_len,
         description.limits.max_topic_len,
     );
