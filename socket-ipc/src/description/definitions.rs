@@ -335,7 +335,7 @@ fn identifier(name: &str) -> String {
 
 /// Whether schemars calls a type so that has no name of its own in Rust: numbers, texts, lists, maps.
 fn is_of_the_language(name: &str) -> bool {
-    const PREFIXES: [&str; 6] = ["Array_", "Map_of_", "Nullable_", "Set_of_", "Tuple_of_", "UniqueItems_"];
+    const PREFIXES: [&str; 5] = ["Array_", "Map_", "Nullable_", "Set_of_", "Tuple_of_"];
     name.starts_with(|first: char| first.is_ascii_lowercase())
         || ["AnyValue", "Boolean", "Character"].contains(&name)
         || PREFIXES.iter().any(|prefix| name.starts_with(prefix))

@@ -58,8 +58,7 @@ pub(super) fn python(description: &Description, with_client: bool) -> String {
     let in_order = definitions.types();
     let types: BTreeMap<String, Value> =
         in_order.iter().map(|(name, schema)| ((*name).to_owned(), schema.clone())).collect();
-    let inlined =
-        types.iter().filter(|(name, schema)| is_inlined(name, schema) && !refers_to_one(schema, &types));
+    let inlined = types.iter().filter(|(_, schema)| is_inlined(schema) && !refers_to_one(schema, &types));
     let taken = RESERVED.iter().copied().chain(types.keys().map(String::as_str)).map(str::to_owned);
     let mut printer = Printer {
         types: &types,
@@ -222,8 +221,8 @@ fn refers_to_one(schema: &Value, types: &BTreeMap<String, Value>) -> bool {
     match schema {
         Value::Object(members) => members.iter().any(|(key, value)| {
             let referred = value.as_str().filter(|_| key == "$ref").and_then(type_name);
-            let referred = referred.and_then(|name| types.get_key_value(name));
-            referred.is_some_and(|(name, schema)| is_inlined(name, schema)) || refers_to_one(value, types)
+            let referred = referred.and_then(|name| types.get(name));
+            referred.is_some_and(is_inlined) || refers_to_one(value, types)
         }),
         Value::Array(values) => values.iter().any(|value| refers_to_one(value, types)),
         _ => false,

@@ -26,28 +26,6 @@ const NAMES_OF_TYPES: &[&str] = &[
     "dict",
 ];
 
-/// How the names begin that schemars gives to types of the standard library.
-const NAMES_OF_SCHEMARS: &[&str] = &["Array_of_", "Map_of_", "Set_of_", "Nullable_", "Tuple_of_"];
-const NAMES_OF_PRIMITIVES: &[&str] = &[
-    "Int8",
-    "Int16",
-    "Int32",
-    "Int64",
-    "Int128",
-    "Int",
-    "Uint8",
-    "Uint16",
-    "Uint32",
-    "Uint64",
-    "Uint128",
-    "Uint",
-    "Float",
-    "Double",
-    "String",
-    "Boolean",
-    "Character",
-];
-
 pub(super) struct Printer<'s> {
     pub(super) types: &'s BTreeMap<String, Value>,
     pub(super) cycles: Cycles,
@@ -219,7 +197,6 @@ impl<'s> Printer<'s> {
     }
 
     fn declared_type(&mut self, name: &str) -> Type {
-        // schemars names types of the standard library, too.
         match self.types.get_key_value(name) {
             None => Type::Any,
             Some((_, schema)) if self.inlined.contains(name) => self.type_of(schema, name, Some(name)),
@@ -313,14 +290,9 @@ fn is_combined_object(schema: &Value) -> bool {
     is_object || combined + parts > 1
 }
 
-/// Whether a type has no name of its own in Python: `()`, or a type of the standard library, which schemars names.
-pub(super) fn is_inlined(name: &str, schema: &Value) -> bool {
-    let text = |key: &str| schema.get(key).and_then(Value::as_str);
-    let is_primitive = matches!(text("type"), Some("integer" | "number" | "string" | "boolean"));
-    text("type") == Some("null")
-        || name == "AnyValue" && schema.as_object().is_none_or(Map::is_empty)
-        || NAMES_OF_SCHEMARS.iter().any(|prefix| name.starts_with(prefix))
-        || is_primitive && NAMES_OF_PRIMITIVES.contains(&name)
+/// Whether a type has no name of its own in Python: `()`.
+pub(super) fn is_inlined(schema: &Value) -> bool {
+    schema.get("type").and_then(Value::as_str) == Some("null")
 }
 
 /// The documentation of the variants of an enum that have no class of their own.

@@ -180,6 +180,32 @@ fn python_flattened_fields_are_declared() {
 }
 
 #[test]
+fn python_type_keeps_its_name_whatever_schemars_calls_others() {
+    /// In euros.
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    struct Double(f64);
+    #[derive(JsonSchema, Serialize, Deserialize)]
+    struct Price {
+        amount: Double,
+    }
+    let double = "Double = float\n\"\"\"In euros.\"\"\"";
+    assert_eq!(declared(read::<Double>()), double);
+    let price = declared(read::<Price>());
+    assert!(price.contains("    amount: Double\n") && price.contains(double), "{price}");
+}
+
+#[test]
+fn python_map_by_number_has_no_name_of_its_own() {
+    let reply = TopicDescription {
+        reply: Some("all".to_owned()),
+        reply_schema: Some(written::<BTreeMap<u32, Point>>()),
+        ..TopicDescription::new("all", Direction::TowardServer)
+    };
+    let file = Description { topics: vec![reply], ..Description::new() }.python_client();
+    assert!(file.contains(" -> dict[str, Point]:\n") && !file.contains("Map_"), "{file}");
+}
+
+#[test]
 fn python_recursive_types_are_declared() {
     #[derive(JsonSchema, Serialize, Deserialize)]
     struct Tree {

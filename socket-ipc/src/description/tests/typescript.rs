@@ -1,5 +1,7 @@
 //! The TypeScript of a whole description: types that several topics share, and the lists of topics.
 
+use std::collections::BTreeMap;
+
 use super::*;
 
 /// Two schemas, each with types of its own.
@@ -191,6 +193,17 @@ fn typescript_type_that_travels_both_ways_is_declared_once() {
         assert!(!file.contains("Item2"), "{file}");
         assert!(file.contains("    removed: Item;\n"), "{file}");
     }
+}
+
+#[test]
+fn typescript_map_by_number_has_no_name_of_its_own() {
+    let reply = TopicDescription {
+        reply: Some("all".to_owned()),
+        reply_schema: Some(written::<BTreeMap<u32, Point>>()),
+        ..TopicDescription::new("all", Direction::TowardServer)
+    };
+    let file = Description { topics: vec![reply], ..Description::new() }.typescript();
+    assert!(file.contains("    all: { [key: string]: Point };\n") && !file.contains("Map_"), "{file}");
 }
 
 #[test]
