@@ -144,7 +144,7 @@ fn python_client_at_any_server_reports_each_mistake_and_goes_on() {
         };
         let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
         assert!(output.status.success() && stderr.is_empty(), "{stdout}{stderr}");
-        assert_eq!(stdout.lines().count(), 14, "{stdout}");
+        assert_eq!(stdout.lines().count(), 15, "{stdout}");
     });
 }
 

@@ -43,9 +43,11 @@ async def connected(path: str, **options: Any) -> AsyncIterator[Client]:
 
 def name(error: BaseException) -> str:
     """What the suite calls an error."""
-    if isinstance(error, suite_client.RequestRejected):
-        return error.code if error.code in ("no_responder", "undecodable", "panicked") else "rejected"
+    if isinstance(error, suite_client.RequestRejected) and error.code in ("undecodable", "panicked"):
+        return error.code
     names = [
+        (suite_client.NoResponder, "no_responder"),
+        (suite_client.RequestRejected, "rejected"),
         (suite_client.NotConnected, "not_connected"),
         (suite_client.MessageTooLarge, "too_large"),
         (suite_client.EncodeError, "refused"),

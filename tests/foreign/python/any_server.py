@@ -185,6 +185,8 @@ async def replies() -> None:
                 found.append(repr(await client.request("submit", {"command": command})))
             except chat.RequestError as error:
                 found.append(f"{type(error).__name__} {error}")
+        # The second reply of `nothing`.
+        assert client.late_replies == 1, client.late_replies
         return found
 
     surrogate, stream, item, nothing, older = await against(serve, use)
@@ -213,12 +215,41 @@ async def windows() -> None:
             async for _ in client.stream("follow", {"id": 1}, window=200):
                 count += 1
         except chat.WindowExceeded:
+            pass
+        try:
+            # It has no room for any item, and is not taken for the default.
+            async for _ in client.stream("follow", {"id": 1}, window=0):
+                count += 1
+        except chat.WindowExceeded:
             return count
         return -1
 
     # The third item comes while nothing is left of the window.
     assert await against(serve, use) == 2
+    assert [it["window"] for it in written if "window" in it] == [200, 1], written
     assert {"topic": "socket-ipc.cancel", "message": 1, "re": 0} in written, written
+
+
+async def idle_streams() -> None:
+    written: list[Any] = []
+
+    async def serve(reader: Reader, writer: Writer) -> None:
+        async for envelope in lines(reader):
+            written.append(envelope)
+            if "window" in envelope:
+                writer.write(b'{"topic":"follow","message":"Started","more":true,"re":%d}\n' % envelope["id"])
+
+    async def use(client: Client) -> tuple[Any, str]:
+        stream = client.stream("follow", {"id": 1}, idle_timeout=0.05)
+        item = await stream.__anext__()
+        try:
+            return item, repr(await stream.__anext__())
+        except chat.RequestTimeout as error:
+            return item, str(error)
+
+    # Messages were received: the wire is the right one.
+    assert await against(serve, use) == ("Started", "request `follow`: no item within 0.05 s")
+    assert written[1:] == [{"topic": "socket-ipc.cancel", "message": 1, "re": 0}], written
 
 
 async def streams_of_the_client() -> None:
@@ -587,7 +618,7 @@ async def server_that_reads_nothing() -> None:
 
 async def main() -> None:
     tests = [
-        any_bytes, bytes_one_at_a_time, replies, windows, streams_of_the_client, values_that_cannot_be_sent, held_back,
+        any_bytes, bytes_one_at_a_time, replies, windows, idle_streams, streams_of_the_client, values_that_cannot_be_sent, held_back,
         listeners_that_are_cancelled, responders, places_taken_by_streams, long_pause, close_in_flight,
         listener_waits_for_the_next_connection, server_that_reads_nothing,
     ]  # fmt: skip

@@ -35,6 +35,7 @@ class Client:
         self._ready: Optional[asyncio.Future[None]] = None
         self._was_connected = False
         self._failed: Optional[OSError] = None
+        self._late_replies = 0
 
     async def connect(self, *, timeout: Optional[float] = None, attempts: Optional[int] = None) -> None:
         """Returns as soon as there is a connection, and keeps it from then on.
@@ -103,6 +104,11 @@ class Client:
         self._events.add(events)
         return events
 
+    @property
+    def late_replies(self) -> int:
+        """How many replies and items came for requests that nobody waits for any more."""
+        return self._late_replies
+
     # [methods]
 
     # How the client is kept connected.
@@ -147,7 +153,8 @@ class Client:
             loop = asyncio.get_running_loop()
             try:
                 _, connection = await asyncio.wait_for(
-                    loop.create_unix_connection(lambda: _Connection(self._report), self.path), self._connect_timeout
+                    loop.create_unix_connection(lambda: _Connection(self._report, self._count_late), self.path),
+                    self._connect_timeout,
                 )
                 return connection
             except asyncio.TimeoutError:
@@ -174,6 +181,9 @@ class Client:
             _logger.warning("%s: %s", self.path, event.reason)
         for events in list(self._events):
             events.put(event)
+
+    def _count_late(self) -> None:
+        self._late_replies += 1
 
     def _current(self) -> _Connection:
         if self._connection is None or self._connection.is_over:
@@ -218,7 +228,7 @@ class Client:
             id = next(connection.ids)
             running = _RunningStream(
                 topic,
-                window or self._stream_window,
+                self._stream_window if window is None else max(window, 1),
                 self._request_timeout,
                 renew=lambda by: connection.control("socket-ipc.more", [id, by]),
                 cancel=lambda: connection.cancel(id),
@@ -372,9 +382,7 @@ class Client:
             raise
         except Exception as error:
             line = self._failure(topic, id, error)
-        if id is None and topic not in _REPLY_TOPICS_OF_CLIENT:
-            connection.dropped_replies += 1
-        else:
+        if id is not None or topic in _REPLY_TOPICS_OF_CLIENT:
             await self._send_last(connection, running, line)
 
     async def _reply_items(

@@ -1,14 +1,13 @@
 class _Connection(asyncio.Protocol):
     """One connection: bytes to lines, lines to replies and to the inbox, and what is in flight."""
 
-    def __init__(self, report: Callable[[Event], None]) -> None:
+    def __init__(self, report: Callable[[Event], None], count_late: Callable[[], None]) -> None:
         self.report = report
+        self.count_late = count_late
         self.loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[str] = self.loop.create_future()
         self.in_flight: dict[int, Union[_Call, _RunningStream]] = {}
         self.ids = itertools.count(1)
-        self.late_replies = 0
-        self.dropped_replies = 0
         self.responders: set[_Responder] = set()
         self.responders_by_id: dict[Union[int, str], list[_Responder]] = {}
         self.inbox: collections.deque[tuple[dict[str, Any], Optional[str], int]] = collections.deque()
@@ -139,14 +138,14 @@ class _Connection(asyncio.Protocol):
         elif isinstance(reply_to, int) and reply_to != 0 and not isinstance(reply_to, bool):
             call = self.in_flight.get(reply_to)
             if call is None:
-                self.late_replies += 1
+                self.count_late()
             elif call.receive(envelope, len(line), mistake):
                 self.in_flight.pop(reply_to, None)
                 self.balance()
         elif reply_to == 0 and not isinstance(reply_to, bool):
             self._control(envelope)
         else:
-            self.late_replies += 1
+            self.count_late()
 
     def _control(self, envelope: Mapping[str, Any]) -> None:
         """The server gives up a request, or takes more items of a stream."""
