@@ -175,12 +175,13 @@ async def replies() -> None:
                 "item": b'{"topic":"submit","message":1,"more":true,"re":%d}\n',
                 "nothing": b'{"topic":"submit","re":%d}\n{"topic":"submit","message":2,"re":%d}\n',
                 "older": b'{"topic":"error","message":{"code":"failed","text":"no","data":7},"re":%d}\n',
+                "other": b'{"topic":"error","message":{"code":"failed","text":"no","data":7},"error":false,"re":%d}\n',
             }[envelope["message"]["command"]]
             writer.write(reply.replace(b"%d", str(envelope["id"]).encode()))
 
     async def use(client: Client) -> list[str]:
         found = []
-        for command in ("surrogate", "stream", "item", "nothing", "older"):
+        for command in ("surrogate", "stream", "item", "nothing", "older", "other"):
             try:
                 found.append(repr(await client.request("submit", {"command": command})))
             except chat.RequestError as error:
@@ -189,12 +190,12 @@ async def replies() -> None:
         assert client.late_replies == 1, client.late_replies
         return found
 
-    surrogate, stream, item, nothing, older = await against(serve, use)
+    surrogate, stream, item, nothing, older, other = await against(serve, use)
     assert surrogate.startswith("ReplyUndecodable") and "message has a lone surrogate" in surrogate, surrogate
     assert stream.startswith("NotAStream") and item.startswith("NotAStream"), (stream, item)
     assert cancelled == [2, 3], cancelled
     assert nothing == "None", nothing
-    assert older == "SubmitFailed request `submit`: no", older
+    assert older == other == "SubmitFailed request `submit`: no", (older, other)
 
 
 async def windows() -> None:

@@ -180,9 +180,9 @@ class Stream(AsyncIterator[_T]):
 
 
 def _is_error(topic: str, envelope: Mapping[str, Any]) -> bool:
-    # Programs that are written by hand leave the key out.
+    # Programs that are older or written by hand leave the key out.
     return envelope.get("error") is True or (
-        "error" not in envelope and envelope["topic"] == "error" and _REPLY_TOPICS.get(topic, topic) != "error"
+        envelope["topic"] == "error" and _REPLY_TOPICS.get(topic, topic) != "error"
     )
 
 
