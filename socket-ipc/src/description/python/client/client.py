@@ -347,9 +347,7 @@ class Client:
         self, connection: _Connection, responder: Callable[[Any], Any], envelope: Mapping[str, Any]
     ) -> None:
         """Has a responder begin, as soon as there is a place."""
-        id, is_stream, window = envelope.get("id"), "window" in envelope, envelope.get("window")
-        is_stream = is_stream and id is not None
-        running = _Responder(id, is_stream, math.inf if window is None else window)
+        running = _Responder(envelope, responder)
         connection.hold(running)
         while len(connection.responders) >= _MAX_REQUESTS:
             tasks = {it.task for it in connection.responders if it.task is not None}
@@ -357,47 +355,34 @@ class Client:
         if running.is_given_up:
             connection.release(running)
             return
-        replying = self._reply_items if is_stream else self._reply
-        running.task = asyncio.ensure_future(replying(connection, running, responder, envelope))
+        replying = self._reply_items if running.is_stream else self._reply
+        running.task = asyncio.ensure_future(replying(connection, running))
         connection.responders.add(running)
         running.task.add_done_callback(lambda _: connection.release(running))
         # It makes its first step before the next message is dispatched.
         await asyncio.sleep(0)
 
-    async def _reply(
-        self,
-        connection: _Connection,
-        running: _Responder,
-        responder: Callable[[Any], Any],
-        envelope: Mapping[str, Any],
-    ) -> None:
-        topic, id = envelope["topic"], running.id
+    async def _reply(self, connection: _Connection, running: _Responder) -> None:
         try:
-            reply = responder(envelope.get(MESSAGE_KEY))
+            reply = running.respond(running.message)
             if inspect.isawaitable(reply):
                 reply = await reply
-            line = _encode(_REPLY_TOPICS_OF_CLIENT.get(topic, topic), {MESSAGE_KEY: reply, "re": id})
+            topic = _REPLY_TOPICS_OF_CLIENT.get(running.topic, running.topic)
+            line = _encode(topic, {MESSAGE_KEY: reply, "re": running.id})
         except asyncio.CancelledError as error:
-            self._reply_cancelled(connection, running, topic, error)
+            self._reply_cancelled(connection, running, error)
             raise
         except Exception as error:
-            line = self._failure(topic, id, error)
-        if id is not None or topic in _REPLY_TOPICS_OF_CLIENT:
-            await self._send_last(connection, running, line)
+            line = self._failure(running, error)
+        await self._send_last(connection, running, line)
 
-    async def _reply_items(
-        self,
-        connection: _Connection,
-        running: _Responder,
-        responder: Callable[[Any], Any],
-        envelope: Mapping[str, Any],
-    ) -> None:
-        topic, id = envelope["topic"], running.id
+    async def _reply_items(self, connection: _Connection, running: _Responder) -> None:
+        topic, id = running.topic, running.id
         items = None
         try:
             try:
                 await connection.send(_encode(topic, {"started": True, "re": id}))
-                items = responder(envelope.get(MESSAGE_KEY)).__aiter__()
+                items = running.respond(running.message).__aiter__()
                 while True:
                     await running.open()
                     try:
@@ -415,32 +400,33 @@ class Client:
                 if aclose is not None:
                     await aclose()
         except asyncio.CancelledError as error:
-            self._reply_cancelled(connection, running, topic, error)
+            self._reply_cancelled(connection, running, error)
             raise
         except Exception as error:
             if isinstance(error, NotConnected) and not connection.is_open:
                 return
-            line = self._failure(topic, id, error)
+            line = self._failure(running, error)
         await self._send_last(connection, running, line)
 
     async def _send_last(self, connection: _Connection, running: _Responder, line: bytes) -> None:
-        if not running.is_given_up:
+        if running.is_awaited:
             with contextlib.suppress(NotConnected):
                 await connection.send(line)
 
     def _reply_cancelled(
-        self, connection: _Connection, running: _Responder, topic: str, error: asyncio.CancelledError
+        self, connection: _Connection, running: _Responder, error: asyncio.CancelledError
     ) -> None:
         """A responder awaited something that was cancelled. The server would wait for a reply."""
         if running.is_given_up:
             return
-        line = self._failure(topic, running.id, error)
-        if running.id is not None or topic in _REPLY_TOPICS_OF_CLIENT:
+        line = self._failure(running, error)
+        if running.is_awaited:
             with contextlib.suppress(NotConnected):
                 connection.write(line)
 
-    def _failure(self, topic: str, id: Union[int, str, None], error: BaseException) -> bytes:
+    def _failure(self, running: _Responder, error: BaseException) -> bytes:
         """The error reply for what a responder has raised."""
+        topic, id = running.topic, running.id
         try:
             if isinstance(error, RequestFailed):
                 return _error_line(id, "failed", error.text, data=error.error)

@@ -1,13 +1,23 @@
 class _Responder:
     """A request of the server that is being replied to."""
 
-    def __init__(self, id: Union[int, str, None], is_stream: bool, window: float) -> None:
-        self.id = id
-        self.is_stream = is_stream
-        self.window = self.whole = window
+    def __init__(self, envelope: Mapping[str, Any], respond: Callable[[Any], Any]) -> None:
+        self.topic: str = envelope["topic"]
+        self.message = envelope.get(MESSAGE_KEY)
+        self.respond = respond
+        self.id: Union[int, str, None] = envelope.get("id")
+        self.is_stream = "window" in envelope and self.id is not None
+        window = envelope.get("window")
+        self.window: float = math.inf if window is None else window
+        self.whole = self.window
         self.widened = asyncio.Event()
         self.task: Optional[asyncio.Task[None]] = None
         self.is_given_up = False
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether anybody gets a reply. Without an id it needs a topic of its own."""
+        return not self.is_given_up and (self.id is not None or self.topic in _REPLY_TOPICS_OF_CLIENT)
 
     def give_up(self) -> None:
         self.is_given_up = True
