@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use chat::{Follow, Hello, Mood, Submit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -14,22 +15,10 @@ use support::foreign::skip;
 use support::typescript::TypeScript;
 use support::{Events, Place, soon};
 
+#[path = "foreign/chat.rs"]
+mod chat;
 #[path = "foreign/shapes.rs"]
 mod shapes;
-
-#[derive(Topic, JsonSchema, Serialize, Deserialize)]
-#[topic = "hello"]
-struct Hello {
-    name: String,
-    mood: Mood,
-}
-
-#[derive(JsonSchema, Serialize, Deserialize, PartialEq, Debug)]
-#[serde(tag = "is")]
-enum Mood {
-    Happy,
-    Puzzled { by: String },
-}
 
 #[derive(Topic, JsonSchema, Serialize, Deserialize)]
 #[topic = "greeting"]
@@ -44,41 +33,6 @@ struct Greeting {
 struct Add {
     left: u8,
     right: u8,
-}
-
-/// The Node library gets no reply to it: it names no topic for that.
-#[derive(Topic, JsonSchema, Serialize, Deserialize)]
-#[topic(name = "submit", reply = Submitted, error = SubmitError)]
-struct Submit {
-    command: String,
-}
-
-#[derive(JsonSchema, Serialize, Deserialize)]
-struct Submitted {
-    id: u64,
-}
-
-#[derive(JsonSchema, Serialize, Deserialize)]
-enum SubmitError {
-    QueueFull { max: usize },
-}
-
-/// The Node library can't request it: it has no streams.
-#[derive(Topic, JsonSchema, Serialize, Deserialize)]
-#[topic(name = "follow", stream = JobEvent, error = FollowError)]
-struct Follow {
-    id: u64,
-}
-
-#[derive(JsonSchema, Serialize, Deserialize)]
-enum JobEvent {
-    Output(String),
-    Ended { status: i32 },
-}
-
-#[derive(JsonSchema, Serialize, Deserialize)]
-enum FollowError {
-    NoSuchJob,
 }
 
 #[derive(Protocol)]

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use chat::{Hello, Mood, Submit};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,19 +14,8 @@ use support::{Place, soon};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 
-#[derive(Topic, JsonSchema, Serialize, Deserialize)]
-#[topic = "hello"]
-struct Hello {
-    name: String,
-    mood: Mood,
-}
-
-#[derive(JsonSchema, Serialize, Deserialize)]
-#[serde(tag = "is")]
-enum Mood {
-    Happy,
-    Puzzled { by: String },
-}
+#[path = "foreign/chat.rs"]
+mod chat;
 
 #[derive(Topic, JsonSchema, Serialize, Deserialize)]
 #[topic = "greeting"]
@@ -45,22 +35,6 @@ struct Add {
 #[derive(Topic, JsonSchema, Serialize, Deserialize)]
 #[topic = "sum"]
 struct Sum(u8);
-
-#[derive(Topic, JsonSchema, Serialize, Deserialize)]
-#[topic(name = "submit", reply = Submitted, error = SubmitError)]
-struct Submit {
-    command: String,
-}
-
-#[derive(JsonSchema, Serialize, Deserialize)]
-struct Submitted {
-    id: u64,
-}
-
-#[derive(JsonSchema, Serialize, Deserialize)]
-enum SubmitError {
-    QueueFull { max: usize },
-}
 
 #[derive(Protocol)]
 #[protocol(to_server(Hello, Add, Submit), to_client(Greeting))]

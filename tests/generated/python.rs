@@ -11,21 +11,8 @@ use support::python::Mypy;
 use support::{DEADLINE, Place, in_time, soon};
 use tokio::process::Command;
 
+use crate::chat::{Follow, Hello, Submit};
 use crate::shapes::{every_shape, hostile};
-
-#[derive(Topic, JsonSchema, Serialize, Deserialize)]
-#[topic = "hello"]
-struct Hello {
-    name: String,
-    mood: Mood,
-}
-
-#[derive(JsonSchema, Serialize, Deserialize)]
-#[serde(tag = "is")]
-enum Mood {
-    Happy,
-    Puzzled { by: String },
-}
 
 #[derive(Topic, JsonSchema, Serialize, Deserialize)]
 #[topic = "ping"]
@@ -37,40 +24,6 @@ struct Greeting {
     text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     number: Option<u32>,
-}
-
-#[derive(Topic, JsonSchema, Serialize, Deserialize)]
-#[topic(name = "submit", reply = Submitted, error = SubmitError)]
-struct Submit {
-    command: String,
-}
-
-#[derive(JsonSchema, Serialize, Deserialize)]
-struct Submitted {
-    id: u64,
-}
-
-#[derive(JsonSchema, Serialize, Deserialize)]
-enum SubmitError {
-    QueueFull { max: usize },
-}
-
-#[derive(Topic, JsonSchema, Serialize, Deserialize)]
-#[topic(name = "follow", stream = JobEvent, error = FollowError)]
-struct Follow {
-    id: u64,
-}
-
-#[derive(JsonSchema, Serialize, Deserialize)]
-enum JobEvent {
-    Started,
-    Output(String),
-    Ended { status: i32 },
-}
-
-#[derive(JsonSchema, Serialize, Deserialize)]
-enum FollowError {
-    NoSuchJob,
 }
 
 #[derive(Topic, JsonSchema, Serialize, Deserialize)]
