@@ -3,6 +3,7 @@
 
 mod json_schema;
 mod python;
+mod shapes;
 mod types;
 mod typescript;
 

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::shapes::*;
 use super::*;
 
 /// The Python declarations for a message to the server that has this schema.
@@ -83,36 +84,6 @@ fn python_enums_in_every_representation_are_declared() {
         One,
         Two,
     }
-    #[derive(JsonSchema, Serialize, Deserialize)]
-    enum External {
-        Unit,
-        Newtype(u8),
-        Tuple(u8, String),
-        Struct { a: u8, b: Option<u8> },
-        Point(Point),
-    }
-    #[derive(JsonSchema, Serialize, Deserialize)]
-    #[serde(tag = "is")]
-    enum Internal {
-        Unit,
-        Nested(Point),
-    }
-    #[derive(JsonSchema, Serialize, Deserialize)]
-    #[serde(tag = "is", content = "with")]
-    enum Adjacent {
-        Unit,
-        Newtype(u8),
-    }
-    #[derive(JsonSchema, Serialize, Deserialize)]
-    #[serde(untagged)]
-    enum Untagged {
-        Number(u8),
-        Struct { a: u8 },
-        Unit,
-        List(Vec<Untagged>),
-    }
-    #[derive(JsonSchema, Serialize, Deserialize)]
-    enum Never {}
     for (of, expected) in [
         (
             read::<Plain>(),
@@ -120,15 +91,18 @@ fn python_enums_in_every_representation_are_declared() {
         ),
         (
             read::<External>(),
-            "class ExternalStruct(TypedDict):\n    Struct: ExternalStructFields\n\n\nExternalPoint = TypedDict(\n    \
-             \"ExternalPoint\",\n    {\n        \"Point\": \"Point\",\n    },\n)\n\nExternal = Union[Literal[\"Unit\"], \
-             ExternalNewtype, ExternalTuple, ExternalStruct, ExternalPoint]\n",
+            "class ExternalStruct(TypedDict):\n    Struct: ExternalStructFields\n\n\nclass ExternalNested(TypedDict):\n    \
+             Nested: Point\n\n\nExternal = Union[Literal[\"Unit\"], ExternalNewtype, ExternalTuple, ExternalStruct, \
+             ExternalNested]\n",
         ),
         (read::<External>(), "class ExternalTuple(TypedDict):\n    Tuple: list[Union[int, str]]\n"),
         (
             read::<Internal>(),
-            "        \"is\": \"Literal[\\\"Nested\\\"]\",\n        \"x\": \"int\",\n    },\n)\n\nInternal = \
-             Union[InternalUnit, InternalNested]",
+            "        \"is\": \"Literal[\\\"Nested\\\"]\",\n        \"x\": \"int\",\n    },\n)\n\n\nInternalOther = TypedDict(",
+        ),
+        (
+            read::<Internal>(),
+            "\nInternal = Union[InternalUnit, InternalStruct, InternalNested, InternalOther]",
         ),
         (
             read::<Adjacent>(),
@@ -152,14 +126,6 @@ fn python_flattened_fields_are_declared() {
     enum Kind {
         One,
         Two { a: u8 },
-    }
-    #[derive(JsonSchema, Serialize, Deserialize)]
-    struct Flat {
-        own: Option<u8>,
-        #[serde(flatten)]
-        point: Point,
-        #[serde(flatten)]
-        more: BTreeMap<String, bool>,
     }
     #[derive(JsonSchema, Serialize, Deserialize)]
     struct FlatEnum {
@@ -207,13 +173,6 @@ fn python_map_by_number_has_no_name_of_its_own() {
 
 #[test]
 fn python_recursive_types_are_declared() {
-    #[derive(JsonSchema, Serialize, Deserialize)]
-    struct Tree {
-        children: Vec<Tree>,
-        other: Option<Box<Tree>>,
-    }
-    #[derive(JsonSchema, Serialize, Deserialize)]
-    struct Chain(Option<Box<Chain>>);
     assert_eq!(
         declared(read::<Tree>()),
         "class Tree(TypedDict):\n    children: list[Tree]\n    other: NotRequired[Optional[Tree]]"
@@ -235,11 +194,15 @@ fn python_keys_that_are_no_names_are_declared_by_a_call() {
         class: u8,
         #[serde(default)]
         with_dash: Option<String>,
+        // In a class it would hide the type.
+        #[serde(rename = "Point")]
+        point: Point,
     }
     assert_eq!(
         declared(read::<Keys>()),
         "Keys = TypedDict(\n    \"Keys\",\n    {\n        # The `class`.\n        \"class\": \"int\",\n        \
-         \"with-dash\": \"NotRequired[Optional[str]]\",\n    },\n)"
+         \"with-dash\": \"NotRequired[Optional[str]]\",\n        \"Point\": \"Point\",\n    },\n)\n\n\n\
+         class Point(TypedDict):\n    x: int"
     );
 }
 

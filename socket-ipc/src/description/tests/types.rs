@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::shapes::*;
 use super::*;
 
 /// The TypeScript declarations for a message to the server that has this schema.
@@ -139,41 +140,6 @@ fn typescript_enums_in_every_representation_are_declared() {
         One,
         Two,
     }
-    #[derive(JsonSchema, Serialize, Deserialize)]
-    enum External {
-        Unit,
-        Newtype(u8),
-        Tuple(u8, String),
-        Struct { a: u8, b: Option<u8> },
-        Nested(Point),
-    }
-    #[derive(JsonSchema, Serialize, Deserialize)]
-    #[serde(tag = "is")]
-    enum Internal {
-        Unit,
-        Struct {
-            a: u8,
-        },
-        Nested(Point),
-        #[serde(other)]
-        Other,
-    }
-    #[derive(JsonSchema, Serialize, Deserialize)]
-    #[serde(tag = "is", content = "with")]
-    enum Adjacent {
-        Unit,
-        Newtype(u8),
-    }
-    #[derive(JsonSchema, Serialize, Deserialize)]
-    #[serde(untagged)]
-    enum Untagged {
-        Number(u8),
-        Struct { a: u8 },
-        Unit,
-        List(Vec<Untagged>),
-    }
-    #[derive(JsonSchema, Serialize, Deserialize)]
-    enum Never {}
     let point = "\n\nexport interface Point {\n    x: number;\n}";
     assert_eq!(declared(read::<Plain>()), r#"export type Plain = "first-one" | "second";"#);
     assert_eq!(
@@ -221,14 +187,6 @@ fn typescript_flattened_fields_are_declared() {
         Two { a: u8 },
     }
     #[derive(JsonSchema, Serialize, Deserialize)]
-    struct Flat {
-        own: Option<u8>,
-        #[serde(flatten)]
-        point: Point,
-        #[serde(flatten)]
-        more: BTreeMap<String, bool>,
-    }
-    #[derive(JsonSchema, Serialize, Deserialize)]
     struct FlatValues {
         own: u8,
         #[serde(flatten)]
@@ -264,13 +222,6 @@ fn typescript_flattened_fields_are_declared() {
 
 #[test]
 fn typescript_recursive_types_are_declared() {
-    #[derive(JsonSchema, Serialize, Deserialize)]
-    struct Tree {
-        children: Vec<Tree>,
-        other: Option<Box<Tree>>,
-    }
-    #[derive(JsonSchema, Serialize, Deserialize)]
-    struct Chain(Option<Box<Chain>>);
     assert_eq!(
         declared(read::<Tree>()),
         "export interface Tree {\n    children: Tree[];\n    other?: Tree | null;\n}"
