@@ -7,7 +7,8 @@ use futures::StreamExt as _;
 use futures::stream;
 use serde::{Deserialize, Serialize};
 use socket_ipc::{Client, ErrorReply, Server, Topic};
-use support::{Place, both_flavours, skip, soon};
+use support::foreign::{is_here, skip};
+use support::{Place, both_flavours, soon};
 use tokio::process::Command;
 
 /// How many items the streams have: more than fit into any window.
@@ -42,15 +43,6 @@ fn program(name: &str, arguments: &[&str]) -> Command {
     command
 }
 
-/// Whether a program is here. If not, the skip is reported.
-async fn is_here(test: &str, name: &str) -> bool {
-    let which = program("sh", &["-c", &format!("command -v {name}")]).output().await.unwrap();
-    if !which.status.success() {
-        skip(test, &format!("{name} is not here"));
-    }
-    which.status.success()
-}
-
 /// The lines that a program has printed, which has to exit well.
 fn printed(output: Output) -> Vec<String> {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -77,8 +69,8 @@ async fn server(path: &Path) -> Server {
 /// Runs code of the chapter that takes a stream, and compares what it prints.
 async fn takes_a_stream(test: &str, code: (&str, &str), run: &[&str], needs: &[&str], end: &[&str]) {
     for name in needs {
-        if !is_here(test, name).await {
-            return;
+        if let Err(why) = is_here(name).await {
+            return skip(test, &why);
         }
     }
     let place = Place::new();
@@ -116,8 +108,8 @@ both_flavours! {
 
     async fn stream_served_by_python_arrives() {
         let test = "a stream of a server in Python";
-        if !is_here(test, "python3").await {
-            return;
+        if let Err(why) = is_here("python3").await {
+            return skip(test, &why);
         }
         let place = Place::new();
         let code = code("python", "def send_items", &place.socket());

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use socket_ipc::description::Integers;
-use support::foreign::skip;
+use support::foreign::{is_here, skip};
 use support::python::Mypy;
 use support::typescript::TypeScript;
 use tokio::process::Command;
@@ -71,10 +71,7 @@ pub(crate) struct PythonClients {
 
 /// `None` if there is no Python here; the skip is reported.
 pub(crate) async fn python(servers: &Servers) -> Option<PythonClients> {
-    if let Err(why) = Command::new("python3").arg("--version").output().await {
-        skip("the suite of clients in Python", &format!("python3 can't be run: {why}"));
-        return None;
-    }
+    is_here("python3").await.map_err(|why| skip("the suite of clients in Python", &why)).ok()?;
     let directory = servers.place.directory();
     std::fs::write(directory.join("suite_client.py"), servers.describe("").await.python_client()).unwrap();
     std::fs::copy(source("suite.py"), directory.join("suite.py")).unwrap();

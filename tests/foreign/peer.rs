@@ -15,6 +15,7 @@ use tokio::sync::{OnceCell, mpsc};
 use super::super::preparation::prepared;
 use super::super::{DEADLINE, in_time, soon};
 use super::conversation::{Batch, Conversant, Dialect, Received};
+use super::is_here;
 
 /// A line that a peer printed.
 #[derive(Deserialize, Debug)]
@@ -278,7 +279,7 @@ impl Node {
 
 /// Installs npm packages below `target`, once for each lock file, and returns where.
 pub async fn install(target: &Path, name: &str, package: &str, lock: &str) -> Result<PathBuf, String> {
-    run(Command::new("node").arg("--version")).await?;
+    is_here("node").await?;
 
     let mut hasher = DefaultHasher::new();
     (package, lock).hash(&mut hasher);
@@ -318,8 +319,7 @@ pub async fn run(command: &mut Command) -> Result<(), String> {
 
 /// Starts a Python peer. `Err` states why it can't run here.
 pub async fn python(role: Role, socket: &Path) -> Result<Peer, String> {
-    // A Python that exists and can't start, like the placeholder of some systems, counts as none.
-    run(Command::new("python3").arg("--version")).await?;
+    is_here("python3").await?;
     let mut command = Command::new("python3");
     command.arg(script("python/peer.py")).arg(role.name()).arg(socket);
     Peer::start(command, Dialect::Foreign).await

@@ -7,7 +7,7 @@ use std::process::Output;
 use tokio::process::Command;
 use tokio::sync::OnceCell;
 
-use super::foreign::run;
+use super::foreign::{is_here, run};
 use super::preparation::prepared;
 
 /// The packages, each with its version.
@@ -29,7 +29,7 @@ impl Mypy {
     }
 
     async fn install_once(target: &Path) -> Result<Self, String> {
-        run(Command::new("python3").arg("--version")).await?;
+        is_here("python3").await?;
         let mut hasher = DefaultHasher::new();
         REQUIREMENTS.hash(&mut hasher);
         let packages = target.join(format!("foreign-mypy-{:016x}", hasher.finish()));

@@ -30,6 +30,7 @@ mod peer;
 
 use std::io::Write;
 
+use tokio::process::Command;
 use tokio::runtime::{Handle, RuntimeFlavor};
 
 pub use conversation::{
@@ -48,6 +49,17 @@ pub fn announce(line: &str) {
     };
     // In one piece, as tests run side by side.
     let _ = std::io::stderr().write_all(format!("{line} ({flavour})\n").as_bytes());
+}
+
+/// Whether a program can be run here. `Err` states why not: one that exists and can't start, like the placeholder of some
+/// systems, is not here.
+pub async fn is_here(program: &str) -> Result<(), String> {
+    let option = match program {
+        "socat" => "-V",
+        "nc" => "-h",
+        _ => "--version",
+    };
+    run(Command::new(program).arg(option)).await
 }
 
 /// Reports that a test did not run. Fails if `CI` is set.

@@ -5,7 +5,7 @@ use std::process::Stdio;
 
 use socket_ipc::description::Integers;
 use socket_ipc::{Client, Description};
-use support::foreign::{announce, skip};
+use support::foreign::{announce, is_here, skip};
 use support::preparation::prepared;
 use support::process::example;
 use support::typescript::TypeScript;
@@ -109,10 +109,4 @@ async fn shell(place: &Place) -> Result<Command, String> {
     let mut command = Command::new("sh");
     command.arg(put(place, "order.sh", &block("sh", 1)));
     Ok(command)
-}
-
-async fn is_here(program: &str) -> Result<(), String> {
-    let mut command = Command::new(program);
-    let found = command.arg("-V").stdout(Stdio::null()).stderr(Stdio::null()).status().await;
-    found.map(drop).map_err(|error| format!("{program} can't be run: {error}"))
 }

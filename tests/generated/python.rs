@@ -6,9 +6,9 @@ use std::process::Output;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use socket_ipc::{Description, Protocol, Topic, Wire};
-use support::foreign::skip;
+use support::foreign::{is_here, skip};
 use support::python::Mypy;
-use support::{DEADLINE, Place, in_time, soon};
+use support::{DEADLINE, Place, soon, within};
 use tokio::process::Command;
 
 use crate::chat::{Follow, Hello, Submit};
@@ -84,6 +84,9 @@ fn python_of_any_description_runs_and_only_mistakes_are_rejected() {
 #[test]
 fn python_client_at_any_server_reports_each_mistake_and_goes_on() {
     support::run(tokio::runtime::Builder::new_current_thread(), async {
+        if let Err(why) = is_here("python3").await {
+            return skip("the Python client at any server", &why);
+        }
         let place = Place::new();
         std::fs::write(place.directory().join("chat.py"), Chat::schema().python_client()).unwrap();
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/foreign/python/any_server.py");
@@ -91,10 +94,7 @@ fn python_client_at_any_server_reports_each_mistake_and_goes_on() {
         std::fs::copy(program, &copied).unwrap();
         let mut python = Command::new("python3");
         python.arg(&copied).arg(place.socket());
-        let output = match in_time(3 * DEADLINE, python.output()).await.expect("the program ends in time") {
-            Ok(output) => output,
-            Err(error) => return skip("the Python client at any server", &format!("python3: {error}")),
-        };
+        let output = within("the end of the program", 3 * DEADLINE, python.output()).await.unwrap();
         let [stdout, stderr] = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap());
         assert!(output.status.success() && stderr.is_empty(), "{stdout}{stderr}");
         assert_eq!(stdout.lines().count(), 15, "{stdout}");
