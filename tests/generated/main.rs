@@ -3,6 +3,7 @@
 mod chapter;
 #[path = "../foreign/chat.rs"]
 mod chat;
+mod older;
 mod python;
 #[path = "../foreign/shapes.rs"]
 mod shapes;
