@@ -140,7 +140,8 @@ mod json_schema;
 mod python;
 pub(crate) mod schema;
 // Declared order comes with the feature.
-#[cfg(all(test, feature = "schema"))]
+#[cfg(feature = "schema")]
+#[cfg(test)]
 mod tests;
 mod topics;
 mod typescript;
