@@ -16,6 +16,13 @@ struct Double(u64);
 #[topic = "doubled"]
 struct Doubled(u64);
 
+/// Numbers from 0.
+#[derive(Topic, Serialize, Deserialize)]
+#[topic(name = "numbers", stream = u64)]
+struct Numbers {
+    to: u64,
+}
+
 /// The length of `{"topic":"number","message":1}` and its newline.
 const NUMBER_LEN: u64 = 31;
 
@@ -130,6 +137,25 @@ support::both_flavours! {
         assert_eq!(there.other_topics.received.messages, 11);
         assert_eq!(here.sent, there.received);
         assert_eq!(here.received, there.sent);
+    }
+
+    async fn items_of_a_stream_are_counted_alike_at_both_ends() {
+        let (_place, server, client) = connected().await;
+        server.respond_stream::<Numbers>(|Numbers { to }, _| futures::stream::iter(0..to)).unwrap();
+        let mut items = client.request_stream(&Numbers { to: 1_000 });
+        for number in 0..1_000 {
+            assert_eq!(soon("an item", items.next()).await.unwrap().unwrap(), number);
+        }
+        assert!(soon("the end", items.next()).await.is_none());
+        received_all(&server, &client).await;
+        let counted = async {
+            while client.stats().received != server.stats().sent {
+                tokio::task::yield_now().await;
+            }
+        };
+        soon("the count", counted).await;
+        // The start, the items, the end, and the reply.
+        assert_eq!(client.stats().received.messages, 1_003);
     }
 
     async fn connections_and_outbox_are_counted() {

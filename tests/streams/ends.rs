@@ -340,6 +340,66 @@ support::both_flavours! {
         assert_eq!(guards.dropped(), 2, "they were cancelled");
     }
 
+    async fn item_within_its_idle_timeout_that_is_read_late_keeps_the_stream() {
+        let (_place, server, client) = connected().await;
+        let idle = Duration::from_millis(400);
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let (guards, receiver) = (Guards::default(), std::sync::Mutex::new(Some(receiver)));
+        let held = guards.clone();
+        server.respond_stream::<Follow>(move |_, _| {
+            let mut receiver = receiver.lock().unwrap().take().unwrap();
+            held.guard(stream::poll_fn(move |cx| receiver.poll_recv(cx)))
+        }).unwrap();
+        (1..=3).for_each(|number| sender.send(number).unwrap());
+        let mut items = client.request_stream(&Follow { numbers: 0 }).idle_timeout(idle);
+        for number in 1..=3 {
+            assert_eq!(next(&mut items).await.unwrap().unwrap(), number);
+        }
+        assert!(futures::poll!(Box::pin(items.next())).is_pending(), "the wait has begun");
+        sender.send(4).unwrap();
+        ping(&client).await;
+        // The item has come in time. Its reader is busy with something else.
+        tokio::time::sleep(3 * idle).await;
+        sender.send(5).unwrap();
+        ping(&client).await;
+        assert_eq!(guards.dropped(), 0, "the stream goes on");
+        for number in 4..=5 {
+            assert_eq!(next(&mut items).await.unwrap().unwrap(), number);
+        }
+        drop(sender);
+        assert!(next(&mut items).await.is_none());
+    }
+
+    async fn stream_read_by_a_listener_that_holds_messages_back_arrives_whole() {
+        #[derive(Topic, Serialize, Deserialize)]
+        #[topic = "begin"]
+        struct Begin;
+        #[derive(Topic, Serialize, Deserialize)]
+        #[topic = "news"]
+        struct News(u64);
+        let (_place, server, client) = connected().await;
+        let mut events = Events::new();
+        let (report, handle) = (events.reporter(), client.handle());
+        client.on_async::<Begin>(move |Begin| {
+            // A window of ten items: it is renewed again and again meanwhile.
+            let (mut items, report) = (handle.request_stream(&Count { to: 1_000 }).window(640), report.clone());
+            async move {
+                while let Some(item) = items.next().await {
+                    report(("item", item.unwrap()));
+                }
+                report(("end", 0));
+            }
+        });
+        let report = events.reporter();
+        client.on::<News>(move |News(number)| report(("news", number)));
+        let client_id = server.clients()[0];
+        server.send(&Begin, client_id).unwrap();
+        (0..10).for_each(|number| server.send(&News(number), client_id).unwrap());
+        let items = (0..1_000).map(|number| ("item", number)).chain([("end", 0)]);
+        let expected: Vec<_> = items.chain((0..10).map(|number| ("news", number))).collect();
+        assert_eq!(events.take(expected.len()).await, expected);
+    }
+
     async fn stream_request_of_single_reply_and_reverse_fail_by_name() {
         let (_place, server, client) = connected().await;
         let client_id = server.clients()[0];

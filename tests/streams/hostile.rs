@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use socket_ipc::{ErrorReply, MessageErrorKind};
+use socket_ipc::{ErrorReply, MessageErrorKind, limits};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::UnixListener;
 
@@ -146,8 +146,48 @@ support::both_flavours! {
         }
     }
 
+    async fn reader_of_one_item_at_a_time_and_a_fast_one_do_not_wait_for_each_other() {
+        let (place, server, client) = connected().await;
+        endless(&server, 100);
+        let item = (100 + r#"{"topic":"endless","message":"","more":true,"re":1}"#.len()).to_string();
+        let mut slow = raw_peer(&place).await;
+        slow.write(&request("endless", &item, 1)).await;
+        assert!(slow.line().await.contains("started"));
+        for _ in 0..20 {
+            assert!(slow.line().await.contains("\"more\":true"));
+            // It takes nothing while a thousand items pass it by.
+            assert_eq!(all(client.request_stream(&Count { to: 1_000 })).await.len(), 1_000);
+            slow.write(&more(1, &item)).await;
+        }
+    }
+
+    async fn cancel_and_renewal_pass_by_full_responders_and_a_full_subscription() {
+        #[derive(Topic, Serialize, Deserialize)]
+        #[topic(name = "wait", reply = ())]
+        struct Wait;
+        let (place, server, _client) = connected_with(|server| server.max_requests(2), |client| client).await;
+        let guards = follows(&server);
+        server.respond_async::<Wait>(|Wait, _| std::future::pending::<()>()).unwrap();
+        let mut peer = raw_peer(&place).await;
+        peer.write(&request("follow", "0", 1)).await;
+        assert!(peer.line().await.contains("started"));
+        // With that, its responders are full: the second is refused.
+        peer.write("{\"topic\":\"wait\",\"id\":2}\n{\"topic\":\"wait\",\"id\":3}\n").await;
+        assert!(peer.line().await.contains(ErrorReply::TOO_MANY_REQUESTS));
+        peer.write(&more(1, "64")).await;
+        assert!(peer.line().await.contains("\"message\":0,\"more\":true"));
+        // A subscription that nobody reads, and twice as many messages as it has room for.
+        let mut subscription = server.subscribe_raw();
+        peer.write("{\"topic\":\"news\"}\n".repeat(2 * limits::SUBSCRIPTION_LEN)).await;
+        peer.write(&more(1, "64")).await;
+        assert!(peer.line().await.contains("\"message\":1,\"more\":true"));
+        peer.write(&cancel(1)).await;
+        until("the drop of the stream", || guards.dropped() == 1).await;
+        assert!(subscription.next().await.is_some());
+    }
+
     async fn cancel_and_renewal_pass_by_what_holds_messages_back() {
-        const STREAMS: usize = 1_000;
+        const STREAMS: usize = limits::MAX_REQUESTS;
         let (place, server, _client) = connected().await;
         let guards = follows(&server);
         #[derive(Topic, Serialize, Deserialize)]
@@ -195,6 +235,8 @@ support::both_flavours! {
             server.write("{\"topic\":\"count\",\"started\":true,\"re\":1}\n").await;
         });
         started.unwrap();
+        assert!(futures::poll!(Box::pin(spared.next())).is_pending());
+        assert!(server.line().await.ends_with(",\"id\":2}"), "it waits for its start");
         let item = "{\"topic\":\"count\",\"message\":1,\"more\":true,\"re\":1}\n";
         server.write(item.repeat(10)).await;
         assert_eq!(server.line().await, r#"{"topic":"socket-ipc.cancel","message":1,"re":0}"#);
@@ -208,11 +250,37 @@ support::both_flavours! {
         );
         // The third item was beyond, and seven came after it.
         until("the count of late items", || client.stats().late_replies == 7).await;
-        let (item, ()) = tokio::join!(next(&mut spared), async {
-            server.line().await;
-            server.write("{\"topic\":\"count\",\"started\":true,\"re\":2}\n{\"topic\":\"count\",\"message\":5,\"more\":true,\"re\":2}\n").await;
-        });
-        assert_eq!(item.unwrap().unwrap(), 5);
+        server.write("{\"topic\":\"count\",\"started\":true,\"re\":2}\n{\"topic\":\"count\",\"message\":5,\"more\":true,\"re\":2}\n").await;
+        assert_eq!(next(&mut spared).await.unwrap().unwrap(), 5);
+    }
+
+    async fn items_for_a_dropped_stream_are_late_while_another_waits() {
+        let (_place, mut server, client) = client_of_raw_server().await;
+        let mut items = client.request_stream(&Count { to: 8 });
+        let mut other = client.request_stream(&Count { to: 1 });
+        let (started, other_started, ()) = tokio::join!(
+            soon("the start", items.started()),
+            soon("the start", other.started()),
+            async {
+                for id in 1..=2 {
+                    server.line().await;
+                    server.write(&format!("{{\"topic\":\"count\",\"started\":true,\"re\":{id}}}\n")).await;
+                }
+            }
+        );
+        started.unwrap();
+        other_started.unwrap();
+        let item = |id| format!("{{\"topic\":\"count\",\"message\":1,\"more\":true,\"re\":{id}}}\n");
+        server.write(item(1).repeat(3)).await;
+        for _ in 0..3 {
+            assert_eq!(next(&mut items).await.unwrap().unwrap(), 1);
+        }
+        drop(items);
+        assert_eq!(server.line().await, r#"{"topic":"socket-ipc.cancel","message":1,"re":0}"#);
+        server.write(item(1).repeat(5)).await;
+        until("the count of late items", || client.stats().late_replies == 5).await;
+        server.write(item(2)).await;
+        assert_eq!(next(&mut other).await.unwrap().unwrap(), 1);
     }
 
     async fn items_after_the_end_and_for_a_request_without_stream_are_late() {

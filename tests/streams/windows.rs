@@ -63,6 +63,53 @@ support::both_flavours! {
         assert_eq!(yielded.load(Ordering::SeqCst), 30);
     }
 
+    async fn window_of_the_server_is_an_option() {
+        let (_place, server, client) =
+            connected_with(|server| server.stream_window(64 * 10), |client| client).await;
+        let yielded = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&yielded);
+        client.respond_stream::<Follow>(move |_| {
+            let counted = Arc::clone(&counted);
+            numbers(u64::MAX).inspect(move |_| {
+                counted.fetch_add(1, Ordering::SeqCst);
+            })
+        }).unwrap();
+        let client_id = server.clients()[0];
+        let mut items = server.request_stream(&Follow { numbers: 0 }, client_id);
+        soon("the start", items.started()).await.unwrap();
+        for _ in 0..2 {
+            soon("a round trip", server.request(&Ping(1), client_id)).await.unwrap();
+        }
+        assert_eq!(yielded.load(Ordering::SeqCst), 10);
+        for number in 0..100 {
+            assert_eq!(next(&mut items).await.unwrap().unwrap(), number);
+        }
+    }
+
+    async fn unread_stream_delays_no_messages() {
+        #[derive(Topic, Serialize, Deserialize)]
+        #[topic = "news"]
+        struct News(u64);
+        let (_place, server, client) = connected().await;
+        endless(&server);
+        let mut unread = client.request_stream(&Follow { numbers: 0 });
+        soon("the start", unread.started()).await.unwrap();
+        let (mut to_client, mut to_server) = (Events::new(), Events::new());
+        let report = to_client.reporter();
+        client.on::<News>(move |News(number)| report(number));
+        let report = to_server.reporter();
+        server.on::<News>(move |News(number), _| report(number));
+        let client_id = server.clients()[0];
+        for number in 0..1_000 {
+            server.send_async(&News(number), client_id).await.unwrap();
+            client.send_async(&News(number)).await.unwrap();
+        }
+        let expected: Vec<_> = (0..1_000).collect();
+        assert_eq!(to_client.take(1_000).await, expected);
+        assert_eq!(to_server.take(1_000).await, expected);
+        assert_eq!(next(&mut unread).await.unwrap().unwrap(), 0);
+    }
+
     async fn items_of_any_length_up_to_the_window_arrive() {
         let (_place, server, client) = connected().await;
         // A line is longer than its item by these bytes.
