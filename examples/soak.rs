@@ -11,6 +11,9 @@
 //!
 //! With `--socket PATH` its server is at that path, and other programs may be clients of it, too.
 
+#[path = "chaos/usage.rs"]
+mod usage;
+
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -23,7 +26,8 @@ use serde::{Deserialize, Serialize};
 use socket_ipc::{Client, ClientId, CloseCause, Server, Topic};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
-use tokio::runtime::Handle;
+
+use self::usage::Usage;
 
 /// A numbered message of a client.
 #[derive(Topic, Serialize, Deserialize)]
@@ -89,8 +93,8 @@ async fn main() -> Result<(), Failure> {
     server.close().await;
     report(&tally);
     println!("before: {before:?}\nafter:  {after:?}");
-    if after.descriptors > before.descriptors || after.tasks > before.tasks {
-        tally.broke("descriptors or tasks leaked".to_owned());
+    if let Some(leaked) = after.leaked_since(&before, 0) {
+        tally.broke(format!("descriptors or tasks leaked: {leaked}"));
     }
     if after.resident > before.resident + SLACK {
         tally.broke("memory leaked".to_owned());
@@ -308,28 +312,6 @@ async fn cut_off(path: &Path, rng: &mut Rng) {
     let _ = stream.write_all(&message[..rng.usize(..message.len())]).await;
     if rng.bool() {
         tokio::time::sleep(Duration::from_millis(rng.u64(..1_000))).await;
-    }
-}
-
-/// What this process uses.
-#[derive(Debug)]
-#[allow(dead_code, reason = "printed")]
-struct Usage {
-    descriptors: usize,
-    tasks: usize,
-    resident: usize,
-}
-
-impl Usage {
-    fn now() -> Result<Self, Failure> {
-        let status = std::fs::read_to_string("/proc/self/status")?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).ok_or("no VmRSS")?;
-        let kib: usize = line.split_whitespace().nth(1).ok_or("no VmRSS")?.parse()?;
-        Ok(Self {
-            descriptors: std::fs::read_dir("/proc/self/fd")?.count(),
-            tasks: Handle::current().metrics().num_alive_tasks(),
-            resident: kib * 1024,
-        })
     }
 }
 

@@ -27,10 +27,10 @@ fn client_killed_its_streams_are_dropped_ten_thousand_times(flavour: &str) {
     const ROUNDS: usize = 20;
     let place = Place::new();
     let path = place.socket();
-    let server = start(flavour, &["server", text(&path)]);
-    let mut server = server;
+    let mut server = start(flavour, &["server", text(&path)]);
     server.line_with("listening");
     let before = server.status_once(|status| status.clients == 0);
+    let mut resident = 0;
     for round in 1..=ROUNDS {
         let mut client = start(flavour, &["client", text(&path)]);
         client.line_with("connect");
@@ -42,11 +42,16 @@ fn client_killed_its_streams_are_dropped_ten_thousand_times(flavour: &str) {
         server.tell("streams");
         // The streams of a connection are dropped before its end is reported.
         assert_eq!(server.line(), format!("streams {} {}", 500 * round, 500 * round));
+        if round == 2 {
+            // What is allocated once is allocated by now.
+            resident = server.status_once(|status| status.clients == 0).resident;
+        }
     }
     let after = server.status_once(|status| {
         (status.clients, status.descriptors, status.tasks) == (0, before.descriptors, before.tasks)
     });
     println!("before: {before:?}, after: {after:?}");
+    assert!(after.resident < resident + 8 * 1024, "the server grew from {resident} KiB: {after:?}");
     server.exits_well();
 }
 

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use futures::stream::{self, FuturesUnordered};
 use serde::{Deserialize, Serialize};
-use socket_ipc::{Client, RequestError, Server, Topic};
+use socket_ipc::{Client, RequestError, Server, Topic, limits};
 use support::{Place, soon, within};
 use tokio::sync::Mutex;
 
@@ -164,6 +164,18 @@ support::both_flavours! {
         let place = Place::new();
         let (_server, client, [begun, dropped]) = connected(&place).await;
         let round = async |round: usize| {
+            if round % 20 == 9 {
+                // Each item is awaited anew, until one does not come at once.
+                let mut items = client.request_stream(&Endless).window(64).idle_timeout(Duration::ZERO);
+                let error = loop {
+                    match items.next().await.unwrap() {
+                        Ok(_) => {}
+                        Err(error) => break error,
+                    }
+                };
+                assert!(matches!(error, RequestError::Timeout { .. }), "{error:?}");
+                return;
+            }
             if round % 20 == 19 {
                 let mut items = client.request_stream(&Silent).idle_timeout(Duration::from_millis(1));
                 let error = items.next().await.unwrap().unwrap_err();
@@ -200,14 +212,23 @@ support::both_flavours! {
         const ROUNDS: usize = if cfg!(debug_assertions) { 50 } else { 1_000 };
         let _alone = ONE_AT_A_TIME.lock().await;
         let place = Place::new();
-        for _ in 0..ROUNDS {
+        let mut before = None;
+        for round in 0..ROUNDS {
+            if round == 10 {
+                // What is made once is made by now.
+                until("the end of the tasks", || tasks() <= 1).await;
+                before = Some((resident(), descriptors()));
+            }
             let (server, client, [begun, dropped]) = connected(&place).await;
             let mut streams: Vec<_> = (0..10).map(|_| client.request_stream(&Endless).window(4096)).collect();
             for items in &mut streams {
                 soon("the start", items.started()).await.unwrap();
             }
+            let closing = Instant::now();
             soon("the close", server.close()).await;
             assert_eq!(begun.load(Ordering::SeqCst), dropped.load(Ordering::SeqCst));
+            let taken = closing.elapsed();
+            assert!(taken < limits::DRAIN, "the streams ended after {taken:?}");
             for mut items in streams {
                 let last = soon("the end", async {
                     let mut last = None;
@@ -219,5 +240,9 @@ support::both_flavours! {
             soon("the close of the client", client.close()).await;
         }
         until("the end of all tasks", || tasks() <= 1).await;
+        let (resident_before, descriptors_before) = before.unwrap();
+        assert_eq!(descriptors(), descriptors_before);
+        let grown = resident().saturating_sub(resident_before);
+        assert!(grown < 8 * MIB, "the process grew by {grown} bytes");
     }
 }

@@ -19,6 +19,8 @@ const AT_ALL: Duration = Duration::from_secs(25);
 
 pub struct Caller {
     pub client: ClientHandle,
+    /// The client itself ends what it waits for.
+    pub is_restless: bool,
     /// Whether the own node responds to `far`, and forwards `near`.
     pub is_far: bool,
     pub rng: Rng,
@@ -35,8 +37,11 @@ impl Caller {
         *self.going.borrow() && tokio::time::timeout(Duration::ZERO, self.client.closing()).await.is_err()
     }
 
-    /// An error ended what it is the error of. Those that no fault explains break a promise.
-    fn failed(&self, what: &str, error: &RequestError) {
+    /// An error ended what had begun in an epoch. Those that no fault explains break a promise.
+    fn failed(&self, what: &str, error: &RequestError, begun: u64) {
+        if self.tally.is_calm_since(begun) && !self.is_restless {
+            return self.tally.broke(format!("{what} failed without any fault: {error:?}"));
+        }
         match name_of(error) {
             Ok(name) => self.tally.add(&format!("{what} failed: {name}"), 1),
             Err(error) => self.tally.broke(format!("{what} failed: {error}")),
@@ -46,6 +51,7 @@ impl Caller {
     pub async fn request(mut self) {
         while self.pause(150).await {
             let (number, millis) = (self.rng.u64(..), self.rng.u64(..60));
+            let begun = self.tally.epoch();
             // Of its own node's responders now and then, of another node's nearly always.
             let near = self.is_far != (self.rng.u8(..8) == 0);
             let reply: ReplyFuture<u64, ErrorReply> = match near {
@@ -61,7 +67,7 @@ impl Caller {
                 Err(_) => self.tally.broke(format!("a request did not end within {AT_ALL:?}")),
                 Ok(Ok(reply)) if reply == reply_to(number) => self.tally.add("requests replied to", 1),
                 Ok(Ok(_)) => self.tally.broke("a request got the reply to another one".to_owned()),
-                Ok(Err(error)) => self.failed("requests", &error),
+                Ok(Err(error)) => self.failed("requests", &error, begun),
             }
         }
     }
@@ -73,16 +79,25 @@ impl Caller {
                 _ => (self.rng.u64(..100), self.rng.u64(..30)),
             };
             let near = self.is_far != (self.rng.u8(..8) == 0);
+            let begun = self.tally.epoch();
             let stream: ReplyStream<Item, ErrorReply> = match near {
                 true => self.client.request_stream(&NearItems { count, millis }),
                 false => self.client.request_stream(&FarItems { count, millis }),
             };
             let dropped_at = (self.rng.u8(..8) == 0).then(|| self.rng.u64(..=count));
-            self.read(stream.timeout(IN_TIME).idle_timeout(IN_TIME), count, dropped_at).await;
+            let stream = stream.timeout(IN_TIME);
+            let stream = if self.rng.bool() { stream.idle_timeout(IN_TIME) } else { stream };
+            self.read(stream, count, dropped_at, begun).await;
         }
     }
 
-    async fn read(&self, mut stream: ReplyStream<Item, ErrorReply>, count: u64, dropped_at: Option<u64>) {
+    async fn read(
+        &self,
+        mut stream: ReplyStream<Item, ErrorReply>,
+        count: u64,
+        dropped_at: Option<u64>,
+        begun: u64,
+    ) {
         let mut next = 0;
         loop {
             if dropped_at == Some(next) {
@@ -97,7 +112,7 @@ impl Caller {
                 Some(Ok(item)) => {
                     return self.tally.broke(format!("item {} came, and {next} was due", item.number));
                 }
-                Some(Err(error)) => return self.failed("streams", &error),
+                Some(Err(error)) => return self.failed("streams", &error, begun),
                 None if next == count => {
                     self.tally.add("items of streams that ended whole", count);
                     return self.tally.add("streams that ended whole", 1);
@@ -114,6 +129,7 @@ impl Caller {
             let Some(client) = client else { continue };
             let items = self.rng.bool().then(|| self.rng.u64(..300));
             let reach = Reach { client, number: self.rng.u64(..), items };
+            let begun = self.tally.epoch();
             // The node itself waits for `IN_TIME`.
             let reply = self.client.request(&reach).timeout(AT_ALL + AT_ALL);
             match reply.await {
@@ -128,7 +144,7 @@ impl Caller {
                     self.tally.add(&format!("requests of a client failed: {name}"), 1)
                 }
                 Ok(Reached::Broken(what)) => self.tally.broke(format!("a request of a client: {what}")),
-                Err(error) => self.failed("requests that a node requests of a client", &error),
+                Err(error) => self.failed("requests that a node requests of a client", &error, begun),
             }
         }
     }

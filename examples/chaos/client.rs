@@ -41,9 +41,15 @@ impl Seat {
         self.number >= CLIENTS - RESTLESS
     }
 
-    /// Room 3 has one member on each node, the others have a third of the steady clients each.
+    /// It comes and goes in the room where all do.
+    fn passes(&self) -> bool {
+        self.is_restless() || self.number == 1
+    }
+
+    /// The rooms that it stays in. Room 3 has one member on each node, the others have a third of the steady clients each.
     fn rooms(&self) -> Vec<usize> {
         match self.number {
+            _ if self.is_restless() => vec![],
             0 => vec![0, 3],
             number => vec![number % 3],
         }
@@ -88,6 +94,7 @@ fn begin(seat: &Seat, mut rng: Rng) -> Result<(Client, JoinSet<()>), Failure> {
     tasks.spawn(receiving);
     let caller = |rng: &mut Rng| calls::Caller {
         client: client.handle(),
+        is_restless: seat.is_restless(),
         is_far: seat.node + 1 == super::schedule::NODES,
         rng: rng.fork(),
         tally: Arc::clone(&seat.tally),
@@ -107,7 +114,8 @@ async fn receive(
     known: Arc<Mutex<Vec<ClientRef>>>,
     mut rng: Rng,
 ) {
-    let mut ledger = Ledger::new(format!("client {}", seat.number), Arc::clone(&seat.tally));
+    let rooms = seat.rooms().into_iter().chain(seat.passes().then_some(PASSING)).collect();
+    let mut ledger = Ledger::new(format!("client {}", seat.number), rooms, Arc::clone(&seat.tally));
     // Dropped, it ends what it has spawned.
     let mut joining = None;
     while let Some(event) = events.next().await {
@@ -122,6 +130,7 @@ async fn receive(
             ClientEvent::Message(message) => {
                 if let FromNode::News(news) = &message
                     && let Some(who) = &news.who
+                    && ledger.is_own(&who.node) == Some(false)
                     && let Ok(mut known) = known.lock()
                 {
                     known.push(who.clone());
@@ -143,7 +152,7 @@ async fn stay_in_rooms(seat: Seat, client: ClientHandle, mut rng: Rng) {
     while !client.request(&Join { rooms: rooms.clone() }).timeout(IN_TIME).await.unwrap_or(false) {
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    while seat.is_restless() || seat.number == 1 {
+    while seat.passes() {
         tokio::time::sleep(Duration::from_millis(rng.u64(50..1_000))).await;
         let joins = client.request(&Join { rooms: vec![PASSING] }).timeout(IN_TIME).await;
         tokio::time::sleep(Duration::from_millis(rng.u64(50..1_000))).await;

@@ -10,13 +10,17 @@ use std::sync::Arc;
 use socket_ipc::cluster::NodeId;
 
 use super::tally::{LOST, Tally};
-use super::topics::{Calm, FromNode, Known, News, PASSING, ROOMS, Said, Sample, Told};
+use super::topics::{Calm, FromNode, Known, News, PASSING, ROOMS, Said, Sample, Told, You};
 
 pub struct Ledger {
     /// The client, for reports.
     who: String,
+    /// The rooms that it is a member of, always or now and then.
+    rooms: Vec<usize>,
     /// The node of this connection, once it is known.
     node: Option<NodeId>,
+    /// The number of the client there, once it is known.
+    number: Option<u64>,
     senders: HashMap<NodeId, Sender>,
     tally: Arc<Tally>,
 }
@@ -67,21 +71,22 @@ impl Numbers {
 }
 
 impl Ledger {
-    pub fn new(who: String, tally: Arc<Tally>) -> Self {
-        Self { who, node: None, senders: HashMap::new(), tally }
+    pub fn new(who: String, rooms: Vec<usize>, tally: Arc<Tally>) -> Self {
+        Self { who, rooms, node: None, number: None, senders: HashMap::new(), tally }
     }
 
     /// There is a new connection.
     pub fn begin(&mut self) {
         self.senders.clear();
-        self.node = None;
+        (self.node, self.number) = (None, None);
     }
 
     pub fn receive(&mut self, message: FromNode) {
         match message {
+            FromNode::You(You(number)) => self.is_called(number),
             FromNode::News(news) => self.news(&news),
             FromNode::Said(said) => self.said(&said),
-            FromNode::Told(Told { node, number }) => self.told(&node, number),
+            FromNode::Told(told) => self.told(&told),
             FromNode::Sample(Sample { node, others }) => {
                 self.node = Some(node);
                 others.iter().for_each(|known| self.compare(known));
@@ -91,8 +96,16 @@ impl Ledger {
     }
 
     /// Whether a node is the one of this connection, once that is known.
-    fn is_own(&self, node: &NodeId) -> Option<bool> {
+    pub fn is_own(&self, node: &NodeId) -> Option<bool> {
         self.node.as_ref().map(|own| own == node)
+    }
+
+    /// Somebody names the client by this number at its node. All have to name the same.
+    fn is_called(&mut self, number: u64) {
+        let own = *self.number.get_or_insert(number);
+        if number != own {
+            self.tally.broke(format!("{}: what is for client {number} came to client {own}", self.who));
+        }
     }
 
     fn broke(&self, node: &NodeId, what: &str) {
@@ -116,7 +129,9 @@ impl Ledger {
     fn said(&mut self, Said { node, room, number, left, .. }: &Said) {
         let is_own = self.is_own(node);
         let sender = self.senders.entry(node.clone()).or_default();
-        let Some(numbers) = sender.rooms.get_mut(*room) else { return };
+        let Some(numbers) = sender.rooms.get_mut(*room).filter(|_| self.rooms.contains(room)) else {
+            return self.broke(node, &format!("message to room {room}, of which it is no member"));
+        };
         // A client that comes and goes misses what is said meanwhile.
         let noted = numbers.note(*number, *left, is_own.filter(|_| *room != PASSING));
         self.tally.add(&format!("messages to groups received, of {}", whose(is_own)), 1);
@@ -125,11 +140,15 @@ impl Ledger {
         }
     }
 
-    fn told(&mut self, node: &NodeId, number: u64) {
+    fn told(&mut self, Told { node, to, number }: &Told) {
+        self.is_called(to.client);
+        if self.is_own(&to.node) == Some(false) {
+            self.broke(node, &format!("message {number} to one client was for {to:?}"));
+        }
         let sender = self.senders.entry(node.clone()).or_default();
-        let before = std::mem::replace(&mut sender.told, number);
+        let before = std::mem::replace(&mut sender.told, *number);
         self.tally.add("messages to one client received", 1);
-        if number <= before {
+        if *number <= before {
             self.broke(node, &format!("message {number} to one client came behind {before}"));
         }
     }
@@ -167,9 +186,7 @@ impl Ledger {
                 [of(sent, room), sender.rooms[room].count, lagged]
             });
             let Some(before) = sender.calm.replace(now) else { continue };
-            // A room that this client is no member of has had nothing for it.
-            let rooms: Vec<_> = (0..ROOMS).filter(|room| now[*room][1] > 0).collect();
-            for room in rooms {
+            for room in self.rooms.iter().copied().filter(|room| *room != PASSING) {
                 let [sent, arrived, told] =
                     std::array::from_fn(|index| now[room][index] - before[room][index]);
                 self.tally.add("messages to groups compared", sent);

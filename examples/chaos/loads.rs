@@ -140,7 +140,7 @@ async fn tell(cluster: &Cluster, server: &ServerHandle, mut rng: Rng, pace: watc
         }
         let Some(client) = &last else { continue };
         number += 1;
-        let told = Told { node: cluster.node().clone(), number };
+        let told = Told { node: cluster.node().clone(), to: client.clone(), number };
         let sent = tokio::time::timeout(super::responders::IN_TIME, cluster.send(&told, client)).await;
         match sent {
             Ok(Ok(())) => {}

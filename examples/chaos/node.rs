@@ -31,7 +31,7 @@ pub struct Look {
     pub node: NodeId,
     pub is_linked: bool,
     pub clients: usize,
-    /// How many clients have joined their rooms.
+    /// How many steady clients have joined their rooms.
     pub joined: usize,
     /// How many requests and streams run here.
     pub running: u64,
@@ -79,7 +79,7 @@ pub async fn run(index: usize, socket: &Path, url: &str, seed: u64) -> Result<()
                 let Some(line) = line? else { return Ok(()) };
                 match line.split_once(' ').unwrap_or((&line, "")) {
                     ("begin", _) => tasks = loads::start(&cluster, &server, &mut rng, &paced, &spoken),
-                    ("look", _) => println!("look {}", serde_json::to_string(&look(&server, &node, &cluster, &sampler))?),
+                    ("look", _) => println!("look {}", serde_json::to_string(&look(&server, &node, &cluster, &sampler)?)?),
                     ("quiet", _) => {
                         pace.send(Pace::Quiet)?;
                         while !spoken.is_quiet.load(Ordering::Acquire) {
@@ -94,7 +94,9 @@ pub async fn run(index: usize, socket: &Path, url: &str, seed: u64) -> Result<()
                     }
                     ("end", _) => {
                         pace.send(Pace::End)?;
-                        while tasks.join_next().await.is_some() {}
+                        while let Some(ended) = tasks.join_next().await {
+                            ended?;
+                        }
                         println!("ended");
                     }
                     ("leave", _) => {
@@ -129,14 +131,14 @@ fn quiet(cluster: &Cluster, spoken: &Spoken) -> Quiet {
     }
 }
 
-fn look(server: &Server, node: &Node, cluster: &Cluster, sampler: &Sampler) -> Look {
-    Look {
+fn look(server: &Server, node: &Node, cluster: &Cluster, sampler: &Sampler) -> Result<Look, Failure> {
+    Ok(Look {
         node: cluster.node().clone(),
         is_linked: cluster.is_linked(),
         clients: server.clients().len(),
         joined: node.joined.lock().map_or(0, |joined| joined.len()),
         running: node.running.load(Ordering::Acquire),
         others: sampler.seen(cluster),
-        usage: Usage::now(),
-    }
+        usage: Usage::now()?,
+    })
 }

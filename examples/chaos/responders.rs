@@ -20,7 +20,7 @@ pub struct Node {
     pub cluster: OnceLock<Cluster>,
     /// How many requests and streams run.
     pub running: AtomicU64,
-    /// How many clients have joined their rooms and are there.
+    /// The steady clients that have joined their rooms and are there.
     pub joined: std::sync::Mutex<std::collections::HashSet<ClientId>>,
 }
 
@@ -97,6 +97,7 @@ pub fn attach(server: &Server, node: &Arc<Node>, is_far: bool) -> Result<(), Reg
         let (of, groups) = (Arc::clone(&of), groups.clone());
         async move {
             let Some(cluster) = of.cluster.get() else { return false };
+            let stays = rooms.iter().any(|room| *room != PASSING);
             for room in rooms.into_iter().map(room) {
                 // It is subscribed at once, or there is no link meanwhile and it is tried again.
                 let subscribed = async { cluster.group(&room).subscribed().await };
@@ -106,12 +107,15 @@ pub fn attach(server: &Server, node: &Arc<Node>, is_far: bool) -> Result<(), Reg
                     return false;
                 }
             }
-            if let Ok(mut joined) = of.joined.lock() {
+            if stays && let Ok(mut joined) = of.joined.lock() {
                 joined.insert(client_id);
             }
             true
         }
     })?;
+    let to = server.handle();
+    // One that has gone needs to know nothing.
+    server.on_connection(move |client_id| drop(to.send(&You(client_id.get()), client_id)));
     let groups = server.handle();
     server.respond::<Depart>(move |Depart { room: number }, client_id| {
         groups.group(room(number)).leave(client_id)

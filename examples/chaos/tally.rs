@@ -1,6 +1,7 @@
 //! What was exchanged, and the promises that were broken.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -39,6 +40,8 @@ const LONG: Duration = Duration::from_secs(3 * 60);
 pub struct Tally {
     counts: Mutex<BTreeMap<String, u64>>,
     broken: Mutex<Vec<String>>,
+    /// Raised whenever a time without faults begins, and whenever it ends: it is odd meanwhile.
+    epoch: AtomicU64,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -52,6 +55,25 @@ impl Tally {
             Some(so_far) => *so_far += count,
             None => drop(counts.insert(name.to_owned(), count)),
         }
+    }
+
+    /// Everybody has found everybody, and no fault comes until [`end_calm`](Self::end_calm).
+    pub fn begin_calm(&self) {
+        self.epoch.fetch_or(1, Ordering::AcqRel);
+    }
+
+    pub fn end_calm(&self) {
+        let epoch = self.epoch();
+        self.epoch.store(epoch + epoch % 2, Ordering::Release);
+    }
+
+    pub fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Whether there was no fault since the time of an epoch.
+    pub fn is_calm_since(&self, epoch: u64) -> bool {
+        !epoch.is_multiple_of(2) && epoch == self.epoch()
     }
 
     pub fn broke(&self, promise: String) {

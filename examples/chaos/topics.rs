@@ -42,11 +42,17 @@ pub struct Said {
     pub text: String,
 }
 
+/// The first message to a client: its number at its node.
+#[derive(Debug, Topic, Serialize, Deserialize)]
+#[topic = "you"]
+pub struct You(pub u64);
+
 /// A message to one client.
 #[derive(Debug, Topic, Serialize, Deserialize)]
 #[topic = "told"]
 pub struct Told {
     pub node: NodeId,
+    pub to: ClientRef,
     /// Counts all messages of the node to clients.
     pub number: u64,
 }
@@ -80,6 +86,7 @@ pub struct Calm {
 /// What a client listens to.
 #[derive(Debug, TopicSet)]
 pub enum FromNode {
+    You(You),
     News(News),
     Said(Said),
     Told(Told),

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use tokio::runtime::Handle;
 
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+use super::Failure;
+
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Usage {
     pub descriptors: usize,
     pub tasks: usize,
@@ -12,17 +14,16 @@ pub struct Usage {
 }
 
 impl Usage {
-    pub fn now() -> Self {
-        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-        let kib: usize =
-            line.split_whitespace().next().and_then(|number| number.parse().ok()).unwrap_or_default();
-        Self {
+    pub fn now() -> Result<Self, Failure> {
+        let status = std::fs::read_to_string("/proc/self/status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no VmRSS")?;
+        let kib: usize = line.split_whitespace().next().ok_or("no VmRSS")?.parse()?;
+        Ok(Self {
             // One of them is that of the directory.
-            descriptors: std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count),
+            descriptors: std::fs::read_dir("/proc/self/fd")?.count(),
             tasks: Handle::current().metrics().num_alive_tasks(),
             resident: kib * 1024,
-        }
+        })
     }
 
     /// What of it is more than before, and more than these tasks.

@@ -1,5 +1,7 @@
 //! Groups whose nodes are killed or stopped.
 
+use futures::FutureExt as _;
+
 use super::*;
 
 support::whole_processes! {
@@ -58,6 +60,21 @@ fn node_killed_while_it_speaks_to_a_group_and_started_again_is_counted_anew(flav
             }
         })
         .await;
+        // All counts follow the next beat, and behind another nothing more has come, nor was told as lost.
+        for beat in 1..=2 {
+            again.peer.tell("flood 1 100");
+            assert_eq!(numbers(&again.peer.line_with("flooded ")), [1]);
+            soon("a beat", async {
+                while one.cluster.nodes().iter().all(|node| node.id != again.node || node.broadcasts < beat) {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+            assert_eq!(received.take(1).await, [beat], "the broadcast alone");
+        }
+        while let Some(event) = one.events.next().now_or_never().flatten() {
+            assert!(!matches!(event, ClusterEvent::GroupLagged { .. }), "{event:?}");
+        }
         assert_eq!(arrived.len() as u64 + lagged, COUNT);
         assert!(arrived.is_sorted_by(|one, next| one < next), "in order, and none twice");
     });
@@ -105,6 +122,14 @@ fn node_of_members_stopped_is_told_how_much_of_the_group_it_missed(flavour: &str
             }
         })
         .await;
+        // All counts follow the next beat, and behind another nothing more has come, nor was told as lost.
+        for sent in 3..=4 {
+            one.cluster.broadcast(&Count { number: 0, text: String::new() }).unwrap();
+            other.peer.tell(&format!("await {sent}"));
+            let mut lines = std::iter::repeat_with(|| other.peer.line()).take_while(|line| line != "seen");
+            assert!(lines.all(|line| !line.starts_with("group lagged ")));
+            assert_eq!(received.take(1).await, [0], "the broadcast alone");
+        }
         assert_eq!(arrived.len() as u64 + lagged, COUNT, "{lagged} were told as lost");
         assert!(arrived.is_sorted_by(|one, next| one < next), "in order, and none twice");
         assert!(lagged > 0 && !arrived.is_empty(), "{lagged} of {COUNT}");

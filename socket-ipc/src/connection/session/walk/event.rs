@@ -17,10 +17,14 @@ pub(super) enum Event {
     CancelArrives,
     /// The first or the second half of a message arrives.
     Half,
-    /// The reply to a request of this endpoint arrives.
+    /// The reply to the first request of this endpoint arrives, or the end of that stream.
     Reply,
+    /// An item of the first stream that this endpoint has requested arrives.
+    Item,
     /// This endpoint sends a request.
     Request,
+    /// This endpoint requests a stream, with a window for one item.
+    RequestStream,
     /// The peer sends no more.
     Finish,
     /// The peer has closed its socket.
@@ -49,7 +53,7 @@ pub(super) enum Event {
 
 use Event::*;
 
-pub(super) const EVENTS: [Event; 21] = [
+pub(super) const EVENTS: [Event; 23] = [
     Note,
     Wait,
     RequestArrives,
@@ -58,7 +62,9 @@ pub(super) const EVENTS: [Event; 21] = [
     CancelArrives,
     Half,
     Reply,
+    Item,
     Request,
+    RequestStream,
     Finish,
     Leave,
     Reset,

@@ -11,6 +11,7 @@ use tokio::time::advance;
 
 use super::event::Event::{self, *};
 use super::fake::{Fake, Socket, Stream, Woken};
+use crate::connection::item_queue::{Arrival, ItemQueue};
 use crate::connection::outbox::CloseCommand;
 use crate::connection::pending_requests::{NoReply, Outcome};
 use crate::connection::session::Session;
@@ -37,6 +38,8 @@ pub(super) struct World {
     pub(super) woken: Arc<Woken>,
     ended: Option<CloseReason>,
     requests: Vec<oneshot::Receiver<Outcome>>,
+    /// The streams that this endpoint has requested.
+    streams: Vec<Arc<ItemQueue>>,
     /// Half of a message has arrived.
     in_the_middle: bool,
     sent: u64,
@@ -86,6 +89,7 @@ impl World {
             woken: Arc::default(),
             ended: None,
             requests: Vec::new(),
+            streams: Vec::new(),
             in_the_middle: false,
             sent: 0,
             value: 0,
@@ -146,7 +150,7 @@ impl World {
 
     pub(super) async fn happens(&mut self, event: Event) {
         match event {
-            Note | Wait | RequestArrives | StreamArrives | MoreArrives | CancelArrives | Reply
+            Note | Wait | RequestArrives | StreamArrives | MoreArrives | CancelArrives | Reply | Item
                 if self.in_the_middle => {}
             Note => self.arrive(&[MESSAGE, b"\n"].concat()),
             Wait => self.arrive(b"{\"topic\":\"wait\",\"message\":null}\n"),
@@ -157,6 +161,7 @@ impl World {
             MoreArrives => self.arrive(b"{\"topic\":\"socket-ipc.more\",\"message\":[2,64],\"re\":0}\n"),
             CancelArrives => self.arrive(b"{\"topic\":\"socket-ipc.cancel\",\"message\":2,\"re\":0}\n"),
             Reply => self.arrive(b"{\"topic\":\"reply\",\"message\":null,\"re\":1}\n"),
+            Item => self.arrive(b"{\"topic\":\"reply\",\"message\":null,\"more\":true,\"re\":1}\n"),
             Half => {
                 let (first, second) = MESSAGE.split_at(MESSAGE.len() / 2);
                 let bytes = if self.in_the_middle { [second, b"\n"].concat() } else { first.to_vec() };
@@ -169,6 +174,16 @@ impl World {
                     if !self.send() {
                         self.link.pending_requests.forget(number);
                         self.requests.pop();
+                    }
+                }
+            }
+            RequestStream => {
+                let items = Arc::new(ItemQueue::new(Some(64)));
+                let begun = self.link.pending_requests.begin_stream(Arc::clone(&items), Duration::MAX);
+                if let Ok(number) = begun {
+                    match self.send() {
+                        true => self.streams.push(items),
+                        false => self.link.pending_requests.withdraw(number),
                     }
                 }
             }
@@ -246,6 +261,13 @@ impl World {
             match request.try_recv() {
                 Ok(Ok(_) | Err(NoReply::Ended(_))) => {}
                 other => return Err(format!("a request is pending: {other:?}")),
+            }
+        }
+        for items in &self.streams {
+            let cx = &Context::from_waker(Waker::noop());
+            let is_read = matches!(items.poll_read(cx), Poll::Ready(Arrival::Lines(_)));
+            if !matches!(items.poll_read(cx), Poll::Ready(Arrival::End { .. })) {
+                return Err(format!("a stream has no end, with items {is_read}"));
             }
         }
         if self.link.pending_requests.is_waiting() {
