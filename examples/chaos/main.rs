@@ -12,7 +12,8 @@
 //! broadcasts of another node, and what the own node was told as lost (`Lagged`), are together what was sent, at each
 //! beat. The same for the messages to each group (`GroupLagged`), once in each round, when nothing is on its way. That
 //! each request ends in time, with its own reply or with an error that a fault explains, and each stream whole, or so.
-//! That everybody finds everybody again after the faults. And at the end: that descriptors, tasks and memory are what
+//! While there is no fault, none fails. That a message to one client comes to that client, and one to a group to its
+//! members. That everybody finds everybody again after the faults. And at the end: that descriptors, tasks and memory are what
 //! they were before, in the nodes and in the process of the clients.
 //!
 //! ```text

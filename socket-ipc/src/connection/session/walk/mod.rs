@@ -15,7 +15,7 @@ mod steps;
 mod world;
 
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::{Context, Poll, Waker};
 
 use tokio::runtime::Handle;
 
@@ -24,6 +24,7 @@ use self::event::Event::{self, *};
 use self::fake::{Fake, Stream};
 use self::world::World;
 use super::Session;
+use crate::connection::item_queue::{Arrival, End};
 use crate::connection::{Limits, Link, Outbox, OutboxBudget, PendingRequests};
 use crate::metrics::Metrics;
 use crate::sync::lock;
@@ -141,6 +142,13 @@ async fn walk_events_reach_listeners_responders_and_streams() {
     world.happens(CancelArrives).await;
     world.run().await.unwrap();
     assert_eq!(world.endpoint.streaming.inside(), 0, "the stream was cancelled");
+    for event in [RequestStream, Item, Item] {
+        world.happens(event).await;
+        world.run().await.unwrap();
+    }
+    assert!(matches!(world.read(0), Poll::Ready(Arrival::Lines(_))), "an item has arrived");
+    let Poll::Ready(Arrival::End { end, .. }) = world.read(0) else { panic!("no end") };
+    assert!(matches!(end, End::BeyondWindow { .. }), "the window was for one");
 }
 
 #[tokio::test(start_paused = true)]
