@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -31,7 +32,8 @@ pub struct VisitStream<'v> {
     topic: String,
     inbox: Subscriber,
     timeout: Duration,
-    begin: Instant,
+    /// When it has to have begun; `None` if that is further away than this machine counts.
+    begins_by: Option<Instant>,
     last_sign: Instant,
     /// The number of the next item; `None` before the stream has begun.
     due: Option<u64>,
@@ -92,7 +94,7 @@ impl Visitor {
             topic: topic.to_owned(),
             inbox,
             timeout,
-            begin: now,
+            begins_by: now.checked_add(timeout),
             last_sign: now,
             due: None,
             items: VecDeque::new(),
@@ -149,7 +151,7 @@ impl VisitStream<'_> {
                 self.take(&message)
             }
             error = visitor.trouble() => Err(error),
-            () = tokio::time::sleep_until(self.begin + self.timeout), if !has_begun => {
+            () = passed(self.begins_by), if !has_begun => {
                 let (topic, timeout) = (self.topic.clone(), self.timeout);
                 Err(VisitError::Request(RequestError::Timeout { topic, timeout }))
             }
@@ -234,6 +236,13 @@ impl VisitStream<'_> {
             self.control.limit.store(limit, Ordering::Release);
             self.control.renew().await;
         }
+    }
+}
+
+async fn passed(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => pending().await,
     }
 }
 
