@@ -352,7 +352,7 @@ fn command_sources_write_in_two_places_only() {
     // the progress, which is of numbers alone.
     let expected = [
         ("failure.rs", "stderr()", 1),
-        ("output.rs", "stdout()", 4),
+        ("output.rs", "stdout()", 3),
         ("progress.rs", "stderr()", 1),
         ("running.rs", "stdout()", 1),
         ("usage.rs", ".print()", 1),

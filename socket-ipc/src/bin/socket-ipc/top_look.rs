@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use socket_ipc::{Client, CloseCause, ConnectError, RequestError, Stats, TopicTraffic};
+use socket_ipc::{Client, ConnectError, RequestError, Stats, TopicTraffic};
 
 use crate::arguments_watching::{Column, Top};
-use crate::description;
 use crate::failure::{Failure, say};
 use crate::rates::{Rates, a_second};
 use crate::reach::{self, Reached};
+use crate::{description, listen};
 
 /// How many topics are told apart by what arrived. A server may invent any number of them.
 const TOPICS: usize = 1_000;
@@ -130,12 +130,7 @@ impl Watch {
                 reach::say_what_is_new(client);
             }
             client.on_reconnect(|| say("connected to the server again"));
-            client.on_disconnect(|reason| {
-                // Otherwise the command is ending.
-                if !matches!(reason.cause, CloseCause::Closed) {
-                    say(format_args!("lost the server: {reason}; trying again"));
-                }
-            });
+            listen::say_losses(client);
         }
         let before = Sample { at: Instant::now(), stats: None, arrived: Arrived::new() };
         let timeout = (*interval).clamp(PATIENCE.0, PATIENCE.1);
