@@ -15,9 +15,8 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
 use super::super::headers;
-use super::super::requests::{self, Sent};
-use super::request::{FIRST_SIGN, FLUSH};
-use super::{VisitError, Visitor};
+use super::super::requests;
+use super::{FIRST_SIGN, VisitError, Visitor};
 use crate::error::RequestError;
 use crate::limits;
 use crate::router::cost;
@@ -179,14 +178,7 @@ impl VisitStream<'_> {
             return Ok(());
         }
         let refused = match requests::read_error(message) {
-            Some(Sent::Nobody) => {
-                let domain = self.visitor.domain.clone();
-                Some(VisitError::NoResponder { domain, topic: topic() })
-            }
-            Some(Sent::Error(reply) | Sent::ConnectionLost(reply)) => {
-                Some(VisitError::Request(RequestError::rejected(&self.topic, reply)))
-            }
-            Some(_) => Some(VisitError::LinkDown),
+            Some(sent) => Some(self.visitor.refused(&self.topic, sent)),
             None if number.is_none() => {
                 Some(VisitError::Request(RequestError::NotAStream { topic: topic() }))
             }
@@ -214,13 +206,8 @@ impl VisitStream<'_> {
                 return Err(VisitError::Request(RequestError::WindowExceeded { topic, size, window }));
             }
             self.arrived = self.arrived.saturating_add(cost(line.len()));
-            let item = serde_json::from_slice(line).map_err(|error| {
-                VisitError::Request(RequestError::ReplyUndecodable {
-                    topic: self.topic.clone(),
-                    type_name: "JSON text".to_owned(),
-                    reason: error.to_string(),
-                })
-            })?;
+            let item = serde_json::from_slice(line);
+            let item = item.map_err(|error| super::undecodable(self.topic.clone(), error.to_string()))?;
             self.items.push_back(item);
             due += 1;
         }
@@ -276,14 +263,9 @@ impl Control {
     }
 
     async fn cancel(&self) {
-        let Some(subject) = self.subject() else { return };
-        let said = async {
-            if self.nats.publish_with_headers(subject, headers::cancel(), Vec::new().into()).await.is_ok() {
-                let _ = self.nats.flush().await;
-            }
-        };
-        // If it is late, the node ends the stream where renewals stay away.
-        let _ = timeout(FLUSH, said).await;
+        if let Some(subject) = self.subject() {
+            super::cancel(&self.nats, subject).await;
+        }
     }
 }
 
