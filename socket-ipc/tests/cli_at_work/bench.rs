@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use crate::command::{Place, Running, command, on_a_terminal, run};
+use crate::command::{COMMANDS, Place, Running, command, on_a_terminal, run};
 
 /// A server that sends messages back, and whose output nobody reads.
 fn echo(path: &str) -> Running {
@@ -69,11 +69,17 @@ fn man_writes_a_page_for_each_subcommand_and_each_has_an_example() {
     assert_eq!(run(["man", to]).well(), "");
     let page = |name: &str| std::fs::read_to_string(directory.join(name)).unwrap();
     assert!(page("socket-ipc.1").contains("socket\\-ipc\\-record(1)"));
-    for entry in std::fs::read_dir(&directory).unwrap() {
-        let name = entry.unwrap().file_name().into_string().unwrap();
-        let page = page(&name);
-        assert!(page.starts_with(".ie") && page.contains("Example: "), "{name}: {page}");
+    let own = COMMANDS.iter().map(|name| format!("socket-ipc-{name}.1"));
+    let mut expected = Vec::from_iter(own.chain(["socket-ipc.1".to_owned()]));
+    for name in &expected {
+        let page = page(name);
+        assert!(page.starts_with(".ie") && page.contains("\n  Example: "), "{name}: {page}");
     }
+    let entries = std::fs::read_dir(&directory).unwrap();
+    let mut written = Vec::from_iter(entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()));
+    expected.sort();
+    written.sort();
+    assert_eq!(written, expected);
     assert!(page("socket-ipc-record.1").contains("day.jsonl"));
     let why = run(["man", "/dev/null/man"]).failed(1);
     assert!(why.starts_with("cannot write man pages to /dev/null/man: "), "{why}");

@@ -205,12 +205,30 @@ fn replay_keeps_pace_and_selects() {
     assert_eq!(run(after).well(), "");
     assert_eq!(server.json()["message"], 29);
     assert_eq!(run(["replay", &file, &path, "--speed", "max", "--topic", "other"]).well(), "");
+    run(["send", &path, "end", "1"]).well();
+    assert_eq!(server.json()["topic"], "end", "no message of another topic is sent");
     let pace = run(["replay", &file, &path, "--speed", "0"]).failed(2);
     assert!(pace.contains("--speed <FACTOR>: expected a factor, such as 10 or 0.5, or max"), "{pace}");
     let begin = run(["replay", &file, &path, "--from", "noon"]).failed(2);
     assert!(begin.contains("expected seconds, such as 90, or a time, such as 2026"), "{begin}");
     let alone = run(["serve", &path, "--speed", "2"]).failed(2);
     assert!(alone.contains("--replay <FILE>"), "{alone}");
+}
+
+#[test]
+fn replay_of_an_hour_takes_as_long_as_its_speed_says() {
+    let place = Place::new();
+    let (path, file) = (place.socket(), recording(&place));
+    let lines =
+        ["12", "13"].map(|hour| format!(r#"{{"time":"2026-01-31T{hour}:00:00Z","topic":"t","message":0}}"#));
+    write(&file, lines.join("\n")).unwrap();
+    let server = Running::serve(&path, []);
+    for (speed, at_least) in [("36000", 100), ("max", 0)] {
+        let start = Instant::now();
+        assert_eq!(run(["replay", &file, &path, "--speed", speed]).well(), "");
+        assert!(start.elapsed() >= Duration::from_millis(at_least), "{speed}: {:?}", start.elapsed());
+        (0..2).for_each(|_| assert_eq!(server.json()["message"], 0));
+    }
 }
 
 #[test]
@@ -266,12 +284,15 @@ fn replay_server_gone_fails_at_once() {
     write(&file, text).unwrap();
     let why = run(["replay", &file, &path]).failed(3);
     assert!(why.starts_with("no server: "), "{why}");
-    let server = Running::serve(&path, []);
-    let replay = Running::start(["replay", &file, &path]);
-    server.error_with("socket-ipc: client 1 connected");
-    assert_eq!(server.json()["message"], 0);
-    server.signal(Signal::TERM);
-    assert!(replay.end().failed(3).starts_with("lost the server"));
+    // The second message is due in hours, or later than this machine counts.
+    for speed in ["1", "1e-19"] {
+        let server = Running::serve(&path, []);
+        let replay = Running::start(["replay", &file, &path, "--speed", speed]);
+        server.error_with("socket-ipc: client 1 connected");
+        assert_eq!(server.json()["message"], 0);
+        server.signal(Signal::TERM);
+        assert!(replay.end().failed(3).starts_with("lost the server"));
+    }
 }
 
 #[test]
@@ -279,6 +300,10 @@ fn serve_replay_plays_to_its_first_client_and_goes_on() {
     let place = Place::new();
     let (path, file) = (place.socket(), recording(&place));
     ticks(&file, 20);
+    let all = read_to_string(&file).unwrap();
+    let (before, after) = all.split_at(all.match_indices('\n').nth(9).unwrap().0 + 1);
+    let other = before.lines().last().unwrap().replace("tick", "other");
+    write(&file, format!("{before}{other}\n{after}")).unwrap();
     let mut server = Running::serve(&path, ["--replay", &file, "--topic", "tick", "--from", "0.1"]);
     let listener = Running::start(["listen", &path]);
     (5..20).for_each(|number| assert_eq!(listener.json(), json!({"topic": "tick", "message": number})));
@@ -288,7 +313,7 @@ fn serve_replay_plays_to_its_first_client_and_goes_on() {
     server.signal(Signal::TERM);
     assert_eq!(server.end().status, Some(0));
     // A wrong line ends it, after what came before.
-    write(&file, format!("{}what\n", read_to_string(&file).unwrap())).unwrap();
+    write(&file, format!("{all}what\n")).unwrap();
     let server = Running::serve(&path, ["--replay", &file, "--speed", "max"]);
     (0..20).for_each(|number| assert_eq!(listener.json(), json!({"topic": "tick", "message": number})));
     let end = server.end();

@@ -154,6 +154,13 @@ fn send_reaches_a_listener_or_says_that_there_is_none() {
     let end = run_with(["send", "--nats", &url, "jobs", "news", "-"], b"7\n{\n8\n");
     assert!(end.failed(1).starts_with("line 2 of standard input: expected JSON: "));
     assert_eq!(messages.recv_timeout(DEADLINE).unwrap(), 7, "the lines before a wrong one are sent");
+    let place = Place::new();
+    let file = place.file("numbers");
+    std::fs::write(&file, "1\n2\n3\n").unwrap();
+    if let Some(send) = on_a_terminal("", &format!("send --nats {url} jobs news - < {}", file.display())) {
+        let shown = send.end().output;
+        assert!(shown.contains("100 %  3 messages"), "{shown}");
+    }
     let text = over(&nats, &[], ["send", "jobs", "nobody", "1"]).failed(4);
     assert_eq!(text, "no node of the domain `jobs` offers `nobody`");
     // A program that takes messages, and acknowledges none.

@@ -5,7 +5,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 
 use rustix::process::Signal;
 
-use super::command::{DEADLINE, End, Place, Running, accept, command, run_with};
+use super::command::{DEADLINE, End, Place, Running, accept, command, run, run_with};
 
 /// Each subcommand that has a server, its arguments, and whether it takes a time-out.
 const COMMANDS: [(&str, &[&str], bool); 10] = [
@@ -105,6 +105,35 @@ fn server_of_another_wire_is_named_by_each_command() {
             assert!(end.errors.lines().count() <= lines, "{name}: {end:?}");
         });
     }
+}
+
+#[test]
+fn other_wire_that_is_not_read_is_no_error() {
+    let place = Place::new();
+    let (path, recording) = (place.socket(), place.file("recording.jsonl"));
+    let recording = recording.to_str().unwrap();
+    std::fs::write(recording, "{\"time\":\"2026-01-31T12:00:00Z\",\"topic\":\"t\",\"message\":1}\n").unwrap();
+    let listener = UnixListener::bind(&path).unwrap();
+    let speaks = |is_late: bool| {
+        let listener = listener.try_clone().unwrap();
+        std::thread::spawn(move || {
+            let mut stream = accept(&listener);
+            if is_late {
+                let _ = stream.read(&mut [0; 4096]);
+                read_on(stream.try_clone().unwrap());
+            }
+            let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+            read_on(stream);
+        })
+    };
+    for is_late in [false, true] {
+        let serving = speaks(is_late);
+        assert_eq!(run(["send", &path, "t", "1"]).well(), "");
+        serving.join().unwrap();
+    }
+    let serving = speaks(true);
+    assert_eq!(run(["replay", recording, &path]).well(), "");
+    serving.join().unwrap();
 }
 
 #[test]

@@ -16,6 +16,14 @@ use serde_json::Value;
 /// How long a wait may take before the test fails. Generous: only a failure reaches it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
 
+/// The subcommands, in their order.
+#[rustfmt::skip]
+pub(crate) const COMMANDS: &[&str] = &[
+    "listen", "send", "request", "serve", "record", "replay", "topics", "types", "status",
+    #[cfg(feature = "nats")] "nodes",
+    "top", "bench", "man", "completions",
+];
+
 /// A directory of its own for the socket of one test.
 pub(crate) struct Place(tempfile::TempDir);
 

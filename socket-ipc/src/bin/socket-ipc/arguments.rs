@@ -178,8 +178,9 @@ pub(crate) struct Listen {
 }
 
 const SEND: &str = "\
-It ends when all has been written. The JSON travels as it is given, whatever its numbers. Without
-JSON it sends null, but not where standard input holds, or may come to hold, something that would be
+It ends when all has been written, with exit status 0 whatever wire the server speaks, unless --check
+or --wait looks at what it sends. The JSON travels as it is given, whatever its numbers. Without JSON
+it sends null, but not where standard input holds, or may come to hold, something that would be
 ignored. While it waits, an error reply to the message ends it with exit status 4: an `error` with a
 code and a text.
 

@@ -35,8 +35,9 @@ pub(crate) struct Record {
 
 pub(crate) const REPLAY: &str = "\
 It sends each message as a client does, at the pace of the recording, and ends when all has been
-written. The file is one of `record`, or what `listen` or `serve` printed in a pipe. A wrong line is
-an error with its number; the lines before it are sent. Progress is shown on a terminal.
+written, with exit status 0 unless the server has shown by then that it speaks another wire. The file
+is one of `record`, or what `listen` or `serve` printed in a pipe. A wrong line is an error with its
+number; the lines before it are sent. Progress is shown on a terminal.
 To play the messages of a server to clients: `serve --replay`.
 
 Example: socket-ipc replay day.jsonl /tmp/myApp.sock --speed 10 --topic news

@@ -8,7 +8,7 @@ use socket_ipc::description::{DESCRIBE, STATS};
 use socket_ipc::{Client, Description, RawMessage, ReplyFuture, RequestError};
 
 use crate::arguments::{Patience, Place};
-use crate::failure::Failure;
+use crate::failure::{self, Failure};
 use crate::{reach, running};
 
 /// Whether a topic is one of the library's own, under which a server describes itself.
@@ -33,10 +33,9 @@ pub(crate) fn of(
 
 /// The description of a server. One without is a failure.
 pub(crate) async fn required(client: &Client, timeout: Duration) -> Result<RawMessage<'static>, Failure> {
-    describe(client, timeout).await.map_err(|error| {
-        let why = no_description(&error);
-        Failure::new(Failure::from(error).status(), why)
-    })
+    describe(client, timeout)
+        .await
+        .map_err(|error| Failure::new(failure::status_of(&error), no_description(&error)))
 }
 
 /// The reply to a raw request.

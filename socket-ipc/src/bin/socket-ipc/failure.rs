@@ -10,7 +10,7 @@ use socket_ipc::{ErrorReply, ListenError, RawMessage, RequestError, SendError};
 use crate::paint::one_line;
 
 /// The exit status of a failure. The help of the command lists the numbers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Status {
     Other = 1,
@@ -41,10 +41,6 @@ impl Failure {
         self
     }
 
-    pub(crate) fn status(&self) -> Status {
-        self.status
-    }
-
     /// Prints the failure on standard error.
     pub(crate) fn report(&self) -> ExitCode {
         say(self);
@@ -70,11 +66,14 @@ impl From<ListenError> for Failure {
 
 impl From<SendError> for Failure {
     fn from(error: SendError) -> Self {
-        let status = match error {
-            SendError::NotConnected { .. } | SendError::Closed { .. } => Status::NoConnection,
-            _ => Status::Other,
-        };
-        Self::new(status, with_causes(&error))
+        Self::new(status_of_send(&error), with_causes(&error))
+    }
+}
+
+fn status_of_send(error: &SendError) -> Status {
+    match error {
+        SendError::NotConnected { .. } | SendError::Closed { .. } => Status::NoConnection,
+        _ => Status::Other,
     }
 }
 
@@ -100,9 +99,10 @@ impl From<RequestError<RawMessage<'static>>> for Failure {
     }
 }
 
-/// `data` is the JSON text of the responder's own error.
-fn of_request<E: fmt::Debug + 'static>(error: RequestError<E>, data: Option<String>) -> Failure {
-    let status = match &error {
+/// The exit status of a request that failed.
+pub(crate) fn status_of<E>(error: &RequestError<E>) -> Status {
+    match error {
+        RequestError::Send(error) => status_of_send(error),
         RequestError::Timeout { .. } => Status::Deadline,
         RequestError::ConnectionLost { .. } => Status::NoConnection,
         // The server closes the connection.
@@ -113,7 +113,12 @@ fn of_request<E: fmt::Debug + 'static>(error: RequestError<E>, data: Option<Stri
         | RequestError::Failed { .. }
         | RequestError::Rejected { .. } => Status::Rejected,
         _ => Status::Other,
-    };
+    }
+}
+
+/// `data` is the JSON text of the responder's own error.
+fn of_request<E: fmt::Debug + 'static>(error: RequestError<E>, data: Option<String>) -> Failure {
+    let status = status_of(&error);
     if let RequestError::Send(error) = error {
         return error.into();
     }

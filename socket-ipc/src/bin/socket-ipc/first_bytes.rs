@@ -22,7 +22,7 @@ pub(crate) enum Verdict {
 }
 
 /// How servers begin that are no server of this library.
-const BEGINNINGS: [(&[u8], &str); 11] = [
+const BEGINNINGS: [(&[u8], &str); 10] = [
     (b"HTTP/", "HTTP"),
     (b"SSH-", "SSH"),
     (b"-ERR ", "the protocol of Redis"),
@@ -33,7 +33,6 @@ const BEGINNINGS: [(&[u8], &str); 11] = [
     (b"ERROR \"", "D-Bus"),
     (b"\x15\x03", "TLS"),
     (b"\x16\x03", "TLS"),
-    (b"ESFATAL", "the protocol of PostgreSQL"),
 ];
 
 /// Judges the bytes that a server has sent so far. `is_end` says that no more will come.
@@ -53,12 +52,11 @@ fn named(bytes: &[u8]) -> Option<String> {
     if is_http_2 {
         return Some("it speaks HTTP/2, as gRPC does".to_owned());
     }
-    // A message of PostgreSQL has its length behind its first byte.
-    let without_length = [&bytes[..1], bytes.get(5..).unwrap_or_default()].concat();
-    let known = BEGINNINGS.iter().find(|(beginning, _)| {
-        bytes.starts_with(beginning)
-            || (beginning.starts_with(b"ES") && without_length.starts_with(beginning))
-    });
+    // An error of PostgreSQL has its length behind its first byte.
+    if bytes[0] == b'E' && bytes.get(5..).is_some_and(|error| error.starts_with(b"SFATAL")) {
+        return Some("it speaks the protocol of PostgreSQL".to_owned());
+    }
+    let known = BEGINNINGS.iter().find(|(beginning, _)| bytes.starts_with(beginning));
     known.map(|(_, name)| format!("it speaks {name}"))
 }
 
@@ -85,9 +83,10 @@ fn of_json(wire: Wire, bytes: &[u8], is_end: bool) -> Verdict {
         return Verdict::Other(if is_call { "it speaks JSON-RPC".to_owned() } else { no_envelope(bytes) });
     }
     let ended_by_nul = bytes.iter().position(|byte| *byte == 0).map(|end| &bytes[..end]);
-    if ended_by_nul.is_some_and(|text| serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok())
-        && ended_by_nul.is_some_and(|text| Wire::NODE_0_4.decode(text).is_err())
-    {
+    let is_foreign = |text: &[u8]| {
+        serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok() && Wire::NODE_0_4.decode(text).is_err()
+    };
+    if ended_by_nul.is_some_and(is_foreign) {
         return Verdict::Other("it ends its messages with a NUL, as Varlink does".to_owned());
     }
     if is_end || bytes.len() >= LOOKED_AT { Verdict::Own } else { Verdict::Unsure }
@@ -133,6 +132,12 @@ mod tests {
             (b"HTTP/1.1 400 Bad Request\r\n", "it speaks HTTP"),
             (b"\0\0\x12\x04\0\0\0\0\0\0", "it speaks HTTP/2, as gRPC does"),
             (b"-ERR unknown command\r\n", "it speaks the protocol of Redis"),
+            (b"+OK\r\n", "it speaks the protocol of Redis"),
+            (b"-NOAUTH Authentication required.\r\n", "it speaks the protocol of Redis"),
+            (b"SSH-2.0-OpenSSH_9.2\r\n", "it speaks SSH"),
+            (b"REJECTED EXTERNAL\r\n", "it speaks D-Bus"),
+            (b"ERROR \"Unknown command\"\r\n", "it speaks D-Bus"),
+            (b"\x16\x03\x03\0\x7a\x02\0\0\x76", "it speaks TLS"),
             (b"E\0\0\0\x40SFATAL\0", "it speaks the protocol of PostgreSQL"),
             (b"\x15\x03\x01\0\x02\x02\n", "it speaks TLS"),
             (b"INFO {\"server_id\":", "it speaks NATS: say --nats in place of the path"),

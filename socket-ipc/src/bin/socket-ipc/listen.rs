@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
-use socket_ipc::{Client, CloseCause, SendError};
+use socket_ipc::{Client, CloseCause, RawMessage, SendError};
 use tokio::sync::mpsc;
 
 use crate::arguments::Listen;
@@ -23,26 +23,18 @@ pub(crate) fn run(arguments: Listen) -> Result<(), Failure> {
         return Err(of_a_group(group));
     }
     let (printer, broken) = Printer::new();
-    let printer = Arc::new(printer.pretty(arguments.pretty));
+    let printer = printer.pretty(arguments.pretty);
     let reached = reach::lasting_client(&arguments.server)?;
     let client = &reached.client;
-    let topics = BTreeSet::from_iter(arguments.topics);
-    if !arguments.send.is_empty() && !topics.is_empty() && !topics.contains(ERROR) {
+    let topics = arguments.topics;
+    if !arguments.send.is_empty() && !topics.is_empty() && !topics.iter().any(|topic| topic == ERROR) {
         client.on_topic(ERROR, |message| {
             if let Some(reply) = error_reply::read(&message) {
                 say(format_args!("the server replied with an error: {}", error_reply::shown(&reply)));
             }
         });
     }
-    if topics.is_empty() {
-        client.on_message(move |message, topic| printer.message(None, topic, &message));
-    } else {
-        // A topic that is given twice is printed once.
-        for topic in topics {
-            let printer = Arc::clone(&printer);
-            client.on_topic(&topic.clone(), move |message| printer.message(None, &topic, &message));
-        }
-    }
+    on_topics(client, topics, move |topic, message| printer.message(None, topic, message));
     let mut unsent = send_on_connect(client, arguments.send);
     say_what_happens(client, arguments.server.path.display().to_string());
     let work = async move {
@@ -57,6 +49,24 @@ pub(crate) fn run(arguments: Listen) -> Result<(), Failure> {
     };
     // Nothing is queued, so the connection may end with this process.
     running::until_told(work, broken, async {})
+}
+
+/// Calls a listener for each message of these topics; of all, where there are none.
+pub(crate) fn on_topics(
+    client: &Client,
+    topics: Vec<String>,
+    listener: impl Fn(&str, &RawMessage<'_>) + Send + Sync + 'static,
+) {
+    if topics.is_empty() {
+        client.on_message(move |message, topic| listener(topic, &message));
+        return;
+    }
+    let listener = Arc::new(listener);
+    // For a topic that is given twice it is called once.
+    for topic in BTreeSet::from_iter(topics) {
+        let listener = Arc::clone(&listener);
+        client.on_topic(&topic.clone(), move |message| listener(&topic, &message));
+    }
 }
 
 /// Over a socket the server decides who is in a group.
@@ -95,6 +105,11 @@ pub(crate) fn say_what_happens(client: &Client, path: String) {
         move || first.call_once(|| say(format_args!("connected to {path}")))
     });
     client.on_reconnect(move || say(format_args!("connected to {again} again")));
+    say_losses(client);
+}
+
+/// Reports on standard error each time that the connection is lost.
+pub(crate) fn say_losses(client: &Client) {
     client.on_disconnect(|reason| {
         // Otherwise the command is ending.
         if !matches!(reason.cause, CloseCause::Closed) {

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use socket_ipc::RawMessage;
-use socket_ipc::cluster::visitor::{Broadcasts, Received, Sending};
+use socket_ipc::cluster::visitor::{Broadcasts, Received};
 
 use crate::arguments::Send;
 use crate::failure::{Failure, Status, say};
-use crate::json::{self, Given};
+use crate::json::Given;
 use crate::nats::Domain;
 use crate::output::{self, Reader};
-use crate::{lines, running, unread_input};
+use crate::{running, send, unread_input};
 
 pub(crate) fn run(arguments: Send) -> Result<(), Failure> {
     let Send { server, topic, message, check, wait, timeout, pretty, patience, nats } = arguments;
@@ -30,7 +30,9 @@ pub(crate) fn run(arguments: Send) -> Result<(), Failure> {
         let mut sending = visitor.sending(&topic).await?;
         match message {
             Given::Text(message) => sending.send(&message).await?,
-            Given::Input => send_lines(&mut sending).await?,
+            Given::Input => {
+                send::each_line::<Failure>(async |message| Ok(sending.send(message).await?)).await?
+            }
         }
         match &mut awaited {
             Some((broadcasts, topic)) => {
@@ -40,18 +42,6 @@ pub(crate) fn run(arguments: Send) -> Result<(), Failure> {
             None => Ok(()),
         }
     })
-}
-
-async fn send_lines(sending: &mut Sending<'_>) -> Result<(), Failure> {
-    let mut lines = lines::lines();
-    while let Some(line) = lines.recv().await {
-        let line = line?;
-        let message = json::parse(&line.text).map_err(|reason| {
-            Failure::other(format!("line {} of standard input: expected JSON: {reason}", line.number))
-        })?;
-        sending.send(&message).await?;
-    }
-    Ok(())
 }
 
 /// The first broadcast of the topic.

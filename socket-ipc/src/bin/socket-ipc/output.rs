@@ -134,10 +134,13 @@ fn line_of(sender: Sender, topic: &str, message: &RawMessage<'_>) -> String {
 
 /// Writes all of an output.
 fn write(output: &Output) -> io::Result<()> {
-    let text = match output {
+    write_text(match output {
         Output::ForPrograms(text) => text,
         Output::ForPeople(shown) => shown.as_str(),
-    };
+    })
+}
+
+fn write_text(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(text.as_bytes())?;
     stdout.flush()
@@ -150,9 +153,7 @@ pub(crate) fn is_screen() -> bool {
 
 /// Writes a part of the screen of a terminal. `terminal` alone does, whose texts hold no control characters of others.
 pub(crate) fn write_screen(text: &str) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    stdout.write_all(text.as_bytes())?;
-    stdout.flush()
+    write_text(text)
 }
 
 /// The width and the height of the terminal.

@@ -69,9 +69,9 @@ impl Shown {
                 'a'..='z' => (run_len(rest, |c| c.is_ascii_lowercase()), Some(LITERAL)),
                 _ => (first.len_utf8(), None),
             };
-            let (token, behind) = rest.split_at(len);
+            let token;
+            (token, rest) = rest.split_at(len);
             if let Some(layout) = &mut lines {
-                rest = behind;
                 if token.chars().all(char::is_whitespace) {
                     continue;
                 }
@@ -83,7 +83,6 @@ impl Shown {
                 Some(style) => self.styled(style, |shown| shown.escaped(token)),
                 None => self.escaped(token),
             }
-            rest = behind;
             if pretty && token == ":" {
                 self.text.push(' ');
             }

@@ -1,5 +1,6 @@
 //! Playing a recording: its messages, each when it is due.
 
+use std::future::pending;
 use std::path::Path;
 use std::time::Duration;
 
@@ -25,7 +26,8 @@ pub(crate) struct Player {
 /// The time of the recording, and when that is.
 struct Clock {
     time: Timestamp,
-    due: Instant,
+    /// `None` if it is further away than this machine counts.
+    due: Option<Instant>,
 }
 
 impl Player {
@@ -48,8 +50,10 @@ impl Player {
             let selected = self.is_selected(&entry);
             self.tick(&entry, selected);
             if selected {
-                if let Some(clock) = &self.clock {
-                    tokio::time::sleep_until(clock.due).await;
+                match self.clock.as_ref().map(|clock| clock.due) {
+                    Some(Some(due)) => tokio::time::sleep_until(due).await,
+                    Some(None) => pending().await,
+                    None => {}
                 }
                 self.played += 1;
                 return Ok(Some(entry));
@@ -77,9 +81,9 @@ impl Player {
                 let passed = entry.time.duration_since(clock.time).try_into().unwrap_or(Duration::ZERO);
                 let passed = Duration::try_from_secs_f64(passed.as_secs_f64() / self.selection.speed);
                 clock.time = entry.time;
-                clock.due += passed.unwrap_or(Duration::MAX / 4);
+                clock.due = clock.due.zip(passed.ok()).and_then(|(due, passed)| due.checked_add(passed));
             }
-            None if selected => self.clock = Some(Clock { time: entry.time, due: Instant::now() }),
+            None if selected => self.clock = Some(Clock { time: entry.time, due: Some(Instant::now()) }),
             None => {}
         }
     }

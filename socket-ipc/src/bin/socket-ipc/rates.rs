@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 use socket_ipc::Stats;
-use socket_ipc::description::{DESCRIBE, STATS};
+
+use crate::description;
 
 /// Messages per second in both directions, without the messages of the command itself.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -16,17 +17,19 @@ pub(crate) struct Rates {
 impl Rates {
     pub(crate) fn between(before: &Stats, after: &Stats, passed: Duration) -> Self {
         let (before, after) = (messages(before), messages(after));
-        let a_second = |before: u64, after: u64| {
-            let rate = after.saturating_sub(before) as f64 / passed.as_secs_f64().max(f64::MIN_POSITIVE);
-            (10.0 * rate).round() / 10.0
-        };
-        Self { received: a_second(before.0, after.0), sent: a_second(before.1, after.1) }
+        Self { received: a_second(before.0, after.0, passed), sent: a_second(before.1, after.1, passed) }
     }
 }
 
+/// How many more there are a second, to a tenth.
+pub(crate) fn a_second(before: u64, after: u64, passed: Duration) -> f64 {
+    let rate = after.saturating_sub(before) as f64 / passed.as_secs_f64().max(f64::MIN_POSITIVE);
+    (10.0 * rate).round() / 10.0
+}
+
 /// The number of messages received and sent, without requests about the server itself and their replies.
-pub(crate) fn messages(stats: &Stats) -> (u64, u64) {
-    let own = stats.topics.iter().filter(|topic| [DESCRIBE, STATS].contains(&&*topic.topic));
+fn messages(stats: &Stats) -> (u64, u64) {
+    let own = stats.topics.iter().filter(|topic| description::is_about_the_server(&topic.topic));
     own.fold((stats.received.messages, stats.sent.messages), |(received, sent), own| {
         (received.saturating_sub(own.received.messages), sent.saturating_sub(own.sent.messages))
     })
@@ -34,6 +37,8 @@ pub(crate) fn messages(stats: &Stats) -> (u64, u64) {
 
 #[cfg(test)]
 mod tests {
+    use socket_ipc::description::STATS;
+
     use super::*;
 
     fn stats(received: u64, sent: u64, own: u64) -> Stats {

@@ -1,12 +1,10 @@
 //! `record`: every message of a server, into a file.
 
-use std::collections::BTreeSet;
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, TryLockError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 use socket_ipc::RawMessage;
 use tokio::sync::mpsc;
@@ -34,15 +32,7 @@ pub(crate) fn run(arguments: Record) -> Result<(), Failure> {
             }
         }
     };
-    if topics.is_empty() {
-        client.on_message(move |message, topic| record(topic, &message));
-    } else {
-        let record = Arc::new(record);
-        for topic in BTreeSet::from_iter(topics) {
-            let record = Arc::clone(&record);
-            client.on_topic(&topic.clone(), move |message| record(&topic, &message));
-        }
-    }
+    listen::on_topics(client, topics, record);
     listen::say_what_happens(client, server.path.display().to_string());
     let ended = Arc::clone(&recorder);
     let work = async move {
@@ -55,7 +45,8 @@ pub(crate) fn run(arguments: Record) -> Result<(), Failure> {
         };
         let recorded = reached.or_other_wire(recording).await;
         if recorded.is_err()
-            && let Some(Recorder { path, is_new: true, messages: 0, .. }) = take(&ended).await
+            && let Some(Recorder { path, is_new: true, messages: 0, .. }) =
+                running::once_free(&ended, Option::take).await
         {
             // A file without a message would only be in the way of the next attempt. If it stays, its name is said then.
             let _ = std::fs::remove_file(path);
@@ -63,29 +54,11 @@ pub(crate) fn run(arguments: Record) -> Result<(), Failure> {
         recorded
     };
     running::until_signal(work, async {
-        if let Some(Recorder { path, messages, .. }) = take(&recorder).await {
+        // A line that is being written is waited for.
+        if let Some(Recorder { path, messages, .. }) = running::once_free(&recorder, Option::take).await {
             say(format_args!("recorded {messages} messages in {}", path.display()));
         }
     })
-}
-
-/// Waits for the line that is being written, and ends the recording.
-async fn take(recorder: &Mutex<Option<Recorder>>) -> Option<Recorder> {
-    loop {
-        if let Some(taken) = try_take(recorder) {
-            return taken;
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
-
-/// Ends the recording, unless a line is being written.
-fn try_take(recorder: &Mutex<Option<Recorder>>) -> Option<Option<Recorder>> {
-    match recorder.try_lock() {
-        Ok(mut recorder) => Some(recorder.take()),
-        Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner().take()),
-        Err(TryLockError::WouldBlock) => None,
-    }
 }
 
 /// Writes whole lines to a file.

@@ -5,6 +5,8 @@ use std::future::pending;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
+use std::sync::{Mutex, TryLockError};
+use std::time::Duration;
 
 use tokio::io::Interest;
 use tokio::net::unix::pipe::Sender;
@@ -76,6 +78,18 @@ fn until(
     });
     workers.shutdown_background();
     outcome
+}
+
+/// Does something with what another thread may hold for a while, once that is done. A signal may come meanwhile.
+pub(crate) async fn once_free<T, R>(shared: &Mutex<T>, act: impl FnOnce(&mut T) -> R) -> R {
+    loop {
+        match shared.try_lock() {
+            Ok(mut free) => return act(&mut free),
+            Err(TryLockError::Poisoned(poisoned)) => return act(&mut poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => {}
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
 }
 
 fn started(builder: &mut Builder) -> Result<Runtime, Failure> {

@@ -68,7 +68,7 @@ async fn has_topic(client: &Client, topic: &str, timeout: Duration) -> Result<()
 async fn queue(client: &Client, topic: &str, message: Given) -> Result<(), Unsent> {
     match message {
         Given::Text(message) => Ok(client.send_raw_async(topic, &*message).await?),
-        Given::Input => queue_lines(client, topic).await,
+        Given::Input => each_line(async |message| Ok(client.send_raw_async(topic, message).await?)).await,
     }
 }
 
@@ -95,7 +95,10 @@ pub(crate) async fn deliver(
     }
 }
 
-async fn queue_lines(client: &Client, topic: &str) -> Result<(), Unsent> {
+/// Sends each line of standard input, which is JSON. The progress through a file is shown on a terminal.
+pub(crate) async fn each_line<E: From<Failure>>(
+    mut send: impl AsyncFnMut(&RawValue) -> Result<(), E>,
+) -> Result<(), E> {
     let (mut lines, progress) = (lines::lines(), Progress::of_input());
     let (mut bytes, mut messages) = (0, 0);
     while let Some(line) = lines.recv().await {
@@ -103,7 +106,7 @@ async fn queue_lines(client: &Client, topic: &str) -> Result<(), Unsent> {
         let message: Box<RawValue> = json::parse(&line.text).map_err(|reason| {
             Failure::other(format!("line {} of standard input: expected JSON: {reason}", line.number))
         })?;
-        client.send_raw_async(topic, &*message).await?;
+        send(&message).await?;
         (bytes, messages) = (bytes + line.text.len() as u64, messages + 1);
         progress.reached(bytes, messages);
     }

@@ -5,16 +5,16 @@ use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
-use socket_ipc::{Client, ErrorReply, RawMessage, RequestError, Stats, TopicTraffic, Traffic};
+use socket_ipc::{Client, RawMessage, RequestError, Stats, TopicTraffic, Traffic};
 
 use crate::arguments::Status;
-use crate::failure::{Failure, say};
-use crate::output::{self, Output, Reader};
+use crate::failure::{self, Failure, say};
+use crate::output::{self, Reader};
 use crate::paint::{self, Shown};
 use crate::peer::Peer;
 use crate::rates::Rates;
 use crate::reach::{self, Loss};
-use crate::{description, rates, running};
+use crate::{description, running};
 
 pub(crate) fn run(arguments: Status) -> Result<(), Failure> {
     let Status { server, timeout, interval, patience } = arguments;
@@ -46,12 +46,7 @@ pub(crate) fn run(arguments: Status) -> Result<(), Failure> {
             stats: stats.as_ref().and_then(without_itself),
             rates,
         };
-        output::print(&match Reader::find() {
-            Reader::Program => Output::ForPrograms(serde_json::to_string(&report).unwrap_or_default() + "\n"),
-            Reader::Person { .. } => {
-                Output::ForPeople(for_people(&report, description.as_ref(), stats.as_ref()))
-            }
-        })
+        output::print(&Reader::find().report(&report, |_| for_people(&report, description.as_ref())))
     })
 }
 
@@ -72,16 +67,8 @@ type Reply = Result<RawMessage<'static>, RequestError<RawMessage<'static>>>;
 /// Fails if the server has gone: it is not alive any more.
 fn unless_gone(reply: Reply) -> Result<Reply, Failure> {
     match reply {
-        Err(error) if is_gone(&error) => Err(error.into()),
+        Err(error) if failure::status_of(&error) == failure::Status::NoConnection => Err(error.into()),
         reply => Ok(reply),
-    }
-}
-
-fn is_gone(error: &RequestError<RawMessage<'static>>) -> bool {
-    match error {
-        RequestError::ConnectionLost { .. } | RequestError::Send(_) => true,
-        RequestError::Rejected { reply, .. } => reply.code() == ErrorReply::CLOSING,
-        _ => false,
     }
 }
 
@@ -163,11 +150,7 @@ fn subtract(fields: &mut Fields, name: &str, own: u64) {
     }
 }
 
-fn for_people(
-    report: &Report,
-    description: Option<&RawMessage<'_>>,
-    stats: Option<&RawMessage<'_>>,
-) -> Shown {
+fn for_people(report: &Report, description: Option<&RawMessage<'_>>) -> Shown {
     let mut lines = Shown::new(false);
     lines.put(format_args!("{} is alive", report.path));
     if let Some(peer) = &report.peer {
@@ -182,7 +165,8 @@ fn for_people(
         lines.put(format_args!(", {} topics", description.topics.len()));
         lines.end_line();
     }
-    if let Some(Ok(stats)) = stats.map(RawMessage::decode::<Stats>) {
+    let stats = report.stats.as_ref().map(|stats| serde_json::from_str::<Stats>(stats.get()));
+    if let Some(Ok(stats)) = stats {
         put_stats(&mut lines, &stats, report.rates.as_ref());
     }
     lines
@@ -196,18 +180,15 @@ fn put_stats(lines: &mut Shown, stats: &Stats, rates: Option<&Rates>) {
     let a_second = |rate: fn(&Rates) -> f64| {
         rates.map_or_else(String::new, |rates| format!(" ({} a second)", rate(rates)))
     };
-    // Without the connection of this command, and without the messages that are about the server itself.
-    let others = |count: u64| count.saturating_sub(1);
-    let (received, sent) = rates::messages(stats);
     line(format_args!(
         "clients: {} now, {} in all, {} disconnected as slow consumers",
-        others(stats.open_connections),
-        others(stats.total_connections),
-        stats.slow_consumers,
+        stats.open_connections, stats.total_connections, stats.slow_consumers,
     ));
     line(format_args!(
-        "messages: {received} received{}, {sent} sent{}",
+        "messages: {} received{}, {} sent{}",
+        stats.received.messages,
         a_second(|rates| rates.received),
+        stats.sent.messages,
         a_second(|rates| rates.sent),
     ));
     line(format_args!(

@@ -1,8 +1,7 @@
 //! `top`: the rates of a server's topics, its clients and its queues, again and again.
 
 use std::future::pending;
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
@@ -27,7 +26,8 @@ pub(crate) fn run(arguments: Top) -> Result<(), Failure> {
                 let view = View::new(path, arguments.sort);
                 Drawn { view, screen }.follow(colours, looks).await
             };
-            running::until_told(work, broken, restore(restored))
+            // Gives the terminal back, once it is neither being opened nor drawn on.
+            running::until_told(work, broken, running::once_free(&restored, Shown::end))
         }
         _ => {
             let work = async move {
@@ -79,23 +79,6 @@ impl Shown {
     fn end(&mut self) {
         *self = Self { screen: None, is_over: true };
     }
-}
-
-/// Gives the terminal back, once nothing is drawn any more.
-async fn restore(screen: Shared) {
-    while !is_restored(&screen) {
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-}
-
-/// Gives the terminal back, unless it is being opened or drawn on.
-fn is_restored(screen: &Mutex<Shown>) -> bool {
-    match screen.try_lock() {
-        Ok(mut shown) => shown.end(),
-        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner().end(),
-        Err(TryLockError::WouldBlock) => return false,
-    }
-    true
 }
 
 /// What is on the screen.

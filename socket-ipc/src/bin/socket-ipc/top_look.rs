@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use serde::Serialize;
-use socket_ipc::{Client, CloseCause, ConnectError, RequestError, Stats, TopicTraffic};
+use socket_ipc::{Client, ConnectError, RequestError, Stats, TopicTraffic};
 
 use crate::arguments_watching::{Column, Top};
-use crate::description;
 use crate::failure::{Failure, say};
+use crate::rates::{Rates, a_second};
 use crate::reach::{self, Reached};
+use crate::{description, listen};
 
 /// How many topics are told apart by what arrived. A server may invent any number of them.
 const TOPICS: usize = 1_000;
@@ -129,12 +130,7 @@ impl Watch {
                 reach::say_what_is_new(client);
             }
             client.on_reconnect(|| say("connected to the server again"));
-            client.on_disconnect(|reason| {
-                // Otherwise the command is ending.
-                if !matches!(reason.cause, CloseCause::Closed) {
-                    say(format_args!("lost the server: {reason}; trying again"));
-                }
-            });
+            listen::say_losses(client);
         }
         let before = Sample { at: Instant::now(), stats: None, arrived: Arrived::new() };
         let timeout = (*interval).clamp(PATIENCE.0, PATIENCE.1);
@@ -198,18 +194,15 @@ async fn connect(client: &Client, retry: bool) -> Result<(), ConnectError> {
 
 /// The rates between two samples. Those of the server need its stats in both.
 fn between(before: &Sample, after: &Sample, up: bool, described: bool) -> Look {
-    let seconds = after.at.duration_since(before.at).as_secs_f64().max(f64::MIN_POSITIVE);
-    let rate =
-        |before: u64, after: u64| (10.0 * after.saturating_sub(before) as f64 / seconds).round() / 10.0;
+    let passed = after.at.duration_since(before.at);
+    let rate = |before: u64, after: u64| a_second(before, after, passed);
     let mut rows = BTreeMap::<String, Row>::new();
     for (topic, count) in &after.arrived {
         let arrived = rate(before.arrived.get(topic).copied().unwrap_or(0), *count);
         rows.insert(topic.clone(), Row { topic: topic.clone(), arrived, ..Row::default() });
     }
     let both = before.stats.as_ref().zip(after.stats.as_ref());
-    let (mut received, mut sent) = (None, None);
     if let Some((earlier, later)) = both {
-        let (mut total_received, mut total_sent) = (0.0, 0.0);
         for topic in later.topics.iter().chain([&later.other_topics]) {
             if description::is_about_the_server(&topic.topic) {
                 continue;
@@ -222,11 +215,9 @@ fn between(before: &Sample, after: &Sample, up: bool, described: bool) -> Look {
             row.received = Some(messages(|topic| topic.received.messages));
             row.sent = Some(messages(|topic| topic.sent.messages));
             row.bytes = Some(messages(|topic| topic.received.bytes + topic.sent.bytes));
-            total_received += row.received.unwrap_or_default();
-            total_sent += row.sent.unwrap_or_default();
         }
-        (received, sent) = (Some(total_received), Some(total_sent));
     }
+    let total = both.map(|(earlier, later)| Rates::between(earlier, later, passed));
     let stats = after.stats.as_ref();
     Look {
         time: format!("{:.3}", Timestamp::now()),
@@ -234,8 +225,8 @@ fn between(before: &Sample, after: &Sample, up: bool, described: bool) -> Look {
         described,
         // Without this one.
         clients: stats.map(|stats| stats.open_connections.saturating_sub(1)),
-        received,
-        sent,
+        received: total.map(|total| total.received),
+        sent: total.map(|total| total.sent),
         queued: stats.map(|stats| stats.outbox_len),
         slow_consumers: stats.map(|stats| stats.slow_consumers),
         requests_in_flight: stats.map(|stats| stats.requests_in_flight),
@@ -249,4 +240,45 @@ fn traffic<'s>(stats: &'s Stats, name: &str) -> Option<&'s TopicTraffic> {
         return Some(&stats.other_topics);
     }
     stats.topics.iter().find(|topic| topic.topic == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// What was counted: each number is another one, and those of `twice` are twice as large.
+    fn sample(at: Instant, twice: u64) -> Sample {
+        let traffic = |messages: u64| json!({"messages": messages * twice, "bytes": 100 * messages * twice});
+        let topic = |name: &str, received: u64, sent: u64| json!({"topic": name, "received": traffic(received), "sent": traffic(sent)});
+        let stats = json!({
+            "open_connections": 4, "total_connections": 5, "message_errors": 6, "outbox_len": 7, "outbox_peak": 8,
+            "slow_consumers": 9, "late_replies": 10, "requests_in_flight": 11, "streams_in_flight": 12,
+            "received": traffic(40 + 60 + 1), "sent": traffic(80 + 10 + 2),
+            "topics": [topic("news", 40, 80), topic(socket_ipc::description::STATS, 1, 2)], "other_topics": topic("", 60, 10),
+        });
+        let arrived = Arrived::from([("news".to_owned(), 30 * twice)]);
+        Sample { at, stats: Some(serde_json::from_value(stats).unwrap()), arrived }
+    }
+
+    #[test]
+    fn look_between_samples_has_each_number_in_its_place() {
+        let begin = Instant::now();
+        let (before, after) = (sample(begin, 1), sample(begin + Duration::from_secs(2), 2));
+        let mut look = serde_json::to_value(between(&before, &after, true, true)).unwrap();
+        look.as_object_mut().unwrap().remove("time").unwrap();
+        let expected = json!({
+            "up": true, "clients": 3, "received": 50.0, "sent": 45.0, "queued": 7, "slow_consumers": 9,
+            "requests_in_flight": 11, "streams_in_flight": 12,
+            "topics": [
+                {"topic": "", "received": 30.0, "sent": 5.0, "bytes": 3500.0, "arrived": 0.0},
+                {"topic": "news", "received": 20.0, "sent": 40.0, "bytes": 6000.0, "arrived": 15.0},
+            ],
+        });
+        assert_eq!(look, expected);
+        let look = between(&Sample { stats: None, ..before }, &after, false, true);
+        assert_eq!((look.up, look.clients, look.received, look.sent), (false, Some(3), None, None));
+        assert_eq!((look.topics.len(), look.topics[0].sent), (1, None));
+    }
 }

@@ -78,7 +78,11 @@ fn one_line(error: &Error) -> String {
 
 /// The name that is meant, where clap knows one that is near.
 fn did_you_mean(error: &Error, kind: ContextKind) -> String {
-    let known = text(error, kind);
+    let known = match error.get(kind) {
+        // Of several ones the nearest is the last.
+        Some(ContextValue::Strings(names)) => names.last().cloned().unwrap_or_default(),
+        _ => text(error, kind),
+    };
     if known.is_empty() { String::new() } else { format!(", did you mean '{known}'?") }
 }
 

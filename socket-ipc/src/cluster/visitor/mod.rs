@@ -14,13 +14,17 @@ mod stream;
 use std::fmt;
 use std::time::Duration;
 
-use async_nats::{Client, Event, Subscriber};
+use async_nats::{Client, Event, Subject, Subscriber};
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use super::connect::{self, Echo, Unconnected};
+use super::headers;
 use super::node::NodeId;
 use super::options::ClusterOptions;
+use super::requests::Sent;
 use super::subject::Subjects;
+use crate::error::RequestError;
 
 use link::State;
 
@@ -33,6 +37,12 @@ pub use stream::{StreamCanceller, VisitStream};
 
 /// The name of a visitor where a node has its name: its permissions are for it.
 const NAME: &str = "command";
+
+/// How long to wait for the sign that says where a cancel goes. A node gives it after 20 to 40 ms.
+const FIRST_SIGN: Duration = Duration::from_millis(200);
+
+/// How long a cancel may take to leave.
+const FLUSH: Duration = Duration::from_secs(1);
 
 /// A program of a domain that is no node.
 pub struct Visitor {
@@ -75,11 +85,40 @@ impl Visitor {
         }
     }
 
+    /// The error of a request that was not replied to as it should be.
+    fn refused(&self, topic: &str, sent: Sent) -> VisitError {
+        let topic = topic.to_owned();
+        match sent {
+            Sent::Nobody => VisitError::NoResponder { domain: self.domain.clone(), topic },
+            Sent::Error(reply) | Sent::ConnectionLost(reply) => {
+                VisitError::Request(RequestError::rejected(&topic, reply))
+            }
+            Sent::Undecodable(reason) => undecodable(topic, reason),
+            _ => VisitError::LinkDown,
+        }
+    }
+
     /// How long a message may be, in bytes.
     fn check_len(&self, topic: &str, len: usize) -> Result<(), VisitError> {
         let limit = super::shared::max_payload(&self.nats);
         if len <= limit { Ok(()) } else { Err(VisitError::TooLarge { topic: topic.to_owned(), len, limit }) }
     }
+}
+
+fn undecodable(topic: String, reason: String) -> VisitError {
+    VisitError::Request(RequestError::ReplyUndecodable { topic, type_name: "JSON text".to_owned(), reason })
+}
+
+/// Tells a node that nobody waits any more for what it has the request of.
+async fn cancel(nats: &Client, control: Subject) {
+    let said = async {
+        if nats.publish_with_headers(control, headers::cancel(), Vec::new().into()).await.is_ok() {
+            let _ = nats.flush().await;
+        }
+    };
+    // If it is late, the node gives up by itself: a request after the `request_timeout` of its server, a stream where
+    // renewals stay away.
+    let _ = timeout(FLUSH, said).await;
 }
 
 impl fmt::Debug for Visitor {

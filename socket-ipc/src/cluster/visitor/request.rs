@@ -10,15 +10,9 @@ use tokio::time::{Instant, timeout};
 
 use super::super::headers;
 use super::super::requests::{self, Sent};
-use super::{VisitError, Visitor};
+use super::{FIRST_SIGN, VisitError, Visitor};
 use crate::error::RequestError;
 use crate::wire::raw_message::RawMessage;
-
-/// How long to wait for the sign that says where a cancel goes. A node gives it after 20 to 40 ms.
-pub(super) const FIRST_SIGN: Duration = Duration::from_millis(200);
-
-/// How long a cancel may take to leave.
-pub(super) const FLUSH: Duration = Duration::from_secs(1);
 
 /// A request that was sent.
 pub struct VisitRequest<'v> {
@@ -97,20 +91,10 @@ impl VisitRequest<'_> {
     }
 
     fn read(&self, message: &Message) -> Result<RawMessage<'static>, VisitError> {
-        let topic = || self.topic.clone();
-        Err(match requests::read(message) {
-            Sent::Reply(reply) => return Ok(reply),
-            Sent::Nobody => VisitError::NoResponder { domain: self.visitor.domain.clone(), topic: topic() },
-            Sent::Error(reply) | Sent::ConnectionLost(reply) => {
-                VisitError::Request(RequestError::rejected(&self.topic, reply))
-            }
-            Sent::Undecodable(reason) => VisitError::Request(RequestError::ReplyUndecodable {
-                topic: topic(),
-                type_name: "JSON text".to_owned(),
-                reason,
-            }),
-            _ => VisitError::LinkDown,
-        })
+        match requests::read(message) {
+            Sent::Reply(reply) => Ok(reply),
+            other => Err(self.visitor.refused(&self.topic, other)),
+        }
     }
 
     /// Tells the node that has the request that nobody waits for the reply any more.
@@ -136,15 +120,9 @@ impl VisitRequest<'_> {
     }
 
     async fn say_cancel(&mut self) {
-        let Some(control) = self.control.take() else { return };
-        let nats = &self.visitor.nats;
-        let said = async {
-            if nats.publish_with_headers(control, headers::cancel(), Vec::new().into()).await.is_ok() {
-                let _ = nats.flush().await;
-            }
-        };
-        // If it is late, the node gives the request up after the `request_timeout` of its server.
-        let _ = timeout(FLUSH, said).await;
+        if let Some(control) = self.control.take() {
+            super::cancel(&self.visitor.nats, control).await;
+        }
     }
 }
 

@@ -11,7 +11,6 @@ use super::super::headers;
 use super::super::requests::{self, Sent};
 use super::super::subject::Inbox;
 use super::{VisitError, Visitor};
-use crate::error::RequestError;
 use crate::error::error_reply::ErrorReply;
 
 /// How long to wait before a message is sent again to a node that has no room for it.
@@ -43,12 +42,8 @@ impl Sending<'_> {
                 Sent::Error(error) if error.code() == ErrorReply::TOO_MANY_REQUESTS => {
                     tokio::time::sleep(PAUSE).await;
                 }
-                Sent::Error(error) => {
-                    return Err(VisitError::Request(RequestError::rejected(&self.topic, error)));
-                }
-                Sent::Nobody => {
-                    let (domain, topic) = (self.visitor.domain.clone(), self.topic.clone());
-                    return Err(VisitError::NoResponder { domain, topic });
+                refused @ (Sent::Error(_) | Sent::Nobody) => {
+                    return Err(self.visitor.refused(&self.topic, refused));
                 }
                 _ => return Err(self.not_acknowledged()),
             }

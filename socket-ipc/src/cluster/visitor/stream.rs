@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,9 +15,8 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout};
 
 use super::super::headers;
-use super::super::requests::{self, Sent};
-use super::request::{FIRST_SIGN, FLUSH};
-use super::{VisitError, Visitor};
+use super::super::requests;
+use super::{FIRST_SIGN, VisitError, Visitor};
 use crate::error::RequestError;
 use crate::limits;
 use crate::router::cost;
@@ -31,7 +31,8 @@ pub struct VisitStream<'v> {
     topic: String,
     inbox: Subscriber,
     timeout: Duration,
-    begin: Instant,
+    /// When it has to have begun; `None` if that is further away than this machine counts.
+    begins_by: Option<Instant>,
     last_sign: Instant,
     /// The number of the next item; `None` before the stream has begun.
     due: Option<u64>,
@@ -92,7 +93,7 @@ impl Visitor {
             topic: topic.to_owned(),
             inbox,
             timeout,
-            begin: now,
+            begins_by: now.checked_add(timeout),
             last_sign: now,
             due: None,
             items: VecDeque::new(),
@@ -149,7 +150,7 @@ impl VisitStream<'_> {
                 self.take(&message)
             }
             error = visitor.trouble() => Err(error),
-            () = tokio::time::sleep_until(self.begin + self.timeout), if !has_begun => {
+            () = passed(self.begins_by), if !has_begun => {
                 let (topic, timeout) = (self.topic.clone(), self.timeout);
                 Err(VisitError::Request(RequestError::Timeout { topic, timeout }))
             }
@@ -177,14 +178,7 @@ impl VisitStream<'_> {
             return Ok(());
         }
         let refused = match requests::read_error(message) {
-            Some(Sent::Nobody) => {
-                let domain = self.visitor.domain.clone();
-                Some(VisitError::NoResponder { domain, topic: topic() })
-            }
-            Some(Sent::Error(reply) | Sent::ConnectionLost(reply)) => {
-                Some(VisitError::Request(RequestError::rejected(&self.topic, reply)))
-            }
-            Some(_) => Some(VisitError::LinkDown),
+            Some(sent) => Some(self.visitor.refused(&self.topic, sent)),
             None if number.is_none() => {
                 Some(VisitError::Request(RequestError::NotAStream { topic: topic() }))
             }
@@ -212,13 +206,8 @@ impl VisitStream<'_> {
                 return Err(VisitError::Request(RequestError::WindowExceeded { topic, size, window }));
             }
             self.arrived = self.arrived.saturating_add(cost(line.len()));
-            let item = serde_json::from_slice(line).map_err(|error| {
-                VisitError::Request(RequestError::ReplyUndecodable {
-                    topic: self.topic.clone(),
-                    type_name: "JSON text".to_owned(),
-                    reason: error.to_string(),
-                })
-            })?;
+            let item = serde_json::from_slice(line);
+            let item = item.map_err(|error| super::undecodable(self.topic.clone(), error.to_string()))?;
             self.items.push_back(item);
             due += 1;
         }
@@ -234,6 +223,13 @@ impl VisitStream<'_> {
             self.control.limit.store(limit, Ordering::Release);
             self.control.renew().await;
         }
+    }
+}
+
+async fn passed(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => pending().await,
     }
 }
 
@@ -267,14 +263,9 @@ impl Control {
     }
 
     async fn cancel(&self) {
-        let Some(subject) = self.subject() else { return };
-        let said = async {
-            if self.nats.publish_with_headers(subject, headers::cancel(), Vec::new().into()).await.is_ok() {
-                let _ = self.nats.flush().await;
-            }
-        };
-        // If it is late, the node ends the stream where renewals stay away.
-        let _ = timeout(FLUSH, said).await;
+        if let Some(subject) = self.subject() {
+            super::cancel(&self.nats, subject).await;
+        }
     }
 }
 
