@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-use tokio::time::Instant;
 
 use super::Cluster;
 use super::shared::Shared;
@@ -67,9 +66,8 @@ impl Shared {
                 tokio::time::sleep(INTERVAL).await;
             }
         };
-        let deadline = Instant::now() + self.server.limits().drain;
         // What is not done by then is lost, as it is when a server closes.
-        let _ = tokio::time::timeout_at(deadline, drained).await;
+        let _ = tokio::time::timeout(self.server.limits().drain, drained).await;
         if self.has_left.swap(true, Ordering::AcqRel) {
             return;
         }
