@@ -1,5 +1,6 @@
 //! What is said: messages of every form, length and number, and what describes them.
 
+mod at_once;
 mod bounded_bytes;
 mod describe;
 mod extremes;

@@ -1,10 +1,15 @@
 //! A peer that does not read is aborted with exact counts, and no other peer waits. For a peer that reads slowly the
 //! sender is paced, and nothing is lost.
 
+use std::pin::pin;
 use std::sync::LazyLock;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
 use std::time::Duration;
 
-use serde::Serialize;
+use futures::poll;
+use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 use socket_ipc::{Client, ClientId, CloseCause, CloseReason, SendError, Server, ServerBuilder, Topic};
 use support::{DEADLINE, Events, Place, RawPeer, soon};
@@ -40,6 +45,21 @@ impl Block {
     fn line(number: usize) -> String {
         let number = 1_000_000 + number;
         format!("{{\"topic\":\"block\",\"message\":{{\"number\":{number},\"filling\":{}}}}}\n", FILLING.get())
+    }
+}
+
+/// A block that counts how often it is encoded.
+#[derive(Topic)]
+#[topic = "block"]
+struct Counted<'c> {
+    encodings: &'c AtomicUsize,
+    block: Block,
+}
+
+impl Serialize for Counted<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.encodings.fetch_add(1, Relaxed);
+        self.block.serialize(serializer)
     }
 }
 
@@ -227,6 +247,38 @@ support::both_flavours! {
         }
         sending.await.unwrap();
         assert!(scene.gone.rest().is_empty());
+    }
+
+    async fn send_async_that_waits_behind_another_is_encoded_once() {
+        let mut scene = Scene::new(|options| options).await;
+        let (peer, id) = scene.client().await;
+        let (encodings, mut number) = (AtomicUsize::new(0), 0);
+        let block = |number| Counted { encodings: &encodings, block: Block::new(number) };
+        // Nothing is read: once the socket is full, each message waits, and is dropped.
+        soon("a message that is not encoded while it waits", async {
+            loop {
+                encodings.store(0, Relaxed);
+                match poll!(pin!(scene.server.send_async(&block(number), id))) {
+                    Poll::Ready(sent) => number += sent.map(|()| 1).unwrap(),
+                    Poll::Pending if encodings.load(Relaxed) == 0 => break,
+                    Poll::Pending => {}
+                }
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let last = block(number);
+        let mut waiting = pin!(scene.server.send_async(&last, id));
+        assert!(poll!(&mut waiting).is_pending());
+        let mut blocks = read_blocks(peer);
+        let all = async {
+            for number in 0..=number {
+                assert_eq!(blocks.recv().await, Some(number));
+            }
+        };
+        let (sent, ()) = soon("all blocks", async { tokio::join!(waiting, all) }).await;
+        sent.unwrap();
+        assert_eq!(encodings.load(Relaxed), 1);
     }
 
     async fn outbox_total_full_send_returns_error_until_a_client_is_gone() {

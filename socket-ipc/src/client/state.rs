@@ -72,6 +72,11 @@ impl Endpoint for State {
         connection
     }
 
+    #[inline]
+    fn with_link<R>(&self, (): (), with: impl FnOnce(&Link) -> R) -> Option<R> {
+        read(&self.link).as_deref().filter(|link| !link.outbox.has_ended()).map(with)
+    }
+
     fn unreachable(&self, topic: &str, (): ()) -> SendError {
         let (topic, path) = (topic.to_owned(), self.options.path.clone());
         if self.core.lifecycle.phase() < Phase::Closing {

@@ -80,7 +80,7 @@ pub(crate) async fn queue_paced<M: Serialize + ?Sized>(
     while (outbox.has_room(len) && !outbox.has_ended()) || outbox.wait_for_room(len).await.is_ok() {
         let queued = encoded(endpoint, Tail::Message, topic.as_str(), message, |bytes| {
             len = bytes.len();
-            if outbox.has_room(len) { outbox.push(bytes, topic) } else { Err(PushError::Full { queued: 0 }) }
+            outbox.push_paced(bytes, topic)
         })?;
         match queued {
             Ok(()) => return Ok(true),

@@ -165,6 +165,14 @@ impl Outbox {
         Ok(())
     }
 
+    /// Queues an encoded message, if a paced sender may queue it, and counts it.
+    pub(crate) fn push_paced(&self, message: &[u8], topic: TopicName<'_>) -> Result<(), PushError> {
+        if !self.has_room(message.len()) {
+            return Err(PushError::Full { queued: self.queued.load(Ordering::Acquire) });
+        }
+        self.push(message, topic)
+    }
+
     /// Counts bytes that are about to be queued, and says whether it did. It does so if the total has room for them, or
     /// if they `must` be queued. Bytes below the high-water mark must be queued, and are counted in steps.
     #[inline(always)]

@@ -1,6 +1,7 @@
 //! From a message to the outbox of the connection to its peer.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 use tokio::task::consume_budget;
@@ -8,7 +9,8 @@ use tokio::task::consume_budget;
 use super::peer_id::PeerId as _;
 use super::state::Endpoint;
 use crate::connection::{
-    Limits, OpenStream, Outbox, PushError, Read, ReadItems, ReplyFuture, ReplyStream, encoded, queue_paced,
+    Limits, Link, OpenStream, Outbox, PushError, Read, ReadItems, ReplyFuture, ReplyStream, encoded,
+    queue_paced,
 };
 use crate::error::{RequestError, SendError};
 use crate::topic::TopicName;
@@ -20,8 +22,13 @@ pub(crate) fn send<M: Serialize + ?Sized, E: Endpoint>(
     message: &M,
     to: E::Peer,
 ) -> Result<(), SendError> {
-    let connection = connection(endpoint, topic, to)?;
-    push(endpoint, &connection, Tail::Message, topic, message, to)
+    encoded(endpoint, Tail::Message, topic.as_str(), message, |bytes| {
+        let pushed = endpoint.with_link(to, |Link { outbox, .. }| {
+            let pushed = outbox.push(bytes, topic);
+            pushed.map_err(|error| not_queued(endpoint, topic.as_str(), to, outbox, bytes.len(), error))
+        });
+        pushed.unwrap_or_else(|| Err(endpoint.unreachable(topic.as_str(), to)))
+    })?
 }
 
 pub(crate) async fn send_async<M: Serialize + ?Sized, E: Endpoint>(
@@ -30,6 +37,16 @@ pub(crate) async fn send_async<M: Serialize + ?Sized, E: Endpoint>(
     message: &M,
     to: E::Peer,
 ) -> Result<(), SendError> {
+    // Mostly there is room. Where there was none for the last message, this one may have to wait as well, and would be
+    // encoded twice.
+    let has_waited = &endpoint.core().has_waited;
+    if !has_waited.load(Ordering::Relaxed)
+        && encoded(endpoint, Tail::Message, topic.as_str(), message, |bytes| {
+            endpoint.with_link(to, |link| link.outbox.push_paced(bytes, topic)) == Some(Ok(()))
+        })?
+    {
+        return Ok(());
+    }
     let connection = match connection(endpoint, topic, to) {
         Ok(connection) => connection,
         Err(error) => {
@@ -38,7 +55,9 @@ pub(crate) async fn send_async<M: Serialize + ?Sized, E: Endpoint>(
             return Err(error);
         }
     };
-    let queued = queue_paced(endpoint, &E::link(&connection).outbox, topic, message).await?;
+    let outbox = &E::link(&connection).outbox;
+    has_waited.store(!outbox.has_room(0), Ordering::Relaxed);
+    let queued = queue_paced(endpoint, outbox, topic, message).await?;
     if queued { Ok(()) } else { Err(endpoint.unreachable(topic.as_str(), to)) }
 }
 

@@ -17,11 +17,16 @@ pub(crate) struct Cached<F> {
     pub(super) only: Option<Arc<Entry<F>>>,
     /// How the envelope of that message began, up to the message itself. An envelope that begins the same way has the
     /// same topic, and comparing takes less time than reading the topic and looking it up.
-    pub(super) front: Vec<u8>,
+    pub(super) front: String,
+    /// The listener of that message finishes at once, and has read it in one pass: so the next messages may be a
+    /// [run](Router::dispatch_run).
+    pub(super) may_run: bool,
     /// Responders called since the last look that are still running.
     pub(crate) responder_calls: Vec<ResponderCall<F>>,
-    /// Messages, and their bytes, that `only` received and that are not counted yet.
-    pub(super) uncounted: (u64, usize),
+    /// How many messages `only` received that are not counted yet, and their bytes. They are counted in each turn. Not a
+    /// pair, which would have no room for `may_run`.
+    pub(super) uncounted: u32,
+    pub(super) uncounted_bytes: usize,
 }
 
 impl<F> Cached<F> {
@@ -57,7 +62,7 @@ impl<F> Cached<F> {
         bytes: &'m [u8],
     ) -> Front<'_, 'm, F> {
         if self.only.is_some()
-            && let Some(rest) = bytes.strip_prefix(self.front.as_slice())
+            && let Some(rest) = bytes.strip_prefix(self.front.as_bytes())
         {
             return match (&self.only, utf8(rest)) {
                 (Some(only), Ok(rest)) => Front::Only(only, rest),
@@ -72,12 +77,13 @@ impl<F> Cached<F> {
             return Front::Other(Ok(read));
         };
         self.count();
+        self.may_run = false;
         self.only = match self.table.topics.get(head.topic) {
             Some([only]) if self.table.every.is_empty() => Some(Arc::clone(only)),
             _ => None,
         };
         self.front.clear();
-        self.front.extend_from_slice(&bytes[..bytes.len() - head.rest.len()]);
+        self.front.push_str(&read.text[..read.text.len() - head.rest.len()]);
         match &self.only {
             Some(only) => Front::Only(only, head.rest),
             None => Front::Other(Ok(read)),
@@ -86,13 +92,21 @@ impl<F> Cached<F> {
 }
 
 impl<F> Cached<F> {
+    /// How each message of a run begins, if the next messages may be one.
+    #[inline]
+    pub(crate) fn front_of_run(&self) -> Option<&str> {
+        (self.may_run && self.only.is_some()).then_some(&self.front)
+    }
+
     /// Adds what was counted to the shared counters. Not message by message: other threads add to them, too.
     #[inline]
     pub(crate) fn count(&mut self) {
-        if let (messages @ 1.., bytes) = std::mem::take(&mut self.uncounted)
+        let (messages, bytes) =
+            (std::mem::take(&mut self.uncounted), std::mem::take(&mut self.uncounted_bytes));
+        if messages > 0
             && let Some(only) = &self.only
         {
-            only.counters.received.add(messages, bytes);
+            only.counters.received.add(messages.into(), bytes);
         }
     }
 }

@@ -35,9 +35,12 @@ impl<F: Copy> Router<F> {
                 // It comes without a trace.
                 #[cfg(feature = "otel")]
                 let _trace = report.trace(None, from);
-                let mut pending = None;
+                let (mut pending, mut may_run) = (None, false);
                 let was_called = match caught(|| only.listener.call_one_pass(rest, from)) {
-                    Ok(Some(CallResult::Done)) => true,
+                    Ok(Some(CallResult::Done)) => {
+                        may_run = only.listener.finishes_at_once();
+                        true
+                    }
                     Ok(Some(CallResult::Wait(wait))) => {
                         pending =
                             Some(PendingCall { wait: Some(wait), topic: only.topic.clone(), rest: None });
@@ -63,9 +66,10 @@ impl<F: Copy> Router<F> {
                         true
                     }
                 };
+                cached.may_run = may_run;
                 if was_called {
-                    cached.uncounted.0 += 1;
-                    cached.uncounted.1 += bytes.len() + self.wire.delimiter().len();
+                    cached.uncounted += 1;
+                    cached.uncounted_bytes += bytes.len() + self.wire.delimiter().len();
                     return pending;
                 }
                 None
@@ -76,6 +80,51 @@ impl<F: Copy> Router<F> {
         let read = read.unwrap_or_else(|| self.wire.text(bytes));
         let Cached { table, responder_calls, .. } = cached;
         self.dispatch_from(table, None, OnceLock::new(), responder_calls, bytes, read, from, report)
+    }
+
+    /// Calls the listener of the last message with the messages of `lines`, which are whole, as long as they are a run:
+    /// they begin as that one did, and are read in one pass. `goes_on` is asked behind each, with its length. Returns
+    /// how many bytes of `lines` were dispatched.
+    ///
+    /// What else a message may be, such as a reply or a request, need not be looked for here: it has a further key, and
+    /// then it is not read in one pass.
+    #[inline]
+    pub(crate) fn dispatch_run(
+        &self,
+        cached: &mut Cached<F>,
+        lines: &str,
+        from: F,
+        report: &impl Report<F>,
+        mut goes_on: impl FnMut(usize) -> bool,
+    ) -> usize {
+        let Cached { only: Some(only), front, may_run: true, .. } = cached else { return 0 };
+        let mut rest = lines;
+        while let Some(message) = rest.strip_prefix(front.as_str())
+            && let Some(len) = memchr::memchr(b'\n', message.as_bytes())
+            && cached.generation == self.generation.load(Ordering::Acquire)
+            && only.is_attached()
+            && !self.is_closed()
+        {
+            // It comes without a trace.
+            #[cfg(feature = "otel")]
+            let _trace = report.trace(None, from);
+            match caught(|| only.listener.call_one_pass(&message[..len], from)) {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    cached.may_run = false;
+                    break;
+                }
+                Err(panic) => report.listener_panicked(only.listens_for(), from, panic),
+            }
+            let taken = front.len() + len + 1;
+            cached.uncounted += 1;
+            cached.uncounted_bytes += taken;
+            rest = &message[len + 1..];
+            if !goes_on(taken) {
+                break;
+            }
+        }
+        lines.len() - rest.len()
     }
 
     /// Calls the remaining listeners of a message, once the one before them has finished.

@@ -76,6 +76,11 @@ pub(crate) trait Listener<F>: Send + Sync {
         None
     }
 
+    /// Whether each call is [`CallResult::Done`].
+    fn finishes_at_once(&self) -> bool {
+        false
+    }
+
     /// The type that messages are decoded into.
     fn type_name(&self) -> &'static str {
         "RawMessage"
@@ -166,6 +171,10 @@ where
     fn call_one_pass(&self, rest: &str, from: F) -> Option<CallResult> {
         (self.listener)(decode_one_pass(rest)?, from);
         Some(CallResult::Done)
+    }
+
+    fn finishes_at_once(&self) -> bool {
+        true
     }
 
     fn type_name(&self) -> &'static str {

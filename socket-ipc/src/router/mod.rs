@@ -322,9 +322,11 @@ impl<F> Router<F> {
             generation: self.generation.load(Ordering::Acquire),
             table: Arc::clone(&current.table),
             only: None,
-            front: Vec::new(),
+            front: String::new(),
+            may_run: false,
             responder_calls: Vec::new(),
-            uncounted: (0, 0),
+            uncounted: 0,
+            uncounted_bytes: 0,
         }
     }
 }

@@ -97,6 +97,12 @@ impl Clients {
         self.all.get(id)
     }
 
+    /// What `with` makes of the link of a client that takes messages. Nobody connects or leaves in the meantime.
+    #[inline]
+    pub(super) fn with_link<R>(&self, id: ClientId, with: impl FnOnce(&Link) -> R) -> Option<R> {
+        self.all.with_link(id, with)
+    }
+
     pub(super) fn outbox(&self, id: ClientId) -> Option<Arc<Outbox>> {
         #[cfg(feature = "nats")]
         if id.is_remote() {

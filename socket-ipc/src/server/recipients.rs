@@ -7,7 +7,7 @@ use foldhash::fast::FixedState;
 
 use super::clients::ConnectedClient;
 use crate::client_id::ClientId;
-use crate::connection::BroadcastLog;
+use crate::connection::{BroadcastLog, Link};
 use crate::sync::{read, write};
 
 pub(super) type ById = HashMap<ClientId, Arc<ConnectedClient>, FixedState>;
@@ -45,6 +45,12 @@ impl Recipients {
     /// dispatched.
     pub(super) fn get(&self, id: ClientId) -> Option<Arc<ConnectedClient>> {
         self.read().get(&id).filter(|client| !client.link.outbox.has_ended()).map(Arc::clone)
+    }
+
+    /// What `with` makes of the link of one of them, if it takes messages.
+    #[inline]
+    pub(super) fn with_link<R>(&self, id: ClientId, with: impl FnOnce(&Link) -> R) -> Option<R> {
+        self.read().get(&id).map(|client| &client.link).filter(|link| !link.outbox.has_ended()).map(with)
     }
 
     /// Calls `with` for every one that takes messages.

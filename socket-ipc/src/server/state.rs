@@ -79,6 +79,11 @@ impl Endpoint for State {
         &connection.link
     }
 
+    #[inline]
+    fn with_link<R>(&self, id: ClientId, with: impl FnOnce(&Link) -> R) -> Option<R> {
+        self.clients.with_link(id, with)
+    }
+
     fn unreachable(&self, topic: &str, client_id: ClientId) -> SendError {
         match self.check_open(topic) {
             Err(closed) => closed,

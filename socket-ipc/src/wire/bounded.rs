@@ -67,7 +67,7 @@ impl<'b> Bounded<'b> {
     }
 
     #[inline]
-    fn put_bytes(&mut self, bytes: &[u8]) {
+    pub(super) fn put_bytes(&mut self, bytes: &[u8]) {
         if bytes.len() <= self.end - self.buffer.len() {
             self.buffer.extend_from_slice(bytes);
         } else {

@@ -3,7 +3,7 @@
 use memchr::memmem;
 use serde::Serialize;
 
-use super::bounded::Bounded;
+use super::bounded::{Bounded, is_plain};
 use super::error_text::shortened;
 use super::json::{Fault, Json, MAX_DEPTH, path_at_end};
 use super::kind::{ERROR, ID, MORE, RE, RequestId, STARTED, TRACE, WINDOW, Window};
@@ -78,6 +78,18 @@ pub(crate) enum Tail<'k> {
 }
 
 impl Json<'_> {
+    /// Writes what stands before the message.
+    fn open_envelope(&mut self, topic: &str, wire: &Wire) {
+        if wire.plain_key && is_plain(topic) {
+            return self.text.put_all(["{\"topic\":\"", topic, "\",\"", wire.message_key, "\":"]);
+        }
+        self.text.put("{\"topic\":");
+        self.string(topic);
+        self.text.put(",");
+        self.string(wire.message_key);
+        self.text.put(":");
+    }
+
     /// Writes an id as the requester wrote it. It holds no control character.
     fn id(&mut self, key: &str, id: &RequestId) {
         match id.text() {
@@ -173,10 +185,7 @@ impl Wire {
     ) -> Result<(), EncodeError> {
         let start = buffer.len();
         let mut json = Json::new(Bounded::new(buffer, limit));
-        json.text.put("{\"topic\":");
-        json.string(topic_or_none(topic));
-        json.text.put(",");
-        json.key(self.message_key);
+        json.open_envelope(topic_or_none(topic), self);
         let begin = json.text.len();
         if let Err(error) = message.serialize(&mut json) {
             return Err(why_not_written(&json, begin, limit, error));
@@ -209,6 +218,10 @@ impl Wire {
             return Err(EncodeError::TooLarge { size, limit });
         }
         buffer.extend_from_slice(self.delimiter.as_bytes());
+        if is_ascii && !verbatim && holds_control(self.delimiter) {
+            // Nothing in it ends a line.
+            return Ok(());
+        }
         self.keep_line_apart(verbatim, is_ascii, start, buffer);
         let size = buffer.len() - start - self.delimiter.len();
         if size > limit { Err(EncodeError::TooLarge { size, limit }) } else { Ok(()) }

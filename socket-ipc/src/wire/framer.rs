@@ -69,6 +69,12 @@ impl Framer {
         }
     }
 
+    /// Whether a message begins at the front, each message is a line, and those of `len` bytes are within the limit.
+    #[inline]
+    pub(crate) fn has_lines(&self, len: usize) -> bool {
+        self.dropped == 0 && !self.too_long && len <= self.limit && self.wire.delimiter() == "\n"
+    }
+
     /// Notes that a whole message was taken out of the bytes: they are searched again from the front.
     pub(crate) fn restart(&mut self) {
         self.searched = 0;

@@ -17,6 +17,9 @@ use crate::events::CloseCause;
 use crate::limits::RAW_LEN;
 use crate::wire::{Frame, Framer};
 
+/// How many bytes are looked at for lines. More would gain little, and be in vain where they are not dispatched.
+const LINES: usize = 1024;
+
 /// The bytes that were received and not dispatched yet.
 pub(super) struct Reader {
     received: ReadBuffer,
@@ -94,6 +97,27 @@ impl Reader {
             self.complete_until = None;
         }
         frame
+    }
+
+    /// The whole messages at the front, if they are lines and the first one begins with `front`: those that end within
+    /// [`LINES`] bytes. They are checked together to be UTF-8, which takes a third of the time of checking each.
+    #[inline]
+    pub(super) fn lines(&self, front: &str) -> Option<&str> {
+        let unread = self.received.unread();
+        if !unread.starts_with(front.as_bytes()) || !self.framer.has_lines(LINES) {
+            return None;
+        }
+        let unread = &unread[..unread.len().min(LINES)];
+        let last = memchr::memrchr(b'\n', unread)?;
+        std::str::from_utf8(&unread[..=last]).ok()
+    }
+
+    /// Takes whole messages off the front, `count` bytes of them.
+    #[inline]
+    pub(super) fn consume_lines(&mut self, count: usize) {
+        self.framer.restart();
+        self.complete_until = None;
+        self.consume(count);
     }
 
     /// Takes `count` bytes off the front.

@@ -4,6 +4,7 @@ mod dispatch;
 mod panics;
 mod removal;
 mod responders;
+mod runs;
 
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};

@@ -59,11 +59,20 @@ impl<'b> Json<'b> {
         self.text.put("\"");
     }
 
-    /// Writes a key. Most are constants where this is inlined: there the compiler searches for escapes.
+    /// Writes a key, behind a comma unless it is the `first` one of its object. Most are constants where this is inlined:
+    /// there the compiler searches for escapes, and puts the text together.
     #[inline(always)]
-    pub(super) fn key(&mut self, key: &str) {
-        if is_plain(key) {
-            return self.text.put_all(["\"", key, "\":"]);
+    pub(super) fn key(&mut self, is_first: bool, key: &str) {
+        let mut text = [b','; SHORT + 4];
+        if key.len() <= SHORT && is_plain(key) {
+            let (begin, end) = (usize::from(is_first), key.len() + 2);
+            text[1] = b'"';
+            text[2..end].copy_from_slice(key.as_bytes());
+            text[end..end + 2].copy_from_slice(b"\":");
+            return self.text.put_bytes(&text[begin..end + 2]);
+        }
+        if !is_first {
+            self.text.put(",");
         }
         self.string(key);
         self.text.put(":");
@@ -136,7 +145,7 @@ impl<'b> Json<'b> {
     #[inline]
     fn open_variant(&mut self, variant: &str) -> Result<(), Error> {
         self.open("{")?;
-        self.key(variant);
+        self.key(true, variant);
         Ok(())
     }
 

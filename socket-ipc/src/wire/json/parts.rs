@@ -56,8 +56,7 @@ impl<'j, 'b> Parts<'j, 'b> {
             self.json.text.note_from(before);
             return self.json.check_depth(before);
         }
-        self.next();
-        self.json.key(key);
+        self.json.key(std::mem::take(&mut self.is_first), key);
         value.serialize(&mut *self.json)
     }
 
