@@ -250,7 +250,6 @@ impl Run {
         })
         .await?;
         let recovered = begun.elapsed();
-        self.tally.begin_calm();
         let mut quiet: Vec<Quiet> = Vec::new();
         for node in &mut self.nodes {
             quiet.push(node.ask("quiet").await?);
@@ -263,6 +262,9 @@ impl Run {
         };
         let behind =
             self.until("a beat of each comes behind what it said", |looks| all(looks, &is_behind)).await?;
+        // Not before these beats: a node that stood still sees the others for as long as it reads what came for it, and
+        // only then that NATS has given it up.
+        self.tally.begin_calm();
         let enough = |look: &Look, seen: &Seen| {
             let before = behind.iter().filter(|before| before.node == look.node);
             let mut before = before.flat_map(|before| &before.others).filter(|other| other.node == seen.node);

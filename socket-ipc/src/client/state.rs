@@ -24,7 +24,7 @@ pub(super) struct State {
     pub(super) options: ClientOptions,
     pub(super) connector: Connector,
     /// The current connection. The code that takes it out reports its end, so that the end is reported once. Behind one
-    /// count, as each message that is sent takes the link and drops it again.
+    /// count, as each request and long message takes the link and drops it again.
     pub(super) link: RwLock<Option<Arc<Link>>>,
     /// Whether the server is a process of this process's own user.
     #[cfg(feature = "otel")]

@@ -67,15 +67,15 @@ pub(crate) fn encoded_for<M: Serialize + ?Sized, R>(
 /// Encodes a message and queues it once the outbox is below the high-water mark and has room; `Ok(false)` once the
 /// connection has ended.
 ///
-/// The message is encoded only once there is room, so that a waiting sender holds no bytes. If it is larger than the
-/// room, it waits again.
+/// The message is encoded only once there is room for `len` bytes, its length if it is known, so that a waiting sender
+/// holds no bytes. If it is larger than the room, it waits again.
 pub(crate) async fn queue_paced<M: Serialize + ?Sized>(
     endpoint: &impl EndpointState,
     outbox: &Outbox,
     topic: TopicName<'_>,
     message: &M,
+    mut len: usize,
 ) -> Result<bool, SendError> {
-    let mut len = 0;
     // The first check is cheap, and mostly there is room.
     while (outbox.has_room(len) && !outbox.has_ended()) || outbox.wait_for_room(len).await.is_ok() {
         let queued = encoded(endpoint, Tail::Message, topic.as_str(), message, |bytes| {
@@ -137,7 +137,7 @@ mod tests {
         let endpoint = Fake::new(Limits::default(), &outbox);
         // Two of them have no room together.
         let message = Counted(&encodings);
-        let queue = || queue_paced(&*endpoint, &outbox, TopicName::AtRunTime("t"), &message);
+        let queue = || queue_paced(&*endpoint, &outbox, TopicName::AtRunTime("t"), &message, 0);
         let cx = &mut Context::from_waker(Waker::noop());
         assert!(matches!(pin!(queue()).poll(cx), Poll::Ready(Ok(true))));
         let mut waiting = pin!(queue());

@@ -17,6 +17,7 @@ pub(crate) mod requests;
 pub(crate) mod send;
 mod state;
 pub(crate) mod streams;
+mod unready;
 
 pub(crate) use peer_id::PeerId;
 pub(crate) use state::{Core, Endpoint, build};

@@ -1,7 +1,6 @@
 //! From a message to the outbox of the connection to its peer.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 use tokio::task::consume_budget;
@@ -9,12 +8,15 @@ use tokio::task::consume_budget;
 use super::peer_id::PeerId as _;
 use super::state::Endpoint;
 use crate::connection::{
-    Limits, Link, OpenStream, Outbox, PushError, Read, ReadItems, ReplyFuture, ReplyStream, encoded,
-    queue_paced,
+    Limits, OpenStream, Outbox, PushError, Read, ReadItems, ReplyFuture, ReplyStream, encoded, queue_paced,
 };
 use crate::error::{RequestError, SendError};
 use crate::topic::TopicName;
 use crate::wire::{RequestId, Tail};
+
+/// The longest message, in bytes, that is queued while the connection is looked up. A longer one holds the connection in
+/// the meantime: nobody who connects or leaves has to wait until it is copied.
+const SHORT: usize = 16 * 1024;
 
 pub(crate) fn send<M: Serialize + ?Sized, E: Endpoint>(
     endpoint: &E,
@@ -22,12 +24,21 @@ pub(crate) fn send<M: Serialize + ?Sized, E: Endpoint>(
     message: &M,
     to: E::Peer,
 ) -> Result<(), SendError> {
+    let unready = &endpoint.core().unready;
+    if unready.has(to) {
+        let connection = connection(endpoint, topic, to)?;
+        unready.set(to, false);
+        return push(endpoint, &connection, Tail::Message, topic, message, to);
+    }
     encoded(endpoint, Tail::Message, topic.as_str(), message, |bytes| {
-        let pushed = endpoint.with_link(to, |Link { outbox, .. }| {
+        let pushed = with_outbox(endpoint, to, bytes.len(), |outbox| {
             let pushed = outbox.push(bytes, topic);
             pushed.map_err(|error| not_queued(endpoint, topic.as_str(), to, outbox, bytes.len(), error))
         });
-        pushed.unwrap_or_else(|| Err(endpoint.unreachable(topic.as_str(), to)))
+        pushed.unwrap_or_else(|| {
+            unready.set(to, true);
+            Err(endpoint.unreachable(topic.as_str(), to))
+        })
     })?
 }
 
@@ -37,12 +48,12 @@ pub(crate) async fn send_async<M: Serialize + ?Sized, E: Endpoint>(
     message: &M,
     to: E::Peer,
 ) -> Result<(), SendError> {
-    // Mostly there is room. Where there was none for the last message, this one may have to wait as well, and would be
-    // encoded twice.
-    let has_waited = &endpoint.core().has_waited;
-    if !has_waited.load(Ordering::Relaxed)
+    let (unready, mut len) = (&endpoint.core().unready, 0);
+    // Mostly there is room. Where there was none for the message before, this one would only be encoded twice.
+    if !unready.has(to)
         && encoded(endpoint, Tail::Message, topic.as_str(), message, |bytes| {
-            endpoint.with_link(to, |link| link.outbox.push_paced(bytes, topic)) == Some(Ok(()))
+            len = bytes.len();
+            with_outbox(endpoint, to, len, |outbox| outbox.push_paced(bytes, topic)) == Some(Ok(()))
         })?
     {
         return Ok(());
@@ -50,14 +61,15 @@ pub(crate) async fn send_async<M: Serialize + ?Sized, E: Endpoint>(
     let connection = match connection(endpoint, topic, to) {
         Ok(connection) => connection,
         Err(error) => {
+            unready.set(to, true);
             // Otherwise a program that tries again in a loop would let no other task run.
             consume_budget().await;
             return Err(error);
         }
     };
     let outbox = &E::link(&connection).outbox;
-    has_waited.store(!outbox.has_room(0), Ordering::Relaxed);
-    let queued = queue_paced(endpoint, outbox, topic, message).await?;
+    unready.set(to, !outbox.has_room(len));
+    let queued = queue_paced(endpoint, outbox, topic, message, len).await?;
     if queued { Ok(()) } else { Err(endpoint.unreachable(topic.as_str(), to)) }
 }
 
@@ -127,6 +139,21 @@ fn current_trace() -> Option<String> {
     return crate::trace::current();
     #[cfg(not(feature = "otel"))]
     None
+}
+
+/// What `with` makes of the outbox of the connection to a peer, while it takes messages. It is given `len` bytes.
+#[inline]
+fn with_outbox<E: Endpoint, R>(
+    endpoint: &E,
+    to: E::Peer,
+    len: usize,
+    with: impl FnOnce(&Outbox) -> R,
+) -> Option<R> {
+    if len <= SHORT {
+        endpoint.with_link(to, |link| with(&link.outbox))
+    } else {
+        endpoint.connection(to).map(|connection| with(&E::link(&connection).outbox))
+    }
 }
 
 fn connection<E: Endpoint>(

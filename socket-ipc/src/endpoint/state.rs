@@ -1,6 +1,6 @@
 //! What an endpoint shares with its handles and its connections.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use tokio::runtime::Handle;
@@ -9,6 +9,7 @@ use tracing::Span;
 use super::events::{EventLists, Events};
 use super::lifecycle::Lifecycle;
 use super::peer_id::PeerId;
+use super::unready::Unready;
 use crate::client_id::ClientId;
 use crate::connection::{
     Cancels, EndpointState, InboxBudget, Limits, Link, Outbox, OutboxBudget, PendingRequests,
@@ -60,8 +61,8 @@ pub(crate) trait Endpoint: Send + Sync + Sized + 'static {
     /// The connection to a peer, while it takes messages.
     fn connection(&self, peer: Self::Peer) -> Option<Self::Connection>;
     fn link(connection: &Self::Connection) -> &Link;
-    /// What `with` makes of the link of the connection to a peer, while it takes messages. Nothing connects or is lost in
-    /// the meantime, and `with` calls no code of the user.
+    /// What `with` makes of the link of the connection to a peer, while it takes messages. Nothing connects or is removed
+    /// in the meantime, though the connection may end: `with` has to be short, and calls no code of the user.
     fn with_link<R>(&self, peer: Self::Peer, with: impl FnOnce(&Link) -> R) -> Option<R>;
     /// The error of sending a message of `topic` while no connection takes it.
     fn unreachable(&self, topic: &str, peer: Self::Peer) -> SendError;
@@ -84,8 +85,8 @@ pub(crate) struct Core<P, E> {
     /// The budget of the bytes that all its connections have received.
     pub(crate) inbox_budget: Arc<InboxBudget>,
     pub(crate) lifecycle: Lifecycle,
-    /// Whether there was no room for the last message that was sent with `send_async` and not queued at once.
-    pub(crate) has_waited: AtomicBool,
+    /// The peers for which a message was not queued at once.
+    pub(crate) unready: Unready,
     /// The wire of its connections, which share it.
     wire: Arc<Wire>,
     /// The span of the endpoint's own work, set when it begins to listen or to connect.
@@ -110,7 +111,7 @@ pub(crate) fn build<E: Endpoint>(
         outbox_budget,
         inbox_budget,
         lifecycle: Lifecycle::new(),
-        has_waited: AtomicBool::new(false),
+        unready: Unready::default(),
         wire: Arc::new(wire),
         span: OnceLock::new(),
         runtime: OnceLock::new(),

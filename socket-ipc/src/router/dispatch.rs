@@ -16,6 +16,9 @@ use crate::listener::caught;
 use crate::wire::raw_message::RawMessage;
 use crate::wire::{EnvelopeError, EnvelopeKind, EnvelopeText, error_place, shortened};
 
+/// The longest message, in bytes, behind which a run is looked for. A run of longer ones would gain nothing.
+const SHORT: usize = 512;
+
 impl<F: Copy> Router<F> {
     /// Calls the listeners of a message, given as the bytes of its envelope, in order. Where one does not finish at
     /// once, the others are left to [`resume`](Self::resume) with the same bytes.
@@ -38,7 +41,7 @@ impl<F: Copy> Router<F> {
                 let (mut pending, mut may_run) = (None, false);
                 let was_called = match caught(|| only.listener.call_one_pass(rest, from)) {
                     Ok(Some(CallResult::Done)) => {
-                        may_run = only.listener.finishes_at_once();
+                        may_run = bytes.len() <= SHORT && only.listener.finishes_at_once();
                         true
                     }
                     Ok(Some(CallResult::Wait(wait))) => {
@@ -86,7 +89,7 @@ impl<F: Copy> Router<F> {
     /// they begin as that one did, and are read in one pass. `goes_on` is asked behind each, with its length. Returns
     /// how many bytes of `lines` were dispatched.
     ///
-    /// What else a message may be, such as a reply or a request, need not be looked for here: it has a further key, and
+    /// What else a message may be, such as a reply or a request, need not be looked for before: it has a further key, and
     /// then it is not read in one pass.
     #[inline]
     pub(crate) fn dispatch_run(
@@ -108,13 +111,19 @@ impl<F: Copy> Router<F> {
             // It comes without a trace.
             #[cfg(feature = "otel")]
             let _trace = report.trace(None, from);
+            let is_plain = |line: &str| {
+                self.wire.decode(line.as_bytes()).is_ok_and(|line| matches!(line.kind, EnvelopeKind::Message))
+            };
             match caught(|| only.listener.call_one_pass(&message[..len], from)) {
                 Ok(Some(_)) => {}
-                Ok(None) => {
+                // A `Deserialize` may panic before it is known that the message is a reply, which another takes.
+                Err(panic) if is_plain(&rest[..front.len() + len]) => {
+                    report.listener_panicked(only.listens_for(), from, panic);
+                }
+                Ok(None) | Err(_) => {
                     cached.may_run = false;
                     break;
                 }
-                Err(panic) => report.listener_panicked(only.listens_for(), from, panic),
             }
             let taken = front.len() + len + 1;
             cached.uncounted += 1;

@@ -17,7 +17,7 @@ pub(super) type ById = HashMap<ClientId, Arc<ConnectedClient>, FixedState>;
 // to 64 clients 4 % more instructions.
 #[derive(Default)]
 pub(super) struct Recipients {
-    /// Locked to look up, add and remove, and to read for the length of a broadcast.
+    /// Locked to look up, add and remove, and to read while a short message is queued and for the length of a broadcast.
     connected: RwLock<ById>,
     /// Of its own, so that the broadcasts to these clients follow each other, whatever others are sent.
     log: BroadcastLog,

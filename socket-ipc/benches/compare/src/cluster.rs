@@ -30,6 +30,8 @@ pub enum Over {
 pub enum Load {
     /// Small messages are broadcast to one receiver, which decodes and adds them up.
     Broadcasts,
+    /// The same, to a group with one member; plain programs publish them to a subject of their own.
+    Group,
     /// A small message is requested back, one at a time.
     Request,
     /// The same, 64 in flight.
@@ -67,6 +69,7 @@ impl Load {
     fn name(self) -> &'static str {
         match self {
             Self::Broadcasts => "broadcasts/s",
+            Self::Group => "messages to a group/s",
             Self::Request => "a request, µs (median)",
             Self::Requests => "requests/s, 64 in flight",
             Self::Items => "items of a stream/s",
@@ -76,7 +79,7 @@ impl Load {
     /// The goal, of the value of plain async-nats.
     fn goal(self) -> &'static str {
         match self {
-            Self::Broadcasts => "at least 1",
+            Self::Broadcasts | Self::Group => "at least 1",
             Self::Request => "at most 1.5",
             Self::Requests => "at least 0.7",
             Self::Items => "none",
@@ -87,7 +90,7 @@ impl Load {
 /// How much is measured.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Amount {
-    /// How many broadcasts, and items.
+    /// How many broadcasts, messages to a group, and items.
     #[arg(long, default_value_t = 200_000)]
     broadcasts: u64,
     /// How many requests.
@@ -191,7 +194,7 @@ fn row(runtime: &str, load: Load, over: Over, all: &[Values; 3]) -> Result<(), F
 fn run(nats: &Nats, system: System, over: Over, load: Load, amount: &Amount) -> Result<(f64, f64), Failed> {
     let place = tempfile::tempdir()?;
     let count = match load {
-        Load::Broadcasts | Load::Items => amount.broadcasts,
+        Load::Broadcasts | Load::Group | Load::Items => amount.broadcasts,
         Load::Request | Load::Requests => amount.requests,
     };
     let before = nats.traffic()?;
@@ -211,7 +214,7 @@ fn run(nats: &Nats, system: System, over: Over, load: Load, amount: &Amount) -> 
     let messages = (nats.traffic()?.in_msgs - before.in_msgs) as f64 / count as f64;
     let value = match load {
         Load::Request => outcome.median.ok_or("no median")? * 1e6,
-        Load::Broadcasts | Load::Requests | Load::Items => count as f64 / outcome.seconds,
+        Load::Broadcasts | Load::Group | Load::Requests | Load::Items => count as f64 / outcome.seconds,
     };
     Ok((value, messages))
 }

@@ -1,6 +1,7 @@
 //! Messages that are dispatched as a run, beside the same ones dispatched one by one.
 
 use super::*;
+use crate::Topic;
 
 /// A listener that does something else with some numbers.
 fn lively(fixture: &Fixture) -> ListenerId {
@@ -116,4 +117,34 @@ fn router_run_goes_on_as_long_as_it_is_told() {
         assert_eq!(run(&mut fixture, count), count * (line.len() + 1));
         assert_eq!(fixture.log.taken(), vec!["7: only 1"; count]);
     }
+}
+
+/// Decoding 13 panics.
+struct Unlucky;
+
+impl Topic for Unlucky {
+    type Message<'m> = Self;
+    const NAME: &'static str = "number";
+}
+
+impl<'de> serde::Deserialize<'de> for Unlucky {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        assert_ne!(u64::deserialize(deserializer)?, 13, "unlucky");
+        Ok(Self)
+    }
+}
+
+#[test]
+fn router_run_ends_at_a_reply_that_panics_as_it_is_decoded() {
+    let mut fixture = Fixture::new();
+    let log = fixture.log.clone();
+    let listener = Typed::<Unlucky, _>::new(move |_, _: u64| log.note("called"));
+    fixture.router.attach(Audience::Topic("number"), listener);
+    let (plain, unlucky) = (r#"{"topic":"number","message":1}"#, r#"{"topic":"number","message":13}"#);
+    assert_eq!(fixture.dispatch(plain), ["called"]);
+    let lines = format!("{unlucky}\n{plain}\n{}\n", r#"{"topic":"number","message":13,"re":5}"#);
+    let taken = fixture.router.dispatch_run(&mut fixture.cached, &lines, 7, &fixture.log, |_| true);
+    assert_eq!(taken, unlucky.len() + plain.len() + 2);
+    let log = fixture.log.taken();
+    assert!(log.len() == 2 && log[0].contains("panicked") && log[1] == "called", "{log:?}");
 }

@@ -22,7 +22,18 @@ pub const DOMAIN: &str = "compare";
 /// Starts this many broadcasts.
 #[derive(Topic, serde::Serialize, serde::Deserialize)]
 #[topic(name = "flood", reply = u64)]
-struct Flood(u64);
+struct Flood {
+    count: u64,
+    to_group: bool,
+}
+
+/// Makes the client a member of the group. The reply comes once other nodes reach it.
+#[derive(Topic, serde::Serialize, serde::Deserialize)]
+#[topic(name = "enter", reply = bool)]
+struct Enter;
+
+/// The group.
+const GROUP: &str = "room";
 
 /// This many items.
 #[derive(Topic, serde::Serialize, serde::Deserialize)]
@@ -76,7 +87,7 @@ async fn plain_client(load: Load, count: u64, url: &str) -> Done {
     let mut messages = nats.subscribe("plain.bench").await?;
     nats.flush().await?;
     let measuring = tokio::spawn(async move {
-        if let Load::Broadcasts | Load::Items = load {
+        if let Load::Broadcasts | Load::Group | Load::Items = load {
             let start = Instant::now();
             nats.publish("plain.flood", serde_json::to_vec(&count)?.into()).await?;
             let mut sum = 0;
@@ -107,11 +118,16 @@ async fn far_node(url: &str, path: &Path) -> Done {
     let cluster = Cluster::join(&server, ClusterOptions::new(url, DOMAIN).name("far")).await?;
     server.respond::<EchoRequest>(|EchoRequest(message), _| message)?;
     let broadcasting = cluster.clone();
-    server.respond::<Flood>(move |Flood(count), _| {
-        let cluster = broadcasting.clone();
+    server.respond::<Flood>(move |Flood { count, to_group }, _| {
+        let (cluster, group) = (broadcasting.clone(), broadcasting.group(GROUP));
         tokio::spawn(async move {
             for id in 0..count {
-                cluster.broadcast_async(&Small::new(id)).await.expect("the link is up");
+                let message = Small::new(id);
+                let sent = match to_group {
+                    true => group.broadcast_async(&message).await,
+                    false => cluster.broadcast_async(&message).await,
+                };
+                sent.expect("the link is up");
             }
         });
         count
@@ -128,6 +144,11 @@ async fn near_node(url: &str, path: &Path) -> Done {
     server.listen().await?;
     let cluster = Cluster::join(&server, ClusterOptions::new(url, DOMAIN).name("near")).await?;
     cluster.forward::<(EchoRequest, Flood, Items)>()?;
+    let (of, groups) = (cluster.clone(), server.handle());
+    server.respond_async::<Enter>(move |Enter, client_id| {
+        let (group, is_member) = (of.group(GROUP), groups.group(GROUP).join(client_id).is_ok());
+        async move { is_member && group.subscribed().await }
+    })?;
     wait_for_nodes(&cluster, 1, 3).await;
     say_ready();
     server.closed().await;
@@ -149,15 +170,22 @@ async fn one_server(path: &Path) -> Done {
     let server = Server::new(path);
     server.respond::<EchoRequest>(|EchoRequest(message), _| message)?;
     let broadcasting = server.handle();
-    server.respond::<Flood>(move |Flood(count), _| {
-        let server = broadcasting.clone();
+    server.respond::<Flood>(move |Flood { count, to_group }, _| {
+        let (server, group) = (broadcasting.clone(), broadcasting.group(GROUP));
         tokio::spawn(async move {
             for id in 0..count {
-                server.broadcast_async(&Small::new(id)).await.expect("a small message is short enough");
+                let message = Small::new(id);
+                let sent = match to_group {
+                    true => group.broadcast_async(&message).await,
+                    false => server.broadcast_async(&message).await,
+                };
+                sent.expect("a small message is short enough");
             }
         });
         count
     })?;
+    let groups = server.handle();
+    server.respond::<Enter>(move |Enter, client_id| groups.group(GROUP).join(client_id).is_ok())?;
     server.respond_stream::<Items>(|Items(count), _| futures::stream::iter((0..count).map(Small::new)))?;
     server.listen().await?;
     say_ready();
@@ -179,9 +207,13 @@ async fn client(load: Load, count: u64, path: &Path) -> Done {
     client.connect().await?;
     // In a task, as in a program: on the threads of the runtime.
     let measuring = tokio::spawn(async move {
-        if load == Load::Broadcasts {
+        if let Load::Broadcasts | Load::Group = load {
+            let to_group = load == Load::Group;
+            if to_group && !client.request(&Enter).await? {
+                return Err("not a member".into());
+            }
             let start = Instant::now();
-            client.request(&Flood(count)).await?;
+            client.request(&Flood { count, to_group }).await?;
             end.recv().await.ok_or("closed before the last message")?;
             return Ok(Outcome::since(start, sum.load(Relaxed)));
         }
