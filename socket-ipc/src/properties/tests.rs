@@ -119,8 +119,9 @@ fn every_property_two_thousand_random_inputs_holds() {
 
 #[test]
 #[ignore = "takes a while: run with --release"]
-fn every_property_million_random_inputs_holds() {
-    hold_for(1_000_000);
+fn every_property_many_random_inputs_holds() {
+    let inputs = std::env::var("SOCKET_IPC_INPUTS").map(|inputs| inputs.parse().unwrap());
+    hold_for(inputs.unwrap_or(1_000_000));
 }
 
 /// The corpus of the fuzzer: each of its inputs reaches other parts of the code.
