@@ -31,11 +31,9 @@ pub(crate) fn send<M: Serialize + ?Sized, E: Endpoint>(
         return push(endpoint, &connection, Tail::Message, topic, message, to);
     }
     encoded(endpoint, Tail::Message, topic.as_str(), message, |bytes| {
-        let pushed = with_outbox(endpoint, to, bytes.len(), |outbox| {
-            let pushed = outbox.push(bytes, topic);
-            pushed.map_err(|error| not_queued(endpoint, topic.as_str(), to, outbox, bytes.len(), error))
-        });
-        pushed.unwrap_or_else(|| {
+        let queued =
+            with_outbox(endpoint, to, bytes.len(), |outbox| queue(endpoint, outbox, topic, bytes, to));
+        queued.unwrap_or_else(|| {
             unready.set(to, true);
             Err(endpoint.unreachable(topic.as_str(), to))
         })
@@ -125,9 +123,7 @@ pub(crate) fn request_stream<M: Serialize + ?Sized, R: 'static, X: 'static, E: E
             if size > limit {
                 return Err(SendError::TooLarge { topic: name.clone(), size, limit });
             }
-            outbox
-                .push(&line, topic)
-                .map_err(|error| not_queued(&*endpoint, &name, to, outbox, line.len(), error))
+            queue(&*endpoint, outbox, topic, &line, to)
         })
     })
 }
@@ -173,10 +169,20 @@ fn push<M: Serialize + ?Sized, E: Endpoint>(
     to: E::Peer,
 ) -> Result<(), SendError> {
     let outbox = &E::link(connection).outbox;
-    encoded(endpoint, tail, topic.as_str(), message, |bytes| {
-        let pushed = outbox.push(bytes, topic);
-        pushed.map_err(|error| not_queued(endpoint, topic.as_str(), to, outbox, bytes.len(), error))
-    })?
+    encoded(endpoint, tail, topic.as_str(), message, |bytes| queue(endpoint, outbox, topic, bytes, to))?
+}
+
+/// Queues an encoded message.
+#[inline]
+fn queue<E: Endpoint>(
+    endpoint: &E,
+    outbox: &Outbox,
+    topic: TopicName<'_>,
+    bytes: &[u8],
+    to: E::Peer,
+) -> Result<(), SendError> {
+    let pushed = outbox.push(bytes, topic);
+    pushed.map_err(|error| not_queued(endpoint, topic.as_str(), to, outbox, bytes.len(), error))
 }
 
 fn not_queued<E: Endpoint>(

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::peer_id::PeerId;
 use crate::client_id::ClientId;
 
-/// The peers that were last found without a connection, or without room in their outbox. It is a hint: each bit is that of
-/// all clients whose ids are 64 apart.
+/// The peers that were last found without a connection, or without room in their outbox. It is a hint, on which only the
+/// time of a message depends, and so without an order: each bit is that of all clients whose ids are 64 apart.
 #[derive(Debug, Default)]
 pub(crate) struct Unready(AtomicU64);
 
@@ -17,12 +17,11 @@ impl Unready {
     }
 
     pub(crate) fn set(&self, peer: impl PeerId, is_unready: bool) {
-        if self.has(peer) == is_unready {
-            // Other threads read it for each message.
-        } else if is_unready {
-            self.0.fetch_or(bit(peer), Ordering::Relaxed);
-        } else {
-            self.0.fetch_and(!bit(peer), Ordering::Relaxed);
+        // Other threads read it for each message, so it is written only where it changes.
+        match (self.has(peer), is_unready) {
+            (false, true) => drop(self.0.fetch_or(bit(peer), Ordering::Relaxed)),
+            (true, false) => drop(self.0.fetch_and(!bit(peer), Ordering::Relaxed)),
+            _ => {}
         }
     }
 }

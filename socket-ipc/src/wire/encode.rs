@@ -218,10 +218,6 @@ impl Wire {
             return Err(EncodeError::TooLarge { size, limit });
         }
         buffer.extend_from_slice(self.delimiter.as_bytes());
-        if is_ascii && !verbatim && holds_control(self.delimiter) {
-            // Nothing in it ends a line.
-            return Ok(());
-        }
         self.keep_line_apart(verbatim, is_ascii, start, buffer);
         let size = buffer.len() - start - self.delimiter.len();
         if size > limit { Err(EncodeError::TooLarge { size, limit }) } else { Ok(()) }
@@ -268,6 +264,7 @@ impl Wire {
 
     /// Keeps the delimiter, and the characters that many readers end a line at, out of the envelope that was written
     /// from `start` on. Only `verbatim` text can hold a control character, and ASCII has none of those characters.
+    #[inline]
     fn keep_line_apart(&self, verbatim: bool, is_ascii: bool, start: usize, buffer: &mut Vec<u8>) {
         // In other text there is nothing to search for.
         if verbatim || !holds_control(self.delimiter) {

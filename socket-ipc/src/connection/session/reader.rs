@@ -100,7 +100,7 @@ impl Reader {
     }
 
     /// The whole messages at the front, if they are lines and the first one begins with `front`: those that end within
-    /// [`LINES`] bytes. They are checked together to be UTF-8, which takes a third of the time of checking each.
+    /// [`LINES`] bytes. They are checked together to be UTF-8, which takes a third of the instructions of checking each.
     #[inline]
     pub(super) fn lines(&self, front: &str) -> Option<&str> {
         let unread = self.received.unread();
